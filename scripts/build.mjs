@@ -1,0 +1,199 @@
+// Owns compiling the addon through cmake-js: checks that the tools are there, passes the ZSE_* options on, shows progress,
+// and does nothing when nothing changed. `node scripts/build.mjs [--force]`; binding.gyp and scripts/install.mjs end here.
+import { spawn, spawnSync } from "node:child_process";
+import { createWriteStream, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { availableParallelism } from "node:os";
+import { delimiter, join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { fetchLlama } from "../vendor/fetch.mjs";
+import { addonDir, addonPath, cmakeDir, root } from "./paths.mjs";
+import { SetupError, main, progress, say } from "./say.mjs";
+
+const require = createRequire(import.meta.url);
+const stampPath = join(root, "build", "zse-build.json");
+const logPath = join(root, "build", "build.log");
+
+/** CMake options that the environment sets; one that is not set keeps the value of the build before. */
+const switches = ["ZSE_CUDA", "ZSE_METAL", "ZSE_VULKAN", "ZSE_PORTABLE", "ZSE_BENCH_TOOLS", "ZSE_WERROR"];
+const values = ["ZSE_SANITIZE", "ZSE_BUILD_TYPE"];
+
+/** True when the addon is there and neither its sources, its options nor the processor changed since it was built. */
+export function addonIsCurrent() {
+  if (!existsSync(addonPath)) return false;
+  const stamp = readStamp();
+  if (!stamp || JSON.stringify(stamp.configuration) !== JSON.stringify(configuration(stamp))) return false;
+  return newestSource() <= stamp.startedAt;
+}
+
+/**
+ * Builds the addon if it is not current.
+ * @param {{force?: boolean, targets?: string[]}} [options] targets: further CMake targets to build after the addon
+ */
+export async function buildAddon({ force = false, targets = [] } = {}) {
+  if (!force && targets.length === 0 && addonIsCurrent()) return;
+  fetchLlama();
+  requireTools();
+  const stamp = readStamp();
+  const wanted = configuration(stamp);
+  const startedAt = Date.now();
+  mkdirSync(cmakeDir, { recursive: true });
+  if (stamp && stamp.configuration.processor !== wanted.processor) rmSync(cmakeDir, { recursive: true, force: true });
+
+  const log = createWriteStream(logPath);
+  try {
+    const isConfigured = existsSync(join(cmakeDir, "CMakeCache.txt")) && stamp !== undefined;
+    if (force || !isConfigured || JSON.stringify(stamp.configuration) !== JSON.stringify(wanted)) {
+      say("configuring the native addon …");
+      await cmakeJs("configure", wanted, [], log);
+    }
+    await compile("compiling the native addon", wanted, "zstream", log);
+    for (const target of targets) await compile(`compiling ${target}`, wanted, target, log);
+  } finally {
+    log.end();
+  }
+  writeFileSync(stampPath, `${JSON.stringify({ configuration: wanted, startedAt }, undefined, 2)}\n`);
+}
+
+/** What a build depends on besides its sources. */
+function configuration(stamp) {
+  const options = { ...stamp?.configuration.options };
+  for (const name of switches) {
+    const given = process.env[name];
+    if (given === undefined || given === "") continue;
+    if (!/^(0|1|on|off)$/i.test(given)) throw new SetupError(`${name} is "${given}": set it to 1 or 0.`);
+    options[name] = /^(1|on)$/i.test(given) ? "ON" : "OFF";
+  }
+  for (const name of values) {
+    if (process.env[name] !== undefined) options[name] = process.env[name];
+  }
+  const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+  return { version, options: Object.fromEntries(Object.entries(options).sort()), processor: processor() };
+}
+
+/** -march=native makes a build fit one processor only; a disk moved to another machine must be built again. */
+function processor() {
+  if (process.platform !== "linux") return `${process.platform}-${process.arch}`;
+  const lines = readFileSync("/proc/cpuinfo", "utf8").split("\n");
+  const pick = lines.filter((line) => /^(model name|flags|Features)\s*:/.test(line)).slice(0, 2);
+  return `${process.platform}-${process.arch} ${pick.map((line) => line.slice(line.indexOf(":") + 2)).join(" / ")}`;
+}
+
+function readStamp() {
+  try {
+    return JSON.parse(readFileSync(stampPath, "utf8"));
+  } catch {
+    return undefined;
+  }
+}
+
+/** Newest modification time, in ms, of what is compiled and of what says how. */
+function newestSource() {
+  const paths = ["CMakeLists.txt", "vendor/llama.cpp.json", "native", "vendor/patches"].map((name) => join(root, name));
+  let newest = 0;
+  while (paths.length > 0) {
+    const path = paths.pop();
+    const stat = statSync(path, { throwIfNoEntry: false });
+    if (!stat) continue;
+    newest = Math.max(newest, stat.mtimeMs);
+    if (stat.isDirectory()) paths.push(...readdirSync(path).map((name) => join(path, name)));
+  }
+  return newest;
+}
+
+/** One sentence for each thing that is missing, before CMake says it in fifty lines. */
+export function requireTools() {
+  const cmake = spawnSync("cmake", ["--version"], { encoding: "utf8" });
+  if (cmake.error) {
+    throw new SetupError(`CMake 3.19 or newer is needed to compile the native addon and was not found: install it (${installHint("cmake")}) and run the command again.`);
+  }
+  const [, major, minor] = /version (\d+)\.(\d+)/.exec(cmake.stdout) ?? [];
+  if (Number(major) * 1000 + Number(minor) < 3019) {
+    throw new SetupError(`CMake 3.19 or newer is needed to compile the native addon, and this is ${major}.${minor}: update it (${installHint("cmake")}) and run the command again.`);
+  }
+  if (process.platform === "win32") return; // cmake-js looks for Visual Studio itself and says so in one sentence.
+  if (!onPath(process.env.CXX ?? "c++", "g++", "clang++")) {
+    throw new SetupError(`a C++17 compiler is needed to compile the native addon and none was found: install one (${installHint("g++")}) and run the command again.`);
+  }
+  if (!onPath("ninja", "make")) {
+    throw new SetupError(`make or ninja is needed to compile the native addon and neither was found: install one (${installHint("make")}) and run the command again.`);
+  }
+}
+
+function installHint(packageName) {
+  if (process.platform === "darwin") return packageName === "cmake" ? "e.g. `brew install cmake`" : "`xcode-select --install`";
+  if (process.platform === "win32") return "from Visual Studio's installer, workload “Desktop development with C++”";
+  return `e.g. \`apt-get install ${packageName}\``;
+}
+
+function onPath(...commands) {
+  const directories = (process.env.PATH ?? "").split(delimiter);
+  return commands.some((command) => directories.some((directory) => existsSync(resolve(directory, command))));
+}
+
+async function compile(label, wanted, target, log) {
+  const show = progress(label);
+  await cmakeJs("build", wanted, ["--target", target], log, show);
+  show(1);
+}
+
+/** Runs one cmake-js command; its output goes to build/build.log, what it says of its progress to `show`. */
+function cmakeJs(command, { options }, extra, log, show) {
+  const { ZSE_BUILD_TYPE: buildType, ...defines } = options;
+  const jobs = Number(process.env.ZSE_JOBS) || availableParallelism();
+  const args = [
+    locateCmakeJs(), command, "--directory", root, "--out", cmakeDir, "--config", buildType || "Release",
+    "--parallel", String(jobs), `--CDCMAKE_LIBRARY_OUTPUT_DIRECTORY=${addonDir}`, ...extra,
+  ]; // prettier-ignore
+  for (const [name, value] of Object.entries(defines)) if (value !== "") args.push(`--CD${name}=${value}`);
+
+  return new Promise((done, fail) => {
+    const child = spawn(process.execPath, args, { cwd: root, stdio: ["ignore", "pipe", "pipe"] });
+    let tail = "";
+    let errors = [];
+    const read = (chunk) => {
+      log.write(chunk);
+      tail += chunk;
+      const lines = tail.split(/\r?\n/);
+      tail = lines.pop() ?? "";
+      for (const line of lines) {
+        const fraction = show && fractionOf(line);
+        if (fraction !== undefined && fraction !== false) show(fraction);
+        if (errors.length < 8 && /(error:|error [A-Z]+\d+:|CMake Error|undefined reference|fatal error|ERR! )/.test(line)) errors.push(line.trim());
+      }
+    };
+    child.stdout.setEncoding("utf8").on("data", read);
+    child.stderr.setEncoding("utf8").on("data", read);
+    child.on("error", fail);
+    child.on("close", (status, signal) => {
+      if (status === 0) return done();
+      for (const line of errors) say(line);
+      const how = signal ? `was ended by ${signal}` : `exited with ${status}`;
+      const memory = signal === "SIGKILL" || errors.some((line) => /Killed|out of memory/i.test(line));
+      fail(new SetupError(
+        `the native addon could not be built (cmake-js ${command} ${how}): the whole log is in build/build.log` +
+          `${memory ? "; memory ran out, so try again with ZSE_JOBS=1" : ""}.`,
+      ));
+    });
+  });
+}
+
+/** "[ 42%] Building…" is make's, "[12/130] Building…" ninja's. */
+function fractionOf(line) {
+  const percent = /^\[\s*(\d+)%\]/.exec(line);
+  if (percent) return Number(percent[1]) / 100;
+  const count = /^\[(\d+)\/(\d+)\]/.exec(line);
+  return count ? Number(count[1]) / Number(count[2]) : undefined;
+}
+
+function locateCmakeJs() {
+  try {
+    return join(require.resolve("cmake-js/package.json"), "..", "bin", "cmake-js");
+  } catch {
+    throw new SetupError("cmake-js is not installed: run `npm install` first.");
+  }
+}
+
+if (process.argv[1] && resolve(process.argv[1]) === fileURLToPath(import.meta.url)) {
+  await main(() => buildAddon({ force: process.argv.includes("--force") }));
+}
