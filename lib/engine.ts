@@ -1,0 +1,230 @@
+// Owns one native model: its load state, the way from a stream id to its stream, and closing. JS thread that made the model
+// (main, or a worker_threads thread); the decode thread is on the other side of native.ts.
+//
+// A stream's id stays in the map until its native terminal event, even when its consumer has long left: only then is its
+// slot free again. Streams opened while the model loads wait here and are submitted in order once it is ready.
+
+import { fromNative, ZSEError } from "./errors.js";
+import {
+  type ModelInfo,
+  type NativeAddon,
+  type NativeEngineOptions,
+  type NativeError,
+  type NativeEventBatch,
+  NativeEventKind as Kind,
+  type NativeFinish,
+  type NativeModel,
+  type NativeProgress,
+  type NativeRequest,
+  type NativeStats,
+} from "./native.js";
+
+/** What receives a stream's events. Exactly one of onFinish and onError is the last call. */
+export interface StreamSink {
+  /** The native stream id; 0 until the engine has submitted it. Set by the engine. */
+  id: number;
+  readonly request: NativeRequest;
+  onText(text: string, tokens: number): void;
+  onProgress(progress: NativeProgress): void;
+  onFinish(finish: NativeFinish): void;
+  onError(error: unknown): void;
+}
+
+const NO_STATS: NativeStats = {
+  queued: 0,
+  prefilling: 0,
+  decoding: 0,
+  parked: 0,
+  freeSlots: 0,
+  steps: 0,
+  generatedTokens: 0,
+  prefilledTokens: 0,
+  abortedSteps: 0,
+};
+
+export class Engine {
+  readonly path: string;
+  readonly ready: Promise<ModelInfo>;
+  /** undefined until the model is loaded. */
+  info: ModelInfo | undefined;
+
+  #native: NativeModel | undefined;
+  #sinks = new Map<number, StreamSink>();
+  /** Opened while the model loads. */
+  #waiting = new Set<StreamSink>();
+  /** Why no stream can be opened any more. */
+  #failure: ZSEError | undefined;
+  #closed: Promise<void> | undefined;
+  #onClosed: (() => void) | undefined;
+  #onProgress: ((fraction: number) => void) | undefined;
+  #settleReady!: { resolve: (info: ModelInfo) => void; reject: (error: ZSEError) => void };
+
+  constructor(
+    addon: NativeAddon,
+    path: string,
+    options: NativeEngineOptions,
+    onProgress: ((fraction: number) => void) | undefined,
+  ) {
+    this.path = path;
+    this.#onProgress = onProgress;
+    this.ready = new Promise((resolve, reject) => {
+      this.#settleReady = { resolve, reject };
+    });
+    this.ready.catch(() => {}); // the first call reports it too, so nobody has to look here
+    try {
+      this.#native = new addon.Model(path, options, (batch) => this.#onEvents(batch));
+    } catch (error) {
+      this.#fail(fromNative(error));
+    }
+  }
+
+  get closing(): boolean {
+    return this.#closed !== undefined;
+  }
+
+  /** Opens a stream now, or once the model is ready. Failures come as the sink's onError, perhaps before this returns. */
+  open(sink: StreamSink): void {
+    if (this.#failure !== undefined) sink.onError(this.#failure);
+    else if (this.info === undefined) this.#waiting.add(sink);
+    else this.#submit(sink);
+  }
+
+  /** Gives back credit for tokens that the consumer has taken. */
+  ack(sink: StreamSink, tokens: number): void {
+    if (this.#sinks.has(sink.id)) this.#native!.ack(sink.id, tokens);
+  }
+
+  /** Ends a stream. Returns whether a terminal event is still to come: not when it was never submitted. */
+  cancel(sink: StreamSink): boolean {
+    if (this.#waiting.delete(sink) || !this.#sinks.has(sink.id)) return false;
+    this.#native!.cancel(sink.id);
+    return true;
+  }
+
+  /** Resolves once threads are joined and memory is free. Streams that run end with CLOSED. May be called again. */
+  close(): Promise<void> {
+    if (this.#closed !== undefined) return this.#closed;
+    this.#closed = new Promise((resolve) => {
+      this.#onClosed = resolve;
+    });
+    const error = new ZSEError("CLOSED", `The model was closed (${this.path}).`);
+    this.#fail(error);
+    this.#failure = error; // also after a load that failed: what is asked of a closed model is told so
+    this.#failRunning(error);
+    if (this.#native === undefined) this.#onClosed?.();
+    else this.#native.close();
+    return this.#closed;
+  }
+
+  /** Once loaded; throws what made it impossible before. */
+  tokenize(text: string, special: boolean): number[] {
+    if (this.#failure !== undefined) throw this.#failure;
+    return this.#native!.tokenize(text, special);
+  }
+
+  stats(): NativeStats {
+    return this.#native === undefined || this.closing ? { ...NO_STATS } : this.#native.stats();
+  }
+
+  #submit(sink: StreamSink): void {
+    try {
+      sink.id = this.#native!.submit(sink.request);
+    } catch (error) {
+      sink.onError(fromNative(error));
+      return;
+    }
+    this.#sinks.set(sink.id, sink);
+  }
+
+  /** One batch is one decode step's news of all streams: this loop is the per-token path. */
+  #onEvents(batch: NativeEventBatch): void {
+    for (let i = 0; i < batch.length; i += 4) {
+      const id = batch[i] as number;
+      const payload = batch[i + 2];
+      if (id === 0) {
+        this.#onModelEvent(batch[i + 1] as number, payload);
+        continue;
+      }
+      const sink = this.#sinks.get(id);
+      if (sink === undefined) continue;
+      switch (batch[i + 1]) {
+        case Kind.Text:
+          sink.onText(payload as string, batch[i + 3] as number);
+          break;
+        case Kind.Progress:
+          sink.onProgress(payload as NativeProgress);
+          break;
+        case Kind.Finish:
+          this.#sinks.delete(id);
+          sink.onFinish(payload as NativeFinish);
+          break;
+        case Kind.StreamError:
+          this.#sinks.delete(id);
+          sink.onError(fromNative(payload as NativeError));
+          break;
+      }
+    }
+  }
+
+  #onModelEvent(kind: number, payload: unknown): void {
+    switch (kind) {
+      case Kind.LoadProgress:
+        this.#reportProgress(payload as number);
+        break;
+      case Kind.Ready:
+        this.#onReady(payload as ModelInfo);
+        break;
+      case Kind.LoadError:
+        this.#fail(fromNative(payload as NativeError));
+        break;
+      case Kind.Closed:
+        this.#onNativeClosed();
+        break;
+    }
+  }
+
+  #onReady(info: ModelInfo): void {
+    if (this.#failure !== undefined) return; // closed in the meantime
+    this.info = info;
+    this.#settleReady.resolve(info);
+    const waiting = [...this.#waiting];
+    this.#waiting.clear();
+    for (const sink of waiting) this.open(sink);
+  }
+
+  #onNativeClosed(): void {
+    const error = new ZSEError("ENGINE_FAILED", `The engine ended unexpectedly (${this.path}).`);
+    this.#fail(error);
+    this.#failRunning(error);
+    this.#native = undefined;
+    this.#onClosed?.();
+  }
+
+  /** From here on nothing can be opened; the first reason stays. */
+  #fail(error: ZSEError): void {
+    if (this.#failure !== undefined) return;
+    this.#failure = error;
+    this.#settleReady.reject(error);
+    const waiting = [...this.#waiting];
+    this.#waiting.clear();
+    for (const sink of waiting) sink.onError(error);
+  }
+
+  /** Ends all streams that were submitted; what the addon may still say of them is not heard. */
+  #failRunning(error: ZSEError): void {
+    const running = [...this.#sinks.values()];
+    this.#sinks.clear();
+    for (const sink of running) sink.onError(error);
+  }
+
+  #reportProgress(fraction: number): void {
+    try {
+      this.#onProgress?.(fraction);
+    } catch (error) {
+      // The caller's own mistake: it must neither stop the load nor be lost.
+      queueMicrotask(() => {
+        throw error;
+      });
+    }
+  }
+}

@@ -1,0 +1,296 @@
+// Owns the typed contract with the native addon, and finding and loading it. Main thread (or a worker_threads thread).
+// Everything that crosses the border between TypeScript and C++ is described here and nowhere else; its C++ side is
+// native/node/convert.cpp. Values are validated in options.ts before they get here: the addon trusts their types and ranges.
+
+import { existsSync, readdirSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+
+import { ZSEError } from "./errors.js";
+import { packageRoot } from "./package-root.js";
+
+/** Settings of the engine, fixed when a model is opened. All are required here; defaults come from options.ts. */
+export interface NativeEngineOptions {
+  /** Tokens of context per stream; 0 means min(trained context, 4096). */
+  contextSize: number;
+  /** Streams that may be in the batch at once: 1 to 256. */
+  maxStreams: number;
+  /** Requests that may wait for a slot beyond maxStreams; one more is OVERLOADED. */
+  maxQueue: number;
+  /** Compute threads; 0 means the physical cores. */
+  threads: number;
+  /** Layers on the GPU; -1 means "auto": as many as fit. */
+  gpuLayers: number;
+  /** "auto", or the kind of device that must be used; a kind that is not there is UNSUPPORTED. */
+  device: "auto" | "cpu" | "cuda" | "metal" | "vulkan";
+  /** Longest step (ms) that the planner aims at while streams are decoding. */
+  latencyTargetMs: number;
+  /** Each sequence is computed alone in fixed shapes: other streams cannot change its rounding. Slower. */
+  deterministic: boolean;
+}
+
+/** One request for a reply. All fields but messages/prompt are required here; defaults come from options.ts. */
+export interface NativeRequest {
+  /** Chat messages as the JSON text of an OpenAI `messages` array; exactly one of messages and prompt is given. */
+  messages?: string;
+  /** Raw text to continue, no template. */
+  prompt?: string;
+  /** Tokens to generate at most; 0 means up to the end of the context. */
+  maxTokens: number;
+  temperature: number;
+  topP: number;
+  /** 0 turns it off. */
+  topK: number;
+  minP: number;
+  typicalP: number;
+  /** Absent: the engine draws one and reports it. An integer 0 … 2^32-2. */
+  seed?: number;
+  stop: string[];
+  presencePenalty: number;
+  frequencyPenalty: number;
+  repeatPenalty: number;
+  /** Pairs [token id, bias] flattened; a bias of -100 or less bans the token. */
+  logitBias: number[];
+  /** Generate on past the model's end-of-text tokens (benchmarks and tests). */
+  ignoreEos: boolean;
+  /** Tokens that may be delivered and not yet acknowledged before the sequence is parked. */
+  highWaterMark: number;
+  /** A sequence parked for longer than this many ms ends with STALLED; 0 means never. */
+  stallTimeoutMs: number;
+}
+
+/** What a device listing says of one device, from ggml's backend registry. */
+export interface NativeDevice {
+  name: string;
+  description: string;
+  kind: "cpu" | "gpu" | "igpu" | "accel";
+  /** The backend the device belongs to, in ggml's spelling ("CPU", "CUDA", "Metal", "Vulkan"). */
+  backend: string;
+  memoryFreeBytes: number;
+  memoryTotalBytes: number;
+}
+
+/** What is known of an open model. */
+export interface ModelInfo {
+  path: string;
+  /** general.name of the file, or its base name. */
+  name: string;
+  architecture: string;
+  /** llama.cpp's own one-line description, such as "qwen2 0.5B Q4_0". */
+  description: string;
+  parameters: number;
+  sizeBytes: number;
+  layers: number;
+  embeddingSize: number;
+  vocabularySize: number;
+  /** Tokens of context the model was trained for. */
+  trainedContextSize: number;
+  /** Tokens of context each stream has here. */
+  contextSize: number;
+  maxStreams: number;
+  threads: number;
+  gpuLayers: number;
+  /** Name of the device that holds the layers. */
+  device: string;
+  chatTemplate: {
+    /** "model": the file's own; "fallback": chosen by its architecture and control tokens. */
+    source: "model" | "fallback";
+    /** Name of the fallback, such as "chatml"; "own" when it is the model's. */
+    name: string;
+    /** The Jinja source in use. */
+    text: string;
+  };
+  deterministic: boolean;
+}
+
+/** Tokens used by a request. */
+export interface Usage {
+  promptTokens: number;
+  completionTokens: number;
+  totalTokens: number;
+  /** Prompt tokens taken from the prefix cache instead of being computed. */
+  cachedTokens: number;
+}
+
+/** Times of a request, in milliseconds, measured in the engine (a slow reader changes only pausedMs). */
+export interface Timings {
+  /** From submit to the first prefill step. */
+  queueMs: number;
+  /** From the first prefill step to the first sampled token. */
+  prefillMs: number;
+  /** From submit to the first token's being handed over; 0 when there was none. */
+  ttftMs: number;
+  /** Time between consecutive tokens, without the time the sequence was parked. */
+  itlMs: { p50: number; p99: number; max: number };
+  /** Tokens per second after the first one, without the time parked. */
+  tokensPerSecond: number;
+  /** Time parked at highWaterMark. */
+  pausedMs: number;
+}
+
+export type FinishReason = "stop" | "length" | "cancelled";
+
+/** Payload of a Finish event. */
+export interface NativeFinish {
+  reason: FinishReason;
+  /** The stop string that was found, if one was. */
+  stopString?: string;
+  /** The seed in use, given or drawn. */
+  seed: number;
+  usage: Usage;
+  timings: Timings;
+}
+
+/** Payload of a StreamError, LoadError or EngineError event, and the shape of what submit() throws. */
+export interface NativeError {
+  code: string;
+  message: string;
+}
+
+/** Payload of a Progress event: the prompt's way through prefill. */
+export interface NativeProgress {
+  processedTokens: number;
+  promptTokens: number;
+  cachedTokens: number;
+}
+
+/**
+ * Kinds of events. An event batch is one flat array, four slots an event: [streamId, kind, payload, tokens].
+ * streamId is 0 for events of the model itself. Every stream gets exactly one Finish or StreamError, after which
+ * its id is never seen again.
+ */
+export const NativeEventKind = {
+  /** payload: string, never empty; tokens: how many tokens' credit it takes (at least 1). */
+  Text: 0,
+  /** payload: NativeProgress; takes no credit. */
+  Progress: 1,
+  /** payload: NativeFinish. A last Text event may come just before it. */
+  Finish: 2,
+  /** payload: NativeError. */
+  StreamError: 3,
+  /** payload: number from 0 to 1 (model). */
+  LoadProgress: 4,
+  /** payload: ModelInfo (model). */
+  Ready: 5,
+  /** payload: NativeError (model); nothing follows but Closed. */
+  LoadError: 6,
+  /** payload: undefined (model); the very last event: threads are joined, memory is free. */
+  Closed: 7,
+} as const;
+
+export type NativeEventBatch = readonly unknown[];
+
+/** The addon's model: one decode thread, one llama_context. */
+export interface NativeModel {
+  /**
+   * Queues a request and returns its stream id (a positive integer, never reused). Only after Ready.
+   * Template and tokenizer run on the engine's prompt thread; their failures come as a StreamError event.
+   * Throws an Error with `code` OVERLOADED (queue full) or CLOSED, at once.
+   */
+  submit(request: NativeRequest): number;
+  /** Gives back credit for tokens that the consumer has taken. Unknown ids are ignored. */
+  ack(streamId: number, tokens: number): void;
+  /** Ends a stream in whatever state it is, with Finish{reason:"cancelled"}. Unknown ids are ignored. */
+  cancel(streamId: number): void;
+  /** Cancels every stream (each still gets its Finish), stops the thread, frees the model, then emits Closed. Idempotent. */
+  close(): void;
+  /** Token ids of a text; `special` parses control tokens. Only after Ready and before close. */
+  tokenize(text: string, special: boolean): number[];
+  /** Counters for tests and metrics; cheap, may be called at any time. */
+  stats(): NativeStats;
+}
+
+export interface NativeStats {
+  queued: number;
+  prefilling: number;
+  decoding: number;
+  parked: number;
+  /** Free slots of maxStreams. */
+  freeSlots: number;
+  /** Since the model was opened. */
+  steps: number;
+  generatedTokens: number;
+  prefilledTokens: number;
+  abortedSteps: number;
+}
+
+export interface NativeAddon {
+  /** The project's version the addon was built from. */
+  version: string;
+  /** The llama.cpp release and commit it was built from, such as "v0.5.0 (de3ff815)". */
+  llamaVersion: string;
+  /** Instruction sets and backends in use, llama.cpp's own line. */
+  systemInfo: string;
+  devices(): NativeDevice[];
+  /** Opens a model in the background; `onEvents` is called on the thread that made it, once per decode step at most. */
+  Model: new (path: string, options: NativeEngineOptions, onEvents: (batch: NativeEventBatch) => void) => NativeModel;
+}
+
+let loaded: NativeAddon | undefined;
+
+/**
+ * The addon, loaded on first use: build/Release of a checkout, or prebuilds/ of an installation.
+ * @throws ZSEError ENGINE_FAILED with what was tried and what to do, when there is none that this process can load
+ */
+export function loadNative(): NativeAddon {
+  if (loaded !== undefined) return loaded;
+  const require = createRequire(import.meta.url);
+  const root = packageRoot();
+  try {
+    const load = require("node-gyp-build") as (root: string) => NativeAddon;
+    return (loaded = load(root));
+  } catch (error) {
+    throw new ZSEError("ENGINE_FAILED", loadHelp(root, error), { cause: error });
+  }
+}
+
+/** Puts another addon in its place (unit tests), or with undefined takes it away again. Not part of the public face. */
+export function setNative(addon: NativeAddon | undefined): void {
+  loaded = addon;
+}
+
+/** What to print when the addon cannot be loaded. Exported for its test. */
+export function loadHelp(root: string, error: unknown): string {
+  const reason = error instanceof Error ? error.message.split("\n")[0]! : String(error);
+  const target = `${process.platform}-${process.arch}`;
+  const electron = process.versions.electron === undefined ? "" : `, Electron ${process.versions.electron}`;
+  const tried = [join(root, "build", "Release"), join(root, "build", "Debug"), join(root, "prebuilds", target)].map(
+    (folder) => `    ${folder}: ${describeFolder(folder)}`,
+  );
+  return [
+    "zStream's native engine could not be loaded.",
+    `  Here:   ${target}, Node ${process.version} (Node-API ${process.versions.napi ?? "unknown"})${electron}`,
+    `  Reason: ${reason}`,
+    "  Looked for zstream.node in:",
+    ...tried,
+    "  What to do:",
+    ...advice(root, reason).map((line) => `    - ${line}`),
+  ].join("\n");
+}
+
+function describeFolder(folder: string): string {
+  if (!existsSync(folder)) return "no such folder";
+  try {
+    const addons = readdirSync(folder).filter((name) => name.endsWith(".node"));
+    return addons.length === 0 ? "holds no .node file" : `holds ${addons.join(", ")}`;
+  } catch (error) {
+    return `cannot be read (${(error as Error).message})`;
+  }
+}
+
+function advice(root: string, reason: string): string[] {
+  const rebuild = "To build it here: npm rebuild zstream (in a clone of zStream: npm install). It needs git, CMake and a C++17 compiler.";
+  if (/[\\/][^\\/]+\.asar[\\/]/.test(root)) {
+    return ['Electron: a .node file cannot be loaded from inside an archive; add "**/node_modules/zstream/**" to asarUnpack.', rebuild];
+  }
+  if (/GLIBC|musl|version `/i.test(reason)) {
+    return ["The addon was built for another (newer, or musl/glibc) C library than this machine has.", rebuild];
+  }
+  if (/invalid ELF|mach-o|wrong architecture|not a valid Win32|incompatible architecture/i.test(reason)) {
+    return [`The addon was built for another machine; node_modules was perhaps copied from one that is not ${process.platform}-${process.arch}.`, rebuild];
+  }
+  if (/No native build was found/i.test(reason)) {
+    return ["If npm ran with --ignore-scripts, or node_modules was copied from another machine, the engine was never built here.", rebuild];
+  }
+  return [rebuild, "If it still fails after that, please report it with this whole text."];
+}

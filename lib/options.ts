@@ -1,0 +1,269 @@
+// Owns what callers may pass: names, aliases, ranges, defaults, and the sentence that says what was wrong. Runs on the
+// caller's thread, before anything is queued. Everything behind this file trusts what it lets through.
+
+import type { ChunkBy } from "./chunker.js";
+import { ZSEError } from "./errors.js";
+import { quote, validateMessages } from "./messages.js";
+import type { NativeEngineOptions, NativeRequest } from "./native.js";
+import type { StreamCallback } from "./types.js";
+
+type Rule =
+  | { kind: "number" | "integer"; min: number; max: number; default?: number; hint?: string }
+  | { kind: "boolean"; default?: boolean }
+  | { kind: "enum"; values: readonly string[]; default: string }
+  | { kind: "function" }
+  | { kind: "custom"; read: (name: string, value: unknown) => unknown; default?: unknown }
+  | { kind: "later" };
+
+const INT32_MAX = 2 ** 31 - 1;
+
+/** Options of a reply: the one place where they are listed. docs/api.md's table is checked against it by a test. */
+export const REPLY_RULES = {
+  maxTokens: { kind: "integer", min: 0, max: INT32_MAX, default: 0, hint: "0 means up to the end of the context" },
+  temperature: { kind: "number", min: 0, max: 5, default: 0.8 },
+  topP: { kind: "number", min: 0, max: 1, default: 0.95 },
+  topK: { kind: "integer", min: 0, max: INT32_MAX, default: 40, hint: "0 turns it off" },
+  minP: { kind: "number", min: 0, max: 1, default: 0.05 },
+  typicalP: { kind: "number", min: 0, max: 1, default: 1 },
+  seed: { kind: "integer", min: 0, max: 2 ** 32 - 2, hint: "leave it out to have one drawn" },
+  stop: { kind: "custom", read: readStop, default: [] },
+  presencePenalty: { kind: "number", min: -2, max: 2, default: 0 },
+  frequencyPenalty: { kind: "number", min: -2, max: 2, default: 0 },
+  repeatPenalty: { kind: "number", min: 0.1, max: 10, default: 1, hint: "1 turns it off" },
+  logitBias: { kind: "custom", read: readLogitBias, default: [] },
+  ignoreEos: { kind: "boolean", default: false },
+  signal: { kind: "custom", read: readSignal },
+  chunkSize: { kind: "integer", min: 1, max: 65_536, default: 1 },
+  chunkBy: { kind: "enum", values: ["token", "word", "sentence"], default: "token" },
+  chunkMaxDelayMs: { kind: "integer", min: 0, max: INT32_MAX, default: 0, hint: "0 means no limit" },
+  includeUsage: { kind: "boolean" },
+  streamCallback: { kind: "function" },
+  highWaterMark: { kind: "integer", min: 1, max: 65_536, default: 64 },
+  stallTimeoutMs: { kind: "integer", min: 0, max: INT32_MAX, default: 0, hint: "0 means never" },
+  logprobs: { kind: "later" },
+  topLogprobs: { kind: "later" },
+  responseFormat: { kind: "later" },
+  tools: { kind: "later" },
+  toolChoice: { kind: "later" },
+} as const satisfies Record<string, Rule>;
+
+/** Options of a model. */
+export const ENGINE_RULES = {
+  contextSize: { kind: "integer", min: 0, max: 2 ** 24, default: 0, hint: "0 means the trained context, at most 4096" },
+  maxStreams: { kind: "integer", min: 1, max: 256, default: 4 },
+  maxQueue: { kind: "integer", min: 0, max: 65_536, default: 64 },
+  threads: { kind: "integer", min: 0, max: 512, default: 0, hint: "0 means the physical cores" },
+  gpuLayers: { kind: "custom", read: readGpuLayers, default: -1 },
+  device: { kind: "enum", values: ["auto", "cpu", "cuda", "metal", "vulkan"], default: "auto" },
+  latencyTargetMs: { kind: "number", min: 1, max: 10_000, default: 50 },
+  deterministic: { kind: "boolean", default: false },
+  onProgress: { kind: "function" },
+  promptCache: { kind: "later" },
+} as const satisfies Record<string, Rule>;
+
+/** What a reply's options come to: the addon's part, and what stays on this side. */
+export interface ReplySettings {
+  request: NativeRequest;
+  signal: AbortSignal | undefined;
+  chunkSize: number;
+  chunkBy: ChunkBy;
+  chunkMaxDelayMs: number;
+  includeUsage: boolean | undefined;
+  streamCallback: StreamCallback | undefined;
+}
+
+/**
+ * Reads either form of a chat call: `(messages, options?)` or `({ messages, ...options })`.
+ * @throws ZSEError BAD_OPTION (or UNSUPPORTED) naming the option, what was given and what is allowed
+ */
+export function readChatCall(call: string, first: unknown, second: unknown): ReplySettings {
+  const { subject, options } = splitCall(call, "messages", "an array of messages", Array.isArray, first, second);
+  return replySettings({ messages: JSON.stringify(validateMessages(subject)) }, options);
+}
+
+/** Reads either form of a completion call: `(prompt, options?)` or `({ prompt, ...options })`. Throws as readChatCall. */
+export function readCompletionCall(call: string, first: unknown, second: unknown): ReplySettings {
+  const isText = (value: unknown) => typeof value === "string";
+  const { subject, options } = splitCall(call, "prompt", "a string", isText, first, second);
+  if (!isText(subject)) throw bad("prompt", `prompt must be a string; given ${quote(subject)}.`);
+  return replySettings({ prompt: subject as string }, options);
+}
+
+/** Reads a model's options. Throws as readChatCall. */
+export function readEngineOptions(given: unknown): {
+  native: NativeEngineOptions;
+  onProgress: ((fraction: number) => void) | undefined;
+} {
+  const { onProgress, ...native } = readOptions(ENGINE_RULES, given, "new ZSE()") as unknown as NativeEngineOptions & {
+    onProgress?: (fraction: number) => void;
+  };
+  return { native, onProgress };
+}
+
+function splitCall(
+  call: string,
+  name: "messages" | "prompt",
+  what: string,
+  isSubject: (value: unknown) => boolean,
+  first: unknown,
+  second: unknown,
+): { subject: unknown; options: Record<string, unknown> } {
+  if (isSubject(first)) return { subject: first, options: asObject(second, call) };
+  if (typeof first !== "object" || first === null || Array.isArray(first)) {
+    throw bad(name, `${call} takes ${what} first, or one object { ${name}, ...options }; given ${quote(first)}.`);
+  }
+  if (second !== undefined) {
+    throw bad(name, `${call} takes its options in the one object { ${name}, ...options }; given a second argument too.`);
+  }
+  const { [name]: subject, ...options } = first as Record<string, unknown>;
+  if (subject === undefined) throw bad(name, `${call} needs ${name}: ${what}.`);
+  return { subject, options };
+}
+
+function replySettings(subject: { messages: string } | { prompt: string }, given: Record<string, unknown>): ReplySettings {
+  const { signal, chunkSize, chunkBy, chunkMaxDelayMs, includeUsage, streamCallback, ...rest } = readOptions(
+    REPLY_RULES,
+    given,
+    "a reply",
+  );
+  return {
+    // readOptions has just given every field its type and default by the table above.
+    request: { ...subject, ...rest } as unknown as NativeRequest,
+    signal: signal as AbortSignal | undefined,
+    chunkSize: chunkSize as number,
+    chunkBy: chunkBy as ChunkBy,
+    chunkMaxDelayMs: chunkMaxDelayMs as number,
+    includeUsage: includeUsage as boolean | undefined,
+    streamCallback: streamCallback as StreamCallback | undefined,
+  };
+}
+
+function asObject(value: unknown, call: string): Record<string, unknown> {
+  if (value === undefined) return {};
+  if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
+  throw bad("options", `The options of ${call} must be an object; given ${quote(value)}.`);
+}
+
+/** Aliases, unknown names, checks and defaults: all in this one pass. */
+function readOptions(rules: Record<string, Rule>, given: unknown, of: string): Record<string, unknown> {
+  const options = asObject(given, of);
+  const spelling = new Map<string, string>();
+  const result: Record<string, unknown> = {};
+  for (const [written, value] of Object.entries(options)) {
+    if (value === undefined) continue;
+    const name = Object.hasOwn(rules, written) ? written : camelCase(written);
+    if (!Object.hasOwn(rules, name)) throw unknownOption(rules, written, of);
+    const before = spelling.get(name);
+    if (before !== undefined) throw bad(written, `${before} and ${written} are the same option; give one of them.`);
+    spelling.set(name, written);
+    result[name] = check(rules[name]!, written, value);
+  }
+  for (const [name, rule] of Object.entries(rules)) {
+    if (result[name] === undefined && "default" in rule) result[name] = rule.default;
+  }
+  return result;
+}
+
+function check(rule: Rule, name: string, value: unknown): unknown {
+  switch (rule.kind) {
+    case "number":
+    case "integer": {
+      const fits = typeof value === "number" && value >= rule.min && value <= rule.max; // false for NaN
+      if (fits && (rule.kind === "number" || Number.isInteger(value))) return value;
+      const noun = rule.kind === "number" ? "a number" : "a whole number";
+      const hint = rule.hint === undefined ? "" : ` (${rule.hint})`;
+      throw bad(name, `${name} must be ${noun} from ${rule.min} to ${rule.max}${hint}; given ${quote(value)}.`);
+    }
+    case "boolean":
+      if (typeof value === "boolean") return value;
+      throw bad(name, `${name} must be true or false; given ${quote(value)}.`);
+    case "enum":
+      if (rule.values.includes(value as string)) return value;
+      throw bad(name, `${name} must be one of ${rule.values.map((one) => `"${one}"`).join(", ")}; given ${quote(value)}.`);
+    case "function":
+      if (typeof value === "function") return value;
+      throw bad(name, `${name} must be a function; given ${quote(value)}.`);
+    case "custom":
+      return rule.read(name, value);
+    case "later":
+      throw new ZSEError("UNSUPPORTED", `${name} is not part of this version yet; leave it out.`, { option: name });
+  }
+}
+
+function readStop(name: string, value: unknown): string[] {
+  const list = typeof value === "string" ? [value] : value;
+  const fits = (one: unknown) => typeof one === "string" && one.length >= 1 && one.length <= 256;
+  if (!Array.isArray(list)) {
+    throw bad(name, `${name} must be a string or an array of up to 16 strings; given ${quote(value)}.`);
+  }
+  if (list.length > 16) throw bad(name, `${name} takes up to 16 strings; given ${list.length}.`);
+  const index = list.findIndex((one) => !fits(one));
+  if (index !== -1) {
+    const where = typeof value === "string" ? name : `${name}[${index}]`;
+    throw bad(where, `${where} must be a string of 1 to 256 characters; given ${quote(list[index])}.`);
+  }
+  return list.map((one: string) => one.toWellFormed());
+}
+
+function readLogitBias(name: string, value: unknown): number[] {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    throw bad(name, `${name} must be an object { tokenId: bias }; given ${quote(value)}.`);
+  }
+  return Object.entries(value).flatMap(([key, bias]: [string, unknown]) => {
+    const id = Number(key);
+    if (!/^\d+$/.test(key) || id > INT32_MAX) {
+      throw bad(name, `${name} has token ids as its keys (whole numbers from 0); given ${quote(key)}.`);
+    }
+    if (typeof bias !== "number" || !(bias >= -100 && bias <= 100)) {
+      throw bad(`${name}[${key}]`, `${name}[${key}] must be a number from -100 to 100; given ${quote(bias)}.`);
+    }
+    return [id, bias];
+  });
+}
+
+function readSignal(name: string, value: unknown): AbortSignal {
+  const signal = value as Partial<AbortSignal> | null;
+  // By its shape, since polyfills and other realms (Electron, jsdom) have an AbortSignal of their own.
+  if (typeof signal === "object" && signal !== null && typeof signal.aborted === "boolean") {
+    if (typeof signal.addEventListener === "function" && typeof signal.removeEventListener === "function") {
+      return value as AbortSignal;
+    }
+  }
+  throw bad(name, `${name} must be an AbortSignal (new AbortController().signal); given ${quote(value)}.`);
+}
+
+function readGpuLayers(name: string, value: unknown): number {
+  if (value === "auto") return -1;
+  if (typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= 65_536) return value;
+  throw bad(name, `${name} must be "auto" or a whole number from 0 to 65536; given ${quote(value)}.`);
+}
+
+function unknownOption(rules: Record<string, Rule>, written: string, of: string): ZSEError {
+  const names = Object.keys(rules).filter((name) => rules[name]!.kind !== "later");
+  const wanted = camelCase(written).toLowerCase();
+  const near = names
+    .map((name) => ({ name, distance: editDistance(name.toLowerCase(), wanted) }))
+    .sort((a, b) => a.distance - b.distance)[0];
+  const guess = near !== undefined && near.distance <= Math.max(1, wanted.length / 3) ? ` Did you mean ${near.name}?` : "";
+  return bad(written, `${written} is not an option of ${of}.${guess} There are: ${names.join(", ")}.`);
+}
+
+function bad(option: string, message: string): ZSEError {
+  return new ZSEError("BAD_OPTION", message, { option });
+}
+
+function camelCase(name: string): string {
+  return name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
+}
+
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      next[j] = Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1));
+    }
+    row = next;
+  }
+  return row[b.length]!;
+}

@@ -1,0 +1,135 @@
+// Owns the public face of one reply's stream: the ways to read it and to end it. JS thread of the model. Everything it does
+// is stream-core.ts's; this object only stands for the consumer, so that dropping it can be noticed.
+
+import { createChunker } from "./chunker.js";
+import type { Engine } from "./engine.js";
+import type { ReplySettings } from "./options.js";
+import { StreamCore } from "./stream-core.js";
+import type { Reply, StreamEvent } from "./types.js";
+
+/** Cancels the stream of a TokenStream that was dropped before its end: its slot would stay parked for good. */
+const dropped = new FinalizationRegistry<StreamCore>((core) => core.abandon());
+
+/** Opens a stream on an engine. Not part of the public face: streams come from ZSE's methods. */
+export function openStream(engine: Engine, settings: ReplySettings): TokenStream {
+  const core = openCore(engine, settings);
+  const stream = new TokenStream(core, settings.includeUsage);
+  dropped.register(stream, core);
+  if (settings.streamCallback !== undefined) {
+    core.claim("streamCallback");
+    core.push(settings.streamCallback);
+  }
+  return stream;
+}
+
+/** Opens a stream that is only collected, or called back: the promise of its reply. */
+export function collectReply(engine: Engine, settings: ReplySettings): Promise<Reply> {
+  const core = openCore(engine, settings);
+  core.claim(settings.streamCallback === undefined ? "result" : "streamCallback");
+  core.push(settings.streamCallback);
+  return core.result();
+}
+
+function openCore(engine: Engine, settings: ReplySettings): StreamCore {
+  const { request, chunkBy, chunkSize, chunkMaxDelayMs, signal } = settings;
+  return new StreamCore(engine, { request, chunker: createChunker(chunkBy, chunkSize), chunkMaxDelayMs, signal });
+}
+
+/**
+ * The reply to one request, as it is generated. It has one consumer, by one of: `for await` over the stream itself (text),
+ * `events()`, `toReadableStream()`, or `result` alone. The engine runs at most `highWaterMark` tokens ahead of it.
+ *
+ * Errors reach the consumer: ZSEError with a `code`, or an AbortSignal's own reason. Text that came before an error is read
+ * before it; text that came before an abort is dropped.
+ */
+export class TokenStream implements AsyncIterable<string>, AsyncDisposable {
+  /** The request's `includeUsage`, for adapters: true, false, or undefined when it was not given. */
+  readonly includeUsage: boolean | undefined;
+  readonly #core: StreamCore;
+
+  /** @internal */
+  constructor(core: StreamCore, includeUsage: boolean | undefined) {
+    this.#core = core;
+    this.includeUsage = includeUsage;
+  }
+
+  /** The text, chunk by chunk. Leaving the loop early cancels the reply. */
+  [Symbol.asyncIterator](): AsyncIterableIterator<string> {
+    this.#core.claim("a for await loop");
+    return new StreamIterator<string>(this, this.#core);
+  }
+
+  /** Everything that happens, in order; `finish` comes last. Leaving the loop early cancels the reply. */
+  events(): AsyncIterableIterator<StreamEvent> {
+    this.#core.claim("events()");
+    return new StreamIterator<StreamEvent>(this, this.#core);
+  }
+
+  /** The text as a web stream. It is read only on demand, so a slow reader slows the reply; cancelling it cancels the reply. */
+  toReadableStream(): ReadableStream<string> {
+    this.#core.claim("toReadableStream()");
+    const iterator = new StreamIterator<string>(this, this.#core);
+    return new ReadableStream<string>(
+      {
+        async pull(controller) {
+          const { done, value } = await iterator.next();
+          if (done === true) controller.close();
+          else controller.enqueue(value);
+        },
+        async cancel() {
+          await iterator.return();
+        },
+      },
+      { highWaterMark: 0 },
+    );
+  }
+
+  /**
+   * The whole reply, once the consumer has come to its end (finishReason "cancelled" when it left early: the text is then what
+   * it had read). Where nothing else reads the stream, this does. Rejects with what the consumer is told when the stream
+   * fails or is aborted; it need not be handled.
+   */
+  get result(): Promise<Reply> {
+    return this.#core.result();
+  }
+
+  /** Ends the reply, whatever state it is in. The consumer fails with `reason`, or with ZSEError ABORTED. */
+  abort(reason?: unknown): void {
+    this.#core.abort(reason);
+  }
+
+  /** Cancels the reply unless it is at its end. */
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#core.leave();
+    return Promise.resolve();
+  }
+}
+
+/** Reads a stream's items as they are. Holds the TokenStream, so that it lives as long as someone reads. */
+class StreamIterator<Value> implements AsyncIterableIterator<Value> {
+  readonly stream: TokenStream;
+  readonly #core: StreamCore;
+
+  constructor(stream: TokenStream, core: StreamCore) {
+    this.stream = stream;
+    this.#core = core;
+  }
+
+  next(): Promise<IteratorResult<Value, undefined>> {
+    return this.#core.pull() as Promise<IteratorResult<never, undefined>>; // what claim() asked for
+  }
+
+  return(): Promise<IteratorResult<Value, undefined>> {
+    this.#core.leave();
+    return Promise.resolve({ done: true, value: undefined });
+  }
+
+  throw(error?: unknown): Promise<IteratorResult<Value, undefined>> {
+    this.#core.leaveWith(error);
+    return Promise.reject(error);
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+}

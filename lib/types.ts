@@ -1,0 +1,185 @@
+// Owns the public types: what callers pass in and what streams give out. Types only; nothing of this file exists at run time.
+// Their validation is options.ts's, and defaults and ranges stand there in one table.
+
+import type { ChunkBy } from "./chunker.js";
+import type { FinishReason, Timings, Usage } from "./native.js";
+
+/** One part of a message's content. Text is the only kind a language model without eyes can take. */
+export interface TextPart {
+  type: "text";
+  text: string;
+}
+
+/** A call of a tool, in an assistant's message. `arguments` is JSON text, as in OpenAI's API. */
+export interface ToolCall {
+  id: string;
+  type: "function";
+  function: { name: string; arguments: string };
+}
+
+/** One message of a conversation, in the shape of OpenAI's API. */
+export type Message =
+  | { role: "system" | "developer" | "user"; content: string | readonly TextPart[]; name?: string }
+  | {
+      role: "assistant";
+      /** May be null or left out where there are tool_calls. */
+      content?: string | readonly TextPart[] | null;
+      name?: string;
+      tool_calls?: readonly ToolCall[];
+      /** What the model thought before it answered; templates decide whether it is shown to the model again. */
+      reasoning_content?: string;
+    }
+  | { role: "tool"; content: string | readonly TextPart[]; tool_call_id?: string; name?: string };
+
+/** Called with each chunk of text. A promise that it returns is awaited before the next call. */
+export type StreamCallback = (text: string) => unknown;
+
+/** Options of one reply. docs/api.md lists ranges and defaults. */
+export interface ReplyOptions {
+  /** Tokens to generate at most; 0 means up to the end of the context. Default 0. */
+  maxTokens?: number;
+  /** 0 always takes the likeliest token. 0 to 5, default 0.8. */
+  temperature?: number;
+  /** Keeps the likeliest tokens that together reach this probability. 0 to 1, default 0.95. */
+  topP?: number;
+  /** Keeps this many of the likeliest tokens; 0 keeps all. Default 40. */
+  topK?: number;
+  /** Drops tokens less likely than this share of the likeliest. 0 to 1, default 0.05. */
+  minP?: number;
+  /** Locally typical sampling; 1 turns it off. 0 to 1, default 1. */
+  typicalP?: number;
+  /** The same seed gives the same text on the same machine. Left out: drawn, and reported in the result. */
+  seed?: number;
+  /** Text that ends the reply; it is not part of the reply. Up to 16 strings of 1 to 256 characters. */
+  stop?: string | readonly string[];
+  /** -2 to 2, default 0. */
+  presencePenalty?: number;
+  /** -2 to 2, default 0. */
+  frequencyPenalty?: number;
+  /** Divides the likelihood of recent tokens; 1 turns it off. 0.1 to 10, default 1. */
+  repeatPenalty?: number;
+  /** Token id → bias, -100 (never) to 100 (nearly always). */
+  logitBias?: Readonly<Record<number, number>>;
+  /** Generates past the model's end-of-text tokens. For benchmarks and tests: the text beyond is noise. Default false. */
+  ignoreEos?: boolean;
+  /** Aborts the reply in whatever state it is; the stream then fails with the signal's own reason. */
+  signal?: AbortSignal;
+  /** Units of chunkBy per chunk. Default 1. */
+  chunkSize?: number;
+  /** How text is grouped; "token" passes every piece on as it comes. Default "token". */
+  chunkBy?: ChunkBy;
+  /** Longest time (ms) that grouping may hold text back, even in the middle of a word or grapheme; 0 means no limit. Default 0. */
+  chunkMaxDelayMs?: number;
+  /** What adapters do with usage (see docs/api.md). `result` and the finish event have it in any case. */
+  includeUsage?: boolean;
+  /** The callback style: takes every chunk. A throw ends the stream with that very error. */
+  streamCallback?: StreamCallback;
+  /** Tokens that the engine may be ahead of the consumer before it pauses this stream. 1 to 65536, default 64. */
+  highWaterMark?: number;
+  /** A stream paused for longer than this many ms ends with STALLED; 0 means never. Default 0. */
+  stallTimeoutMs?: number;
+}
+
+type Snake<Name extends string> = Name extends `${infer Head}${infer Tail}`
+  ? Head extends Lowercase<Head>
+    ? `${Head}${Snake<Tail>}`
+    : `_${Lowercase<Head>}${Snake<Tail>}`
+  : Name;
+
+/** The same options in snake_case (`max_tokens`, `stream_callback`, …); giving one in both spellings is an error. */
+export type SnakeCased<Options> = {
+  [Name in keyof Options as Name extends string ? (Snake<Name> extends Name ? never : Snake<Name>) : never]?: Options[Name];
+};
+
+/** Options of one reply, in either spelling. */
+export type ReplyOptionsInput = ReplyOptions & SnakeCased<ReplyOptions>;
+
+/** The keyword form of a chat call. */
+export type ChatRequest = { messages: readonly Message[] } & ReplyOptionsInput;
+
+/** The keyword form of a completion call. */
+export type CompletionRequest = { prompt: string } & ReplyOptionsInput;
+
+/** Settings of a model, fixed when it is opened. docs/api.md lists ranges and defaults. */
+export interface EngineOptions {
+  /** Tokens of context per stream; 0 means the trained context, at most 4096. Default 0. */
+  contextSize?: number;
+  /** Streams that are generated at once. 1 to 256, default 4. */
+  maxStreams?: number;
+  /** Requests that may wait beyond maxStreams; one more is OVERLOADED. Default 64. */
+  maxQueue?: number;
+  /** Compute threads; 0 means the physical cores. Default 0. */
+  threads?: number;
+  /** Layers on the GPU; "auto" takes as many as fit. Default "auto". */
+  gpuLayers?: "auto" | number;
+  /** The kind of device to use; one that is not there is UNSUPPORTED. Default "auto". */
+  device?: "auto" | "cpu" | "cuda" | "metal" | "vulkan";
+  /** Longest step (ms) that the planner aims at while streams are decoding. 1 to 10000, default 50. */
+  latencyTargetMs?: number;
+  /** Other streams cannot change a stream's rounding, at a cost in speed. Default false. */
+  deterministic?: boolean;
+  /** Called while the model loads, with the part that is done, 0 to 1. */
+  onProgress?: (fraction: number) => void;
+}
+
+/** Options of a model, in either spelling. */
+export type EngineOptionsInput = EngineOptions & SnakeCased<EngineOptions>;
+
+/** A collected reply. */
+export interface Reply {
+  text: string;
+  /** "stop": the model ended, or a stop string was found; "length": maxTokens or the context's end; "cancelled": the consumer left. */
+  finishReason: FinishReason;
+  /** The stop string that was found, if one was. */
+  stopString?: string;
+  usage: Usage;
+  timings: Timings;
+  /** The seed in use, given or drawn: the same call with it gives the same text. */
+  seed: number;
+}
+
+/** The prompt is being read: how far it is. Only the newest is kept for a consumer that is slow. */
+export interface ProgressEvent {
+  type: "progress";
+  processedTokens: number;
+  promptTokens: number;
+  cachedTokens: number;
+}
+
+/** A chunk of the reply, never empty. */
+export interface TextEvent {
+  type: "text";
+  text: string;
+}
+
+/** A piece of what the model thinks before it answers. Comes with the reply parser of a later version. */
+export interface ReasoningEvent {
+  type: "reasoning";
+  text: string;
+}
+
+/** A piece of a call of a tool. Comes with the reply parser of a later version. */
+export interface ToolCallEvent {
+  type: "toolCall";
+  /** Which of the reply's calls this belongs to, from 0. */
+  index: number;
+  /** Only in a call's first event. */
+  id?: string;
+  /** Only in a call's first event. */
+  name?: string;
+  /** The next piece of the arguments' JSON text. */
+  argumentsDelta: string;
+}
+
+/** The end of a reply that was not aborted and did not fail; the last event. */
+export interface FinishEvent {
+  type: "finish";
+  reason: FinishReason;
+  stopString?: string;
+  usage: Usage;
+  timings: Timings;
+  seed: number;
+}
+
+/** What `events()` gives. Take care of unknown types: later versions may add some. */
+export type StreamEvent = ProgressEvent | TextEvent | ReasoningEvent | ToolCallEvent | FinishEvent;

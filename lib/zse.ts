@@ -1,0 +1,133 @@
+// Owns the class that users hold: one model, opened in the background, and the calls on it. JS thread that made it.
+
+import { resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+
+import { Engine } from "./engine.js";
+import { ZSEError } from "./errors.js";
+import { quote } from "./messages.js";
+import { loadNative, type ModelInfo, type NativeDevice, type NativeStats } from "./native.js";
+import { readChatCall, readCompletionCall, readEngineOptions } from "./options.js";
+import { demoModelPath } from "./package-root.js";
+import { collectReply, openStream, type TokenStream } from "./token-stream.js";
+import type { ChatRequest, CompletionRequest, EngineOptionsInput, Message, Reply, ReplyOptionsInput } from "./types.js";
+
+/**
+ * A model. It loads in the background: calls may be made at once and wait for it. One model serves many streams at a time.
+ *
+ * ```js
+ * const model = new ZSE("qwen-7b.zse");
+ * for await (const text of model.chatStream([{ role: "user", content: "Tell me a story" }])) process.stdout.write(text);
+ * await model.close();
+ * ```
+ */
+export class ZSE implements AsyncDisposable {
+  readonly #engine: Engine;
+
+  /**
+   * @param path a .gguf or .zse file (told apart by content), or its file: URL; left out: the embedded demo model
+   * @throws ZSEError BAD_OPTION for wrong options, ENGINE_FAILED when the native addon cannot be loaded. What is wrong with
+   *   the file is reported by `ready` and by every call: MODEL_NOT_FOUND, BAD_MODEL, UNSUPPORTED.
+   */
+  constructor(path: string | URL, options?: EngineOptionsInput);
+  constructor(options?: EngineOptionsInput);
+  constructor(first?: string | URL | EngineOptionsInput, second?: EngineOptionsInput) {
+    const named = typeof first === "string" || first instanceof URL;
+    if (!named && second !== undefined && first !== undefined) {
+      throw new ZSEError("BAD_OPTION", `new ZSE() takes a path or file: URL first; given ${quote(first)}.`, { option: "path" });
+    }
+    const { native, onProgress } = readEngineOptions(named ? second : (first ?? second));
+    this.#engine = new Engine(loadNative(), named ? readPath(first) : demoModelPath(), native, onProgress);
+  }
+
+  /** The devices that models can run on, as ggml's backends list them. */
+  static devices(): NativeDevice[] {
+    return loadNative().devices();
+  }
+
+  /** Resolves when the model is loaded; rejects with a ZSEError when it cannot be (then every call does, too). */
+  get ready(): Promise<ModelInfo> {
+    return this.#engine.ready;
+  }
+
+  /** What is known of the model; undefined until it is loaded. */
+  get info(): ModelInfo | undefined {
+    return this.#engine.info;
+  }
+
+  /** The model's file, as an absolute path. */
+  get path(): string {
+    return this.#engine.path;
+  }
+
+  /** Whether close() was called. */
+  get closed(): boolean {
+    return this.#engine.closing;
+  }
+
+  /**
+   * The reply to a conversation, as a stream.
+   * @throws ZSEError BAD_OPTION at once, naming the option or message; everything else reaches the stream's consumer:
+   *   CONTEXT_OVERFLOW, OVERLOADED, STALLED, CLOSED, and load failures.
+   */
+  chatStream(messages: readonly Message[], options?: ReplyOptionsInput): TokenStream;
+  chatStream(request: ChatRequest): TokenStream;
+  chatStream(first: readonly Message[] | ChatRequest, second?: ReplyOptionsInput): TokenStream {
+    return openStream(this.#engine, readChatCall("chatStream()", first, second));
+  }
+
+  /** A text continued, as a stream; no chat template. Throws as chatStream. */
+  completionStream(prompt: string, options?: ReplyOptionsInput): TokenStream;
+  completionStream(request: CompletionRequest): TokenStream;
+  completionStream(first: string | CompletionRequest, second?: ReplyOptionsInput): TokenStream {
+    return openStream(this.#engine, readCompletionCall("completionStream()", first, second));
+  }
+
+  /** The whole reply to a conversation; `streamCallback` sees it as it comes. Rejects with what chatStream throws and tells. */
+  chat(messages: readonly Message[], options?: ReplyOptionsInput): Promise<Reply>;
+  chat(request: ChatRequest): Promise<Reply>;
+  async chat(first: readonly Message[] | ChatRequest, second?: ReplyOptionsInput): Promise<Reply> {
+    return collectReply(this.#engine, readChatCall("chat()", first, second));
+  }
+
+  /** A text continued, collected; no chat template. Rejects as chat. */
+  completion(prompt: string, options?: ReplyOptionsInput): Promise<Reply>;
+  completion(request: CompletionRequest): Promise<Reply>;
+  async completion(first: string | CompletionRequest, second?: ReplyOptionsInput): Promise<Reply> {
+    return collectReply(this.#engine, readCompletionCall("completion()", first, second));
+  }
+
+  /** Token ids of a text, once the model is loaded; with `special`, control tokens such as `<|im_end|>` are parsed. */
+  async tokenize(text: string, options?: { special?: boolean }): Promise<number[]> {
+    if (typeof text !== "string") {
+      throw new ZSEError("BAD_OPTION", `text must be a string; given ${quote(text)}.`, { option: "text" });
+    }
+    await this.#engine.ready;
+    return this.#engine.tokenize(text, options?.special === true);
+  }
+
+  /** Counters of the engine, for tests and metrics; cheap. All 0 while there is no engine. */
+  stats(): NativeStats {
+    return this.#engine.stats();
+  }
+
+  /** Ends running streams with CLOSED, frees the model, and resolves when that is done. May be called again. */
+  close(): Promise<void> {
+    return this.#engine.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
+
+function readPath(given: string | URL): string {
+  const bad = (what: string) => new ZSEError("BAD_OPTION", `The model's path must be ${what}; given ${quote(String(given))}.`, { option: "path" });
+  if (given === "") throw bad("a file's path or file: URL");
+  if (typeof given === "string" && !given.startsWith("file:")) return resolve(given);
+  try {
+    return fileURLToPath(given);
+  } catch {
+    throw bad("a file: URL, or a plain path");
+  }
+}
