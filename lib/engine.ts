@@ -54,6 +54,8 @@ export class Engine {
   #waiting = new Set<StreamSink>();
   /** Why no stream can be opened any more. */
   #failure: ZSEError | undefined;
+  /** Nobody can open another stream: the model is closed once the last one has ended. */
+  #abandoned = false;
   #closed: Promise<void> | undefined;
   #onClosed: (() => void) | undefined;
   #onProgress: ((fraction: number) => void) | undefined;
@@ -116,6 +118,13 @@ export class Engine {
     return this.#closed;
   }
 
+  /** The caller dropped the model without closing it. */
+  abandon(): void {
+    this.#abandoned = true;
+    if (this.info === undefined && this.#failure === undefined) return; // someone may still await `ready`
+    if (this.#sinks.size === 0 && this.#waiting.size === 0) void this.close();
+  }
+
   /** Once loaded; throws what made it impossible before. */
   tokenize(text: string, special: boolean): number[] {
     if (this.#failure !== undefined) throw this.#failure;
@@ -155,15 +164,20 @@ export class Engine {
           sink.onProgress(payload as NativeProgress);
           break;
         case Kind.Finish:
-          this.#sinks.delete(id);
+          this.#forget(id);
           sink.onFinish(payload as NativeFinish);
           break;
         case Kind.StreamError:
-          this.#sinks.delete(id);
+          this.#forget(id);
           sink.onError(fromNative(payload as NativeError));
           break;
       }
     }
+  }
+
+  #forget(id: number): void {
+    this.#sinks.delete(id);
+    if (this.#abandoned) this.abandon();
   }
 
   #onModelEvent(kind: number, payload: unknown): void {
@@ -190,6 +204,7 @@ export class Engine {
     const waiting = [...this.#waiting];
     this.#waiting.clear();
     for (const sink of waiting) this.open(sink);
+    if (this.#abandoned) this.abandon();
   }
 
   #onNativeClosed(): void {

@@ -12,6 +12,9 @@ import { demoModelPath } from "./package-root.js";
 import { collectReply, openStream, type TokenStream } from "./token-stream.js";
 import type { ChatRequest, CompletionRequest, EngineOptionsInput, Message, Reply, ReplyOptionsInput } from "./types.js";
 
+/** Closes a model that was dropped without close(): its weights and its threads would stay for good. */
+const dropped = new FinalizationRegistry<Engine>((engine) => engine.abandon());
+
 /**
  * A model. It loads in the background: calls may be made at once and wait for it. One model serves many streams at a time.
  *
@@ -38,6 +41,7 @@ export class ZSE implements AsyncDisposable {
     }
     const { native, onProgress } = readEngineOptions(named ? second : (first ?? second));
     this.#engine = new Engine(loadNative(), named ? readPath(first) : demoModelPath(), native, onProgress);
+    dropped.register(this, this.#engine);
   }
 
   /** The devices that models can run on, as ggml's backends list them. */

@@ -1,0 +1,282 @@
+// A NativeAddon in TypeScript for the unit tests: it keeps the contract of lib/native.ts (slots, queue, credits, parking,
+// one terminal event per stream, Closed last) without a model. It steps on its own, one batch a turn of the event loop, or
+// by hand with step() where a test wants to stand between two tokens.
+
+import type {
+  ModelInfo,
+  NativeAddon,
+  NativeDevice,
+  NativeEngineOptions,
+  NativeError,
+  NativeEventBatch,
+  NativeFinish,
+  NativeModel,
+  NativeProgress,
+  NativeRequest,
+  NativeStats,
+} from "../../lib/native.js";
+import { NativeEventKind as Kind } from "../../lib/native.js";
+
+/** What a stream says: text pieces (one token each), pieces of several tokens, progress, or an error that ends it. */
+export type ScriptItem = string | { text: string; tokens: number } | { progress: NativeProgress } | { error: NativeError };
+
+export interface FakeOptions {
+  /** What each request is answered with; may be endless. */
+  script?: (request: NativeRequest, streamIndex: number) => Iterable<ScriptItem>;
+  /** "auto": ready a turn later; "manual": the test calls becomeReady() or failLoad(). */
+  load?: "auto" | "manual" | NativeError;
+  /** Steps only when the test says so. */
+  manualSteps?: boolean;
+  /** Merged into what the Finish event says. */
+  finish?: Partial<NativeFinish>;
+}
+
+export interface FakeStream {
+  id: number;
+  request: NativeRequest;
+  script: Iterator<ScriptItem>;
+  state: "queued" | "decoding" | "ended";
+  /** Tokens delivered and not acknowledged: the stream is parked from highWaterMark on. */
+  outstanding: number;
+  maxOutstanding: number;
+  delivered: number;
+  cancelled: boolean;
+  parkedSince: number | undefined;
+}
+
+export const STORY = ["Once", " upon", " a", " time", ",", " a", " fox", " ran", "."];
+
+export class FakeAddon implements NativeAddon {
+  version = "0.0.0";
+  llamaVersion = "fake";
+  systemInfo = "fake";
+  readonly models: FakeModel[] = [];
+  readonly Model: NativeAddon["Model"];
+
+  constructor(readonly options: FakeOptions = {}) {
+    const addon = this;
+    this.Model = class extends FakeModel {
+      constructor(path: string, engineOptions: NativeEngineOptions, onEvents: (batch: NativeEventBatch) => void) {
+        super(path, engineOptions, onEvents, addon.options);
+        addon.models.push(this);
+      }
+    };
+  }
+
+  devices(): NativeDevice[] {
+    return [{ name: "CPU", description: "fake", kind: "cpu", backend: "CPU", memoryFreeBytes: 1, memoryTotalBytes: 2 }];
+  }
+
+  /** The model opened last. */
+  get model(): FakeModel {
+    return this.models[this.models.length - 1]!;
+  }
+}
+
+export class FakeModel implements NativeModel {
+  readonly streams: FakeStream[] = [];
+  readonly acks: { id: number; tokens: number }[] = [];
+  readonly cancels: number[] = [];
+  closes = 0;
+  #isReady = false;
+  #closing = false;
+  #closed = false;
+  #pending: unknown[] = [];
+  #scheduled = false;
+  #generated = 0;
+
+  constructor(
+    readonly path: string,
+    readonly engineOptions: NativeEngineOptions,
+    readonly onEvents: (batch: NativeEventBatch) => void,
+    readonly options: FakeOptions,
+  ) {
+    const { load = "auto" } = options;
+    if (load === "auto") setImmediate(() => this.becomeReady());
+    else if (load !== "manual") setImmediate(() => this.failLoad(load));
+  }
+
+  becomeReady(): void {
+    if (this.#closing) return;
+    this.#isReady = true;
+    this.onEvents([0, Kind.LoadProgress, 1, 0, 0, Kind.Ready, fakeInfo(this.path, this.engineOptions), 0]);
+  }
+
+  failLoad(error: NativeError): void {
+    if (!this.#closing) this.onEvents([0, Kind.LoadError, error, 0]);
+  }
+
+  submit(request: NativeRequest): number {
+    if (this.#closing) throw Object.assign(new Error("closed"), { code: "CLOSED" });
+    if (!this.#isReady) throw new Error("contract broken: submit before Ready");
+    const alive = this.streams.filter((one) => one.state !== "ended").length;
+    if (alive >= this.engineOptions.maxStreams + this.engineOptions.maxQueue) {
+      throw Object.assign(new Error(`all ${alive} places are taken`), { code: "OVERLOADED" });
+    }
+    const script = this.options.script?.(request, this.streams.length) ?? STORY;
+    const stream: FakeStream = {
+      id: this.streams.length + 1,
+      request,
+      script: script[Symbol.iterator](),
+      state: "queued",
+      outstanding: 0,
+      maxOutstanding: 0,
+      delivered: 0,
+      cancelled: false,
+      parkedSince: undefined,
+    };
+    this.streams.push(stream);
+    this.#schedule();
+    return stream.id;
+  }
+
+  ack(id: number, tokens: number): void {
+    this.acks.push({ id, tokens });
+    const stream = this.streams[id - 1];
+    if (stream === undefined) return;
+    stream.outstanding -= tokens;
+    if (stream.outstanding < 0) throw new Error(`contract broken: stream ${id} gave back more than it was given`);
+    this.#schedule();
+  }
+
+  cancel(id: number): void {
+    this.cancels.push(id);
+    const stream = this.streams[id - 1];
+    if (stream !== undefined) stream.cancelled = true;
+    this.#schedule();
+  }
+
+  close(): void {
+    this.closes++;
+    if (this.#closing) return;
+    this.#closing = true;
+    setImmediate(() => {
+      for (const stream of this.streams) if (stream.state !== "ended") this.#end(stream, "cancelled");
+      this.#closed = true;
+      this.#emit([0, Kind.Closed, undefined, 0]);
+    });
+  }
+
+  tokenize(text: string): number[] {
+    return [...text].map((character) => character.codePointAt(0)!);
+  }
+
+  stats(): NativeStats {
+    const count = (state: FakeStream["state"]) => this.streams.filter((one) => one.state === state).length;
+    const decoding = count("decoding");
+    const parked = this.streams.filter((one) => one.state === "decoding" && this.#isParked(one)).length;
+    return {
+      queued: count("queued"),
+      prefilling: 0,
+      decoding: decoding - parked,
+      parked,
+      freeSlots: this.engineOptions.maxStreams - decoding,
+      steps: 0,
+      generatedTokens: this.#generated,
+      prefilledTokens: 0,
+      abortedSteps: 0,
+    };
+  }
+
+  /** One decode step: every stream that may gets its next item, all in one batch. Returns whether there was any. */
+  step(): boolean {
+    if (this.#closed) return false;
+    for (const stream of this.streams) if (stream.cancelled) this.#end(stream, "cancelled");
+    for (const stream of this.streams) {
+      const decoding = this.streams.filter((one) => one.state === "decoding").length;
+      if (stream.state === "queued" && decoding < this.engineOptions.maxStreams) stream.state = "decoding";
+    }
+    for (const stream of this.streams) if (stream.state === "decoding") this.#advance(stream);
+    return this.#emit([]);
+  }
+
+  #advance(stream: FakeStream): void {
+    if (this.#isParked(stream)) {
+      stream.parkedSince ??= performance.now();
+      const { stallTimeoutMs } = stream.request;
+      if (stallTimeoutMs > 0 && performance.now() - stream.parkedSince >= stallTimeoutMs) {
+        stream.state = "ended";
+        this.#pending.push(stream.id, Kind.StreamError, { code: "STALLED", message: "nobody reads" }, 0);
+      }
+      return;
+    }
+    stream.parkedSince = undefined;
+    const { value, done } = stream.script.next();
+    if (done) return this.#end(stream, "stop");
+    if (typeof value === "object" && "progress" in value) {
+      this.#pending.push(stream.id, Kind.Progress, value.progress, 0);
+    } else if (typeof value === "object" && "error" in value) {
+      stream.state = "ended";
+      this.#pending.push(stream.id, Kind.StreamError, value.error, 0);
+    } else {
+      const { text, tokens } = typeof value === "string" ? { text: value, tokens: 1 } : value;
+      this.#generated += tokens;
+      stream.delivered += tokens;
+      stream.outstanding += tokens;
+      stream.maxOutstanding = Math.max(stream.maxOutstanding, stream.outstanding);
+      this.#pending.push(stream.id, Kind.Text, text, tokens);
+      const { maxTokens } = stream.request;
+      if (maxTokens > 0 && stream.delivered >= maxTokens) this.#end(stream, "length");
+    }
+  }
+
+  #isParked(stream: FakeStream): boolean {
+    return stream.outstanding >= stream.request.highWaterMark;
+  }
+
+  #end(stream: FakeStream, reason: NativeFinish["reason"]): void {
+    if (stream.state === "ended") return;
+    stream.state = "ended";
+    this.#pending.push(stream.id, Kind.Finish, fakeFinish(stream, reason, this.options.finish), 0);
+  }
+
+  #emit(more: unknown[]): boolean {
+    const batch = [...this.#pending, ...more];
+    this.#pending = [];
+    if (batch.length > 0) this.onEvents(batch);
+    return batch.length > 0;
+  }
+
+  #schedule(): void {
+    if (this.options.manualSteps === true || this.#scheduled || this.#closed) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      const waitsForStall = this.streams.some((one) => one.state === "decoding" && one.request.stallTimeoutMs > 0);
+      if (this.step() || waitsForStall) this.#schedule();
+    });
+  }
+}
+
+export function fakeFinish(stream: FakeStream, reason: NativeFinish["reason"], more: Partial<NativeFinish> = {}): NativeFinish {
+  const promptTokens = 7;
+  return {
+    reason,
+    seed: stream.request.seed ?? 4711,
+    usage: { promptTokens, completionTokens: stream.delivered, totalTokens: promptTokens + stream.delivered, cachedTokens: 0 },
+    timings: { queueMs: 0, prefillMs: 1, ttftMs: 1, itlMs: { p50: 1, p99: 1, max: 1 }, tokensPerSecond: 100, pausedMs: 0 },
+    ...more,
+  };
+}
+
+export function fakeInfo(path: string, options: NativeEngineOptions): ModelInfo {
+  return {
+    path,
+    name: "fake",
+    architecture: "fake",
+    description: "fake 0B",
+    parameters: 1,
+    sizeBytes: 1,
+    layers: 1,
+    embeddingSize: 1,
+    vocabularySize: 1,
+    trainedContextSize: 1024,
+    contextSize: options.contextSize || 1024,
+    maxStreams: options.maxStreams,
+    threads: options.threads || 1,
+    gpuLayers: 0,
+    device: "CPU",
+    chatTemplate: { source: "model", name: "own", text: "" },
+    deterministic: options.deterministic,
+  };
+}

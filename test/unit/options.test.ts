@@ -1,0 +1,202 @@
+import { describe, expect, test } from "vitest";
+
+import { ZSEError } from "../../lib/errors.js";
+import { ENGINE_RULES, readChatCall, readCompletionCall, readEngineOptions, REPLY_RULES } from "../../lib/options.js";
+import { USER } from "./helpers.js";
+
+/** The error that reading these options gives. */
+function refusal(options: Record<string, unknown>): ZSEError {
+  return caught(() => readChatCall("chat()", USER, options));
+}
+function caught(run: () => unknown): ZSEError {
+  try {
+    run();
+  } catch (error) {
+    expect(error).toBeInstanceOf(ZSEError);
+    return error as ZSEError;
+  }
+  throw new Error("nothing was refused");
+}
+
+describe("defaults", () => {
+  test("are those of the documentation", () => {
+    const { request, ...rest } = readChatCall("chat()", USER, undefined);
+    expect(request).toEqual({
+      messages: JSON.stringify(USER),
+      maxTokens: 0,
+      temperature: 0.8,
+      topP: 0.95,
+      topK: 40,
+      minP: 0.05,
+      typicalP: 1,
+      stop: [],
+      presencePenalty: 0,
+      frequencyPenalty: 0,
+      repeatPenalty: 1,
+      logitBias: [],
+      ignoreEos: false,
+      highWaterMark: 64,
+      stallTimeoutMs: 0,
+    });
+    expect(rest).toEqual({
+      signal: undefined,
+      chunkSize: 1,
+      chunkBy: "token",
+      chunkMaxDelayMs: 0,
+      includeUsage: undefined,
+      streamCallback: undefined,
+    });
+    expect(readEngineOptions(undefined).native).toEqual({
+      contextSize: 0,
+      maxStreams: 4,
+      maxQueue: 64,
+      threads: 0,
+      gpuLayers: -1,
+      device: "auto",
+      latencyTargetMs: 50,
+      deterministic: false,
+    });
+  });
+  test("an option that is undefined is one that was not given", () => {
+    expect(readChatCall("chat()", USER, { seed: undefined, temperature: undefined }).request).toMatchObject({ temperature: 0.8 });
+  });
+});
+
+describe("spellings", () => {
+  test("every option has its snake_case alias", () => {
+    const snake = (name: string) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+    for (const [name, rule] of Object.entries({ ...REPLY_RULES, ...ENGINE_RULES })) {
+      const isEngine = name in ENGINE_RULES;
+      const read = (key: string) => (isEngine ? readEngineOptions({ [key]: Symbol("x") }) : readChatCall("chat()", USER, { [key]: Symbol("x") }));
+      expect(caught(() => read(snake(name))).code, name).toBe(rule.kind === "later" ? "UNSUPPORTED" : "BAD_OPTION");
+      expect(caught(() => read(snake(name))).message).not.toContain("is not an option");
+    }
+  });
+  test("an alias means what the option means", () => {
+    const callback = () => {};
+    const settings = readChatCall("chat()", USER, {
+      max_tokens: 5,
+      top_p: 0.5,
+      chunk_size: 2,
+      chunk_by: "word",
+      include_usage: true,
+      stream_callback: callback,
+      high_water_mark: 3,
+    });
+    expect(settings.request).toMatchObject({ maxTokens: 5, topP: 0.5, highWaterMark: 3 });
+    expect(settings).toMatchObject({ chunkSize: 2, chunkBy: "word", includeUsage: true, streamCallback: callback });
+  });
+  test("one option in both spellings is refused", () => {
+    expect(refusal({ maxTokens: 1, max_tokens: 2 }).message).toBe("maxTokens and max_tokens are the same option; give one of them.");
+  });
+});
+
+describe("a refusal names the option, what was given and what is allowed", () => {
+  test.each([
+    [{ temperature: 9 }, "temperature must be a number from 0 to 5; given 9."],
+    [{ temperature: "hot" }, 'temperature must be a number from 0 to 5; given "hot".'],
+    [{ temperature: Number.NaN }, "temperature must be a number from 0 to 5; given NaN."],
+    [{ top_p: 2 }, "top_p must be a number from 0 to 1; given 2."],
+    [{ maxTokens: 1.5 }, "maxTokens must be a whole number from 0 to 2147483647 (0 means up to the end of the context); given 1.5."],
+    [{ seed: -1 }, "seed must be a whole number from 0 to 4294967294 (leave it out to have one drawn); given -1."],
+    [{ chunkBy: "line" }, 'chunkBy must be one of "token", "word", "sentence"; given "line".'],
+    [{ chunkSize: 0 }, "chunkSize must be a whole number from 1 to 65536; given 0."],
+    [{ highWaterMark: 0 }, "highWaterMark must be a whole number from 1 to 65536; given 0."],
+    [{ stop: "" }, 'stop must be a string of 1 to 256 characters; given "".'],
+    [{ stop: ["a", 7] }, "stop[1] must be a string of 1 to 256 characters; given 7."],
+    [{ stop: Array(17).fill("x") }, "stop takes up to 16 strings; given 17."],
+    [{ stop: { a: 1 } }, 'stop must be a string or an array of up to 16 strings; given {"a":1}.'],
+    [{ logitBias: { "5": 101 } }, "logitBias[5] must be a number from -100 to 100; given 101."],
+    [{ logitBias: { five: 1 } }, 'logitBias has token ids as its keys (whole numbers from 0); given "five".'],
+    [{ signal: {} }, "signal must be an AbortSignal (new AbortController().signal); given {}."],
+    [{ streamCallback: "print" }, 'streamCallback must be a function; given "print".'],
+    [{ includeUsage: 1 }, "includeUsage must be true or false; given 1."],
+    [{ seed: null }, "seed must be a whole number from 0 to 4294967294 (leave it out to have one drawn); given null."],
+  ])("%o", (options, message) => {
+    const error = refusal(options);
+    expect(error).toMatchObject({ name: "ZSEError", code: "BAD_OPTION", message });
+    expect(error.option).toBe(message.split(" ")[0]);
+  });
+  test("an unknown option: with a guess at what was meant", () => {
+    expect(refusal({ temprature: 1 }).message).toContain("temprature is not an option of a reply. Did you mean temperature?");
+    expect(refusal({ max_token: 1 }).message).toContain("Did you mean maxTokens?");
+    expect(refusal({ zzzzzzzz: 1 }).message).not.toContain("Did you mean");
+    expect(refusal({ toString: 1 }).message).toContain("is not an option");
+  });
+  test("an option of a later version is UNSUPPORTED", () => {
+    expect(refusal({ tools: [] })).toMatchObject({ code: "UNSUPPORTED", option: "tools" });
+  });
+  test("engine options", () => {
+    const message = (options: unknown) => caught(() => readEngineOptions(options)).message;
+    expect(message({ maxStreams: 0 })).toBe("maxStreams must be a whole number from 1 to 256; given 0.");
+    expect(message({ gpuLayers: "all" })).toBe('gpuLayers must be "auto" or a whole number from 0 to 65536; given "all".');
+    expect(message({ device: "tpu" })).toContain('device must be one of "auto", "cpu", "cuda", "metal", "vulkan"');
+    expect(message({ threads: -1 })).toContain("threads must be a whole number from 0 to 512");
+    expect(message("fast")).toContain("must be an object");
+    expect(message({ temperature: 1 })).toContain("temperature is not an option of new ZSE()");
+  });
+});
+
+describe("call forms", () => {
+  test("the keyword form is the positional form", () => {
+    expect(readChatCall("chat()", { messages: USER, maxTokens: 3 }, undefined)).toEqual(readChatCall("chat()", USER, { maxTokens: 3 }));
+    expect(readCompletionCall("completion()", { prompt: "a", seed: 1 }, undefined)).toEqual(readCompletionCall("completion()", "a", { seed: 1 }));
+  });
+  test.each([
+    [undefined, undefined, "chat() takes an array of messages first, or one object { messages, ...options }; given nothing."],
+    ["hello", undefined, 'chat() takes an array of messages first, or one object { messages, ...options }; given "hello".'],
+    [{ maxTokens: 3 }, undefined, "chat() needs messages: an array of messages."],
+    [{ messages: USER }, { maxTokens: 3 }, "chat() takes its options in the one object { messages, ...options }; given a second argument too."],
+    [USER, "fast", 'The options of chat() must be an object; given "fast".'],
+  ])("%o, %o is refused", (first, second, message) => {
+    expect(caught(() => readChatCall("chat()", first, second))).toMatchObject({ code: "BAD_OPTION", message });
+  });
+  test("a prompt must be a string", () => {
+    expect(caught(() => readCompletionCall("completion()", { prompt: 5 }, undefined)).message).toBe("prompt must be a string; given 5.");
+  });
+});
+
+describe("messages", () => {
+  const read = (...messages: unknown[]) => JSON.parse(readChatCall("chat()", messages, undefined).request.messages!) as unknown;
+  const message = (...messages: unknown[]) => caught(() => read(...messages)).message;
+
+  test("every role and both kinds of content pass", () => {
+    const call = { id: "1", type: "function", function: { name: "f", arguments: "{}" } };
+    const all = [
+      { role: "system", content: "a" },
+      { role: "developer", content: [{ type: "text", text: "b" }] },
+      { role: "user", content: "c", name: "Ann" },
+      { role: "assistant", content: null, tool_calls: [call] },
+      { role: "tool", content: "d", tool_call_id: "1" },
+      { role: "assistant", content: "e", reasoning_content: "f" },
+    ];
+    expect(read(...all)).toEqual(all);
+    expect(read({ role: "assistant", tool_calls: [call] })).toEqual([{ role: "assistant", content: null, tool_calls: [call] }]);
+  });
+  test("what is refused is named by index and field", () => {
+    expect(message()).toContain("messages must hold at least one message");
+    expect(message("hi")).toBe('messages[0] must be an object { role, content }; given "hi".');
+    expect(message(USER[0], { role: "robot", content: "" })).toBe(
+      'messages[1].role must be one of "system", "developer", "user", "assistant", "tool"; given "robot".',
+    );
+    expect(message({ content: "x" })).toContain("messages[0].role must be one of");
+    expect(message({ role: "user" })).toContain("messages[0].content must be a string or an array");
+    expect(message({ role: "user", content: null })).toContain("messages[0].content must be a string");
+    expect(message({ role: "assistant", content: null })).toContain("messages[0].content must be a string");
+    expect(message({ role: "user", content: [{ type: "image_url", image_url: "x" }] })).toBe(
+      'messages[0].content[0] must be { type: "text", text }, the only kind of part this engine reads; given a part of type "image_url".',
+    );
+    expect(message({ role: "user", content: [{ type: "text" }] })).toBe("messages[0].content[0].text must be a string; given nothing.");
+    expect(message({ role: "user", content: "x", tool_calls: [] })).toBe(
+      'messages[0].tool_calls is not a field of a message of role "user" (those are role, content, name).',
+    );
+    expect(message({ role: "assistant", content: "x", tool_calls: [{}] })).toContain("messages[0].tool_calls[0] must be");
+  });
+  test("a lone surrogate becomes U+FFFD, so that the engine reads valid JSON", () => {
+    expect(read({ role: "user", content: "a\ud83d" })).toEqual([{ role: "user", content: "a\ufffd" }]);
+  });
+  test("what is given is not changed", () => {
+    const given = Object.freeze([Object.freeze({ role: "user", content: "x" })]);
+    read(...given);
+  });
+});
