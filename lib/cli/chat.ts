@@ -1,0 +1,165 @@
+// Owns `zse chat`: a conversation in the terminal. Replies go to stdout, everything else to stderr. Main thread.
+
+import { createInterface, type Interface } from "node:readline";
+import type { Command } from "commander";
+
+import { ZSEError } from "../errors.js";
+import type { Message } from "../types.js";
+import type { ZSE } from "../zse.js";
+import { addModelFlags, addReplyFlags, type ModelFlags, type ReplyFlags, replyOptions } from "./flags.js";
+import { openModel } from "./loading.js";
+import { Output } from "./output.js";
+import { reportError } from "./report.js";
+import { dim, printStats } from "./stats-line.js";
+
+interface ChatFlags extends ModelFlags, ReplyFlags {
+  system?: string;
+}
+
+const HELP = `/system TEXT   set the system message and begin anew      /reset   begin anew
+/help          this                                       /exit    leave (so do Ctrl-D, and Ctrl-C twice)
+Ctrl-C while the model speaks ends its reply.`;
+
+export function addChat(program: Command): void {
+  const command = program
+    .command("chat")
+    .description("a conversation in the terminal")
+    .argument("[model]", "a .gguf or .zse file; left out: the embedded demo model")
+    .option("--system <text>", "a system message");
+  addModelFlags(addReplyFlags(command)).addHelpText(
+    "after",
+    `
+Examples:
+  $ zse chat
+  $ zse chat qwen-7b.gguf --system "You are brief." --temperature 0.5
+
+In the conversation:
+${HELP.replace(/^/gm, "  ")}`,
+  );
+  command.action(async (path: string | undefined, flags: ChatFlags) => {
+    try {
+      process.exitCode = await chat(path, flags);
+    } catch (error) {
+      process.exitCode = reportError(error);
+    }
+  });
+}
+
+async function chat(path: string | undefined, flags: ChatFlags): Promise<number> {
+  const model = openModel(path, flags);
+  try {
+    await model.ready;
+    await new Conversation(model, flags).run();
+    return 0;
+  } finally {
+    await model.close();
+  }
+}
+
+class Conversation {
+  readonly #model: ZSE;
+  readonly #flags: ChatFlags;
+  readonly #output = new Output();
+  readonly #lines: Interface;
+  #system: string | undefined;
+  #messages: Message[] = [];
+  /** Ends the reply that is being printed. */
+  #leaveReply: (() => void) | undefined;
+  #warned = false;
+
+  constructor(model: ZSE, flags: ChatFlags) {
+    this.#model = model;
+    this.#flags = flags;
+    this.#system = flags.system;
+    // The prompt and the echo of what is typed are not part of the replies: they go to stderr.
+    const terminal = process.stdin.isTTY === true && process.stderr.isTTY === true;
+    this.#lines = createInterface({ input: process.stdin, terminal, prompt: terminal ? "> " : "", ...(terminal ? { output: process.stderr } : {}) });
+  }
+
+  async run(): Promise<void> {
+    const onInterrupt = () => this.#onInterrupt();
+    this.#lines.on("SIGINT", onInterrupt); // a terminal in raw mode
+    process.on("SIGINT", onInterrupt); // a pipe, or kill -INT
+    try {
+      if (this.#lines.terminal) process.stderr.write(`${dim(`${this.#model.info?.name ?? "model"}: /help for help, Ctrl-D to leave`)}\n`);
+      this.#lines.prompt();
+      for await (const line of this.#lines) {
+        this.#warned = false;
+        if (!(await this.#take(line.trim())) || this.#output.closed) break;
+        this.#lines.prompt();
+      }
+    } finally {
+      process.removeListener("SIGINT", onInterrupt);
+      this.#lines.close();
+      if (this.#lines.terminal) process.stderr.write("\n");
+    }
+  }
+
+  /** Returns whether the conversation goes on. */
+  async #take(line: string): Promise<boolean> {
+    if (line === "") return true;
+    if (!line.startsWith("/")) {
+      await this.#reply(line);
+      return true;
+    }
+    const [command, ...rest] = line.split(" ");
+    switch (command) {
+      case "/exit":
+      case "/quit":
+        return false;
+      case "/reset":
+        this.#messages = [];
+        this.#say("The conversation begins anew.");
+        return true;
+      case "/system":
+        this.#system = rest.join(" ").trim() || undefined;
+        this.#messages = [];
+        this.#say(this.#system === undefined ? "There is no system message now." : "The system message is set; the conversation begins anew.");
+        return true;
+      case "/help":
+        this.#say(HELP);
+        return true;
+      default:
+        this.#say(`${command} is not a command; /help lists them.`);
+        return true;
+    }
+  }
+
+  async #reply(line: string): Promise<void> {
+    const user: Message = { role: "user", content: line };
+    const system: Message[] = this.#system === undefined ? [] : [{ role: "system", content: this.#system }];
+    const stream = this.#model.chatStream([...system, ...this.#messages, user], replyOptions(this.#flags));
+    const iterator = stream[Symbol.asyncIterator]();
+    this.#leaveReply = () => void iterator.return?.();
+    try {
+      for await (const text of iterator) if (!(await this.#output.write(text))) return;
+      const reply = await stream.result;
+      if (!reply.text.endsWith("\n")) await this.#output.write("\n");
+      this.#messages.push(user, { role: "assistant", content: reply.text });
+      printStats(reply);
+    } catch (error) {
+      await this.#output.endLine();
+      if (error instanceof ZSEError && (error.code === "BAD_OPTION" || error.code === "ENGINE_FAILED")) throw error;
+      reportError(error);
+      if (error instanceof ZSEError && error.code === "CONTEXT_OVERFLOW") this.#say("/reset begins a new conversation.");
+    } finally {
+      this.#leaveReply = undefined;
+    }
+  }
+
+  #onInterrupt(): void {
+    if (this.#leaveReply !== undefined) {
+      this.#leaveReply();
+    } else if (this.#warned || !this.#lines.terminal) {
+      this.#lines.close();
+    } else {
+      this.#warned = true;
+      this.#say("\nCtrl-C once more, or Ctrl-D, to leave.");
+      this.#lines.prompt();
+    }
+  }
+
+  #say(text: string): void {
+    process.stderr.write(`${dim(text)}\n`);
+  }
+}

@@ -1,0 +1,67 @@
+// Owns the flags that several commands share, and their way into the library's options. Ranges are not checked here but by
+// the library, whose sentences report.ts turns to name the flag. Main thread.
+
+import { type Command, InvalidArgumentError } from "commander";
+
+import type { EngineOptions, ReplyOptions } from "../types.js";
+
+/** Flags as commander gives them: those that were not given are absent. */
+export interface ModelFlags {
+  contextSize?: number;
+  threads?: number;
+  gpuLayers?: number | "auto";
+  device?: NonNullable<EngineOptions["device"]>;
+  deterministic?: boolean;
+}
+
+export interface ReplyFlags {
+  maxTokens?: number;
+  temperature?: number;
+  topP?: number;
+  topK?: number;
+  minP?: number;
+  repeatPenalty?: number;
+  seed?: number;
+  stop?: string[];
+}
+
+export function addModelFlags(command: Command): Command {
+  return command
+    .option("--context-size <tokens>", "tokens of context", number)
+    .option("--threads <n>", "compute threads (default: the physical cores)", number)
+    .option("--gpu-layers <n>", 'layers on the GPU, or "auto"', (value) => (value === "auto" ? value : number(value)))
+    .option("--device <kind>", "auto, cpu, cuda, metal or vulkan")
+    .option("--deterministic", "other streams cannot change the rounding; slower");
+}
+
+export function addReplyFlags(command: Command): Command {
+  return command
+    .option("-n, --max-tokens <n>", "tokens to generate at most (default: up to the end of the context)", number)
+    .option("-t, --temperature <t>", "0 always takes the likeliest token (default: 0.8)", number)
+    .option("--top-p <p>", "keep the likeliest tokens that together reach p (default: 0.95)", number)
+    .option("--top-k <k>", "keep the k likeliest tokens; 0 keeps all (default: 40)", number)
+    .option("--min-p <p>", "drop tokens less likely than p times the likeliest (default: 0.05)", number)
+    .option("--repeat-penalty <x>", "make recent tokens less likely; 1 turns it off (default: 1)", number)
+    .option("-s, --seed <n>", "the same seed gives the same text", number)
+    .option("--stop <text>", "end the reply before this text; may be given several times", (value, all: string[] = []) => [...all, value]);
+}
+
+export function engineOptions(flags: ModelFlags): EngineOptions {
+  const { contextSize, threads, gpuLayers, device, deterministic } = flags;
+  return given({ contextSize, threads, gpuLayers, device, deterministic });
+}
+
+export function replyOptions(flags: ReplyFlags): ReplyOptions {
+  const { maxTokens, temperature, topP, topK, minP, repeatPenalty, seed, stop } = flags;
+  return given({ maxTokens, temperature, topP, topK, minP, repeatPenalty, seed, stop });
+}
+
+function given<T extends object>(options: T): { [Name in keyof T]?: Exclude<T[Name], undefined> } {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as never;
+}
+
+function number(text: string): number {
+  const value = Number(text);
+  if (text.trim() === "" || Number.isNaN(value)) throw new InvalidArgumentError("It must be a number.");
+  return value;
+}

@@ -1,0 +1,41 @@
+#!/usr/bin/env node
+// Owns the command `zse`: its subcommands, and what every one of them shares: exit codes (0 done, 1 failed, 2 wrong usage,
+// 130 interrupted) and errors as one sentence on stderr. Main thread.
+
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { Command, CommanderError } from "commander";
+
+import { packageRoot } from "../package-root.js";
+import { addChat } from "./chat.js";
+import { reportError } from "./report.js";
+import { addRun } from "./run.js";
+
+const { version } = JSON.parse(readFileSync(join(packageRoot(), "package.json"), "utf8")) as { version: string };
+
+const program = new Command("zse")
+  .description("Stream text from local language models. Without a model, the small embedded demo model answers.")
+  .version(version, "-V, --version", "print the version")
+  .helpOption("-h, --help", "print this help")
+  .configureHelp({ showGlobalOptions: false })
+  .exitOverride() // throws instead of leaving with its own exit code
+  .addHelpText(
+    "after",
+    `
+Examples:
+  $ zse run "Tell me a story"                     one reply from the demo model
+  $ zse run qwen-7b.gguf "Tell me a story"        … from a model of yours
+  $ zse chat                                      a conversation in the terminal
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted. ZSE_DEBUG=1 prints where an error came from.`,
+  );
+
+addRun(program);
+addChat(program);
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  // Commander has already printed what it had to say.
+  process.exitCode = error instanceof CommanderError ? (error.exitCode === 0 ? 0 : 2) : reportError(error);
+}

@@ -1,0 +1,41 @@
+// Owns writing to stdout at the pace of whoever reads it. Main thread.
+
+/** Stdout: text goes out as fast as it is read, and a reader that has gone is an end, not an error. */
+export class Output {
+  #closed = false;
+  #wakeUp: (() => void) | undefined;
+  /** The text written last, to know whether a line is open. */
+  #last = "\n";
+
+  constructor() {
+    process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+      if (error.code !== "EPIPE") throw error;
+      this.#closed = true;
+      this.#wakeUp?.();
+    });
+    process.stdout.on("drain", () => this.#wakeUp?.());
+  }
+
+  /** Whether nobody reads any more, as in `zse run … | head -c 10`. */
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** Resolves when more may be written. Returns false when nobody reads any more. */
+  async write(text: string): Promise<boolean> {
+    if (this.#closed) return false;
+    if (text !== "") this.#last = text;
+    if (!process.stdout.write(text)) {
+      await new Promise<void>((resolve) => {
+        this.#wakeUp = resolve;
+      });
+      this.#wakeUp = undefined;
+    }
+    return !this.#closed;
+  }
+
+  /** On a terminal, ends an open line, so that what follows begins on one of its own. A file gets the text and nothing else. */
+  async endLine(): Promise<void> {
+    if (process.stdout.isTTY && !this.#last.endsWith("\n")) await this.write("\n");
+  }
+}

@@ -1,0 +1,78 @@
+// The public types, as promises. Checked by `npm run typecheck` (tsc): a line that stops being true, or an expected error that
+// goes away, fails it. Never run.
+
+import { expectTypeOf } from "vitest";
+
+import { type Reply, type StreamEvent, type TokenStream, type Usage, ZSE, ZSEError, type ZSEErrorCode } from "../../lib/index.js";
+
+const model = new ZSE("model.gguf");
+const user = [{ role: "user", content: "Hello" }] as const;
+
+// Both call forms, both spellings.
+expectTypeOf(model.chatStream(user)).toEqualTypeOf<TokenStream>();
+expectTypeOf(model.chatStream(user, { maxTokens: 5, chunkBy: "word" })).toEqualTypeOf<TokenStream>();
+expectTypeOf(model.chatStream({ messages: user, max_tokens: 5, top_p: 0.5, chunk_by: "word" })).toEqualTypeOf<TokenStream>();
+expectTypeOf(model.chat({ messages: user, stream_callback: (text) => expectTypeOf(text).toBeString() })).toEqualTypeOf<Promise<Reply>>();
+expectTypeOf(model.completionStream("Once")).toEqualTypeOf<TokenStream>();
+expectTypeOf(model.completionStream({ prompt: "Once", seed: 1 })).toEqualTypeOf<TokenStream>();
+expectTypeOf(model.completion("Once", { signal: new AbortController().signal })).toEqualTypeOf<Promise<Reply>>();
+
+// What does not exist, or not with that type.
+// @ts-expect-error unknown option
+model.chatStream(user, { temprature: 1 });
+// @ts-expect-error wrong type
+model.chatStream(user, { temperature: "hot" });
+// @ts-expect-error not one of the values
+model.chatStream(user, { chunkBy: "line" });
+// @ts-expect-error unknown role
+model.chatStream([{ role: "robot", content: "x" }]);
+// @ts-expect-error a user's message needs content
+model.chatStream([{ role: "user", content: null }]);
+// @ts-expect-error options belong in the object of the keyword form
+model.chatStream({ messages: user }, { maxTokens: 5 });
+// @ts-expect-error engine options are not reply options
+new ZSE("model.gguf", { temperature: 1 });
+// @ts-expect-error the alias has the option's type
+new ZSE("model.gguf", { max_streams: "4" });
+
+// Opening.
+new ZSE();
+new ZSE({ maxStreams: 2 });
+new ZSE(new URL("file:///model.gguf"), { gpu_layers: "auto", onProgress: (fraction) => expectTypeOf(fraction).toBeNumber() });
+
+// Reading.
+const stream = model.chatStream(user);
+expectTypeOf(stream).toExtend<AsyncIterable<string>>();
+expectTypeOf(stream).toExtend<AsyncDisposable>();
+expectTypeOf(model).toExtend<AsyncDisposable>();
+expectTypeOf(stream.toReadableStream()).toEqualTypeOf<ReadableStream<string>>();
+expectTypeOf(stream.result).toEqualTypeOf<Promise<Reply>>();
+for await (const text of stream) expectTypeOf(text).toBeString();
+for await (const event of stream.events()) {
+  expectTypeOf(event).toEqualTypeOf<StreamEvent>();
+  switch (event.type) {
+    case "progress":
+      expectTypeOf(event.promptTokens).toBeNumber();
+      break;
+    case "text":
+    case "reasoning":
+      expectTypeOf(event.text).toBeString();
+      break;
+    case "toolCall":
+      expectTypeOf(event.argumentsDelta).toBeString();
+      break;
+    case "finish":
+      expectTypeOf(event.usage).toEqualTypeOf<Usage>();
+      expectTypeOf(event.reason).toEqualTypeOf<"stop" | "length" | "cancelled">();
+      break;
+    default:
+      expectTypeOf(event).toBeNever();
+  }
+}
+
+// Errors.
+expectTypeOf<ZSEError>().toExtend<Error>();
+expectTypeOf<ZSEError["code"]>().toEqualTypeOf<ZSEErrorCode>();
+
+// @ts-expect-error streams come from a model
+new TokenStream();
