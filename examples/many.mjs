@@ -7,6 +7,6 @@ const animals = ["a fox", "an owl", "a bear", "a mouse"];
 const replies = await Promise.all(
   animals.map((animal) => model.chat([{ role: "user", content: `Tell me a story about ${animal}` }], { maxTokens: 60 })),
 );
-replies.forEach((reply, i) => console.log(`${animals[i]}: ${reply.text}\n`));
+for (const [i, reply] of replies.entries()) console.log(`${animals[i]}: ${reply.text}\n`);
 
 await model.close();

@@ -7,5 +7,7 @@ const stream = model.chatStream([{ role: "user", content: "Tell me a story about
 for await (const text of stream) process.stdout.write(text);
 
 const { usage, timings } = await stream.result;
-console.log(`\n\n${usage.completionTokens} tokens, first one after ${timings.ttftMs.toFixed(1)} ms, ${timings.tokensPerSecond.toFixed(0)} tokens/s`);
+console.log(
+  `\n\n${usage.completionTokens} tokens, first one after ${timings.ttftMs.toFixed(1)} ms, ${timings.tokensPerSecond.toFixed(0)} tokens/s`,
+);
 await model.close();

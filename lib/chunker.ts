@@ -115,8 +115,7 @@ class UnitChunker implements Chunker {
 // White space that delimits words: \s without the no-break spaces.
 const DELIMITER = /[\t-\r \u1680\u2000-\u2006\u2008-\u200a\u2028\u2029\u205f\u3000]/u;
 // Scripts written without spaces between words; there the Segmenter's dictionaries find them.
-const SPACELESS =
-  /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}\p{Script=Lao}\p{Script=Khmer}\p{Script=Myanmar}]/u;
+const SPACELESS = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}\p{Script=Lao}\p{Script=Khmer}\p{Script=Myanmar}]/u;
 
 /** A word begins with the white space before it (as tokens do), or where the Segmenter says in scripts without spaces. */
 function wordStarts(text: string): number[] {

@@ -6,12 +6,12 @@
 
 import { fromNative, ZSEError } from "./errors.js";
 import {
+  NativeEventKind as Kind,
   type ModelInfo,
   type NativeAddon,
   type NativeEngineOptions,
   type NativeError,
   type NativeEventBatch,
-  NativeEventKind as Kind,
   type NativeFinish,
   type NativeModel,
   type NativeProgress,
@@ -61,12 +61,7 @@ export class Engine {
   #onProgress: ((fraction: number) => void) | undefined;
   #settleReady!: { resolve: (info: ModelInfo) => void; reject: (error: ZSEError) => void };
 
-  constructor(
-    addon: NativeAddon,
-    path: string,
-    options: NativeEngineOptions,
-    onProgress: ((fraction: number) => void) | undefined,
-  ) {
+  constructor(addon: NativeAddon, path: string, options: NativeEngineOptions, onProgress: ((fraction: number) => void) | undefined) {
     this.path = path;
     this.#onProgress = onProgress;
     this.ready = new Promise((resolve, reject) => {

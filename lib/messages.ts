@@ -32,7 +32,9 @@ function validateMessage(message: unknown, index: number): Record<string, unknow
   const { role } = message;
   const fields = typeof role === "string" && Object.hasOwn(FIELDS, role) ? FIELDS[role]! : undefined;
   if (fields === undefined) {
-    const roles = Object.keys(FIELDS).map((one) => `"${one}"`).join(", ");
+    const roles = Object.keys(FIELDS)
+      .map((one) => `"${one}"`)
+      .join(", ");
     throw bad(`${where}.role`, `${where}.role must be one of ${roles}; given ${quote(role)}.`);
   }
   const result: Record<string, unknown> = { role };

@@ -223,7 +223,11 @@ export interface NativeAddon {
   systemInfo: string;
   devices(): NativeDevice[];
   /** Opens a model in the background; `onEvents` is called on the thread that made it, once per decode step at most. */
-  Model: new (path: string, options: NativeEngineOptions, onEvents: (batch: NativeEventBatch) => void) => NativeModel;
+  Model: new (
+    path: string,
+    options: NativeEngineOptions,
+    onEvents: (batch: NativeEventBatch) => void,
+  ) => NativeModel;
 }
 
 let loaded: NativeAddon | undefined;
@@ -287,7 +291,10 @@ function advice(root: string, reason: string): string[] {
     return ["The addon was built for another (newer, or musl/glibc) C library than this machine has.", rebuild];
   }
   if (/invalid ELF|mach-o|wrong architecture|not a valid Win32|incompatible architecture/i.test(reason)) {
-    return [`The addon was built for another machine; node_modules was perhaps copied from one that is not ${process.platform}-${process.arch}.`, rebuild];
+    return [
+      `The addon was built for another machine; node_modules was perhaps copied from one that is not ${process.platform}-${process.arch}.`,
+      rebuild,
+    ];
   }
   if (/No native build was found/i.test(reason)) {
     return ["If npm ran with --ignore-scripts, or node_modules was copied from another machine, the engine was never built here.", rebuild];

@@ -121,11 +121,7 @@ function splitCall(
 }
 
 function replySettings(subject: { messages: string } | { prompt: string }, given: Record<string, unknown>): ReplySettings {
-  const { signal, chunkSize, chunkBy, chunkMaxDelayMs, includeUsage, streamCallback, ...rest } = readOptions(
-    REPLY_RULES,
-    given,
-    "a reply",
-  );
+  const { signal, chunkSize, chunkBy, chunkMaxDelayMs, includeUsage, streamCallback, ...rest } = readOptions(REPLY_RULES, given, "a reply");
   return {
     // readOptions has just given every field its type and default by the table above.
     request: { ...subject, ...rest } as unknown as NativeRequest,

@@ -7,11 +7,11 @@
 // Text held by the chunker counts as taken, so a sentence longer than highWaterMark cannot stop its own stream.
 
 import type { Chunker } from "./chunker.js";
+import type { Engine, StreamSink } from "./engine.js";
 import { ZSEError } from "./errors.js";
 import { EventBuffer, type Item } from "./event-buffer.js";
 import type { NativeFinish, NativeProgress, NativeRequest } from "./native.js";
 import type { FinishEvent, Reply, StreamCallback, StreamEvent } from "./types.js";
-import type { Engine, StreamSink } from "./engine.js";
 
 /** Who reads a stream; "nobody" until someone does. */
 export type Reader = "nobody" | "a for await loop" | "events()" | "toReadableStream()" | "streamCallback" | "result";

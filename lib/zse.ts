@@ -126,7 +126,8 @@ export class ZSE implements AsyncDisposable {
 }
 
 function readPath(given: string | URL): string {
-  const bad = (what: string) => new ZSEError("BAD_OPTION", `The model's path must be ${what}; given ${quote(String(given))}.`, { option: "path" });
+  const bad = (what: string) =>
+    new ZSEError("BAD_OPTION", `The model's path must be ${what}; given ${quote(String(given))}.`, { option: "path" });
   if (given === "") throw bad("a file's path or file: URL");
   if (typeof given === "string" && !given.startsWith("file:")) return resolve(given);
   try {

@@ -73,7 +73,12 @@ class Conversation {
     this.#system = flags.system;
     // The prompt and the echo of what is typed are not part of the replies: they go to stderr.
     const terminal = process.stdin.isTTY === true && process.stderr.isTTY === true;
-    this.#lines = createInterface({ input: process.stdin, terminal, prompt: terminal ? "> " : "", ...(terminal ? { output: process.stderr } : {}) });
+    this.#lines = createInterface({
+      input: process.stdin,
+      terminal,
+      prompt: terminal ? "> " : "",
+      ...(terminal ? { output: process.stderr } : {}),
+    });
   }
 
   async run(): Promise<void> {
@@ -114,7 +119,9 @@ class Conversation {
       case "/system":
         this.#system = rest.join(" ").trim() || undefined;
         this.#messages = [];
-        this.#say(this.#system === undefined ? "There is no system message now." : "The system message is set; the conversation begins anew.");
+        this.#say(
+          this.#system === undefined ? "There is no system message now." : "The system message is set; the conversation begins anew.",
+        );
         return true;
       case "/help":
         this.#say(HELP);

@@ -9,7 +9,9 @@ export function statsLine({ usage, timings, finishReason }: Reply): string {
   const cached = usage.cachedTokens > 0 ? ` (${usage.cachedTokens} cached)` : "";
   const parts = [`${count(usage.promptTokens, "prompt token")}${cached}`];
   if (usage.completionTokens > 0) parts.push(`first token after ${milliseconds(timings.ttftMs)}`);
-  parts.push(count(usage.completionTokens, "token") + (usage.completionTokens > 1 ? ` at ${timings.tokensPerSecond.toFixed(1)} tokens/s` : ""));
+  parts.push(
+    count(usage.completionTokens, "token") + (usage.completionTokens > 1 ? ` at ${timings.tokensPerSecond.toFixed(1)} tokens/s` : ""),
+  );
   if (usage.completionTokens > 1) parts.push(`p99 between tokens ${milliseconds(timings.itlMs.p99)}`);
   parts.push(finishReason);
   return parts.join(", ");

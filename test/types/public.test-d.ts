@@ -3,7 +3,7 @@
 
 import { expectTypeOf } from "vitest";
 
-import { type Reply, type StreamEvent, type TokenStream, type Usage, ZSE, ZSEError, type ZSEErrorCode } from "../../lib/index.js";
+import { type Reply, type StreamEvent, type TokenStream, type Usage, ZSE, type ZSEError, type ZSEErrorCode } from "../../lib/index.js";
 
 const model = new ZSE("model.gguf");
 const user = [{ role: "user", content: "Hello" }] as const;

@@ -202,8 +202,9 @@ export class FakeModel implements NativeModel {
     }
     stream.parkedSince = undefined;
     const { value, done } = stream.script.next();
-    if (done) return this.#end(stream, "stop");
-    if (typeof value === "object" && "progress" in value) {
+    if (done) {
+      this.#end(stream, "stop");
+    } else if (typeof value === "object" && "progress" in value) {
       this.#pending.push(stream.id, Kind.Progress, value.progress, 0);
     } else if (typeof value === "object" && "error" in value) {
       stream.state = "ended";

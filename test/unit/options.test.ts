@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 
 import { ZSEError } from "../../lib/errors.js";
-import { ENGINE_RULES, readChatCall, readCompletionCall, readEngineOptions, REPLY_RULES } from "../../lib/options.js";
+import { ENGINE_RULES, REPLY_RULES, readChatCall, readCompletionCall, readEngineOptions } from "../../lib/options.js";
 import { USER } from "./helpers.js";
 
 /** The error that reading these options gives. */
@@ -67,7 +67,8 @@ describe("spellings", () => {
     const snake = (name: string) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
     for (const [name, rule] of Object.entries({ ...REPLY_RULES, ...ENGINE_RULES })) {
       const isEngine = name in ENGINE_RULES;
-      const read = (key: string) => (isEngine ? readEngineOptions({ [key]: Symbol("x") }) : readChatCall("chat()", USER, { [key]: Symbol("x") }));
+      const read = (key: string) =>
+        isEngine ? readEngineOptions({ [key]: Symbol("x") }) : readChatCall("chat()", USER, { [key]: Symbol("x") });
       expect(caught(() => read(snake(name))).code, name).toBe(rule.kind === "later" ? "UNSUPPORTED" : "BAD_OPTION");
       expect(caught(() => read(snake(name))).message).not.toContain("is not an option");
     }
@@ -140,13 +141,19 @@ describe("a refusal names the option, what was given and what is allowed", () =>
 describe("call forms", () => {
   test("the keyword form is the positional form", () => {
     expect(readChatCall("chat()", { messages: USER, maxTokens: 3 }, undefined)).toEqual(readChatCall("chat()", USER, { maxTokens: 3 }));
-    expect(readCompletionCall("completion()", { prompt: "a", seed: 1 }, undefined)).toEqual(readCompletionCall("completion()", "a", { seed: 1 }));
+    expect(readCompletionCall("completion()", { prompt: "a", seed: 1 }, undefined)).toEqual(
+      readCompletionCall("completion()", "a", { seed: 1 }),
+    );
   });
   test.each([
     [undefined, undefined, "chat() takes an array of messages first, or one object { messages, ...options }; given nothing."],
     ["hello", undefined, 'chat() takes an array of messages first, or one object { messages, ...options }; given "hello".'],
     [{ maxTokens: 3 }, undefined, "chat() needs messages: an array of messages."],
-    [{ messages: USER }, { maxTokens: 3 }, "chat() takes its options in the one object { messages, ...options }; given a second argument too."],
+    [
+      { messages: USER },
+      { maxTokens: 3 },
+      "chat() takes its options in the one object { messages, ...options }; given a second argument too.",
+    ],
     [USER, "fast", 'The options of chat() must be an object; given "fast".'],
   ])("%o, %o is refused", (first, second, message) => {
     expect(caught(() => readChatCall("chat()", first, second))).toMatchObject({ code: "BAD_OPTION", message });

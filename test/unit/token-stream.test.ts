@@ -1,8 +1,8 @@
 import { describe, expect, test, vi } from "vitest";
 
 import type { StreamEvent } from "../../lib/types.js";
-import { STORY, type ScriptItem } from "./fake-native.js";
-import { endless, exposeGc, openFake, openReady, readAll, rejection, settle, unhandledDuring, USER } from "./helpers.js";
+import { type ScriptItem, STORY } from "./fake-native.js";
+import { endless, exposeGc, openFake, openReady, readAll, rejection, settle, USER, unhandledDuring } from "./helpers.js";
 
 const TEXT = STORY.join("");
 const script = (...items: ScriptItem[]) => ({ script: () => items });
@@ -282,7 +282,13 @@ describe("events()", () => {
       { type: "progress", ...progress },
       { type: "text", text: "a" },
       { type: "text", text: "b" },
-      expect.objectContaining({ type: "finish", reason: "stop", seed: 1, usage: expect.anything() as unknown, timings: expect.anything() as unknown }),
+      expect.objectContaining({
+        type: "finish",
+        reason: "stop",
+        seed: 1,
+        usage: expect.anything() as unknown,
+        timings: expect.anything() as unknown,
+      }),
     ]);
   });
   test("progress is not text: other consumers do not see it", async () => {
@@ -408,15 +414,18 @@ describe("streamCallback", () => {
 });
 
 describe("credits", () => {
-  test.each([1, 2, 3, 5, 64])("highWaterMark %i: a stream that is read never stops, one that is not is never further ahead", async (highWaterMark) => {
-    const pieces = Array.from({ length: 200 }, (_, i) => ` ${i}`);
-    const { model, fake } = await openReady({ script: () => pieces });
-    const stream = model.chatStream(USER, { highWaterMark });
-    await settle(100);
-    expect(fake.streams[0]!.delivered).toBe(highWaterMark);
-    expect(await readAll(stream)).toEqual(pieces);
-    expect(fake.streams[0]!.maxOutstanding).toBeLessThanOrEqual(highWaterMark);
-  });
+  test.each([1, 2, 3, 5, 64])(
+    "highWaterMark %i: a stream that is read never stops, one that is not is never further ahead",
+    async (highWaterMark) => {
+      const pieces = Array.from({ length: 200 }, (_, i) => ` ${i}`);
+      const { model, fake } = await openReady({ script: () => pieces });
+      const stream = model.chatStream(USER, { highWaterMark });
+      await settle(100);
+      expect(fake.streams[0]!.delivered).toBe(highWaterMark);
+      expect(await readAll(stream)).toEqual(pieces);
+      expect(fake.streams[0]!.maxOutstanding).toBeLessThanOrEqual(highWaterMark);
+    },
+  );
   test("are given back in portions, not one by one", async () => {
     const pieces = Array.from({ length: 320 }, (_, i) => ` ${i}`);
     const { model, fake } = await openReady({ script: () => pieces });

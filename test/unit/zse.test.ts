@@ -3,8 +3,8 @@ import { describe, expect, test, vi } from "vitest";
 
 import { ZSE, ZSEError } from "../../lib/index.js";
 import { NativeEventKind, setNative } from "../../lib/native.js";
-import { FakeAddon, STORY } from "./fake-native.js";
-import { endless, exposeGc, openFake, openReady, readAll, rejection, settle, unhandledDuring, USER } from "./helpers.js";
+import { FakeAddon, type FakeModel, STORY } from "./fake-native.js";
+import { endless, exposeGc, openFake, openReady, readAll, rejection, settle, USER, unhandledDuring } from "./helpers.js";
 
 const TEXT = STORY.join("");
 
@@ -115,7 +115,8 @@ describe("calls", () => {
   test("streams of one batch do not mix", async () => {
     const { model } = await openReady({ script: (_, index) => Array.from({ length: 30 }, (_, i) => ` ${index}.${i}`) }, { maxStreams: 16 });
     const replies = await Promise.all(Array.from({ length: 16 }, () => model.chat(USER)));
-    replies.forEach(({ text }, index) => expect(text).toBe(Array.from({ length: 30 }, (_, i) => ` ${index}.${i}`).join("")));
+    const expected = replies.map((_, index) => Array.from({ length: 30 }, (_, i) => ` ${index}.${i}`).join(""));
+    expect(replies.map(({ text }) => text)).toEqual(expected);
   });
   test("an unknown code of the engine's is ENGINE_FAILED", async () => {
     const { model } = await openReady({ script: () => [{ error: { code: "WEIRD", message: "m" } }] });
@@ -189,7 +190,7 @@ describe("close", () => {
     expect(await rejection(model.chat(USER))).toMatchObject({ code: "CLOSED" });
   });
   test("at the end of an await using block", async () => {
-    let fake;
+    let fake: FakeModel;
     {
       const opened = await openReady();
       await using model = opened.model;
