@@ -4,59 +4,63 @@ import { spawn, spawnSync } from "node:child_process";
 import { createWriteStream, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { availableParallelism } from "node:os";
-import { delimiter, join, resolve } from "node:path";
+import { delimiter, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { fetchLlama } from "../vendor/fetch.mjs";
-import { addonDir, addonPath, cmakeDir, root } from "./paths.mjs";
+import { placesOf, root } from "./paths.mjs";
 import { SetupError, main, progress, say } from "./say.mjs";
 
 const require = createRequire(import.meta.url);
-const stampPath = join(root, "build", "zse-build.json");
-const logPath = join(root, "build", "build.log");
 
 /** CMake options that the environment sets; one that is not set keeps the value of the build before. */
-const switches = ["ZSE_CUDA", "ZSE_METAL", "ZSE_VULKAN", "ZSE_PORTABLE", "ZSE_BENCH_TOOLS", "ZSE_WERROR"];
+const switches = ["ZSE_CUDA", "ZSE_METAL", "ZSE_VULKAN", "ZSE_BENCH_TOOLS", "ZSE_WERROR"];
 const values = ["ZSE_SANITIZE", "ZSE_BUILD_TYPE"];
 
 /** True when the addon is there and neither its sources, its options nor the processor changed since it was built. */
-export function addonIsCurrent() {
-  if (!existsSync(addonPath)) return false;
-  const stamp = readStamp();
-  if (!stamp || JSON.stringify(stamp.configuration) !== JSON.stringify(configuration(stamp))) return false;
+export function addonIsCurrent({ portable = false } = {}) {
+  const { addon, stamp: stampPath } = placesOf(portable);
+  if (!existsSync(addon)) return false;
+  const stamp = readStamp(stampPath);
+  if (!stamp || JSON.stringify(stamp.configuration) !== JSON.stringify(configuration(stamp, portable))) return false;
   return newestSource() <= stamp.startedAt;
 }
 
 /**
  * Builds the addon if it is not current.
- * @param {{force?: boolean, targets?: string[]}} [options] targets: further CMake targets to build after the addon
+ * @param {{force?: boolean, portable?: boolean, targets?: string[]}} [options] portable: the build that prebuilds/ gets, in a
+ *   folder of its own; targets: further CMake targets to build after the addon
  */
-export async function buildAddon({ force = false, targets = [] } = {}) {
-  if (!force && targets.length === 0 && addonIsCurrent()) return;
+export async function buildAddon({ force = false, portable = false, targets = [] } = {}) {
+  if (!force && targets.length === 0 && addonIsCurrent({ portable })) return;
   fetchLlama();
   requireTools();
-  const stamp = readStamp();
-  const wanted = configuration(stamp);
+  const places = placesOf(portable);
+  const stamp = readStamp(places.stamp);
+  const wanted = configuration(stamp, portable);
   const startedAt = Date.now();
-  mkdirSync(cmakeDir, { recursive: true });
-  if (stamp && stamp.configuration.processor !== wanted.processor) rmSync(cmakeDir, { recursive: true, force: true });
+  if (stamp && stamp.configuration.processor !== wanted.processor) rmSync(places.cmake, { recursive: true, force: true });
+  mkdirSync(places.cmake, { recursive: true });
 
-  const log = createWriteStream(logPath);
+  const log = createWriteStream(places.log);
+  const isConfigured = existsSync(join(places.cmake, "CMakeCache.txt")) && stamp !== undefined;
   try {
-    const isConfigured = existsSync(join(cmakeDir, "CMakeCache.txt")) && stamp !== undefined;
     if (force || !isConfigured || JSON.stringify(stamp.configuration) !== JSON.stringify(wanted)) {
       say("configuring the native addon …");
-      await cmakeJs("configure", wanted, [], log);
+      await cmakeJs("configure", { places, wanted, log });
     }
-    await compile("compiling the native addon", wanted, "zstream", log);
-    for (const target of targets) await compile(`compiling ${target}`, wanted, target, log);
+    for (const target of ["zstream", ...targets]) {
+      const show = progress(`compiling ${target === "zstream" ? "the native addon" : target}`);
+      await cmakeJs("build", { places, wanted, log, show, extra: ["--target", target] });
+      show(1);
+    }
   } finally {
     log.end();
   }
-  writeFileSync(stampPath, `${JSON.stringify({ configuration: wanted, startedAt }, undefined, 2)}\n`);
+  writeFileSync(places.stamp, `${JSON.stringify({ configuration: wanted, startedAt }, undefined, 2)}\n`);
 }
 
 /** What a build depends on besides its sources. */
-function configuration(stamp) {
+function configuration(stamp, portable) {
   const options = { ...stamp?.configuration.options };
   for (const name of switches) {
     const given = process.env[name];
@@ -67,6 +71,7 @@ function configuration(stamp) {
   for (const name of values) {
     if (process.env[name] !== undefined) options[name] = process.env[name];
   }
+  if (portable) options.ZSE_PORTABLE = "ON";
   const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
   return { version, options: Object.fromEntries(Object.entries(options).sort()), processor: processor() };
 }
@@ -79,9 +84,9 @@ function processor() {
   return `${process.platform}-${process.arch} ${pick.map((line) => line.slice(line.indexOf(":") + 2)).join(" / ")}`;
 }
 
-function readStamp() {
+function readStamp(path) {
   try {
-    return JSON.parse(readFileSync(stampPath, "utf8"));
+    return JSON.parse(readFileSync(path, "utf8"));
   } catch {
     return undefined;
   }
@@ -131,26 +136,19 @@ function onPath(...commands) {
   return commands.some((command) => directories.some((directory) => existsSync(resolve(directory, command))));
 }
 
-async function compile(label, wanted, target, log) {
-  const show = progress(label);
-  await cmakeJs("build", wanted, ["--target", target], log, show);
-  show(1);
-}
-
-/** Runs one cmake-js command; its output goes to build/build.log, what it says of its progress to `show`. */
-function cmakeJs(command, { options }, extra, log, show) {
-  const { ZSE_BUILD_TYPE: buildType, ...defines } = options;
-  const jobs = Number(process.env.ZSE_JOBS) || availableParallelism();
-  const args = [
-    locateCmakeJs(), command, "--directory", root, "--out", cmakeDir, "--config", buildType || "Release",
-    "--parallel", String(jobs), `--CDCMAKE_LIBRARY_OUTPUT_DIRECTORY=${addonDir}`, ...extra,
-  ]; // prettier-ignore
-  for (const [name, value] of Object.entries(defines)) if (value !== "") args.push(`--CD${name}=${value}`);
+/** Runs one cmake-js command; its output goes to the log, what it says of its progress to `show`. */
+function cmakeJs(command, { places, wanted, log, show, extra = [] }) {
+  const { ZSE_BUILD_TYPE: buildType, ...defines } = wanted.options;
+  const args = [locateCmakeJs(), command, "--directory", root, "--out", places.cmake, "--config", buildType || "Release"];
+  args.push("--parallel", String(Number(process.env.ZSE_JOBS) || availableParallelism()));
+  args.push(`--CDCMAKE_LIBRARY_OUTPUT_DIRECTORY=${places.output}`);
+  // cmake-js drops an empty value, but one from a build before must go away: every option is always given.
+  args.push(...Object.entries(defines).map(([name, value]) => `--CD${name}=${value || "OFF"}`), ...extra);
 
   return new Promise((done, fail) => {
     const child = spawn(process.execPath, args, { cwd: root, stdio: ["ignore", "pipe", "pipe"] });
     let tail = "";
-    let errors = [];
+    const errors = [];
     const read = (chunk) => {
       log.write(chunk);
       tail += chunk;
@@ -171,7 +169,7 @@ function cmakeJs(command, { options }, extra, log, show) {
       const how = signal ? `was ended by ${signal}` : `exited with ${status}`;
       const memory = signal === "SIGKILL" || errors.some((line) => /Killed|out of memory/i.test(line));
       fail(new SetupError(
-        `the native addon could not be built (cmake-js ${command} ${how}): the whole log is in build/build.log` +
+        `the native addon could not be built (cmake-js ${command} ${how}): the whole log is in ${relative(root, places.log)}` +
           `${memory ? "; memory ran out, so try again with ZSE_JOBS=1" : ""}.`,
       ));
     });

@@ -1,0 +1,58 @@
+// Owns building and running the C++ tests: `node scripts/native-tests.mjs [--sanitize=address|thread] [part of a test's name]`.
+// They need a C++ compiler and CMake, but neither llama.cpp nor the addon.
+import { spawnSync } from "node:child_process";
+import { existsSync, readdirSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { requireTools } from "./build.mjs";
+import { root } from "./paths.mjs";
+import { main, SetupError } from "./say.mjs";
+
+/**
+ * @param {string} sanitize "", "address" or "thread"
+ * @returns {{passed: number, failed: number}} a crash counts as one failed test
+ */
+export function runNativeTests(sanitize = "", filter = "") {
+  if (!readdirSync(join(root, "test", "native")).some((name) => name.endsWith(".cpp") && name !== "check_main.cpp")) return { passed: 0, failed: 0 };
+  const directory = join(root, "build", `native-tests${sanitize && `-${sanitize}`}`);
+  requireTools();
+  if (!existsSync(join(directory, "CMakeCache.txt"))) {
+    // With -O1 the sanitizers' reports keep their line numbers, and the tests stay quick.
+    const type = sanitize ? ["-DCMAKE_BUILD_TYPE=RelWithDebInfo", "-DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-O1 -g"] : ["-DCMAKE_BUILD_TYPE=Debug"];
+    run("cmake", ["-S", root, "-B", directory, "-DZSE_TESTS_ONLY=ON", "-DZSE_WERROR=ON", `-DZSE_SANITIZE=${sanitize}`, ...type]);
+  }
+  run("cmake", ["--build", directory, "--target", "zse_native_tests", "--config", "Debug", "--parallel", String(availableParallelism())]);
+
+  const program = [join(directory, "zse_native_tests"), join(directory, "Debug", "zse_native_tests.exe")].find((path) => existsSync(path));
+  const env = {
+    ...process.env,
+    ASAN_OPTIONS: "detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1",
+    UBSAN_OPTIONS: "print_stacktrace=1",
+    TSAN_OPTIONS: "halt_on_error=1:second_deadlock_stack=1",
+  };
+  const result = spawnSync(program ?? "zse_native_tests", filter ? [filter] : [], { env, encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] });
+  process.stdout.write(result.stdout ?? "");
+  const counts = /^(\d+) passed, (\d+) failed$/m.exec(result.stdout ?? "");
+  const passed = counts ? Number(counts[1]) : 0;
+  const failed = counts ? Number(counts[2]) : 0;
+  // A sanitizer's report, a crash, or a leak found at exit is a failure even where every test passed.
+  if (result.status !== 0 && failed === 0) console.log(`the C++ tests ended with ${result.signal ?? `exit code ${result.status}`}`);
+  return { passed, failed: result.status === 0 ? 0 : Math.max(failed, 1) };
+}
+
+function run(command, args) {
+  const result = spawnSync(command, args, { encoding: "utf8", maxBuffer: 1 << 26 });
+  if (result.status === 0) return;
+  process.stderr.write(result.stdout + result.stderr);
+  throw new SetupError(`the C++ tests could not be built (\`${command}\` exited with ${result.status}): see the errors above.`);
+}
+
+if (process.argv[1] && resolve(process.argv[1]) === fileURLToPath(import.meta.url)) {
+  await main(() => {
+    const args = process.argv.slice(2);
+    const sanitize = args.find((arg) => arg.startsWith("--sanitize="))?.slice("--sanitize=".length) ?? "";
+    const { failed } = runNativeTests(sanitize, args.find((arg) => !arg.startsWith("--")));
+    process.exitCode = failed === 0 ? 0 : 1;
+  });
+}

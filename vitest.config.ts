@@ -1,0 +1,29 @@
+import { defineConfig } from "vitest/config";
+
+// Two projects: "unit" needs only the TypeScript; "addon" needs the built addon and the demo model. Test files run in
+// child processes, never in worker threads: several of them fork, close and crash things on purpose.
+export default defineConfig({
+  test: {
+    pool: "forks",
+    include: [],
+    passWithNoTests: true,
+    projects: [
+      {
+        extends: true,
+        test: { name: "unit", include: ["test/unit/**/*.test.ts"], testTimeout: 10_000 },
+      },
+      {
+        extends: true,
+        // One file at a time: each opens models whose threads want all the cores, and some of them measure time or memory.
+        test: {
+          name: "addon",
+          include: ["test/addon/**/*.test.ts"],
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+          fileParallelism: false,
+          execArgv: ["--expose-gc"],
+        },
+      },
+    ],
+  },
+});
