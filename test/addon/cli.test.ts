@@ -1,0 +1,185 @@
+// `zse run` and `zse chat` as a shell sees them: what goes to stdout, what to stderr, and the exit code.
+
+import { spawn } from "node:child_process";
+import { describe, expect, test } from "vitest";
+
+import { DEMO, ROOT, zse } from "./helpers.js";
+
+/** Runs it with `input` on stdin, to the end. */
+async function run(args: string[], input = "") {
+  const { child, ended } = zse(...args);
+  child.stdin?.end(input);
+  return ended;
+}
+
+const GREEDY = ["--temperature", "0", "--threads", "2", "--context-size", "512"];
+
+describe("zse run", () => {
+  test("streams the text to stdout and nothing else; statistics go to stderr", async () => {
+    const { code, stdout, stderr } = await run(["run", "Count from 1 to 5", "--json", ...GREEDY]);
+    expect(code).toBe(0);
+    const { text } = JSON.parse(stdout) as { text: string };
+    const plain = await run(["run", "Count from 1 to 5", ...GREEDY]);
+    expect(plain).toMatchObject({ code: 0, stdout: text });
+    for (const line of [stderr, plain.stderr]) {
+      expect(line).toMatch(
+        /^\[\d+ prompt tokens, first token after [\d.]+ ms, \d+ tokens at [\d.]+ tokens\/s, p99 between tokens [\d.]+ ms, \w+\]\n$/,
+      );
+    }
+  });
+  test("--json prints one object with text, finishReason, usage, timings and seed", async () => {
+    const { stdout } = await run(["run", "Hi", "--json", "--quiet", "--max-tokens", "3", "--seed", "5", ...GREEDY]);
+    expect(stdout.endsWith("}\n")).toBe(true);
+    expect(JSON.parse(stdout)).toMatchObject({
+      text: expect.any(String),
+      finishReason: "length",
+      seed: 5,
+      usage: { completionTokens: 3 },
+      timings: {},
+    });
+  });
+  test("two positionals are model and prompt; --model with a prompt is the same", async () => {
+    const plain = await run(["run", "Hi", "-q", ...GREEDY]);
+    expect(await run(["run", DEMO, "Hi", "-q", ...GREEDY])).toEqual(plain);
+    expect(await run(["run", "-m", DEMO, "Hi", "-q", ...GREEDY])).toEqual(plain);
+    expect(plain).toMatchObject({ code: 0, stderr: "" });
+  });
+  test("the prompt may come from stdin: as -, as nothing, or beside a lone model file", async () => {
+    const plain = await run(["run", "Count from 1 to 5", "-q", ...GREEDY]);
+    for (const args of [["-"], [], [DEMO], [DEMO, "-"]]) {
+      expect((await run(["run", ...args, "-q", ...GREEDY], "Count from 1 to 5\n")).stdout).toBe(plain.stdout);
+    }
+  });
+  test("--system, --stop, --raw and --max-tokens are heeded", async () => {
+    expect((await run(["run", "Count from 1 to 9", "--stop", "4", "-q", ...GREEDY])).stdout).not.toContain("4");
+    const raw = await run(["run", "--raw", "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n", "-q", ...GREEDY]);
+    expect(raw.stdout).toBe((await run(["run", "Hi", "-q", ...GREEDY])).stdout);
+    const { stdout } = await run(["run", "Hi", "--system", "Be brief.", "--max-tokens", "2", "--json", "-q", ...GREEDY]);
+    expect((JSON.parse(stdout) as { usage: { completionTokens: number } }).usage.completionTokens).toBe(2);
+  });
+  test("a closed pipe ends it quietly, with 0", async () => {
+    const main = `${ROOT}/dist/cli/main.js`;
+    // Endless, were it not for the pipe: an end-of-text token cannot come.
+    const shell = spawn("bash", ["-c", `set -o pipefail; node ${main} run "Tell me a long story" --seed 1 --threads 2 | head -c 10`], {
+      cwd: ROOT,
+    });
+    let stdout = "";
+    let stderr = "";
+    shell.stdout.on("data", (data: Buffer) => {
+      stdout += data.toString();
+    });
+    shell.stderr.on("data", (data: Buffer) => {
+      stderr += data.toString();
+    });
+    const code = await new Promise((resolve) => shell.on("close", resolve));
+    expect({ code, length: stdout.length, stderr }).toEqual({ code: 0, length: 10, stderr: "" });
+  });
+  test("Ctrl-C ends the reply and exits with 130, with the statistics of what there was", async () => {
+    const { child, ended } = zse(
+      "run",
+      "Tell me a long story",
+      "--temperature",
+      "5",
+      "--top-k",
+      "0",
+      "--top-p",
+      "1",
+      "--min-p",
+      "0",
+      "--context-size",
+      "8192",
+      "--threads",
+      "2",
+    );
+    child.stdout!.once("data", () => child.kill("SIGINT"));
+    const { code, signal, stdout, stderr } = await ended;
+    expect({ code, signal }).toEqual({ code: 130, signal: null });
+    expect(stdout.length).toBeGreaterThan(0);
+    expect(stderr).toMatch(/cancelled\]\n$/);
+  });
+  test("Ctrl-C before the first token, too", async () => {
+    const { child, ended } = zse("run", "word ".repeat(3000), "--context-size", "8192", "--threads", "1");
+    setTimeout(() => child.kill("SIGINT"), 400);
+    const { code, stdout } = await ended;
+    expect(code).toBe(130);
+    expect(stdout).toBe("");
+  });
+});
+
+describe("zse chat", () => {
+  test("answers each line, keeps the history, and leaves at the end of its input", async () => {
+    const { code, stdout, stderr } = await run(["chat", ...GREEDY], "Count from 1 to 3\n\nCount from 4 to 6\n");
+    expect(code).toBe(0);
+    expect(stdout.split("\n").filter((line) => line !== "")).toHaveLength(2);
+    const prompts = [...stderr.matchAll(/\[(\d+) prompt tokens/g)].map((match) => Number(match[1]));
+    expect(prompts).toHaveLength(2);
+    expect(prompts[1]).toBeGreaterThan(prompts[0]!);
+  });
+  test("/reset, /system, /help and unknown commands are not sent; /exit leaves", async () => {
+    const { code, stdout, stderr } = await run(["chat", ...GREEDY], "/system Be brief.\n/reset\n/help\n/what\n/exit\nCount to 5\n");
+    expect({ code, stdout }).toEqual({ code: 0, stdout: "" });
+    expect(stderr).toContain("The system message is set");
+    expect(stderr).toContain("/what is not a command");
+    expect(stderr).not.toContain("prompt tokens");
+  });
+  test("Ctrl-C ends the reply; the conversation goes on", async () => {
+    const { child, ended } = zse(
+      "chat",
+      "--temperature",
+      "5",
+      "--top-k",
+      "0",
+      "--top-p",
+      "1",
+      "--min-p",
+      "0",
+      "--context-size",
+      "4096",
+      "--threads",
+      "2",
+    );
+    child.stdin!.write("Tell me a long story\n");
+    child.stdout!.once("data", () => {
+      child.kill("SIGINT");
+      child.stdin!.end("/exit\n");
+    });
+    const { code, stderr } = await ended;
+    expect(code).toBe(0);
+    expect(stderr).toMatch(/cancelled\]/);
+  });
+});
+
+describe("wrong usage exits with 2, failures with 1, in one sentence", () => {
+  test.each([
+    [["fly"], 2, /unknown command 'fly'/],
+    [["run", "Hi", "--temprature", "1"], 2, /unknown option '--temprature'/],
+    [["run", "Hi", "--temperature", "hot"], 2, /temperature.*number/],
+    [["run", "Hi", "--temperature", "9"], 2, /^zse: --temperature must be a number from 0 to 5; given 9\.\n$/],
+    [["run", "Hi", "--context-size", "-5"], 2, /--context-size must be a whole number/],
+    [["run", "a", "b", "c"], 2, /too many arguments/],
+    [["run", "-m", DEMO, "other.gguf", "Hi"], 2, /^zse: two models were named/],
+    [["run", "/nowhere/model.gguf", "Hi"], 1, /^zse: .*\/nowhere\/model\.gguf.*\n$/],
+    [["chat", "/nowhere/model.gguf"], 1, /^zse: .*\/nowhere\/model\.gguf.*\n$/],
+  ])("zse %j", async (args, code, sentence) => {
+    const ended = await run(args);
+    expect(ended).toMatchObject({ code, stdout: "" });
+    expect(ended.stderr).toMatch(sentence);
+    expect(ended.stderr).not.toContain("    at ");
+  });
+  test("ZSE_DEBUG prints where an error came from", async () => {
+    process.env.ZSE_DEBUG = "1";
+    try {
+      expect((await run(["run", "Hi", "--temperature", "9"])).stderr).toContain("    at ");
+    } finally {
+      delete process.env.ZSE_DEBUG;
+    }
+  });
+  test.each([[["--help"]], [["run", "--help"]], [["chat", "--help"]], [["help", "run"]]])(
+    "zse %j prints help with examples and exits with 0",
+    async (args) => {
+      const { code, stdout, stderr } = await run(args);
+      expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+      expect(stdout).toContain("Examples:");
+    },
+  );
+});

@@ -1,0 +1,104 @@
+// Files that are not models, or not whole: a typed error with a useful sentence, never a crash.
+
+import { execFileSync } from "node:child_process";
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+
+import type { ZSEError } from "../../lib/errors.js";
+import { ask, buildLibrary, DEMO, openModel, ROOT, rejection } from "./helpers.js";
+
+const folder = mkdtempSync(join(tmpdir(), "zstream-files-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+function file(name: string, content: Uint8Array | string): string {
+  const path = join(folder, name);
+  writeFileSync(path, content);
+  return path;
+}
+
+async function failure(path: string): Promise<ZSEError> {
+  const model = openModel({}, path);
+  const error = (await rejection(model.ready)) as ZSEError;
+  expect(await rejection(model.chat(ask("Hi")))).toBe(error);
+  expect(error.name).toBe("ZSEError");
+  expect(error.message, "the sentence names the file").toContain(path);
+  expect(error.message.length, "and says more than that").toBeGreaterThan(path.length + 15);
+  return error;
+}
+
+describe("BAD_MODEL", () => {
+  test("an empty file", async () => {
+    expect((await failure(file("empty.gguf", ""))).code).toBe("BAD_MODEL");
+  });
+  test("text", async () => {
+    expect((await failure(file("text.gguf", "This is not a model.\n".repeat(100)))).code).toBe("BAD_MODEL");
+  });
+  test("the wrong magic number", async () => {
+    const bytes = Buffer.from(readFileSync(DEMO));
+    bytes.write("GGML", 0, "latin1");
+    expect((await failure(file("magic.gguf", bytes))).code).toBe("BAD_MODEL");
+  });
+  test("a version of GGUF that does not exist", async () => {
+    const bytes = Buffer.from(readFileSync(DEMO));
+    bytes.writeUInt32LE(77, 4);
+    expect((await failure(file("version.gguf", bytes))).code).toBe("BAD_MODEL");
+  });
+  test("noise after the right magic number", async () => {
+    const bytes = Buffer.from(Array.from({ length: 4096 }, (_, i) => (i * 7919) % 251));
+    bytes.write("GGUF", 0, "latin1");
+    bytes.writeUInt32LE(3, 4);
+    expect((await failure(file("noise.gguf", bytes))).code).toBe("BAD_MODEL");
+  });
+  test("a model cut off at 50 places", async () => {
+    const bytes = readFileSync(DEMO);
+    // Half of them within the header, where every field can be cut; half in the tensors' data.
+    const cuts = Array.from({ length: 50 }, (_, i) =>
+      i < 25 ? Math.floor(4 + i ** 2 * 40) : Math.floor(30_000 + ((bytes.length - 30_100) * (i - 25)) / 24),
+    );
+    for (const [i, cut] of cuts.entries()) {
+      expect((await failure(file(`cut-${i}.gguf`, bytes.subarray(0, cut)))).code, `cut at ${cut}`).toBe("BAD_MODEL");
+      rmSync(join(folder, `cut-${i}.gguf`));
+    }
+  }, 120_000);
+});
+
+describe("MODEL_NOT_FOUND", () => {
+  test("a file that is not there", async () => {
+    expect((await failure(join(folder, "nowhere.gguf"))).code).toBe("MODEL_NOT_FOUND");
+  });
+  test("a folder, either way of putting it", async () => {
+    expect((await failure(folder)).code).toMatch(/^(MODEL_NOT_FOUND|BAD_MODEL)$/);
+  });
+
+  describe("a file that may not be read", () => {
+    beforeAll(buildLibrary);
+    const isRoot = process.getuid?.() === 0;
+    const script = (path: string, uid: string) => `
+      if (${uid} >= 0) { process.setgid(${uid}); process.setuid(${uid}); }
+      const { ZSE } = await import("zstream");
+      const model = new ZSE(${JSON.stringify(path)});
+      console.log(JSON.stringify(await model.ready.then(() => ({ code: "none" }), (error) => ({ code: error.code, message: error.message }))));
+    `;
+    test("says so", () => {
+      const path = file("secret.gguf", readFileSync(DEMO));
+      chmodSync(folder, 0o755);
+      chmodSync(path, 0o000);
+      // Root may read everything: the child becomes nobody before it opens the file (the addon is loaded after that).
+      const out = execFileSync(process.execPath, ["--input-type=module", "-e", script(path, isRoot ? "65534" : "-1")], {
+        cwd: ROOT,
+        encoding: "utf8",
+      });
+      const error = JSON.parse(out) as { code: string; message: string };
+      expect(error.code).toBe("MODEL_NOT_FOUND");
+      expect(error.message).toContain(path);
+      expect(error.message).toMatch(/permission|denied|may not be read/i);
+    });
+  });
+});
+
+test("a device that is not there is UNSUPPORTED", async () => {
+  const model = openModel({ device: "metal" });
+  expect(await rejection(model.ready)).toMatchObject({ code: process.platform === "darwin" ? expect.anything() : "UNSUPPORTED" });
+});

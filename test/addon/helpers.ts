@@ -1,0 +1,115 @@
+// What the addon tests share: models on the embedded demo model that are closed after each test, children, and waiting.
+
+import { type ChildProcess, execFileSync, type SpawnOptions, spawn } from "node:child_process";
+import { join } from "node:path";
+import { afterEach } from "vitest";
+
+import type { EngineOptions } from "../../lib/types.js";
+import { ZSE } from "../../lib/zse.js";
+
+export const ROOT = join(import.meta.dirname, "..", "..");
+export const DEMO = join(ROOT, "models", "demo", "demo.gguf");
+
+const open: ZSE[] = [];
+afterEach(async () => {
+  await Promise.all(open.splice(0).map((model) => model.close()));
+});
+
+/** A model that is closed after the test. Small and with few threads, so that tests may run beside other work. */
+export function openModel(options: EngineOptions = {}, path = DEMO): ZSE {
+  const model = new ZSE(path, { contextSize: 512, threads: 2, ...options });
+  open.push(model);
+  return model;
+}
+
+export async function openReady(options: EngineOptions = {}): Promise<ZSE> {
+  const model = openModel(options);
+  await model.ready;
+  return model;
+}
+
+export const ask = (content: string) => [{ role: "user", content }] as const;
+
+/** An endless reply: its end-of-text tokens are not heeded and maxTokens is far away. */
+export const ENDLESS = { ignoreEos: true, temperature: 0.8, seed: 1 } as const;
+
+export async function readAll<T>(source: AsyncIterable<T>): Promise<T[]> {
+  const all: T[] = [];
+  for await (const one of source) all.push(one);
+  return all;
+}
+
+export const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** Waits until it is true; a hang guard, not a measurement. */
+export async function until(condition: () => boolean, what: string, timeoutMs = 20_000): Promise<void> {
+  const end = performance.now() + timeoutMs;
+  while (!condition()) {
+    if (performance.now() > end) throw new Error(`still waiting after ${timeoutMs} ms: ${what}`);
+    await sleep(2);
+  }
+}
+
+export async function rejection(promise: Promise<unknown>): Promise<unknown> {
+  const settled = await promise.then(
+    (value) => ({ value }),
+    (error: unknown) => ({ error }),
+  );
+  if ("error" in settled) return settled.error;
+  throw new Error(`expected a rejection, got ${JSON.stringify(settled.value)}`);
+}
+
+export interface Ended {
+  code: number | null;
+  signal: NodeJS.Signals | null;
+  stdout: string;
+  stderr: string;
+}
+
+let built = false;
+/** Children run what users run: the compiled library. */
+export function buildLibrary(): void {
+  if (built) return;
+  execFileSync(process.execPath, [join(ROOT, "node_modules", "typescript", "bin", "tsc"), "-p", "tsconfig.build.json"], {
+    cwd: ROOT,
+    stdio: "inherit",
+  });
+  built = true;
+}
+
+/** Starts a child of node; `ended` resolves when it is gone, and kills it when it hangs. */
+export function start(args: string[], options: SpawnOptions & { timeoutMs?: number } = {}): { child: ChildProcess; ended: Promise<Ended> } {
+  buildLibrary();
+  const child = spawn(process.execPath, args, { cwd: ROOT, stdio: ["pipe", "pipe", "pipe"], ...options });
+  const result: Ended = { code: null, signal: null, stdout: "", stderr: "" };
+  child.stdout?.setEncoding("utf8").on("data", (text: string) => {
+    result.stdout += text;
+  });
+  child.stderr?.setEncoding("utf8").on("data", (text: string) => {
+    result.stderr += text;
+  });
+  const ended = new Promise<Ended>((resolve, reject) => {
+    const timeoutMs = options.timeoutMs ?? 40_000;
+    const timer = setTimeout(() => {
+      child.kill("SIGKILL");
+      reject(new Error(`node ${args.join(" ")} hung for ${timeoutMs} ms\n${result.stdout}\n${result.stderr}`));
+    }, timeoutMs);
+    child.on("close", (code, signal) => {
+      clearTimeout(timer);
+      resolve({ ...result, code, signal });
+    });
+  });
+  return { child, ended };
+}
+
+/** Runs test/addon/children/<name>.mjs to its end. */
+export function runChild(name: string, ...args: string[]): Promise<Ended> {
+  const { child, ended } = start([join(import.meta.dirname, "children", `${name}.mjs`), ...args]);
+  child.stdin?.end();
+  return ended;
+}
+
+/** Starts `zse …`. */
+export function zse(...args: string[]): ReturnType<typeof start> {
+  return start([join(ROOT, "dist", "cli", "main.js"), ...args]);
+}
