@@ -30,6 +30,13 @@ Examples:
 Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted. ZSE_DEBUG=1 prints where an error came from.`,
   );
 
+// A reader that has gone (`zse … | head`) is nobody's error; output.ts ends what was under way.
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE") throw error;
+  });
+}
+
 addRun(program);
 addChat(program);
 

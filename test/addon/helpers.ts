@@ -70,10 +70,7 @@ let built = false;
 /** Children run what users run: the compiled library. */
 export function buildLibrary(): void {
   if (built) return;
-  execFileSync(process.execPath, [join(ROOT, "node_modules", "typescript", "bin", "tsc"), "-p", "tsconfig.build.json"], {
-    cwd: ROOT,
-    stdio: "inherit",
-  });
+  execFileSync(process.execPath, [join(ROOT, "scripts", "build-ts.mjs")], { cwd: ROOT, stdio: "inherit" });
   built = true;
 }
 
