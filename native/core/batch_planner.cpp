@@ -1,0 +1,80 @@
+#include "batch_planner.h"
+
+#include <algorithm>
+
+namespace zse {
+
+namespace {
+
+// Pieces of a prompt in deterministic mode: always the same cut, whatever else is going on.
+constexpr int kExclusivePiece = 256;
+
+// Before anything was measured, a first piece that even a slow machine computes in a fraction of a second.
+constexpr int kFirstPiece = 64;
+
+std::vector<PlanPiece> plan_exclusive(const std::vector<PlanCandidate>& candidates, const PlanLimits& limits) {
+  const auto next = std::min_element(candidates.begin(), candidates.end(), [](const auto& a, const auto& b) {
+    return a.last_step != b.last_step ? a.last_step < b.last_step : a.arrival < b.arrival;
+  });
+  if (next == candidates.end()) return {};
+  const int tokens = next->remaining == 0 ? 1 : std::min({next->remaining, kExclusivePiece, limits.max_batch_tokens});
+  return {{next->index, tokens}};
+}
+
+}  // namespace
+
+std::vector<PlanPiece> plan_batch(const std::vector<PlanCandidate>& candidates, const PlanLimits& limits) {
+  if (limits.exclusive) return plan_exclusive(candidates, limits);
+
+  std::vector<PlanPiece> pieces;
+  std::vector<const PlanCandidate*> decoding, prompts;
+  for (const PlanCandidate& candidate : candidates) (candidate.remaining == 0 ? decoding : prompts).push_back(&candidate);
+
+  // More decoding sequences than the batch holds: those that waited longest go first.
+  const auto waited_longest = [](const PlanCandidate* a, const PlanCandidate* b) {
+    return a->last_step != b->last_step ? a->last_step < b->last_step : a->arrival < b->arrival;
+  };
+  if (decoding.size() > static_cast<size_t>(limits.max_batch_tokens)) {
+    std::stable_sort(decoding.begin(), decoding.end(), waited_longest);
+    decoding.resize(limits.max_batch_tokens);
+  }
+  for (const PlanCandidate* candidate : decoding) pieces.push_back({candidate->index, 1});
+
+  int room = limits.max_batch_tokens - static_cast<int>(decoding.size());
+  if (!decoding.empty()) room = std::min(room, limits.prefill_budget);
+  if (prompts.empty() || room <= 0) return pieces;
+
+  std::stable_sort(prompts.begin(), prompts.end(),
+                   [](const auto* a, const auto* b) { return a->remaining < b->remaining; });
+  const PlanCandidate* oldest = *std::min_element(
+      prompts.begin(), prompts.end(), [](const auto* a, const auto* b) { return a->arrival < b->arrival; });
+  const int reserved = std::min(oldest->remaining, (room + 3) / 4);
+  int shared = room - reserved;
+  for (const PlanCandidate* prompt : prompts) {
+    const int floor = prompt == oldest ? reserved : 0;
+    const int extra = std::min(prompt->remaining - floor, shared);
+    shared -= extra;
+    if (floor + extra > 0) pieces.push_back({prompt->index, floor + extra});
+  }
+  return pieces;
+}
+
+void StepCost::record(int decode_tokens, int prefill_tokens, double ms) {
+  const auto blend = [](double& estimate, double sample, double weight) {
+    estimate = estimate == 0 ? sample : estimate + weight * (sample - estimate);
+  };
+  if (prefill_tokens == 0) {
+    if (decode_tokens > 0) blend(decode_ms_, ms, 0.1);
+    return;
+  }
+  const double prefill_ms = std::max(ms - (decode_tokens > 0 ? decode_ms_ : 0), ms * 0.1);
+  blend(ms_per_prefill_token_, prefill_ms / prefill_tokens, 0.3);
+}
+
+int StepCost::prefill_budget(double target_ms, int max_batch_tokens) const {
+  if (ms_per_prefill_token_ == 0) return std::min(kFirstPiece, max_batch_tokens);
+  const double tokens = (target_ms - decode_ms_) / ms_per_prefill_token_;
+  return std::clamp(static_cast<int>(std::min(tokens, 1e6)), std::min(kMinPiece, max_batch_tokens), max_batch_tokens);
+}
+
+}  // namespace zse

@@ -1,0 +1,54 @@
+// Owns the decision what goes into the next step: one token for every decoding sequence, then prompt tokens in pieces, so
+// that the step stays near the latency target while anybody is reading. Pure; decode thread.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace zse {
+
+struct PlanCandidate {
+  size_t index = 0;         // the caller's name for the sequence
+  int remaining = 0;        // prompt tokens not computed yet; 0: decoding
+  uint64_t last_step = 0;   // the last step it took part in (0: none); the oldest goes first where only one can go
+  uint64_t arrival = 0;     // order of admission
+};
+
+struct PlanPiece {
+  size_t index = 0;
+  int tokens = 0;
+};
+
+struct PlanLimits {
+  int max_batch_tokens = 512;
+  int prefill_budget = 512;  // prompt tokens in the step while others decode; unlimited when nobody does
+  bool exclusive = false;    // one sequence a step, prompts in fixed pieces (deterministic mode)
+};
+
+/**
+ * Decoding sequences come first, one token each. What is left of the batch (and, while anybody decodes, of the budget) is
+ * shared among the prompts: the one that waits longest gets at least a quarter, so that none starves; the rest goes to
+ * the shortest remaining first, so that a short prompt does not wait behind a long one.
+ */
+std::vector<PlanPiece> plan_batch(const std::vector<PlanCandidate>& candidates, const PlanLimits& limits);
+
+/**
+ * Running estimate of what a step costs, for the prefill budget: milliseconds of a step that only decodes, and of each
+ * prompt token on top of it.
+ */
+class StepCost {
+ public:
+  void record(int decode_tokens, int prefill_tokens, double ms);
+
+  /** Prompt tokens that fit into a step of `target_ms` beside the decoding ones; at least kMinPiece, so that prompts move. */
+  int prefill_budget(double target_ms, int max_batch_tokens) const;
+
+  static constexpr int kMinPiece = 8;
+
+ private:
+  double decode_ms_ = 0;             // 0: not seen yet
+  double ms_per_prefill_token_ = 0;  // 0: not seen yet
+};
+
+}  // namespace zse

@@ -1,0 +1,84 @@
+#include "chat_templates.h"
+
+#include "model.h"
+
+namespace zse {
+
+namespace {
+
+// Written after the prompt formats that the models' makers document. All end with the start of the assistant's turn.
+
+constexpr const char* kChatml = R"({%- for message in messages -%}
+<|im_start|>{{ message.role }}
+{{ message.content }}<|im_end|>
+{% endfor -%}
+{%- if add_generation_prompt -%}
+<|im_start|>assistant
+{% endif -%})";
+
+constexpr const char* kLlama3 = R"({{- bos_token -}}
+{%- for message in messages -%}
+<|start_header_id|>{{ message.role }}<|end_header_id|>
+
+{{ message.content | trim }}<|eot_id|>
+{%- endfor -%}
+{%- if add_generation_prompt -%}
+<|start_header_id|>assistant<|end_header_id|>
+
+{% endif -%})";
+
+constexpr const char* kGemma = R"({{- bos_token -}}
+{%- set ns = namespace(system='') -%}
+{%- for message in messages -%}
+{%- if message.role == 'system' -%}
+{%- set ns.system = message.content + '\n\n' -%}
+{%- else -%}
+<start_of_turn>{{ 'model' if message.role == 'assistant' else 'user' }}
+{{ ns.system + message.content | trim }}<end_of_turn>
+{% set ns.system = '' -%}
+{%- endif -%}
+{%- endfor -%}
+{%- if add_generation_prompt -%}
+<start_of_turn>model
+{% endif -%})";
+
+constexpr const char* kPhi3 = R"({%- for message in messages -%}
+<|{{ message.role }}|>
+{{ message.content }}<|end|>
+{% endfor -%}
+{%- if add_generation_prompt -%}
+<|assistant|>
+{% endif -%})";
+
+constexpr const char* kLlama2 = R"({%- set ns = namespace(system='') -%}
+{%- for message in messages -%}
+{%- if message.role == 'system' -%}
+{%- set ns.system = '<<SYS>>\n' + message.content + '\n<</SYS>>\n\n' -%}
+{%- elif message.role == 'assistant' -%}
+{{- ' ' + message.content | trim + ' ' + eos_token -}}
+{%- else -%}
+{{- bos_token + '[INST] ' + ns.system + message.content | trim + ' [/INST]' -}}
+{%- set ns.system = '' -%}
+{%- endif -%}
+{%- endfor -%})";
+
+bool has_control_token(const Model& model, const char* text) {
+  const std::vector<Token> tokens = model.tokenize(text, false, true);
+  return tokens.size() == 1;
+}
+
+}  // namespace
+
+ChatTemplateChoice choose_chat_template(const Model& model) {
+  const char* own = llama_model_chat_template(model.get(), nullptr);
+  if (own && *own) return {true, "own", own};
+  if (has_control_token(model, "<|im_start|>")) return {false, "chatml", kChatml};
+  if (has_control_token(model, "<|start_header_id|>")) return {false, "llama3", kLlama3};
+  if (has_control_token(model, "<start_of_turn>")) return {false, "gemma", kGemma};
+  if (has_control_token(model, "<|user|>") && has_control_token(model, "<|end|>")) return {false, "phi3", kPhi3};
+  const std::string& architecture = model.info().architecture;
+  if (architecture == "llama" || architecture == "mistral") return {false, "llama2", kLlama2};
+  return {false, "chatml", kChatml};
+}
+
+}  // namespace zse

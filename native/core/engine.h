@@ -1,0 +1,78 @@
+// Owns one open model's threads and their life: the decode thread (loads the model, runs the scheduler, frees everything) and
+// the prompt thread (templates and tokenizing, so that neither JavaScript nor the decode loop waits for a long prompt).
+// The public calls come from the JavaScript thread and never wait for either; only the destructor does.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "inbox.h"
+#include "stream_queue.h"
+#include "types.h"
+
+namespace zse {
+
+class Model;
+class PromptBuilder;
+
+class Engine {
+ public:
+  /** Starts loading at once. `wake` is called, on any thread, when take_events() has something new. */
+  Engine(std::string path, EngineOptions options, std::function<void()> wake);
+
+  /** Closes and waits for the threads: at most for one node of a compute graph or one prompt being tokenized. */
+  ~Engine();
+
+  /** Queues a request. Throws EngineError OVERLOADED or CLOSED. */
+  StreamId submit(RequestSpec request);
+  void ack(StreamId stream, int tokens);
+  void cancel(StreamId stream);
+
+  /** Begins to close; a Closed event says when it is done. */
+  void close();
+
+  std::vector<Event> take_events() { return events_.take(); }
+  std::vector<Token> tokenize(const std::string& text, bool special) const;
+  const EngineStats& stats() const { return stats_; }
+
+ private:
+  struct Job {
+    std::shared_ptr<StreamControl> control;
+    RequestSpec request;
+  };
+
+  void run_decode_thread();
+  void run_prompt_thread(const PromptBuilder& builder);
+  void prepare(const PromptBuilder& builder, Job job);
+  void stop_prompt_thread();
+  void serve(const std::shared_ptr<const Model>& model);
+
+  const std::string path_;
+  const EngineOptions options_;
+  StreamQueue events_;
+  Inbox inbox_;
+  EngineStats stats_;
+  std::atomic<bool> closing_{false};
+
+  // Guards the life cycle: what the JavaScript thread shares with the other two beyond inbox and events.
+  mutable std::mutex mutex_;
+  std::condition_variable jobs_changed_;
+  std::deque<Job> jobs_;
+  bool prompts_stopped_ = false;
+  std::shared_ptr<const Model> model_;                           // set while requests are taken
+  std::map<StreamId, std::shared_ptr<StreamControl>> controls_;  // of every stream that has not ended
+  StreamId last_id_ = 0;
+
+  std::thread prompt_thread_;
+  std::thread decode_thread_;
+};
+
+}  // namespace zse

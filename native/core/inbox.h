@@ -1,0 +1,64 @@
+// Owns the commands on their way to the decode thread: any thread puts them in without waiting for the scheduler, the
+// decode thread takes them all at the start of a step, and sleeps here when it has nothing to compute.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <variant>
+#include <vector>
+
+#include "types.h"
+
+namespace zse {
+
+/** A request whose prompt is tokenized and known to fit. */
+struct PreparedRequest {
+  std::shared_ptr<StreamControl> control;
+  std::vector<Token> prompt;
+  int max_tokens = 0;
+  SamplingParams sampling;
+  std::vector<std::string> stop;
+  int high_water_mark = 64;
+  int stall_timeout_ms = 0;
+};
+
+struct SubmitCommand {
+  PreparedRequest request;
+};
+struct RejectCommand {  // the prompt could not be prepared
+  std::shared_ptr<StreamControl> control;
+  std::string code, message;
+};
+struct CancelCommand {
+  StreamId stream;
+};
+struct AckCommand {
+  StreamId stream;
+  int tokens;
+};
+using Command = std::variant<SubmitCommand, RejectCommand, CancelCommand, AckCommand>;
+
+class Inbox {
+ public:
+  void push(Command command);
+
+  /** Asks the scheduler to end every stream and return. Commands pushed later are still taken by the last take(). */
+  void close();
+  bool closing() const { return closing_.load(std::memory_order_acquire); }
+
+  std::vector<Command> take();
+
+  /** Sleeps until there is a command, close() was called, or the deadline has passed. */
+  void wait(std::optional<Clock::time_point> deadline);
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<Command> commands_;
+  std::atomic<bool> closing_{false};
+};
+
+}  // namespace zse

@@ -1,0 +1,109 @@
+#include "llama_decoder.h"
+
+#include <algorithm>
+#include <map>
+
+#include "llama_log.h"
+#include "model.h"
+#include "sampler.h"
+
+namespace zse {
+
+namespace {
+
+// Tokens in one llama_decode. As large as the micro-batch, so that a decode is one graph: an aborted one has done nothing.
+constexpr int kBatchTokens = 512;
+
+}  // namespace
+
+LlamaDecoder::LlamaDecoder(std::shared_ptr<const Model> model) : model_(std::move(model)) {
+  const ModelInfo& info = model_->info();
+  llama_context_params params = llama_context_default_params();
+  params.n_ctx = static_cast<uint32_t>(info.context_size) * static_cast<uint32_t>(info.max_streams);
+  params.n_seq_max = info.max_streams;
+  params.n_batch = std::max(kBatchTokens, info.max_streams);
+  params.n_ubatch = params.n_batch;
+  params.n_outputs_max = info.max_streams;
+  params.n_threads = info.threads;
+  params.n_threads_batch = info.threads;
+  params.no_perf = true;
+  // One buffer for all sequences keeps a mixed step in one pass over the weights. In deterministic mode each sequence has its
+  // own, so that where its cells lie, and so the order of every sum, cannot depend on its neighbours.
+  params.kv_unified = !info.deterministic;
+  params.abort_callback = [](void* self) {
+    const AbortCheck* check = static_cast<LlamaDecoder*>(self)->abort_;
+    return check && (*check)();
+  };
+  params.abort_callback_data = this;
+
+  clear_logged_errors();
+  context_.reset(llama_init_from_model(model_->get(), params));
+  if (!context_) {
+    const std::string reason = logged_errors();
+    throw EngineError("ENGINE_FAILED", "no context could be made for " + std::to_string(info.max_streams) + " streams of " +
+                                           std::to_string(info.context_size) + " tokens" +
+                                           (reason.empty() ? "" : ": " + reason) +
+                                           "; try a smaller contextSize or fewer maxStreams");
+  }
+  can_roll_back_ = !llama_model_is_recurrent(model_->get()) && !llama_model_is_hybrid(model_->get());
+  batch_ = llama_batch_init(static_cast<int32_t>(params.n_batch), 0, 1);
+}
+
+LlamaDecoder::~LlamaDecoder() { llama_batch_free(batch_); }
+
+int LlamaDecoder::max_slots() const { return model_->info().max_streams; }
+int LlamaDecoder::context_size() const { return model_->info().context_size; }
+int LlamaDecoder::max_batch_tokens() const { return static_cast<int>(llama_n_batch(context_.get())); }
+
+DecodeStatus LlamaDecoder::decode(const Batch& batch, const AbortCheck& abort) {
+  batch_.n_tokens = static_cast<int32_t>(batch.size());
+  for (size_t i = 0; i < batch.size(); i++) {
+    batch_.token[i] = batch[i].token;
+    batch_.pos[i] = batch[i].position;
+    batch_.n_seq_id[i] = 1;
+    batch_.seq_id[i][0] = batch[i].slot;
+    batch_.logits[i] = batch[i].output;
+  }
+  clear_logged_errors();
+  abort_ = can_roll_back_ ? &abort : nullptr;
+  const int result = llama_decode(context_.get(), batch_);
+  // On a GPU the call only queues the work; waiting here keeps the measured step time, and so the planner, honest.
+  if (result == 0) llama_synchronize(context_.get());
+  abort_ = nullptr;
+  if (result == 0) return DecodeStatus::kOk;
+  if (result == 2) {
+    roll_back(batch);
+    return DecodeStatus::kAborted;
+  }
+  const std::string reason = logged_errors();
+  failure_ = "llama.cpp could not compute a step (code " + std::to_string(result) + (reason.empty() ? ")" : "): " + reason);
+  return DecodeStatus::kFailed;
+}
+
+// llama.cpp removes what the interrupted micro-batch wrote, and keeps earlier ones: cut every sequence back to where it was.
+void LlamaDecoder::roll_back(const Batch& batch) {
+  std::map<SlotId, Position> first;
+  for (const BatchToken& token : batch) {
+    const auto [entry, inserted] = first.emplace(token.slot, token.position);
+    if (!inserted) entry->second = std::min(entry->second, token.position);
+  }
+  for (const auto& [slot, position] : first) {
+    llama_memory_seq_rm(llama_get_memory(context_.get()), slot, position, -1);
+  }
+}
+
+void LlamaDecoder::clear_slot(SlotId slot) { llama_memory_seq_rm(llama_get_memory(context_.get()), slot, -1, -1); }
+
+std::unique_ptr<TokenSampler> LlamaDecoder::make_sampler(const SamplingParams& params, const std::vector<Token>& prompt) {
+  return std::make_unique<LlamaSampler>(model_->vocab(), params, prompt, context_size());
+}
+
+std::optional<Token> LlamaDecoder::sample(TokenSampler& sampler, size_t index) {
+  return static_cast<LlamaSampler&>(sampler).sample(llama_get_logits_ith(context_.get(), static_cast<int32_t>(index)));
+}
+
+bool LlamaDecoder::is_end_of_generation(Token token) const { return llama_vocab_is_eog(model_->vocab(), token); }
+
+void LlamaDecoder::append_piece(Token token, std::string& out) const { model_->append_piece(token, out); }
+
+}  // namespace zse

@@ -1,0 +1,46 @@
+// Owns the llama_context: the KV cache, the compute threads, the batch buffers. Decode thread only.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "decoder.h"
+#include "llama.h"
+
+namespace zse {
+
+class Model;
+
+class LlamaDecoder final : public Decoder {
+ public:
+  /** Throws EngineError ENGINE_FAILED when the context cannot be made, naming the memory it would have needed. */
+  explicit LlamaDecoder(std::shared_ptr<const Model> model);
+  ~LlamaDecoder() override;
+
+  int max_slots() const override;
+  int context_size() const override;
+  int max_batch_tokens() const override;
+  DecodeStatus decode(const Batch& batch, const AbortCheck& abort) override;
+  std::string failure() const override { return failure_; }
+  void clear_slot(SlotId slot) override;
+  std::unique_ptr<TokenSampler> make_sampler(const SamplingParams& params, const std::vector<Token>& prompt) override;
+  std::optional<Token> sample(TokenSampler& sampler, size_t index) override;
+  bool is_end_of_generation(Token token) const override;
+  void append_piece(Token token, std::string& out) const override;
+
+ private:
+  struct ContextDeleter {
+    void operator()(llama_context* context) const { llama_free(context); }
+  };
+  void roll_back(const Batch& batch);
+
+  std::shared_ptr<const Model> model_;
+  std::unique_ptr<llama_context, ContextDeleter> context_;
+  llama_batch batch_;
+  bool can_roll_back_;              // recurrent memory cannot be cut, so its steps are never aborted
+  const AbortCheck* abort_ = nullptr;  // of the decode under way
+  std::string failure_;
+};
+
+}  // namespace zse

@@ -1,0 +1,57 @@
+// Owns an open model file: the weights, the vocabulary, what is known about it, and the devices it could run on. Made and
+// destroyed on the decode thread; everything const may be used from any thread while the model lives.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "llama.h"
+#include "types.h"
+
+namespace zse {
+
+/** Told the fraction loaded (0 to 1); false ends the load. */
+using LoadProgress = std::function<bool(float)>;
+
+class Model {
+ public:
+  /**
+   * Opens a GGUF file. Throws EngineError MODEL_NOT_FOUND, BAD_MODEL, UNSUPPORTED or BAD_OPTION; CLOSED when `progress`
+   * ended it.
+   */
+  static std::shared_ptr<const Model> load(const std::string& path, const EngineOptions& options,
+                                           const LoadProgress& progress);
+
+  llama_model* get() const { return model_.get(); }
+  const llama_vocab* vocab() const { return llama_model_get_vocab(model_.get()); }
+  const ModelInfo& info() const { return info_; }
+
+  /** Token ids of a text. `add_special`: with the vocabulary's own BOS/EOS; `parse_special`: control tokens by their text. */
+  std::vector<Token> tokenize(const std::string& text, bool add_special, bool parse_special) const;
+
+  /** Appends a token's bytes; control tokens have none. */
+  void append_piece(Token token, std::string& out) const;
+
+  /** Bytes of the longest token: a text of n bytes has at least n / longest_piece() tokens. */
+  size_t longest_piece() const { return longest_piece_; }
+
+ private:
+  struct Deleter {
+    void operator()(llama_model* model) const { llama_model_free(model); }
+  };
+  Model(llama_model* model, const std::string& path, const EngineOptions& options, int gpu_layers);
+
+  std::unique_ptr<llama_model, Deleter> model_;
+  ModelInfo info_;
+  size_t longest_piece_ = 1;
+};
+
+/** Every device of ggml's backend registry. */
+std::vector<DeviceInfo> list_devices();
+
+/** llama.cpp's line about instruction sets and backends. */
+std::string system_info();
+
+}  // namespace zse

@@ -1,0 +1,141 @@
+#include "sampler.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace zse {
+
+namespace {
+
+constexpr float kBanned = -100.0f;    // OpenAI's logit_bias: this much bans a token
+constexpr int kRepeatWindow = 64;     // tokens that repeatPenalty looks back on, llama.cpp's default
+constexpr int kLargestShortcut = 256; // top-k by a heap pays only while k is small
+
+bool better(const llama_token_data& a, const llama_token_data& b) {
+  return a.logit != b.logit ? a.logit > b.logit : a.id < b.id;
+}
+
+}  // namespace
+
+LlamaSampler::LlamaSampler(const llama_vocab* vocab, const SamplingParams& params, const std::vector<Token>& prompt,
+                           int context_size)
+    : vocabulary_size_(llama_vocab_n_tokens(vocab)), top_k_(params.top_k), greedy_(params.temperature <= 0) {
+  llama_sampler_chain_params chain_params = llama_sampler_chain_default_params();
+  chain_params.no_perf = true;
+
+  adjust_ = llama_sampler_chain_init(chain_params);
+  std::vector<llama_logit_bias> bias;
+  for (const auto& [token, value] : params.logit_bias) {
+    bias.push_back({token, value <= kBanned ? -std::numeric_limits<float>::infinity() : value});
+  }
+  if (params.ignore_eos) {
+    for (Token token = 0; token < vocabulary_size_; token++) {
+      if (llama_vocab_is_eog(vocab, token)) bias.push_back({token, -std::numeric_limits<float>::infinity()});
+    }
+  }
+  if (!bias.empty()) {
+    llama_sampler_chain_add(adjust_, llama_sampler_init_logit_bias(vocabulary_size_, bias.size(), bias.data()));
+  }
+  // The repeat penalty sees prompt and reply, presence and frequency the reply alone: as OpenAI and vLLM have it.
+  if (params.repeat_penalty != 1.0f) {
+    repeat_ = llama_sampler_init_penalties(vocabulary_size_, kRepeatWindow, params.repeat_penalty, 0, 0);
+    llama_sampler_chain_add(adjust_, repeat_);
+    for (const Token token : prompt) llama_sampler_accept(repeat_, token);
+  }
+  if (params.presence_penalty != 0 || params.frequency_penalty != 0) {
+    llama_sampler_chain_add(adjust_, llama_sampler_init_penalties(vocabulary_size_, context_size, 1.0f,
+                                                                  params.frequency_penalty, params.presence_penalty));
+  }
+  plain_ = llama_sampler_chain_n(adjust_) == 0;
+
+  choose_ = llama_sampler_chain_init(chain_params);
+  if (greedy_) return;
+  if (params.top_k > 0) llama_sampler_chain_add(choose_, llama_sampler_init_top_k(params.top_k));
+  if (params.typical_p < 1) llama_sampler_chain_add(choose_, llama_sampler_init_typical(params.typical_p, 1));
+  if (params.top_p < 1) llama_sampler_chain_add(choose_, llama_sampler_init_top_p(params.top_p, 1));
+  if (params.min_p > 0) llama_sampler_chain_add(choose_, llama_sampler_init_min_p(params.min_p, 1));
+  llama_sampler_chain_add(choose_, llama_sampler_init_temp(params.temperature));
+  llama_sampler_chain_add(choose_, llama_sampler_init_dist(params.seed));
+}
+
+LlamaSampler::~LlamaSampler() {
+  llama_sampler_free(adjust_);
+  llama_sampler_free(choose_);
+}
+
+std::optional<Token> LlamaSampler::sample(const float* logits) {
+  if (!logits) return {};
+  if (plain_ && greedy_) return greedy(logits);
+
+  const bool shortcut = plain_ && top_k_ > 0 && top_k_ <= std::min(kLargestShortcut, vocabulary_size_);
+  if (!(shortcut ? fill_top_k(logits) : fill_all(logits))) return {};
+  llama_token_data_array array{candidates_.data(), candidates_.size(), -1, shortcut};
+  Token token;
+  if (greedy_) {
+    llama_sampler_apply(adjust_, &array);
+    const auto best = std::min_element(array.data, array.data + array.size, better);
+    if (!std::isfinite(best->logit)) return {};
+    token = best->id;
+  } else {
+    if (!plain_) llama_sampler_apply(adjust_, &array);
+    llama_sampler_apply(choose_, &array);
+    if (array.selected < 0 || static_cast<size_t>(array.selected) >= array.size) return {};
+    token = array.data[array.selected].id;
+  }
+  llama_sampler_accept(adjust_, token);
+  llama_sampler_accept(choose_, token);
+  return token;
+}
+
+// The greatest logit, the lowest id among equals. Lanes let the compiler use vector maxima; a second pass finds the id.
+std::optional<Token> LlamaSampler::greedy(const float* logits) const {
+  constexpr int kLanes = 16;
+  float lanes[kLanes];
+  std::fill(lanes, lanes + kLanes, -std::numeric_limits<float>::infinity());
+  int i = 0;
+  for (; i + kLanes <= vocabulary_size_; i += kLanes) {
+    for (int lane = 0; lane < kLanes; lane++) {
+      lanes[lane] = logits[i + lane] > lanes[lane] ? logits[i + lane] : lanes[lane];
+    }
+  }
+  float best = *std::max_element(lanes, lanes + kLanes);
+  for (; i < vocabulary_size_; i++) best = std::max(best, logits[i]);
+  if (!std::isfinite(best)) return {};  // a model whose arithmetic overflowed gives nothing but NaN
+  return static_cast<Token>(std::find(logits, logits + vocabulary_size_, best) - logits);
+}
+
+bool LlamaSampler::fill_all(const float* logits) {
+  candidates_.resize(vocabulary_size_);
+  bool finite = false;
+  for (int i = 0; i < vocabulary_size_; i++) {
+    if (std::isnan(logits[i])) return false;
+    finite |= std::isfinite(logits[i]);
+    candidates_[i] = {i, logits[i], 0.0f};
+  }
+  return finite;
+}
+
+// The k greatest logits through a heap whose least is a threshold that nearly every logit fails with one comparison.
+bool LlamaSampler::fill_top_k(const float* logits) {
+  candidates_.clear();
+  for (int i = 0; i < top_k_; i++) {
+    if (std::isnan(logits[i])) return false;
+    candidates_.push_back({i, logits[i], 0.0f});
+  }
+  std::make_heap(candidates_.begin(), candidates_.end(), better);
+  float threshold = candidates_.front().logit;
+  for (int i = top_k_; i < vocabulary_size_; i++) {
+    if (!(logits[i] <= threshold)) {
+      if (std::isnan(logits[i])) return false;
+      std::pop_heap(candidates_.begin(), candidates_.end(), better);
+      candidates_.back() = {i, logits[i], 0.0f};
+      std::push_heap(candidates_.begin(), candidates_.end(), better);
+      threshold = candidates_.front().logit;
+    }
+  }
+  std::sort_heap(candidates_.begin(), candidates_.end(), better);
+  return std::isfinite(candidates_.front().logit);
+}
+
+}  // namespace zse

@@ -1,0 +1,302 @@
+#include "scheduler.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace zse {
+
+Scheduler::Scheduler(Decoder& decoder, Inbox& inbox, StreamQueue& events, EngineStats& stats, SchedulerOptions options,
+                     std::function<void(StreamId)> on_stream_end)
+    : decoder_(decoder),
+      inbox_(inbox),
+      events_(events),
+      stats_(stats),
+      options_(options),
+      on_stream_end_(std::move(on_stream_end)) {
+  for (SlotId slot = decoder_.max_slots() - 1; slot >= 0; slot--) free_slots_.push_back(slot);
+  stats_.free_slots = static_cast<int>(free_slots_.size());
+}
+
+Scheduler::~Scheduler() = default;
+
+void Scheduler::run() {
+  while (!inbox_.closing()) {
+    if (!step()) inbox_.wait(next_deadline());
+  }
+  finish_all();
+}
+
+bool Scheduler::step() {
+  take_commands();
+  end_cancelled_and_stalled();
+  admit_queued();
+  const bool computed = compute_step();
+  publish();
+  return computed;
+}
+
+void Scheduler::finish_all() {
+  take_commands();
+  while (!sequences_.empty()) finish(*sequences_.begin()->second, FinishReason::kCancelled);
+  publish();
+}
+
+void Scheduler::fail_all(const std::string& code, const std::string& message) {
+  while (!sequences_.empty()) fail(*sequences_.begin()->second, code, message);
+  publish();
+}
+
+// ---- commands --------------------------------------------------------------------------------------------------------
+
+void Scheduler::take_commands() {
+  for (Command& command : inbox_.take()) {
+    std::visit([this](auto& c) { handle(std::move(c)); }, command);
+  }
+}
+
+void Scheduler::handle(SubmitCommand command) {
+  const StreamId id = command.request.control->id;
+  sequences_[id] = std::make_unique<Sequence>(std::move(command.request), ++arrivals_);
+}
+
+void Scheduler::handle(RejectCommand command) {
+  const StreamId id = command.control->id;
+  ended_.push_back(id);
+  if (command.control->cancelled) {
+    FinishEvent finish;
+    finish.reason = FinishReason::kCancelled;
+    finish.timings.queue_ms = milliseconds(Clock::now() - command.control->submitted);
+    news_.push_back({id, std::move(finish)});
+  } else {
+    news_.push_back({id, ErrorEvent{std::move(command.code), std::move(command.message)}});
+  }
+}
+
+// The flag in StreamControl says it; the command is there to wake the scheduler.
+void Scheduler::handle(CancelCommand) {}
+
+void Scheduler::handle(AckCommand command) {
+  const auto found = sequences_.find(command.stream);
+  if (found == sequences_.end()) return;
+  Sequence& sequence = *found->second;
+  sequence.unacknowledged = std::max(0, sequence.unacknowledged - std::max(0, command.tokens));
+  if (sequence.state == SequenceState::kParked && !sequence.out_of_credit()) {
+    sequence.state = SequenceState::kDecoding;
+    sequence.stall_deadline.reset();
+    sequence.clock.unparked(Clock::now());
+  }
+}
+
+void Scheduler::end_cancelled_and_stalled() {
+  const auto now = Clock::now();
+  for (auto next = sequences_.begin(); next != sequences_.end();) {
+    Sequence& sequence = *(next++)->second;  // ending it erases it
+    if (sequence.cancelled()) {
+      finish(sequence, FinishReason::kCancelled);
+    } else if (sequence.stall_deadline && now >= *sequence.stall_deadline) {
+      fail(sequence, "STALLED",
+           "the reader took no text for " + std::to_string(sequence.stall_timeout_ms) +
+               " ms (stallTimeoutMs), so the stream was ended; read faster, or allow a longer stallTimeoutMs");
+    }
+  }
+}
+
+void Scheduler::admit_queued() {
+  for (auto next = sequences_.begin(); next != sequences_.end() && !free_slots_.empty(); ++next) {
+    Sequence& sequence = *next->second;
+    if (sequence.state != SequenceState::kQueued) continue;
+    sequence.slot = free_slots_.back();
+    free_slots_.pop_back();
+    sequence.state = SequenceState::kPrefilling;
+  }
+}
+
+// ---- one step --------------------------------------------------------------------------------------------------------
+
+bool Scheduler::compute_step() {
+  std::vector<Sequence*> runnable;
+  std::vector<PlanCandidate> candidates;
+  for (auto& [id, sequence] : sequences_) {
+    if (sequence->state != SequenceState::kPrefilling && sequence->state != SequenceState::kDecoding) continue;
+    const int remaining = sequence->prefilling() ? sequence->remaining_prompt() : 0;
+    candidates.push_back({runnable.size(), remaining, sequence->last_step, sequence->arrival});
+    runnable.push_back(sequence.get());
+  }
+  PlanLimits limits;
+  limits.max_batch_tokens = decoder_.max_batch_tokens();
+  limits.prefill_budget = cost_.prefill_budget(options_.latency_target_ms, limits.max_batch_tokens);
+  limits.exclusive = options_.deterministic;
+  const std::vector<PlanPiece> plan = plan_batch(candidates, limits);
+  if (plan.empty()) return false;
+
+  batch_.clear();
+  abortable_.clear();
+  const auto started = Clock::now();
+  int decode_tokens = 0, prefill_tokens = 0;
+  for (const PlanPiece& piece : plan) {
+    Sequence& sequence = *runnable[piece.index];
+    if (!sequence.prefilling()) {
+      batch_.push_back({sequence.slot, sequence.in_cache, sequence.next_token, true});
+      decode_tokens++;
+      continue;
+    }
+    sequence.clock.prefill_started(started);
+    abortable_.push_back(sequence.control.get());
+    prefill_tokens += piece.tokens;
+    for (int i = 0; i < piece.tokens; i++) {
+      const Position position = sequence.in_cache + i;
+      const bool last = position + 1 == static_cast<int>(sequence.prompt.size());
+      batch_.push_back({sequence.slot, position, sequence.prompt[position], last});
+    }
+  }
+
+  const DecodeStatus status = decode(batch_);
+  if (status == DecodeStatus::kAborted) {
+    stats_.aborted_steps++;
+    return true;  // whoever was cancelled is ended by the next step; the others' tokens are planned again
+  }
+  if (status == DecodeStatus::kFailed) {
+    for (const PlanPiece& piece : plan) fail(*runnable[piece.index], "ENGINE_FAILED", decoder_.failure());
+    return true;
+  }
+  step_number_++;
+  stats_.steps++;
+  stats_.prefilled_tokens += prefill_tokens;
+  cost_.record(decode_tokens, prefill_tokens, milliseconds(Clock::now() - started));
+
+  size_t index = 0;
+  for (const PlanPiece& piece : plan) {
+    Sequence& sequence = *runnable[piece.index];
+    index += piece.tokens;
+    sequence.last_step = step_number_;
+    sequence.in_cache += piece.tokens;
+    if (sequence.prefilling()) advance_prompt(sequence);
+    if (!sequence.prefilling()) advance_reply(sequence, index - 1);
+  }
+  return true;
+}
+
+DecodeStatus Scheduler::decode(const Batch& batch) {
+  return decoder_.decode(batch, [this] {
+    if (inbox_.closing()) return true;
+    return std::any_of(abortable_.begin(), abortable_.end(),
+                       [](const StreamControl* control) { return control->cancelled.load(std::memory_order_relaxed); });
+  });
+}
+
+void Scheduler::advance_prompt(Sequence& sequence) {
+  const int total = static_cast<int>(sequence.prompt.size());
+  news_.push_back({sequence.id(), ProgressEvent{sequence.in_cache, total, 0}});
+  if (sequence.in_cache < total) return;
+  sequence.sampler = decoder_.make_sampler(sequence.sampling, sequence.prompt);
+  sequence.state = SequenceState::kDecoding;
+}
+
+void Scheduler::advance_reply(Sequence& sequence, size_t index) {
+  const std::optional<Token> token = decoder_.sample(*sequence.sampler, index);
+  const auto now = Clock::now();
+  if (!token) {
+    fail(sequence, "ENGINE_FAILED",
+         "the model's output at token " + std::to_string(sequence.in_cache) +
+             " is not a number; the model file is probably damaged or its weights overflow");
+    return;
+  }
+  if (decoder_.is_end_of_generation(*token) && !sequence.sampling.ignore_eos) {
+    TextAssembler::Output rest = sequence.text.flush();
+    emit_text(sequence, rest, now);
+    finish(sequence, FinishReason::kStop);
+    return;
+  }
+  sequence.next_token = *token;
+  sequence.generated++;
+  stats_.generated_tokens++;
+  sequence.clock.token_sampled(now);
+
+  piece_.clear();
+  decoder_.append_piece(*token, piece_);
+  TextAssembler::Output output = sequence.text.add(piece_);
+  emit_text(sequence, output, now);
+  if (output.stop) {
+    finish(sequence, FinishReason::kStop, std::move(output.stop));
+    return;
+  }
+  const int total = static_cast<int>(sequence.prompt.size()) + sequence.generated;
+  const bool reached_maximum = sequence.max_tokens > 0 && sequence.generated >= sequence.max_tokens;
+  if (reached_maximum || total >= decoder_.context_size()) {
+    TextAssembler::Output rest = sequence.text.flush();
+    emit_text(sequence, rest, now);
+    finish(sequence, FinishReason::kLength);
+    return;
+  }
+  if (sequence.out_of_credit()) park(sequence, now);
+}
+
+void Scheduler::emit_text(Sequence& sequence, TextAssembler::Output& output, Clock::time_point now) {
+  if (output.text.empty()) return;
+  sequence.clock.text_emitted(now);
+  sequence.unacknowledged += output.tokens;
+  news_.push_back({sequence.id(), TextEvent{std::move(output.text), output.tokens}});
+}
+
+void Scheduler::park(Sequence& sequence, Clock::time_point now) {
+  sequence.state = SequenceState::kParked;
+  sequence.clock.parked(now);
+  if (sequence.stall_timeout_ms > 0) {
+    sequence.stall_deadline = now + std::chrono::milliseconds(sequence.stall_timeout_ms);
+  }
+}
+
+// ---- ends ------------------------------------------------------------------------------------------------------------
+
+void Scheduler::finish(Sequence& sequence, FinishReason reason, std::optional<std::string> stop_string) {
+  FinishEvent event;
+  event.reason = reason;
+  event.stop_string = std::move(stop_string);
+  event.seed = sequence.sampling.seed;
+  event.usage = sequence.usage();
+  event.timings = sequence.clock.timings(Clock::now());
+  news_.push_back({sequence.id(), std::move(event)});
+  remove(sequence);
+}
+
+void Scheduler::fail(Sequence& sequence, std::string code, std::string message) {
+  news_.push_back({sequence.id(), ErrorEvent{std::move(code), std::move(message)}});
+  remove(sequence);
+}
+
+void Scheduler::remove(Sequence& sequence) {
+  ended_.push_back(sequence.id());
+  if (sequence.slot >= 0) {
+    decoder_.clear_slot(sequence.slot);
+    free_slots_.push_back(sequence.slot);
+  }
+  sequences_.erase(sequence.id());
+}
+
+void Scheduler::publish() {
+  // Gauges first: whoever hears of a stream's end must find its slot free.
+  int count[4] = {};
+  for (const auto& [id, sequence] : sequences_) count[static_cast<int>(sequence->state)]++;
+  stats_.queued = count[static_cast<int>(SequenceState::kQueued)];
+  stats_.prefilling = count[static_cast<int>(SequenceState::kPrefilling)];
+  stats_.decoding = count[static_cast<int>(SequenceState::kDecoding)];
+  stats_.parked = count[static_cast<int>(SequenceState::kParked)];
+  stats_.free_slots = static_cast<int>(free_slots_.size());
+  for (const StreamId stream : ended_) {
+    if (on_stream_end_) on_stream_end_(stream);
+  }
+  ended_.clear();
+  events_.publish(news_);
+}
+
+std::optional<Clock::time_point> Scheduler::next_deadline() const {
+  std::optional<Clock::time_point> deadline;
+  for (const auto& [id, sequence] : sequences_) {
+    if (sequence->stall_deadline && (!deadline || *sequence->stall_deadline < *deadline)) {
+      deadline = sequence->stall_deadline;
+    }
+  }
+  return deadline;
+}
+
+}  // namespace zse

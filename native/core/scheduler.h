@@ -1,0 +1,91 @@
+// Owns all streams of a model from submit to their one finish or error: admission to slots, the plan of each step, parking
+// and waking, cancelling in every state. Runs on the decode thread; talks to others only through inbox and stream_queue.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "batch_planner.h"
+#include "decoder.h"
+#include "inbox.h"
+#include "sequence.h"
+#include "stream_queue.h"
+#include "types.h"
+
+namespace zse {
+
+struct SchedulerOptions {
+  double latency_target_ms = 150;
+  bool deterministic = false;
+};
+
+class Scheduler {
+ public:
+  /** `on_stream_end` is called once for every stream, just before its last event is published. */
+  Scheduler(Decoder& decoder, Inbox& inbox, StreamQueue& events, EngineStats& stats, SchedulerOptions options,
+            std::function<void(StreamId)> on_stream_end = {});
+  ~Scheduler();
+
+  /** Works until the inbox is closed; then every stream gets its finish, and it returns. */
+  void run();
+
+  /** Takes commands and computes one step at most. True when there may be more to do at once. */
+  bool step();
+
+  /** Ends every stream, those still in the inbox too, with Finish{cancelled}. */
+  void finish_all();
+
+  /** Ends every stream that was taken in with an error: what a failure of the whole engine comes to. */
+  void fail_all(const std::string& code, const std::string& message);
+
+ private:
+  using Sequences = std::map<StreamId, std::unique_ptr<Sequence>>;  // ordered by age: ids only grow
+
+  void take_commands();
+  void handle(SubmitCommand command);
+  void handle(RejectCommand command);
+  void handle(CancelCommand command);
+  void handle(AckCommand command);
+
+  void end_cancelled_and_stalled();
+  void admit_queued();
+  bool compute_step();
+  DecodeStatus decode(const Batch& batch);
+  void advance_prompt(Sequence& sequence);
+  /** Samples from batch[index]; the sequence may have ended after it. */
+  void advance_reply(Sequence& sequence, size_t index);
+  void emit_text(Sequence& sequence, TextAssembler::Output& output, Clock::time_point now);
+  void park(Sequence& sequence, Clock::time_point now);
+
+  void finish(Sequence& sequence, FinishReason reason, std::optional<std::string> stop_string = {});
+  void fail(Sequence& sequence, std::string code, std::string message);
+  void remove(Sequence& sequence);
+
+  void publish();
+  std::optional<Clock::time_point> next_deadline() const;
+
+  Decoder& decoder_;
+  Inbox& inbox_;
+  StreamQueue& events_;
+  EngineStats& stats_;
+  const SchedulerOptions options_;
+  const std::function<void(StreamId)> on_stream_end_;
+
+  Sequences sequences_;
+  std::vector<SlotId> free_slots_;
+  uint64_t arrivals_ = 0;
+  uint64_t step_number_ = 0;
+  StepCost cost_;
+
+  std::vector<Event> news_;  // of the step under way
+  std::vector<StreamId> ended_;  // streams whose end is in news_
+  Batch batch_;
+  std::string piece_;
+  std::vector<const StreamControl*> abortable_;  // streams whose cancel ends the running graph
+};
+
+}  // namespace zse

@@ -1,0 +1,77 @@
+// Owns one stream's way through the engine: its state, its place in the KV cache, its credit with the consumer, its text
+// and its clock. Decode thread only; the scheduler moves it from state to state.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "decoder.h"
+#include "inbox.h"
+#include "text_assembler.h"
+#include "types.h"
+
+namespace zse {
+
+/**
+ * queued ─▶ prefilling ─▶ decoding ◀─▶ parked
+ * Any of them ends at once in a finish or an error; then the sequence is destroyed.
+ */
+enum class SequenceState { kQueued, kPrefilling, kDecoding, kParked };
+
+/** When things happened to a stream, and the timings that follow from it. */
+class StreamClock {
+ public:
+  explicit StreamClock(Clock::time_point submitted) : submitted_(submitted) {}
+
+  void prefill_started(Clock::time_point now);
+  void token_sampled(Clock::time_point now);
+  void text_emitted(Clock::time_point now);
+  void parked(Clock::time_point now) { parked_at_ = now; }
+  void unparked(Clock::time_point now);
+
+  Timings timings(Clock::time_point now) const;
+
+ private:
+  Clock::time_point submitted_;
+  std::optional<Clock::time_point> prefill_at_, first_token_at_, first_text_at_, last_token_at_, parked_at_;
+  Clock::duration paused_{}, paused_since_token_{};
+  std::vector<float> gaps_ms_;  // between consecutive tokens, without the time parked
+};
+
+class Sequence {
+ public:
+  Sequence(PreparedRequest request, uint64_t arrival);
+
+  StreamId id() const { return control->id; }
+  bool cancelled() const { return control->cancelled.load(std::memory_order_relaxed); }
+  bool out_of_credit() const { return unacknowledged >= high_water_mark; }
+  int remaining_prompt() const { return static_cast<int>(prompt.size()) - in_cache; }
+  bool prefilling() const { return state == SequenceState::kPrefilling; }
+
+  Usage usage() const;
+
+  const std::shared_ptr<StreamControl> control;
+  const std::vector<Token> prompt;
+  const int max_tokens;
+  const SamplingParams sampling;
+  const int high_water_mark;
+  const int stall_timeout_ms;
+  const uint64_t arrival;
+
+  SequenceState state = SequenceState::kQueued;
+  SlotId slot = -1;
+  int in_cache = 0;        // tokens of prompt and reply whose keys and values are in the KV cache
+  Token next_token = -1;   // sampled, not yet decoded
+  int generated = 0;       // tokens of the reply
+  int unacknowledged = 0;  // tokens given out and not yet taken by the consumer
+  uint64_t last_step = 0;
+  std::optional<Clock::time_point> stall_deadline;  // while parked
+
+  std::unique_ptr<TokenSampler> sampler;
+  TextAssembler text;
+  StreamClock clock;
+};
+
+}  // namespace zse

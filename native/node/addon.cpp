@@ -1,0 +1,40 @@
+// Owns the addon's entry point: what `require` of the .node file gives (NativeAddon of lib/native.ts), in every environment
+// (main thread, worker_threads) that loads it. JavaScript thread.
+#include <napi.h>
+
+#ifndef _WIN32
+#include <dlfcn.h>
+#endif
+
+#include "convert.h"
+#include "core/model.h"
+#include "model_wrap.h"
+
+namespace {
+
+// Node unloads an addon when the last worker that loaded it ends. Compute threads and thread-local data of ours and of
+// ggml's may still be on their way out then, so the library stays mapped for the life of the process.
+void stay_loaded() {
+#ifndef _WIN32
+  Dl_info self;
+  if (dladdr(reinterpret_cast<void*>(&stay_loaded), &self) && self.dli_fname) {
+    dlopen(self.dli_fname, RTLD_NOW | RTLD_NODELETE);
+  }
+#endif
+}
+
+Napi::Value devices(const Napi::CallbackInfo& info) { return zse::devices_to_js(info.Env(), zse::list_devices()); }
+
+Napi::Object init(Napi::Env env, Napi::Object exports) {
+  stay_loaded();
+  exports.Set("version", ZSE_VERSION);
+  exports.Set("llamaVersion", ZSE_LLAMA_VERSION);
+  exports.Set("systemInfo", zse::system_info());
+  exports.Set("devices", Napi::Function::New(env, devices, "devices"));
+  exports.Set("Model", zse::ModelWrap::define(env));
+  return exports;
+}
+
+}  // namespace
+
+NODE_API_MODULE(zstream, init)

@@ -1,0 +1,212 @@
+#include "convert.h"
+
+#include <utility>
+#include <variant>
+
+namespace zse {
+
+namespace {
+
+// NativeEventKind of lib/native.ts, in the same order as EventPayload's alternatives but for Error/StreamError's name.
+enum EventKind { kText, kProgress, kFinish, kStreamError, kLoadProgress, kReady, kLoadError, kClosed };
+static_assert(std::variant_size_v<EventPayload> == kClosed + 1, "EventPayload and NativeEventKind must agree");
+
+double number(const Napi::Object& object, const char* key) { return object.Get(key).As<Napi::Number>().DoubleValue(); }
+int integer(const Napi::Object& object, const char* key) { return object.Get(key).As<Napi::Number>().Int32Value(); }
+float real(const Napi::Object& object, const char* key) { return static_cast<float>(number(object, key)); }
+bool boolean(const Napi::Object& object, const char* key) { return object.Get(key).ToBoolean().Value(); }
+
+Napi::Object error_object(Napi::Env env, const std::string& code, const std::string& message) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("code", code);
+  object.Set("message", message);
+  return object;
+}
+
+const char* reason_name(FinishReason reason) {
+  switch (reason) {
+    case FinishReason::kStop: return "stop";
+    case FinishReason::kLength: return "length";
+    case FinishReason::kCancelled: return "cancelled";
+  }
+  return "stop";
+}
+
+// One overload for each kind of event.
+struct PayloadToJs {
+  Napi::Env env;
+
+  Napi::Value operator()(const TextEvent& event) const { return Napi::String::New(env, event.text); }
+
+  Napi::Value operator()(const ProgressEvent& event) const {
+    Napi::Object object = Napi::Object::New(env);
+    object.Set("processedTokens", event.processed);
+    object.Set("promptTokens", event.total);
+    object.Set("cachedTokens", event.cached);
+    return object;
+  }
+
+  Napi::Value operator()(const FinishEvent& event) const {
+    Napi::Object usage = Napi::Object::New(env);
+    usage.Set("promptTokens", event.usage.prompt_tokens);
+    usage.Set("completionTokens", event.usage.completion_tokens);
+    usage.Set("totalTokens", event.usage.prompt_tokens + event.usage.completion_tokens);
+    usage.Set("cachedTokens", event.usage.cached_tokens);
+
+    Napi::Object itl = Napi::Object::New(env);
+    itl.Set("p50", event.timings.itl_p50_ms);
+    itl.Set("p99", event.timings.itl_p99_ms);
+    itl.Set("max", event.timings.itl_max_ms);
+    Napi::Object timings = Napi::Object::New(env);
+    timings.Set("queueMs", event.timings.queue_ms);
+    timings.Set("prefillMs", event.timings.prefill_ms);
+    timings.Set("ttftMs", event.timings.ttft_ms);
+    timings.Set("itlMs", itl);
+    timings.Set("tokensPerSecond", event.timings.tokens_per_second);
+    timings.Set("pausedMs", event.timings.paused_ms);
+
+    Napi::Object object = Napi::Object::New(env);
+    object.Set("reason", reason_name(event.reason));
+    if (event.stop_string) object.Set("stopString", *event.stop_string);
+    object.Set("seed", static_cast<double>(event.seed));
+    object.Set("usage", usage);
+    object.Set("timings", timings);
+    return object;
+  }
+
+  Napi::Value operator()(const ErrorEvent& event) const { return error_object(env, event.code, event.message); }
+  Napi::Value operator()(const LoadErrorEvent& event) const { return error_object(env, event.code, event.message); }
+  Napi::Value operator()(const LoadProgressEvent& event) const { return Napi::Number::New(env, event.fraction); }
+  Napi::Value operator()(const ClosedEvent&) const { return env.Undefined(); }
+
+  Napi::Value operator()(const ReadyEvent& event) const {
+    const ModelInfo& info = event.info;
+    Napi::Object chat_template = Napi::Object::New(env);
+    chat_template.Set("source", info.template_source);
+    chat_template.Set("name", info.template_name);
+    chat_template.Set("text", info.template_text);
+    Napi::Object object = Napi::Object::New(env);
+    object.Set("path", info.path);
+    object.Set("name", info.name);
+    object.Set("architecture", info.architecture);
+    object.Set("description", info.description);
+    object.Set("parameters", info.parameters);
+    object.Set("sizeBytes", info.size_bytes);
+    object.Set("layers", info.layers);
+    object.Set("embeddingSize", info.embedding_size);
+    object.Set("vocabularySize", info.vocabulary_size);
+    object.Set("trainedContextSize", info.trained_context_size);
+    object.Set("contextSize", info.context_size);
+    object.Set("maxStreams", info.max_streams);
+    object.Set("threads", info.threads);
+    object.Set("gpuLayers", info.gpu_layers);
+    object.Set("device", info.device);
+    object.Set("chatTemplate", chat_template);
+    object.Set("deterministic", info.deterministic);
+    return object;
+  }
+};
+
+}  // namespace
+
+EngineOptions engine_options_from_js(const Napi::Object& value) {
+  EngineOptions options;
+  options.context_size = integer(value, "contextSize");
+  options.max_streams = integer(value, "maxStreams");
+  options.max_queue = integer(value, "maxQueue");
+  options.threads = integer(value, "threads");
+  options.gpu_layers = integer(value, "gpuLayers");
+  options.device = value.Get("device").As<Napi::String>();
+  options.latency_target_ms = number(value, "latencyTargetMs");
+  options.deterministic = boolean(value, "deterministic");
+  return options;
+}
+
+RequestSpec request_from_js(const Napi::Object& value) {
+  RequestSpec request;
+  const Napi::Value messages = value.Get("messages");
+  request.is_chat = messages.IsString();
+  if (request.is_chat) {
+    request.messages_json = messages.As<Napi::String>();
+  } else {
+    request.prompt = value.Get("prompt").As<Napi::String>();
+  }
+  request.max_tokens = integer(value, "maxTokens");
+  request.high_water_mark = integer(value, "highWaterMark");
+  request.stall_timeout_ms = integer(value, "stallTimeoutMs");
+
+  SamplingParams& sampling = request.sampling;
+  sampling.temperature = real(value, "temperature");
+  sampling.top_p = real(value, "topP");
+  sampling.top_k = integer(value, "topK");
+  sampling.min_p = real(value, "minP");
+  sampling.typical_p = real(value, "typicalP");
+  sampling.presence_penalty = real(value, "presencePenalty");
+  sampling.frequency_penalty = real(value, "frequencyPenalty");
+  sampling.repeat_penalty = real(value, "repeatPenalty");
+  sampling.ignore_eos = boolean(value, "ignoreEos");
+  const Napi::Value seed = value.Get("seed");
+  if (seed.IsNumber()) {
+    sampling.seed = seed.As<Napi::Number>().Uint32Value();
+    sampling.seed_given = true;
+  }
+  const Napi::Array stop = value.Get("stop").As<Napi::Array>();
+  for (uint32_t i = 0; i < stop.Length(); i++) request.stop.push_back(stop.Get(i).As<Napi::String>());
+  const Napi::Array bias = value.Get("logitBias").As<Napi::Array>();
+  for (uint32_t i = 0; i + 1 < bias.Length(); i += 2) {
+    sampling.logit_bias.emplace_back(bias.Get(i).As<Napi::Number>().Int32Value(),
+                                     bias.Get(i + 1).As<Napi::Number>().FloatValue());
+  }
+  return request;
+}
+
+Napi::Array events_to_js(Napi::Env env, std::vector<Event>& events) {
+  Napi::Array batch = Napi::Array::New(env, events.size() * 4);
+  uint32_t slot = 0;
+  for (const Event& event : events) {
+    const auto* text = std::get_if<TextEvent>(&event.payload);
+    batch.Set(slot++, Napi::Number::New(env, static_cast<double>(event.stream)));
+    batch.Set(slot++, Napi::Number::New(env, static_cast<double>(event.payload.index())));
+    batch.Set(slot++, std::visit(PayloadToJs{env}, event.payload));
+    batch.Set(slot++, Napi::Number::New(env, text ? text->tokens : 0));
+  }
+  return batch;
+}
+
+Napi::Array devices_to_js(Napi::Env env, const std::vector<DeviceInfo>& devices) {
+  Napi::Array array = Napi::Array::New(env, devices.size());
+  uint32_t i = 0;
+  for (const DeviceInfo& device : devices) {
+    Napi::Object object = Napi::Object::New(env);
+    object.Set("name", device.name);
+    object.Set("description", device.description);
+    object.Set("kind", device.kind);
+    object.Set("backend", device.backend);
+    object.Set("memoryFreeBytes", device.memory_free);
+    object.Set("memoryTotalBytes", device.memory_total);
+    array.Set(i++, object);
+  }
+  return array;
+}
+
+Napi::Object stats_to_js(Napi::Env env, const EngineStats& stats) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("queued", stats.queued.load());
+  object.Set("prefilling", stats.prefilling.load());
+  object.Set("decoding", stats.decoding.load());
+  object.Set("parked", stats.parked.load());
+  object.Set("freeSlots", stats.free_slots.load());
+  object.Set("steps", static_cast<double>(stats.steps.load()));
+  object.Set("generatedTokens", static_cast<double>(stats.generated_tokens.load()));
+  object.Set("prefilledTokens", static_cast<double>(stats.prefilled_tokens.load()));
+  object.Set("abortedSteps", static_cast<double>(stats.aborted_steps.load()));
+  return object;
+}
+
+Napi::Error error_to_js(Napi::Env env, const EngineError& error) {
+  Napi::Error value = Napi::Error::New(env, error.what());
+  value.Set("code", Napi::String::New(env, error.code()));
+  return value;
+}
+
+}  // namespace zse

@@ -1,0 +1,24 @@
+// Owns the crossing between JavaScript values and the plain structs of native/core, once each way. lib/native.ts is the contract;
+// lib/options.ts has validated what comes in. JavaScript thread.
+#pragma once
+
+#include <napi.h>
+
+#include <vector>
+
+#include "core/types.h"
+
+namespace zse {
+
+EngineOptions engine_options_from_js(const Napi::Object& value);
+RequestSpec request_from_js(const Napi::Object& value);
+
+/** The flat batch of lib/native.ts: [streamId, kind, payload, tokens] for each event. */
+Napi::Array events_to_js(Napi::Env env, std::vector<Event>& events);
+Napi::Array devices_to_js(Napi::Env env, const std::vector<DeviceInfo>& devices);
+Napi::Object stats_to_js(Napi::Env env, const EngineStats& stats);
+
+/** A JavaScript Error with the code as a property. */
+Napi::Error error_to_js(Napi::Env env, const EngineError& error);
+
+}  // namespace zse

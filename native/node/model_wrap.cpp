@@ -1,0 +1,109 @@
+#include "model_wrap.h"
+
+#include <utility>
+#include <variant>
+
+#include "convert.h"
+
+namespace zse {
+
+Napi::Function ModelWrap::define(Napi::Env env) {
+  return DefineClass(env, "Model",
+                     {
+                         InstanceMethod<&ModelWrap::submit>("submit"),
+                         InstanceMethod<&ModelWrap::ack>("ack"),
+                         InstanceMethod<&ModelWrap::cancel>("cancel"),
+                         InstanceMethod<&ModelWrap::close>("close"),
+                         InstanceMethod<&ModelWrap::tokenize>("tokenize"),
+                         InstanceMethod<&ModelWrap::stats>("stats"),
+                     });
+}
+
+ModelWrap::ModelWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<ModelWrap>(info), env_(info.Env()) {
+  const std::string path = info[0].As<Napi::String>();
+  EngineOptions options = engine_options_from_js(info[1].As<Napi::Object>());
+  on_events_ = Napi::Persistent(info[2].As<Napi::Function>());
+  channel_ = std::make_unique<EventChannel>(info.Env(), [this](Napi::Env env) { deliver(env); });
+  engine_ = std::make_unique<Engine>(path, std::move(options), [channel = channel_.get()] { channel->wake(); });
+  // Hooks run last in, first out: the engine's threads end before the channel, made above, is torn down.
+  napi_add_env_cleanup_hook(env_, &ModelWrap::on_environment_exit, this);
+}
+
+ModelWrap::~ModelWrap() { shut_down(); }
+
+void ModelWrap::on_environment_exit(void* self) { static_cast<ModelWrap*>(self)->shut_down(); }
+
+void ModelWrap::shut_down() {
+  if (!channel_) return;
+  napi_remove_env_cleanup_hook(env_, &ModelWrap::on_environment_exit, this);
+  engine_.reset();
+  channel_.reset();
+}
+
+Napi::Value ModelWrap::submit(const Napi::CallbackInfo& info) {
+  try {
+    if (!engine_) throw EngineError("CLOSED", "the model is not open");
+    const StreamId id = engine_->submit(request_from_js(info[0].As<Napi::Object>()));
+    active_streams_++;
+    channel_->keep_alive(true);
+    return Napi::Number::New(info.Env(), static_cast<double>(id));
+  } catch (const EngineError& error) {
+    throw error_to_js(info.Env(), error);
+  }
+}
+
+void ModelWrap::ack(const Napi::CallbackInfo& info) {
+  if (engine_) engine_->ack(info[0].As<Napi::Number>().Int64Value(), info[1].As<Napi::Number>().Int32Value());
+}
+
+void ModelWrap::cancel(const Napi::CallbackInfo& info) {
+  if (engine_) engine_->cancel(info[0].As<Napi::Number>().Int64Value());
+}
+
+void ModelWrap::close(const Napi::CallbackInfo&) {
+  if (!engine_ || closing_) return;
+  closing_ = true;
+  channel_->keep_alive(true);
+  engine_->close();
+}
+
+Napi::Value ModelWrap::tokenize(const Napi::CallbackInfo& info) {
+  try {
+    if (!engine_) throw EngineError("CLOSED", "the model is not open");
+    const std::vector<Token> tokens = engine_->tokenize(info[0].As<Napi::String>(), info[1].ToBoolean().Value());
+    Napi::Array array = Napi::Array::New(info.Env(), tokens.size());
+    for (uint32_t i = 0; i < tokens.size(); i++) array.Set(i, tokens[i]);
+    return array;
+  } catch (const EngineError& error) {
+    throw error_to_js(info.Env(), error);
+  }
+}
+
+Napi::Value ModelWrap::stats(const Napi::CallbackInfo& info) {
+  static const EngineStats nothing;
+  return stats_to_js(info.Env(), engine_ ? engine_->stats() : nothing);
+}
+
+void ModelWrap::deliver(Napi::Env env) {
+  if (!engine_) return;
+  std::vector<Event> events = engine_->take_events();
+  if (events.empty()) return;
+  const Napi::Array batch = events_to_js(env, events);
+  follow(events);
+  on_events_.Call({batch});
+}
+
+/** Keeps count of what is open, so that a quiet model does not keep the process alive. */
+void ModelWrap::follow(const std::vector<Event>& events) {
+  bool closed = false;
+  for (const Event& event : events) {
+    const EventPayload& payload = event.payload;
+    if (std::holds_alternative<FinishEvent>(payload) || std::holds_alternative<ErrorEvent>(payload)) active_streams_--;
+    if (std::holds_alternative<ReadyEvent>(payload) || std::holds_alternative<LoadErrorEvent>(payload)) loading_ = false;
+    if (std::holds_alternative<ClosedEvent>(payload)) closed = true;
+  }
+  channel_->keep_alive(!closed && (loading_ || closing_ || active_streams_ > 0));
+  if (closed) engine_.reset();  // its decode thread has published its last event: joining it takes no time
+}
+
+}  // namespace zse

@@ -1,0 +1,46 @@
+// Owns the JavaScript face of one engine (NativeModel of lib/native.ts): its methods, its events, and its end with the
+// environment it lives in. JavaScript thread.
+#pragma once
+
+#include <napi.h>
+
+#include <memory>
+
+#include "core/engine.h"
+#include "event_channel.h"
+
+namespace zse {
+
+class ModelWrap : public Napi::ObjectWrap<ModelWrap> {
+ public:
+  static Napi::Function define(Napi::Env env);
+
+  /** new Model(path, options, onEvents) */
+  explicit ModelWrap(const Napi::CallbackInfo& info);
+  ~ModelWrap() override;
+
+ private:
+  Napi::Value submit(const Napi::CallbackInfo& info);
+  void ack(const Napi::CallbackInfo& info);
+  void cancel(const Napi::CallbackInfo& info);
+  void close(const Napi::CallbackInfo& info);
+  Napi::Value tokenize(const Napi::CallbackInfo& info);
+  Napi::Value stats(const Napi::CallbackInfo& info);
+
+  void deliver(Napi::Env env);
+  void follow(const std::vector<Event>& events);
+  void shut_down();
+  static void on_environment_exit(void* self);
+
+  napi_env env_;
+  Napi::FunctionReference on_events_;
+  bool loading_ = true;
+  bool closing_ = false;
+  int active_streams_ = 0;
+
+  // Destroyed in reverse order: the engine joins its threads before the channel that they wake goes.
+  std::unique_ptr<EventChannel> channel_;
+  std::unique_ptr<Engine> engine_;
+};
+
+}  // namespace zse

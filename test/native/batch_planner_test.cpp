@@ -1,0 +1,106 @@
+#include "core/batch_planner.h"
+
+#include <algorithm>
+#include <random>
+#include <set>
+
+#include "check.h"
+
+using namespace zse;
+
+namespace {
+
+int tokens_of(const std::vector<PlanPiece>& plan, size_t index) {
+  for (const PlanPiece& piece : plan) {
+    if (piece.index == index) return piece.tokens;
+  }
+  return 0;
+}
+
+}  // namespace
+
+TEST("every decoding sequence is in every step, however long the prompts are") {
+  const auto plan = plan_batch({{0, 0, 0, 1}, {1, 3000, 0, 2}, {2, 0, 0, 3}}, {512, 32, false});
+  CHECK_EQ(tokens_of(plan, 0), 1);
+  CHECK_EQ(tokens_of(plan, 2), 1);
+  CHECK_EQ(tokens_of(plan, 1), 32);
+}
+
+TEST("the whole batch goes to prompts when nobody is decoding") {
+  const auto plan = plan_batch({{0, 3000, 0, 1}}, {512, 32, false});
+  CHECK_EQ(tokens_of(plan, 0), 512);
+}
+
+TEST("a short prompt does not wait behind a long one, and the long one still moves") {
+  const auto plan = plan_batch({{0, 3000, 0, 1}, {1, 30, 0, 2}}, {512, 64, false});
+  CHECK_EQ(tokens_of(plan, 1), 30);
+  CHECK(tokens_of(plan, 0) >= 128);
+}
+
+TEST("in deterministic mode a step has one sequence, by turns") {
+  const auto plan = plan_batch({{0, 0, 7, 1}, {1, 0, 6, 2}, {2, 600, 9, 3}}, {512, 64, true});
+  REQUIRE(plan.size() == 1);
+  CHECK_EQ(plan[0].index, 1u);
+}
+
+TEST("no plan breaks its limits, plans a token twice or nothing at all (random)") {
+  std::mt19937_64 random(check::seed());
+  for (int round = 0; round < 20000; round++) {
+    std::vector<PlanCandidate> candidates;
+    const size_t count = random() % 20;
+    for (size_t i = 0; i < count; i++) {
+      const int remaining = random() % 2 ? 0 : 1 + static_cast<int>(random() % 4000);
+      candidates.push_back({i, remaining, random() % 50, i});
+    }
+    PlanLimits limits;
+    limits.max_batch_tokens = 1 + static_cast<int>(random() % 600);
+    limits.prefill_budget = 1 + static_cast<int>(random() % limits.max_batch_tokens);
+    limits.exclusive = random() % 4 == 0;
+    const auto plan = plan_batch(candidates, limits);
+    CHECK_EQ(plan.empty(), candidates.empty());
+    std::set<size_t> seen;
+    int total = 0, prefill = 0, decoding = 0;
+    for (const PlanPiece& piece : plan) {
+      CHECK(seen.insert(piece.index).second);
+      CHECK(piece.tokens > 0);
+      const PlanCandidate& candidate = candidates[piece.index];
+      CHECK(piece.tokens <= std::max(1, candidate.remaining));
+      total += piece.tokens;
+      (candidate.remaining == 0 ? decoding : prefill) += piece.tokens;
+    }
+    CHECK(total <= limits.max_batch_tokens);
+    if (decoding > 0) CHECK(prefill <= limits.prefill_budget);
+  }
+}
+
+TEST("no prompt starves while shorter ones keep coming (random)") {
+  std::mt19937_64 random(check::seed());
+  std::vector<PlanCandidate> waiting = {{0, 2000, 0, 0}};
+  size_t arrivals = 1;
+  int steps = 0;
+  while (std::any_of(waiting.begin(), waiting.end(), [](const auto& c) { return c.index == 0; })) {
+    REQUIRE(++steps < 2000);
+    for (int i = 0; i < 4; i++) {
+      const size_t index = arrivals++;
+      waiting.push_back({index, 1 + static_cast<int>(random() % 30), 0, index});
+    }
+    for (const PlanPiece& piece : plan_batch(waiting, {64, 64, false})) {
+      for (PlanCandidate& candidate : waiting) {
+        if (candidate.index == piece.index) candidate.remaining -= piece.tokens;
+      }
+    }
+    waiting.erase(std::remove_if(waiting.begin(), waiting.end(), [](const auto& c) { return c.remaining == 0; }),
+                  waiting.end());
+  }
+  CHECK(steps <= 2000 / 16 + 1);
+}
+
+TEST("the prefill budget follows the measured cost of a step") {
+  StepCost cost;
+  for (int i = 0; i < 50; i++) cost.record(4, 0, 20);
+  for (int i = 0; i < 50; i++) cost.record(4, 100, 120);  // 1 ms a prompt token
+  const int budget = cost.prefill_budget(150, 512);
+  CHECK(budget > 120 && budget < 140);
+  CHECK_EQ(cost.prefill_budget(5, 512), StepCost::kMinPiece);
+  CHECK_EQ(cost.prefill_budget(1e9, 512), 512);
+}

@@ -1,0 +1,145 @@
+// A model without weights: the next token is a hash of everything in the slot, so any token lost, doubled or put into the wrong
+// slot changes all text after it. It checks what llama.cpp would not forgive: positions with gaps, outputs that do not exist.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <map>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "check.h"
+#include "core/decoder.h"
+
+namespace zse {
+
+struct FakeModel {
+  static constexpr Token kEnd = 0;
+  static constexpr Token kVocabulary = 60;
+
+  int end_one_in = 40;  // how often the end-of-text token comes; 0: never
+
+  /** What follows a text of these tokens, for every seed its own. */
+  Token next(const std::vector<Token>& tokens, uint32_t seed) const {
+    uint64_t hash = 1469598103934665603ull ^ seed;
+    for (const Token token : tokens) hash = (hash ^ static_cast<uint64_t>(token + 1)) * 1099511628211ull;
+    hash ^= hash >> 29;
+    if (end_one_in > 0 && hash % end_one_in == 0) return kEnd;
+    return 1 + static_cast<Token>((hash >> 8) % (kVocabulary - 1));
+  }
+
+  /** Bytes of a token: letters, a space, and halves and thirds of code points that only neighbours can complete. */
+  static std::string piece(Token token) {
+    if (token == kEnd) return "";
+    if (token < 27) return std::string(1, static_cast<char>('a' + token - 1));
+    if (token < 40) return " ";
+    if (token < 44) return "\xF0\x9F";      // first half of an emoji
+    if (token < 48) return "\x98\x80";      // second half
+    if (token < 52) return "\xC3";          // first byte of é
+    if (token < 56) return "\xA9";          // second byte
+    return "stop";
+  }
+
+  struct Reply {
+    std::string bytes;
+    int tokens = 0;
+    bool ended = false;  // by the end-of-text token
+  };
+
+  /** The reply as it must be, computed without any engine. */
+  Reply reply(std::vector<Token> prompt, uint32_t seed, int max_tokens, int context_size) const {
+    Reply out;
+    while (true) {
+      const Token token = next(prompt, seed);
+      if (token == kEnd) {
+        out.ended = true;
+        return out;
+      }
+      out.bytes += piece(token);
+      out.tokens++;
+      prompt.push_back(token);
+      if ((max_tokens > 0 && out.tokens >= max_tokens) || static_cast<int>(prompt.size()) >= context_size) return out;
+    }
+  }
+};
+
+class FakeDecoder final : public Decoder {
+ public:
+  FakeDecoder(int slots, int context_size, int max_batch = 64) : slots_(slots), context_size_(context_size), max_batch_(max_batch) {}
+
+  FakeModel model;
+  int decodes = 0;
+  int sleep_us = 0;          // a decode takes at least this long, in pieces between which it asks to be aborted
+  int fail_decode = -1;      // the decode that fails
+  bool not_a_number = false;  // logits are not numbers from now on
+  size_t largest_batch = 0;
+  std::vector<Batch> history;  // when recording
+  bool record = false;
+  std::function<void()> during_decode;  // called inside every decode, before it first asks to be aborted
+
+  int max_slots() const override { return slots_; }
+  int context_size() const override { return context_size_; }
+  int max_batch_tokens() const override { return max_batch_; }
+  std::string failure() const override { return "the fake was told to fail"; }
+
+  DecodeStatus decode(const Batch& batch, const AbortCheck& abort) override {
+    CHECK(!batch.empty());
+    CHECK(batch.size() <= static_cast<size_t>(max_batch_));
+    largest_batch = std::max(largest_batch, batch.size());
+    if (record) history.push_back(batch);
+    const int number = decodes++;
+    if (during_decode) during_decode();
+    for (int piece = 0; piece < 4; piece++) {
+      if (abort()) return DecodeStatus::kAborted;
+      if (sleep_us > 0) std::this_thread::sleep_for(std::chrono::microseconds(sleep_us / 4));
+    }
+    if (number == fail_decode) return DecodeStatus::kFailed;
+    outputs_.assign(batch.size(), nullptr);
+    for (size_t i = 0; i < batch.size(); i++) {
+      const BatchToken& token = batch[i];
+      CHECK(token.slot >= 0 && token.slot < slots_);
+      std::vector<Token>& cache = cache_[token.slot];
+      CHECK_EQ(token.position, static_cast<Position>(cache.size()));
+      cache.push_back(token.token);
+      CHECK(static_cast<int>(cache.size()) <= context_size_);
+      if (token.output) outputs_[i] = &cache;
+    }
+    return DecodeStatus::kOk;
+  }
+
+  void clear_slot(SlotId slot) override { cache_[slot].clear(); }
+
+  std::unique_ptr<TokenSampler> make_sampler(const SamplingParams& params, const std::vector<Token>&) override {
+    return std::make_unique<Sampler>(params.seed);
+  }
+
+  std::optional<Token> sample(TokenSampler& sampler, size_t index) override {
+    REQUIRE(index < outputs_.size() && outputs_[index]);
+    if (not_a_number) return {};
+    return model.next(*outputs_[index], static_cast<Sampler&>(sampler).seed);
+  }
+
+  bool is_end_of_generation(Token token) const override { return token == FakeModel::kEnd; }
+  void append_piece(Token token, std::string& out) const override { out += FakeModel::piece(token); }
+
+  bool all_slots_empty() const {
+    for (const auto& [slot, cache] : cache_) {
+      if (!cache.empty()) return false;
+    }
+    return true;
+  }
+
+ private:
+  struct Sampler : TokenSampler {
+    explicit Sampler(uint32_t s) : seed(s) {}
+    uint32_t seed;
+  };
+
+  const int slots_, context_size_, max_batch_;
+  std::map<SlotId, std::vector<Token>> cache_;
+  std::vector<const std::vector<Token>*> outputs_;
+};
+
+}  // namespace zse

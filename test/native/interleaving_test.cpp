@@ -1,0 +1,212 @@
+// The property test: real threads submit, read, stop reading, cancel and close at random while the scheduler runs on its own;
+// every stream must end exactly once, and every text must be a prefix of the model's (the whole, when it was not cancelled).
+#include <algorithm>
+#include <condition_variable>
+#include <mutex>
+#include <random>
+#include <thread>
+
+#include "check.h"
+#include "core/scheduler.h"
+#include "fake_decoder.h"
+
+using namespace zse;
+
+namespace {
+
+struct Stream {
+  std::shared_ptr<StreamControl> control;
+  std::vector<Token> prompt;
+  int max_tokens = 0;
+  int high_water_mark = 0;
+  std::string text;
+  int delivered = 0, acknowledged = 0, ends = 0;
+  bool cancelled = false, failed = false;
+  FinishReason reason = FinishReason::kStop;
+};
+
+class Harness {
+ public:
+  Harness(uint64_t seed, int slots, bool deterministic)
+      : random_(seed), decoder_(slots, 200, 32), scheduler_(decoder_, inbox_, queue_, stats_, options(deterministic)) {
+    decoder_.sleep_us = random_() % 3 == 0 ? 40 : 0;
+  }
+
+  void run(int operations) {
+    std::thread decode_thread([this] { scheduler_.run(); });
+    std::thread js_thread([this] { read_events(); });
+    for (int i = 0; i < operations; i++) act();
+    const bool drain = random_() % 2 == 0;
+    if (drain) drain_all();
+    inbox_.close();
+    decode_thread.join();
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      done_ = true;
+      woken_ = true;
+    }
+    changed_.notify_all();
+    js_thread.join();
+    verify(drain);
+  }
+
+ private:
+  static SchedulerOptions options(bool deterministic) {
+    SchedulerOptions o;
+    o.deterministic = deterministic;
+    o.latency_target_ms = 1;
+    return o;
+  }
+
+  void act() {
+    switch (random_() % 10) {
+      case 0:
+      case 1:
+      case 2: submit(); break;
+      case 3: cancel(); break;
+      case 4: std::this_thread::sleep_for(std::chrono::microseconds(random_() % 300)); break;
+      default: acknowledge(); break;
+    }
+  }
+
+  void submit() {
+    PreparedRequest request;
+    std::lock_guard<std::mutex> lock(mutex_);
+    Stream& stream = streams_[++last_id_];
+    stream.control = std::make_shared<StreamControl>();
+    stream.control->id = last_id_;
+    stream.control->submitted = Clock::now();
+    for (size_t i = 1 + random_() % 80; i > 0; i--) {
+      stream.prompt.push_back(1 + static_cast<Token>(random_() % (FakeModel::kVocabulary - 1)));
+    }
+    stream.max_tokens = random_() % 3 == 0 ? 1 + static_cast<int>(random_() % 50) : 0;
+    stream.high_water_mark = 1 + static_cast<int>(random_() % 10);
+    request.control = stream.control;
+    request.prompt = stream.prompt;
+    request.max_tokens = stream.max_tokens;
+    request.high_water_mark = stream.high_water_mark;
+    request.sampling.seed = static_cast<uint32_t>(last_id_);
+    inbox_.push(SubmitCommand{std::move(request)});
+  }
+
+  Stream* pick() {
+    if (streams_.empty()) return nullptr;
+    return &streams_[1 + static_cast<StreamId>(random_() % static_cast<uint64_t>(last_id_))];
+  }
+
+  void cancel() {
+    std::lock_guard<std::mutex> lock(mutex_);
+    Stream* stream = pick();
+    if (!stream) return;
+    stream->cancelled = true;
+    stream->control->cancelled = true;
+    inbox_.push(CancelCommand{stream->control->id});
+  }
+
+  void acknowledge() {
+    std::lock_guard<std::mutex> lock(mutex_);
+    Stream* stream = pick();
+    if (stream) acknowledge_all(*stream);
+  }
+
+  void acknowledge_all(Stream& stream) {
+    const int tokens = stream.delivered - stream.acknowledged;
+    if (tokens == 0) return;
+    stream.acknowledged = stream.delivered;
+    inbox_.push(AckCommand{stream.control->id, tokens});
+  }
+
+  void drain_all() {
+    for (int round = 0; round < 200000; round++) {
+      {
+        std::lock_guard<std::mutex> lock(mutex_);
+        bool open = false;
+        for (auto& [id, stream] : streams_) {
+          acknowledge_all(stream);
+          open |= stream.ends == 0;
+        }
+        if (!open) return;
+      }
+      std::this_thread::sleep_for(std::chrono::microseconds(50));
+    }
+    CHECK(!"streams that are read never ended");
+  }
+
+  void wake() {
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      woken_ = true;
+      CHECK(++pending_calls_ == 1);  // never two calls pending
+    }
+    changed_.notify_all();
+  }
+
+  void read_events() {
+    while (true) {
+      std::unique_lock<std::mutex> lock(mutex_);
+      changed_.wait(lock, [this] { return woken_; });
+      woken_ = false;
+      pending_calls_ = 0;
+      const bool last = done_;
+      for (Event& event : queue_.take()) {
+        Stream& stream = streams_[event.stream];
+        CHECK_EQ(stream.ends, 0);
+        if (auto* text = std::get_if<TextEvent>(&event.payload)) {
+          stream.text += text->text;
+          stream.delivered += text->tokens;
+          // A text may carry the tokens of one code point (up to four) beyond the mark, never more.
+          CHECK(stream.delivered - stream.acknowledged < stream.high_water_mark + 4);
+        } else if (auto* finish = std::get_if<FinishEvent>(&event.payload)) {
+          stream.ends++;
+          stream.reason = finish->reason;
+        } else if (std::get_if<ErrorEvent>(&event.payload)) {
+          stream.ends++;
+          stream.failed = true;
+        }
+      }
+      if (last) return;
+    }
+  }
+
+  void verify(bool drained) {
+    for (auto& [id, stream] : streams_) {
+      CHECK_EQ(stream.ends, 1);
+      CHECK(!stream.failed);
+      const auto reply = decoder_.model.reply(stream.prompt, static_cast<uint32_t>(id), stream.max_tokens, 200);
+      const std::string whole = repair_utf8(reply.bytes);
+      if (stream.reason == FinishReason::kCancelled) {
+        CHECK(stream.cancelled || !drained);
+        CHECK_EQ(whole.compare(0, stream.text.size(), stream.text), 0);
+      } else {
+        CHECK_EQ(stream.text, whole);
+        CHECK_EQ(stream.reason == FinishReason::kStop, reply.ended);
+      }
+    }
+    CHECK(decoder_.all_slots_empty());
+    CHECK_EQ(stats_.free_slots.load(), decoder_.max_slots());
+  }
+
+  std::mt19937_64 random_;
+  FakeDecoder decoder_;
+  Inbox inbox_;
+  StreamQueue queue_{[this] { wake(); }};
+  EngineStats stats_;
+  Scheduler scheduler_;
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool woken_ = false, done_ = false;
+  int pending_calls_ = 0;
+  std::map<StreamId, Stream> streams_;
+  StreamId last_id_ = 0;
+};
+
+}  // namespace
+
+TEST("any interleaving of submit, cancel, ack, pause and close ends every stream once and loses no text (random)") {
+  std::mt19937_64 random(check::seed());
+  for (int round = 0; round < 60; round++) {
+    Harness harness(random(), 1 + static_cast<int>(random() % 6), random() % 5 == 0);
+    harness.run(20 + static_cast<int>(random() % 300));
+  }
+}

@@ -1,0 +1,332 @@
+#include "core/scheduler.h"
+
+#include <algorithm>
+
+#include "check.h"
+#include "fake_decoder.h"
+
+using namespace zse;
+
+namespace {
+
+std::vector<Token> make_prompt(int length, int salt) {
+  std::vector<Token> prompt;
+  for (int i = 0; i < length; i++) prompt.push_back(1 + (i * 7 + salt * 13) % (FakeModel::kVocabulary - 1));
+  return prompt;
+}
+
+/** A scheduler that is stepped by hand, with everything that came out of it. */
+struct Bench {
+  FakeDecoder decoder;
+  Inbox inbox;
+  int wakes = 0;
+  StreamQueue queue{[this] { wakes++; }};
+  EngineStats stats;
+  Scheduler scheduler;
+  std::map<StreamId, std::string> text;
+  std::map<StreamId, int> text_tokens, ends;
+  std::map<StreamId, FinishEvent> finished;
+  std::map<StreamId, ErrorEvent> failed;
+  std::map<StreamId, std::shared_ptr<StreamControl>> controls;
+  StreamId last_id = 0;
+
+  explicit Bench(int slots = 4, int context = 256, SchedulerOptions options = {}, int max_batch = 64)
+      : decoder(slots, context, max_batch), scheduler(decoder, inbox, queue, stats, options) {}
+
+  PreparedRequest request(std::vector<Token> prompt) {
+    PreparedRequest r;
+    r.control = std::make_shared<StreamControl>();
+    r.control->id = ++last_id;
+    r.control->submitted = Clock::now();
+    r.prompt = std::move(prompt);
+    r.sampling.seed = static_cast<uint32_t>(last_id);
+    r.high_water_mark = 1 << 20;
+    return r;
+  }
+  StreamId submit(PreparedRequest r) {
+    const StreamId id = r.control->id;
+    controls[id] = r.control;
+    inbox.push(SubmitCommand{std::move(r)});
+    return id;
+  }
+  StreamId submit(int prompt_length = 10) { return submit(request(make_prompt(prompt_length, static_cast<int>(last_id)))); }
+  void cancel(StreamId id) {
+    controls[id]->cancelled = true;
+    inbox.push(CancelCommand{id});
+  }
+  void collect() {
+    for (Event& event : queue.take()) {
+      CHECK_EQ(ends[event.stream], 0);
+      if (auto* t = std::get_if<TextEvent>(&event.payload)) {
+        CHECK(t->tokens > 0 && !t->text.empty());
+        text[event.stream] += t->text;
+        text_tokens[event.stream] += t->tokens;
+      } else if (auto* f = std::get_if<FinishEvent>(&event.payload)) {
+        ends[event.stream]++;
+        finished[event.stream] = *f;
+      } else if (auto* e = std::get_if<ErrorEvent>(&event.payload)) {
+        ends[event.stream]++;
+        failed[event.stream] = *e;
+      }
+    }
+  }
+  bool step() {
+    const bool more = scheduler.step();
+    collect();
+    return more;
+  }
+  void run_until_idle() {
+    for (int i = 0; i < 20000; i++) {
+      if (!step()) return;
+    }
+    CHECK(!"the scheduler never came to rest");
+  }
+  std::string expected(StreamId id, int prompt_length, int max_tokens = 0) {
+    const auto reply = decoder.model.reply(make_prompt(prompt_length, static_cast<int>(id - 1)), static_cast<uint32_t>(id),
+                                           max_tokens, decoder.context_size());
+    return repair_utf8(reply.bytes);
+  }
+};
+
+}  // namespace
+
+TEST("a stream's text is the model's, token by token, and ends once") {
+  Bench bench;
+  const StreamId id = bench.submit(10);
+  bench.run_until_idle();
+  CHECK_EQ(bench.text[id], bench.expected(id, 10));
+  CHECK_EQ(bench.ends[id], 1);
+  CHECK(bench.decoder.all_slots_empty());
+  CHECK_EQ(bench.stats.free_slots.load(), 4);
+}
+
+TEST("streams in one batch do not change each other's text, with more streams than slots") {
+  Bench bench(3);
+  std::vector<StreamId> ids;
+  for (int i = 0; i < 20; i++) ids.push_back(bench.submit(5 + i * 9));
+  bench.run_until_idle();
+  for (size_t i = 0; i < ids.size(); i++) CHECK_EQ(bench.text[ids[i]], bench.expected(ids[i], 5 + static_cast<int>(i) * 9));
+}
+
+TEST("maxTokens ends a stream with length, the context's end does too") {
+  Bench bench;
+  bench.decoder.model.end_one_in = 0;
+  auto limited = bench.request(make_prompt(10, 0));
+  limited.max_tokens = 7;
+  const StreamId a = bench.submit(std::move(limited));
+  const StreamId b = bench.submit(250);
+  bench.run_until_idle();
+  CHECK(bench.finished[a].reason == FinishReason::kLength);
+  CHECK_EQ(bench.finished[a].usage.completion_tokens, 7);
+  CHECK(bench.finished[b].reason == FinishReason::kLength);
+  CHECK_EQ(bench.finished[b].usage.completion_tokens, 6);
+}
+
+TEST("a reader that takes nothing parks its stream at the high-water mark while the others go on") {
+  Bench bench;
+  bench.decoder.model.end_one_in = 0;
+  auto slow = bench.request(make_prompt(10, 0));
+  slow.high_water_mark = 5;
+  const StreamId id = bench.submit(std::move(slow));
+  auto other = bench.request(make_prompt(10, 1));
+  other.max_tokens = 100;
+  const StreamId fast = bench.submit(std::move(other));
+  bench.run_until_idle();
+  CHECK_EQ(bench.ends[id], 0);
+  CHECK(bench.text_tokens[id] >= 5 && bench.text_tokens[id] <= 8);  // one text may carry a code point's tokens
+  CHECK_EQ(bench.stats.parked.load(), 1);
+  CHECK_EQ(bench.ends[fast], 1);
+}
+
+TEST("an acknowledgement wakes a parked stream, and its text is whole") {
+  Bench bench;
+  auto slow = bench.request(make_prompt(10, 0));
+  slow.high_water_mark = 1;
+  const StreamId id = bench.submit(std::move(slow));
+  int acked = 0;
+  for (int i = 0; i < 2000 && bench.ends[id] == 0; i++) {
+    bench.run_until_idle();
+    const int news = bench.text_tokens[id] - acked;
+    acked += news;
+    if (bench.ends[id] == 0) REQUIRE(news > 0);
+    bench.inbox.push(AckCommand{id, news});
+  }
+  CHECK_EQ(bench.text[id], bench.expected(id, 10));
+  CHECK(bench.finished[id].timings.paused_ms >= 0);
+}
+
+TEST("a parked stream nobody reads ends with STALLED and its slot comes free") {
+  Bench bench;
+  bench.decoder.model.end_one_in = 0;
+  auto slow = bench.request(make_prompt(10, 0));
+  slow.high_water_mark = 4;
+  slow.stall_timeout_ms = 20;
+  const StreamId id = bench.submit(std::move(slow));
+  bench.run_until_idle();
+  CHECK_EQ(bench.ends[id], 0);
+  std::this_thread::sleep_for(std::chrono::milliseconds(30));
+  bench.run_until_idle();
+  CHECK_EQ(bench.failed[id].code, "STALLED");
+  CHECK_EQ(bench.stats.free_slots.load(), 4);
+}
+
+TEST("a cancel ends a stream in every state: queued, prefilling, decoding, parked") {
+  Bench bench(1, 256, {}, 16);
+  bench.decoder.model.end_one_in = 0;
+  auto first = bench.request(make_prompt(100, 0));
+  first.high_water_mark = 3;
+  const StreamId a = bench.submit(std::move(first));
+  const StreamId b = bench.submit(10);
+  bench.step();
+  CHECK_EQ(bench.stats.prefilling.load(), 1);
+  CHECK_EQ(bench.stats.queued.load(), 1);
+  bench.cancel(b);  // queued
+  bench.step();
+  CHECK_EQ(bench.ends[b], 1);
+  bench.cancel(a);  // prefilling
+  bench.step();
+  CHECK_EQ(bench.ends[a], 1);
+  CHECK(bench.decoder.all_slots_empty());
+
+  const StreamId c = bench.submit(10);
+  bench.step();
+  bench.step();
+  CHECK_EQ(bench.stats.decoding.load(), 1);
+  bench.cancel(c);  // decoding
+  bench.step();
+  CHECK(bench.finished[c].reason == FinishReason::kCancelled);
+
+  auto parked = bench.request(make_prompt(10, 3));
+  parked.high_water_mark = 2;
+  const StreamId d = bench.submit(std::move(parked));
+  bench.run_until_idle();
+  CHECK_EQ(bench.stats.parked.load(), 1);
+  bench.cancel(d);  // parked
+  bench.step();
+  CHECK_EQ(bench.ends[d], 1);
+  CHECK_EQ(bench.stats.free_slots.load(), 1);
+}
+
+TEST("a cancel ends the running graph of a prefill, and the others lose no token") {
+  Bench bench(4, 4000, {}, 512);
+  const StreamId other = bench.submit(10);
+  bench.step();
+  bench.step();
+  const StreamId id = bench.submit(3000);
+  bench.step();
+  const int decodes = bench.decoder.decodes;
+  bench.decoder.during_decode = [&] {  // from another thread, as it were: only the flag reaches a running graph
+    if (bench.decoder.decodes == decodes + 2) bench.controls[id]->cancelled = true;
+  };
+  bench.run_until_idle();
+  CHECK_EQ(bench.stats.aborted_steps.load(), 1);
+  CHECK(bench.stats.prefilled_tokens.load() < 10 + 3000);
+  CHECK_EQ(bench.ends[id], 1);
+  CHECK(bench.finished[id].reason == FinishReason::kCancelled);
+  CHECK_EQ(bench.text[other], bench.expected(other, 10));
+}
+
+TEST("a failed decode ends the streams in it with ENGINE_FAILED, and the engine goes on") {
+  Bench bench;
+  bench.decoder.fail_decode = 3;
+  const StreamId a = bench.submit(10), b = bench.submit(12);
+  bench.decoder.model.end_one_in = 0;
+  for (int i = 0; i < 6; i++) bench.step();
+  CHECK_EQ(bench.failed[a].code, "ENGINE_FAILED");
+  CHECK_EQ(bench.failed[b].code, "ENGINE_FAILED");
+  bench.decoder.model.end_one_in = 40;
+  const StreamId c = bench.submit(14);
+  bench.run_until_idle();
+  CHECK_EQ(bench.text[c], bench.expected(c, 14));
+}
+
+TEST("a model that outputs not-a-number fails that stream with a clear error") {
+  Bench bench;
+  bench.decoder.not_a_number = true;
+  const StreamId id = bench.submit(10);
+  bench.run_until_idle();
+  CHECK_EQ(bench.failed[id].code, "ENGINE_FAILED");
+  CHECK_EQ(bench.stats.free_slots.load(), 4);
+}
+
+TEST("a stop string ends the stream, names itself and does not show") {
+  Bench bench;
+  bench.decoder.model.end_one_in = 0;
+  auto request = bench.request(make_prompt(10, 0));
+  request.stop = {"stop"};
+  const StreamId id = bench.submit(std::move(request));
+  bench.run_until_idle();
+  CHECK(bench.finished[id].reason == FinishReason::kStop);
+  CHECK_EQ(bench.finished[id].stop_string.value_or(""), "stop");
+  CHECK(bench.text[id].find("stop") == std::string::npos);
+}
+
+TEST("one step's news of all streams makes one wake-up") {
+  Bench bench(8);
+  bench.decoder.model.end_one_in = 0;
+  for (int i = 0; i < 8; i++) bench.submit(4);
+  bench.step();
+  bench.wakes = 0;
+  for (int i = 0; i < 10; i++) bench.step();
+  CHECK_EQ(bench.wakes, 10);
+  bench.wakes = 0;
+  for (int i = 0; i < 10; i++) bench.scheduler.step();  // nobody takes the news
+  CHECK_EQ(bench.wakes, 1);
+  bench.collect();
+}
+
+TEST("a request whose prompt could not be prepared gets its error and takes no slot") {
+  Bench bench;
+  auto control = std::make_shared<StreamControl>();
+  control->id = 77;
+  bench.inbox.push(RejectCommand{control, "CONTEXT_OVERFLOW", "too long"});
+  bench.run_until_idle();
+  CHECK_EQ(bench.failed[77].code, "CONTEXT_OVERFLOW");
+}
+
+TEST("prompt progress is reported as it is made") {
+  Bench bench(1, 256, {}, 16);
+  const StreamId id = bench.submit(100);
+  std::vector<int> processed;
+  while (bench.scheduler.step()) {
+    for (const Event& event : bench.queue.take()) {
+      if (auto* p = std::get_if<ProgressEvent>(&event.payload)) {
+        CHECK_EQ(event.stream, id);
+        CHECK_EQ(p->total, 100);
+        processed.push_back(p->processed);
+      }
+    }
+  }
+  CHECK_EQ(processed.size(), 7u);
+  CHECK(std::is_sorted(processed.begin(), processed.end()));
+  CHECK_EQ(processed.back(), 100);
+}
+
+TEST("in deterministic mode no step holds two sequences, and texts are the same") {
+  SchedulerOptions options;
+  options.deterministic = true;
+  Bench bench(4, 256, options);
+  bench.decoder.record = true;
+  std::vector<StreamId> ids;
+  for (int i = 0; i < 6; i++) ids.push_back(bench.submit(20 + i));
+  bench.run_until_idle();
+  for (const Batch& batch : bench.decoder.history) {
+    for (const BatchToken& token : batch) CHECK_EQ(token.slot, batch[0].slot);
+  }
+  for (size_t i = 0; i < ids.size(); i++) CHECK_EQ(bench.text[ids[i]], bench.expected(ids[i], 20 + static_cast<int>(i)));
+}
+
+TEST("closing gives every stream its one finish, queued and unread commands too") {
+  Bench bench(2);
+  bench.decoder.model.end_one_in = 0;
+  for (int i = 0; i < 5; i++) bench.submit(10);
+  for (int i = 0; i < 5; i++) bench.step();
+  const StreamId late = bench.submit(10);
+  bench.inbox.close();
+  bench.scheduler.run();
+  bench.collect();
+  for (StreamId id = 1; id <= late; id++) {
+    CHECK_EQ(bench.ends[id], 1);
+    CHECK(bench.finished[id].reason == FinishReason::kCancelled);
+  }
+}
