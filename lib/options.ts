@@ -55,7 +55,7 @@ export const ENGINE_RULES = {
   threads: { kind: "integer", min: 0, max: 512, default: 0, hint: "0 means the physical cores" },
   gpuLayers: { kind: "custom", read: readGpuLayers, default: -1 },
   device: { kind: "enum", values: ["auto", "cpu", "cuda", "metal", "vulkan"], default: "auto" },
-  latencyTargetMs: { kind: "number", min: 1, max: 10_000, default: 50 },
+  latencyTargetMs: { kind: "number", min: 1, max: 10_000, default: 150 },
   deterministic: { kind: "boolean", default: false },
   onProgress: { kind: "function" },
   promptCache: { kind: "later" },

@@ -53,7 +53,7 @@ describe("defaults", () => {
       threads: 0,
       gpuLayers: -1,
       device: "auto",
-      latencyTargetMs: 50,
+      latencyTargetMs: 150,
       deterministic: false,
     });
   });
