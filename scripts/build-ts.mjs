@@ -5,7 +5,7 @@ import { createRequire } from "node:module";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { distDir, root } from "./paths.mjs";
-import { SetupError, main } from "./say.mjs";
+import { main, SetupError } from "./say.mjs";
 
 /** True when every source is older than the entry point made from them. */
 export function typescriptIsCurrent() {

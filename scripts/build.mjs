@@ -1,14 +1,14 @@
 // Owns compiling the addon through cmake-js: checks that the tools are there, passes the ZSE_* options on, shows progress,
 // and does nothing when nothing changed. `node scripts/build.mjs [--force]`; binding.gyp and scripts/install.mjs end here.
 import { spawn, spawnSync } from "node:child_process";
-import { createWriteStream, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { createWriteStream, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { availableParallelism } from "node:os";
 import { delimiter, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { fetchLlama } from "../vendor/fetch.mjs";
 import { placesOf, root } from "./paths.mjs";
-import { SetupError, main, progress, say } from "./say.mjs";
+import { main, progress, SetupError, say } from "./say.mjs";
 
 const require = createRequire(import.meta.url);
 
@@ -110,18 +110,26 @@ function newestSource() {
 export function requireTools() {
   const cmake = spawnSync("cmake", ["--version"], { encoding: "utf8" });
   if (cmake.error) {
-    throw new SetupError(`CMake 3.19 or newer is needed to compile the native addon and was not found: install it (${installHint("cmake")}) and run the command again.`);
+    throw new SetupError(
+      `CMake 3.19 or newer is needed to compile the native addon and was not found: install it (${installHint("cmake")}) and run the command again.`,
+    );
   }
   const [, major, minor] = /version (\d+)\.(\d+)/.exec(cmake.stdout) ?? [];
   if (Number(major) * 1000 + Number(minor) < 3019) {
-    throw new SetupError(`CMake 3.19 or newer is needed to compile the native addon, and this is ${major}.${minor}: update it (${installHint("cmake")}) and run the command again.`);
+    throw new SetupError(
+      `CMake 3.19 or newer is needed to compile the native addon, and this is ${major}.${minor}: update it (${installHint("cmake")}) and run the command again.`,
+    );
   }
   if (process.platform === "win32") return; // cmake-js looks for Visual Studio itself and says so in one sentence.
   if (!onPath(process.env.CXX ?? "c++", "g++", "clang++")) {
-    throw new SetupError(`a C++17 compiler is needed to compile the native addon and none was found: install one (${installHint("g++")}) and run the command again.`);
+    throw new SetupError(
+      `a C++17 compiler is needed to compile the native addon and none was found: install one (${installHint("g++")}) and run the command again.`,
+    );
   }
   if (!onPath("ninja", "make")) {
-    throw new SetupError(`make or ninja is needed to compile the native addon and neither was found: install one (${installHint("make")}) and run the command again.`);
+    throw new SetupError(
+      `make or ninja is needed to compile the native addon and neither was found: install one (${installHint("make")}) and run the command again.`,
+    );
   }
 }
 
@@ -157,7 +165,8 @@ function cmakeJs(command, { places, wanted, log, show, extra = [] }) {
       for (const line of lines) {
         const fraction = show && fractionOf(line);
         if (fraction !== undefined && fraction !== false) show(fraction);
-        if (errors.length < 8 && /(error:|error [A-Z]+\d+:|CMake Error|undefined reference|fatal error|ERR! )/.test(line)) errors.push(line.trim());
+        if (errors.length < 8 && /(error:|error [A-Z]+\d+:|CMake Error|undefined reference|fatal error|ERR! )/.test(line))
+          errors.push(line.trim());
       }
     };
     child.stdout.setEncoding("utf8").on("data", read);
@@ -168,10 +177,12 @@ function cmakeJs(command, { places, wanted, log, show, extra = [] }) {
       for (const line of errors) say(line);
       const how = signal ? `was ended by ${signal}` : `exited with ${status}`;
       const memory = signal === "SIGKILL" || errors.some((line) => /Killed|out of memory/i.test(line));
-      fail(new SetupError(
-        `the native addon could not be built (cmake-js ${command} ${how}): the whole log is in ${relative(root, places.log)}` +
-          `${memory ? "; memory ran out, so try again with ZSE_JOBS=1" : ""}.`,
-      ));
+      fail(
+        new SetupError(
+          `the native addon could not be built (cmake-js ${command} ${how}): the whole log is in ${relative(root, places.log)}` +
+            `${memory ? "; memory ran out, so try again with ZSE_JOBS=1" : ""}.`,
+        ),
+      );
     });
   });
 }

@@ -27,7 +27,11 @@ for (const path of library.keys()) {
 }
 
 for (const problem of problems) console.log(problem);
-console.log(problems.length === 0 ? `architecture: ${native.size + library.size} files keep the rules` : `architecture: ${problems.length} broken rules`);
+console.log(
+  problems.length === 0
+    ? `architecture: ${native.size + library.size} files keep the rules`
+    : `architecture: ${problems.length} broken rules`,
+);
 process.exitCode = problems.length === 0 ? 0 : 1;
 
 /** Path from the root (with /) → text without comments. */
@@ -68,7 +72,8 @@ function importsOf(path, text) {
   const found = [];
   for (const [, clause, name] of text.matchAll(/(?:import|export)\s+([^;"']*?)(?:from\s+)?["'](\.[^"']+)["']/g)) {
     const named = /^\{([\s\S]*)\}$/.exec(clause.trim());
-    const onlyTypes = /^type\s/.test(clause) || (named && named[1].split(",").every((part) => part.trim() === "" || /^type\s/.test(part.trim())));
+    const parts = named?.[1].split(",").filter((part) => part.trim() !== "");
+    const onlyTypes = /^type\s/.test(clause) || parts?.every((part) => /^type\s/.test(part.trim()));
     const file = join(dirname(path), name.replace(/\.js$/, ".ts")).split(sep).join("/");
     if (!onlyTypes && library.has(file)) found.push(file);
   }

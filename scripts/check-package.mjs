@@ -52,7 +52,8 @@ const problems = [
     .map((path) => `${path} does not belong into the package`),
   ...missingScripts(),
 ];
-if (packed.size > largestMegabytes * 1e6) problems.push(`the package is ${(packed.size / 1e6).toFixed(1)} MB, more than ${largestMegabytes} MB`);
+if (packed.size > largestMegabytes * 1e6)
+  problems.push(`the package is ${(packed.size / 1e6).toFixed(1)} MB, more than ${largestMegabytes} MB`);
 
 for (const problem of problems) console.log(problem);
 console.log(`package: ${files.length} files, ${(packed.size / 1e6).toFixed(1)} MB packed, ${problems.length} problems`);

@@ -13,7 +13,10 @@ const files = ["native", "test/native"].flatMap((directory) =>
     .filter((name) => /\.(cpp|h)$/.test(name)),
 );
 const cli = join(createRequire(import.meta.url).resolve("clang-format-node/package.json"), "..", "build", "cli.js");
-const { status } = spawnSync(process.execPath, [cli, ...(check ? ["--dry-run", "--Werror"] : ["-i"]), ...files], { cwd: root, stdio: "inherit" });
+const { status } = spawnSync(process.execPath, [cli, ...(check ? ["--dry-run", "--Werror"] : ["-i"]), ...files], {
+  cwd: root,
+  stdio: "inherit",
+});
 if (status === 0) console.log(`clang-format: ${files.length} files ${check ? "are formatted" : "formatted"}`);
 else if (check) console.log("clang-format: run `npm run format`");
 process.exitCode = status ?? 1;

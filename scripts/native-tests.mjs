@@ -31,7 +31,11 @@ export function runNativeTests(sanitize = "", filter = "") {
     UBSAN_OPTIONS: "print_stacktrace=1",
     TSAN_OPTIONS: "halt_on_error=1:second_deadlock_stack=1",
   };
-  const result = spawnSync(program ?? "zse_native_tests", filter ? [filter] : [], { env, encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] });
+  const result = spawnSync(program ?? "zse_native_tests", filter ? [filter] : [], {
+    env,
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "inherit"],
+  });
   process.stdout.write(result.stdout ?? "");
   const counts = /^(\d+) passed, (\d+) failed$/m.exec(result.stdout ?? "");
   const passed = counts ? Number(counts[1]) : 0;
@@ -52,7 +56,10 @@ if (process.argv[1] && resolve(process.argv[1]) === fileURLToPath(import.meta.ur
   await main(() => {
     const args = process.argv.slice(2);
     const sanitize = args.find((arg) => arg.startsWith("--sanitize="))?.slice("--sanitize=".length) ?? "";
-    const { failed } = runNativeTests(sanitize, args.find((arg) => !arg.startsWith("--")));
+    const { failed } = runNativeTests(
+      sanitize,
+      args.find((arg) => !arg.startsWith("--")),
+    );
     process.exitCode = failed === 0 ? 0 : 1;
   });
 }

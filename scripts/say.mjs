@@ -9,11 +9,7 @@ let lineIsOpen = false;
 
 /** npm swallows the output of a dependency's install step; a build of minutes is then shown on the terminal itself. */
 function openOutput() {
-  const hidden =
-    process.env.npm_lifecycle_event &&
-    process.env.npm_config_foreground_scripts !== "true" &&
-    !isatty(2) &&
-    !process.env.CI;
+  const hidden = process.env.npm_lifecycle_event && process.env.npm_config_foreground_scripts !== "true" && !isatty(2) && !process.env.CI;
   if (hidden && process.platform !== "win32") {
     try {
       return openSync("/dev/tty", "w");

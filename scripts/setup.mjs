@@ -46,8 +46,13 @@ function npm(args) {
   const script = process.env.npm_execpath;
   const [file, ...first] = script && /npm-cli\.c?js$/.test(script) ? [process.execPath, script] : ["npm"];
   const flags = ["--no-audit", "--no-fund", "--loglevel=error", "--foreground-scripts"];
-  const result = spawnSync(file, [...first, ...args, ...flags], { cwd: root, stdio: ["ignore", 2, 2], shell: process.platform === "win32" && file === "npm" });
-  if (result.status !== 0) throw new SetupError(`\`npm ${args[0]}\` failed: its own message is above; correct what it names and run the command again.`);
+  const result = spawnSync(file, [...first, ...args, ...flags], {
+    cwd: root,
+    stdio: ["ignore", 2, 2],
+    shell: process.platform === "win32" && file === "npm",
+  });
+  if (result.status !== 0)
+    throw new SetupError(`\`npm ${args[0]}\` failed: its own message is above; correct what it names and run the command again.`);
 }
 
 if (process.argv[1]?.endsWith("setup.mjs")) await main(setUp);

@@ -45,7 +45,9 @@ function vitest() {
     const result = node("vitest", "vitest.mjs", args);
     const { numPassedTests, numFailedTests, numPendingTests, numTodoTests, testResults } = JSON.parse(readFileSync(report, "utf8"));
     // A file that does not load holds no tests, and an error outside every test fails the run: each counts as one failure.
-    const broken = testResults.filter((file) => file.status === "failed" && file.assertionResults.every((test) => test.status !== "failed"));
+    const broken = testResults.filter(
+      (file) => file.status === "failed" && file.assertionResults.every((test) => test.status !== "failed"),
+    );
     const failed = numFailedTests + broken.length;
     return { passed: numPassedTests, failed: result.status !== 0 ? Math.max(failed, 1) : failed, skipped: numPendingTests + numTodoTests };
   } catch (error) {

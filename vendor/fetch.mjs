@@ -3,10 +3,10 @@
 // No dependencies: it runs inside npm's install step. A second run does nothing.
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { SetupError, main, say } from "../scripts/say.mjs";
+import { main, SetupError, say } from "../scripts/say.mjs";
 
 const vendorDir = dirname(fileURLToPath(import.meta.url));
 
@@ -125,7 +125,9 @@ function extractBundle(tarball, work) {
   requireTool("tar", "tar");
   const result = run("tar", ["-xzf", tarball, "-C", work, pin.bundle], work);
   if (result.status === 0 && existsSync(join(work, pin.bundle))) return;
-  throw new SetupError(`${pin.bundle} could not be taken out of ${tarball} (${result.stderr.trim()}): check the free disk space and try again.`);
+  throw new SetupError(
+    `${pin.bundle} could not be taken out of ${tarball} (${result.stderr.trim()}): check the free disk space and try again.`,
+  );
 }
 
 function applyPatch(target, patch) {
@@ -139,7 +141,9 @@ function applyPatch(target, patch) {
 
 function requireTool(tool, packageName) {
   if (!run(tool, ["--version"], vendorDir).error) return;
-  throw new SetupError(`${tool} is needed to unpack the source of llama.cpp and was not found: install it (e.g. \`apt-get install ${packageName}\`) and run the command again.`);
+  throw new SetupError(
+    `${tool} is needed to unpack the source of llama.cpp and was not found: install it (e.g. \`apt-get install ${packageName}\`) and run the command again.`,
+  );
 }
 
 /** Inside a git hook or an npm install from git, GIT_DIR of another repository may be set: it must not reach ours. */
@@ -150,7 +154,9 @@ function git(args, cwd) {
 function mustGit(args, cwd) {
   const result = git(args, cwd);
   if (result.status === 0) return;
-  throw new SetupError(`\`git ${args.join(" ")}\` failed while unpacking llama.cpp (${result.stderr.trim().split("\n")[0]}): check the free disk space and the rights on vendor/, then try again.`);
+  throw new SetupError(
+    `\`git ${args.join(" ")}\` failed while unpacking llama.cpp (${result.stderr.trim().split("\n")[0]}): check the free disk space and the rights on vendor/, then try again.`,
+  );
 }
 
 function run(file, args, cwd, shell = false) {
