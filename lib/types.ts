@@ -114,7 +114,7 @@ export interface EngineOptions {
   gpuLayers?: "auto" | number;
   /** The kind of device to use; one that is not there is UNSUPPORTED. Default "auto". */
   device?: "auto" | "cpu" | "cuda" | "metal" | "vulkan";
-  /** Longest step (ms) that the planner aims at while streams are decoding. 1 to 10000, default 50. */
+  /** Longest step (ms) that the planner aims at while streams are decoding. 1 to 10000, default 150. */
   latencyTargetMs?: number;
   /** Other streams cannot change a stream's rounding, at a cost in speed. Default false. */
   deterministic?: boolean;

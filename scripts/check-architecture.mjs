@@ -4,12 +4,12 @@ import { basename, dirname, join, sep } from "node:path";
 import { root } from "./paths.mjs";
 
 /** Files of native/core (without extension) that may include llama.cpp's headers. */
-const mayUseLlama = new Set(["model", "prompt", "sampler", "llama_decoder", "prefix_cache", "llama_log", "chat_templates"]);
+const mayUseLlama = new Set(["model", "prompt", "sampler", "llama_decoder", "prefix_cache", "llama_log", "chat_templates", "devices"]);
 /**
  * Files of native/ that may hold a mutex: the two where threads meet, the engine's life cycle, and the loading of models,
  * which llama.cpp can do only one at a time where it fits layers to a GPU.
  */
-const mayLock = new Set(["inbox", "stream_queue", "engine", "model"]);
+const mayLock = new Set(["inbox", "stream_queue", "engine", "devices"]);
 
 const problems = [];
 const native = sources("native", /\.(cpp|h)$/);

@@ -44,10 +44,9 @@ std::vector<PlanPiece> plan_batch(const std::vector<PlanCandidate>& candidates, 
   if (!decoding.empty()) room = std::min(room, limits.prefill_budget);
   if (prompts.empty() || room <= 0) return pieces;
 
-  std::stable_sort(prompts.begin(), prompts.end(),
-                   [](const auto* a, const auto* b) { return a->remaining < b->remaining; });
-  const PlanCandidate* oldest = *std::min_element(
-      prompts.begin(), prompts.end(), [](const auto* a, const auto* b) { return a->arrival < b->arrival; });
+  std::stable_sort(prompts.begin(), prompts.end(), [](const auto* a, const auto* b) { return a->remaining < b->remaining; });
+  const PlanCandidate* oldest = *std::min_element(prompts.begin(), prompts.end(),
+                                                  [](const auto* a, const auto* b) { return a->arrival < b->arrival; });
   const int reserved = std::min(oldest->remaining, (room + 3) / 4);
   int shared = room - reserved;
   for (const PlanCandidate* prompt : prompts) {

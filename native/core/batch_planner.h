@@ -9,10 +9,10 @@
 namespace zse {
 
 struct PlanCandidate {
-  size_t index = 0;         // the caller's name for the sequence
-  int remaining = 0;        // prompt tokens not computed yet; 0: decoding
-  uint64_t last_step = 0;   // the last step it took part in (0: none); the oldest goes first where only one can go
-  uint64_t arrival = 0;     // order of admission
+  size_t index = 0;        // the caller's name for the sequence
+  int remaining = 0;       // prompt tokens not computed yet; 0: decoding
+  uint64_t last_step = 0;  // the last step it took part in (0: none); the oldest goes first where only one can go
+  uint64_t arrival = 0;    // order of admission
 };
 
 struct PlanPiece {

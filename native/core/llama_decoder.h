@@ -38,7 +38,7 @@ class LlamaDecoder final : public Decoder {
   std::shared_ptr<const Model> model_;
   std::unique_ptr<llama_context, ContextDeleter> context_;
   llama_batch batch_;
-  bool can_roll_back_;              // recurrent memory cannot be cut, so its steps are never aborted
+  bool can_roll_back_;                 // recurrent memory cannot be cut, so its steps are never aborted
   const AbortCheck* abort_ = nullptr;  // of the decode under way
   std::string failure_;
 };

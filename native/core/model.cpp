@@ -5,25 +5,15 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
-#include <mutex>
 
 #include "chat_templates.h"
 #include "common.h"
+#include "devices.h"
 #include "llama_log.h"
 
 namespace zse {
 
 namespace {
-
-constexpr int kDefaultContextSize = 4096;
-
-void init_backends() {
-  static std::once_flag once;
-  std::call_once(once, [] {
-    install_log();
-    llama_backend_init();
-  });
-}
 
 std::string quoted_head(const char* bytes, size_t size) {
   std::string out;
@@ -60,54 +50,11 @@ void check_file(const std::string& path) {
   if (got == 0) throw EngineError("BAD_MODEL", "\"" + path + "\" is empty; download or copy the model again");
   if (got == 4 && std::memcmp(head, "GGUF", 4) == 0) return;
   if (got == 4 && std::memcmp(head, "ZSE", 3) == 0 && (head[3] == 0 || head[3] == 1)) {
-    throw EngineError("UNSUPPORTED", "\"" + path + "\" is a .zse model, which this version cannot open yet; use a GGUF file");
+    throw EngineError("UNSUPPORTED",
+                      "\"" + path + "\" is a .zse model, which this version cannot open yet; use a GGUF file");
   }
   throw EngineError("BAD_MODEL", "\"" + path + "\" is not a model file: it begins with \"" + quoted_head(head, got) +
                                      "\", a GGUF file begins with \"GGUF\"");
-}
-
-struct DeviceChoice {
-  std::vector<ggml_backend_dev_t> devices;  // null-terminated list for llama.cpp; empty: its own choice
-  int gpu_layers;                           // 0 when there is no GPU to hold them
-  std::string name;
-};
-
-bool is_gpu(ggml_backend_dev_t device) {
-  const auto type = ggml_backend_dev_type(device);
-  return type == GGML_BACKEND_DEVICE_TYPE_GPU || type == GGML_BACKEND_DEVICE_TYPE_IGPU;
-}
-
-std::string lower(std::string text) {
-  std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return std::tolower(c); });
-  return text;
-}
-
-std::string backend_name(ggml_backend_dev_t device) {
-  const std::string name = ggml_backend_reg_name(ggml_backend_dev_backend_reg(device));
-  return name == "MTL" ? "Metal" : name;
-}
-
-DeviceChoice choose_devices(const EngineOptions& options) {
-  std::vector<ggml_backend_dev_t> gpus;
-  std::string present;
-  for (size_t i = 0; i < ggml_backend_dev_count(); i++) {
-    ggml_backend_dev_t device = ggml_backend_dev_get(i);
-    const std::string backend = lower(backend_name(device));
-    if (present.find(backend) == std::string::npos) present += (present.empty() ? "" : ", ") + backend;
-    if (is_gpu(device) && (options.device == "auto" || backend == options.device)) gpus.push_back(device);
-  }
-  if (options.device == "cpu") return {{nullptr}, 0, "CPU"};
-  if (gpus.empty()) {
-    if (options.device != "auto") {
-      throw EngineError("UNSUPPORTED", "device \"" + options.device + "\" is not available; this build and machine have: " +
-                                           present + "; use device \"auto\" or rebuild with that backend");
-    }
-    return {{nullptr}, 0, "CPU"};
-  }
-  if (options.gpu_layers == 0) return {{nullptr}, 0, "CPU"};
-  DeviceChoice choice{gpus, options.gpu_layers, ggml_backend_dev_name(gpus[0])};
-  choice.devices.push_back(nullptr);
-  return choice;
 }
 
 std::string metadata(const llama_model* model, const char* key) {
@@ -146,6 +93,9 @@ std::shared_ptr<const Model> Model::load(const std::string& path, const EngineOp
     return !w->stopped;
   };
 
+  GpuFit fit;
+  if (choice.gpu_layers < 0) fit.apply(path, options, params);
+
   clear_logged_errors();
   llama_model* model = llama_model_load_from_file(path.c_str(), params);
   if (!model) {
@@ -154,12 +104,13 @@ std::shared_ptr<const Model> Model::load(const std::string& path, const EngineOp
     throw EngineError("BAD_MODEL", "\"" + path + "\" could not be loaded: " +
                                        (reason.empty() ? "llama.cpp gave no reason (ZSE_LOG=info shows its log)" : reason));
   }
-  std::shared_ptr<Model> loaded(new Model(model, path, options, choice.gpu_layers));
+  std::shared_ptr<Model> loaded(new Model(model, path, options, params.n_gpu_layers));
   loaded->info_.device = choice.name;
   if (!llama_model_has_decoder(model) || llama_model_has_encoder(model) || llama_model_is_diffusion(model) ||
       llama_vocab_n_tokens(loaded->vocab()) == 0) {
-    throw EngineError("UNSUPPORTED", "\"" + path + "\" (architecture \"" + loaded->info_.architecture +
-                                         "\") does not generate text token by token; zStream runs decoder-only language models");
+    throw EngineError("UNSUPPORTED",
+                      "\"" + path + "\" (architecture \"" + loaded->info_.architecture +
+                          "\") does not generate text token by token; zStream runs decoder-only language models");
   }
   return loaded;
 }
@@ -178,8 +129,8 @@ Model::Model(llama_model* model, const std::string& path, const EngineOptions& o
   info_.embedding_size = llama_model_n_embd(model);
   info_.vocabulary_size = llama_vocab_n_tokens(vocab());
   info_.trained_context_size = llama_model_n_ctx_train(model);
-  info_.context_size = options.context_size > 0 ? options.context_size
-                                                : std::clamp(info_.trained_context_size, 1, kDefaultContextSize);
+  info_.context_size =
+      options.context_size > 0 ? options.context_size : std::clamp(info_.trained_context_size, 1, kDefaultContextSize);
   info_.max_streams = options.max_streams;
   info_.threads = options.threads > 0 ? options.threads : default_threads();
   info_.gpu_layers = gpu_layers < 0 ? info_.layers + 1 : std::min(gpu_layers, info_.layers + 1);
@@ -208,35 +159,6 @@ void Model::append_piece(Token token, std::string& out) const {
   out.resize(start - length);
   length = llama_token_to_piece(vocab(), token, out.data() + start, -length, 0, false);
   out.resize(start + std::max(0, length));
-}
-
-std::vector<DeviceInfo> list_devices() {
-  init_backends();
-  std::vector<DeviceInfo> devices;
-  for (size_t i = 0; i < ggml_backend_dev_count(); i++) {
-    ggml_backend_dev_t device = ggml_backend_dev_get(i);
-    DeviceInfo info;
-    info.name = ggml_backend_dev_name(device);
-    info.description = ggml_backend_dev_description(device);
-    info.backend = backend_name(device);
-    switch (ggml_backend_dev_type(device)) {
-      case GGML_BACKEND_DEVICE_TYPE_CPU: info.kind = "cpu"; break;
-      case GGML_BACKEND_DEVICE_TYPE_GPU: info.kind = "gpu"; break;
-      case GGML_BACKEND_DEVICE_TYPE_IGPU: info.kind = "igpu"; break;
-      default: info.kind = "accel"; break;
-    }
-    size_t free = 0, total = 0;
-    ggml_backend_dev_memory(device, &free, &total);
-    info.memory_free = static_cast<double>(free);
-    info.memory_total = static_cast<double>(total);
-    devices.push_back(std::move(info));
-  }
-  return devices;
-}
-
-std::string system_info() {
-  init_backends();
-  return llama_print_system_info();
 }
 
 }  // namespace zse

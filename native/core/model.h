@@ -1,5 +1,5 @@
-// Owns an open model file: the weights, the vocabulary, what is known about it, and the devices it could run on. Made and
-// destroyed on the decode thread; everything const may be used from any thread while the model lives.
+// Owns an open model file: the weights, the vocabulary, and what is known about it. Made and destroyed
+// on the decode thread; everything const may be used from any thread while the model lives.
 #pragma once
 
 #include <functional>
@@ -47,11 +47,5 @@ class Model {
   ModelInfo info_;
   size_t longest_piece_ = 1;
 };
-
-/** Every device of ggml's backend registry. */
-std::vector<DeviceInfo> list_devices();
-
-/** llama.cpp's line about instruction sets and backends. */
-std::string system_info();
 
 }  // namespace zse

@@ -8,9 +8,9 @@ namespace zse {
 
 namespace {
 
-constexpr float kBanned = -100.0f;    // OpenAI's logit_bias: this much bans a token
-constexpr int kRepeatWindow = 64;     // tokens that repeatPenalty looks back on, llama.cpp's default
-constexpr int kLargestShortcut = 256; // top-k by a heap pays only while k is small
+constexpr float kBanned = -100.0f;     // OpenAI's logit_bias: this much bans a token
+constexpr int kRepeatWindow = 64;      // tokens that repeatPenalty looks back on, llama.cpp's default
+constexpr int kLargestShortcut = 256;  // top-k by a heap pays only while k is small
 
 bool better(const llama_token_data& a, const llama_token_data& b) {
   return a.logit != b.logit ? a.logit > b.logit : a.id < b.id;

@@ -27,7 +27,7 @@ class LlamaSampler final : public TokenSampler {
 
   const int vocabulary_size_;
   const int top_k_;
-  bool plain_;   // nothing changes a logit before top-k: no bias, no penalty
+  bool plain_;  // nothing changes a logit before top-k: no bias, no penalty
   bool greedy_;
   llama_sampler* adjust_ = nullptr;  // bias and penalties, on the whole vocabulary
   llama_sampler* repeat_ = nullptr;  // inside adjust_: the one that also remembers the prompt

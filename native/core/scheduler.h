@@ -81,7 +81,7 @@ class Scheduler {
   uint64_t step_number_ = 0;
   StepCost cost_;
 
-  std::vector<Event> news_;  // of the step under way
+  std::vector<Event> news_;      // of the step under way
   std::vector<StreamId> ended_;  // streams whose end is in news_
   Batch batch_;
   std::string piece_;

@@ -15,9 +15,9 @@ class TextAssembler {
   explicit TextAssembler(std::vector<std::string> stop_strings);
 
   struct Output {
-    std::string text;                  // valid UTF-8, whole code points; may be empty
-    int tokens = 0;                    // tokens whose text is in (or before) it; 0 exactly when text is empty
-    std::optional<std::string> stop;   // the stop string that ended the reply; it and what follows it are not in text
+    std::string text;                 // valid UTF-8, whole code points; may be empty
+    int tokens = 0;                   // tokens whose text is in (or before) it; 0 exactly when text is empty
+    std::optional<std::string> stop;  // the stop string that ended the reply; it and what follows it are not in text
   };
 
   /** Takes the bytes of one token; gives what can be shown now. Not to be called after a stop was reported. */

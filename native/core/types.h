@@ -53,7 +53,7 @@ struct SamplingParams {
   float presence_penalty = 0.0f;
   float frequency_penalty = 0.0f;
   float repeat_penalty = 1.0f;
-  uint32_t seed = 0;        // drawn by the engine when not given
+  uint32_t seed = 0;  // drawn by the engine when not given
   bool seed_given = false;
   bool ignore_eos = false;
   std::vector<std::pair<Token, float>> logit_bias;  // -100 or less bans the token

@@ -7,7 +7,7 @@
 #endif
 
 #include "convert.h"
-#include "core/model.h"
+#include "core/devices.h"
 #include "model_wrap.h"
 
 namespace {

@@ -8,8 +8,8 @@ namespace zse {
 EventChannel::EventChannel(Napi::Env env, Deliver deliver) : env_(env) {
   auto* owned = new Deliver(std::move(deliver));
   const napi_value name = Napi::String::New(env, "zstream events");
-  const napi_status status = napi_create_threadsafe_function(env, nullptr, nullptr, name, 0, 1, owned, &EventChannel::finalize,
-                                                             owned, &EventChannel::call_js, &function_);
+  const napi_status status = napi_create_threadsafe_function(
+      env, nullptr, nullptr, name, 0, 1, owned, &EventChannel::finalize, owned, &EventChannel::call_js, &function_);
   if (status != napi_ok) {
     delete owned;
     throw Napi::Error::New(env, "the event channel could not be made");

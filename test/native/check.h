@@ -58,20 +58,20 @@ uint64_t seed();
 
 #define CHECK_CONCAT_(a, b) a##b
 #define CHECK_CONCAT(a, b) CHECK_CONCAT_(a, b)
-#define TEST_(name, number)                                                                               \
-  static void CHECK_CONCAT(test_body_, number)();                                                         \
+#define TEST_(name, number)                                                                                \
+  static void CHECK_CONCAT(test_body_, number)();                                                          \
   static const check::Register CHECK_CONCAT(test_entry_, number)(name, &CHECK_CONCAT(test_body_, number)); \
   static void CHECK_CONCAT(test_body_, number)()
 #define TEST(name) TEST_(name, __COUNTER__)
-#define CHECK(condition)                                              \
-  do {                                                                \
-    if (!(condition)) check::fail(__FILE__, __LINE__, #condition);    \
+#define CHECK(condition)                                           \
+  do {                                                             \
+    if (!(condition)) check::fail(__FILE__, __LINE__, #condition); \
   } while (false)
 #define CHECK_EQ(actual, expected) check::equal(__FILE__, __LINE__, #actual, actual, expected)
-#define REQUIRE(condition)                                \
-  do {                                                    \
-    if (!(condition)) {                                   \
-      check::fail(__FILE__, __LINE__, #condition);        \
-      throw check::Stop("stopped");                       \
-    }                                                     \
+#define REQUIRE(condition)                         \
+  do {                                             \
+    if (!(condition)) {                            \
+      check::fail(__FILE__, __LINE__, #condition); \
+      throw check::Stop("stopped");                \
+    }                                              \
   } while (false)

@@ -35,10 +35,10 @@ struct FakeModel {
     if (token == kEnd) return "";
     if (token < 27) return std::string(1, static_cast<char>('a' + token - 1));
     if (token < 40) return " ";
-    if (token < 44) return "\xF0\x9F";      // first half of an emoji
-    if (token < 48) return "\x98\x80";      // second half
-    if (token < 52) return "\xC3";          // first byte of é
-    if (token < 56) return "\xA9";          // second byte
+    if (token < 44) return "\xF0\x9F";  // first half of an emoji
+    if (token < 48) return "\x98\x80";  // second half
+    if (token < 52) return "\xC3";      // first byte of é
+    if (token < 56) return "\xA9";      // second byte
     return "stop";
   }
 
@@ -67,12 +67,13 @@ struct FakeModel {
 
 class FakeDecoder final : public Decoder {
  public:
-  FakeDecoder(int slots, int context_size, int max_batch = 64) : slots_(slots), context_size_(context_size), max_batch_(max_batch) {}
+  FakeDecoder(int slots, int context_size, int max_batch = 64)
+      : slots_(slots), context_size_(context_size), max_batch_(max_batch) {}
 
   FakeModel model;
   int decodes = 0;
-  int sleep_us = 0;          // a decode takes at least this long, in pieces between which it asks to be aborted
-  int fail_decode = -1;      // the decode that fails
+  int sleep_us = 0;           // a decode takes at least this long, in pieces between which it asks to be aborted
+  int fail_decode = -1;       // the decode that fails
   bool not_a_number = false;  // logits are not numbers from now on
   size_t largest_batch = 0;
   std::vector<Batch> history;  // when recording

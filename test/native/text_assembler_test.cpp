@@ -57,14 +57,14 @@ TEST("a code point split over tokens comes out whole and only when it is whole")
 }
 
 TEST("bytes that are no UTF-8 become U+FFFD and do not hold later text back") {
-  CHECK_EQ(run({"a\xFF", "b"}).text, "a\xEF\xBF\xBD" "b");
+  CHECK_EQ(run({"a\xFF", "b"}).text,
+           "a\xEF\xBF\xBD"
+           "b");
   CHECK_EQ(run({"\xE2\x82", "x"}).text, "\xEF\xBF\xBDx");
   CHECK_EQ(run({"\xED\xA0\x80"}).text, "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD");  // a surrogate is three invalid bytes
 }
 
-TEST("a code point cut off by the end becomes one U+FFFD") {
-  CHECK_EQ(run({"a", "\xF0\x9F\x98"}).text, "a\xEF\xBF\xBD");
-}
+TEST("a code point cut off by the end becomes one U+FFFD") { CHECK_EQ(run({"a", "\xF0\x9F\x98"}).text, "a\xEF\xBF\xBD"); }
 
 TEST("a stop string inside one token ends the reply before it") {
   const Collected all = run({"Hello END there"}, {"END"});

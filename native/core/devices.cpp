@@ -1,0 +1,107 @@
+#include "devices.h"
+
+#include <algorithm>
+#include <cctype>
+#include <mutex>
+
+#include "fit.h"
+#include "llama_log.h"
+
+namespace zse {
+
+namespace {
+
+bool is_gpu(ggml_backend_dev_t device) {
+  const auto type = ggml_backend_dev_type(device);
+  return type == GGML_BACKEND_DEVICE_TYPE_GPU || type == GGML_BACKEND_DEVICE_TYPE_IGPU;
+}
+
+std::string lower(std::string text) {
+  std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return std::tolower(c); });
+  return text;
+}
+
+std::string backend_name(ggml_backend_dev_t device) {
+  const std::string name = ggml_backend_reg_name(ggml_backend_dev_backend_reg(device));
+  return name == "MTL" ? "Metal" : name;
+}
+
+}  // namespace
+
+void init_backends() {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    install_log();
+    llama_backend_init();
+  });
+}
+
+DeviceChoice choose_devices(const EngineOptions& options) {
+  std::vector<ggml_backend_dev_t> gpus;
+  std::string present;
+  for (size_t i = 0; i < ggml_backend_dev_count(); i++) {
+    ggml_backend_dev_t device = ggml_backend_dev_get(i);
+    const std::string backend = lower(backend_name(device));
+    if (present.find(backend) == std::string::npos) present += (present.empty() ? "" : ", ") + backend;
+    if (is_gpu(device) && (options.device == "auto" || backend == options.device)) gpus.push_back(device);
+  }
+  if (options.device == "cpu") return {{nullptr}, 0, "CPU"};
+  if (gpus.empty()) {
+    if (options.device != "auto") {
+      throw EngineError("UNSUPPORTED", "device \"" + options.device + "\" is not available; this build and machine have: " +
+                                           present + "; use device \"auto\" or rebuild with that backend");
+    }
+    return {{nullptr}, 0, "CPU"};
+  }
+  if (options.gpu_layers == 0) return {{nullptr}, 0, "CPU"};
+  DeviceChoice choice{gpus, options.gpu_layers, ggml_backend_dev_name(gpus[0])};
+  choice.devices.push_back(nullptr);
+  return choice;
+}
+
+GpuFit::GpuFit() : tensor_split_(llama_max_devices()), overrides_(llama_max_tensor_buft_overrides()) {}
+
+void GpuFit::apply(const std::string& path, const EngineOptions& options, llama_model_params& params) {
+  static std::mutex one_at_a_time;  // llama.cpp's fitting swaps the process-wide logger while it works
+  std::lock_guard<std::mutex> lock(one_at_a_time);
+  const int context_size = options.context_size > 0 ? options.context_size : kDefaultContextSize;
+  llama_context_params context = llama_context_default_params();
+  context.n_ctx = static_cast<uint32_t>(context_size) * static_cast<uint32_t>(options.max_streams);
+  context.n_seq_max = options.max_streams;
+  context.kv_unified = !options.deterministic;
+  std::vector<size_t> margins(llama_max_devices(), size_t{1} << 30);
+  params.n_gpu_layers = llama_model_default_params().n_gpu_layers;  // the value that fitting may change
+  common_fit_params(path.c_str(), &params, &context, tensor_split_.data(), overrides_.data(), margins.data(), context.n_ctx,
+                    nullptr, GGML_LOG_LEVEL_ERROR);
+}
+
+std::vector<DeviceInfo> list_devices() {
+  init_backends();
+  std::vector<DeviceInfo> devices;
+  for (size_t i = 0; i < ggml_backend_dev_count(); i++) {
+    ggml_backend_dev_t device = ggml_backend_dev_get(i);
+    DeviceInfo info;
+    info.name = ggml_backend_dev_name(device);
+    info.description = ggml_backend_dev_description(device);
+    info.backend = backend_name(device);
+    switch (ggml_backend_dev_type(device)) {
+      case GGML_BACKEND_DEVICE_TYPE_CPU: info.kind = "cpu"; break;
+      case GGML_BACKEND_DEVICE_TYPE_GPU: info.kind = "gpu"; break;
+      case GGML_BACKEND_DEVICE_TYPE_IGPU: info.kind = "igpu"; break;
+      default: info.kind = "accel"; break;
+    }
+    size_t free = 0, total = 0;
+    ggml_backend_dev_memory(device, &free, &total);
+    info.memory_free = static_cast<double>(free);
+    info.memory_total = static_cast<double>(total);
+    devices.push_back(std::move(info));
+  }
+  return devices;
+}
+
+std::string system_info() {
+  init_backends();
+  return llama_print_system_info();
+}
+
+}  // namespace zse

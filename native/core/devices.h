@@ -1,0 +1,48 @@
+// Owns what there is to compute on, through ggml's backend registry: listing it, choosing for a model, and how much of a model
+// fits. Any thread.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "llama.h"
+#include "types.h"
+
+namespace zse {
+
+/** Tokens of context per stream when the caller does not say and the model was trained for more. */
+constexpr int kDefaultContextSize = 4096;
+
+/** Starts ggml's backends, once for the process. */
+void init_backends();
+
+/** Every device of ggml's backend registry. */
+std::vector<DeviceInfo> list_devices();
+
+/** llama.cpp's line about instruction sets and backends. */
+std::string system_info();
+
+struct DeviceChoice {
+  std::vector<ggml_backend_dev_t> devices;  // null-terminated, as llama.cpp takes it; the CPU is always there beside them
+  int gpu_layers;                           // 0 when there is no GPU to hold them; -1: as many as fit
+  std::string name;                         // of the device that holds the layers
+};
+
+/** Throws EngineError UNSUPPORTED when the kind of device asked for is not there, naming what is. */
+DeviceChoice choose_devices(const EngineOptions& options);
+
+/**
+ * gpuLayers "auto": as many layers as fit beside the KV cache, 1 GiB left free on each device. llama.cpp keeps pointers into this
+ * object until the load is over. Needs a GPU, so it was not run where this project is built.
+ */
+class GpuFit {
+ public:
+  GpuFit();
+  void apply(const std::string& path, const EngineOptions& options, llama_model_params& params);
+
+ private:
+  std::vector<float> tensor_split_;
+  std::vector<llama_model_tensor_buft_override> overrides_;
+};
+
+}  // namespace zse
