@@ -1,0 +1,176 @@
+// Owns the benchmark's model of a realistic size: the shapes of Qwen2.5-0.5B with random weights and the real qwen2
+// vocabulary, quantized as llama-quantize's Q4_0 would. What it says is noise; what it costs is what the real model costs.
+// `node bench/make-model.mjs [file]`. The same seed gives the same file; about 355 MB, ten to twenty seconds.
+//
+// Real Q4_0 files of this model have Q8_0 embeddings: they are tied, so llama-quantize treats them as the output matrix and asks
+// for Q6_K, and 896 columns are no multiple of Q6_K's 256, so it falls back to Q8_0 (src/llama-quant.cpp).
+import { closeSync, existsSync, mkdirSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { GGUFValueType, gguf, serializeGgufMetadata } from "@huggingface/gguf";
+import { probit } from "simple-statistics";
+import { root } from "../scripts/paths.mjs";
+import { main, progress, say } from "../scripts/say.mjs";
+import { fetchLlama, llamaDir } from "../vendor/fetch.mjs";
+import { blockSize, bytesOf, types, writeQ4_0, writeQ8_0 } from "./lib/quantize.mjs";
+
+/** Qwen2.5-0.5B, from its config.json. */
+export const shape = { layers: 24, width: 896, heads: 14, kvHeads: 2, ffn: 4864, context: 32768, ropeBase: 1e6, epsilon: 1e-6 };
+
+/** Where the model is kept; git ignores the folder. */
+export const modelPath = join(root, "bench", ".cache", "qwen2-0.5b-random-q4_0.gguf");
+
+const alignment = 32;
+
+/** Makes the model unless it is there. */
+export async function makeModel(path = modelPath) {
+  if (existsSync(path)) return path;
+  fetchLlama();
+  const vocabulary = await gguf(join(llamaDir, "models", "ggml-vocab-qwen2.gguf"), { allowLocalFile: true, typedMetadata: true });
+  const tokens = vocabulary.typedMetadata["tokenizer.ggml.tokens"].value.length;
+  const tensors = tensorsOf(tokens);
+  const header = headerOf(vocabulary.typedMetadata, tensors);
+
+  mkdirSync(dirname(path), { recursive: true });
+  const unfinished = `${path}.${process.pid}`;
+  const file = openSync(unfinished, "w");
+  try {
+    writeSync(file, header);
+    const show = progress(`making ${path.slice(root.length + 1)}`);
+    const random = normals(0x5eed);
+    let done = 0;
+    for (const tensor of tensors) {
+      writeTensor(file, tensor, random);
+      done += tensor.bytes;
+      show(done / tensors.at(-1).end);
+    }
+  } catch (error) {
+    rmSync(unfinished, { force: true });
+    throw error;
+  } finally {
+    closeSync(file);
+  }
+  renameSync(unfinished, path); // a file under the final name is always whole
+  return path;
+}
+
+/** The tensors in file order: name, shape (columns first, as GGUF has it), type, and the spread and mean of its weights. */
+function tensorsOf(tokens) {
+  const { layers, width, heads, kvHeads, ffn } = shape;
+  const kvWidth = (width / heads) * kvHeads;
+  // Each matrix keeps the scale of what it multiplies; what is added to the residual is small enough for all layers together.
+  const matrix = (name, columns, rows, gain = 1) => ({ name, dims: [columns, rows], type: types.Q4_0, spread: gain / Math.sqrt(columns), mean: 0 });
+  const vector = (name, size, mean, spread) => ({ name, dims: [size], type: types.F32, spread, mean });
+  const residual = 1 / Math.sqrt(2 * layers);
+  const tensors = [
+    { name: "token_embd.weight", dims: [width, tokens], type: types.Q8_0, spread: 0.02, mean: 0 },
+    vector("output_norm.weight", width, 1, 0.05),
+  ];
+  for (let layer = 0; layer < layers; layer++) {
+    const name = (part) => `blk.${layer}.${part}`;
+    tensors.push(
+      vector(name("attn_norm.weight"), width, 1, 0.05),
+      matrix(name("attn_q.weight"), width, width),
+      vector(name("attn_q.bias"), width, 0, 0.1),
+      matrix(name("attn_k.weight"), width, kvWidth),
+      vector(name("attn_k.bias"), kvWidth, 0, 0.1),
+      matrix(name("attn_v.weight"), width, kvWidth),
+      vector(name("attn_v.bias"), kvWidth, 0, 0.1),
+      matrix(name("attn_output.weight"), width, width, residual),
+      vector(name("ffn_norm.weight"), width, 1, 0.05),
+      matrix(name("ffn_gate.weight"), width, ffn),
+      matrix(name("ffn_up.weight"), width, ffn),
+      matrix(name("ffn_down.weight"), ffn, width, residual),
+    );
+  }
+  let offset = 0;
+  for (const tensor of tensors) {
+    tensor.count = tensor.dims.reduce((product, size) => product * size, 1);
+    tensor.bytes = bytesOf(tensor.type, tensor.count);
+    tensor.offset = offset;
+    tensor.end = offset + tensor.bytes;
+    offset = padded(tensor.end);
+  }
+  return tensors;
+}
+
+/** The file up to its tensor data: the vocabulary file's metadata with our shape in it, then the list of tensors. */
+function headerOf(vocabulary, tensors) {
+  const number = (value) => ({ type: GGUFValueType.UINT32, value });
+  const metadata = {
+    ...vocabulary,
+    tensor_count: { type: GGUFValueType.UINT64, value: BigInt(tensors.length) },
+    "general.name": { type: GGUFValueType.STRING, value: "Random weights, shapes of Qwen2.5-0.5B" },
+    "general.file_type": number(2), // LLAMA_FTYPE_MOSTLY_Q4_0
+    "general.quantization_version": number(2),
+    "general.alignment": number(alignment),
+    "qwen2.block_count": number(shape.layers),
+    "qwen2.context_length": number(shape.context),
+    "qwen2.embedding_length": number(shape.width),
+    "qwen2.feed_forward_length": number(shape.ffn),
+    "qwen2.attention.head_count": number(shape.heads),
+    "qwen2.attention.head_count_kv": number(shape.kvHeads),
+    "qwen2.rope.freq_base": { type: GGUFValueType.FLOAT32, value: shape.ropeBase },
+    "qwen2.attention.layer_norm_rms_epsilon": { type: GGUFValueType.FLOAT32, value: shape.epsilon },
+  };
+  const start = Buffer.from(serializeGgufMetadata(metadata, { alignment: 1 }));
+  const list = tensors.map(({ name, dims, type, offset }) => {
+    const info = Buffer.alloc(8 + name.length + 4 + 8 * dims.length + 4 + 8);
+    let at = info.writeBigUInt64LE(BigInt(name.length), 0);
+    at += info.write(name, at, "latin1");
+    at = info.writeUInt32LE(dims.length, at);
+    for (const size of dims) at = info.writeBigUInt64LE(BigInt(size), at);
+    at = info.writeUInt32LE(type.id, at);
+    info.writeBigUInt64LE(BigInt(offset), at);
+    return info;
+  });
+  const header = Buffer.concat([start, ...list]);
+  return Buffer.concat([header, Buffer.alloc(padded(header.length) - header.length)]);
+}
+
+function writeTensor(file, tensor, random) {
+  const weights = new Float32Array(Math.min(tensor.count, 32768 * blockSize));
+  for (let done = 0; done < tensor.count; done += weights.length) {
+    const part = weights.subarray(0, Math.min(weights.length, tensor.count - done));
+    for (let i = 0; i < part.length; i++) part[i] = tensor.mean + tensor.spread * random();
+    writeSync(file, encode(part, tensor.type));
+  }
+  writeSync(file, Buffer.alloc(padded(tensor.end) - tensor.end));
+}
+
+function encode(weights, type) {
+  if (type === types.F32) return Buffer.from(weights.buffer, weights.byteOffset, weights.byteLength);
+  const out = new Uint8Array(bytesOf(type, weights.length));
+  const write = type === types.Q4_0 ? writeQ4_0 : writeQ8_0;
+  for (let block = 0; block * blockSize < weights.length; block++) write(weights, block * blockSize, out, block * type.bytes);
+  return out;
+}
+
+/** Normal numbers from a seed: sfc32 picks one of 65,536 quantiles, two for each of its 32-bit words. */
+function normals(seed) {
+  const quantiles = Float32Array.from({ length: 65536 }, (_, i) => probit((i + 0.5) / 65536));
+  let [a, b, c, counter] = [seed, seed ^ 0x9e3779b9, seed ^ 0x243f6a88, 1];
+  let spare = -1;
+  return () => {
+    if (spare >= 0) {
+      const value = quantiles[spare];
+      spare = -1;
+      return value;
+    }
+    const word = (a + b + counter) | 0;
+    counter = (counter + 1) | 0;
+    a = b ^ (b >>> 9);
+    b = (c + (c << 3)) | 0;
+    c = (((c << 21) | (c >>> 11)) + word) | 0;
+    spare = word & 0xffff;
+    return quantiles[word >>> 16];
+  };
+}
+
+function padded(size) {
+  return Math.ceil(size / alignment) * alignment;
+}
+
+if (process.argv[1] && resolve(process.argv[1]) === fileURLToPath(import.meta.url)) {
+  await main(async () => say(await makeModel(process.argv[2] ? resolve(process.argv[2]) : undefined)));
+}
