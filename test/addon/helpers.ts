@@ -15,9 +15,9 @@ afterEach(async () => {
   await Promise.all(open.splice(0).map((model) => model.close()));
 });
 
-/** A model that is closed after the test. Small and with few threads, so that tests may run beside other work. */
+/** A model that is closed after the test. Small, and with one thread: two would wait for each other at every node of the graph while other work holds a core. */
 export function openModel(options: EngineOptions = {}, path = DEMO): ZSE {
-  const model = new ZSE(path, { contextSize: 512, threads: 2, ...options });
+  const model = new ZSE(path, { contextSize: 512, threads: 1, ...options });
   open.push(model);
   return model;
 }
