@@ -59,7 +59,13 @@ function tensorsOf(tokens) {
   const { layers, width, heads, kvHeads, ffn } = shape;
   const kvWidth = (width / heads) * kvHeads;
   // Each matrix keeps the scale of what it multiplies; what is added to the residual is small enough for all layers together.
-  const matrix = (name, columns, rows, gain = 1) => ({ name, dims: [columns, rows], type: types.Q4_0, spread: gain / Math.sqrt(columns), mean: 0 });
+  const matrix = (name, columns, rows, gain = 1) => ({
+    name,
+    dims: [columns, rows],
+    type: types.Q4_0,
+    spread: gain / Math.sqrt(columns),
+    mean: 0,
+  });
   const vector = (name, size, mean, spread) => ({ name, dims: [size], type: types.F32, spread, mean });
   const residual = 1 / Math.sqrt(2 * layers);
   const tensors = [
