@@ -14,6 +14,14 @@ namespace {
 // Tokens in one llama_decode. As large as the micro-batch, so that a decode is one graph: an aborted one has done nothing.
 constexpr int kBatchTokens = 512;
 
+// The CPU backend may be a library of its own, chosen when the program starts, so its functions are asked for by name.
+template <class Function>
+Function* cpu_function(const char* name) {
+  ggml_backend_dev_t device = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
+  if (!device) return nullptr;
+  return reinterpret_cast<Function*>(ggml_backend_reg_get_proc_address(ggml_backend_dev_backend_reg(device), name));
+}
+
 }  // namespace
 
 LlamaDecoder::LlamaDecoder(std::shared_ptr<const Model> model) : model_(std::move(model)) {
@@ -45,8 +53,22 @@ LlamaDecoder::LlamaDecoder(std::shared_ptr<const Model> model) : model_(std::mov
                                            (reason.empty() ? "" : ": " + reason) +
                                            "; try a smaller contextSize or fewer maxStreams");
   }
+  attach_threads(info.threads);
   can_roll_back_ = !llama_model_is_recurrent(model_->get()) && !llama_model_is_hybrid(model_->get());
   batch_ = llama_batch_init(static_cast<int32_t>(params.n_batch), 0, 1);
+}
+
+void LlamaDecoder::ThreadpoolDeleter::operator()(ggml_threadpool* pool) const {
+  if (auto* free_pool = cpu_function<decltype(ggml_threadpool_free)>("ggml_threadpool_free")) free_pool(pool);
+}
+
+// Without a pool of its own, a context starts and ends its threads in every step.
+void LlamaDecoder::attach_threads(int count) {
+  auto* new_pool = cpu_function<decltype(ggml_threadpool_new)>("ggml_threadpool_new");
+  if (count < 2 || !new_pool) return;
+  ggml_threadpool_params params = ggml_threadpool_params_default(count);
+  threads_.reset(new_pool(&params));
+  if (threads_) llama_attach_threadpool(context_.get(), threads_.get(), threads_.get());
 }
 
 LlamaDecoder::~LlamaDecoder() { llama_batch_free(batch_); }

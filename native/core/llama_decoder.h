@@ -34,8 +34,14 @@ class LlamaDecoder final : public Decoder {
     void operator()(llama_context* context) const { llama_free(context); }
   };
   void roll_back(const Batch& batch);
+  void attach_threads(int count);
+
+  struct ThreadpoolDeleter {
+    void operator()(ggml_threadpool* pool) const;
+  };
 
   std::shared_ptr<const Model> model_;
+  std::unique_ptr<ggml_threadpool, ThreadpoolDeleter> threads_;  // outlives the context that computes on it
   std::unique_ptr<llama_context, ContextDeleter> context_;
   llama_batch batch_;
   bool can_roll_back_;                 // recurrent memory cannot be cut, so its steps are never aborted

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <thread>
 
 #include "chat_templates.h"
 #include "common.h"
@@ -69,7 +70,12 @@ std::string metadata(const llama_model* model, const char* key) {
   return value;
 }
 
-int default_threads() { return std::max(1, static_cast<int>(common_cpu_get_num_physical_cores())); }
+/** The physical cores, or fewer where this process may not use them all. */
+int default_threads() {
+  const int physical = common_cpu_get_num_physical_cores();
+  const int usable = static_cast<int>(std::thread::hardware_concurrency());
+  return std::max(1, usable > 0 ? std::min(physical, usable) : physical);
+}
 
 }  // namespace
 

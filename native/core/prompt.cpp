@@ -28,13 +28,17 @@ PromptBuilder::PromptBuilder(std::shared_ptr<const Model> model) : model_(std::m
   try {
     templates_.reset(common_chat_templates_init(model_->get(), model_->info().template_text).release());
   } catch (const std::exception& e) {
-    throw EngineError("BAD_MODEL", "the model's chat template cannot be read: " + std::string(e.what()));
+    template_error_ = e.what();
   }
 }
 
 PromptBuilder::~PromptBuilder() = default;
 
 std::string PromptBuilder::render(const std::string& messages_json) const {
+  if (!templates_) {
+    throw EngineError("UNSUPPORTED", "the model file's chat template cannot be used (" + template_error_ +
+                                         "); its text can still be continued with completionStream");
+  }
   try {
     common_chat_templates_inputs inputs;
     inputs.messages = common_chat_msgs_parse_oaicompat(common_json::parse(messages_json));

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "inbox.h"
@@ -19,7 +20,7 @@ class PromptBuilder {
   explicit PromptBuilder(std::shared_ptr<const Model> model);
   ~PromptBuilder();
 
-  /** Tokens of the request's prompt. Throws EngineError BAD_OPTION or CONTEXT_OVERFLOW. */
+  /** Tokens of the request's prompt. Throws EngineError BAD_OPTION, CONTEXT_OVERFLOW or UNSUPPORTED. */
   std::vector<Token> build(const RequestSpec& request) const;
 
  private:
@@ -30,6 +31,7 @@ class PromptBuilder {
 
   std::shared_ptr<const Model> model_;
   std::unique_ptr<common_chat_templates, TemplatesDeleter> templates_;
+  std::string template_error_;  // why there are none: completions work all the same
 };
 
 }  // namespace zse

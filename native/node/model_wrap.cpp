@@ -89,21 +89,25 @@ void ModelWrap::deliver(Napi::Env env) {
   std::vector<Event> events = engine_->take_events();
   if (events.empty()) return;
   const Napi::Array batch = events_to_js(env, events);
-  follow(events);
-  on_events_.Call({batch});
+  const Napi::Function on_events = on_events_.Value();
+  if (follow(events)) {
+    // The decode thread has published its last event, so joining it takes no time. Nothing may keep this object after it.
+    shut_down();
+    on_events_.Reset();
+  }
+  on_events.Call({batch});
 }
 
-/** Keeps count of what is open, so that a quiet model does not keep the process alive. */
-void ModelWrap::follow(const std::vector<Event>& events) {
-  bool closed = false;
+/** Keeps count of what is open, so that a quiet model does not keep the process alive. True when the engine has closed. */
+bool ModelWrap::follow(const std::vector<Event>& events) {
   for (const Event& event : events) {
     const EventPayload& payload = event.payload;
     if (std::holds_alternative<FinishEvent>(payload) || std::holds_alternative<ErrorEvent>(payload)) active_streams_--;
     if (std::holds_alternative<ReadyEvent>(payload) || std::holds_alternative<LoadErrorEvent>(payload)) loading_ = false;
-    if (std::holds_alternative<ClosedEvent>(payload)) closed = true;
+    if (std::holds_alternative<ClosedEvent>(payload)) return true;
   }
-  channel_->keep_alive(!closed && (loading_ || closing_ || active_streams_ > 0));
-  if (closed) engine_.reset();  // its decode thread has published its last event: joining it takes no time
+  channel_->keep_alive(loading_ || closing_ || active_streams_ > 0);
+  return false;
 }
 
 }  // namespace zse

@@ -28,7 +28,7 @@ class ModelWrap : public Napi::ObjectWrap<ModelWrap> {
   Napi::Value stats(const Napi::CallbackInfo& info);
 
   void deliver(Napi::Env env);
-  void follow(const std::vector<Event>& events);
+  bool follow(const std::vector<Event>& events);
   void shut_down();
   static void on_environment_exit(void* self);
 
