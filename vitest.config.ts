@@ -1,6 +1,6 @@
 import { defineConfig } from "vitest/config";
 
-// Two projects: "unit" needs only the TypeScript; "addon" needs the built addon and the demo model. Test files run in
+// "unit" needs only the TypeScript; "addon" and "http" need the built addon and the demo model. Test files run in
 // child processes, never in worker threads: several of them fork, close and crash things on purpose.
 export default defineConfig({
   test: {
@@ -18,6 +18,18 @@ export default defineConfig({
         test: {
           name: "addon",
           include: ["test/addon/**/*.test.ts"],
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+          fileParallelism: false,
+          execArgv: ["--expose-gc"],
+        },
+      },
+      {
+        extends: true,
+        // Real clients over real sockets; a file at a time, as above.
+        test: {
+          name: "http",
+          include: ["test/http/**/*.test.ts"],
           testTimeout: 60_000,
           hookTimeout: 60_000,
           fileParallelism: false,

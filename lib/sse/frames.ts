@@ -1,0 +1,26 @@
+// Owns how objects become lines of a Server-Sent Events stream. Pure; any thread.
+//
+// The shapes are the ones that the decoders of both OpenAI SDKs, EventSource and line-splitting scripts read alike: one `data:`
+// line an event, `id:` only on request, no `event:`, no `retry:`.
+
+/** The end of an OpenAI stream. */
+export const DONE_FRAME = "data: [DONE]\n\n";
+
+/**
+ * A sign of life: a comment, ended by ONE newline. A blank line after it would dispatch an empty event in decoders that have
+ * seen an `id:` before (openai-python fails to parse it).
+ */
+export const PING_FRAME = ": ping\n";
+
+/** One event. JSON.stringify leaves no bare newline, so it is one line. `id`: the event's number, in resumable streams only. */
+export function dataFrame(value: object, id?: number): string {
+  const data = `data: ${JSON.stringify(value)}\n\n`;
+  return id === undefined ? data : `id: ${id}\n${data}`;
+}
+
+/** Headers of a stream, for HTTP/1.1 and HTTP/2 alike (so no `connection`, no `transfer-encoding`). */
+export const STREAM_HEADERS = {
+  "content-type": "text/event-stream; charset=utf-8",
+  "cache-control": "no-cache, no-transform", // compression middleware honours no-transform
+  "x-accel-buffering": "no", // nginx
+} as const;

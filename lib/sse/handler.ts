@@ -1,0 +1,123 @@
+// Owns the adapter for servers that speak the web's Request and Response: Next, Hono, Bun, Deno. JS thread of the model.
+
+import { STREAM_HEADERS } from "./frames.js";
+import { newEnvelope, type ReplyKind } from "./openai.js";
+import { Reply } from "./reply.js";
+import { type Answer, type FrameSource, ReplyFrames, Responder } from "./responder.js";
+import { DEFAULTS, type EventStream, type HandlerOptions, type ServedModel } from "./types.js";
+import { WireError } from "./wire-error.js";
+
+/**
+ * A handler of POST requests in OpenAI's format, chat or completion, streaming or not; told apart by the body, so that it may be
+ * mounted at any path.
+ *
+ * ```js
+ * export const POST = createHandler(model);
+ * ```
+ */
+export function createHandler(model: ServedModel, options: HandlerOptions = {}): (request: Request) => Promise<Response> {
+  const responder = new Responder(model, options);
+  return async (request) => {
+    let body: unknown;
+    try {
+      if (request.method !== "POST") throw new WireError(405, "Only POST is answered here.", { code: "method_not_allowed" });
+      body = await readJson(request, responder.maxBodyBytes);
+    } catch (error) {
+      return answerToResponse(responder.refuse(error));
+    }
+    return answerToResponse(await responder.answer(body, request.signal), request.signal);
+  };
+}
+
+export interface ToResponseOptions {
+  /** The reply's `model`. Default "local". */
+  model?: string;
+  /** Which of OpenAI's formats. Default "chat". */
+  kind?: ReplyKind;
+  /** See HandlerOptions. */
+  heartbeatMs?: number;
+}
+
+/** A TokenStream as the Response of a streaming request. The stream's `includeUsage` decides the form of its usage. */
+export function toResponse(stream: EventStream, options: ToResponseOptions = {}): Response {
+  const envelope = newEnvelope(options.kind ?? "chat", options.model ?? "local");
+  const frames = new ReplyFrames(new Reply([stream]), envelope, stream.includeUsage, options.heartbeatMs ?? DEFAULTS.heartbeatMs);
+  return answerToResponse({ status: 200, headers: STREAM_HEADERS, frames });
+}
+
+/** @internal */
+export function answerToResponse(answer: Answer, signal?: AbortSignal): Response {
+  const { status, headers, body, frames } = answer;
+  return new Response(frames === undefined ? body : toBody(frames, signal), { status, headers });
+}
+
+/** A frame is pulled when the server asks for one; it asks when its socket takes one. */
+function toBody(frames: FrameSource, signal: AbortSignal | undefined): ReadableStream<Uint8Array> {
+  const encoder = new TextEncoder();
+  const leave = () => frames.cancel();
+  if (signal?.aborted) leave();
+  signal?.addEventListener("abort", leave, { once: true });
+  const done = () => signal?.removeEventListener("abort", leave);
+  return new ReadableStream<Uint8Array>(
+    {
+      start(controller) {
+        frames.onStalled(() => {
+          done();
+          controller.error(new WireError(503, "The client did not read.", { code: "stalled" }));
+        });
+      },
+      async pull(controller) {
+        const frame = await frames.next();
+        if (frame !== undefined) return controller.enqueue(encoder.encode(frame));
+        done();
+        controller.close();
+      },
+      cancel() {
+        done();
+        frames.cancel();
+      },
+    },
+    { highWaterMark: 0 },
+  );
+}
+
+async function readJson(request: Request, maxBytes: number): Promise<unknown> {
+  checkContentType(request.headers.get("content-type"));
+  checkLength(Number(request.headers.get("content-length") ?? 0), maxBytes);
+  const decoder = new TextDecoder();
+  let text = "";
+  let bytes = 0;
+  const reader = request.body?.getReader();
+  while (reader !== undefined) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    bytes += value.byteLength;
+    if (bytes > maxBytes) await reader.cancel();
+    checkLength(bytes, maxBytes);
+    text += decoder.decode(value, { stream: true });
+  }
+  return parseJson(text + decoder.decode());
+}
+
+/** @internal */
+export function checkContentType(type: string | null | undefined): void {
+  if (/^application\/([\w.+-]+\+)?json\s*(;|$)/i.test(type ?? "")) return;
+  const given = type ? `given ${type.slice(0, 100)}` : "there is none";
+  throw new WireError(415, `The content-type must be application/json; ${given}.`, { code: "unsupported_media_type" });
+}
+
+/** @internal */
+export function checkLength(bytes: number, maxBytes: number): void {
+  if (!(bytes > maxBytes)) return;
+  throw new WireError(413, `The body is larger than the ${maxBytes} bytes that are read here.`, { code: "body_too_large" });
+}
+
+/** @internal */
+export function parseJson(text: string): unknown {
+  if (text.trim() === "") throw new WireError(400, "The body is empty; it must be a JSON object.", { code: "invalid_json" });
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new WireError(400, "The body is not valid JSON.", { code: "invalid_json" });
+  }
+}

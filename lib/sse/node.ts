@@ -1,0 +1,112 @@
+// Owns the adapter for node:http and what is built on it: Express, Fastify. JS thread of the model. It needs nothing of
+// node:http but the shape of its two objects.
+
+import type { IncomingMessage, ServerResponse } from "node:http";
+
+import { checkContentType, checkLength, parseJson } from "./handler.js";
+import { type Answer, type FrameSource, Responder } from "./responder.js";
+import type { HandlerOptions, ServedModel } from "./types.js";
+import { WireError } from "./wire-error.js";
+
+/** Fastify's request and reply, as far as they matter. */
+interface FastifyLike {
+  raw: unknown;
+  hijack?: () => unknown;
+  body?: unknown;
+}
+
+/**
+ * A handler of POST requests in OpenAI's format for node:http, Express and Fastify, at any path. A body that was already parsed
+ * (express.json(), Fastify) is taken as it is.
+ *
+ * ```js
+ * http.createServer(nodeHandler(model)).listen(8000);
+ * app.post("/v1/chat/completions", nodeHandler(model));
+ * ```
+ */
+export function nodeHandler(
+  model: ServedModel,
+  options: HandlerOptions = {},
+): (request: IncomingMessage | FastifyLike, response: ServerResponse | FastifyLike) => Promise<void> {
+  const responder = new Responder(model, options);
+  return async (given, reply) => {
+    if ("raw" in reply) reply.hijack?.();
+    const request = ("raw" in given ? given.raw : given) as IncomingMessage;
+    const response = ("raw" in reply ? reply.raw : reply) as ServerResponse;
+    const gone = new AbortController();
+    const onClose = () => gone.abort();
+    response.on("close", onClose);
+    response.on("error", () => {}); // a client that has gone is told by "close"
+    try {
+      await write(response, await answer(responder, request, (given as { body?: unknown }).body, gone.signal));
+    } finally {
+      response.off("close", onClose);
+    }
+  };
+}
+
+async function answer(responder: Responder, request: IncomingMessage, parsed: unknown, signal: AbortSignal): Promise<Answer> {
+  let body = parsed;
+  try {
+    if (request.method !== "POST") throw new WireError(405, "Only POST is answered here.", { code: "method_not_allowed" });
+    checkContentType(request.headers["content-type"]);
+    if (body === undefined) body = parseJson(await readBody(request, responder.maxBodyBytes));
+  } catch (error) {
+    return responder.refuse(error);
+  }
+  return responder.answer(body, signal);
+}
+
+/** @throws WireError 413 once the limit is passed; the rest of the body is not read */
+async function readBody(request: IncomingMessage, maxBytes: number): Promise<string> {
+  checkLength(Number(request.headers["content-length"] ?? 0), maxBytes);
+  const decoder = new TextDecoder();
+  let text = "";
+  let bytes = 0;
+  for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    checkLength(bytes, maxBytes);
+    text += decoder.decode(chunk, { stream: true });
+  }
+  return text + decoder.decode();
+}
+
+async function write(response: ServerResponse, { status, headers, body, frames }: Answer): Promise<void> {
+  if (response.destroyed || response.writableEnded) return frames?.cancel();
+  // What is still coming of a body that was refused is not worth reading.
+  if (status === 413 && response.req.httpVersionMajor === 1) response.setHeader("connection", "close");
+  response.writeHead(status, headers);
+  if (frames === undefined) response.end(body);
+  else await writeFrames(response, frames);
+}
+
+/** Pulls a frame only when the socket has taken the last one. */
+async function writeFrames(response: ServerResponse, frames: FrameSource): Promise<void> {
+  response.flushHeaders();
+  const leave = () => frames.cancel();
+  response.on("close", leave);
+  frames.onStalled(() => response.destroy());
+  try {
+    for (let frame = await frames.next(); frame !== undefined; frame = await frames.next()) {
+      if (response.destroyed) return;
+      if (!response.write(frame)) await drainOrClose(response);
+    }
+    response.end();
+  } finally {
+    response.off("close", leave);
+  }
+}
+
+/** Whichever comes first: after a client has gone there is no drain. */
+function drainOrClose(response: ServerResponse): Promise<void> {
+  if (response.destroyed) return Promise.resolve();
+  return new Promise((resolve) => {
+    const settle = () => {
+      response.off("drain", settle);
+      response.off("close", settle);
+      resolve();
+    };
+    response.on("drain", settle);
+    response.on("close", settle);
+  });
+}

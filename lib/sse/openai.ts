@@ -1,0 +1,167 @@
+// Owns the objects of OpenAI's wire format: what a stream's events are as chunks, and what a whole reply is. Pure (apart from
+// drawing an id); any thread.
+
+import type { Usage } from "../native.js";
+import type { FinishEvent, StreamEvent } from "../types.js";
+
+export type ReplyKind = "chat" | "completion";
+
+/** What every object of one reply has in common. */
+export interface Envelope {
+  kind: ReplyKind;
+  id: string;
+  /** Seconds since 1970. */
+  created: number;
+  model: string;
+}
+
+/** The forms of usage: undefined, beside the last finish_reason; true, a chunk of its own; false, none. */
+export type IncludeUsage = boolean | undefined;
+
+export function newEnvelope(kind: ReplyKind, model: string): Envelope {
+  const id = `${kind === "chat" ? "chatcmpl" : "cmpl"}-${crypto.randomUUID().replaceAll("-", "")}`;
+  return { kind, id, created: Math.floor(Date.now() / 1000), model };
+}
+
+type FinishReason = "stop" | "length" | "tool_calls";
+
+interface WireUsage {
+  prompt_tokens: number;
+  completion_tokens: number;
+  total_tokens: number;
+  prompt_tokens_details?: { cached_tokens: number };
+}
+
+/** The usage of all choices of a reply: they share one prompt. */
+export function wireUsage(usages: readonly Usage[]): WireUsage {
+  const prompt = Math.max(0, ...usages.map((usage) => usage.promptTokens));
+  const completion = usages.reduce((sum, usage) => sum + usage.completionTokens, 0);
+  const cached = Math.max(0, ...usages.map((usage) => usage.cachedTokens));
+  return {
+    prompt_tokens: prompt,
+    completion_tokens: completion,
+    total_tokens: prompt + completion,
+    ...(cached > 0 ? { prompt_tokens_details: { cached_tokens: cached } } : {}),
+  };
+}
+
+/** Turns the events of a reply's choices into chunks. */
+export class ChunkWriter {
+  readonly #head: object;
+  readonly #kind: ReplyKind;
+  readonly #choices: number;
+  readonly #includeUsage: IncludeUsage;
+  #usages: Usage[] = [];
+  #toolCalls = new Set<number>();
+
+  constructor(envelope: Envelope, choices: number, includeUsage: IncludeUsage) {
+    const { kind, id, created, model } = envelope;
+    this.#kind = kind;
+    this.#choices = choices;
+    this.#includeUsage = includeUsage;
+    this.#head = { id, object: kind === "chat" ? "chat.completion.chunk" : "text_completion", created, model };
+  }
+
+  /** What goes out before anything is generated. */
+  begin(): object[] {
+    if (this.#kind === "completion") return [];
+    return Array.from({ length: this.#choices }, (_, index) => this.#chunk({ index, delta: { role: "assistant" }, finish_reason: null }));
+  }
+
+  /** The chunks that an event makes: none for what the format has no place for. */
+  event(index: number, event: StreamEvent): object[] {
+    switch (event.type) {
+      case "text":
+        return [this.#kind === "chat" ? this.#delta(index, { content: event.text }) : this.#text(index, event.text, null)];
+      case "reasoning":
+        return this.#kind === "chat" ? [this.#delta(index, { reasoning_content: event.text })] : [];
+      case "toolCall": {
+        this.#toolCalls.add(index);
+        const { index: call, id, name, argumentsDelta } = event;
+        const head = id === undefined ? {} : { id, type: "function" };
+        const fn = { ...(name === undefined ? {} : { name }), arguments: argumentsDelta };
+        return [this.#delta(index, { tool_calls: [{ index: call, ...head, function: fn }] })];
+      }
+      case "finish":
+        return this.#finish(index, event);
+      default:
+        return [];
+    }
+  }
+
+  #finish(index: number, event: FinishEvent): object[] {
+    this.#usages.push(event.usage);
+    const reason = finishReason(event, this.#toolCalls.has(index));
+    const last = this.#usages.length === this.#choices;
+    const chunk = this.#kind === "chat" ? this.#delta(index, {}, reason) : this.#text(index, "", reason);
+    if (!last || this.#includeUsage === false) return [chunk];
+    const usage = wireUsage(this.#usages);
+    return this.#includeUsage === true ? [chunk, { ...this.#head, choices: [], usage }] : [{ ...chunk, usage }];
+  }
+
+  #delta(index: number, delta: object, reason: FinishReason | null = null): object {
+    return this.#chunk({ index, delta, finish_reason: reason });
+  }
+
+  #text(index: number, text: string, reason: FinishReason | null): object {
+    return this.#chunk({ text, index, logprobs: null, finish_reason: reason });
+  }
+
+  #chunk(choice: object): object {
+    return this.#includeUsage === true ? { ...this.#head, choices: [choice], usage: null } : { ...this.#head, choices: [choice] };
+  }
+}
+
+function finishReason(event: FinishEvent, calledTools: boolean): FinishReason {
+  if (event.reason === "length") return "length";
+  return calledTools ? "tool_calls" : "stop";
+}
+
+interface CollectedCall {
+  id: string;
+  type: "function";
+  function: { name: string; arguments: string };
+}
+
+/** Gathers the events of a reply that is sent as one object. */
+export class ReplyCollector {
+  readonly #envelope: Envelope;
+  readonly #choices: { text: string; reasoning: string; calls: CollectedCall[]; finish: FinishEvent | undefined }[];
+
+  constructor(envelope: Envelope, choices: number) {
+    this.#envelope = envelope;
+    this.#choices = Array.from({ length: choices }, () => ({ text: "", reasoning: "", calls: [], finish: undefined }));
+  }
+
+  event(index: number, event: StreamEvent): void {
+    const choice = this.#choices[index]!;
+    if (event.type === "text") choice.text += event.text;
+    else if (event.type === "reasoning") choice.reasoning += event.text;
+    else if (event.type === "finish") choice.finish = event;
+    else if (event.type === "toolCall") {
+      const call = (choice.calls[event.index] ??= { id: "", type: "function", function: { name: "", arguments: "" } });
+      call.id ||= event.id ?? "";
+      call.function.name ||= event.name ?? "";
+      call.function.arguments += event.argumentsDelta;
+    }
+  }
+
+  /** The `chat.completion` or `text_completion` object, once every choice has its finish event. */
+  object(): object {
+    const { kind, id, created, model } = this.#envelope;
+    const choices = this.#choices.map(({ text, reasoning, calls, finish }, index) => {
+      const finish_reason = finishReason(finish!, calls.length > 0);
+      if (kind === "completion") return { text, index, logprobs: null, finish_reason };
+      const message = {
+        role: "assistant",
+        content: text === "" && calls.length > 0 ? null : text,
+        refusal: null,
+        ...(reasoning === "" ? {} : { reasoning_content: reasoning }),
+        ...(calls.length === 0 ? {} : { tool_calls: calls }),
+      };
+      return { index, message, logprobs: null, finish_reason };
+    });
+    const usage = wireUsage(this.#choices.map(({ finish }) => finish!.usage));
+    return { id, object: kind === "chat" ? "chat.completion" : "text_completion", created, model, choices, usage };
+  }
+}

@@ -1,0 +1,145 @@
+// Owns one reply on its way out: its choices' streams merged into one source of events, pulled one at a time. JS thread of the
+// model. Nothing is read from a stream before somebody asks for the next event: that is how backpressure gets from the socket
+// to the engine.
+
+import { ZSEError } from "../errors.js";
+import type { FinishEvent, StreamEvent } from "../types.js";
+import type { EventStream, Observer } from "./types.js";
+
+/** What next() gives. */
+export type Pulled = { choice: number; event: StreamEvent } | { error: unknown } | { silence: true } | { end: true };
+
+type Arrival = { choice: number; event: StreamEvent } | { error: unknown };
+
+export class Reply {
+  readonly choices: number;
+  readonly #streams: readonly EventStream[];
+  readonly #iterators: AsyncIterator<StreamEvent>[];
+  readonly #observer: Observer | undefined;
+  /** Per choice: a next() is under way, or its arrival is not taken yet. */
+  readonly #asked: boolean[];
+  readonly #finished: boolean[];
+  #running: number;
+  #arrivals: Arrival[] = [];
+  #wake: (() => void) | undefined;
+  #over = false;
+
+  constructor(streams: readonly EventStream[], observer?: Observer) {
+    this.choices = streams.length;
+    this.#streams = streams;
+    this.#iterators = streams.map((stream) => stream.events());
+    this.#asked = streams.map(() => false);
+    this.#finished = streams.map(() => false);
+    this.#running = streams.length;
+    this.#observer = observer;
+  }
+
+  /** Whether the reply has ended, in whichever way. */
+  get over(): boolean {
+    return this.#over;
+  }
+
+  /** The next event of any choice; `silence` when there was none for `silenceMs` (0: no limit). */
+  async next(silenceMs: number): Promise<Pulled> {
+    if (this.#over) return { end: true };
+    if (this.#arrivals.length === 0) await this.#arrive(silenceMs);
+    if (this.#over) return { end: true };
+    const arrival = this.#arrivals.shift();
+    if (arrival === undefined) return { silence: true };
+    if ("error" in arrival) {
+      this.#fail(arrival.error);
+      return arrival;
+    }
+    this.#asked[arrival.choice] = false;
+    if (arrival.event.type === "finish") this.#finish(arrival.choice, arrival.event);
+    return arrival;
+  }
+
+  /** Waits up to `ms` for a sign of life, and returns the error if that is what came. Takes nothing away otherwise. */
+  async earlyError(ms: number): Promise<{ error: unknown } | undefined> {
+    if (this.#arrivals.length === 0) await this.#arrive(ms);
+    const first = this.#arrivals.find((arrival) => "error" in arrival);
+    if (first === undefined) return undefined;
+    const { error } = first as { error: unknown };
+    this.#fail(error);
+    return { error };
+  }
+
+  /** The client has gone: whatever state the streams are in, they end. */
+  cancel(): void {
+    if (this.#over) return;
+    this.#leave();
+    this.#observer?.onCancel?.();
+    this.#observer?.onEnd?.();
+    this.#wake?.();
+  }
+
+  /** Calls `onFailure` once a stream has failed, even while nobody pulls (a STALLED stream is not pulled by its nature). */
+  watch(onFailure: (error: unknown) => void): void {
+    for (const stream of this.#streams) stream.result?.then(undefined, (error: unknown) => this.#over || onFailure(error));
+  }
+
+  /** Asks every choice that has not been asked, and waits for one to answer. */
+  #arrive(silenceMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = silenceMs > 0 ? setTimeout(() => this.#wake?.(), silenceMs) : undefined;
+      this.#wake = () => {
+        clearTimeout(timer);
+        this.#wake = undefined;
+        resolve();
+      };
+      for (let choice = 0; choice < this.choices; choice++) this.#ask(choice);
+    });
+  }
+
+  #ask(choice: number): void {
+    if (this.#asked[choice] || this.#finished[choice]) return;
+    this.#asked[choice] = true;
+    let waitedFor = false;
+    this.#iterators[choice]!.next().then(
+      ({ done, value }) => {
+        if (this.#over) return;
+        if (done === true || (value.type === "finish" && value.reason === "cancelled")) {
+          this.#arrivals.push({ error: new ZSEError("ABORTED", "The stream was cancelled.") });
+        } else {
+          if (value.type === "text") this.#observer?.onText?.(choice, waitedFor);
+          this.#arrivals.push({ choice, event: value });
+        }
+        this.#wake?.();
+      },
+      (error: unknown) => {
+        if (this.#over) return;
+        this.#arrivals.push({ error });
+        this.#wake?.();
+      },
+    );
+    // What was there already has answered by then.
+    queueMicrotask(() =>
+      queueMicrotask(() => {
+        waitedFor = true;
+      }),
+    );
+  }
+
+  #finish(choice: number, event: FinishEvent): void {
+    this.#finished[choice] = true;
+    this.#running -= 1;
+    this.#observer?.onFinish?.(choice, event);
+    if (this.#running > 0) return;
+    this.#over = true;
+    this.#observer?.onEnd?.();
+  }
+
+  #fail(error: unknown): void {
+    if (this.#over) return;
+    this.#leave();
+    this.#observer?.onError?.(error);
+    this.#observer?.onEnd?.();
+  }
+
+  #leave(): void {
+    this.#over = true;
+    this.#arrivals = [];
+    for (const iterator of this.#iterators) iterator.return?.()?.then(undefined, () => {});
+  }
+}

@@ -1,0 +1,167 @@
+// Owns reading the body of an OpenAI request: which of its fields are whose options here. Pure; any thread. Ranges and types of
+// options are the library's to check (lib/options.ts), which names a field as it was written; here is only what it cannot know.
+
+import type { Message, ReplyOptionsInput } from "../types.js";
+import type { IncludeUsage, ReplyKind } from "./openai.js";
+import { WireError } from "./wire-error.js";
+
+/** A request, understood. */
+export interface WireRequest {
+  kind: ReplyKind;
+  /** As the client wrote it. */
+  model: string | undefined;
+  stream: boolean;
+  choices: number;
+  includeUsage: IncludeUsage;
+  resumable: boolean;
+  messages: readonly Message[];
+  prompt: string;
+  options: ReplyOptionsInput;
+  /** Fields of the body that mean nothing here. */
+  ignored: string[];
+}
+
+type Body = Record<string, unknown>;
+
+/** Passed on under their own names. null is OpenAI's way of leaving a field out. */
+const OPTIONS = [
+  "temperature",
+  "top_p",
+  "top_k",
+  "min_p",
+  "typical_p",
+  "stop",
+  "presence_penalty",
+  "frequency_penalty",
+  "repeat_penalty",
+  "logit_bias",
+  "ignore_eos",
+] as const;
+const STREAM_OPTIONS = ["include_usage", "include_obfuscation", "chunk_size", "chunk_by", "chunk_max_delay_ms", "resumable"];
+const READ_HERE = ["model", "messages", "prompt", "stream", "stream_options", "n", "max_tokens", "max_completion_tokens", "seed"];
+/** Known, without a meaning for a local model. */
+const IGNORED = new Set(["user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key", "verbosity"]);
+const SEEDS = 2 ** 32 - 1;
+
+/** @throws WireError 400 naming the field */
+export function readRequest(body: unknown, maxChoices: number): WireRequest {
+  if (typeof body !== "object" || body === null || Array.isArray(body)) throw bad("The body must be a JSON object.", undefined);
+  const given = Object.fromEntries(Object.entries(body).filter(([, value]) => value !== null && value !== undefined)) as Body;
+  const kind = readKind(given);
+  const stream = readBoolean(given, "stream") ?? false;
+  const streamOptions = readStreamOptions(given, stream);
+  refuseUnsupported(given);
+
+  const options: Body = {};
+  for (const name of OPTIONS) if (name in given) options[name] = given[name];
+  Object.assign(options, readLimit(given), readSeed(given));
+  for (const name of ["chunk_size", "chunk_by", "chunk_max_delay_ms"]) {
+    if (name in streamOptions) options[name] = streamOptions[name];
+  }
+  return {
+    kind,
+    model: readModel(given),
+    stream,
+    choices: readChoices(given, maxChoices),
+    includeUsage: readBoolean(streamOptions, "include_usage", "stream_options.include_usage"),
+    resumable: readBoolean(streamOptions, "resumable", "stream_options.resumable") ?? false,
+    messages: given.messages as readonly Message[],
+    prompt: kind === "completion" ? readPrompt(given.prompt) : "",
+    options: options as ReplyOptionsInput,
+    ignored: Object.keys(given).filter((name) => !isKnown(name)),
+  };
+}
+
+function isKnown(name: string): boolean {
+  return READ_HERE.includes(name) || (OPTIONS as readonly string[]).includes(name) || IGNORED.has(name) || name in UNSUPPORTED;
+}
+
+function readKind(given: Body): ReplyKind {
+  if ("messages" in given && "prompt" in given) throw bad("A request has messages (chat) or a prompt (completion), not both.", "prompt");
+  if ("prompt" in given) return "completion";
+  if ("messages" in given) return "chat";
+  throw bad('messages is missing: an array such as [{ role: "user", content: "Hello" }].', "messages");
+}
+
+function readModel(given: Body): string | undefined {
+  if (given.model === undefined || typeof given.model === "string") return given.model;
+  throw bad("model must be a string.", "model");
+}
+
+function readPrompt(prompt: unknown): string {
+  const only = Array.isArray(prompt) && prompt.length === 1 ? (prompt[0] as unknown) : prompt;
+  if (typeof only === "string") return only;
+  throw bad("prompt must be a string (or an array that holds one).", "prompt");
+}
+
+function readStreamOptions(given: Body, stream: boolean): Body {
+  const options = given.stream_options;
+  if (options === undefined) return {};
+  if (typeof options !== "object" || Array.isArray(options)) throw bad("stream_options must be an object.", "stream_options");
+  if (!stream) throw bad("stream_options is only for stream: true.", "stream_options");
+  const unknown = Object.keys(options as Body).find((name) => !STREAM_OPTIONS.includes(name));
+  if (unknown !== undefined) {
+    throw bad(`stream_options has no ${unknown}; there are: ${STREAM_OPTIONS.join(", ")}.`, `stream_options.${unknown}`);
+  }
+  return Object.fromEntries(Object.entries(options as Body).filter(([, value]) => value !== null));
+}
+
+function readChoices(given: Body, most: number): number {
+  const { n = 1 } = given;
+  if (typeof n === "number" && Number.isInteger(n) && n >= 1 && n <= most) return n;
+  throw bad(`n must be a whole number from 1 to ${most}.`, "n");
+}
+
+/** max_completion_tokens is the newer name; 0 would mean "no limit" to the library and nothing to OpenAI's clients. */
+function readLimit(given: Body): Body {
+  const name = "max_completion_tokens" in given ? "max_completion_tokens" : "max_tokens";
+  const value = given[name];
+  if (value === undefined) return {};
+  if (typeof value === "number" && Number.isInteger(value) && value >= 1) return { max_tokens: Math.min(value, 2 ** 31 - 1) };
+  throw bad(`${name} must be a whole number from 1.`, name);
+}
+
+/** OpenAI's seeds are any integers; what is beyond the engine's range is folded into it. */
+function readSeed(given: Body): Body {
+  const { seed } = given;
+  if (seed === undefined) return {};
+  if (typeof seed !== "number" || !Number.isSafeInteger(seed)) throw bad("seed must be an integer.", "seed");
+  return { seed: ((seed % SEEDS) + SEEDS) % SEEDS };
+}
+
+/** Fields whose meaning this version lacks, with the values that ask for nothing. Better refused than ignored. */
+const UNSUPPORTED: Record<string, (value: unknown) => boolean> = {
+  tools: (value) => Array.isArray(value) && value.length === 0,
+  tool_choice: (value) => value === "none" || value === "auto",
+  functions: (value) => Array.isArray(value) && value.length === 0,
+  function_call: (value) => value === "none" || value === "auto",
+  parallel_tool_calls: (value) => typeof value === "boolean",
+  response_format: (value) => typeof value === "object" && (value as Body).type === "text",
+  logprobs: (value) => value === false,
+  top_logprobs: (value) => value === 0,
+  modalities: (value) => JSON.stringify(value) === '["text"]',
+  audio: () => false,
+  prediction: () => false,
+  web_search_options: () => false,
+  echo: (value) => value === false,
+  suffix: (value) => value === "",
+  best_of: (value) => value === 1,
+};
+
+function refuseUnsupported(given: Body): void {
+  for (const [name, asksNothing] of Object.entries(UNSUPPORTED)) {
+    if (name in given && !asksNothing(given[name])) {
+      throw new WireError(400, `${name} is not supported by this version; leave it out.`, { param: name, code: "unsupported_parameter" });
+    }
+  }
+}
+
+function readBoolean(given: Body, name: string, written = name): boolean | undefined {
+  const value = given[name];
+  if (value === undefined || typeof value === "boolean") return value;
+  throw bad(`${written} must be true or false.`, written);
+}
+
+function bad(message: string, param: string | undefined): WireError {
+  return new WireError(400, message, { param, code: "invalid_value" });
+}

@@ -1,0 +1,61 @@
+// Owns what the SSE adapter asks of a model and of a stream: shapes, so that anything that keeps them can be served, and nothing
+// native is imported. Types only.
+
+import type { ModelInfo, NativeStats } from "../native.js";
+import type { FinishEvent, Message, ReplyOptionsInput, StreamEvent } from "../types.js";
+
+/** What the adapter uses of a TokenStream. */
+export interface EventStream {
+  events(): AsyncIterator<StreamEvent>;
+  /** The request's includeUsage, when the stream was opened with one. */
+  readonly includeUsage?: boolean | undefined;
+  /** Rejects as soon as the stream has failed, also while nobody reads. */
+  readonly result?: Promise<unknown>;
+}
+
+/** What the adapter uses of a model: a ZSE, or anything that streams in its way. */
+export interface ServedModel {
+  chatStream(request: { messages: readonly Message[] } & ReplyOptionsInput): EventStream;
+  completionStream(request: { prompt: string } & ReplyOptionsInput): EventStream;
+  /** Awaited before the first request is answered. */
+  readonly ready?: Promise<unknown>;
+  readonly info?: ModelInfo | undefined;
+  stats?(): NativeStats;
+}
+
+/** Told what happens to a request; for metrics and logs. A call costs a step of the stream, so it must be quick. */
+export interface Observer {
+  /** A piece of text came. `waitedFor`: the reader was already waiting, so the time since the last one is the engine's. */
+  onText?(choice: number, waitedFor: boolean): void;
+  onFinish?(choice: number, finish: FinishEvent): void;
+  onError?(error: unknown): void;
+  /** The client left before the end. */
+  onCancel?(): void;
+  /** The last word, whatever happened; once. */
+  onEnd?(): void;
+}
+
+export interface HandlerOptions {
+  /** The name that replies carry as their `model`. Default: the name in the model's file. */
+  model?: string;
+  /** Silence (ms) after which a comment line is sent, so that no proxy takes the stream for dead. Default 15000. */
+  heartbeatMs?: number;
+  /** Largest body that is read, in bytes. Default 1 MiB. */
+  maxBodyBytes?: number;
+  /** Most choices (`n`) of a request. Default 8. */
+  maxChoices?: number;
+  /** A client that takes nothing for this long (ms), after highWaterMark tokens are waiting for it, is cut off. Default: never. */
+  stallTimeoutMs?: number;
+  /**
+   * How long (ms) an accepted stream's headers may wait for the prompt's check: a prompt that is too long is then a 400, as
+   * OpenAI's clients expect it, not an error in the stream. Default 30.
+   */
+  earlyErrorMs?: number;
+}
+
+export const DEFAULTS = {
+  heartbeatMs: 15_000,
+  maxBodyBytes: 1 << 20,
+  maxChoices: 8,
+  earlyErrorMs: 30,
+} as const;

@@ -1,0 +1,76 @@
+// Owns how errors look on the wire: OpenAI's body, the HTTP status that goes with it, and when to try again. Pure; any thread.
+// Imports errors.ts for its class only, which imports nothing.
+
+import { ZSEError } from "../errors.js";
+
+/** An error with its place in HTTP. */
+export class WireError extends Error {
+  readonly status: number;
+  readonly type: string;
+  readonly param: string | null;
+  readonly code: string | null;
+  /** For 429 and 503: when it may work, in ms from now. */
+  readonly retryAfterMs: number | undefined;
+
+  constructor(
+    status: number,
+    message: string,
+    details: { type?: string; param?: string | undefined; code?: string; retryAfterMs?: number; cause?: unknown } = {},
+  ) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    this.name = "WireError";
+    this.status = status;
+    this.type = details.type ?? (status >= 500 ? "server_error" : "invalid_request_error");
+    this.param = details.param ?? null;
+    this.code = details.code ?? null;
+    this.retryAfterMs = details.retryAfterMs ?? (status === 503 ? 1000 : undefined);
+  }
+
+  /** The JSON body, and equally the data of an error inside a stream. */
+  get body(): { error: { message: string; type: string; param: string | null; code: string | null } } {
+    const { message, type, param, code } = this;
+    return { error: { message, type, param, code } };
+  }
+
+  get headers(): Record<string, string> {
+    const headers: Record<string, string> = { "content-type": "application/json; charset=utf-8" };
+    if (this.retryAfterMs !== undefined) {
+      headers["retry-after"] = String(Math.max(1, Math.ceil(this.retryAfterMs / 1000))); // whole seconds by its grammar
+      headers["retry-after-ms"] = String(Math.max(1, Math.ceil(this.retryAfterMs))); // what OpenAI's clients read first
+    }
+    return headers;
+  }
+}
+
+/** Any error as one for the wire. `retryAfterMs` is asked only where it is of use. What is not ours is not told to clients. */
+export function toWireError(error: unknown, retryAfterMs: () => number = () => 1000): WireError {
+  if (error instanceof WireError) return error;
+  const { code, message, option } = isZSEError(error) ? error : {};
+  const cause = error;
+  switch (code) {
+    case "BAD_OPTION":
+      return new WireError(400, message!, { param: option, code: "invalid_value", cause });
+    case "UNSUPPORTED":
+      return new WireError(400, message!, { param: option, code: "unsupported_parameter", cause });
+    case "CONTEXT_OVERFLOW":
+      return new WireError(400, message!, { param: "messages", code: "context_length_exceeded", cause });
+    case "OVERLOADED":
+      return new WireError(429, message!, { type: "rate_limit_error", code: "rate_limit_exceeded", retryAfterMs: retryAfterMs(), cause });
+    case "CLOSED":
+    case "ABORTED":
+    case "STALLED":
+      return new WireError(503, message!, { code: code.toLowerCase(), cause });
+    case "MODEL_NOT_FOUND":
+    case "BAD_MODEL":
+    case "ENGINE_FAILED":
+      // The message may name files of the server; its operator reads it in the log.
+      return new WireError(503, "The model cannot answer: its engine failed or could not be loaded.", { code: code.toLowerCase(), cause });
+    default:
+      return new WireError(503, "The server failed to answer this request.", { code: "internal_error", cause });
+  }
+}
+
+/** By its shape, too: two copies of the package may meet in one program. */
+function isZSEError(error: unknown): error is ZSEError {
+  return error instanceof ZSEError || (error instanceof Error && error.name === "ZSEError" && typeof (error as ZSEError).code === "string");
+}

@@ -1,0 +1,89 @@
+// What the HTTP tests share: the demo model behind a real socket, requests, and waiting. One thread per model: these tests are
+// about sockets, and run beside other work.
+
+import { createServer, type RequestListener, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { afterEach } from "vitest";
+
+import type { HandlerOptions } from "../../lib/sse/index.js";
+import { nodeHandler } from "../../lib/sse/index.js";
+import type { EngineOptions } from "../../lib/types.js";
+import type { ZSE } from "../../lib/zse.js";
+import { openModel } from "../addon/helpers.js";
+import { type Parsed, parseStrictly, type Rules } from "./strict-sse.js";
+
+export { ENDLESS, sleep, until } from "../addon/helpers.js";
+
+const servers: Server[] = [];
+afterEach(async () => {
+  await Promise.all(
+    servers.splice(0).map((server) => {
+      server.closeAllConnections();
+      return new Promise((resolve) => server.close(resolve));
+    }),
+  );
+});
+
+/** Serves until the test ends; returns the address, such as http://127.0.0.1:41234. */
+export async function listen(listener: RequestListener | Server): Promise<string> {
+  const server = typeof listener === "function" ? createServer(listener) : listener;
+  servers.push(server);
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+/** The demo model with one thread, loaded. */
+export async function open(options: EngineOptions = {}): Promise<ZSE> {
+  const model = openModel({ threads: 1, contextSize: 512, ...options });
+  await model.ready;
+  return model;
+}
+
+/** The demo model behind nodeHandler. */
+export async function serveModel(
+  engine: EngineOptions = {},
+  options: HandlerOptions = {},
+): Promise<{ model: ZSE; base: string; url: string }> {
+  const model = await open(engine);
+  const base = await listen(nodeHandler(model, { model: "qwen-7b", ...options }));
+  return { model, base, url: `${base}/v1/chat/completions` };
+}
+
+export const STORY = { model: "qwen-7b", messages: [{ role: "user", content: "Tell me a story" }] } as const;
+
+/** Deterministic and short. */
+export const GREEDY = { ...STORY, temperature: 0, max_tokens: 40 } as const;
+
+/** Goes on to the end of the context. */
+export const LONG = { ...STORY, ignore_eos: true, seed: 1 } as const;
+
+export function post(url: string, body: unknown, init: RequestInit = {}): Promise<Response> {
+  return fetch(url, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: typeof body === "string" ? body : JSON.stringify(body),
+    ...init,
+  });
+}
+
+/** A streaming request, read to its end and checked by the strict parser. */
+export async function stream(url: string, body: object, rules: Rules = {}): Promise<Parsed> {
+  const response = await post(url, { stream: true, ...body });
+  if (response.status !== 200) throw new Error(`${response.status}: ${await response.text()}`);
+  return parseStrictly(new Uint8Array(await response.arrayBuffer()), rules);
+}
+
+export async function json(response: Response): Promise<{
+  error: { message: string; type: string; param: string | null; code: string | null };
+  choices: { message: { content: string }; text: string; finish_reason: string; index: number }[];
+  usage: { prompt_tokens: number; completion_tokens: number; total_tokens: number };
+  [key: string]: unknown;
+}> {
+  return (await response.json()) as never;
+}
+
+/** All slots are free and nothing waits. */
+export function idle(model: ZSE, slots: number): boolean {
+  const { queued, prefilling, decoding, parked, freeSlots } = model.stats();
+  return queued + prefilling + decoding + parked === 0 && freeSlots === slots;
+}
