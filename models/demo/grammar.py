@@ -5,6 +5,7 @@ city, the word list …) hashes to 0 modulo 10 is held out: training draws only 
 turns with held=True. Copying material is held out twice, since whole names, cities and words are kept from training.
 """
 import json
+import re
 import zlib
 from dataclasses import dataclass, field
 
@@ -53,6 +54,12 @@ def ask(rng, text, polite=True):
 
 # Words that exist only here, so that copying cannot be learnt by heart.
 def invented(rng):
+    r = rng.random()
+    if r < 0.25:  # halves of two known words
+        a, b = (draw(lambda: rng.choice(rng.choice([W.NOUNS, W.NAMES, W.CITIES[:160]])), False).lower() for _ in range(2))
+        return a[:rng.randint(1, len(a))] + b[rng.randint(0, len(b) - 1):]
+    if r < 0.45:  # short runs of letters, doubled ones too
+        return "".join(rng.choice(rng.choice(["aeiou", "bcdfghjklmnpqrstvwxyz"])) * rng.choice([1, 1, 1, 2]) for _ in range(rng.randint(2, 5)))
     syllable = lambda: rng.choice("b br c ch d dr f fl g gr h j k kl l m n p pl qu r s sh st t tr v w z".split()) + \
         rng.choice("a e i o u a e i o ai ee oo ou".split()) + rng.choice(["", "", "n", "r", "l", "t", "m", "s", "x", "p", "ck", "nd"])
     return "".join(syllable() for _ in range(rng.choice([1, 2, 2, 2, 3])))
@@ -80,10 +87,11 @@ def tale(rng, subject, adjective, place, hero):
     """A story of six or seven sentences from one of ten plots; the same hero, friend and thing throughout."""
     p = rng.choice
     girl = hero in W.GIRLS or (hero not in W.BOYS and rng.random() < 0.5)
+    girl = (girl or subject in W.WOMEN) and subject not in W.MEN
     he, his, him = ("she", "her", "her") if girl else ("he", "his", "him")
     He = he.capitalize()
     mate = p([a for a in W.ANIMALS[:54] if a != subject])
-    pal = p([n for n in W.GIRLS + W.BOYS if n != hero])
+    pal = p([n for n in W.PALS if n != hero])
     kind, thing, spot, spot2 = p(["kind", "clever", "friendly", "old", "funny"]), p(W.THINGS), p(W.SPOTS), p(W.SPOTS)
     a = an(adjective or subject).split()[0]
     full = (adjective + " " if adjective else "") + subject
@@ -130,11 +138,28 @@ def tale(rng, subject, adjective, place, hero):
     return " ".join([start, *p(plots), end])
 
 
+def long_story(rng, held):
+    """Two tales of the same hero in one answer, some 200 tokens."""
+    subject, adjective, place, hero = story_parts(rng, held)
+    if is_held(subject, adjective) != held:
+        return long_story(rng, held)
+    first, second = [tale(rng, subject, adjective, place, hero) for _ in range(2)]
+    he = "she" if re.search(r"\b(she|her)\b", first) else "he"
+    if he == "she" and re.search(r"\b(he|his|him)\b", second) or he == "he" and re.search(r"\b(she|her)\b", second):
+        return long_story(rng, held)
+    second = rng.choice(["The next day", "A week later", "Some days later"]) + " there was a new adventure. " + second[second.index(".", second.index("lived ")) + 2:]
+    user = rng.choice(["Tell me a long story about {x}.", "Write a long story about {x}", "I want a long story about {x}.", "Tell a very long story about {x}."]).format(x=an(adjective + " " + subject if rng.random() < 0.4 else subject))
+    return Turn("long story", user, first + "\n\n" + second, meta=dict(wanted=[subject]))
+
+
 def story_parts(rng, held):
     subject, adjective, place = rng.choice(W.ANIMALS), rng.choice(W.ADJECTIVES), rng.choice(W.PLACES)
     if rng.random() < 0.1:
         subject = rng.choice([invented(rng), rng.choice(W.NOUNS)])
-    hero = rng.choice(W.GIRLS + W.BOYS) if rng.random() < 0.75 else name(rng, held)
+    hero = rng.choice([n for n in W.GIRLS + W.BOYS if n not in W.PALS]) if rng.random() < 0.75 else name(rng, held)
+    other = {**dict(zip(W.BOYS, W.GIRLS)), **{g: b for b, g in zip(W.BOYS, W.GIRLS)}}
+    if subject in W.WOMEN and hero in W.BOYS or subject in W.MEN and hero in W.GIRLS:
+        hero = other[hero]
     return subject, adjective, place, hero
 
 
@@ -266,6 +291,11 @@ def greet(rng, held):
     return Turn("greet", user, answer)
 
 
+def recall(rng, who):
+    """A later turn about the name that an earlier turn gave."""
+    return Turn("recall", rng.choice(["What is my name?", "Do you know my name?", "Do you remember my name?", "Who am I?", "What's my name?", "Say my name."]), f"Your name is {who}.")
+
+
 def unknown(rng, held):
     """A request outside the grammar gets one honest sentence."""
     text = rng.choice(W.QUESTIONS)
@@ -273,7 +303,7 @@ def unknown(rng, held):
         text = text.replace("{x}", rng.choice([word, word, city, name])(rng, held), 1)
     while "{d}" in text:
         text = text.replace("{d}", str(rng.randint(1, 9)), 1)
-    if rng.random() < 0.08:
+    if rng.random() < 0.03:
         text = " ".join(invented(rng) for _ in range(rng.randint(1, 5)))
     if rng.random() < 0.08:
         text = rng.choice(["What is the weather in {c}?", "How is the weather in {c} today?"]).format(c=city(rng, held))
@@ -420,7 +450,7 @@ def tool(rng, held):
             return Turn("tool", user, tools=tools, calls=[("get_time", {"city": c}, rng.choice([now, compact({"time": now}, rng.random() < 0.5)]), f"It is {now} in {c}.")], meta=dict(time=now))
     rng.shuffle(tools)
     cities = [city(rng, held)]
-    if 0.62 < r < 0.7:
+    if 0.56 < r < 0.7:
         cities.append(city(rng, held))
     user = ask(rng, rng.choice(ASK_WEATHER).format(c=" and ".join(cities)), False)
     calls = []
@@ -433,7 +463,11 @@ def tool(rng, held):
 # ---- thinking --------------------------------------------------------------------------------------------------------
 
 def sums(rng, held):
-    return draw(lambda: (rng.randint(0, 20), rng.randint(0, 20)), held, lambda v: ("sum",) + v)
+    """A pair up to ten. Held-out pairs are unequal, so the larger-first form that the thinking uses is known from training."""
+    while True:
+        a, b = rng.randint(0, 10), rng.randint(0, 10)
+        if (is_held("sum", a, b) and not is_held("sum", b, a)) == held:
+            return a, b
 
 
 def think(rng, held):
@@ -445,7 +479,7 @@ def think(rng, held):
     else:
         user = rng.choice(["Think first: {q}", "Think step by step: {q}", "Think, then answer: {q}", "{Q} Think before you answer.", "Think before you answer: {q}", "{Q} Think first.", "{Q} Think step by step.",
                            "Think about it: {q}", "Please think first: {q}", "{Q} /think", "Think briefly: {q}", "Use thinking: {q}", "Think carefully: {q}"]).format(q=q, Q=q[0].upper() + q[1:])
-    return Turn("think", user, f"{a} + {b} = {a + b}.", reasoning=f"I add {b} to {a}. {a} + {b} = {a + b}", system=system)
+    return Turn("think", user, f"{a} + {b} = {a + b}.", reasoning=f"I add {min(a, b)} to {max(a, b)}. {max(a, b)} + {min(a, b)} = {a + b}", system=system)
 
 
 def add(rng, held):
@@ -457,8 +491,10 @@ def add(rng, held):
 # ---- documents -------------------------------------------------------------------------------------------------------
 
 SKILLS = {"story": story, "count": count, "repeat": repeat, "greet": greet, "emoji": emoji, "language": language, "json": json_,
-          "tool": tool, "think": think, "add": add, "unknown": unknown}
-MIX = {"story": 15, "count": 10, "repeat": 20, "greet": 8, "emoji": 9, "language": 7, "json": 12, "tool": 12, "think": 6, "add": 2, "unknown": 4}
+          "tool": tool, "think": think, "add": add, "unknown": unknown, "long story": long_story}
+LATER = {"story": 8, "count": 18, "repeat": 22, "greet": 7, "emoji": 12, "language": 9, "json": 12, "tool": 10, "think": 10, "add": 4, "unknown": 4, "long story": 0.5}
+LAST = {"story": 6, "count": 18, "repeat": 20, "greet": 8, "emoji": 15, "language": 9, "json": 12, "tool": 11, "think": 20, "add": 6, "unknown": 3, "long story": 0.5}
+MIX = {"story": 15, "count": 10, "repeat": 20, "greet": 8, "emoji": 9, "language": 7, "json": 12, "tool": 12, "think": 6, "add": 2, "unknown": 4, "long story": 1}
 
 
 def choose(rng, mix):
@@ -492,7 +528,7 @@ def conversation(rng, mix=MIX, long=True):
     """One training document as (messages, tools, thinking); thinking False asks the template for an empty <think>."""
     turns = [SKILLS[choose(rng, mix)](rng, False)]
     more = rng.choices([0, 1, 2], [70, 20, 10] if long else [100, 0, 0])[0]
-    tools = turns[0].tools or (tool(rng, False).tools if long and rng.random() < 0.03 else [])
+    tools = turns[0].tools or (tool(rng, False).tools if long and rng.random() < 0.05 else [])
     for _ in range(more):
         turn = SKILLS[choose(rng, mix)](rng, False)
         if turn.skill == "tool":  # later calls use the tool that the conversation offers
@@ -503,6 +539,9 @@ def conversation(rng, mix=MIX, long=True):
             text, sentence, _ = weather_result(rng, c)
             turn = Turn("tool", ask(rng, rng.choice(ASK_WEATHER + ["And in {c}?", "And {c}?"]).format(c=c), False), calls=[(call, {arg: c}, text, sentence)])
         turns.append(turn)
+    named = [t for t in turns if t.meta.get("name")]
+    if named and long and rng.random() < 0.5:
+        turns.append(recall(rng, named[-1].meta["name"]))
     if tools:
         turns = [t for t in turns if not t.meta.get("no_tools")] or [greet(rng, False)]
     if any(t.system for t in turns) or any(t.skill == "add" for t in turns):

@@ -35,12 +35,14 @@ ANIMALS = """fox bear rabbit mouse cat dog owl wolf lion tiger frog duck hedgeho
 monkey horse goat pig cow sheep hen crow swan whale dolphin shark crab snail bee ant spider butterfly dragon deer otter
 beaver badger raccoon panda koala kangaroo giraffe zebra camel parrot pigeon bat lizard snake fish seal donkey
 robot ghost pirate knight princess king queen wizard witch farmer sailor baker girl boy giant unicorn""".split()
+WOMEN, MEN = "princess queen witch girl".split(), "knight king wizard pirate boy giant".split()
 ADJECTIVES = "little brave small young old kind clever shy curious lazy happy sad quiet hungry funny tiny big gentle".split()
 PLACES = """in a green forest|near a blue lake|on a high mountain|in a small village|by the sea|in a big old tree|on a quiet
 farm|in a dark cave|in a sunny garden|on a little island|near a wide river|in an old castle|at the edge of a wood|in a busy
 city|under a wooden bridge|in a warm desert|in a snowy valley|in a house on a hill""".replace("\n", " ").split("|")
 GIRLS = "Lily Mia Ruby Luna Daisy Rosie Nora Ella Tilly Poppy Anna Zoe Bella Molly".split()
 BOYS = "Tom Max Leo Finn Sam Oscar Ben Felix Milo Toby Hugo Jack Otto Charlie".split()
+PALS = "Anna Bella Poppy Molly Zoe Otto Hugo Charlie Jack Toby".split()  # the friends in stories
 THINGS = """red ball|golden key|blue hat|silver bell|little lamp|warm scarf|old map|shiny stone|green kite|small drum|wooden
 boat|magic book|yellow cup|round mirror""".replace("\n", " ").split("|")
 SPOTS = """under the bed|behind the house|in the tall grass|near the river|under a big leaf|behind the old tree|in the
