@@ -68,7 +68,7 @@ void GpuFit::apply(const std::string& path, const EngineOptions& options, llama_
   llama_context_params context = llama_context_default_params();
   context.n_ctx = static_cast<uint32_t>(context_size) * static_cast<uint32_t>(options.max_streams);
   context.n_seq_max = options.max_streams;
-  context.kv_unified = !options.deterministic;
+  context.kv_unified = false;
   std::vector<size_t> margins(llama_max_devices(), size_t{1} << 30);
   params.n_gpu_layers = llama_model_default_params().n_gpu_layers;  // the value that fitting may change
   common_fit_params(path.c_str(), &params, &context, tensor_split_.data(), overrides_.data(), margins.data(), context.n_ctx,

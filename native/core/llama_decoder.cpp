@@ -35,9 +35,9 @@ LlamaDecoder::LlamaDecoder(std::shared_ptr<const Model> model) : model_(std::mov
   params.n_threads = info.threads;
   params.n_threads_batch = info.threads;
   params.no_perf = true;
-  // One buffer for all sequences keeps a mixed step in one pass over the weights. In deterministic mode each sequence has its
-  // own, so that where its cells lie, and so the order of every sum, cannot depend on its neighbours.
-  params.kv_unified = !info.deterministic;
+  // A KV buffer for each sequence: attention over one buffer for all walks every stream's cells for every stream, which with eight
+  // streams is already a third slower (bench/README.md). The price is that a step with a piece of a prompt takes two passes.
+  params.kv_unified = false;
   params.abort_callback = [](void* self) {
     const AbortCheck* check = static_cast<LlamaDecoder*>(self)->abort_;
     return check && (*check)();
@@ -117,7 +117,7 @@ void LlamaDecoder::roll_back(const Batch& batch) {
 void LlamaDecoder::clear_slot(SlotId slot) { llama_memory_seq_rm(llama_get_memory(context_.get()), slot, -1, -1); }
 
 std::unique_ptr<TokenSampler> LlamaDecoder::make_sampler(const SamplingParams& params, const std::vector<Token>& prompt) {
-  return std::make_unique<LlamaSampler>(model_->vocab(), params, prompt, context_size());
+  return std::make_unique<LlamaSampler>(*model_, params, prompt);
 }
 
 std::optional<Token> LlamaDecoder::sample(TokenSampler& sampler, size_t index) {

@@ -147,6 +147,7 @@ Model::Model(llama_model* model, const std::string& path, const EngineOptions& o
   info_.template_text = choice.source;
   for (Token token = 0; token < info_.vocabulary_size; token++) {
     longest_piece_ = std::max(longest_piece_, std::strlen(llama_vocab_get_text(vocab(), token)));
+    if (llama_vocab_is_eog(vocab(), token)) end_tokens_.push_back(token);
   }
 }
 

@@ -37,6 +37,9 @@ class Model {
   /** Bytes of the longest token: a text of n bytes has at least n / longest_piece() tokens. */
   size_t longest_piece() const { return longest_piece_; }
 
+  /** The tokens that end a reply. */
+  const std::vector<Token>& end_tokens() const { return end_tokens_; }
+
  private:
   struct Deleter {
     void operator()(llama_model* model) const { llama_model_free(model); }
@@ -46,6 +49,7 @@ class Model {
   std::unique_ptr<llama_model, Deleter> model_;
   ModelInfo info_;
   size_t longest_piece_ = 1;
+  std::vector<Token> end_tokens_;
 };
 
 }  // namespace zse

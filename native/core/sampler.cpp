@@ -4,6 +4,8 @@
 #include <cmath>
 #include <limits>
 
+#include "model.h"
+
 namespace zse {
 
 namespace {
@@ -18,25 +20,19 @@ bool better(const llama_token_data& a, const llama_token_data& b) {
 
 }  // namespace
 
-LlamaSampler::LlamaSampler(const llama_vocab* vocab, const SamplingParams& params, const std::vector<Token>& prompt,
-                           int context_size)
-    : vocabulary_size_(llama_vocab_n_tokens(vocab)), top_k_(params.top_k), greedy_(params.temperature <= 0) {
-  llama_sampler_chain_params chain_params = llama_sampler_chain_default_params();
-  chain_params.no_perf = true;
-
-  adjust_ = llama_sampler_chain_init(chain_params);
-  std::vector<llama_logit_bias> bias;
+LlamaSampler::LlamaSampler(const Model& model, const SamplingParams& params, const std::vector<Token>& prompt)
+    : vocabulary_size_(model.info().vocabulary_size), top_k_(params.top_k), greedy_(params.temperature <= 0) {
   for (const auto& [token, value] : params.logit_bias) {
-    bias.push_back({token, value <= kBanned ? -std::numeric_limits<float>::infinity() : value});
+    if (token < 0 || token >= vocabulary_size_) continue;
+    bias_.push_back({token, value <= kBanned ? -std::numeric_limits<float>::infinity() : value});
   }
   if (params.ignore_eos) {
-    for (Token token = 0; token < vocabulary_size_; token++) {
-      if (llama_vocab_is_eog(vocab, token)) bias.push_back({token, -std::numeric_limits<float>::infinity()});
-    }
+    for (const Token token : model.end_tokens()) bias_.push_back({token, -std::numeric_limits<float>::infinity()});
   }
-  if (!bias.empty()) {
-    llama_sampler_chain_add(adjust_, llama_sampler_init_logit_bias(vocabulary_size_, bias.size(), bias.data()));
-  }
+
+  llama_sampler_chain_params chain_params = llama_sampler_chain_default_params();
+  chain_params.no_perf = true;
+  adjust_ = llama_sampler_chain_init(chain_params);
   // The repeat penalty sees prompt and reply, presence and frequency the reply alone: as OpenAI and vLLM have it.
   if (params.repeat_penalty != 1.0f) {
     repeat_ = llama_sampler_init_penalties(vocabulary_size_, kRepeatWindow, params.repeat_penalty, 0, 0);
@@ -44,7 +40,7 @@ LlamaSampler::LlamaSampler(const llama_vocab* vocab, const SamplingParams& param
     for (const Token token : prompt) llama_sampler_accept(repeat_, token);
   }
   if (params.presence_penalty != 0 || params.frequency_penalty != 0) {
-    llama_sampler_chain_add(adjust_, llama_sampler_init_penalties(vocabulary_size_, context_size, 1.0f,
+    llama_sampler_chain_add(adjust_, llama_sampler_init_penalties(vocabulary_size_, model.info().context_size, 1.0f,
                                                                   params.frequency_penalty, params.presence_penalty));
   }
   plain_ = llama_sampler_chain_n(adjust_) == 0;
@@ -64,8 +60,9 @@ LlamaSampler::~LlamaSampler() {
   llama_sampler_free(choose_);
 }
 
-std::optional<Token> LlamaSampler::sample(const float* logits) {
+std::optional<Token> LlamaSampler::sample(float* logits) {
   if (!logits) return {};
+  for (const llama_logit_bias& bias : bias_) logits[bias.token] += bias.bias;
   if (plain_ && greedy_) return greedy(logits);
 
   const bool shortcut = plain_ && top_k_ > 0 && top_k_ <= std::min(kLargestShortcut, vocabulary_size_);

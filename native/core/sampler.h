@@ -12,13 +12,18 @@
 
 namespace zse {
 
+class Model;
+
 class LlamaSampler final : public TokenSampler {
  public:
-  LlamaSampler(const llama_vocab* vocab, const SamplingParams& params, const std::vector<Token>& prompt, int context_size);
+  LlamaSampler(const Model& model, const SamplingParams& params, const std::vector<Token>& prompt);
   ~LlamaSampler() override;
 
-  /** Draws a token from `vocabulary_size` logits and remembers it; nothing when the logits are not numbers. */
-  std::optional<Token> sample(const float* logits);
+  /**
+   * Draws a token from the vocabulary's logits and remembers it; nothing when the logits are not numbers. Biases are written into
+   * the logits, which nobody reads again.
+   */
+  std::optional<Token> sample(float* logits);
 
  private:
   std::optional<Token> greedy(const float* logits) const;
@@ -27,9 +32,10 @@ class LlamaSampler final : public TokenSampler {
 
   const int vocabulary_size_;
   const int top_k_;
-  bool plain_;  // nothing changes a logit before top-k: no bias, no penalty
+  bool plain_;  // no penalties: what is left can be found without a pass of the chain over the vocabulary
   bool greedy_;
-  llama_sampler* adjust_ = nullptr;  // bias and penalties, on the whole vocabulary
+  std::vector<llama_logit_bias> bias_;
+  llama_sampler* adjust_ = nullptr;  // penalties, on the whole vocabulary
   llama_sampler* repeat_ = nullptr;  // inside adjust_: the one that also remembers the prompt
   llama_sampler* choose_ = nullptr;  // truncation, temperature, draw
   std::vector<llama_token_data> candidates_;
