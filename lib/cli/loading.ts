@@ -3,12 +3,13 @@
 import { basename } from "node:path";
 import { SingleBar } from "cli-progress";
 
+import type { EngineOptions } from "../types.js";
 import { ZSE } from "../zse.js";
 import { engineOptions, type ModelFlags } from "./flags.js";
 
 /** Returns at once; the bar comes with the first news of the load and goes when it is over, either way. */
-export function openModel(path: string | undefined, flags: ModelFlags, maxStreams = 1): ZSE {
-  const options = { ...engineOptions(flags), maxStreams };
+export function openModel(path: string | undefined, flags: ModelFlags, more: EngineOptions = { maxStreams: 1 }): ZSE {
+  const options = { ...engineOptions(flags), ...more };
   if (!process.stderr.isTTY) return path === undefined ? new ZSE(options) : new ZSE(path, options);
 
   const bar = new SingleBar({

@@ -10,6 +10,7 @@ import { packageRoot } from "../package-root.js";
 import { addChat } from "./chat.js";
 import { reportError } from "./report.js";
 import { addRun } from "./run.js";
+import { addServe } from "./serve.js";
 
 const { version } = JSON.parse(readFileSync(join(packageRoot(), "package.json"), "utf8")) as { version: string };
 
@@ -26,6 +27,7 @@ Examples:
   $ zse run "Tell me a story"                     one reply from the demo model
   $ zse run qwen-7b.gguf "Tell me a story"        … from a model of yours
   $ zse chat                                      a conversation in the terminal
+  $ zse serve qwen-7b.gguf --port 8000            an OpenAI-compatible HTTP server
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted. ZSE_DEBUG=1 prints where an error came from.`,
   );
@@ -39,6 +41,7 @@ for (const stream of [process.stdout, process.stderr]) {
 
 addRun(program);
 addChat(program);
+addServe(program);
 
 try {
   await program.parseAsync();

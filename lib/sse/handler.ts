@@ -45,14 +45,14 @@ export function toResponse(stream: EventStream, options: ToResponseOptions = {})
   return answerToResponse({ status: 200, headers: STREAM_HEADERS, frames });
 }
 
-/** @internal */
-export function answerToResponse(answer: Answer, signal?: AbortSignal): Response {
+/** @internal `cut` destroys the connection of a client that does not read; without it, the body fails. */
+export function answerToResponse(answer: Answer, signal?: AbortSignal, cut?: () => void): Response {
   const { status, headers, body, frames } = answer;
-  return new Response(frames === undefined ? body : toBody(frames, signal), { status, headers });
+  return new Response(frames === undefined ? body : toBody(frames, signal, cut), { status, headers });
 }
 
 /** A frame is pulled when the server asks for one; it asks when its socket takes one. */
-function toBody(frames: FrameSource, signal: AbortSignal | undefined): ReadableStream<Uint8Array> {
+function toBody(frames: FrameSource, signal: AbortSignal | undefined, cut?: () => void): ReadableStream<Uint8Array> {
   const encoder = new TextEncoder();
   const leave = () => frames.cancel();
   if (signal?.aborted) leave();
@@ -63,7 +63,8 @@ function toBody(frames: FrameSource, signal: AbortSignal | undefined): ReadableS
       start(controller) {
         frames.onStalled(() => {
           done();
-          controller.error(new WireError(503, "The client did not read.", { code: "stalled" }));
+          if (cut !== undefined) cut();
+          else controller.error(new WireError(503, "The client did not read.", { code: "stalled" }));
         });
       },
       async pull(controller) {

@@ -57,8 +57,8 @@ async function answer(responder: Responder, request: IncomingMessage, parsed: un
   return responder.answer(body, signal);
 }
 
-/** @throws WireError 413 once the limit is passed; the rest of the body is not read */
-async function readBody(request: IncomingMessage, maxBytes: number): Promise<string> {
+/** @internal @throws WireError 413 once the limit is passed; the rest of the body is not read */
+export async function readBody(request: IncomingMessage, maxBytes: number): Promise<string> {
   checkLength(Number(request.headers["content-length"] ?? 0), maxBytes);
   const decoder = new TextDecoder();
   let text = "";

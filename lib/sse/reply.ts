@@ -23,6 +23,8 @@ export class Reply {
   #arrivals: Arrival[] = [];
   #wake: (() => void) | undefined;
   #over = false;
+  /** The streams have ended, and the error that says so is still to be pulled. */
+  #aborted = false;
 
   constructor(streams: readonly EventStream[], observer?: Observer) {
     this.choices = streams.length;
@@ -74,6 +76,15 @@ export class Reply {
     this.#wake?.();
   }
 
+  /** Ends the streams at once; the next pull tells `error`. */
+  abort(error: unknown): void {
+    if (this.#over) return;
+    this.#leaveStreams();
+    this.#arrivals = [{ error }];
+    this.#aborted = true;
+    this.#wake?.();
+  }
+
   /** Calls `onFailure` once a stream has failed, even while nobody pulls (a STALLED stream is not pulled by its nature). */
   watch(onFailure: (error: unknown) => void): void {
     for (const stream of this.#streams) stream.result?.then(undefined, (error: unknown) => this.#over || onFailure(error));
@@ -98,7 +109,7 @@ export class Reply {
     let waitedFor = false;
     this.#iterators[choice]!.next().then(
       ({ done, value }) => {
-        if (this.#over) return;
+        if (this.#over || this.#aborted) return;
         if (done === true || (value.type === "finish" && value.reason === "cancelled")) {
           this.#arrivals.push({ error: new ZSEError("ABORTED", "The stream was cancelled.") });
         } else {
@@ -108,7 +119,7 @@ export class Reply {
         this.#wake?.();
       },
       (error: unknown) => {
-        if (this.#over) return;
+        if (this.#over || this.#aborted) return;
         this.#arrivals.push({ error });
         this.#wake?.();
       },
@@ -140,6 +151,10 @@ export class Reply {
   #leave(): void {
     this.#over = true;
     this.#arrivals = [];
+    this.#leaveStreams();
+  }
+
+  #leaveStreams(): void {
     for (const iterator of this.#iterators) iterator.return?.()?.then(undefined, () => {});
   }
 }

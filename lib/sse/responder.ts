@@ -11,8 +11,8 @@ import { toWireError, WireError } from "./wire-error.js";
 
 /** A request's answer: JSON, or frames. */
 export type Answer =
-  | { status: number; headers: Record<string, string>; body: string; frames?: undefined }
-  | { status: number; headers: Record<string, string>; frames: FrameSource; body?: undefined };
+  | { status: number; headers: Record<string, string>; body: string; frames?: undefined; error?: unknown }
+  | { status: number; headers: Record<string, string>; frames: FrameSource; body?: undefined; error?: undefined };
 
 /** Frames of one stream, pulled one at a time. */
 export interface FrameSource {
@@ -77,8 +77,12 @@ export class ReplyFrames implements FrameSource {
 export interface ResponderHooks {
   /** Checks a body before anything else is done with it; throws WireErrors. */
   validate?(body: unknown): void;
-  /** Called once a request is understood. */
-  observe?(request: WireRequest, envelope: Envelope): Observer | undefined;
+}
+
+/** Follows one request; for metrics and logs. */
+export interface Watcher extends Observer {
+  /** The request is understood; its streams are opened next. */
+  onRequest?(request: WireRequest, envelope: Envelope): void;
 }
 
 export class Responder {
@@ -86,6 +90,7 @@ export class Responder {
   readonly #options: HandlerOptions;
   readonly #hooks: ResponderHooks;
   readonly #pace = new Pace();
+  readonly #replies = new Set<Reply>();
 
   constructor(model: ServedModel, options: HandlerOptions = {}, hooks: ResponderHooks = {}) {
     this.#model = model;
@@ -101,16 +106,26 @@ export class Responder {
     return this.#options.maxBodyBytes ?? DEFAULTS.maxBodyBytes;
   }
 
+  /** Replies that are under way. */
+  get active(): number {
+    return this.#replies.size;
+  }
+
+  /** Ends every reply that is under way with `error`, which its client is told. */
+  abortAll(error: unknown): void {
+    for (const reply of [...this.#replies]) reply.abort(error);
+  }
+
   /** When a client that is refused now should come back. */
   retryAfterMs = (): number => this.#pace.retryAfter(this.#model.stats?.());
 
   /** @param signal aborted when the client goes while a JSON answer is made; frames are cancelled by their own cancel() */
-  async answer(body: unknown, signal?: AbortSignal): Promise<Answer> {
+  async answer(body: unknown, signal?: AbortSignal, watcher?: Watcher): Promise<Answer> {
     try {
       this.#hooks.validate?.(body);
       const request = readRequest(body, this.#options.maxChoices ?? DEFAULTS.maxChoices);
       await this.#model.ready;
-      return await this.#reply(request, signal);
+      return await this.#reply(request, signal, watcher);
     } catch (error) {
       return this.refuse(error);
     }
@@ -119,12 +134,17 @@ export class Responder {
   /** An error as an answer. */
   refuse(error: unknown): Answer & { body: string } {
     const { status, headers, body } = toWireError(error, this.retryAfterMs);
-    return { status, headers, body: JSON.stringify(body) };
+    return { status, headers, body: JSON.stringify(body), error };
   }
 
-  async #reply(request: WireRequest, signal: AbortSignal | undefined): Promise<Answer> {
+  async #reply(request: WireRequest, signal: AbortSignal | undefined, watcher: Watcher | undefined): Promise<Answer> {
     const envelope = newEnvelope(request.kind, request.model ?? this.modelName);
-    const reply = new Reply(this.#open(request), this.#paced(this.#hooks.observe?.(request, envelope)));
+    watcher?.onRequest?.(request, envelope);
+    const reply: Reply = new Reply(
+      this.#open(request),
+      this.#following(watcher, () => this.#replies.delete(reply)),
+    );
+    this.#replies.add(reply);
     const leave = () => reply.cancel();
     if (signal?.aborted) leave();
     signal?.addEventListener("abort", leave, { once: true });
@@ -161,15 +181,20 @@ export class Responder {
     return { status: 200, headers, body: JSON.stringify(collector.object()) };
   }
 
-  /** An observer that also feeds the estimate of retryAfterMs. */
-  #paced(observer: Observer | undefined): Observer {
+  /** The watcher, and what the responder itself wants to know. */
+  #following(watcher: Watcher | undefined, onEnd: () => void): Observer {
     const began = performance.now();
     return {
-      ...observer,
+      onText: (choice, waitedFor) => watcher?.onText?.(choice, waitedFor),
       onFinish: (choice, finish) => {
-        const { queueMs } = finish.timings;
-        this.#pace.onReply(Math.max(0, performance.now() - began - queueMs));
-        observer?.onFinish?.(choice, finish);
+        this.#pace.onReply(Math.max(0, performance.now() - began - finish.timings.queueMs));
+        watcher?.onFinish?.(choice, finish);
+      },
+      onError: (error) => watcher?.onError?.(error),
+      onCancel: () => watcher?.onCancel?.(),
+      onEnd: () => {
+        onEnd();
+        watcher?.onEnd?.();
       },
     };
   }

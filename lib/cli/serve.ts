@@ -1,0 +1,166 @@
+// Owns `zse serve`: flags, the lines that say it is ready, and signals. Main thread. Logs go to stderr, the rest to stdout.
+
+import type { Command } from "commander";
+
+import { ZSEError } from "../errors.js";
+import type { App } from "../server/app.js";
+import type { HttpServer, ServerOptions } from "../server/http-server.js";
+import { addModelFlags, type ModelFlags } from "./flags.js";
+import { openModel } from "./loading.js";
+import { reportError, UsageError } from "./report.js";
+
+interface ServeFlags extends ModelFlags {
+  port: string;
+  host: string;
+  name?: string;
+  apiKey?: string[];
+  cors?: string[];
+  maxStreams: string;
+  maxQueue: string;
+  maxBody: string;
+  maxMessages: string;
+  stallTimeout: string;
+  headerTimeout: string;
+  requestTimeout: string;
+  drainTimeout: string;
+  logLevel: string;
+  logPrompts?: boolean;
+}
+
+const collect = (value: string, all: string[] = []) => [...all, value];
+
+export function addServe(program: Command): void {
+  const command = program
+    .command("serve")
+    .description("an OpenAI-compatible HTTP server")
+    .argument("[model]", "a .gguf or .zse file; left out: the embedded demo model")
+    .option("-p, --port <port>", "0 takes a free one", "8000")
+    .option("--host <address>", "who may connect: this machine alone, or 0.0.0.0 for everyone", "127.0.0.1")
+    .option("--name <name>", "the model's name in requests and replies (default: the one in its file)")
+    .option("--api-key <key>", "ask for this key; may be given several times (also: ZSE_API_KEY, several by commas)", collect)
+    .option("--cors <origin>", "let pages of this origin call from browsers; may be given several times, * is any", collect)
+    .option("--max-streams <n>", "replies that are generated at once", "4")
+    .option("--max-queue <n>", "requests that may wait; one more is refused with 429", "64")
+    .option("--max-body <bytes>", "largest request", "1048576")
+    .option("--max-messages <n>", "most messages of a conversation", "1024")
+    .option("--stall-timeout <seconds>", "cut off a client that takes nothing for this long; 0 never does", "60")
+    .option("--header-timeout <seconds>", "time for a request's headers", "10")
+    .option("--request-timeout <seconds>", "time for a whole request to arrive", "30")
+    .option("--drain-timeout <seconds>", "time for running replies at SIGTERM or Ctrl-C", "30")
+    .option("--log-level <level>", "debug, info, warn, error or silent", "info")
+    .option("--log-prompts", "put what is asked into the log");
+  addModelFlags(command).addHelpText(
+    "after",
+    `
+Examples:
+  $ zse serve
+  $ zse serve qwen-7b.gguf --name qwen-7b --port 8000 --max-streams 8
+  $ ZSE_API_KEY=secret zse serve --host 0.0.0.0
+
+Routes: POST /v1/chat/completions, POST /v1/completions, GET /v1/models, GET /health, GET /metrics.`,
+  );
+  command.action(async (path: string | undefined, flags: ServeFlags) => {
+    try {
+      await serve(path, flags);
+    } catch (error) {
+      process.exitCode = reportError(error);
+    }
+  });
+}
+
+async function serve(path: string | undefined, flags: ServeFlags): Promise<void> {
+  const number = (name: keyof ServeFlags, min: number, max: number) => readNumber(flags, name, min, max);
+  const maxQueue = number("maxQueue", 0, 65_536);
+  const drainTimeoutMs = number("drainTimeout", 0, 86_400) * 1000;
+  const port = number("port", 0, 65_535);
+  const limits = {
+    headersTimeoutMs: number("headerTimeout", 1, 3600) * 1000,
+    requestTimeoutMs: number("requestTimeout", 1, 3600) * 1000,
+  };
+  const apiKeys = [...(flags.apiKey ?? []), ...(process.env.ZSE_API_KEY ?? "").split(",")]
+    .map((key) => key.trim())
+    .filter((key) => key !== "");
+  if (!["debug", "info", "warn", "error", "silent"].includes(flags.logLevel)) {
+    throw new UsageError(`--log-level must be debug, info, warn, error or silent; given ${flags.logLevel}.`);
+  }
+
+  // Loaded here, not above: the other commands need none of it, and start sooner without.
+  const [{ App }, { openLog }] = await Promise.all([import("../server/app.js"), import("../server/log.js")]);
+  const model = openModel(path, flags, { maxStreams: number("maxStreams", 1, 256), maxQueue });
+  try {
+    const info = await model.ready;
+    const app = new App(model, {
+      name: flags.name ?? info.name,
+      apiKeys,
+      corsOrigins: flags.cors ?? [],
+      maxBodyBytes: number("maxBody", 1, 2 ** 30),
+      maxMessages: number("maxMessages", 1, 1_000_000),
+      maxQueue,
+      stallTimeoutMs: number("stallTimeout", 0, 86_400) * 1000,
+      log: openLog(flags.logLevel),
+      logPrompts: flags.logPrompts === true,
+    });
+    const server = await listen(app, { port, host: flags.host, ...limits });
+    const stopped = untilStopped(); // listening before the ready line: who reads it may signal at once
+    warnIfOpen(flags.host, apiKeys.length > 0);
+    printReady(flags.name ?? info.name, info.description, server.address, apiKeys.length > 0);
+    await stopped;
+    process.stderr.write(`zse: no new requests; running ones have ${drainTimeoutMs / 1000} s\n`);
+    await server.drain(drainTimeoutMs);
+  } finally {
+    await model.close();
+  }
+}
+
+async function listen(app: App, options: ServerOptions): Promise<HttpServer> {
+  const { HttpServer } = await import("../server/http-server.js");
+  try {
+    return await HttpServer.listen(app, options);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    const where = `${options.host}:${options.port}`;
+    if (code === "EADDRINUSE") throw new Error(`${where} is in use already; give another --port (0 takes a free one).`);
+    if (code === "EACCES") throw new Error(`${where} may not be opened by this user; ports from 1024 may.`);
+    if (code === "EADDRNOTAVAIL" || code === "ENOTFOUND") throw new Error(`${options.host} is not an address of this machine.`);
+    throw error;
+  }
+}
+
+function printReady(name: string, description: string, address: string, hasKey: boolean): void {
+  // Where it listens on every address, this machine's own is the one that can be pasted.
+  const url = address.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:");
+  const body = { model: name, messages: [{ role: "user", content: "Tell me a story" }], stream: true };
+  const key = hasKey ? ` -H "Authorization: Bearer $ZSE_API_KEY"` : "";
+  process.stdout.write(
+    `${name} (${description}) listens on ${address}\n\n` +
+      `curl -N ${url}/v1/chat/completions -H "Content-Type: application/json"${key} -d '${JSON.stringify(body).replaceAll("'", "'\\''")}'\n\n`,
+  );
+}
+
+/** Loudly: everyone who reaches this machine can use the model. */
+function warnIfOpen(host: string, hasKey: boolean): void {
+  if (/^(127\.|::1$|localhost$)/i.test(host)) return;
+  const who = hasKey ? "everyone with a key" : "EVERYONE, without a key (--api-key asks for one)";
+  process.stderr.write(`zse: WARNING: listening on ${host}: whoever reaches this machine over the network can connect.\n`);
+  process.stderr.write(`zse: WARNING: the model answers ${who}, and what is sent is not encrypted.\n`);
+}
+
+/** Resolves at SIGTERM or SIGINT; a second one ends the process as if nobody had listened. */
+function untilStopped(): Promise<void> {
+  return new Promise((resolve) => {
+    for (const signal of ["SIGTERM", "SIGINT"] as const) {
+      process.once(signal, () => {
+        process.on(signal, () => process.exit(signal === "SIGINT" ? 130 : 143));
+        resolve();
+      });
+    }
+  });
+}
+
+function readNumber(flags: ServeFlags, name: keyof ServeFlags, min: number, max: number): number {
+  const text = String(flags[name]);
+  const value = Number(text);
+  if (text.trim() !== "" && Number.isInteger(value) && value >= min && value <= max) return value;
+  const flag = name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+  throw new ZSEError("BAD_OPTION", `--${flag} must be a whole number from ${min} to ${max}; given ${text}.`);
+}

@@ -1,0 +1,195 @@
+// Owns the routes of `zse serve`: who may ask, what is refused at the door, and which part answers. Main thread. The replies
+// themselves are lib/sse's; the sockets are http-server.ts's.
+
+import { randomUUID } from "node:crypto";
+import type { HttpBindings } from "@hono/node-server";
+import { type Context, Hono } from "hono";
+import { cors } from "hono/cors";
+import type { NativeStats } from "../native.js";
+import { answerToResponse, checkContentType, parseJson } from "../sse/handler.js";
+import { readBody } from "../sse/node.js";
+import type { ReplyKind } from "../sse/openai.js";
+import { Responder } from "../sse/responder.js";
+import type { ServedModel } from "../sse/types.js";
+import { WireError } from "../sse/wire-error.js";
+import { keyCheck } from "./auth.js";
+import type { Logger } from "./log.js";
+import { Metrics } from "./metrics.js";
+import { RequestRecord } from "./record.js";
+import { bodyChecks } from "./schema.js";
+
+export interface AppOptions {
+  /** The model's name on the wire; a request that names another one is a 404. */
+  name: string;
+  apiKeys?: readonly string[];
+  /** Origins that browsers may call from; none unless given. "*" is any. */
+  corsOrigins?: readonly string[];
+  maxBodyBytes?: number;
+  maxMessages?: number;
+  maxChoices?: number;
+  /** Requests that may wait; beyond it they are refused before their body is read. */
+  maxQueue?: number;
+  heartbeatMs?: number;
+  stallTimeoutMs?: number;
+  log: Logger;
+  logPrompts?: boolean;
+}
+
+/** What the server needs of a model: a ZSE. */
+export type AppModel = ServedModel & { stats(): NativeStats };
+
+type Env = { Bindings: HttpBindings; Variables: { record: RequestRecord } };
+
+export class App {
+  readonly hono = new Hono<Env>();
+  readonly #model: AppModel;
+  readonly #options: AppOptions;
+  readonly #metrics: Metrics;
+  readonly #responders: Record<ReplyKind, Responder>;
+  readonly #created = Math.floor(Date.now() / 1000);
+  #draining = false;
+
+  constructor(model: AppModel, options: AppOptions) {
+    this.#model = model;
+    this.#options = options;
+    this.#metrics = new Metrics(options.name, () => model.stats());
+    const { maxMessages = 1024, maxChoices = 8 } = options;
+    const checks = bodyChecks({ maxMessages, maxChoices });
+    this.#responders = { chat: this.#responder(checks.chat), completion: this.#responder(checks.completion) };
+    this.#routes();
+  }
+
+  /** From now on new requests are refused. */
+  startDraining(): void {
+    this.#draining = true;
+  }
+
+  /** Replies that are under way. */
+  get active(): number {
+    return this.#responders.chat.active + this.#responders.completion.active;
+  }
+
+  /** Ends every reply with an error event. */
+  abortAll(error: unknown): void {
+    for (const responder of Object.values(this.#responders)) responder.abortAll(error);
+  }
+
+  #responder(validate: (body: unknown) => void): Responder {
+    const { name, maxBodyBytes, maxChoices, heartbeatMs, stallTimeoutMs } = this.#options;
+    const options = { model: name, maxBodyBytes, maxChoices, heartbeatMs, stallTimeoutMs };
+    const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+    return new Responder(this.#model, given, {
+      validate: (body) => {
+        validate(body);
+        this.#checkModel((body as { model?: string }).model);
+      },
+    });
+  }
+
+  #routes(): void {
+    const { hono } = this;
+    const { apiKeys = [], corsOrigins = [] } = this.#options;
+    const checkKey = keyCheck(apiKeys);
+
+    hono.use(async (c, next) => {
+      const id = `req_${randomUUID().replaceAll("-", "")}`;
+      const { log, logPrompts = false } = this.#options;
+      c.set("record", new RequestRecord({ log, metrics: this.#metrics, logPrompts }, id, c.req.method, c.req.path));
+      await next();
+      if (!c.get("record").ongoing) c.get("record").end(c.res.status);
+      c.res.headers.set("x-request-id", id);
+    });
+    if (corsOrigins.length > 0) {
+      const origin = corsOrigins.includes("*") ? "*" : [...corsOrigins];
+      hono.use(
+        cors({
+          origin,
+          allowHeaders: ["authorization", "content-type", "last-event-id"],
+          exposeHeaders: ["x-request-id", "retry-after", "retry-after-ms"],
+        }),
+      );
+    }
+    hono.use("/v1/*", async (c, next) => {
+      checkKey(c.req.header("authorization"));
+      await next();
+    });
+
+    hono.post("/v1/chat/completions", (c) => this.#answer(c, this.#responders.chat));
+    hono.post("/v1/completions", (c) => this.#answer(c, this.#responders.completion));
+    hono.get("/v1/models", (c) => this.#json(c, { object: "list", data: [this.#modelObject()] }));
+    hono.get("/v1/models/:model{.+}", (c) => {
+      this.#checkModel(c.req.param("model"));
+      return this.#json(c, this.#modelObject());
+    });
+    hono.get("/health", (c) => this.#health(c));
+    hono.get("/metrics", async (c) => c.body(await this.#metrics.text(), 200, { "content-type": this.#metrics.contentType }));
+
+    hono.notFound((c) => this.#refuse(c, new WireError(404, `There is no ${c.req.method} ${c.req.path} here.`, { code: "not_found" })));
+    hono.onError((error, c) => this.#refuse(c, error));
+  }
+
+  async #answer(c: Context<Env>, responder: Responder): Promise<Response> {
+    const record = c.get("record");
+    // The cheap refusals first: a flood is turned away before any of its bodies is read.
+    this.#checkRoom(responder);
+    checkContentType(c.req.header("content-type"));
+    const body = parseJson(await readBody(c.env.incoming, responder.maxBodyBytes));
+    this.#checkRoom(responder);
+    const answer = await responder.answer(body, c.req.raw.signal, record);
+    if (answer.frames === undefined) record.end(answer.status, answer.error);
+    return answerToResponse(answer, undefined, () => c.env.outgoing.destroy());
+  }
+
+  #checkRoom(responder: Responder): void {
+    if (this.#draining) throw new WireError(503, "The server is shutting down.", { code: "shutting_down" });
+    const { maxQueue } = this.#options;
+    if (maxQueue === undefined) return;
+    const { queued, freeSlots } = this.#model.stats();
+    if (freeSlots > 0 || queued < maxQueue) return;
+    throw new WireError(429, `All streams are taken and ${queued} requests are waiting; try again later.`, {
+      type: "rate_limit_error",
+      code: "rate_limit_exceeded",
+      retryAfterMs: responder.retryAfterMs(),
+    });
+  }
+
+  #checkModel(name: string | undefined): void {
+    if (name === undefined || name === this.#options.name) return;
+    const message = `There is no model ${JSON.stringify(name.slice(0, 100))} here; there is ${JSON.stringify(this.#options.name)}.`;
+    throw new WireError(404, message, { param: "model", code: "model_not_found" });
+  }
+
+  #modelObject(): object {
+    const contextSize = this.#model.info?.contextSize;
+    return {
+      id: this.#options.name,
+      object: "model",
+      created: this.#created,
+      owned_by: "zstream",
+      ...(contextSize === undefined ? {} : { max_model_len: contextSize }),
+    };
+  }
+
+  #health(c: Context<Env>): Response {
+    const { queued, prefilling, decoding, parked, freeSlots } = this.#model.stats();
+    const status = this.#draining ? "draining" : "ok";
+    return this.#json(
+      c,
+      { status, model: this.#options.name, queued, running: prefilling + decoding, parked, freeSlots },
+      this.#draining ? 503 : 200,
+    );
+  }
+
+  #json(c: Context<Env>, value: object, status: 200 | 503 = 200): Response {
+    return c.json(value, status);
+  }
+
+  #refuse(c: Context<Env>, error: unknown): Response {
+    const { status, headers, body } = this.#responders.chat.refuse(error);
+    c.get("record")?.end(status, error);
+    // What is still coming of a body that is not read must not be taken for the next request.
+    const { incoming } = c.env;
+    const more: Record<string, string> = incoming?.complete === false && incoming.httpVersionMajor === 1 ? { connection: "close" } : {};
+    return new Response(body, { status, headers: { ...headers, ...more } });
+  }
+}

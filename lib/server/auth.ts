@@ -1,0 +1,25 @@
+// Owns the check of API keys. Pure; any thread.
+
+import { createHash, timingSafeEqual } from "node:crypto";
+
+import { WireError } from "../sse/wire-error.js";
+
+/** @returns a check of the authorization header that throws 401; with no keys, everyone may come in */
+export function keyCheck(keys: readonly string[]): (authorization: string | undefined) => void {
+  const known = keys.map(digest);
+  return (authorization) => {
+    if (known.length === 0) return;
+    const given = digest(/^Bearer +(.+)$/i.exec(authorization ?? "")?.[1] ?? "");
+    // Digests are of one length, and every key is compared: neither a key's length nor its place shows in the time it takes.
+    let matches = 0;
+    for (const one of known) matches += timingSafeEqual(one, given) ? 1 : 0;
+    if (matches > 0) return;
+    const message =
+      authorization === undefined ? "An API key is needed: send it as `Authorization: Bearer KEY`." : "The API key is not valid here.";
+    throw new WireError(401, message, { type: "authentication_error", code: "invalid_api_key" });
+  };
+}
+
+function digest(text: string): Buffer {
+  return createHash("sha256").update(text).digest();
+}

@@ -1,0 +1,83 @@
+// Owns the listening socket of `zse serve`: its limits against slow and hostile clients, and going down in good order. Main thread.
+
+import type { Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { createAdaptorServer } from "@hono/node-server";
+
+import { ZSEError } from "../errors.js";
+import type { App } from "./app.js";
+
+export interface ServerOptions {
+  port: number;
+  host: string;
+  /** Time (ms) that a client may take for a request's headers. Default 10000. */
+  headersTimeoutMs?: number;
+  /** Time (ms) that a client may take for a whole request, its body included. Default 30000. */
+  requestTimeoutMs?: number;
+  /** Connections at a time; more are closed at once. Default 4096. */
+  maxConnections?: number;
+}
+
+/** Time (ms) for the error events of a drain to go out. */
+const LAST_WORDS_MS = 500;
+
+export class HttpServer {
+  readonly #app: App;
+  readonly #server: Server;
+
+  private constructor(app: App, server: Server) {
+    this.#app = app;
+    this.#server = server;
+  }
+
+  /** Rejects when the address cannot be had (in use, not this machine's). */
+  static async listen(app: App, options: ServerOptions): Promise<HttpServer> {
+    const { headersTimeoutMs = 10_000, requestTimeoutMs = 30_000, maxConnections = 4096, port, host } = options;
+    const server = createAdaptorServer({
+      fetch: app.hono.fetch,
+      overrideGlobalObjects: false,
+      serverOptions: {
+        headersTimeout: headersTimeoutMs,
+        requestTimeout: Math.max(requestTimeoutMs, headersTimeoutMs),
+        connectionsCheckingInterval: Math.min(2000, headersTimeoutMs),
+        maxHeaderSize: 16_384,
+        noDelay: true, // a token must not wait for the next one
+      },
+    }) as Server;
+    server.maxConnections = maxConnections;
+    await new Promise<void>((resolve, reject) => {
+      server.once("error", reject);
+      server.listen(port, host, () => {
+        server.off("error", reject);
+        resolve();
+      });
+    });
+    return new HttpServer(app, server);
+  }
+
+  /** Such as http://127.0.0.1:8000 */
+  get address(): string {
+    const { address, family, port } = this.#server.address() as AddressInfo;
+    return `http://${family === "IPv6" ? `[${address}]` : address}:${port}`;
+  }
+
+  /** Lets replies that are under way come to their end, for `timeoutMs` at most; what is left then ends with an error event. */
+  async drain(timeoutMs: number): Promise<void> {
+    this.#app.startDraining();
+    const closed = new Promise((resolve) => this.#server.close(resolve));
+    this.#server.closeIdleConnections();
+    const idle = () => this.#app.active === 0;
+    await waitFor(idle, timeoutMs);
+    this.#app.abortAll(new ZSEError("CLOSED", "The server is shutting down."));
+    await waitFor(idle, LAST_WORDS_MS);
+    this.#server.closeIdleConnections();
+    await Promise.race([closed, new Promise((resolve) => setTimeout(resolve, LAST_WORDS_MS))]);
+    this.#server.closeAllConnections();
+    await closed;
+  }
+}
+
+async function waitFor(condition: () => boolean, timeoutMs: number): Promise<void> {
+  const end = performance.now() + timeoutMs;
+  while (!condition() && performance.now() < end) await new Promise((resolve) => setTimeout(resolve, 20));
+}

@@ -1,0 +1,105 @@
+// Owns the numbers of GET /metrics: what is counted and measured of requests, in Prometheus's text format by prom-client. Main thread.
+//
+// Names and buckets: gen_ai_* are the OpenTelemetry GenAI conventions' (in Prometheus's spelling); zstream_* are vLLM's with our
+// prefix, with finer buckets below where a small model on a CPU needs them.
+
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+
+import type { NativeStats } from "../native.js";
+import type { FinishEvent } from "../types.js";
+
+const TTFT = [0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10];
+const PER_TOKEN = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1, 2.5];
+const DURATION = [0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92];
+const QUEUE = [0.001, 0.01, 0.1, 0.3, 0.5, 0.8, 1, 1.5, 2, 2.5, 5, 10, 15, 20, 30, 40, 50, 60, 120, 240];
+
+/** How a request ended, as a label. */
+export type Outcome = "stop" | "length" | "cancelled" | "error" | "rejected";
+
+export class Metrics {
+  readonly #registry = new Registry();
+  readonly #ttft: Histogram;
+  readonly #perToken: Histogram;
+  readonly #interToken: Histogram;
+  readonly #duration: Histogram;
+  readonly #queue: Histogram;
+  readonly #prefill: Histogram;
+  readonly #promptTokens: Counter;
+  readonly #generatedTokens: Counter;
+  readonly #cacheQueries: Counter;
+  readonly #cacheHits: Counter;
+  readonly #requests: Counter<"finished_reason">;
+
+  constructor(model: string, stats: () => NativeStats) {
+    const registers = [this.#registry];
+    this.#registry.setDefaultLabels({ model_name: model });
+    collectDefaultMetrics({ register: this.#registry });
+    const histogram = (name: string, help: string, buckets: number[]) => new Histogram({ name, help, buckets, registers });
+    const counter = (name: string, help: string) => new Counter({ name, help, registers });
+
+    this.#ttft = histogram("gen_ai_server_time_to_first_token_seconds", "From the request to its first token.", TTFT);
+    this.#perToken = histogram("gen_ai_server_time_per_output_token_seconds", "A reply's mean time per token after the first.", PER_TOKEN);
+    this.#interToken = histogram("zstream_inter_token_latency_seconds", "Between two pieces of text, where the reader waited.", PER_TOKEN);
+    this.#duration = histogram("gen_ai_server_request_duration_seconds", "From the request to the end of its reply.", DURATION);
+    this.#queue = histogram("zstream_request_queue_time_seconds", "From the request to its first prefill step.", QUEUE);
+    this.#prefill = histogram("zstream_request_prefill_time_seconds", "From the first prefill step to the first token.", QUEUE);
+    this.#promptTokens = counter("zstream_prompt_tokens_total", "Prompt tokens of finished replies.");
+    this.#generatedTokens = counter("zstream_generation_tokens_total", "Tokens generated in finished replies.");
+    this.#cacheQueries = counter("zstream_prefix_cache_queries_total", "Prompt tokens looked up in the prefix cache.");
+    this.#cacheHits = counter("zstream_prefix_cache_hits_total", "Prompt tokens found in the prefix cache.");
+    this.#requests = new Counter({
+      name: "zstream_requests_total",
+      help: "Requests by how they ended: stop, length, cancelled (by the client), error, rejected (before they began).",
+      labelNames: ["finished_reason"],
+      registers,
+    });
+    this.#gauges(stats);
+  }
+
+  get contentType(): string {
+    return this.#registry.contentType;
+  }
+
+  text(): Promise<string> {
+    return this.#registry.metrics();
+  }
+
+  /** A choice came to its end. */
+  onFinish({ usage, timings }: FinishEvent): void {
+    this.#queue.observe(timings.queueMs / 1000);
+    this.#promptTokens.inc(usage.promptTokens);
+    this.#generatedTokens.inc(usage.completionTokens);
+    this.#cacheQueries.inc(usage.promptTokens);
+    this.#cacheHits.inc(usage.cachedTokens);
+    if (usage.completionTokens === 0) return;
+    this.#prefill.observe(timings.prefillMs / 1000);
+    this.#ttft.observe(timings.ttftMs / 1000);
+    if (timings.tokensPerSecond > 0) this.#perToken.observe(1 / timings.tokensPerSecond);
+  }
+
+  onInterToken(ms: number): void {
+    this.#interToken.observe(ms / 1000);
+  }
+
+  onRequest(outcome: Outcome, ms: number): void {
+    this.#requests.inc({ finished_reason: outcome });
+    if (outcome !== "rejected") this.#duration.observe(ms / 1000);
+  }
+
+  /** Read from the engine when they are asked for. */
+  #gauges(stats: () => NativeStats): void {
+    const gauge = (name: string, help: string, read: (now: NativeStats) => number) =>
+      new Gauge({
+        name,
+        help,
+        registers: [this.#registry],
+        collect() {
+          this.set(read(stats()));
+        },
+      });
+    gauge("zstream_num_requests_running", "Streams that are prefilled or decoded.", (now) => now.prefilling + now.decoding);
+    gauge("zstream_num_requests_waiting", "Streams that wait for a slot.", (now) => now.queued);
+    gauge("zstream_num_requests_parked", "Streams that wait for their reader.", (now) => now.parked);
+    gauge("zstream_slots_free", "Streams that could start at once.", (now) => now.freeSlots);
+  }
+}

@@ -1,0 +1,108 @@
+// Owns what is noted of one request on its way: the line of the log and the numbers of the metrics. Main thread.
+
+import type { Envelope } from "../sse/openai.js";
+import type { WireRequest } from "../sse/request.js";
+import type { Watcher } from "../sse/responder.js";
+import { toWireError } from "../sse/wire-error.js";
+import type { FinishEvent } from "../types.js";
+import type { Logger } from "./log.js";
+import type { Metrics, Outcome } from "./metrics.js";
+
+export interface RecordSinks {
+  log: Logger;
+  metrics: Metrics;
+  /** Whether the log may hold what was said. */
+  logPrompts: boolean;
+}
+
+/** One request; `end` is called once, by whoever knows that it is over. */
+export class RequestRecord implements Watcher {
+  readonly #sinks: RecordSinks;
+  readonly #began = performance.now();
+  readonly #line: Record<string, unknown>;
+  readonly #finishes: FinishEvent[] = [];
+  /** Per choice: when its last text came. */
+  readonly #lastText: number[] = [];
+  #error: unknown;
+  #cancelled = false;
+  #generates = false;
+  #ended = false;
+
+  constructor(sinks: RecordSinks, id: string, method: string, path: string) {
+    this.#sinks = sinks;
+    this.#line = { id, method, path };
+  }
+
+  /** The reply is still being generated. */
+  get ongoing(): boolean {
+    return this.#generates && !this.#ended;
+  }
+
+  /** The request was understood; from here on the reply's end is the request's. */
+  onRequest(request: WireRequest, envelope: Envelope): void {
+    this.#generates = true;
+    const { stream, choices, ignored } = request;
+    Object.assign(this.#line, { reply: envelope.id, stream, ...(choices > 1 ? { n: choices } : {}) });
+    if (ignored.length > 0) this.#line.ignored = ignored.slice(0, 16);
+    if (this.#sinks.logPrompts) this.#line.prompt = request.kind === "chat" ? request.messages : request.prompt;
+  }
+
+  onText(choice: number, waitedFor: boolean): void {
+    const now = performance.now();
+    const last = this.#lastText[choice];
+    if (last !== undefined && waitedFor) this.#sinks.metrics.onInterToken(now - last);
+    this.#lastText[choice] = now;
+  }
+
+  onFinish(_choice: number, finish: FinishEvent): void {
+    this.#finishes.push(finish);
+    this.#sinks.metrics.onFinish(finish);
+  }
+
+  onError(error: unknown): void {
+    this.#error = error;
+  }
+
+  onCancel(): void {
+    this.#cancelled = true;
+  }
+
+  onEnd(): void {
+    const error = this.#error === undefined ? undefined : toWireError(this.#error);
+    this.end(this.#cancelled ? 499 : (error?.status ?? 200), this.#error);
+  }
+
+  /** The answer is known, and nothing follows it. */
+  end(status: number, error?: unknown): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    const ms = Math.round(performance.now() - this.#began);
+    const outcome = this.#outcome(status);
+    if (this.#line.method === "POST") this.#sinks.metrics.onRequest(outcome, ms);
+    const failed = error === undefined ? {} : { error: error instanceof Error ? error.message : String(error) };
+    const line = { ...this.#line, status, ms, ...this.#numbers(), ...failed };
+    const level =
+      status >= 500 ? "error" : status === 429 || this.#line.path === "/health" || this.#line.path === "/metrics" ? "debug" : "info";
+    this.#sinks.log[level](line, outcome === "rejected" ? "refused" : this.#generates ? outcome : "answered");
+  }
+
+  #outcome(status: number): Outcome {
+    if (this.#cancelled) return "cancelled";
+    if (status >= 400) return this.#generates && status >= 500 ? "error" : "rejected";
+    return this.#finishes.some(({ reason }) => reason === "length") ? "length" : "stop";
+  }
+
+  #numbers(): Record<string, unknown> {
+    const [first] = this.#finishes;
+    if (first === undefined) return {};
+    const { queueMs, ttftMs, tokensPerSecond } = first.timings;
+    return {
+      promptTokens: first.usage.promptTokens,
+      cachedTokens: first.usage.cachedTokens,
+      completionTokens: this.#finishes.reduce((sum, { usage }) => sum + usage.completionTokens, 0),
+      queueMs: Math.round(queueMs),
+      ttftMs: Math.round(ttftMs),
+      tokensPerSecond: Math.round(tokensPerSecond * 10) / 10,
+    };
+  }
+}

@@ -1,0 +1,83 @@
+// Owns the check of a request's body: every field, by one schema (zod). Pure; any thread. The first thing that is wrong becomes
+// OpenAI's error, naming the field.
+
+import { z } from "zod";
+
+import { WireError } from "../sse/wire-error.js";
+
+export interface BodyLimits {
+  maxMessages: number;
+  maxChoices: number;
+}
+
+const text = z.string();
+const content = z.union([text, z.array(z.looseObject({ type: z.literal("text"), text }))]);
+const toolCall = z.looseObject({
+  id: text.optional(),
+  type: z.literal("function").optional(),
+  function: z.looseObject({ name: text, arguments: text }),
+});
+const message = z.looseObject({
+  role: z.enum(["system", "developer", "user", "assistant", "tool"]),
+  content: content.nullish(),
+  name: text.optional(),
+  tool_calls: z.array(toolCall).optional(),
+  tool_call_id: text.optional(),
+  reasoning_content: text.optional(),
+});
+const count = z.int().min(1);
+const streamOptions = z.strictObject({
+  include_usage: z.boolean().nullish(),
+  include_obfuscation: z.boolean().nullish(),
+  chunk_size: z.int().min(1).max(65_536).nullish(),
+  chunk_by: z.enum(["token", "word", "sentence"]).nullish(),
+  chunk_max_delay_ms: z.int().min(0).nullish(),
+  resumable: z.boolean().nullish(),
+});
+const penalty = z.number().min(-2).max(2).nullish();
+
+/** Fields of both routes. Ones that are not listed are let pass: newer clients send more than older servers know. */
+function common({ maxChoices }: BodyLimits) {
+  return {
+    model: text.optional(),
+    stream: z.boolean().nullish(),
+    stream_options: streamOptions.nullish(),
+    n: z.int().min(1).max(maxChoices).nullish(),
+    max_tokens: count.nullish(),
+    temperature: z.number().min(0).max(5).nullish(),
+    top_p: z.number().min(0).max(1).nullish(),
+    top_k: z.int().min(0).nullish(),
+    min_p: z.number().min(0).max(1).nullish(),
+    typical_p: z.number().min(0).max(1).nullish(),
+    seed: z.int().nullish(),
+    stop: z.union([text.min(1).max(256), z.array(text.min(1).max(256)).max(16)]).nullish(),
+    presence_penalty: penalty,
+    frequency_penalty: penalty,
+    repeat_penalty: z.number().min(0.1).max(10).nullish(),
+    logit_bias: z.record(z.string().regex(/^\d{1,10}$/, "must be a token id"), z.number().min(-100).max(100)).nullish(),
+    ignore_eos: z.boolean().nullish(),
+    user: text.nullish(),
+  };
+}
+
+/** The checks of both routes' bodies. They throw WireErrors. */
+export function bodyChecks(limits: BodyLimits): { chat: (body: unknown) => void; completion: (body: unknown) => void } {
+  const chat = z.looseObject({
+    ...common(limits),
+    messages: z.array(message).min(1).max(limits.maxMessages),
+    max_completion_tokens: count.nullish(),
+  });
+  const completion = z.looseObject({ ...common(limits), prompt: z.union([text, z.array(text).length(1)]) });
+  return { chat: (body) => check(chat, body), completion: (body) => check(completion, body) };
+}
+
+function check(schema: z.ZodType, body: unknown): void {
+  const result = schema.safeParse(body);
+  if (result.success) return;
+  const issue = result.error.issues[0]!;
+  const path = [...issue.path];
+  if (issue.code === "unrecognized_keys") path.push(issue.keys[0]!);
+  const param = path.map((part, i) => (typeof part === "number" ? `[${part}]` : `${i === 0 ? "" : "."}${String(part)}`)).join("");
+  const where = param === "" ? "The body" : param;
+  throw new WireError(400, `${where}: ${issue.message}.`, { param: param === "" ? undefined : param, code: "invalid_value" });
+}
