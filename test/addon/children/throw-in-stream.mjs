@@ -1,7 +1,7 @@
 // An uncaught exception while streams run.
 import { ZSE } from "zstream";
 
-const model = new ZSE({ contextSize: 512, threads: 2 });
+const model = new ZSE({ contextSize: 512, threads: 1 });
 await model.ready;
 for (let i = 0; i < 3; i++) {
   (async () => {
