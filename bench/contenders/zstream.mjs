@@ -5,25 +5,27 @@ import { ZSE } from "../../dist/index.js";
 import { mainThreadCpuMs } from "../lib/machine.mjs";
 import { promptOf } from "../lib/prompts.mjs";
 
-const workloads = { info, single, ttft, eight, cpu };
-const job = JSON.parse(process.argv[2]);
-const measured = await workloads[job.workload](job);
-process.stdout.write(`${JSON.stringify(measured)}\n`);
-
 /** Reply options of a measurement: nothing may end a reply early, and the greedy ones take no time for a lottery. */
 const greedy = { temperature: 0, ignoreEos: true };
 /** The defaults of the library but for the end: temperature 0.8, top-k 40, top-p 0.95, min-p 0.05. */
 const defaults = { ignoreEos: true, seed: 1 };
 
+const workloads = { info, single, ttft, eight, cpu };
+const job = JSON.parse(process.argv[2]);
+const opened = [];
+const measured = await workloads[job.workload](job);
+for (const model of opened) await model.close();
+process.stdout.write(`${JSON.stringify(measured)}\n`);
+
 /** What the engine chose by itself. */
 async function info(job) {
-  await using bench = await open({ number: 0, ...job }, { contextSize: 64, maxStreams: 1 });
+  const bench = await open({ number: 0, ...job }, { contextSize: 64, maxStreams: 1 });
   return { threads: bench.model.info.threads };
 }
 
 /** Tokens/s of one stream after its first token, for greedy and for default sampling. */
 async function single({ promptTokens, newTokens, ...job }) {
-  await using bench = await open(job, { contextSize: promptTokens + newTokens, maxStreams: 1 });
+  const bench = await open(job, { contextSize: promptTokens + newTokens, maxStreams: 1 });
   await bench.read(await bench.prompt(promptTokens), { ...greedy, maxTokens: 8 });
   const rate = async (options) => {
     const reply = await bench.read(await bench.prompt(promptTokens), { ...options, maxTokens: newTokens });
@@ -36,7 +38,7 @@ async function single({ promptTokens, newTokens, ...job }) {
 
 /** Time to the first token, in ms, by the engine's clock and by JS's, for each length of prompt: the median of `samples`. */
 async function ttft({ prompts, samples, ...job }) {
-  await using bench = await open(job, { contextSize: Math.max(...prompts) + 8, maxStreams: 1 });
+  const bench = await open(job, { contextSize: Math.max(...prompts) + 8, maxStreams: 1 });
   const measured = {};
   for (const promptTokens of prompts) {
     await bench.read(await bench.prompt(promptTokens), { ...greedy, maxTokens: 2 });
@@ -55,7 +57,7 @@ async function ttft({ prompts, samples, ...job }) {
 
 /** New tokens/s of several streams begun at once: over the whole run, and while all of them decode. */
 async function eight({ streams, promptTokens, newTokens, ...job }) {
-  await using bench = await open(job, { contextSize: promptTokens + newTokens, maxStreams: streams });
+  const bench = await open(job, { contextSize: promptTokens + newTokens, maxStreams: streams });
   await bench.read(await bench.prompt(promptTokens), { ...greedy, maxTokens: 8 });
   const prompts = [];
   while (prompts.length < streams) prompts.push(await bench.prompt(promptTokens));
@@ -83,7 +85,7 @@ async function eight({ streams, promptTokens, newTokens, ...job }) {
 
 /** Main thread's CPU time per token, in µs, with many streams read at once and with one. */
 async function cpu({ streams, newTokens, rounds, ...job }) {
-  await using bench = await open(job, { contextSize: newTokens + 32, maxStreams: streams });
+  const bench = await open(job, { contextSize: newTokens + 32, maxStreams: streams });
   const prompts = [];
   while (prompts.length < streams) prompts.push(await bench.prompt(16));
   const perToken = async (prompts, rounds, newTokens) => {
@@ -107,6 +109,7 @@ async function cpu({ streams, newTokens, rounds, ...job }) {
 /** The model, opened, with what every workload does with it. */
 async function open({ model: path, threads, number }, options) {
   const model = new ZSE(path, { ...options, threads });
+  opened.push(model);
   await model.ready;
   let prompts = number * 1000;
   return {
@@ -115,7 +118,6 @@ async function open({ model: path, threads, number }, options) {
     prompt: (tokens) => promptOf((text) => model.tokenize(text), tokens, prompts++),
     /** Reads one reply to its end, with times by this thread's clock; fails where it is not as long as was asked. */
     read: (prompt, options, onFirstText) => read(model, prompt, options, onFirstText),
-    [Symbol.asyncDispose]: () => model.close(),
   };
 }
 
