@@ -5,6 +5,9 @@ import { createServer, type RequestListener, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach } from "vitest";
 
+import { App, type AppOptions } from "../../lib/server/app.js";
+import { HttpServer, type ServerOptions } from "../../lib/server/http-server.js";
+import { openLog } from "../../lib/server/log.js";
 import type { HandlerOptions } from "../../lib/sse/index.js";
 import { nodeHandler } from "../../lib/sse/index.js";
 import type { EngineOptions } from "../../lib/types.js";
@@ -87,3 +90,23 @@ export function idle(model: ZSE, slots: number): boolean {
   const { queued, prefilling, decoding, parked, freeSlots } = model.stats();
   return queued + prefilling + decoding + parked === 0 && freeSlots === slots;
 }
+
+/** `zse serve`'s app in this process. Its log lines are collected. */
+export async function serveApp(
+  engine: EngineOptions = {},
+  options: Partial<AppOptions> = {},
+  limits: Partial<ServerOptions> = {},
+): Promise<{ model: ZSE; app: App; server: HttpServer; base: string; url: string; lines: Record<string, unknown>[] }> {
+  const model = await open(engine);
+  const lines: Record<string, unknown>[] = [];
+  const log = openLog("debug", { write: (line) => void lines.push(JSON.parse(line)) });
+  const app = new App(model, { name: "qwen-7b", log, ...(engine.maxQueue === undefined ? {} : { maxQueue: engine.maxQueue }), ...options });
+  const server = await HttpServer.listen(app, { port: 0, host: "127.0.0.1", ...limits });
+  apps.push(server);
+  return { model, app, server, base: server.address, url: `${server.address}/v1/chat/completions`, lines };
+}
+
+const apps: HttpServer[] = [];
+afterEach(async () => {
+  await Promise.all(apps.splice(0).map((server) => server.drain(0)));
+});
