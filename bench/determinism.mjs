@@ -22,7 +22,10 @@ const model = new ZSE(...positionals.slice(0, 1), {
 const info = await model.ready;
 
 const subjects = ["a fox", "a boat", "the rain", "Paris", "a kind baker", "seven stones", "the moon", "a lost key"];
-const prompts = Array.from({ length: count }, (_, i) => `Tell me ${"a very ".repeat(i % 5)}short story about ${subjects[i % subjects.length]} ${i}`);
+const prompts = Array.from(
+  { length: count },
+  (_, i) => `Tell me ${"a very ".repeat(i % 5)}short story about ${subjects[i % subjects.length]} ${i}`,
+);
 
 /** Past the end of text too: what a model says there is full of near-ties, which is where rounding would show. */
 function ask(i, temperature) {
@@ -45,13 +48,17 @@ async function staggered(temperature) {
   return Promise.all(texts);
 }
 
-console.log(`${info.name} (${info.description}), ${info.threads} threads, ${count} streams, ${values.tokens} tokens, deterministic: ${info.deterministic}`);
+console.log(
+  `${info.name} (${info.description}), ${info.threads} threads, ${count} streams, ${values.tokens} tokens, deterministic: ${info.deterministic}`,
+);
 for (const temperature of [0, 0.8]) {
   const first = await oneByOne(temperature);
   const different = (texts) => texts.filter((text, i) => text !== first[i]).length;
   const again = different(await oneByOne(temperature));
   const together = different(await Promise.all(prompts.map((_, i) => ask(i, temperature))));
   const joining = different(await staggered(temperature));
-  console.log(`temperature ${temperature}: of ${count} texts differ: alone again ${again}, all at once ${together}, joining one by one ${joining}`);
+  console.log(
+    `temperature ${temperature}: of ${count} texts differ: alone again ${again}, all at once ${together}, joining one by one ${joining}`,
+  );
 }
 await model.close();

@@ -56,7 +56,6 @@ export const rows = [
     title: `${many.streams} streams of ${many.promptTokens} + ${many.newTokens} tokens, begun at once`,
     contenders: {
       raw: (job) => raw.eight({ ...job, ...many }),
-      rawUnified: (job) => raw.eight({ ...job, ...many, unified: true }),
       zstream: (job) => zstream("eight", { ...job, ...many }),
     },
     figures: [
@@ -73,13 +72,6 @@ export const rows = [
         ours: "zstream.tokensPerSecondDecoding",
         raw: "raw.tokensPerSecondDecoding",
         goal: { atLeast: 0.95 },
-      },
-      { label: "whole run, raw with -kvu", unit: "tok/s", ours: "zstream.tokensPerSecond", raw: "rawUnified.tokensPerSecond" },
-      {
-        label: "while all decode, raw with -kvu",
-        unit: "tok/s",
-        ours: "zstream.tokensPerSecondDecoding",
-        raw: "rawUnified.tokensPerSecondDecoding",
       },
     ],
   },

@@ -32,24 +32,28 @@ await main(async () => {
   const wanted = rows.filter((row) => (args.length > 0 ? args.includes(row.name) : !row.onlyModel || row.onlyModel === model.name));
   const threads = options.threads ?? (await zstream("info", { model: model.path, threads: 0 })).threads;
 
-  const load = await othersLoad();
-  const notes = isQuiet(load)
-    ? []
-    : [`The machine was busy: other programs took ${load.toFixed(1)} cores when the run began. These figures are worth little.`];
-  for (const note of notes) say(note);
-
   const figures = [];
+  const loads = [];
   for (const row of wanted) {
+    loads.push(await othersLoad());
     say(`${row.name}: ${row.title} …`);
     figures.push(...figuresOf(row, await measure(row, { model: model.path, threads }, options.reps)));
   }
+  loads.push(await othersLoad());
+  const notes = noteOn(Math.max(...loads));
   const machine = describeMachine();
   const settings = { threads, repetitions: options.reps, command: commandLine() };
   console.log(`\n${model.name}, ${threads} threads, ${options.reps} repetitions; ${machine.cpu}, ${machine.date}\n\n${table(figures)}\n`);
+  for (const note of notes) console.log(`${note}\n`);
   if (options.write) write({ model, machine, settings, figures, notes });
   const missed = figures.filter((figure) => figure.reached === false);
   if (missed.length > 0) say(`missed: ${missed.map((figure) => `${figure.row} (${figure.label})`).join("; ")}`);
 });
+
+function noteOn(load) {
+  if (isQuiet(load)) return [];
+  return [`The machine was busy: between two rows other programs took ${load.toFixed(1)} cores. These figures are worth little.`];
+}
 
 function readCommand() {
   command.parse();

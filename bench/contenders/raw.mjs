@@ -38,9 +38,9 @@ export async function ttft({ model, threads, prompts, samples }) {
 }
 
 /** New tokens/s of several streams: over prefill and decoding together, and while decoding. */
-export async function eight({ model, threads, streams, promptTokens, newTokens, unified = false }) {
+export async function eight({ model, threads, streams, promptTokens, newTokens }) {
   const args = ["-m", model, "-t", threads, "-tb", threads, "-c", streams * (promptTokens + newTokens)];
-  args.push("-npp", promptTokens, "-ntg", newTokens, "-npl", streams, unified ? "-kvu" : "-no-kvu", "--output-format", "jsonl");
+  args.push("-npp", promptTokens, "-ntg", newTokens, "-npl", streams, "--output-format", "jsonl");
   const output = await runTool("llama-batched-bench", args);
   const line = output.split("\n").find((candidate) => candidate.startsWith("{"));
   if (!line) throw new Error(`llama-batched-bench printed no result:\n${output}`);
