@@ -225,13 +225,13 @@ describe("close", () => {
         await settle();
       }
       expect(fake.closes).toBe(0);
-    });
+    }, 8000);
     while (fake.step());
     expect((await reply).text).toBe(TEXT);
     await vi.waitFor(async () => {
       collect();
       await settle();
       expect(fake.closes).toBe(1);
-    });
+    }, 8000);
   });
 });
