@@ -10,7 +10,8 @@ import { answerToResponse, checkContentType, parseJson } from "../sse/handler.js
 import { readBody } from "../sse/node.js";
 import type { ReplyKind } from "../sse/openai.js";
 import { Responder } from "../sse/responder.js";
-import type { ServedModel } from "../sse/types.js";
+import { ResumableStreams } from "../sse/resumable.js";
+import type { ResumableOptions, ServedModel } from "../sse/types.js";
 import { WireError } from "../sse/wire-error.js";
 import { keyCheck } from "./auth.js";
 import type { Logger } from "./log.js";
@@ -31,6 +32,7 @@ export interface AppOptions {
   maxQueue?: number;
   heartbeatMs?: number;
   stallTimeoutMs?: number;
+  resumable?: ResumableOptions;
   log: Logger;
   logPrompts?: boolean;
 }
@@ -47,12 +49,14 @@ export class App {
   readonly #metrics: Metrics;
   readonly #responders: Record<ReplyKind, Responder>;
   readonly #created = Math.floor(Date.now() / 1000);
+  readonly #resumables: ResumableStreams;
   #draining = false;
 
   constructor(model: AppModel, options: AppOptions) {
     this.#model = model;
     this.#options = options;
     this.#metrics = new Metrics(options.name, () => model.stats());
+    this.#resumables = new ResumableStreams(options.resumable);
     const { maxMessages = 1024, maxChoices = 8 } = options;
     const checks = bodyChecks({ maxMessages, maxChoices });
     this.#responders = { chat: this.#responder(checks.chat), completion: this.#responder(checks.completion) };
@@ -79,6 +83,7 @@ export class App {
     const options = { model: name, maxBodyBytes, maxChoices, heartbeatMs, stallTimeoutMs };
     const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
     return new Responder(this.#model, given, {
+      resumables: this.#resumables,
       validate: (body) => {
         validate(body);
         this.#checkModel((body as { model?: string }).model);
@@ -116,6 +121,11 @@ export class App {
 
     hono.post("/v1/chat/completions", (c) => this.#answer(c, this.#responders.chat));
     hono.post("/v1/completions", (c) => this.#answer(c, this.#responders.completion));
+    hono.get("/v1/streams/:id", (c) => {
+      const answer = this.#responders.chat.resume(c.req.param("id"), c.req.header("last-event-id"));
+      return answerToResponse(answer, undefined, () => c.env.outgoing.destroy());
+    });
+    hono.delete("/v1/streams/:id", (c) => answerToResponse(this.#responders.chat.remove(c.req.param("id"))));
     hono.get("/v1/models", (c) => this.#json(c, { object: "list", data: [this.#modelObject()] }));
     hono.get("/v1/models/:model{.+}", (c) => {
       this.#checkModel(c.req.param("model"));

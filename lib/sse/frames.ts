@@ -3,8 +3,8 @@
 // The shapes are the ones that the decoders of both OpenAI SDKs, EventSource and line-splitting scripts read alike: one `data:`
 // line an event, `id:` only on request, no `event:`, no `retry:`.
 
-/** The end of an OpenAI stream. */
-export const DONE_FRAME = "data: [DONE]\n\n";
+/** The data of the event that ends an OpenAI stream. */
+export const DONE = "[DONE]";
 
 /**
  * A sign of life: a comment, ended by ONE newline. A blank line after it would dispatch an empty event in decoders that have
@@ -12,9 +12,9 @@ export const DONE_FRAME = "data: [DONE]\n\n";
  */
 export const PING_FRAME = ": ping\n";
 
-/** One event. JSON.stringify leaves no bare newline, so it is one line. `id`: the event's number, in resumable streams only. */
-export function dataFrame(value: object, id?: number): string {
-  const data = `data: ${JSON.stringify(value)}\n\n`;
+/** One event: an object, or DONE. JSON.stringify leaves no bare newline, so it is one line. `id`: only in resumable streams. */
+export function dataFrame(value: object | typeof DONE, id?: number): string {
+  const data = `data: ${value === DONE ? DONE : JSON.stringify(value)}\n\n`;
   return id === undefined ? data : `id: ${id}\n${data}`;
 }
 

@@ -1,9 +1,10 @@
 // Owns the adapter for servers that speak the web's Request and Response: Next, Hono, Bun, Deno. JS thread of the model.
 
+import { type FrameSource, ReplyFrames } from "./frame-source.js";
 import { STREAM_HEADERS } from "./frames.js";
 import { newEnvelope, type ReplyKind } from "./openai.js";
 import { Reply } from "./reply.js";
-import { type Answer, type FrameSource, ReplyFrames, Responder } from "./responder.js";
+import { type Answer, Responder } from "./responder.js";
 import { DEFAULTS, type EventStream, type HandlerOptions, type ServedModel } from "./types.js";
 import { WireError } from "./wire-error.js";
 
@@ -20,7 +21,8 @@ export function createHandler(model: ServedModel, options: HandlerOptions = {}):
   return async (request) => {
     let body: unknown;
     try {
-      if (request.method !== "POST") throw new WireError(405, "Only POST is answered here.", { code: "method_not_allowed" });
+      const other = answerOther(responder, request.method, request.url, request.headers.get("last-event-id"));
+      if (other !== undefined) return answerToResponse(other, request.signal);
       body = await readJson(request, responder.maxBodyBytes);
     } catch (error) {
       return answerToResponse(responder.refuse(error));
@@ -98,6 +100,20 @@ async function readJson(request: Request, maxBytes: number): Promise<unknown> {
     text += decoder.decode(value, { stream: true });
   }
   return parseJson(text + decoder.decode());
+}
+
+/** @internal What is not a POST: going on with a resumable stream, or ending it, at `…/streams/ID`. */
+export function answerOther(
+  responder: Responder,
+  method: string | undefined,
+  url: string | undefined,
+  lastEventId: string | null,
+): Answer | undefined {
+  if (method === "POST") return undefined;
+  const id = /\/streams\/([\w-]+)(?:\?|$)/.exec(url ?? "")?.[1];
+  if (id !== undefined && method === "GET") return responder.resume(id, lastEventId);
+  if (id !== undefined && method === "DELETE") return responder.remove(id);
+  throw new WireError(405, "Only POST is answered here.", { code: "method_not_allowed" });
 }
 
 /** @internal */

@@ -2,11 +2,10 @@
 // node:http but the shape of its two objects.
 
 import type { IncomingMessage, ServerResponse } from "node:http";
-
-import { checkContentType, checkLength, parseJson } from "./handler.js";
-import { type Answer, type FrameSource, Responder } from "./responder.js";
+import type { FrameSource } from "./frame-source.js";
+import { answerOther, checkContentType, checkLength, parseJson } from "./handler.js";
+import { type Answer, Responder } from "./responder.js";
 import type { HandlerOptions, ServedModel } from "./types.js";
-import { WireError } from "./wire-error.js";
 
 /** Fastify's request and reply, as far as they matter. */
 interface FastifyLike {
@@ -48,7 +47,8 @@ export function nodeHandler(
 async function answer(responder: Responder, request: IncomingMessage, parsed: unknown, signal: AbortSignal): Promise<Answer> {
   let body = parsed;
   try {
-    if (request.method !== "POST") throw new WireError(405, "Only POST is answered here.", { code: "method_not_allowed" });
+    const other = answerOther(responder, request.method, request.url, (request.headers["last-event-id"] as string | undefined) ?? null);
+    if (other !== undefined) return other;
     checkContentType(request.headers["content-type"]);
     if (body === undefined) body = parseJson(await readBody(request, responder.maxBodyBytes));
   } catch (error) {

@@ -1,11 +1,13 @@
 // Owns the answer to one request, whichever HTTP server it came through: checks, opening the streams, and either one JSON body or
 // frames to be pulled. JS thread of the model. handler.ts and node.ts put an answer onto their kind of response.
 
-import { DONE_FRAME, dataFrame, PING_FRAME, STREAM_HEADERS } from "./frames.js";
-import { ChunkWriter, type Envelope, type IncludeUsage, newEnvelope, ReplyCollector } from "./openai.js";
+import { type FrameSource, ReplyFrames } from "./frame-source.js";
+import { STREAM_HEADERS } from "./frames.js";
+import { type Envelope, newEnvelope, ReplyCollector } from "./openai.js";
 import { Pace } from "./pace.js";
 import { Reply } from "./reply.js";
 import { readRequest, type WireRequest } from "./request.js";
+import { ResumableStreams } from "./resumable.js";
 import { DEFAULTS, type HandlerOptions, type Observer, type ServedModel } from "./types.js";
 import { toWireError, WireError } from "./wire-error.js";
 
@@ -14,69 +16,12 @@ export type Answer =
   | { status: number; headers: Record<string, string>; body: string; frames?: undefined; error?: unknown }
   | { status: number; headers: Record<string, string>; frames: FrameSource; body?: undefined; error?: undefined };
 
-/** Frames of one stream, pulled one at a time. */
-export interface FrameSource {
-  /** The next frame; undefined at the end. Does not reject: errors are frames. */
-  next(): Promise<string | undefined>;
-  /** The client has gone. */
-  cancel(): void;
-  /** Calls `cut` when the client takes nothing for too long: the connection is to be destroyed. */
-  onStalled(cut: () => void): void;
-}
-
-/** The frames of an OpenAI stream. */
-export class ReplyFrames implements FrameSource {
-  readonly #reply: Reply;
-  readonly #writer: ChunkWriter;
-  readonly #heartbeatMs: number;
-  #ready: string[];
-  #ended = false;
-
-  constructor(reply: Reply, envelope: Envelope, includeUsage: IncludeUsage, heartbeatMs: number) {
-    this.#reply = reply;
-    this.#writer = new ChunkWriter(envelope, reply.choices, includeUsage);
-    this.#heartbeatMs = heartbeatMs;
-    this.#ready = this.#writer.begin().map((chunk) => dataFrame(chunk));
-  }
-
-  async next(): Promise<string | undefined> {
-    while (true) {
-      const ready = this.#ready.shift();
-      if (ready !== undefined || this.#ended) return ready;
-      const pulled = await this.#reply.next(this.#heartbeatMs);
-      if ("silence" in pulled) return PING_FRAME;
-      if ("event" in pulled) {
-        for (const chunk of this.#writer.event(pulled.choice, pulled.event)) this.#ready.push(dataFrame(chunk));
-        if (this.#reply.over) this.#end(DONE_FRAME);
-      } else if ("error" in pulled) {
-        // Without [DONE]: a stream that just ends would look whole.
-        this.#end(dataFrame(toWireError(pulled.error).body));
-      } else {
-        this.#ended = true;
-      }
-    }
-  }
-
-  cancel(): void {
-    this.#reply.cancel();
-  }
-
-  onStalled(cut: () => void): void {
-    this.#reply.watch((error) => {
-      if ((error as { code?: unknown } | undefined)?.code === "STALLED") cut();
-    });
-  }
-
-  #end(last: string): void {
-    this.#ended = true;
-    this.#ready.push(last);
-  }
-}
-
 /** What a responder can be told beyond a handler's options; the server's part. */
 export interface ResponderHooks {
   /** Checks a body before anything else is done with it; throws WireErrors. */
   validate?(body: unknown): void;
+  /** Where resumable streams are kept, when several responders share them. */
+  resumables?: ResumableStreams;
 }
 
 /** Follows one request; for metrics and logs. */
@@ -91,8 +36,10 @@ export class Responder {
   readonly #hooks: ResponderHooks;
   readonly #pace = new Pace();
   readonly #replies = new Set<Reply>();
+  readonly #resumables: ResumableStreams;
 
   constructor(model: ServedModel, options: HandlerOptions = {}, hooks: ResponderHooks = {}) {
+    this.#resumables = hooks.resumables ?? new ResumableStreams(options.resumable);
     this.#model = model;
     this.#options = options;
     this.#hooks = hooks;
@@ -156,12 +103,41 @@ export class Responder {
       signal?.removeEventListener("abort", leave);
     }
     const heartbeatMs = this.#options.heartbeatMs ?? DEFAULTS.heartbeatMs;
-    return { status: 200, headers: STREAM_HEADERS, frames: new ReplyFrames(reply, envelope, request.includeUsage, heartbeatMs) };
+    if (!request.resumable) return streaming(new ReplyFrames(reply, envelope, request.includeUsage, heartbeatMs));
+    const source = new ReplyFrames(reply, envelope, request.includeUsage, 0, true);
+    return streaming(this.#resumables.add(envelope.id, source).read(0, heartbeatMs));
+  }
+
+  /** Goes on with a resumable stream after the event `lastEventId` (as the header says it; left out: from the beginning). */
+  resume(id: string, lastEventId: string | null | undefined): Answer {
+    try {
+      const stream = this.#resumables.get(id);
+      if (!/^\d*$/.test(lastEventId ?? "")) {
+        throw new WireError(400, "Last-Event-ID must be the number of an event of this stream.", {
+          param: "last-event-id",
+          code: "invalid_value",
+        });
+      }
+      return streaming(stream.read(Number(lastEventId ?? 0), this.#options.heartbeatMs ?? DEFAULTS.heartbeatMs));
+    } catch (error) {
+      return this.refuse(error);
+    }
+  }
+
+  /** Cancels a resumable stream and forgets it. */
+  remove(id: string): Answer {
+    try {
+      this.#resumables.get(id).remove();
+      return { status: 200, headers: JSON_HEADERS, body: JSON.stringify({ id, object: "stream.deleted", deleted: true }) };
+    } catch (error) {
+      return this.refuse(error);
+    }
   }
 
   /** One stream a choice. With a seed, each choice has its own, so that they differ and can be had again. */
-  #open({ kind, choices, messages, prompt, options }: WireRequest) {
-    const { stallTimeoutMs } = this.#options;
+  #open({ kind, choices, messages, prompt, options, resumable }: WireRequest) {
+    // A resumable stream that nobody reads has a time limit of its own.
+    const stallTimeoutMs = resumable ? undefined : this.#options.stallTimeoutMs;
     const shared = stallTimeoutMs === undefined ? options : { ...options, stall_timeout_ms: stallTimeoutMs };
     return Array.from({ length: choices }, (_, i) => {
       const own = shared.seed === undefined || i === 0 ? shared : { ...shared, seed: (shared.seed + i) % (2 ** 32 - 1) };
@@ -177,8 +153,7 @@ export class Responder {
       if ("event" in pulled) collector.event(pulled.choice, pulled.event);
       if ("end" in pulled) throw new WireError(503, "The request was cancelled.", { code: "aborted" });
     }
-    const headers = { "content-type": "application/json; charset=utf-8" };
-    return { status: 200, headers, body: JSON.stringify(collector.object()) };
+    return { status: 200, headers: JSON_HEADERS, body: JSON.stringify(collector.object()) };
   }
 
   /** The watcher, and what the responder itself wants to know. */
@@ -198,4 +173,10 @@ export class Responder {
       },
     };
   }
+}
+
+const JSON_HEADERS = { "content-type": "application/json; charset=utf-8" };
+
+function streaming(frames: FrameSource): Answer {
+  return { status: 200, headers: STREAM_HEADERS, frames };
 }

@@ -51,6 +51,18 @@ export interface HandlerOptions {
    * OpenAI's clients expect it, not an error in the stream. Default 30.
    */
   earlyErrorMs?: number;
+  /** Bounds of streams that clients ask to be resumable. */
+  resumable?: ResumableOptions;
+}
+
+/** Bounds of resumable streams. */
+export interface ResumableOptions {
+  /** How long (ms) a stream is kept that nobody reads, while it runs and after its end. Default 60000. */
+  keepMs?: number;
+  /** Events that a stream keeps: half of them unread (then the reply is paused), half already sent. Default 65536. */
+  maxEvents?: number;
+  /** Streams kept at a time, running or not. Default 64. */
+  maxStreams?: number;
 }
 
 export const DEFAULTS = {

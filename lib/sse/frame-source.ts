@@ -1,0 +1,74 @@
+// Owns the frames of one reply: its events, pulled one at a time, as what goes into the socket. JS thread of the model.
+
+import { DONE, dataFrame, PING_FRAME } from "./frames.js";
+import { ChunkWriter, type Envelope, type IncludeUsage } from "./openai.js";
+import type { Reply } from "./reply.js";
+import { toWireError } from "./wire-error.js";
+
+/** Frames of one stream, pulled one at a time. */
+export interface FrameSource {
+  /** The next frame; undefined at the end. Does not reject: errors are frames. */
+  next(): Promise<string | undefined>;
+  /** The client has gone. */
+  cancel(): void;
+  /** Calls `cut` when the client takes nothing for too long: the connection is to be destroyed. */
+  onStalled(cut: () => void): void;
+}
+
+/** The frames of an OpenAI stream. */
+export class ReplyFrames implements FrameSource {
+  readonly #reply: Reply;
+  readonly #writer: ChunkWriter;
+  readonly #heartbeatMs: number;
+  readonly #numbered: boolean;
+  #count = 0;
+  #ready: string[];
+  #ended = false;
+
+  /** @param numbered each frame has an `id:`, from 1 */
+  constructor(reply: Reply, envelope: Envelope, includeUsage: IncludeUsage, heartbeatMs: number, numbered = false) {
+    this.#reply = reply;
+    this.#writer = new ChunkWriter(envelope, reply.choices, includeUsage);
+    this.#heartbeatMs = heartbeatMs;
+    this.#numbered = numbered;
+    this.#ready = this.#writer.begin().map((chunk) => this.#frame(chunk));
+  }
+
+  async next(): Promise<string | undefined> {
+    while (true) {
+      const ready = this.#ready.shift();
+      if (ready !== undefined || this.#ended) return ready;
+      const pulled = await this.#reply.next(this.#heartbeatMs);
+      if ("silence" in pulled) return PING_FRAME;
+      if ("event" in pulled) {
+        for (const chunk of this.#writer.event(pulled.choice, pulled.event)) this.#ready.push(this.#frame(chunk));
+        if (this.#reply.over) this.#end(DONE);
+      } else if ("error" in pulled) {
+        // Without [DONE]: a stream that just ends would look whole.
+        this.#end(toWireError(pulled.error).body);
+      } else {
+        this.#ended = true;
+      }
+    }
+  }
+
+  cancel(): void {
+    this.#reply.cancel();
+  }
+
+  onStalled(cut: () => void): void {
+    this.#reply.watch((error) => {
+      if ((error as { code?: unknown } | undefined)?.code === "STALLED") cut();
+    });
+  }
+
+  #end(last: object | typeof DONE): void {
+    this.#ended = true;
+    this.#ready.push(this.#frame(last));
+  }
+
+  #frame(value: object | typeof DONE): string {
+    this.#count += 1;
+    return dataFrame(value, this.#numbered ? this.#count : undefined);
+  }
+}

@@ -1,0 +1,232 @@
+// Owns streams that outlive their connection: their frames are kept, and whoever comes back goes on after the last one it saw.
+// JS thread of the model.
+//
+// A frame that was written is not a frame that arrived: what a dead connection had in its buffers is asked for again. So half of
+// what is kept is behind the reader, half before it; when that half is full, frames are no longer pulled and the reply parks.
+
+import type { FrameSource } from "./frame-source.js";
+import { PING_FRAME } from "./frames.js";
+import type { ResumableOptions } from "./types.js";
+import { WireError } from "./wire-error.js";
+
+/** The resumable streams of a server. */
+export class ResumableStreams {
+  readonly #streams = new Map<string, ResumableStream>();
+  readonly #keepMs: number;
+  readonly #maxEvents: number;
+  readonly #maxStreams: number;
+
+  constructor({ keepMs = 60_000, maxEvents = 65_536, maxStreams = 64 }: ResumableOptions = {}) {
+    this.#keepMs = keepMs;
+    this.#maxEvents = maxEvents;
+    this.#maxStreams = maxStreams;
+  }
+
+  /** @throws WireError 429 when too many are kept and none of them has ended (its reply is cancelled) */
+  add(id: string, source: FrameSource): ResumableStream {
+    if (this.#streams.size >= this.#maxStreams) this.#makeRoom(source);
+    const stream = new ResumableStream(source, this.#keepMs, this.#maxEvents, () => this.#streams.delete(id));
+    this.#streams.set(id, stream);
+    return stream;
+  }
+
+  /** @throws WireError 404 */
+  get(id: string): ResumableStream {
+    const stream = this.#streams.get(id);
+    if (stream !== undefined) return stream;
+    throw new WireError(404, "There is no such stream, or it is no longer kept.", { param: "id", code: "stream_not_found" });
+  }
+
+  #makeRoom(source: FrameSource): void {
+    const idle = [...this.#streams.values()].find((stream) => stream.ended && !stream.beingRead);
+    if (idle !== undefined) {
+      idle.remove();
+      return;
+    }
+    source.cancel();
+    const message = "Too many resumable streams are kept; try again later, or without stream_options.resumable.";
+    throw new WireError(429, message, { type: "rate_limit_error", code: "rate_limit_exceeded", retryAfterMs: this.#keepMs });
+  }
+}
+
+export class ResumableStream {
+  readonly #source: FrameSource;
+  readonly #keepMs: number;
+  readonly #half: number;
+  readonly #forget: () => void;
+  /** Frames first … first + length - 1; ids begin at 1. */
+  #frames: string[] = [];
+  #first = 1;
+  /** The last id that a reader was given. */
+  #given = 0;
+  #ended = false;
+  #reader: Reader | undefined;
+  #onRoom: (() => void) | undefined;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(source: FrameSource, keepMs: number, maxEvents: number, forget: () => void) {
+    this.#source = source;
+    this.#keepMs = keepMs;
+    this.#half = Math.max(1, maxEvents >> 1);
+    this.#forget = forget;
+    void this.#pump();
+  }
+
+  /** All of the reply is here. */
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  /** Someone reads it now. */
+  get beingRead(): boolean {
+    return this.#reader !== undefined;
+  }
+
+  /**
+   * The frames after the one numbered `after`. A stream has one reader: the newest one takes over.
+   * @throws WireError 410 when the frames that come next are no longer kept, 400 for a number that was never given
+   */
+  read(after: number, heartbeatMs: number): FrameSource {
+    if (after >= this.#first + this.#frames.length) {
+      throw new WireError(400, "Last-Event-ID names an event that this stream has not had.", {
+        param: "last-event-id",
+        code: "invalid_value",
+      });
+    }
+    if (after + 1 < this.#first) throw new WireError(410, "The events after this one are no longer kept.", { code: "events_gone" });
+    this.#reader?.end();
+    clearTimeout(this.#timer);
+    const reader = new Reader(this, after, heartbeatMs, () => this.#onLeft(reader));
+    this.#reader = reader;
+    this.#given = after;
+    return reader;
+  }
+
+  /** @internal The frame numbered `id`, if it is there yet; "end" after the last one. */
+  take(id: number): string | "end" | undefined {
+    const frame = this.#frames[id - this.#first];
+    if (frame === undefined) return this.#ended ? "end" : undefined;
+    this.#given = id;
+    this.#trim();
+    this.#onRoom?.();
+    return frame;
+  }
+
+  /** Cancels the reply if it still runs, and forgets its frames. */
+  remove(): void {
+    clearTimeout(this.#timer);
+    this.#forget();
+    this.#source.cancel();
+    this.#reader?.end();
+    this.#reader = undefined;
+    this.#ended = true;
+    this.#onRoom?.();
+  }
+
+  async #pump(): Promise<void> {
+    while (!this.#ended) {
+      const ahead = this.#first + this.#frames.length - 1 - this.#given;
+      if (ahead >= this.#half) {
+        await new Promise<void>((resolve) => {
+          this.#onRoom = resolve;
+        });
+        this.#onRoom = undefined;
+        continue;
+      }
+      const frame = await this.#source.next();
+      if (frame === undefined) break;
+      this.#frames.push(frame);
+      this.#reader?.wake();
+    }
+    this.#ended = true;
+    this.#reader?.wake();
+    if (this.#reader === undefined) this.#startTimer();
+  }
+
+  /** Lets go of what lies more than half the buffer behind the reader; in portions, as it moves the rest. */
+  #trim(): void {
+    const behind = this.#given - this.#first + 1;
+    if (behind < this.#half + 256) return;
+    const drop = behind - this.#half;
+    this.#frames.splice(0, drop);
+    this.#first += drop;
+  }
+
+  #onLeft(reader: Reader): void {
+    if (this.#reader !== reader) return;
+    this.#reader = undefined;
+    this.#startTimer();
+  }
+
+  #startTimer(): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.remove(), this.#keepMs);
+    this.#timer.unref?.();
+  }
+}
+
+/** One connection's view of a stream. */
+class Reader implements FrameSource {
+  readonly #stream: ResumableStream;
+  readonly #heartbeatMs: number;
+  readonly #onLeft: () => void;
+  #last: number;
+  #over = false;
+  #wake: (() => void) | undefined;
+
+  constructor(stream: ResumableStream, after: number, heartbeatMs: number, onLeft: () => void) {
+    this.#stream = stream;
+    this.#last = after;
+    this.#heartbeatMs = heartbeatMs;
+    this.#onLeft = onLeft;
+  }
+
+  async next(): Promise<string | undefined> {
+    let silent = false;
+    while (!this.#over) {
+      const frame = this.#stream.take(this.#last + 1);
+      if (frame === "end") {
+        this.cancel(); // the stream is kept on, for its time
+        return undefined;
+      }
+      if (frame !== undefined) {
+        this.#last += 1;
+        return frame;
+      }
+      if (silent) return PING_FRAME;
+      silent = await this.#wait();
+    }
+    return undefined;
+  }
+
+  cancel(): void {
+    if (this.#over) return;
+    this.end();
+    this.#onLeft();
+  }
+
+  onStalled(): void {} // nobody is waited for: the frames are kept, within their bounds
+
+  wake(): void {
+    this.#wake?.();
+  }
+
+  /** Another reader has taken over, or the stream is gone. */
+  end(): void {
+    this.#over = true;
+    this.#wake?.();
+  }
+
+  /** Until there is something new; true when there was nothing for heartbeatMs. */
+  #wait(): Promise<boolean> {
+    return new Promise((resolve) => {
+      const settle = (silent: boolean) => {
+        clearTimeout(timer);
+        this.#wake = undefined;
+        resolve(silent);
+      };
+      const timer = setTimeout(() => settle(true), this.#heartbeatMs);
+      this.#wake = () => settle(false);
+    });
+  }
+}

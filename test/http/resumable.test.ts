@@ -1,0 +1,172 @@
+// Resumable streams: whatever is dropped wherever, the text is that of an undisturbed stream, byte for byte.
+
+import { describe, expect, test } from "vitest";
+
+import { GREEDY, idle, json, LONG, post, serveApp, serveModel, sleep, stream, until } from "./helpers.js";
+import { parseStrictly } from "./strict-sse.js";
+
+const RESUMABLE = { stream: true, stream_options: { resumable: true } };
+
+/** A client that is cut off at given numbers of bytes and comes back each time. Returns all that it took as whole events. */
+async function readWithDrops(base: string, body: object, cuts: number[], pauseMs = 0): Promise<string> {
+  let taken = "";
+  let lastId: string | undefined;
+  let id: string | undefined;
+  for (let attempt = 0; ; attempt++) {
+    const leaving = new AbortController();
+    const { signal } = leaving;
+    const response =
+      id === undefined
+        ? await post(`${base}/v1/chat/completions`, { ...RESUMABLE, ...body }, { signal })
+        : await fetch(`${base}/v1/streams/${id}`, { signal, headers: lastId === undefined ? {} : { "last-event-id": lastId } });
+    expect(response.status).toBe(200);
+    let text = "";
+    const limit = cuts[attempt] ?? Number.POSITIVE_INFINITY;
+    try {
+      const decoder = new TextDecoder();
+      for await (const bytes of response.body as unknown as AsyncIterable<Uint8Array>) {
+        // Only so many bytes "arrive": the rest is lost with the connection.
+        text += decoder.decode(bytes, { stream: true });
+        if (text.length >= limit) {
+          text = text.slice(0, limit);
+          leaving.abort();
+          break;
+        }
+      }
+    } catch {
+      // our own abort
+    }
+    // An SSE client takes whole events and forgets the rest.
+    const whole = text.slice(0, text.lastIndexOf("\n\n") + 2 || 0).replaceAll(": ping\n", "");
+    taken += text.includes("\n\n") ? whole : "";
+    if (taken.endsWith("data: [DONE]\n\n")) return taken;
+    const ids = [...taken.matchAll(/^id: (\d+)$/gm)];
+    lastId = ids.at(-1)?.[1];
+    id ??= /"id":"(chatcmpl-\w+)"/.exec(text)?.[1];
+    if (id === undefined) throw new Error("the first connection was cut before the stream's id was there");
+    await sleep(pauseMs);
+  }
+}
+
+test("events are numbered from 1, also the last ones, and the rest is the same stream", async () => {
+  const { url } = await serveModel();
+  const plain = await stream(url, GREEDY);
+  const { ids, texts, chunks } = await stream(url, { ...GREEDY, ...RESUMABLE }, { ids: true });
+  expect(ids).toEqual(Array.from({ length: chunks.length + 1 }, (_, i) => i + 1));
+  expect(texts).toEqual(plain.texts);
+});
+
+describe("dropped at any place", () => {
+  test("the text is byte for byte that of an undisturbed stream", async () => {
+    const { url, base } = await serveApp({}, { heartbeatMs: 5 });
+    const plain = await stream(url, { ...GREEDY, ...RESUMABLE }, { ids: true });
+    for (const cuts of [[300], [300, 1, 1, 1], [251, 500, 1000, 17, 400], [2000, 0, 3000], Array.from({ length: 30 }, () => 450)]) {
+      const taken = await readWithDrops(base, GREEDY, cuts);
+      const { ids, texts } = parseStrictly(taken, { ids: true });
+      expect(ids).toEqual(plain.ids);
+      expect(texts).toEqual(plain.texts);
+    }
+  });
+
+  test("also long after the reply's end, and again from the beginning", async () => {
+    const { url, base, model } = await serveApp();
+    const plain = await stream(url, { ...GREEDY, ...RESUMABLE }, { ids: true });
+    const id = plain.chunks[0]!.id;
+    await until(() => idle(model, 4), "it is over");
+    const again = await fetch(`${base}/v1/streams/${id}`);
+    expect(again.headers.get("content-type")).toBe("text/event-stream; charset=utf-8");
+    expect(parseStrictly(await again.text(), { ids: true }).texts).toEqual(plain.texts);
+    const end = await fetch(`${base}/v1/streams/${id}`, { headers: { "last-event-id": String(plain.ids.at(-1)) } });
+    expect(await end.text()).toBe("");
+  });
+
+  test("n choices, too", async () => {
+    const { base } = await serveApp();
+    const body = { ...GREEDY, n: 2, temperature: 1, seed: 5 };
+    const { ids, texts } = parseStrictly(await readWithDrops(base, body, [600, 700, 800]), { ids: true });
+    expect(texts.length).toBe(2);
+    expect(ids).toEqual(ids.map((_, i) => i + 1));
+  });
+});
+
+async function begin(url: string, body: object): Promise<{ id: string; leave: () => void }> {
+  const leaving = new AbortController();
+  const response = await post(url, { ...RESUMABLE, ...body }, { signal: leaving.signal });
+  const { value } = await response.body!.getReader().read();
+  return { id: /"id":"(chatcmpl-\w+)"/.exec(new TextDecoder().decode(value))![1]!, leave: () => leaving.abort() };
+}
+
+describe("a client that leaves", () => {
+  test("does not cancel; the reply goes on to its end, and DELETE cancels", async () => {
+    const { url, base, model } = await serveApp({ maxStreams: 2 });
+    const first = await begin(url, { ...LONG, max_tokens: 100 });
+    first.leave();
+    await until(() => idle(model, 2), "it has ended by itself");
+    const rest = parseStrictly(await (await fetch(`${base}/v1/streams/${first.id}`)).text(), { ids: true });
+    expect(rest.chunks.at(-1)!.usage!.completion_tokens).toBe(100);
+
+    const second = await begin(url, LONG);
+    second.leave();
+    const gone = await fetch(`${base}/v1/streams/${second.id}`, { method: "DELETE" });
+    expect(await json(gone)).toMatchObject({ id: second.id, deleted: true });
+    await until(() => idle(model, 2), "it is cancelled");
+    expect((await fetch(`${base}/v1/streams/${second.id}`)).status).toBe(404);
+    expect((await fetch(`${base}/v1/streams/${second.id}`, { method: "DELETE" })).status).toBe(404);
+  });
+
+  test("for longer than streams are kept finds it cancelled and gone", async () => {
+    const { url, base, model } = await serveApp({ maxStreams: 1 }, { resumable: { keepMs: 100, maxEvents: 64 } });
+    const { id, leave } = await begin(url, LONG);
+    leave();
+    await until(() => idle(model, 1), "it is cancelled");
+    expect((await fetch(`${base}/v1/streams/${id}`)).status).toBe(404);
+  });
+});
+
+describe("bounds", () => {
+  test("the reply parks when the buffer is full and nobody reads, and goes on when someone does", async () => {
+    const { url, base, model } = await serveApp({ maxStreams: 1 }, { resumable: { maxEvents: 64 } });
+    const { id, leave } = await begin(url, { ...LONG, max_tokens: 300 });
+    leave();
+    await until(() => model.stats().parked === 1, "it parks");
+    const { generatedTokens } = model.stats();
+    expect(generatedTokens).toBeLessThan(300);
+    await sleep(50);
+    expect(model.stats().generatedTokens).toBe(generatedTokens);
+    // It read the first events; what was behind them is still there.
+    const rest = await fetch(`${base}/v1/streams/${id}`);
+    const { done, chunks } = parseStrictly(await rest.text(), { ids: true });
+    expect(done).toBe(true);
+    expect(chunks.at(-1)!.usage!.completion_tokens).toBe(300);
+  });
+
+  test("events that are no longer kept are a 410, numbers that never were a 400", async () => {
+    const { url, base } = await serveApp({}, { resumable: { maxEvents: 8 } });
+    const { chunks } = await stream(url, { ...LONG, max_tokens: 400, ...RESUMABLE }, { ids: true });
+    const { id } = chunks[0]!;
+    expect((await fetch(`${base}/v1/streams/${id}`)).status).toBe(410);
+    for (const bad of ["100000", "x", "-1"]) {
+      expect((await fetch(`${base}/v1/streams/${id}`, { headers: { "last-event-id": bad } })).status).toBe(400);
+    }
+  });
+
+  test("only so many streams are kept; ended ones make room", async () => {
+    const { url } = await serveApp({}, { resumable: { maxStreams: 1 } });
+    for (let i = 0; i < 3; i++) await stream(url, { ...GREEDY, ...RESUMABLE }, { ids: true });
+    await begin(url, LONG);
+    expect((await post(url, { ...GREEDY, ...RESUMABLE })).status).toBe(429);
+    expect((await post(url, GREEDY)).status).toBe(200);
+  });
+});
+
+test("two readers of one stream: the newer one has it", async () => {
+  const { url, base } = await serveApp();
+  const leaving = new AbortController();
+  const first = await post(url, { ...RESUMABLE, ...LONG, max_tokens: 200 }, { signal: leaving.signal });
+  const reader = first.body!.getReader();
+  const { value } = await reader.read();
+  const id = /"id":"(chatcmpl-\w+)"/.exec(new TextDecoder().decode(value))![1]!;
+  const second = await fetch(`${base}/v1/streams/${id}`);
+  expect(parseStrictly(await second.text(), { ids: true }).done).toBe(true);
+  while (!(await reader.read()).done); // the older one simply ends
+});
