@@ -7,6 +7,7 @@ const model = new ZSE();
 const reply = await model.chat({
   messages: [{ role: "user", content: "Count from 1 to 10" }],
   temperature: 0,
+  highWaterMark: 8, // tokens that the model may be ahead
   streamCallback: async (text) => {
     process.stdout.write(text);
     await sleep(30);
