@@ -1,0 +1,112 @@
+// The adapter under Express (with compression in front), Fastify, Hono and Next's kind of route: the examples, started and called.
+
+import { request } from "node:http";
+import compression from "compression";
+import express from "express";
+import Fastify from "fastify";
+import { afterEach, describe, expect, test } from "vitest";
+
+import { nodeHandler } from "../../lib/sse/index.js";
+import { start } from "../addon/helpers.js";
+import { GREEDY, idle, LONG, listen, open, post, STORY, stream, until } from "./helpers.js";
+import { parseStrictly } from "./strict-sse.js";
+
+const children: { kill(): void; ended: Promise<unknown> }[] = [];
+afterEach(async () => {
+  for (const { kill, ended } of children.splice(0)) {
+    kill();
+    await ended.catch(() => {});
+  }
+});
+
+/** Starts an example, which prints the URL of its route. */
+async function startExample(name: string): Promise<string> {
+  const { child, ended } = start([`examples/${name}.mjs`], { env: { ...process.env, PORT: "0" }, timeoutMs: 170_000 });
+  children.push({ kill: () => child.kill("SIGKILL"), ended });
+  let out = "";
+  child.stdout!.on("data", (text: string) => {
+    out += text;
+  });
+  await until(() => out.includes("/completions\n"), `${name} listens`, 30_000);
+  return out.trim();
+}
+
+describe.each(["express", "fastify", "hono", "node-http"])("examples/%s.mjs", (name) => {
+  // The examples take as many threads as there are cores, which is slow beside other work: few tokens, much time.
+  test("streams, answers whole, and refuses", { timeout: 180_000 }, async () => {
+    const url = await startExample(name);
+    const short = { ...STORY, max_tokens: 4, temperature: 0 };
+    const { texts, done } = await stream(url, short);
+    expect(done).toBe(true);
+    const whole = (await (await post(url, short)).json()) as { choices: { message: { content: string } }[] };
+    expect(whole.choices[0]!.message.content).toBe(texts[0]);
+    expect((await post(url, { ...short, top_p: 7 })).status).toBe(400);
+  });
+});
+
+test("examples/next/route.mjs is a route that answers Requests", async () => {
+  const { POST } = (await import(`../../examples/next/${"route"}.mjs`)) as { POST: (request: Request) => Promise<Response> };
+  const ask = () =>
+    POST(
+      new Request("http://app.test/v1/chat/completions", {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify({ ...STORY, max_tokens: 12, stream: true }),
+      }),
+    );
+  expect(parseStrictly(await (await ask()).text()).done).toBe(true);
+  // A reader that leaves ends the reply.
+  const reader = (await ask()).body!.getReader();
+  await reader.read();
+  await reader.cancel();
+  const { model } = globalThis as unknown as { model: Awaited<ReturnType<typeof open>> };
+  await until(() => idle(model, 4), "the slot is free");
+  await model.close();
+});
+
+describe("Express", () => {
+  test("its compression in front does not hold a stream back", async () => {
+    const model = await open();
+    const app = express();
+    app.use(compression({ threshold: 0 }));
+    app.post("/v1/chat/completions", nodeHandler(model, { model: "qwen-7b" }));
+    const url = `${await listen(app)}/v1/chat/completions`;
+    const parts: string[] = [];
+    const encoding = await new Promise((resolve, reject) => {
+      const headers = { "content-type": "application/json", "accept-encoding": "gzip" };
+      const message = request(url, { method: "POST", headers }, (response) => {
+        response.setEncoding("utf8").on("data", (text: string) => parts.push(text));
+        response.on("end", () => resolve(response.headers["content-encoding"]));
+      });
+      message.on("error", reject).end(JSON.stringify({ ...GREEDY, stream: true }));
+    });
+    expect(encoding).toBe(undefined);
+    expect(parts.length).toBeGreaterThan(5);
+    expect(parseStrictly(parts.join("")).done).toBe(true);
+  });
+
+  test("a body that express.json() has parsed is taken as it is", async () => {
+    const model = await open();
+    const app = express();
+    app.use(express.json());
+    app.post("/v1/chat/completions", nodeHandler(model, { model: "qwen-7b" }));
+    const url = `${await listen(app)}/v1/chat/completions`;
+    expect((await stream(url, GREEDY)).done).toBe(true);
+  });
+});
+
+test("Fastify: a client that leaves cancels its stream", async () => {
+  const model = await open({ maxStreams: 1 });
+  const app = Fastify({ forceCloseConnections: true });
+  app.post("/v1/chat/completions", nodeHandler(model));
+  const address = await app.listen({ port: 0, host: "127.0.0.1" });
+  try {
+    const leaving = new AbortController();
+    const response = await post(`${address}/v1/chat/completions`, { ...LONG, stream: true }, { signal: leaving.signal });
+    await response.body!.getReader().read();
+    leaving.abort();
+    await until(() => idle(model, 1), "the slot is free");
+  } finally {
+    await app.close();
+  }
+});

@@ -1,0 +1,218 @@
+// Slow, dead and hostile clients: what they cost stays bounded, their slots come free, and the others do not notice.
+
+import { connect, type Socket } from "node:net";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import { describe, expect, test } from "vitest";
+
+import { GREEDY, idle, LONG, post, serveApp, serveModel, sleep, stream, until } from "./helpers.js";
+import { parseStrictly } from "./strict-sse.js";
+
+setFlagsFromString("--expose-gc");
+const collectGarbage = runInNewContext("gc") as () => void;
+
+/** A bare connection that has sent `text`. */
+async function raw(base: string, text = ""): Promise<Socket> {
+  const { hostname, port } = new URL(base);
+  const socket = connect({ host: hostname, port: Number(port), allowHalfOpen: true });
+  socket.on("error", () => {});
+  await new Promise((resolve) => socket.once("connect", resolve));
+  if (text !== "") socket.write(text);
+  return socket;
+}
+
+function asHttp(body: object, path = "/v1/chat/completions"): string {
+  const text = JSON.stringify(body);
+  return `POST ${path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(text)}\r\n\r\n${text}`;
+}
+
+/** All that comes until the other side closes. */
+async function readAll(socket: Socket, timeoutMs = 20_000): Promise<string> {
+  let text = "";
+  socket.setEncoding("utf8").on("data", (part: string) => {
+    text += part;
+  });
+  await Promise.race([new Promise((resolve) => socket.once("close", resolve).once("end", resolve)), sleep(timeoutMs)]);
+  socket.destroy();
+  return text;
+}
+
+describe("clients that stop reading", () => {
+  test("cost no more than highWaterMark and the socket's buffers; the others run on; stallTimeoutMs ends them", async () => {
+    const { model, base, url } = await serveApp({ maxStreams: 6, contextSize: 1024 }, { stallTimeoutMs: 1500 });
+    // Small frames go a long way in a socket's buffers, the demo model may end before they are full: the next test is about what happens then.
+    const stalled = await Promise.all([1, 2, 3].map((seed) => raw(base, asHttp({ ...LONG, seed, stream: true }))));
+    for (const socket of stalled) socket.pause();
+    await until(() => model.stats().freeSlots === 3, "they run");
+    const others = await Promise.all([4, 5, 6].map((seed) => stream(url, { ...LONG, seed, max_tokens: 150 })));
+    for (const { finishReasons } of others) expect(finishReasons).toEqual(["length"]);
+    // Either their replies fitted into the buffers of their sockets, or they were cut off: their slots come free.
+    await until(() => idle(model, 6), "their slots are free", 50_000);
+    for (const socket of stalled) socket.destroy();
+  });
+
+  test("park at highWaterMark once the socket takes no more, and nothing more is generated", async () => {
+    // Behind the adapter, with a response that never drains: what a full socket looks like, without filling one.
+    const { ServerResponse, IncomingMessage } = await import("node:http");
+    const { Socket: NetSocket } = await import("node:net");
+    const { nodeHandler } = await import("../../lib/sse/index.js");
+    const { open } = await import("./helpers.js");
+    const model = await open({ maxStreams: 1 });
+    const message = new IncomingMessage(new NetSocket());
+    message.method = "POST";
+    message.headers = { "content-type": "application/json" };
+    const response = new ServerResponse(message);
+    let written = 0;
+    response.write = ((frame: string) => {
+      written += frame.length;
+      return false;
+    }) as never;
+    const handled = nodeHandler(model)(Object.assign(message, { body: { ...LONG, stream: true } }), response);
+    await until(() => model.stats().parked === 1, "parked");
+    const { generatedTokens } = model.stats();
+    expect(generatedTokens).toBeLessThanOrEqual(64 + 3);
+    await sleep(100);
+    expect(model.stats().generatedTokens).toBe(generatedTokens);
+    const before = written;
+    response.emit("drain");
+    await until(() => written > before, "a drain lets one more frame out");
+    await sleep(50);
+    expect(written - before).toBeLessThan(400);
+    response.destroy();
+    response.emit("close"); // no drain will come any more
+    await handled;
+    await until(() => idle(model, 1), "the slot is free");
+  });
+
+  test("are cut off after stallTimeoutMs, also through the Request/Response handler", async () => {
+    const { createHandler } = await import("../../lib/sse/index.js");
+    const { open } = await import("./helpers.js");
+    const model = await open({ maxStreams: 1 });
+    const handler = createHandler(model, { stallTimeoutMs: 50 });
+    const headers = { "content-type": "application/json" };
+    const response = await handler(new Request("http://x/", { method: "POST", headers, body: JSON.stringify({ ...LONG, stream: true }) }));
+    await until(() => idle(model, 1), "the slot is free, though nobody has read or left");
+    await expect(response.text()).rejects.toThrow("did not read");
+  });
+});
+
+describe("clients that vanish", () => {
+  test("300 connections dropped at random moments leave nothing behind", { timeout: 180_000 }, async () => {
+    const { model, base, url, lines } = await serveApp({ maxStreams: 4, maxQueue: 16 });
+    const first = (await stream(url, GREEDY)).texts[0];
+    const round = async (count: number) => {
+      let random = 4711;
+      const next = () => (random = (random * 48_271) % 2_147_483_647) / 2_147_483_647;
+      const text = asHttp({ ...LONG, stream: true });
+      for (let left = count; left > 0; left -= 20) {
+        await Promise.all(
+          Array.from({ length: 20 }, async () => {
+            const cut = next() < 0.3 ? Math.floor(next() * text.length) : text.length; // some leave in the middle of their request
+            const socket = await raw(base, text.slice(0, cut));
+            await sleep(next() * 60);
+            if (next() < 0.5) socket.resetAndDestroy();
+            else socket.destroy();
+          }),
+        );
+      }
+      await until(() => idle(model, 4), "all slots are free", 60_000);
+    };
+    await round(60);
+    await sleep(100);
+    collectGarbage();
+    const before = process.memoryUsage().heapUsed;
+    await round(300);
+    await sleep(100);
+    collectGarbage();
+    const grown = process.memoryUsage().heapUsed - before;
+    lines.length = 0;
+    expect(grown / 1e6).toBeLessThan(8);
+    expect((await stream(url, GREEDY)).texts[0]).toBe(first);
+    expect(process.listenerCount("SIGTERM")).toBe(0);
+  });
+});
+
+describe("hostile clients get a 4xx or a closed connection, and the streams of others go on", () => {
+  /** A stream that runs from before until after what is done to the server. */
+  async function beside(url: string, attack: () => Promise<void>): Promise<void> {
+    const running = stream(url, { ...LONG, max_tokens: 200 });
+    await attack();
+    expect((await running).finishReasons).toEqual(["length"]);
+    expect((await post(url, GREEDY)).status).toBe(200);
+  }
+
+  test("headers that come byte by byte", async () => {
+    const { base, url } = await serveApp({}, {}, { headersTimeoutMs: 500 });
+    await beside(url, async () => {
+      const socket = await raw(base, "POST /v1/chat/completions HTTP/1.1\r\n");
+      const timer = setInterval(() => socket.write("x"), 50);
+      const answer = await readAll(socket);
+      clearInterval(timer);
+      expect(answer === "" || answer.startsWith("HTTP/1.1 4")).toBe(true);
+    });
+  });
+
+  test("bodies that never come to their end", async () => {
+    const { base, url, model } = await serveApp({}, {}, { headersTimeoutMs: 300, requestTimeoutMs: 600 });
+    await beside(url, async () => {
+      const text = asHttp({ ...LONG, stream: true });
+      const sockets = await Promise.all([10, 40, 80].map((less) => raw(base, text.slice(0, -less))));
+      for (const answer of await Promise.all(sockets.map((socket) => readAll(socket)))) {
+        expect(answer === "" || answer.startsWith("HTTP/1.1 4")).toBe(true);
+      }
+      expect(model.stats().queued).toBe(0);
+    });
+  });
+
+  test("junk, and junk behind a good request", async () => {
+    const { base, url } = await serveApp();
+    await beside(url, async () => {
+      const good = asHttp({ ...GREEDY, max_tokens: 3 });
+      for (const text of ["\0\0\0\0\r\n\r\n", "GET\r\n\r\n", "POST / HTTP/9.9\r\n\r\n", `${good}\x16\x03\x01 what\r\n\r\n`]) {
+        const answer = await readAll(await raw(base, text));
+        expect(answer).toMatch(/HTTP\/1\.1 400 Bad Request/);
+      }
+      const tooLarge = await readAll(await raw(base, `GET / HTTP/1.1\r\nHost: x\r\nX: ${"x".repeat(40_000)}\r\n\r\n`));
+      expect(tooLarge).toMatch(/HTTP\/1\.1 431/);
+    });
+  });
+
+  test("200 requests pipelined in one connection are answered in their order", async () => {
+    const { base, url } = await serveApp();
+    await beside(url, async () => {
+      const socket = await raw(base, asHttp({ ...GREEDY, top_p: 5 }).repeat(200));
+      let text = "";
+      socket.setEncoding("utf8").on("data", (part: string) => {
+        text += part;
+      });
+      await until(() => text.split("HTTP/1.1 400").length === 201, "200 answers");
+      socket.destroy();
+    });
+  });
+
+  test("10 MB of nested JSON, a million tiny messages, and as much as the limit lets in", async () => {
+    const { url } = await serveApp();
+    await beside(url, async () => {
+      const refused = async (body: string) => (await post(url, body).catch(() => ({ status: 413 }))).status;
+      expect(await refused("[".repeat(10_000_000))).toBe(413);
+      expect(await refused(`{"messages":[${'{"role":"user","content":"a"},'.repeat(1_000_000)}]}`)).toBe(413);
+      expect(await refused(`{"messages":${"[".repeat(400_000)}${"]".repeat(400_000)}}`)).toBe(400);
+      expect(await refused(`{"messages":[${'{"role":"user","content":"a"},'.repeat(30_000).slice(0, -1)}]}`)).toBe(400);
+      expect(
+        await refused(`{"messages":[{"role":"user","content":"a"}],"metadata":${'{"a":'.repeat(150_000)}1${"}".repeat(150_000)}}`),
+      ).not.toBe(500);
+      expect(await refused(`{"__proto__":{"stream":true},"constructor":1,"messages":[]}`)).toBe(400);
+    });
+  });
+});
+
+test("a client that leaves while its prompt is read frees its slot", async () => {
+  const { url, model } = await serveModel({ maxStreams: 1, contextSize: 2048 });
+  const leaving = new AbortController();
+  const messages = [{ role: "user", content: "a b c d e f g ".repeat(120) }];
+  const response = await post(url, { messages, stream: true }, { signal: leaving.signal });
+  expect(response.status).toBe(200);
+  leaving.abort();
+  await until(() => idle(model, 1), "the slot is free");
+  expect(parseStrictly(await (await post(url, { ...GREEDY, stream: true })).text()).done).toBe(true);
+});
