@@ -40,7 +40,7 @@ async function readAll(socket: Socket, timeoutMs = 20_000): Promise<string> {
 describe("clients that stop reading", () => {
   test("cost no more than highWaterMark and the socket's buffers; the others run on; stallTimeoutMs ends them", async () => {
     const { model, base, url } = await serveApp({ maxStreams: 6, contextSize: 1024 }, { stallTimeoutMs: 1500 });
-    // Small frames go a long way in a socket's buffers, the demo model may end before they are full: the next test is about what happens then.
+    // A socket's buffers may hold such a reply as a whole: what happens when they are full is the next test's.
     const stalled = await Promise.all([1, 2, 3].map((seed) => raw(base, asHttp({ ...LONG, seed, stream: true }))));
     for (const socket of stalled) socket.pause();
     await until(() => model.stats().freeSlots === 3, "they run");
