@@ -52,6 +52,9 @@ class Decoder {
   /** Forgets what a slot holds. */
   virtual void clear_slot(SlotId slot) = 0;
 
+  /** Makes `to` hold the first `tokens` tokens of `from`; false, and nothing done, where the model's memory cannot be cut. */
+  virtual bool copy_slot(SlotId from, SlotId to, int tokens) = 0;
+
   virtual std::unique_ptr<TokenSampler> make_sampler(const SamplingParams& params, const std::vector<Token>& prompt) = 0;
 
   /** Draws the next token from the logits of batch[index]; nothing when they are not numbers. */

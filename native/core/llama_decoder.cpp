@@ -116,6 +116,15 @@ void LlamaDecoder::roll_back(const Batch& batch) {
 
 void LlamaDecoder::clear_slot(SlotId slot) { llama_memory_seq_rm(llama_get_memory(context_.get()), slot, -1, -1); }
 
+// llama.cpp copies whole slots only, before the next step computes; what is too much is cut off.
+bool LlamaDecoder::copy_slot(SlotId from, SlotId to, int tokens) {
+  if (!can_roll_back_) return false;
+  llama_memory_t memory = llama_get_memory(context_.get());
+  llama_memory_seq_cp(memory, from, to, -1, -1);
+  llama_memory_seq_rm(memory, to, tokens, -1);
+  return true;
+}
+
 std::unique_ptr<TokenSampler> LlamaDecoder::make_sampler(const SamplingParams& params, const std::vector<Token>& prompt) {
   return std::make_unique<LlamaSampler>(*model_, params, prompt);
 }

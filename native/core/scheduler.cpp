@@ -5,6 +5,13 @@
 
 namespace zse {
 
+namespace {
+
+// Copying a slot costs the copy of its whole buffer; a prompt shorter than this is computed sooner.
+constexpr size_t kShortestSharedPrompt = 64;
+
+}  // namespace
+
 Scheduler::Scheduler(Decoder& decoder, Inbox& inbox, StreamQueue& events, EngineStats& stats, SchedulerOptions options,
                      std::function<void(StreamId)> on_stream_end)
     : decoder_(decoder),
@@ -105,10 +112,31 @@ void Scheduler::admit_queued() {
   for (auto next = sequences_.begin(); next != sequences_.end() && !free_slots_.empty(); ++next) {
     Sequence& sequence = *next->second;
     if (sequence.state != SequenceState::kQueued) continue;
+    const Sequence* source = same_prompt(sequence);
+    if (source && source->prefilling()) continue;  // it is computing what this one would compute
     sequence.slot = free_slots_.back();
     free_slots_.pop_back();
     sequence.state = SequenceState::kPrefilling;
+    if (source) take_over_prompt(sequence, *source);
   }
+}
+
+/** An older sequence with a slot and the very same prompt: several choices of one request, or the same request from several. */
+const Sequence* Scheduler::same_prompt(const Sequence& sequence) const {
+  if (options_.deterministic || sequence.prompt.size() < kShortestSharedPrompt) return nullptr;
+  for (const auto& [id, other] : sequences_) {
+    if (id >= sequence.id()) return nullptr;
+    if (other->slot >= 0 && other->prompt == sequence.prompt) return other.get();
+  }
+  return nullptr;
+}
+
+// All but the last token: its logits are needed to begin the reply, and they are not kept.
+void Scheduler::take_over_prompt(Sequence& sequence, const Sequence& source) {
+  const int tokens = static_cast<int>(sequence.prompt.size()) - 1;
+  if (!decoder_.copy_slot(source.slot, sequence.slot, tokens)) return;
+  sequence.in_cache = tokens;
+  sequence.taken_over = tokens;
 }
 
 // ---- one step --------------------------------------------------------------------------------------------------------
@@ -186,7 +214,7 @@ DecodeStatus Scheduler::decode(const Batch& batch) {
 
 void Scheduler::advance_prompt(Sequence& sequence) {
   const int total = static_cast<int>(sequence.prompt.size());
-  news_.push_back({sequence.id(), ProgressEvent{sequence.in_cache, total, 0}});
+  news_.push_back({sequence.id(), ProgressEvent{sequence.in_cache, total, sequence.taken_over}});
   if (sequence.in_cache < total) return;
   sequence.sampler = decoder_.make_sampler(sequence.sampling, sequence.prompt);
   sequence.state = SequenceState::kDecoding;

@@ -53,6 +53,8 @@ class Scheduler {
 
   void end_cancelled_and_stalled();
   void admit_queued();
+  const Sequence* same_prompt(const Sequence& sequence) const;
+  void take_over_prompt(Sequence& sequence, const Sequence& source);
   bool compute_step();
   DecodeStatus decode(const Batch& batch);
   void advance_prompt(Sequence& sequence);

@@ -67,6 +67,7 @@ Usage Sequence::usage() const {
   Usage usage;
   usage.prompt_tokens = static_cast<int>(prompt.size());
   usage.completion_tokens = generated;
+  usage.cached_tokens = taken_over;
   return usage;
 }
 

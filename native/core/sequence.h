@@ -63,6 +63,7 @@ class Sequence {
   SequenceState state = SequenceState::kQueued;
   SlotId slot = -1;
   int in_cache = 0;        // tokens of prompt and reply whose keys and values are in the KV cache
+  int taken_over = 0;      // of those, prompt tokens taken over from another sequence
   Token next_token = -1;   // sampled, not yet decoded
   int generated = 0;       // tokens of the reply
   int unacknowledged = 0;  // tokens given out and not yet taken by the consumer

@@ -75,6 +75,7 @@ class FakeDecoder final : public Decoder {
   int sleep_us = 0;           // a decode takes at least this long, in pieces between which it asks to be aborted
   int fail_decode = -1;       // the decode that fails
   bool not_a_number = false;  // logits are not numbers from now on
+  bool can_copy = true;
   size_t largest_batch = 0;
   std::vector<Batch> history;  // when recording
   bool record = false;
@@ -111,6 +112,14 @@ class FakeDecoder final : public Decoder {
   }
 
   void clear_slot(SlotId slot) override { cache_[slot].clear(); }
+
+  bool copy_slot(SlotId from, SlotId to, int tokens) override {
+    CHECK(cache_[to].empty());
+    if (!can_copy) return false;
+    REQUIRE(static_cast<int>(cache_[from].size()) >= tokens);
+    cache_[to].assign(cache_[from].begin(), cache_[from].begin() + tokens);
+    return true;
+  }
 
   std::unique_ptr<TokenSampler> make_sampler(const SamplingParams& params, const std::vector<Token>&) override {
     return std::make_unique<Sampler>(params.seed);

@@ -76,7 +76,9 @@ class Harness {
     stream.control = std::make_shared<StreamControl>();
     stream.control->id = last_id_;
     stream.control->submitted = Clock::now();
-    for (size_t i = 1 + random_() % 80; i > 0; i--) {
+    // Every third prompt is one that others have too.
+    if (random_() % 3 == 0) stream.prompt.assign(64 + random_() % 2, 7);
+    for (size_t i = stream.prompt.empty() ? 1 + random_() % 80 : 0; i > 0; i--) {
       stream.prompt.push_back(1 + static_cast<Token>(random_() % (FakeModel::kVocabulary - 1)));
     }
     stream.max_tokens = random_() % 3 == 0 ? 1 + static_cast<int>(random_() % 50) : 0;

@@ -302,6 +302,38 @@ TEST("prompt progress is reported as it is made") {
   CHECK_EQ(processed.back(), 100);
 }
 
+TEST("streams with the same prompt compute it once, and each has its own text") {
+  for (const bool can_copy : {true, false}) {
+    Bench bench(3, 400, {}, 32);
+    bench.decoder.can_copy = can_copy;
+    const int length = 200;
+    std::vector<StreamId> ids;
+    for (int i = 0; i < 5; i++) ids.push_back(bench.submit(bench.request(make_prompt(length, 0))));
+    bench.cancel(ids[1]);
+    bench.run_until_idle();
+    for (const StreamId id : ids) {
+      if (id == ids[1]) continue;
+      const auto reply = bench.decoder.model.reply(make_prompt(length, 0), static_cast<uint32_t>(id), 0, 400);
+      CHECK_EQ(bench.text[id], repair_utf8(reply.bytes));
+    }
+    CHECK_EQ(bench.finished[ids[2]].usage.cached_tokens, can_copy ? length - 1 : 0);
+    CHECK_EQ(bench.finished[ids[0]].usage.cached_tokens, 0);
+    CHECK(bench.decoder.all_slots_empty());
+  }
+}
+
+TEST("a stream that waits for another's prompt computes it itself when that one is cancelled") {
+  Bench bench(3, 400, {}, 32);
+  const StreamId first = bench.submit(bench.request(make_prompt(200, 0)));
+  const StreamId second = bench.submit(bench.request(make_prompt(200, 0)));
+  bench.step();
+  bench.cancel(first);
+  bench.run_until_idle();
+  CHECK(bench.finished[first].reason == FinishReason::kCancelled);
+  const auto reply = bench.decoder.model.reply(make_prompt(200, 0), static_cast<uint32_t>(second), 0, 400);
+  CHECK_EQ(bench.text[second], repair_utf8(reply.bytes));
+}
+
 TEST("in deterministic mode no step holds two sequences, and texts are the same") {
   SchedulerOptions options;
   options.deterministic = true;
