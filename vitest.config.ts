@@ -26,14 +26,26 @@ export default defineConfig({
       },
       {
         extends: true,
-        // Real clients over real sockets; a file at a time, as above.
+        // Real clients over real sockets; a file at a time, as above, and after the others.
         test: {
           name: "http",
+          sequence: { groupOrder: 1 },
           include: ["test/http/**/*.test.ts"],
           testTimeout: 60_000,
           hookTimeout: 60_000,
           fileParallelism: false,
           execArgv: ["--expose-gc"],
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: "browser",
+          sequence: { groupOrder: 2 },
+          include: ["test/browser/**/*.test.ts"],
+          testTimeout: 60_000,
+          hookTimeout: 120_000,
+          fileParallelism: false,
         },
       },
     ],

@@ -1,0 +1,17 @@
+// The built page and the API on one port.
+
+import { serve } from "@hono/node-server";
+import { serveStatic } from "@hono/node-server/serve-static";
+import { Hono } from "hono";
+import { ZSE } from "zstream";
+import { createHandler } from "zstream/sse";
+
+const model = new ZSE({ threads: Number(process.env.THREADS ?? 0) }); // or new ZSE("qwen-7b.gguf")
+const handler = createHandler(model);
+const app = new Hono();
+app.post("/v1/chat/completions", (c) => handler(c.req.raw));
+app.use(serveStatic({ root: import.meta.dirname, rewriteRequestPath: (path) => `/dist${path}` }));
+
+serve({ fetch: app.fetch, port: Number(process.env.PORT ?? 3000), hostname: "127.0.0.1" }, ({ port }) => {
+  console.log(`http://127.0.0.1:${port}/`);
+});
