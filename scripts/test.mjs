@@ -4,7 +4,7 @@ import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { runNativeTests } from "./native-tests.mjs";
 import { root } from "./paths.mjs";
 import { main, SetupError } from "./say.mjs";
@@ -13,10 +13,11 @@ import { setUp } from "./setup.mjs";
 await main(async () => {
   await setUp();
   const total = { passed: 0, failed: 0, skipped: 0 };
+  // The longest suite last: what failed in it is then at the end of the output.
   for (const [title, run] of [
-    ["TypeScript: library without the addon, then the addon on the demo model", vitest],
     ["Public types", typecheck],
     ["C++: the core against a fake decoder", () => runNativeTests()],
+    ["TypeScript: units, then the addon on the demo model, HTTP clients, a browser", vitest],
   ]) {
     console.log(`\n── ${title}`);
     const counts = attempt(run);
@@ -49,11 +50,25 @@ function vitest() {
       (file) => file.status === "failed" && file.assertionResults.every((test) => test.status !== "failed"),
     );
     const failed = numFailedTests + broken.length;
+    explainSkips(testResults);
     return { passed: numPassedTests, failed: result.status !== 0 ? Math.max(failed, 1) : failed, skipped: numPendingTests + numTodoTests };
   } catch (error) {
     throw new SetupError(`vitest left no report (${error.message}): see its output above.`);
   } finally {
     rmSync(scratch, { recursive: true, force: true });
+  }
+}
+
+/** Says what was left out and how to have it. */
+function explainSkips(testResults) {
+  for (const { name, assertionResults } of testResults) {
+    const skipped = assertionResults.filter(({ status }) => status === "pending" || status === "skipped" || status === "todo").length;
+    if (skipped === 0) continue;
+    const file = relative(root, name);
+    const how = file.startsWith(join("test", "browser"))
+      ? "no Chromium was found (Debian: apt-get install chromium)"
+      : "see the reason in the file";
+    console.log(`skipped: ${skipped} tests of ${file}: ${how}`);
   }
 }
 
