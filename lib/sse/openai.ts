@@ -32,11 +32,11 @@ interface WireUsage {
   prompt_tokens_details?: { cached_tokens: number };
 }
 
-/** The usage of all choices of a reply: they share one prompt. */
+/** The usage of all choices of a reply: they share one prompt, and cached is what not even the first of them had to compute. */
 export function wireUsage(usages: readonly Usage[]): WireUsage {
   const prompt = Math.max(0, ...usages.map((usage) => usage.promptTokens));
   const completion = usages.reduce((sum, usage) => sum + usage.completionTokens, 0);
-  const cached = Math.max(0, ...usages.map((usage) => usage.cachedTokens));
+  const cached = Math.min(...usages.map((usage) => usage.cachedTokens));
   return {
     prompt_tokens: prompt,
     completion_tokens: completion,

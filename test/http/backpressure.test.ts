@@ -1,0 +1,133 @@
+// From the socket back to the engine, through both writers (nodeHandler, and Hono's under zse serve): a model that always has more
+// to say is asked for no more than the connection takes.
+
+import { createServer, type Server } from "node:http";
+import { connect, type Socket } from "node:net";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import { describe, expect, test } from "vitest";
+
+import { App } from "../../lib/server/app.js";
+import { HttpServer } from "../../lib/server/http-server.js";
+import { openLog } from "../../lib/server/log.js";
+import { type EventStream, nodeHandler, type ServedModel } from "../../lib/sse/index.js";
+import type { StreamEvent } from "../../lib/types.js";
+import { listen, STORY, sleep, until } from "./helpers.js";
+
+setFlagsFromString("--expose-gc");
+const collectGarbage = runInNewContext("gc") as () => void;
+
+const PIECE = "x".repeat(8000);
+
+/** Says one large piece after another, as fast as it is asked. */
+class Talker implements ServedModel {
+  streams: { asked: number; left: boolean }[] = [];
+
+  chatStream(): EventStream {
+    const stream = { asked: 0, left: false };
+    this.streams.push(stream);
+    const next = async (): Promise<IteratorResult<StreamEvent>> => {
+      stream.asked++;
+      return { done: false, value: { type: "text", text: PIECE } };
+    };
+    const leave = async (): Promise<IteratorResult<StreamEvent>> => {
+      stream.left = true;
+      return { done: true, value: undefined };
+    };
+    return { events: () => ({ next, return: leave }) };
+  }
+  completionStream = this.chatStream;
+  stats = () => ({
+    queued: 0,
+    prefilling: 0,
+    decoding: 0,
+    parked: 0,
+    freeSlots: 4,
+    steps: 0,
+    generatedTokens: 0,
+    prefilledTokens: 0,
+    abortedSteps: 0,
+  });
+}
+
+const WRITERS: [string, (model: Talker) => Promise<{ base: string; close: () => Promise<unknown> }>][] = [
+  [
+    "nodeHandler",
+    async (model) => {
+      const server: Server = createServer(nodeHandler(model));
+      return { base: await listen(server), close: async () => server.closeAllConnections() };
+    },
+  ],
+  [
+    "Hono's writer",
+    async (model) => {
+      const app = new App(model, { name: "qwen-7b", log: openLog("silent") });
+      const server = await HttpServer.listen(app, { port: 0, host: "127.0.0.1" });
+      return { base: server.address, close: () => server.drain(0) };
+    },
+  ],
+];
+
+async function ask(base: string): Promise<Socket> {
+  const { hostname, port } = new URL(base);
+  const socket = connect({ host: hostname, port: Number(port) });
+  socket.on("error", () => {});
+  const body = JSON.stringify({ ...STORY, stream: true });
+  const head = `POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n`;
+  socket.write(head + body);
+  await new Promise((resolve) => socket.once("readable", resolve)); // and then nothing is read
+  return socket;
+}
+
+/** Waits until nobody has been asked for anything for a while. */
+async function quiet(model: Talker): Promise<number> {
+  const total = () => model.streams.reduce((sum, { asked }) => sum + asked, 0);
+  for (let before = -1, now = total(); ; before = now, now = total()) {
+    if (now === before) return now;
+    await sleep(200);
+  }
+}
+
+describe.each(WRITERS)("%s", (_, serve) => {
+  test("asks for what the socket takes, goes on at drain, and stops when the client has gone", async () => {
+    const model = new Talker();
+    const { base, close } = await serve(model);
+    const socket = await ask(base);
+    const asked = await quiet(model);
+    // What fits into the buffers of two sockets on one machine is some MB.
+    expect(asked * PIECE.length).toBeLessThan(40e6);
+    await sleep(300);
+    expect(model.streams[0]!.asked).toBe(asked);
+
+    socket.on("data", () => {}); // now it reads
+    await until(() => model.streams[0]!.asked > asked + 1000, "it goes on");
+    socket.pause();
+    await quiet(model);
+
+    socket.destroy(); // there will be no drain
+    await until(() => model.streams[0]!.left, "the stream is left");
+    const { asked: last } = model.streams[0]!;
+    await sleep(100);
+    expect(model.streams[0]!.asked).toBe(last);
+    await close();
+  });
+
+  test("keeps less than 1 MB for each client that does not read", async () => {
+    const model = new Talker();
+    const { base, close } = await serve(model);
+    const warm = await ask(base);
+    await quiet(model);
+    const used = () => {
+      collectGarbage();
+      const { heapUsed, external, arrayBuffers } = process.memoryUsage();
+      return heapUsed + Math.max(external, arrayBuffers);
+    };
+    const before = used();
+    const sockets = await Promise.all(Array.from({ length: 8 }, () => ask(base)));
+    await quiet(model);
+    expect((used() - before) / 8).toBeLessThan(1e6);
+    for (const socket of [warm, ...sockets]) socket.destroy();
+    await until(() => model.streams.every(({ left }) => left), "all streams are left");
+    await close();
+  });
+});
