@@ -202,7 +202,9 @@ def count(rng, held):
             b = rng.randint(a + 1, min(30 if rng.random() < 0.2 else 20, a + 14) if a < 19 else min(30, a + 6))
         elif rng.random() < 0.12:
             a = rng.choice([1, 1, rng.randint(1, 60), rng.randint(1, 90)])
-            b = min(100, a + rng.randint(15, 45)) if rng.random() < 0.85 else rng.choice([50, 60, 70, 80, 90, 99, 100])
+            b = min(100, a + rng.randint(15, 45)) if rng.random() < 0.75 else rng.choice([50, 60, 70, 80, 90, 99, 100, 100, 100])
+            if rng.random() < 0.25:
+                a, b = rng.randint(80, 98), rng.randint(99, 100)
         else:
             b = a + rng.choice([rng.randint(2, 8), rng.randint(4, 12), rng.randint(10, 20)])
         return (a, b) if b > a else (a, a + 3)
@@ -232,21 +234,30 @@ REPEAT = ["Repeat after me: {x}", "Repeat: {x}", "Repeat these words: {x}", "Say
           "Repeat after me:\n{x}", "Please repeat these words: {x}", "Please repeat after me: {x}", "Repeat exactly: {x}", "Repeat the following words: {x}"]
 
 
-def repeat(rng, held, plain=False):
+def repeat(rng, held):
     def item():
         r = rng.random()
         if r < 0.5:
             return word(rng, held)
         if r < 0.85:
             return draw(lambda: invented(rng), held)
-        if r < 0.93:
+        if r < 0.89:
             return rng.choice([name, city])(rng, held)
+        if r < 0.94:
+            return draw(lambda: rng.choice(W.COMMON + W.UNITS[:21]), held)
         return rng.choice([lambda: str(rng.randint(0, 99)), lambda: rng.choice(list(W.EMOJI.values())), lambda: rng.choice(list(W.FLAGS.values())),
                            lambda: rng.choice(list(W.PHRASES.values()))[rng.randrange(8)].split()[0].strip("!.,！。")])()
     n = rng.choice([1, 2, 3, 3, 3, 4, 4, 5, 5, 6, 7, 8])
     items = [item() for _ in range(n)]
     text = rng.choice([", ", ", ", " "]).join(items)
-    if rng.random() < 0.12 and not plain:
+    kind = rng.random()
+    if 0.12 < kind < 0.2:
+        text = " ".join(draw(lambda: rng.choice(rng.choice([W.COMMON, W.NOUNS])), held) for _ in range(rng.randint(2, 9)))
+        text = rng.choice([text, text.capitalize() + "."])
+    elif 0.2 < kind < 0.23:
+        a = rng.randint(0, 12)
+        text = ", ".join(W.UNITS[a:a + n] if rng.random() < 0.5 else map(str, range(a, a + n)))
+    if kind < 0.12:
         s, t = word(rng, held), word(rng, held)
         text = rng.choice([f"The {s} is on the {t}.", f"I like {s} and {t}.", f"{name(rng, held)} has a {s} in {city(rng, held)}.", f"My {s} is in the {t}!",
                            f"We saw the {s} near the {t} today."])
@@ -320,6 +331,9 @@ def emoji(rng, held):
                                 rng.choice(list(W.FEELINGS))), held)
         q2 = q[0].upper() + q[1:] if form.startswith("{q}") else q
         return Turn("emoji", form.format(q=q2 if q2[-1] == "?" or not form.startswith("{q}") else q2 + "."), W.FEELINGS[q])
+    if 0.3 < r < 0.34:
+        pair = draw(lambda: tuple(rng.sample(list(W.FLAGS), rng.choice([2, 2, 3]))), held)
+        return Turn("emoji", ask(rng, rng.choice(["Show me the flags of {c}.", "The flags of {c}", "Send the flags of {c}"]).format(c=", ".join(pair[:-1]) + " and " + pair[-1]), False), "".join(W.FLAGS[c] for c in pair))
     if r < 0.45:
         form, c = draw(lambda: (rng.choice(["Show me the flag of {c}.", "What is the flag of {c}?", "Send the flag of {c}", "The flag of {c}, please.", "Emoji for the flag of {c}", "Give me the flag of {c}"]),
                                 rng.choice(list(W.FLAGS))), held)
@@ -423,6 +437,8 @@ ASK_WEATHER = ["What is the weather in {c}?", "How is the weather in {c} today?"
 def weather_result(rng, c):
     """What a tool may send back, and the sentence that says it."""
     t, sky = rng.randint(-15, 39), rng.choice(W.SKIES)
+    if rng.random() < 0.07:
+        return rng.choice([sky, compact({"condition": sky}, rng.random() < 0.4)]), f"The weather in {c} is {sky}.", (None, sky)
     result = rng.choice([
         lambda: {"temperature": t, "condition": sky}, lambda: {"city": c, "temperature": t, "condition": sky}, lambda: {"temp": t, "conditions": sky}, lambda: {"city": c, "temp": t, "sky": sky},
         lambda: {"temperature": t, "unit": "celsius", "condition": sky}, lambda: {"condition": sky, "temperature": t}, lambda: {"weather": sky, "temperature": t}, lambda: {"temp_c": t, "condition": sky},
@@ -527,7 +543,7 @@ def messages_of(turn, stop=None):
 def conversation(rng, mix=MIX, long=True):
     """One training document as (messages, tools, thinking); thinking False asks the template for an empty <think>."""
     turns = [SKILLS[choose(rng, mix)](rng, False)]
-    more = rng.choices([0, 1, 2], [70, 20, 10] if long else [100, 0, 0])[0]
+    more = rng.choices([0, 1, 2, 10], [68, 20, 10, 2] if long else [100, 0, 0, 0])[0]
     tools = turns[0].tools or (tool(rng, False).tools if long and rng.random() < 0.05 else [])
     for _ in range(more):
         turn = SKILLS[choose(rng, mix)](rng, False)

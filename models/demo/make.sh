@@ -9,8 +9,8 @@ set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 work=${1:-/tmp/demo-train}
 python=${PYTHON:-/usr/bin/python3}
-STEPS=2000
-DECAY=500
+STEPS=1860
+DECAY=1160
 mkdir -p "$work"
 cd "$here"
 

@@ -39,7 +39,12 @@ def document(rng, template, tok, mix, long):
         begin = m.start(1) + (len(EMPTY) if text.startswith(EMPTY, m.start(1)) else 0)
         head, answer = tok.encode(text[at:begin]), tok.encode(text[begin:m.end(1)])
         ids += head + answer
-        weights += [0.0] * len(head) + [min(1.0, (20 / len(answer)) ** 0.5)] * len(answer)  # long answers would drown short ones
+        each = [min(1.0, (20 / len(answer)) ** 0.5)] * len(answer)  # long answers would drown short ones
+        each[-1] = 1.0
+        for i, t in enumerate(answer):  # the sum is what an addition is about
+            if tok.tokens[t] == b" =":
+                each[i + 2:i + 4] = [3.0] * len(each[i + 2:i + 4])
+        weights += [0.0] * len(head) + each
         at = m.end(1)
     return ids, weights
 
@@ -50,7 +55,7 @@ def batches(step, args, template, tok):
     rng, docs, total = random.Random(args.seed * 1000003 + step), [], 0
     while total < args.tokens:
         doc = document(rng, template, tok, mix, long)
-        if len(doc[0]) <= 640:
+        if len(doc[0]) <= 1000:
             docs.append(doc)
             total += len(doc[0])
     docs.sort(key=lambda d: len(d[0]))

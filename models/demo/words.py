@@ -52,6 +52,10 @@ UNITS = """zero one two three four five six seven eight nine ten eleven twelve t
 seventeen eighteen nineteen twenty twenty-one twenty-two twenty-three twenty-four twenty-five twenty-six twenty-seven
 twenty-eight twenty-nine thirty""".split()
 
+COMMON = """the a and of in to is was are be have has had not but or so if as at by for from with over under into out up
+down off on it he she we you they this that here there now then soon very much many few some all no yes quick brown
+lazy jumps runs walks sees goes comes says likes makes takes gives finds wants needs good bad new hot my your his her our
+hello world test token stream one two first last time people way thing man woman child""".split()
 JOBS = "teacher doctor baker farmer pilot painter writer nurse cook engineer singer driver".split()
 HOBBIES = "chess reading swimming music painting football cooking running dancing fishing sailing hiking".split()
 SKIES = """sunny|cloudy|rainy|windy|snowy|foggy|clear|stormy|light rain|heavy rain|partly cloudy|light
