@@ -43,7 +43,7 @@ export class RequestRecord implements Watcher {
     this.#generates = true;
     const { stream, choices, ignored } = request;
     Object.assign(this.#line, { reply: envelope.id, stream, ...(choices > 1 ? { n: choices } : {}) });
-    if (ignored.length > 0) this.#line.ignored = ignored.slice(0, 16);
+    if (ignored.length > 0) this.#line.ignored = ignored.slice(0, 16).map((name) => name.slice(0, 40));
     if (this.#sinks.logPrompts) this.#line.prompt = request.kind === "chat" ? request.messages : request.prompt;
   }
 

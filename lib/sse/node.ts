@@ -6,6 +6,7 @@ import type { FrameSource } from "./frame-source.js";
 import { answerOther, checkContentType, checkLength, parseJson } from "./handler.js";
 import { type Answer, Responder } from "./responder.js";
 import type { HandlerOptions, ServedModel } from "./types.js";
+import { WireError } from "./wire-error.js";
 
 /** Fastify's request and reply, as far as they matter. */
 interface FastifyLike {
@@ -57,16 +58,21 @@ async function answer(responder: Responder, request: IncomingMessage, parsed: un
   return responder.answer(body, signal);
 }
 
-/** @internal @throws WireError 413 once the limit is passed; the rest of the body is not read */
+/** @internal @throws WireError 413 once the limit is passed (the rest of the body is not read), 400 when the client leaves before its end */
 export async function readBody(request: IncomingMessage, maxBytes: number): Promise<string> {
   checkLength(Number(request.headers["content-length"] ?? 0), maxBytes);
   const decoder = new TextDecoder();
   let text = "";
   let bytes = 0;
-  for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
-    bytes += chunk.length;
-    checkLength(bytes, maxBytes);
-    text += decoder.decode(chunk, { stream: true });
+  try {
+    for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+      bytes += chunk.length;
+      checkLength(bytes, maxBytes);
+      text += decoder.decode(chunk, { stream: true });
+    }
+  } catch (error) {
+    if (error instanceof WireError) throw error;
+    throw new WireError(400, "The body ended before its end.", { code: "incomplete_body", cause: error });
   }
   return text + decoder.decode();
 }

@@ -114,6 +114,9 @@ describe("browsers of other origins", () => {
     expect((await fetch(closed.url, preflight)).headers.get("access-control-allow-origin")).toBe(null);
     const opened = await serveApp({}, { corsOrigins: ["http://page.test"], apiKeys: ["k"] });
     expect((await fetch(opened.url, preflight)).headers.get("access-control-allow-origin")).toBe("http://page.test");
+    // … of which a page can also read what went wrong.
+    const refused = await post(opened.url, GREEDY, { headers: { origin: "http://page.test" } });
+    expect([refused.status, refused.headers.get("access-control-allow-origin")]).toEqual([401, "http://page.test"]);
     const other = { ...preflight, headers: { ...preflight.headers, origin: "http://other.test" } };
     expect((await fetch(opened.url, other)).headers.get("access-control-allow-origin")).toBe(null);
   });
