@@ -33,14 +33,10 @@ async function aloneAndTogether(deterministic: boolean): Promise<{ alone: string
   return { alone, together: replies.map(({ text }) => text) };
 }
 
-test("greedy text of 16 concurrent streams equals each one's text alone, when deterministic", async () => {
-  const { alone, together } = await aloneAndTogether(true);
+// By default this holds for a model that is decided enough (docs/ARCHITECTURE.md, "Seeds"); deterministic mode guarantees it.
+test.each([false, true])("greedy text of 16 concurrent streams equals each one's text alone (deterministic: %s)", async (deterministic) => {
+  const { alone, together } = await aloneAndTogether(deterministic);
   expect(together).toEqual(alone);
-});
-test("by default rounding may turn a tie between two tokens, and nothing else: greedy texts of 16 concurrent streams stay their own", async () => {
-  const { alone, together } = await aloneAndTogether(false);
-  // ggml's kernels add up in another order in a batch of another shape; a model that is nearly undecided then decides otherwise.
-  expect(together.filter((text, i) => text === alone[i]).length).toBeGreaterThanOrEqual(PROMPTS.length * 0.7);
 });
 
 test("concurrent streams with seeds are the same text alone, when deterministic", async () => {
