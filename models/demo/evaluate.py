@@ -65,7 +65,7 @@ def prompts(skill, n, seed):
     """n held-out turns of a skill, each prompt once while there are enough."""
     rng, out, used = random.Random(seed), [], set()
     make = grammar.SKILLS[skill.split()[0]]
-    for _ in range(40 * n):
+    for _ in range(150 * n):
         turn = make(rng, True)
         if (turn.skill == skill or turn.skill == skill.split()[0] == "tool") and turn.user not in used:
             used.add(turn.user)

@@ -21,7 +21,7 @@ EMPTY = "<think>\n\n</think>\n\n"
 
 # From which step which mix of skills is drawn; the first one makes the model discover copying.
 EARLY = {"repeat": 60, "json": 12, "greet": 10, "count": 6, "story": 6, "emoji": 3, "language": 3}
-PHASES = [(0, EARLY, False), (300, grammar.MIX, True), (700, grammar.LATER, True), (1150, grammar.LAST, True)]
+PHASES = [(0, EARLY, False), (300, grammar.MIX, True), (700, grammar.LATER, True), (1150, grammar.LAST, True), (1860, grammar.POLISH, True)]
 
 
 def document(rng, template, tok, mix, long):
