@@ -12,10 +12,18 @@ export const DONE = "[DONE]";
  */
 export const PING_FRAME = ": ping\n";
 
-/** One event: an object, or DONE. JSON.stringify leaves no bare newline, so it is one line. `id`: only in resumable streams. */
+/** Line ends to Unicode but not to SSE or JSON: readers that split decoded text (Python's str.splitlines, httpx) would cut a frame there. */
+const UNICODE_LINE_ENDS = /[\u0085\u2028\u2029]/;
+
+/** One event: an object, or DONE; always one line. `id`: only in resumable streams. */
 export function dataFrame(value: object | typeof DONE, id?: number): string {
-  const data = `data: ${value === DONE ? DONE : JSON.stringify(value)}\n\n`;
-  return id === undefined ? data : `id: ${id}\n${data}`;
+  let data = value === DONE ? DONE : JSON.stringify(value);
+  if (UNICODE_LINE_ENDS.test(data)) data = escapeLineEnds(data);
+  return id === undefined ? `data: ${data}\n\n` : `id: ${id}\ndata: ${data}\n\n`;
+}
+
+function escapeLineEnds(json: string): string {
+  return json.replace(/[\u0085\u2028\u2029]/g, (end) => `\\u${end.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
 
 /** Headers of a stream, for HTTP/1.1 and HTTP/2 alike (so no `connection`, no `transfer-encoding`). */

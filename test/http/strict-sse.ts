@@ -42,6 +42,7 @@ export function parseStrictly(bytes: Uint8Array | string, rules: Rules = {}): Pa
   const text = typeof bytes === "string" ? bytes : new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
   expect(text.startsWith("\ufeff"), "no byte order mark").toBe(false);
   expect(text.includes("\r"), "lines end in \\n alone").toBe(false);
+  expect(/[\u0085\u2028\u2029]/.test(text), "nothing that Unicode takes for the end of a line").toBe(false);
   const lines = text.split("\n");
   const rest = lines.pop()!;
   if (rules.cut !== true) expect(rest, "the last line is complete").toBe("");

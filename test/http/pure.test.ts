@@ -1,0 +1,174 @@
+// The parts of the adapter that need neither sockets nor a model: events to chunks, the estimate of when to come back, and resumable
+// streams under random drops.
+
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+
+import type { FrameSource } from "../../lib/sse/frame-source.js";
+import { ReplyFrames } from "../../lib/sse/frame-source.js";
+import { ChunkWriter, newEnvelope, ReplyCollector } from "../../lib/sse/openai.js";
+import { Pace } from "../../lib/sse/pace.js";
+import { Reply } from "../../lib/sse/reply.js";
+import { ResumableStreams } from "../../lib/sse/resumable.js";
+import { toWireError } from "../../lib/sse/wire-error.js";
+import type { FinishEvent, StreamEvent } from "../../lib/types.js";
+import { parseStrictly } from "./strict-sse.js";
+
+const finish = (more: Partial<FinishEvent> = {}): FinishEvent => ({
+  type: "finish",
+  reason: "stop",
+  usage: { promptTokens: 10, completionTokens: 5, totalTokens: 15, cachedTokens: 0 },
+  timings: { queueMs: 0, prefillMs: 1, ttftMs: 1, itlMs: { p50: 1, p99: 1, max: 1 }, tokensPerSecond: 1, pausedMs: 0 },
+  seed: 1,
+  ...more,
+});
+const text = (value: string): StreamEvent => ({ type: "text", text: value });
+
+/** A stream that says these events. */
+function streamOf(events: StreamEvent[]): { events(): AsyncIterator<StreamEvent> } {
+  return {
+    async *events() {
+      yield* events;
+    },
+  };
+}
+
+describe("events become chunks", () => {
+  const envelope = newEnvelope("chat", "m");
+
+  test("tool calls and reasoning stream in OpenAI's delta shapes, and the finish_reason says tool_calls", () => {
+    const writer = new ChunkWriter(envelope, 1, undefined);
+    const collector = new ReplyCollector(envelope, 1);
+    const events: StreamEvent[] = [
+      { type: "reasoning", text: "Hm" },
+      { type: "toolCall", index: 0, id: "call_1", name: "weather", argumentsDelta: "" },
+      { type: "toolCall", index: 0, argumentsDelta: '{"city":' },
+      { type: "toolCall", index: 0, argumentsDelta: '"Rome"}' },
+      finish(),
+    ];
+    const deltas = events.flatMap((event) => {
+      collector.event(0, event);
+      return writer.event(0, event).map((chunk) => (chunk as { choices: { delta: object; finish_reason: string }[] }).choices[0]!);
+    });
+    expect(deltas.map(({ delta }) => delta)).toEqual([
+      { reasoning_content: "Hm" },
+      { tool_calls: [{ index: 0, id: "call_1", type: "function", function: { name: "weather", arguments: "" } }] },
+      { tool_calls: [{ index: 0, function: { arguments: '{"city":' } }] },
+      { tool_calls: [{ index: 0, function: { arguments: '"Rome"}' } }] },
+      {},
+    ]);
+    expect(deltas.at(-1)!.finish_reason).toBe("tool_calls");
+    expect(collector.object()).toMatchObject({
+      choices: [
+        {
+          finish_reason: "tool_calls",
+          message: {
+            content: null,
+            reasoning_content: "Hm",
+            tool_calls: [{ id: "call_1", type: "function", function: { name: "weather", arguments: '{"city":"Rome"}' } }],
+          },
+        },
+      ],
+    });
+  });
+
+  test("progress and events of later versions make none", () => {
+    const writer = new ChunkWriter(envelope, 1, undefined);
+    expect(writer.event(0, { type: "progress", processedTokens: 1, promptTokens: 2, cachedTokens: 0 })).toEqual([]);
+    expect(writer.event(0, { type: "surprise" } as never)).toEqual([]);
+  });
+
+  test("cached prompt tokens are told, and only where there are some", () => {
+    const usage = { promptTokens: 10, completionTokens: 5, totalTokens: 15, cachedTokens: 8 };
+    const [chunk] = new ChunkWriter(envelope, 1, undefined).event(0, finish({ usage }));
+    expect(chunk).toMatchObject({ usage: { prompt_tokens: 10, total_tokens: 15, prompt_tokens_details: { cached_tokens: 8 } } });
+    const [plain] = new ChunkWriter(envelope, 1, undefined).event(0, finish());
+    expect(plain).not.toHaveProperty("usage.prompt_tokens_details");
+  });
+
+  test("whatever a reply says, its frames are lines that every parser reads", async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.oneof(fc.string({ unit: "binary", minLength: 1 }), fc.constantFrom("\u2028", "a\u0085b", "\n\n", "data: [DONE]"))),
+        async (pieces) => {
+          const said = pieces.map((piece) => piece.toWellFormed());
+          const frames = new ReplyFrames(
+            new Reply([streamOf([...said.map(text), finish()])]),
+            newEnvelope("chat", "m\n\r"),
+            undefined,
+            1000,
+          );
+          let all = "";
+          for (let frame = await frames.next(); frame !== undefined; frame = await frames.next()) all += frame;
+          expect(parseStrictly(all).texts[0]).toBe(said.join(""));
+        },
+      ),
+      { numRuns: 50 },
+    );
+  });
+});
+
+test("errors that are nobody's own say nothing of the server's inside", () => {
+  const { status, body } = toWireError(new Error("/etc/secret"));
+  expect(status).toBe(503);
+  expect(JSON.stringify(body)).not.toContain("secret");
+});
+
+describe("the estimate of when a full server has room", () => {
+  test("follows the length of replies, the slots and the queue, within bounds", () => {
+    const pace = new Pace();
+    expect(pace.retryAfterMs(8, 16)).toBe(1000);
+    for (let i = 0; i < 50; i++) pace.onReply(8000);
+    expect(pace.retryAfterMs(8, 0)).toBe(1000);
+    expect(pace.retryAfterMs(4, 0)).toBe(2000);
+    expect(pace.retryAfterMs(8, 16)).toBe(9000);
+    for (let i = 0; i < 50; i++) pace.onReply(1);
+    expect(pace.retryAfterMs(8, 0)).toBe(200);
+    for (let i = 0; i < 50; i++) pace.onReply(1e9);
+    expect(pace.retryAfterMs(8, 16)).toBe(60_000);
+  });
+});
+
+describe("a resumable stream", () => {
+  test("read with any number of drops at any place is byte for byte the undisturbed one", async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.string({ minLength: 1 }), { maxLength: 40 }),
+        fc.array(fc.record({ frames: fc.nat(12), lost: fc.nat(3) }), { maxLength: 20 }),
+        async (pieces, drops) => {
+          const envelope = newEnvelope("chat", "m");
+          const source = () => new ReplyFrames(new Reply([streamOf([...pieces.map(text), finish()])]), envelope, undefined, 0, true);
+          let whole = "";
+          const undisturbed = source();
+          for (let frame = await undisturbed.next(); frame !== undefined; frame = await undisturbed.next()) whole += frame;
+
+          const streams = new ResumableStreams({ maxEvents: 16 });
+          streams.add("id", source());
+          let taken: string[] = [];
+          for (const { frames, lost } of drops) {
+            const reader = streams.get("id").read(taken.length, 1000);
+            const given: string[] = [];
+            for (let i = 0; i < frames; i++) {
+              const frame = await reader.next();
+              if (frame === undefined) break;
+              given.push(frame);
+            }
+            reader.cancel();
+            // What was in the connection's buffers is lost with it.
+            taken = [...taken, ...given.slice(0, Math.max(0, given.length - lost))];
+          }
+          taken.push(...(await rest(streams.get("id").read(taken.length, 1000))));
+          expect(taken.join("")).toBe(whole);
+          streams.get("id").remove();
+        },
+      ),
+      { numRuns: 200 },
+    );
+  });
+});
+
+async function rest(source: FrameSource): Promise<string[]> {
+  const frames: string[] = [];
+  for (let frame = await source.next(); frame !== undefined; frame = await source.next()) frames.push(frame);
+  return frames;
+}
