@@ -104,7 +104,7 @@ async function serve(path: string | undefined, flags: ServeFlags): Promise<void>
     const stopped = untilStopped(); // listening before the ready line: who reads it may signal at once
     warnIfOpen(flags.host, apiKeys.length > 0);
     printReady(flags.name ?? info.name, info.description, server.address, apiKeys.length > 0);
-    await stopped;
+    if ((await stopped) === "SIGINT") process.exitCode = 130;
     process.stderr.write(`zse: no new requests; running ones have ${drainTimeoutMs / 1000} s\n`);
     await server.drain(drainTimeoutMs);
   } finally {
@@ -146,12 +146,12 @@ function warnIfOpen(host: string, hasKey: boolean): void {
 }
 
 /** Resolves at SIGTERM or SIGINT; a second one ends the process as if nobody had listened. */
-function untilStopped(): Promise<void> {
+function untilStopped(): Promise<"SIGTERM" | "SIGINT"> {
   return new Promise((resolve) => {
     for (const signal of ["SIGTERM", "SIGINT"] as const) {
       process.once(signal, () => {
         process.on(signal, () => process.exit(signal === "SIGINT" ? 130 : 143));
-        resolve();
+        resolve(signal);
       });
     }
   });

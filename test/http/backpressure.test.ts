@@ -7,6 +7,7 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { describe, expect, test } from "vitest";
 
+import { ZSEError } from "../../lib/errors.js";
 import { App } from "../../lib/server/app.js";
 import { HttpServer } from "../../lib/server/http-server.js";
 import { openLog } from "../../lib/server/log.js";
@@ -22,6 +23,8 @@ const PIECE = "x".repeat(8000);
 /** Says one large piece after another, as fast as it is asked. */
 class Talker implements ServedModel {
   streams: { asked: number; left: boolean }[] = [];
+  /** What the engine does to a stream that is parked for too long. */
+  stall: (error: Error) => void = () => {};
 
   chatStream(): EventStream {
     const stream = { asked: 0, left: false };
@@ -34,7 +37,10 @@ class Talker implements ServedModel {
       stream.left = true;
       return { done: true, value: undefined };
     };
-    return { events: () => ({ next, return: leave }) };
+    const result = new Promise((_, reject) => {
+      this.stall = reject;
+    });
+    return { events: () => ({ next, return: leave }), result };
   }
   completionStream = this.chatStream;
   stats = () => ({
@@ -109,6 +115,18 @@ describe.each(WRITERS)("%s", (_, serve) => {
     const { asked: last } = model.streams[0]!;
     await sleep(100);
     expect(model.streams[0]!.asked).toBe(last);
+    await close();
+  });
+
+  test("cuts off a client whose stream has stalled, though nobody is there to be told", async () => {
+    const model = new Talker();
+    const { base, close } = await serve(model);
+    const socket = await ask(base);
+    await quiet(model);
+    model.stall(new ZSEError("STALLED", "nobody reads"));
+    await until(() => model.streams[0]!.left, "the stream is left");
+    socket.resume(); // what was under way still comes, and then the end, without [DONE]
+    await new Promise((resolve) => socket.once("close", resolve));
     await close();
   });
 

@@ -1,6 +1,8 @@
 // The adapter under Express (with compression in front), Fastify, Hono and Next's kind of route: the examples, started and called.
 
 import { request } from "node:http";
+import { connect as connectHttp2, createServer as createHttp2Server } from "node:http2";
+import type { AddressInfo } from "node:net";
 import compression from "compression";
 import express from "express";
 import Fastify from "fastify";
@@ -93,6 +95,34 @@ describe("Express", () => {
     const url = `${await listen(app)}/v1/chat/completions`;
     expect((await stream(url, GREEDY)).done).toBe(true);
   });
+});
+
+test("HTTP/2: nothing is sent that it forbids", async () => {
+  const model = await open();
+  const handler = nodeHandler(model, { model: "qwen-7b" });
+  const server = createHttp2Server((request, response) => void handler(request as never, response as never));
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const client = connectHttp2(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  try {
+    const call = client.request({ ":method": "POST", ":path": "/v1/chat/completions", "content-type": "application/json" });
+    let text = "";
+    call.setEncoding("utf8").on("data", (part: string) => {
+      text += part;
+    });
+    call.end(JSON.stringify({ ...GREEDY, stream: true }));
+    await new Promise((resolve) => call.once("end", resolve));
+    expect(parseStrictly(text).done).toBe(true);
+    // A client that resets its stream, on a connection that lives on.
+    const second = client.request({ ":method": "POST", ":path": "/", "content-type": "application/json" });
+    second.on("error", () => {});
+    second.end(JSON.stringify({ ...LONG, stream: true }));
+    await new Promise((resolve) => second.once("data", resolve));
+    second.close();
+    await until(() => idle(model, 4), "the slot is free");
+  } finally {
+    client.destroy();
+    server.close();
+  }
 });
 
 test("Fastify: a client that leaves cancels its stream", async () => {

@@ -251,7 +251,8 @@ describe("zse serve", () => {
 
   test("listening for everyone is said loudly", async () => {
     const { child, ended } = await started("--host", "0.0.0.0");
-    child.kill("SIGTERM");
+    child.kill("SIGINT");
+    expect((await ended).code).toBe(130);
     expect((await ended).stderr).toMatch(/WARNING.*0\.0\.0\.0/);
   });
 
