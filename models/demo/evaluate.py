@@ -40,7 +40,7 @@ def story_ok(text, tokens, wanted):
     met = re.findall(r"\b(?:named|called) ([A-Z]\w+)", text)
     people = {w for w in re.findall(r"\w+", text) if w in PEOPLE}
     return (60 <= tokens <= 150 and all(w in text for w in wanted) and len(set(met)) == 2 and people <= set(met)
-            and text.count(met[0]) >= 3 and text.count(met[1]) >= 1 and text[-1] in '."' and text.count('"') % 2 == 0)
+            and text.count(met[0]) >= 2 and text.count(met[1]) >= 1 and text[-1] in '."' and text.count('"') % 2 == 0)
 
 
 def json_ok(text, meta):

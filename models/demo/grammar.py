@@ -511,10 +511,12 @@ def add(rng, held):
 def apart(make):
     """Hold out the prompt itself, too: for skills whose names and cities training may know."""
     def turn(rng, held):
-        while True:
+        copies = lambda t: bool(t.calls or t.meta.get("given") or t.meta.get("name"))
+        t = make(rng, held)
+        kind = copies(t)
+        while copies(t) != kind or kind and is_held("prompt", t.user) != held:
             t = make(rng, held)
-            if not (t.calls or t.meta.get("given") or t.meta.get("name")) or is_held("prompt", t.user) == held:
-                return t
+        return t
     return turn
 
 

@@ -9,8 +9,6 @@ set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 work=${1:-/tmp/demo-train}
 python=${PYTHON:-/usr/bin/python3}
-STEPS=1860
-DECAY=1160
 mkdir -p "$work"
 cd "$here"
 
@@ -22,6 +20,7 @@ export MALLOC_MMAP_THRESHOLD_=4000000000 MALLOC_TRIM_THRESHOLD_=8000000000 MALLO
 update-alternatives --query libblas.so.3-x86_64-linux-gnu 2>/dev/null | grep -q '^Value:.*openblas' || echo "warning: libblas.so.3 is not OpenBLAS" >&2
 
 [ -f tokenizer.json ] || "$python" bpe.py --out tokenizer.json
-"$python" train.py --tokenizer tokenizer.json --dir "$work/run" --steps $STEPS --decay $DECAY
+"$python" train.py --tokenizer tokenizer.json --dir "$work/run" --steps 1860 --decay 1160
+"$python" train.py --tokenizer tokenizer.json --dir "$work/run" --steps 1945 --decay 500
 "$python" export.py --checkpoint "$work/run/last.pt" --tokenizer tokenizer.json --out demo.gguf
 "$python" evaluate.py --model demo.gguf -n 200
