@@ -39,6 +39,9 @@ void check_file(const std::string& path) {
   if (status.type() == fs::file_type::directory) {
     throw EngineError("BAD_MODEL", "\"" + path + "\" is a directory; give the path of the .gguf file inside it");
   }
+  if (status.type() != fs::file_type::regular && !error) {  // a pipe would be waited for, a device has no end
+    throw EngineError("BAD_MODEL", "\"" + path + "\" is not a regular file; give the path of a .gguf file");
+  }
   std::FILE* handle = std::fopen(path.c_str(), "rb");
   if (!handle) {
     const std::string reason = std::strerror(errno);

@@ -181,12 +181,15 @@ bool Scheduler::compute_step() {
   const DecodeStatus status = decode(batch_);
   if (status == DecodeStatus::kAborted) {
     stats_.aborted_steps++;
+    others_lost_a_step_ =
+        std::any_of(plan.begin(), plan.end(), [&](const auto& p) { return !runnable[p.index]->cancelled(); });
     return true;  // whoever was cancelled is ended by the next step; the others' tokens are planned again
   }
   if (status == DecodeStatus::kFailed) {
     for (const PlanPiece& piece : plan) fail(*runnable[piece.index], "ENGINE_FAILED", decoder_.failure());
     return true;
   }
+  others_lost_a_step_ = false;
   step_number_++;
   stats_.steps++;
   stats_.prefilled_tokens += prefill_tokens;
@@ -207,6 +210,7 @@ bool Scheduler::compute_step() {
 DecodeStatus Scheduler::decode(const Batch& batch) {
   return decoder_.decode(batch, [this] {
     if (inbox_.closing()) return true;
+    if (others_lost_a_step_) return false;  // readers that keep leaving must not stop the others
     return std::any_of(abortable_.begin(), abortable_.end(),
                        [](const StreamControl* control) { return control->cancelled.load(std::memory_order_relaxed); });
   });

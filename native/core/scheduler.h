@@ -87,6 +87,7 @@ class Scheduler {
   std::vector<StreamId> ended_;  // streams whose end is in news_
   Batch batch_;
   std::string piece_;
+  bool others_lost_a_step_ = false;  // the step before was aborted with work of streams that go on: this one is not
   std::vector<const StreamControl*> abortable_;  // streams whose cancel ends the running graph
 };
 

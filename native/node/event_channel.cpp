@@ -33,9 +33,13 @@ void EventChannel::keep_alive(bool yes) {
 void EventChannel::call_js(napi_env env, napi_value, void* context, void*) {
   if (!env) return;  // the environment is being torn down
   try {
-    (*static_cast<Deliver*>(context))(Napi::Env(env));
-  } catch (const Napi::Error& error) {
-    napi_fatal_exception(env, error.Value());  // as if thrown from a listener: uncaughtException, not a crash
+    try {
+      (*static_cast<Deliver*>(context))(Napi::Env(env));
+    } catch (const Napi::Error& error) {
+      napi_fatal_exception(env, error.Value());  // as if thrown from a listener: uncaughtException, not a crash
+    }
+  } catch (...) {
+    // A worker that is being terminated runs no JavaScript any more: not even the error can be made. Its end is under way.
   }
 }
 

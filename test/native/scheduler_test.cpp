@@ -226,6 +226,23 @@ TEST("a cancel ends the running graph of a prefill, and the others lose no token
   CHECK_EQ(bench.text[other], bench.expected(other, 10));
 }
 
+TEST("readers that keep leaving in the middle of their prompts do not stop the others") {
+  Bench bench(4, 4000, {}, 64);
+  bench.decoder.model.end_one_in = 0;
+  const StreamId reader = bench.submit(10);
+  StreamId leaving = 0;
+  bench.decoder.during_decode = [&] {
+    if (leaving) bench.controls[leaving]->cancelled = true;
+  };
+  for (int i = 0; i < 100; i++) {
+    leaving = bench.submit(3000);
+    bench.step();
+  }
+  CHECK(bench.stats.aborted_steps.load() > 10);
+  CHECK(bench.text_tokens[reader] >= 40);
+  CHECK_EQ(bench.text[reader].compare(0, 20, bench.expected(reader, 10, 100), 0, 20), 0);
+}
+
 TEST("a failed decode ends the streams in it with ENGINE_FAILED, and the engine goes on") {
   Bench bench;
   bench.decoder.fail_decode = 3;
