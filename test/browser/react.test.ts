@@ -12,8 +12,8 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
 import { type EventStream, nodeHandler, type ServedModel } from "../../lib/sse/index.js";
 import type { ZSE } from "../../lib/zse.js";
-import { ROOT, sleep, until } from "../addon/helpers.js";
-import { idle, listen, open } from "../http/helpers.js";
+import { ROOT, sleep, start, until } from "../addon/helpers.js";
+import { GREEDY, idle, listen, open, stream } from "../http/helpers.js";
 
 const CHROMIUM = ["/usr/bin/chromium", "/usr/bin/chromium-browser"].find((path) => existsSync(path));
 const ARTIFACTS = join(ROOT, "build", "artifacts");
@@ -122,4 +122,22 @@ describe.skipIf(CHROMIUM === undefined)("in Chromium", () => {
     await until(() => idle(model, 4), "the slot is free");
     expect(problems).toEqual([]);
   });
+});
+
+test("examples/react/server.mjs serves the built page beside the API", { timeout: 180_000 }, async () => {
+  await build({ root: join(ROOT, "examples/react"), logLevel: "error" });
+  const { child, ended } = start(["examples/react/server.mjs"], { env: { ...process.env, PORT: "0", THREADS: "1" }, timeoutMs: 170_000 });
+  let out = "";
+  child.stdout!.on("data", (part: string) => {
+    out += part;
+  });
+  await until(() => out.endsWith("/\n"), "it listens", 60_000);
+  const page = await (await fetch(out.trim())).text();
+  expect(page).toContain('<div id="root">');
+  const script = /src="\/(assets\/[^"]+\.js)"/.exec(page)![1]!;
+  expect((await fetch(`${out.trim()}${script}`)).headers.get("content-type")).toContain("javascript");
+  const reply = await stream(`${out.trim()}v1/chat/completions`, { ...GREEDY, max_tokens: 5 });
+  expect(reply.done).toBe(true);
+  child.kill("SIGKILL");
+  await ended;
 });

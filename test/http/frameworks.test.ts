@@ -97,6 +97,18 @@ describe("Express", () => {
   });
 });
 
+test("zstream/sse loads neither the addon nor an HTTP library", async () => {
+  const program = `
+    await import("zstream/sse");
+    const native = process.report.getReport().sharedObjects.filter((path) => path.endsWith(".node"));
+    const http = process.moduleLoadList.filter((name) => /NativeModule https?$/.test(name));
+    console.log(JSON.stringify({ native, http }));`;
+  const { ended } = start(["--input-type=module", "-e", program]);
+  const { stdout, stderr } = await ended;
+  expect(stderr).toBe("");
+  expect(JSON.parse(stdout)).toEqual({ native: [], http: [] });
+});
+
 test("HTTP/2: nothing is sent that it forbids", async () => {
   const model = await open();
   const handler = nodeHandler(model, { model: "qwen-7b" });
