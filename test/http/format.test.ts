@@ -113,6 +113,17 @@ describe("a chat stream", () => {
     expect(whole.choices.map(({ message }) => message.content)).toEqual(many.texts);
   });
 
+  test("n choices share one prefill, which is not told as cached", async () => {
+    const { url, model } = await serveModel({ maxStreams: 4 });
+    const messages = [{ role: "user", content: "one two three four five six seven eight nine ten ".repeat(10) }];
+    const { chunks, texts } = await stream(url, { messages, max_tokens: 5, temperature: 1, seed: 3, n: 4 });
+    const { prompt_tokens, prompt_tokens_details } = chunks.at(-1)!.usage!;
+    expect(texts.length).toBe(4);
+    expect(prompt_tokens).toBeGreaterThan(100);
+    expect(model.stats().prefilledTokens).toBeLessThan(1.2 * prompt_tokens);
+    expect(prompt_tokens_details).toBe(undefined);
+  });
+
   test("fields that mean nothing here are let pass, and null is as good as absent", async () => {
     const { url } = await serveModel();
     const plain = await stream(url, GREEDY);
