@@ -41,9 +41,13 @@ export async function ttft({ model, threads, prompts, samples }) {
 export async function eight({ model, threads, streams, promptTokens, newTokens }) {
   const args = ["-m", model, "-t", threads, "-tb", threads, "-c", streams * (promptTokens + newTokens)];
   args.push("-npp", promptTokens, "-ntg", newTokens, "-npl", streams, "--output-format", "jsonl");
-  const output = await runTool("llama-batched-bench", args);
-  const line = output.split("\n").find((candidate) => candidate.startsWith("{"));
-  if (!line) throw new Error(`llama-batched-bench printed no result:\n${output}`);
+  // Its log is written by a thread that may be ended before it has written: now and then the result is lost, and measured again.
+  let line;
+  for (let tries = 0; line === undefined; tries++) {
+    if (tries === 10) throw new Error("llama-batched-bench printed no result, ten times");
+    const output = await runTool("llama-batched-bench", args);
+    line = output.split("\n").find((candidate) => candidate.startsWith("{"));
+  }
   const result = JSON.parse(line);
   return { tokensPerSecond: (streams * newTokens) / result.t, tokensPerSecondDecoding: result.speed_tg };
 }
