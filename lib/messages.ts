@@ -23,7 +23,7 @@ export function validateMessages(messages: unknown): Record<string, unknown>[] {
   if (messages.length === 0) {
     throw bad("messages", 'messages must hold at least one message, such as { role: "user", content: "Hello" }; given [].');
   }
-  return messages.map(validateMessage);
+  return Array.from(messages, validateMessage); // unlike map(), this looks at holes too
 }
 
 function validateMessage(message: unknown, index: number): Record<string, unknown> {

@@ -136,8 +136,14 @@ function replySettings(subject: { messages: string } | { prompt: string }, given
 
 function asObject(value: unknown, call: string): Record<string, unknown> {
   if (value === undefined) return {};
-  if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
+  if (isPlainObject(value)) return value;
   throw bad("options", `The options of ${call} must be an object; given ${quote(value)}.`);
+}
+
+/** Not null, nor an array, Map, Date or Promise, whose entries would silently be nothing. Other realms' objects pass. */
+function isPlainObject(value: unknown): value is Record<string, unknown> {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
+  return Object.prototype.toString.call(value) === "[object Object]";
 }
 
 /** Aliases, unknown names, checks and defaults: all in this one pass. */
@@ -202,7 +208,7 @@ function readStop(name: string, value: unknown): string[] {
 }
 
 function readLogitBias(name: string, value: unknown): number[] {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+  if (!isPlainObject(value)) {
     throw bad(name, `${name} must be an object { tokenId: bias }; given ${quote(value)}.`);
   }
   return Object.entries(value).flatMap(([key, bias]: [string, unknown]) => {

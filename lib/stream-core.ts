@@ -6,6 +6,8 @@
 // the consumer wants it, and only then its credit goes back: that is the whole of backpressure on this side.
 // Text held by the chunker counts as taken, so a sentence longer than highWaterMark cannot stop its own stream.
 
+import { setMaxListeners } from "node:events";
+
 import type { Chunker } from "./chunker.js";
 import type { Engine, StreamSink } from "./engine.js";
 import { ZSEError } from "./errors.js";
@@ -92,7 +94,13 @@ export class StreamCore implements StreamSink {
       return;
     }
     this.#signal = signal;
-    signal?.addEventListener("abort", this.#onAbort, { once: true });
+    if (signal === undefined) {
+      engine.open(this);
+      return;
+    }
+    // One signal may end a thousand streams, which is no leak: Node would warn from the eleventh on.
+    if (signal instanceof EventTarget) setMaxListeners(0, signal);
+    signal.addEventListener("abort", this.#onAbort, { once: true });
     engine.open(this);
   }
 

@@ -39,7 +39,7 @@ export class ZSE implements AsyncDisposable {
     if (!named && second !== undefined && first !== undefined) {
       throw new ZSEError("BAD_OPTION", `new ZSE() takes a path or file: URL first; given ${quote(first)}.`, { option: "path" });
     }
-    const { native, onProgress } = readEngineOptions(named ? second : (first ?? second));
+    const { native, onProgress } = readEngineOptions(named || first === undefined ? second : first);
     this.#engine = new Engine(loadNative(), named ? readPath(first) : demoModelPath(), native, onProgress);
     dropped.register(this, this.#engine);
   }
@@ -128,7 +128,7 @@ export class ZSE implements AsyncDisposable {
 function readPath(given: string | URL): string {
   const bad = (what: string) =>
     new ZSEError("BAD_OPTION", `The model's path must be ${what}; given ${quote(String(given))}.`, { option: "path" });
-  if (given === "") throw bad("a file's path or file: URL");
+  if (given === "" || (typeof given === "string" && given.includes("\0"))) throw bad("a file's path or file: URL");
   if (typeof given === "string" && !given.startsWith("file:")) return resolve(given);
   try {
     return fileURLToPath(given);

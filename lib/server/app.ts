@@ -2,6 +2,7 @@
 // themselves are lib/sse's; the sockets are http-server.ts's.
 
 import { randomUUID } from "node:crypto";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import type { HttpBindings } from "@hono/node-server";
 import { type Context, Hono } from "hono";
 import { cors } from "hono/cors";
@@ -50,17 +51,49 @@ export class App {
   readonly #responders: Record<ReplyKind, Responder>;
   readonly #created = Math.floor(Date.now() / 1000);
   readonly #resumables: ResumableStreams;
+  readonly #checkKey: (authorization: string | undefined) => void;
   #draining = false;
 
   constructor(model: AppModel, options: AppOptions) {
     this.#model = model;
     this.#options = options;
     this.#metrics = new Metrics(options.name, () => model.stats());
+    this.#checkKey = keyCheck(options.apiKeys ?? []);
     this.#resumables = new ResumableStreams(options.resumable);
     const { maxMessages = 1024, maxChoices = 8 } = options;
     const checks = bodyChecks({ maxMessages, maxChoices });
     this.#responders = { chat: this.#responder(checks.chat), completion: this.#responder(checks.completion) };
     this.#routes();
+  }
+
+  /**
+   * Refuses a request for a reply when there is no room for it, before anything is made of it: a flood costs little more than its
+   * connections. Returns false where the routes are to answer. What it says is what #checkRoom would have said.
+   */
+  refuseAtDoor(incoming: IncomingMessage, outgoing: ServerResponse): boolean {
+    const { method, url, headers } = incoming;
+    if (method !== "POST" || (url !== "/v1/chat/completions" && url !== "/v1/completions")) return false;
+    if (this.#draining || headers.origin !== undefined || this.#hasRoom()) return false;
+    try {
+      this.#checkKey(headers.authorization);
+    } catch {
+      return false;
+    }
+    const id = newRequestId();
+    const error = this.#full(this.#responders.chat.retryAfterMs());
+    const body = JSON.stringify(error.body);
+    // A large body that is still coming is not worth waiting for.
+    const large = !(Number(headers["content-length"]) <= 65_536);
+    outgoing.writeHead(429, {
+      ...error.headers,
+      "content-length": body.length,
+      "x-request-id": id,
+      ...(large ? { connection: "close" } : {}),
+    });
+    outgoing.end(body);
+    this.#metrics.onRequest("rejected", 0);
+    this.#options.log.debug({ id, method, path: url, status: 429, ms: 0 }, "refused");
+    return true;
   }
 
   /** From now on new requests are refused. */
@@ -93,11 +126,10 @@ export class App {
 
   #routes(): void {
     const { hono } = this;
-    const { apiKeys = [], corsOrigins = [] } = this.#options;
-    const checkKey = keyCheck(apiKeys);
+    const { corsOrigins = [] } = this.#options;
 
     hono.use(async (c, next) => {
-      const id = `req_${randomUUID().replaceAll("-", "")}`;
+      const id = newRequestId();
       const { log, logPrompts = false } = this.#options;
       c.set("record", new RequestRecord({ log, metrics: this.#metrics, logPrompts }, id, c.req.method, c.req.path));
       await next();
@@ -115,7 +147,7 @@ export class App {
       );
     }
     hono.use("/v1/*", async (c, next) => {
-      checkKey(c.req.header("authorization"));
+      this.#checkKey(c.req.header("authorization"));
       await next();
     });
 
@@ -152,15 +184,19 @@ export class App {
 
   #checkRoom(responder: Responder): void {
     if (this.#draining) throw new WireError(503, "The server is shutting down.", { code: "shutting_down" });
-    const { maxQueue } = this.#options;
-    if (maxQueue === undefined) return;
+    if (!this.#hasRoom()) throw this.#full(responder.retryAfterMs());
+  }
+
+  /** Whether there is a free slot or a place in the queue. */
+  #hasRoom(): boolean {
+    const { maxQueue = Number.POSITIVE_INFINITY } = this.#options;
     const { queued, freeSlots } = this.#model.stats();
-    if (freeSlots > 0 || queued < maxQueue) return;
-    throw new WireError(429, `All streams are taken and ${queued} requests are waiting; try again later.`, {
-      type: "rate_limit_error",
-      code: "rate_limit_exceeded",
-      retryAfterMs: responder.retryAfterMs(),
-    });
+    return freeSlots > 0 || queued < maxQueue;
+  }
+
+  #full(retryAfterMs: number): WireError {
+    const message = "All streams are taken and the queue is full; try again later.";
+    return new WireError(429, message, { type: "rate_limit_error", code: "rate_limit_exceeded", retryAfterMs });
   }
 
   #checkModel(name: string | undefined): void {
@@ -202,4 +238,8 @@ export class App {
     const more: Record<string, string> = incoming?.complete === false && incoming.httpVersionMajor === 1 ? { connection: "close" } : {};
     return new Response(body, { status, headers: { ...headers, ...more } });
   }
+}
+
+function newRequestId(): string {
+  return `req_${randomUUID().replaceAll("-", "")}`;
 }

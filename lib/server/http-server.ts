@@ -1,6 +1,6 @@
 // Owns the listening socket of `zse serve`: its limits against slow and hostile clients, and going down in good order. Main thread.
 
-import type { Server } from "node:http";
+import type { RequestListener, Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { createAdaptorServer } from "@hono/node-server";
 
@@ -45,6 +45,9 @@ export class HttpServer {
       },
     }) as Server;
     server.maxConnections = maxConnections;
+    const answer = server.listeners("request")[0] as RequestListener;
+    server.removeAllListeners("request");
+    server.on("request", (incoming, outgoing) => app.refuseAtDoor(incoming, outgoing) || answer(incoming, outgoing));
     await new Promise<void>((resolve, reject) => {
       server.once("error", reject);
       server.listen(port, host, () => {

@@ -40,7 +40,7 @@ StreamId Engine::submit(RequestSpec request) {
   std::lock_guard<std::mutex> lock(mutex_);
   if (closing_ || !model_) throw EngineError("CLOSED", "the model is not open");
   const size_t room = static_cast<size_t>(options_.max_streams) + static_cast<size_t>(options_.max_queue);
-  if (controls_.size() >= room) {
+  if (controls_.size() - std::min(leaving_, room) >= room) {
     throw EngineError("OVERLOADED", "all " + std::to_string(options_.max_streams) + " streams are running and " +
                                         std::to_string(options_.max_queue) +
                                         " requests are waiting (maxStreams, maxQueue); try again later");
@@ -60,7 +60,7 @@ void Engine::cancel(StreamId stream) {
     std::lock_guard<std::mutex> lock(mutex_);
     const auto found = controls_.find(stream);
     if (found == controls_.end()) return;
-    found->second->cancelled = true;
+    if (!found->second->cancelled.exchange(true)) leaving_++;
   }
   inbox_.push(CancelCommand{stream});
 }
@@ -109,7 +109,9 @@ void Engine::serve(const std::shared_ptr<const Model>& model) {
   options.deterministic = options_.deterministic;
   Scheduler scheduler(decoder, inbox_, events_, stats_, options, [this](StreamId stream) {
     std::lock_guard<std::mutex> lock(mutex_);
-    controls_.erase(stream);
+    const auto ended = controls_.find(stream);
+    if (ended->second->cancelled) leaving_--;
+    controls_.erase(ended);
   });
   {
     std::lock_guard<std::mutex> lock(mutex_);
@@ -176,7 +178,7 @@ void Engine::stop_prompt_thread() {
   jobs_changed_.notify_all();
   prompt_thread_.join();
   for (Job& job : left) {
-    job.control->cancelled = true;
+    cancel(job.control->id);
     inbox_.push(RejectCommand{std::move(job.control), "CLOSED", "the model was closed"});
   }
 }

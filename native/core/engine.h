@@ -69,6 +69,7 @@ class Engine {
   bool prompts_stopped_ = false;
   std::shared_ptr<const Model> model_;                           // set while requests are taken
   std::map<StreamId, std::shared_ptr<StreamControl>> controls_;  // of every stream that has not ended
+  size_t leaving_ = 0;  // of those, streams that were cancelled: they end with the next step and keep nobody waiting
   StreamId last_id_ = 0;
 
   std::thread prompt_thread_;

@@ -26,6 +26,11 @@ Function* cpu_function(const char* name) {
 
 LlamaDecoder::LlamaDecoder(std::shared_ptr<const Model> model) : model_(std::move(model)) {
   const ModelInfo& info = model_->info();
+  if (int64_t{info.context_size} * info.max_streams > INT32_MAX) {
+    throw EngineError("BAD_OPTION", "contextSize × maxStreams is " +
+                                        std::to_string(int64_t{info.context_size} * info.max_streams) +
+                                        " tokens; llama.cpp counts to " + std::to_string(INT32_MAX) + " at most");
+  }
   llama_context_params params = llama_context_default_params();
   params.n_ctx = static_cast<uint32_t>(info.context_size) * static_cast<uint32_t>(info.max_streams);
   params.n_seq_max = info.max_streams;

@@ -229,8 +229,9 @@ void Scheduler::advance_reply(Sequence& sequence, size_t index) {
   const auto now = Clock::now();
   if (!token) {
     fail(sequence, "ENGINE_FAILED",
-         "the model's output at token " + std::to_string(sequence.in_cache) +
-             " is not a number; the model file is probably damaged or its weights overflow");
+         "no token can follow token " + std::to_string(sequence.in_cache) +
+             ": the model's output is not a number, or logitBias bans every token; without logitBias, the model file is "
+             "probably damaged");
     return;
   }
   if (decoder_.is_end_of_generation(*token) && !sequence.sampling.ignore_eos) {

@@ -51,6 +51,11 @@ describe("BAD_MODEL", () => {
     bytes.writeUInt32LE(3, 4);
     expect((await failure(file("noise.gguf", bytes))).code).toBe("BAD_MODEL");
   });
+  test.skipIf(process.platform === "win32")("a pipe, which would be waited for without end", async () => {
+    const path = join(folder, "pipe.gguf");
+    execFileSync("mkfifo", [path]);
+    expect((await failure(path)).code).toBe("BAD_MODEL");
+  });
   test("a model cut off at 50 places", async () => {
     const bytes = readFileSync(DEMO);
     // Half of them within the header, where every field can be cut; half in the tensors' data.

@@ -192,6 +192,18 @@ describe("limits", () => {
     expect(new Set(texts).size).toBe(1);
     expect((await model.chat(ask("Hi"), { maxTokens: 2 })).usage.completionTokens).toBeGreaterThan(0);
   });
+  test("a reply that was left makes room at once, without a queue too", async () => {
+    const model = await openReady({ maxStreams: 1, maxQueue: 0 });
+    for (let i = 0; i < 20; i++) {
+      for await (const _ of model.chatStream(ask("Tell me a story"))) break;
+      expect((await model.chat(ask("Hi"), { maxTokens: 2 })).usage.completionTokens).toBeGreaterThan(0);
+    }
+  });
+  test("more context than llama.cpp can count is refused with both numbers", async () => {
+    const error = (await rejection(openModel({ contextSize: 16_777_216, maxStreams: 256 }).ready)) as Error & { code: string };
+    expect(error.code).toBe("BAD_OPTION");
+    expect(error.message).toContain("4294967296");
+  });
 });
 
 describe("what is told", () => {

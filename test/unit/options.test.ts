@@ -112,6 +112,7 @@ describe("a refusal names the option, what was given and what is allowed", () =>
     [{ signal: {} }, "signal must be an AbortSignal (new AbortController().signal); given {}."],
     [{ streamCallback: "print" }, 'streamCallback must be a function; given "print".'],
     [{ includeUsage: 1 }, "includeUsage must be true or false; given 1."],
+    [{ logitBias: new Map([[5, -100]]) }, "logitBias must be an object { tokenId: bias }; given {}."],
     [{ seed: null }, "seed must be a whole number from 0 to 4294967294 (leave it out to have one drawn); given null."],
   ])("%o", (options, message) => {
     const error = refusal(options);

@@ -235,3 +235,15 @@ describe("close", () => {
     }, 8000);
   });
 });
+
+test.each([
+  ["null", null],
+  ["a Map", new Map()],
+  ["a Date", new Date(0)],
+  ["a number", 7],
+])("%s in place of a path is refused, and does not open the demo model", (_, given) => {
+  expect(() => new ZSE(given as never)).toThrow(expect.objectContaining({ code: "BAD_OPTION" }));
+});
+test("a path with a NUL, which the system would cut off, is refused", () => {
+  expect(() => new ZSE("model.gguf\0.txt")).toThrow(expect.objectContaining({ code: "BAD_OPTION", option: "path" }));
+});

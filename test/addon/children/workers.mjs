@@ -26,6 +26,25 @@ for (let i = 0; i < 8; i++) {
   await worker.terminate();
 }
 
+// Many at once, each with several streams, ended at any moment: in some a wake-up is being delivered just then.
+const storm = `
+  const { ZSE } = require("zstream");
+  const model = new ZSE({ contextSize: 256, threads: 1, maxStreams: 4 });
+  const again = async () => {
+    for (;;) await model.chat([{ role: "user", content: "Hi" }], { ignoreEos: true, maxTokens: 20, streamCallback() {} });
+  };
+  for (let i = 0; i < 4; i++) again().catch(() => {});
+`;
+const lane = async (offset) => {
+  for (let i = 0; i < 12; i++) {
+    const worker = new Worker(storm, { eval: true });
+    worker.on("error", (error) => console.log(error));
+    await new Promise((resolve) => setTimeout(resolve, 60 + ((i * 37 + offset * 53) % 140)));
+    await worker.terminate();
+  }
+};
+await Promise.all([lane(0), lane(1), lane(2)]);
+
 const after = (await model.chat([messages], { temperature: 0, maxTokens: 30 })).text;
 console.log(before === after ? "same" : "different");
 await model.close();
