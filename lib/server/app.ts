@@ -8,7 +8,7 @@ import { type Context, Hono } from "hono";
 import { cors } from "hono/cors";
 import type { NativeStats } from "../native.js";
 import { answerToResponse, checkContentType, parseJson } from "../sse/handler.js";
-import { readBody } from "../sse/node.js";
+import { bodyArrived, isSmall, readBody } from "../sse/node.js";
 import type { ReplyKind } from "../sse/openai.js";
 import { Responder } from "../sse/responder.js";
 import { ResumableStreams } from "../sse/resumable.js";
@@ -73,7 +73,7 @@ export class App {
   refuseAtDoor(incoming: IncomingMessage, outgoing: ServerResponse): boolean {
     const { method, url, headers } = incoming;
     if (method !== "POST" || (url !== "/v1/chat/completions" && url !== "/v1/completions")) return false;
-    if (this.#draining || headers.origin !== undefined || this.#hasRoom()) return false;
+    if (this.#draining || headers.origin !== undefined || !isSmall(incoming) || this.#hasRoom()) return false;
     try {
       this.#checkKey(headers.authorization);
     } catch {
@@ -82,15 +82,11 @@ export class App {
     const id = newRequestId();
     const error = this.#full(this.#responders.chat.retryAfterMs());
     const body = JSON.stringify(error.body);
-    // A large body that is still coming is not worth waiting for.
-    const large = !(Number(headers["content-length"]) <= 65_536);
-    outgoing.writeHead(429, {
-      ...error.headers,
-      "content-length": body.length,
-      "x-request-id": id,
-      ...(large ? { connection: "close" } : {}),
+    void bodyArrived(incoming).then(() => {
+      if (outgoing.destroyed) return;
+      outgoing.writeHead(429, { ...error.headers, "content-length": body.length, "x-request-id": id });
+      outgoing.end(body);
     });
-    outgoing.end(body);
     this.#metrics.onRequest("rejected", 0);
     this.#options.log.debug({ id, method, path: url, status: 429, ms: 0 }, "refused");
     return true;
@@ -172,9 +168,9 @@ export class App {
 
   async #answer(c: Context<Env>, responder: Responder): Promise<Response> {
     const record = c.get("record");
-    // The cheap refusals first: a flood is turned away before any of its bodies is read.
-    this.#checkRoom(responder);
+    if (this.#draining) throw new WireError(503, "The server is shutting down.", { code: "shutting_down" });
     checkContentType(c.req.header("content-type"));
+    if (!isSmall(c.env.incoming)) this.#checkRoom(responder);
     const body = parseJson(await readBody(c.env.incoming, responder.maxBodyBytes));
     this.#checkRoom(responder);
     const answer = await responder.answer(body, c.req.raw.signal, record);
@@ -183,7 +179,6 @@ export class App {
   }
 
   #checkRoom(responder: Responder): void {
-    if (this.#draining) throw new WireError(503, "The server is shutting down.", { code: "shutting_down" });
     if (!this.#hasRoom()) throw this.#full(responder.retryAfterMs());
   }
 
@@ -230,12 +225,14 @@ export class App {
     return c.json(value, status);
   }
 
-  #refuse(c: Context<Env>, error: unknown): Response {
+  async #refuse(c: Context<Env>, error: unknown): Promise<Response> {
     const { status, headers, body } = this.#responders.chat.refuse(error);
     c.get("record")?.end(status, error);
-    // What is still coming of a body that is not read must not be taken for the next request.
     const { incoming } = c.env;
-    const more: Record<string, string> = incoming?.complete === false && incoming.httpVersionMajor === 1 ? { connection: "close" } : {};
+    let more: Record<string, string> = {};
+    if (isSmall(incoming)) await bodyArrived(incoming);
+    // What is still coming of a large body is not worth reading, and must not be taken for the next request.
+    else if (!incoming.complete && incoming.httpVersionMajor === 1) more = { connection: "close" };
     return new Response(body, { status, headers: { ...headers, ...more } });
   }
 }

@@ -53,6 +53,7 @@ async function answer(responder: Responder, request: IncomingMessage, parsed: un
     checkContentType(request.headers["content-type"]);
     if (body === undefined) body = parseJson(await readBody(request, responder.maxBodyBytes));
   } catch (error) {
+    if (isSmall(request)) await bodyArrived(request);
     return responder.refuse(error);
   }
   return responder.answer(body, signal);
@@ -75,6 +76,24 @@ export async function readBody(request: IncomingMessage, maxBytes: number): Prom
     throw new WireError(400, "The body ended before its end.", { code: "incomplete_body", cause: error });
   }
   return text + decoder.decode();
+}
+
+/** @internal Whether a body can be read without a thought. */
+export function isSmall({ headers }: IncomingMessage): boolean {
+  return headers["transfer-encoding"] === undefined && Number(headers["content-length"] ?? 0) <= 65_536;
+}
+
+/** @internal A connection that is closed while a body lies unread in it is reset, and with it the answer may be lost: so it is read, for a while. */
+export function bodyArrived(incoming: IncomingMessage): Promise<void> {
+  if (incoming.complete || incoming.destroyed) return Promise.resolve();
+  return new Promise((resolve) => {
+    const settle = () => {
+      clearTimeout(timer);
+      resolve();
+    };
+    const timer = setTimeout(settle, 1000);
+    incoming.once("end", settle).once("close", settle).resume();
+  });
 }
 
 async function write(response: ServerResponse, { status, headers, body, frames }: Answer): Promise<void> {
