@@ -25,6 +25,8 @@ void stay_loaded() {
 
 Napi::Value devices(const Napi::CallbackInfo& info) { return zse::devices_to_js(info.Env(), zse::list_devices()); }
 
+void on_process_exit(const Napi::CallbackInfo& info) { zse::ModelWrap::shut_down_all(info.Env()); }
+
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   stay_loaded();
   exports.Set("version", ZSE_VERSION);
@@ -32,6 +34,9 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("systemInfo", zse::system_info());
   exports.Set("devices", Napi::Function::New(env, devices, "devices"));
   exports.Set("Model", zse::ModelWrap::define(env));
+  const Napi::Object process = env.Global().Get("process").As<Napi::Object>();
+  process.Get("on").As<Napi::Function>().Call(
+      process, {Napi::String::New(env, "exit"), Napi::Function::New(env, on_process_exit, "zstreamExit")});
   return exports;
 }
 

@@ -7,7 +7,17 @@
 
 namespace zse {
 
+namespace {
+
+/** What the addon keeps for each environment: the models whose engines are alive. */
+struct OpenModels {
+  std::set<ModelWrap*> models;
+};
+
+}  // namespace
+
 Napi::Function ModelWrap::define(Napi::Env env) {
+  env.SetInstanceData(new OpenModels);
   return DefineClass(env, "Model",
                      {
                          InstanceMethod<&ModelWrap::submit>("submit"),
@@ -27,15 +37,23 @@ ModelWrap::ModelWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<ModelWra
   engine_ = std::make_unique<Engine>(path, std::move(options), [channel = channel_.get()] { channel->wake(); });
   // Hooks run last in, first out: the engine's threads end before the channel, made above, is torn down.
   napi_add_env_cleanup_hook(env_, &ModelWrap::on_environment_exit, this);
+  info.Env().GetInstanceData<OpenModels>()->models.insert(this);
 }
 
 ModelWrap::~ModelWrap() { shut_down(); }
 
 void ModelWrap::on_environment_exit(void* self) { static_cast<ModelWrap*>(self)->shut_down(); }
 
+void ModelWrap::shut_down_all(Napi::Env env) {
+  const std::set<ModelWrap*> models = env.GetInstanceData<OpenModels>()->models;
+  for (ModelWrap* model : models) model->engine_->close();  // all begin to close before the first is waited for
+  for (ModelWrap* model : models) model->shut_down();
+}
+
 void ModelWrap::shut_down() {
   if (!channel_) return;
   napi_remove_env_cleanup_hook(env_, &ModelWrap::on_environment_exit, this);
+  if (auto* open = Napi::Env(env_).GetInstanceData<OpenModels>()) open->models.erase(this);
   engine_.reset();
   channel_.reset();
 }

@@ -5,6 +5,7 @@
 #include <napi.h>
 
 #include <memory>
+#include <set>
 
 #include "core/engine.h"
 #include "event_channel.h"
@@ -14,6 +15,12 @@ namespace zse {
 class ModelWrap : public Napi::ObjectWrap<ModelWrap> {
  public:
   static Napi::Function define(Napi::Env env);
+
+  /**
+   * Ends every engine of this environment and joins its threads. For the process's "exit" event: process.exit() runs no cleanup
+   * hooks on the main thread, and C++'s static objects must not be destroyed under threads that use them.
+   */
+  static void shut_down_all(Napi::Env env);
 
   /** new Model(path, options, onEvents) */
   explicit ModelWrap(const Napi::CallbackInfo& info);
