@@ -35,7 +35,9 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted. ZSE_DEBUG=1 prints
 // A reader that has gone (`zse … | head`) is nobody's error; output.ts ends what was under way.
 for (const stream of [process.stdout, process.stderr]) {
   stream.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code !== "EPIPE") throw error;
+    if (error.code === "EPIPE") return;
+    process.stderr.write(`zse: the output could not be written: ${error.message}\n`);
+    process.exit(1);
   });
 }
 

@@ -9,7 +9,7 @@ export class Output {
 
   constructor() {
     process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-      if (error.code !== "EPIPE") throw error;
+      if (error.code !== "EPIPE") return; // main.ts says so and ends the process
       this.#closed = true;
       this.#wakeUp?.();
     });

@@ -1,6 +1,5 @@
 // Owns `zse run`: one reply streamed to stdout (nothing else goes there), statistics to stderr. Main thread.
 
-import { existsSync } from "node:fs";
 import { text as readText } from "node:stream/consumers";
 import type { Command } from "commander";
 
@@ -129,7 +128,7 @@ async function readArguments(
     if (model !== undefined) throw new UsageError("two models were named: one by --model, one before the prompt; give one of them.");
     path = first;
     prompt = second;
-  } else if (model === undefined && first !== undefined && /\.(gguf|zse)$/i.test(first) && existsSync(first)) {
+  } else if (model === undefined && first !== undefined && /^\S+\.(gguf|zse)$/i.test(first)) {
     path = first;
     prompt = undefined;
   }
@@ -137,5 +136,7 @@ async function readArguments(
   if (prompt === undefined && process.stdin.isTTY) {
     throw new UsageError('there is no prompt; write one, as in: zse run "Tell me a story" (or pipe it in).');
   }
-  return { path, prompt: (await readText(process.stdin)).replace(/\r?\n$/, "") };
+  const text = (await readText(process.stdin)).replace(/\r?\n$/, "");
+  if (text === "") throw new UsageError('there is no prompt: stdin is empty; write one, as in: zse run "Tell me a story".');
+  return { path, prompt: text };
 }

@@ -158,6 +158,7 @@ describe("wrong usage exits with 2, failures with 1, in one sentence", () => {
     [["run", "a", "b", "c"], 2, /too many arguments/],
     [["run", "-m", DEMO, "other.gguf", "Hi"], 2, /^zse: two models were named/],
     [["run", "/nowhere/model.gguf", "Hi"], 1, /^zse: .*\/nowhere\/model\.gguf.*\n$/],
+    [["run", "/nowhere/model.gguf"], 2, /^zse: there is no prompt/], // a lone model file is never taken for the prompt
     [["chat", "/nowhere/model.gguf"], 1, /^zse: .*\/nowhere\/model\.gguf.*\n$/],
   ])("zse %j", async (args, code, sentence) => {
     const ended = await run(args);
