@@ -48,6 +48,7 @@ StreamId Engine::submit(RequestSpec request) {
   job.control->id = ++last_id_;
   job.control->submitted = Clock::now();
   controls_[last_id_] = job.control;
+  stats_.submitted++;
   jobs_.push_back(std::move(job));
   jobs_changed_.notify_one();
   return last_id_;

@@ -10,6 +10,9 @@ namespace {
 // Copying a slot costs the copy of its whole buffer; a prompt shorter than this is computed sooner.
 constexpr size_t kShortestSharedPrompt = 64;
 
+// Longest wait of a first request for others made with it: several times what preparing a short prompt takes.
+constexpr auto kGatherTime = std::chrono::milliseconds(5);
+
 }  // namespace
 
 Scheduler::Scheduler(Decoder& decoder, Inbox& inbox, StreamQueue& events, EngineStats& stats, SchedulerOptions options,
@@ -34,7 +37,9 @@ void Scheduler::run() {
 }
 
 bool Scheduler::step() {
+  const bool was_empty = sequences_.empty();
   take_commands();
+  if (was_empty) gather_first();
   end_cancelled_and_stalled();
   admit_queued();
   const bool computed = compute_step();
@@ -61,12 +66,24 @@ void Scheduler::take_commands() {
   }
 }
 
+// Requests made together come out of the prompt thread one by one. On an idle engine the first would be prefilled alone, and the
+// others then in the small pieces that a decoding stream leaves room for: a moment's wait puts all of them into one batch.
+void Scheduler::gather_first() {
+  const auto deadline = Clock::now() + kGatherTime;
+  while (!sequences_.empty() && received_ < stats_.submitted && !inbox_.closing() && Clock::now() < deadline) {
+    inbox_.wait(deadline);
+    take_commands();
+  }
+}
+
 void Scheduler::handle(SubmitCommand command) {
+  received_++;
   const StreamId id = command.request.control->id;
   sequences_[id] = std::make_unique<Sequence>(std::move(command.request), ++arrivals_);
 }
 
 void Scheduler::handle(RejectCommand command) {
+  received_++;
   const StreamId id = command.control->id;
   ended_.push_back(id);
   if (command.control->cancelled) {

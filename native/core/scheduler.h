@@ -46,6 +46,7 @@ class Scheduler {
   using Sequences = std::map<StreamId, std::unique_ptr<Sequence>>;  // ordered by age: ids only grow
 
   void take_commands();
+  void gather_first();
   void handle(SubmitCommand command);
   void handle(RejectCommand command);
   void handle(CancelCommand command);
@@ -79,7 +80,8 @@ class Scheduler {
 
   Sequences sequences_;
   std::vector<SlotId> free_slots_;
-  uint64_t arrivals_ = 0;
+  uint64_t arrivals_ = 0;  // streams taken in
+  int64_t received_ = 0;   // requests that came through the inbox, rejected ones too
   uint64_t step_number_ = 0;
   StepCost cost_;
 

@@ -339,6 +339,29 @@ TEST("streams with the same prompt compute it once, and each has its own text") 
   }
 }
 
+TEST("requests made together on an idle engine begin together, however they arrive") {
+  Bench bench(8, 256, {}, 64);
+  bench.stats.submitted = 8;
+  bench.submit(6);
+  std::thread late([&] {
+    for (int i = 1; i < 8; i++) {
+      std::this_thread::sleep_for(std::chrono::microseconds(100));
+      bench.submit(6);
+    }
+  });
+  bench.step();
+  late.join();
+  CHECK_EQ(bench.decoder.largest_batch, 48u);
+}
+
+TEST("a request that never arrives does not hold the first one back") {
+  Bench bench;
+  bench.stats.submitted = 2;
+  const StreamId id = bench.submit(10);
+  bench.run_until_idle();
+  CHECK_EQ(bench.text[id], bench.expected(id, 10));
+}
+
 TEST("a stream that waits for another's prompt computes it itself when that one is cancelled") {
   Bench bench(3, 400, {}, 32);
   const StreamId first = bench.submit(bench.request(make_prompt(200, 0)));
