@@ -16,7 +16,7 @@ namespace {
 
 /** 0 … 2^32-2: llama.cpp takes the last value to mean "draw one", unreported. */
 uint32_t draw_seed() {
-  static std::random_device device;
+  std::random_device device;  // one each time: models live in several threads
   return device() % LLAMA_DEFAULT_SEED;
 }
 

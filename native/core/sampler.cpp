@@ -85,21 +85,32 @@ std::optional<Token> LlamaSampler::sample(float* logits) {
   return token;
 }
 
-// The greatest logit, the lowest id among equals. Lanes let the compiler use vector maxima; a second pass finds the id.
+// The greatest logit, the lowest id among equals. Lanes let the compiler use vector maxima; the id is then looked for in the one
+// block that holds the maximum.
 std::optional<Token> LlamaSampler::greedy(const float* logits) const {
-  constexpr int kLanes = 16;
-  float lanes[kLanes];
-  std::fill(lanes, lanes + kLanes, -std::numeric_limits<float>::infinity());
-  int i = 0;
-  for (; i + kLanes <= vocabulary_size_; i += kLanes) {
-    for (int lane = 0; lane < kLanes; lane++) {
-      lanes[lane] = logits[i + lane] > lanes[lane] ? logits[i + lane] : lanes[lane];
+  constexpr int kLanes = 16, kBlock = 256 * kLanes;
+  float best = -std::numeric_limits<float>::infinity();
+  int best_block = 0;
+  for (int block = 0; block < vocabulary_size_; block += kBlock) {
+    float lanes[kLanes];
+    std::fill(lanes, lanes + kLanes, -std::numeric_limits<float>::infinity());
+    const int end = std::min(vocabulary_size_, block + kBlock);
+    int i = block;
+    for (; i + kLanes <= end; i += kLanes) {
+      for (int lane = 0; lane < kLanes; lane++) {
+        lanes[lane] = logits[i + lane] > lanes[lane] ? logits[i + lane] : lanes[lane];
+      }
+    }
+    for (; i < end; i++) lanes[0] = logits[i] > lanes[0] ? logits[i] : lanes[0];
+    const float greatest = *std::max_element(lanes, lanes + kLanes);
+    if (greatest > best) {
+      best = greatest;
+      best_block = block;
     }
   }
-  float best = *std::max_element(lanes, lanes + kLanes);
-  for (; i < vocabulary_size_; i++) best = std::max(best, logits[i]);
   if (!std::isfinite(best)) return {};  // a model whose arithmetic overflowed gives nothing but NaN
-  return static_cast<Token>(std::find(logits, logits + vocabulary_size_, best) - logits);
+  const float* end = logits + std::min(vocabulary_size_, best_block + kBlock);
+  return static_cast<Token>(std::find(logits + best_block, end, best) - logits);
 }
 
 bool LlamaSampler::fill_all(const float* logits) {

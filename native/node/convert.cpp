@@ -203,9 +203,10 @@ Napi::Object stats_to_js(Napi::Env env, const EngineStats& stats) {
   return object;
 }
 
-Napi::Error error_to_js(Napi::Env env, const EngineError& error) {
+Napi::Error error_to_js(Napi::Env env, const std::exception& error) {
+  const auto* known = dynamic_cast<const EngineError*>(&error);
   Napi::Error value = Napi::Error::New(env, error.what());
-  value.Set("code", Napi::String::New(env, error.code()));
+  value.Set("code", Napi::String::New(env, known ? known->code() : "ENGINE_FAILED"));
   return value;
 }
 

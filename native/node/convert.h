@@ -4,6 +4,7 @@
 
 #include <napi.h>
 
+#include <exception>
 #include <vector>
 
 #include "core/types.h"
@@ -18,7 +19,7 @@ Napi::Array events_to_js(Napi::Env env, std::vector<Event>& events);
 Napi::Array devices_to_js(Napi::Env env, const std::vector<DeviceInfo>& devices);
 Napi::Object stats_to_js(Napi::Env env, const EngineStats& stats);
 
-/** A JavaScript Error with the code as a property. */
-Napi::Error error_to_js(Napi::Env env, const EngineError& error);
+/** A JavaScript Error with the code as a property: EngineError's own, ENGINE_FAILED for anything else. */
+Napi::Error error_to_js(Napi::Env env, const std::exception& error);
 
 }  // namespace zse

@@ -34,7 +34,11 @@ ModelWrap::ModelWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<ModelWra
   EngineOptions options = engine_options_from_js(info[1].As<Napi::Object>());
   on_events_ = Napi::Persistent(info[2].As<Napi::Function>());
   channel_ = std::make_unique<EventChannel>(info.Env(), [this](Napi::Env env) { deliver(env); });
-  engine_ = std::make_unique<Engine>(path, std::move(options), [channel = channel_.get()] { channel->wake(); });
+  try {
+    engine_ = std::make_unique<Engine>(path, std::move(options), [channel = channel_.get()] { channel->wake(); });
+  } catch (const std::exception& error) {  // no more threads to be had, say
+    throw error_to_js(info.Env(), error);
+  }
   // Hooks run last in, first out: the engine's threads end before the channel, made above, is torn down.
   napi_add_env_cleanup_hook(env_, &ModelWrap::on_environment_exit, this);
   info.Env().GetInstanceData<OpenModels>()->models.insert(this);
@@ -65,7 +69,9 @@ Napi::Value ModelWrap::submit(const Napi::CallbackInfo& info) {
     active_streams_++;
     channel_->keep_alive(true);
     return Napi::Number::New(info.Env(), static_cast<double>(id));
-  } catch (const EngineError& error) {
+  } catch (const Napi::Error&) {
+    throw;
+  } catch (const std::exception& error) {
     throw error_to_js(info.Env(), error);
   }
 }
@@ -92,7 +98,9 @@ Napi::Value ModelWrap::tokenize(const Napi::CallbackInfo& info) {
     Napi::Array array = Napi::Array::New(info.Env(), tokens.size());
     for (uint32_t i = 0; i < tokens.size(); i++) array.Set(i, tokens[i]);
     return array;
-  } catch (const EngineError& error) {
+  } catch (const Napi::Error&) {
+    throw;
+  } catch (const std::exception& error) {
     throw error_to_js(info.Env(), error);
   }
 }
