@@ -11,6 +11,9 @@ namespace zse {
 
 namespace {
 
+// Tokens in one llama_decode. As large as the micro-batch, so that a decode is one graph: an aborted one has done nothing.
+constexpr int kBatchTokens = 512;
+
 bool is_gpu(ggml_backend_dev_t device) {
   const auto type = ggml_backend_dev_type(device);
   return type == GGML_BACKEND_DEVICE_TYPE_GPU || type == GGML_BACKEND_DEVICE_TYPE_IGPU;
@@ -59,16 +62,27 @@ DeviceChoice choose_devices(const EngineOptions& options) {
   return choice;
 }
 
+llama_context_params context_params(int context_size, int max_streams) {
+  llama_context_params params = llama_context_default_params();
+  params.n_ctx = static_cast<uint32_t>(context_size) * static_cast<uint32_t>(max_streams);
+  params.n_seq_max = max_streams;
+  params.n_batch = std::max(kBatchTokens, max_streams);
+  params.n_ubatch = params.n_batch;
+  params.n_outputs_max = max_streams;
+  params.no_perf = true;
+  // A KV buffer for each sequence: attention over one buffer for all walks every stream's cells for every stream, which with eight
+  // streams is already a third slower (bench/README.md). The price is that a step with a piece of a prompt takes two passes.
+  params.kv_unified = false;
+  return params;
+}
+
 GpuFit::GpuFit() : tensor_split_(llama_max_devices()), overrides_(llama_max_tensor_buft_overrides()) {}
 
 void GpuFit::apply(const std::string& path, const EngineOptions& options, llama_model_params& params) {
   static std::mutex one_at_a_time;  // llama.cpp's fitting swaps the process-wide logger while it works
   std::lock_guard<std::mutex> lock(one_at_a_time);
   const int context_size = options.context_size > 0 ? options.context_size : kDefaultContextSize;
-  llama_context_params context = llama_context_default_params();
-  context.n_ctx = static_cast<uint32_t>(context_size) * static_cast<uint32_t>(options.max_streams);
-  context.n_seq_max = options.max_streams;
-  context.kv_unified = false;
+  llama_context_params context = context_params(context_size, options.max_streams);
   std::vector<size_t> margins(llama_max_devices(), size_t{1} << 30);
   params.n_gpu_layers = llama_model_default_params().n_gpu_layers;  // the value that fitting may change
   common_fit_params(path.c_str(), &params, &context, tensor_split_.data(), overrides_.data(), margins.data(), context.n_ctx,

@@ -22,6 +22,9 @@ std::vector<DeviceInfo> list_devices();
 /** llama.cpp's line about instruction sets and backends. */
 std::string system_info();
 
+/** The context that `max_streams` of `context_size` tokens need; what is fitted to a GPU's memory is then what is made. */
+llama_context_params context_params(int context_size, int max_streams);
+
 struct DeviceChoice {
   std::vector<ggml_backend_dev_t> devices;  // null-terminated, as llama.cpp takes it; the CPU is always there beside them
   int gpu_layers;                           // 0 when there is no GPU to hold them; -1: as many as fit

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 
+#include "devices.h"
 #include "llama_log.h"
 #include "model.h"
 #include "sampler.h"
@@ -10,9 +11,6 @@
 namespace zse {
 
 namespace {
-
-// Tokens in one llama_decode. As large as the micro-batch, so that a decode is one graph: an aborted one has done nothing.
-constexpr int kBatchTokens = 512;
 
 // The CPU backend may be a library of its own, chosen when the program starts, so its functions are asked for by name.
 template <class Function>
@@ -31,18 +29,9 @@ LlamaDecoder::LlamaDecoder(std::shared_ptr<const Model> model) : model_(std::mov
                                         std::to_string(int64_t{info.context_size} * info.max_streams) +
                                         " tokens; llama.cpp counts to " + std::to_string(INT32_MAX) + " at most");
   }
-  llama_context_params params = llama_context_default_params();
-  params.n_ctx = static_cast<uint32_t>(info.context_size) * static_cast<uint32_t>(info.max_streams);
-  params.n_seq_max = info.max_streams;
-  params.n_batch = std::max(kBatchTokens, info.max_streams);
-  params.n_ubatch = params.n_batch;
-  params.n_outputs_max = info.max_streams;
+  llama_context_params params = context_params(info.context_size, info.max_streams);
   params.n_threads = info.threads;
   params.n_threads_batch = info.threads;
-  params.no_perf = true;
-  // A KV buffer for each sequence: attention over one buffer for all walks every stream's cells for every stream, which with eight
-  // streams is already a third slower (bench/README.md). The price is that a step with a piece of a prompt takes two passes.
-  params.kv_unified = false;
   params.abort_callback = [](void* self) {
     const AbortCheck* check = static_cast<LlamaDecoder*>(self)->abort_;
     return check && (*check)();

@@ -35,9 +35,9 @@ LlamaSampler::LlamaSampler(const Model& model, const SamplingParams& params, con
   adjust_ = llama_sampler_chain_init(chain_params);
   // The repeat penalty sees prompt and reply, presence and frequency the reply alone: as OpenAI and vLLM have it.
   if (params.repeat_penalty != 1.0f) {
-    repeat_ = llama_sampler_init_penalties(vocabulary_size_, kRepeatWindow, params.repeat_penalty, 0, 0);
-    llama_sampler_chain_add(adjust_, repeat_);
-    for (const Token token : prompt) llama_sampler_accept(repeat_, token);
+    llama_sampler* repeat = llama_sampler_init_penalties(vocabulary_size_, kRepeatWindow, params.repeat_penalty, 0, 0);
+    llama_sampler_chain_add(adjust_, repeat);
+    for (const Token token : prompt) llama_sampler_accept(repeat, token);
   }
   if (params.presence_penalty != 0 || params.frequency_penalty != 0) {
     llama_sampler_chain_add(adjust_, llama_sampler_init_penalties(vocabulary_size_, model.info().context_size, 1.0f,

@@ -36,7 +36,6 @@ class LlamaSampler final : public TokenSampler {
   bool greedy_;
   std::vector<llama_logit_bias> bias_;
   llama_sampler* adjust_ = nullptr;  // penalties, on the whole vocabulary
-  llama_sampler* repeat_ = nullptr;  // inside adjust_: the one that also remembers the prompt
   llama_sampler* choose_ = nullptr;  // truncation, temperature, draw
   std::vector<llama_token_data> candidates_;
 };

@@ -14,6 +14,18 @@ struct OpenModels {
   std::set<ModelWrap*> models;
 };
 
+/** Runs `body`; what C++ throws in it is thrown into JavaScript with its code, never into Node. */
+template <class Body>
+auto with_js_errors(Napi::Env env, Body body) {
+  try {
+    return body();
+  } catch (const Napi::Error&) {
+    throw;
+  } catch (const std::exception& error) {
+    throw error_to_js(env, error);
+  }
+}
+
 }  // namespace
 
 Napi::Function ModelWrap::define(Napi::Env env) {
@@ -34,11 +46,9 @@ ModelWrap::ModelWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<ModelWra
   EngineOptions options = engine_options_from_js(info[1].As<Napi::Object>());
   on_events_ = Napi::Persistent(info[2].As<Napi::Function>());
   channel_ = std::make_unique<EventChannel>(info.Env(), [this](Napi::Env env) { deliver(env); });
-  try {
-    engine_ = std::make_unique<Engine>(path, std::move(options), [channel = channel_.get()] { channel->wake(); });
-  } catch (const std::exception& error) {  // no more threads to be had, say
-    throw error_to_js(info.Env(), error);
-  }
+  engine_ = with_js_errors(info.Env(), [&] {
+    return std::make_unique<Engine>(path, std::move(options), [channel = channel_.get()] { channel->wake(); });
+  });
   // Hooks run last in, first out: the engine's threads end before the channel, made above, is torn down.
   napi_add_env_cleanup_hook(env_, &ModelWrap::on_environment_exit, this);
   info.Env().GetInstanceData<OpenModels>()->models.insert(this);
@@ -63,17 +73,13 @@ void ModelWrap::shut_down() {
 }
 
 Napi::Value ModelWrap::submit(const Napi::CallbackInfo& info) {
-  try {
+  return with_js_errors(info.Env(), [&]() -> Napi::Value {
     if (!engine_) throw EngineError("CLOSED", "the model is not open");
     const StreamId id = engine_->submit(request_from_js(info[0].As<Napi::Object>()));
     active_streams_++;
     channel_->keep_alive(true);
     return Napi::Number::New(info.Env(), static_cast<double>(id));
-  } catch (const Napi::Error&) {
-    throw;
-  } catch (const std::exception& error) {
-    throw error_to_js(info.Env(), error);
-  }
+  });
 }
 
 void ModelWrap::ack(const Napi::CallbackInfo& info) {
@@ -92,17 +98,13 @@ void ModelWrap::close(const Napi::CallbackInfo&) {
 }
 
 Napi::Value ModelWrap::tokenize(const Napi::CallbackInfo& info) {
-  try {
+  return with_js_errors(info.Env(), [&]() -> Napi::Value {
     if (!engine_) throw EngineError("CLOSED", "the model is not open");
     const std::vector<Token> tokens = engine_->tokenize(info[0].As<Napi::String>(), info[1].ToBoolean().Value());
     Napi::Array array = Napi::Array::New(info.Env(), tokens.size());
     for (uint32_t i = 0; i < tokens.size(); i++) array.Set(i, tokens[i]);
     return array;
-  } catch (const Napi::Error&) {
-    throw;
-  } catch (const std::exception& error) {
-    throw error_to_js(info.Env(), error);
-  }
+  });
 }
 
 Napi::Value ModelWrap::stats(const Napi::CallbackInfo& info) {

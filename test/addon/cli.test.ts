@@ -12,6 +12,8 @@ async function run(args: string[], input = "") {
   return ended;
 }
 
+/** Draws from the whole vocabulary: a reply that does not end by itself before it is interrupted. */
+const BABBLE = ["--temperature", "5", "--top-k", "0", "--top-p", "1", "--min-p", "0"];
 const GREEDY = ["--temperature", "0", "--threads", "1", "--context-size", "512"];
 
 describe("zse run", () => {
@@ -75,22 +77,7 @@ describe("zse run", () => {
     expect({ code, length: stdout.length, stderr }).toEqual({ code: 0, length: 10, stderr: "" });
   });
   test("Ctrl-C ends the reply and exits with 130, with the statistics of what there was", async () => {
-    const { child, ended } = zse(
-      "run",
-      "Tell me a long story",
-      "--temperature",
-      "5",
-      "--top-k",
-      "0",
-      "--top-p",
-      "1",
-      "--min-p",
-      "0",
-      "--context-size",
-      "8192",
-      "--threads",
-      "2",
-    );
+    const { child, ended } = zse("run", "Tell me a long story", ...BABBLE, "--context-size", "8192", "--threads", "2");
     child.stdout!.once("data", () => child.kill("SIGINT"));
     const { code, signal, stdout, stderr } = await ended;
     expect({ code, signal }).toEqual({ code: 130, signal: null });
@@ -122,21 +109,7 @@ describe("zse chat", () => {
     expect(stderr).not.toContain("prompt tokens");
   });
   test("Ctrl-C ends the reply; the conversation goes on", async () => {
-    const { child, ended } = zse(
-      "chat",
-      "--temperature",
-      "5",
-      "--top-k",
-      "0",
-      "--top-p",
-      "1",
-      "--min-p",
-      "0",
-      "--context-size",
-      "4096",
-      "--threads",
-      "2",
-    );
+    const { child, ended } = zse("chat", ...BABBLE, "--context-size", "4096", "--threads", "2");
     child.stdin!.write("Tell me a long story\n");
     child.stdout!.once("data", () => {
       child.kill("SIGINT");
