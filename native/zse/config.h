@@ -1,0 +1,50 @@
+// Owns what a .zse file says about its model, the same for both generations: generation 2's CONFIG section, generation 1's
+// JSON header and the Hugging Face configuration inside it. Plain data; any thread.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace zse {
+
+/** The Hugging Face `rope_scaling` dictionary; a key that is not there is not set. */
+struct RopeScaling {
+  std::string type;  // "linear", "yarn", "llama3", "longrope", "su", "dynamic", "default"
+  std::optional<double> factor, low_freq_factor, high_freq_factor;
+  std::optional<int64_t> original_max_position_embeddings;
+  std::vector<double> long_factor, short_factor;
+};
+
+/** Validated: every count is positive and within the limits of the format's description, heads divide. */
+struct ModelConfig {
+  std::string
+      arch;  // as written: "llama", "mistral", "qwen2", "phi3", "gemma2" in generation 2; told from HF names in generation 1
+  int64_t num_layers = 32;
+  int64_t num_heads = 32;
+  int64_t num_kv_heads = 32;
+  int64_t head_dim = 128;  // corrected from the shape of q_proj where the file says otherwise
+  int64_t hidden_size = 4096;
+  int64_t intermediate_size = 11008;
+  int64_t vocab_size = 32000;  // rows of embed_tokens
+  int64_t max_seq_len = 4096;
+  double rope_theta = 10000.0;
+  double rms_norm_eps = 1e-5;
+  std::optional<RopeScaling> rope_scaling;
+  std::optional<int64_t> sliding_window;
+  bool tie_word_embeddings = false;
+  std::optional<double> attn_logit_softcapping, final_logit_softcapping;
+  std::optional<int64_t>
+      original_max_position_embeddings;  // phi3: beside rope_scaling in its configuration; generation 1 only
+
+  /** What the file says of its quantization. An intention, not the bytes: only a tensor's coding is to be believed. */
+  struct Quant {
+    int64_t method = 1;  // 0 none, 1 INT4 asymmetric, 2 INT8 symmetric
+    int64_t bits = 4;
+    int64_t group_size = 128;
+    std::optional<bool> tiled_weights;  // true in every file that the known writer made, whatever the layout
+  } quant;
+};
+
+}  // namespace zse

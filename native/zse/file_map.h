@@ -1,0 +1,37 @@
+// Owns a file mapped into memory for reading. Immutable once open; any thread.
+//
+// A file that another process cuts short while it is mapped raises SIGBUS where its lost pages are touched, here as in every
+// program that maps files. The size is checked once, at opening.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "bytes.h"
+
+namespace zse {
+
+class FileMap {
+ public:
+  /** Throws EngineError MODEL_NOT_FOUND or BAD_MODEL. An empty file gives an empty map. */
+  static std::shared_ptr<const FileMap> open(const std::string& path);
+  ~FileMap();
+  FileMap(const FileMap&) = delete;
+  FileMap& operator=(const FileMap&) = delete;
+
+  Bytes bytes() const { return {data_, size_}; }
+
+  /** Says that a range will be read soon, or not again for now: its pages then leave this process, not the page cache. */
+  void will_need(uint64_t offset, uint64_t size) const;
+  void forget(uint64_t offset, uint64_t size) const;
+
+ private:
+  FileMap(const uint8_t* data, size_t size) : data_(data), size_(size) {}
+
+  const uint8_t* data_;
+  size_t size_;
+};
+
+}  // namespace zse
