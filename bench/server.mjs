@@ -1,154 +1,155 @@
-// Owns `node bench/server.mjs`: what slow clients and floods cost the others, over HTTP, on the demo model. Not part of `npm run
-// bench`, which compares with llama.cpp: here zStream is compared with itself, undisturbed.
+// Owns `node bench/server.mjs [stalled] [burst]`: what slow clients and floods of requests cost the others, over real sockets, on the demo
+// model. Not part of `npm run bench`, which compares with llama.cpp: here zStream is compared with itself, undisturbed.
 //
-// stalled: 8 clients whose sockets are full beside 4 that read. A socket of this system takes some 4 MB (20,000 tokens) before it is
-// full, more than the model's context holds, so theirs are stand-ins that say "full" at once; the adapter cannot tell the difference.
-// burst: 1,000 requests at once, from another process, against 8 running streams and a full queue.
-import { execFile } from "node:child_process";
-import { createServer, IncomingMessage, request, ServerResponse } from "node:http";
-import { Socket } from "node:net";
+// The server runs here, as zse serve has it; every client is a process of its own (bench/lib/http-client.mjs, and for clients that
+// do not read test/http/stalled_clients.py). THREADS is the engine's, 1 unless given: on 2 cores the other one is the server's.
+import { spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { ZSE } from "../dist/index.js";
 import { App } from "../dist/server/app.js";
 import { HttpServer } from "../dist/server/http-server.js";
 import { openLog } from "../dist/server/log.js";
-import { nodeHandler } from "../dist/sse/index.js";
+
+const CLIENT = fileURLToPath(new URL("lib/http-client.mjs", import.meta.url));
+const STALLED = fileURLToPath(new URL("../test/http/stalled_clients.py", import.meta.url));
+setFlagsFromString("--expose-gc");
+globalThis.gc ??= runInNewContext("gc");
 
 const threads = Number(process.env.THREADS ?? 1);
-const messages = [{ role: "user", content: "Tell me a story" }];
+const rounds = Number(process.env.ROUNDS ?? 3);
+const rows = process.argv.slice(2);
+const ask = { messages: [{ role: "user", content: "Tell me a story" }], ignore_eos: true, stream: true };
 
-if (process.argv[2] === "--flood") await flood(process.argv[3]);
-else {
-  await stalled();
-  await burst();
-}
+if (rows.length === 0 || rows.includes("stalled")) await stalled();
+if (rows.length === 0 || rows.includes("burst")) await burst();
 
+/** 8 clients that stop reading in a reply of 2,000 tokens, beside 4 that read theirs. */
 async function stalled() {
-  const model = new ZSE({ threads, maxStreams: 12, contextSize: 2048 });
-  await model.ready;
-  const handler = nodeHandler(model);
-  const server = createServer(handler);
-  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const url = `http://127.0.0.1:${server.address().port}/`;
-  const four = async () => {
-    const began = performance.now();
-    await Promise.all([1, 2, 3, 4].map((seed) => read(url, { messages, seed, ignore_eos: true, stream: true, max_tokens: 400 })));
-    return 1600 / ((performance.now() - began) / 1000);
-  };
-  await four();
-  const alone = [];
-  const beside = [];
-  let grown = 0;
-  let tokens = 0;
-  for (let i = 0; i < 3; i++) {
-    alone.push(await four());
+  const { model, server, port } = await serve({ maxStreams: 12, contextSize: 2560 });
+  const body = { ...ask, max_tokens: 2000 };
+  const four = async () => 8000 / ((await (await client("read", port, 4, body)).go()).ms / 1000);
+  const [alone, beside, ratios] = [[], [], []];
+  let [tokens, grown] = [0, 0];
+  for (let round = 0; round <= rounds; round++) {
+    const undisturbed = await four();
     const before = { memory: memory(), tokens: model.stats().generatedTokens };
-    const full = Array.from({ length: 8 }, (_, seed) => fullSocket(handler, seed));
-    while (model.stats().parked < 8) await new Promise((resolve) => setTimeout(resolve, 5));
-    tokens = Math.max(tokens, (model.stats().generatedTokens - before.tokens) / 8);
-    grown = Math.max(grown, (memory() - before.memory) / 8);
-    beside.push(await four());
-    for (const response of full) {
-      response.destroy();
-      response.emit("close");
-    }
-    while (model.stats().freeSlots < 12) await new Promise((resolve) => setTimeout(resolve, 5));
+    const clients = spawn("python3", [STALLED, port, 8, JSON.stringify({ ...body, seed: 0 }).replace('"seed":0', '"seed":SEED')]);
+    await until(() => model.stats().parked === 8);
+    const [each, bytes] = [(model.stats().generatedTokens - before.tokens) / 8, (memory() - before.memory) / 8];
+    const disturbed = await four();
+    clients.kill();
+    await until(() => model.stats().freeSlots === 12);
+    if (round === 0) continue; // warms up
+    alone.push(undisturbed);
+    beside.push(disturbed);
+    ratios.push(disturbed / undisturbed);
+    tokens = Math.max(tokens, each);
+    grown = Math.max(grown, bytes);
   }
-  console.log(`stalled: 4 readers alone ${median(alone).toFixed(0)} tokens/s, beside 8 full sockets ${median(beside).toFixed(0)} tokens/s`);
-  console.log(`         generated for each full socket: ${tokens} tokens; memory for each: ${(grown / 1024).toFixed(0)} KiB`);
-  server.closeAllConnections();
-  server.close();
-  await model.close();
-}
-
-async function burst() {
-  const model = new ZSE({ threads, maxStreams: 8, maxQueue: 16, contextSize: 4096 });
-  await model.ready;
-  const server = await HttpServer.listen(new App(model, { name: "demo", maxQueue: 16, log: openLog("silent") }), {
-    port: 0,
-    host: "127.0.0.1",
-  });
-  const streams = Array.from({ length: 24 }, (_, seed) => model.chatStream(messages, { ignoreEos: true, seed }));
-  for (const stream of streams)
-    (async () => {
-      for await (const _ of stream);
-    })().catch(() => {});
-  const pace = async (during) => {
-    const [began, tokens] = [performance.now(), model.stats().generatedTokens];
-    const result = await during();
-    return { result, tokensPerSecond: ((model.stats().generatedTokens - tokens) / (performance.now() - began)) * 1000 };
-  };
-  await new Promise((resolve) => setTimeout(resolve, 500));
-  const before = await pace(() => new Promise((resolve) => setTimeout(resolve, 1500)));
-  const cpu = process.cpuUsage();
-  const program = fileURLToPath(import.meta.url);
-  const during = await pace(
-    () =>
-      new Promise((resolve, reject) => {
-        const args = [program, "--flood", `${server.address}/v1/chat/completions`];
-        execFile(process.execPath, args, (error, out) => (error ? reject(error) : resolve(JSON.parse(out))));
-      }),
-  );
-  const { ms, statuses } = during.result;
-  const used = process.cpuUsage(cpu);
+  console.log(`stalled: 4 readers alone ${whole(alone)} tokens/s, beside 8 that do not read ${whole(beside)}: ${range(ratios)}`);
   console.log(
-    `burst:   8 streams ${before.tokensPerSecond.toFixed(0)} tokens/s, during the burst ${during.tokensPerSecond.toFixed(0)} tokens/s`,
+    `         generated for each of the 8: ${tokens.toFixed(0)} tokens of 2,000; memory for each: ${(grown / 1024).toFixed(0)} KiB`,
   );
-  console.log(
-    `         1,000 requests in ${ms} ms: ${JSON.stringify(statuses)}; the whole process used ${Math.round((used.user + used.system) / 1000)} ms of CPU`,
-  );
-  for (const stream of streams) stream.abort();
   await server.drain(0);
   await model.close();
 }
 
-/** The client of the burst, in a process of its own. */
-async function flood(url) {
-  const body = JSON.stringify({ messages, max_tokens: 5 });
-  const statuses = {};
-  const began = performance.now();
-  const one = () =>
-    new Promise((resolve) => {
-      const count = (status) => {
-        statuses[status] = (statuses[status] ?? 0) + 1;
-        resolve();
-      };
-      const message = request(url, { method: "POST", agent: false, headers: { "content-type": "application/json" } }, (response) => {
-        response.resume().on("end", () => count(response.statusCode));
-      });
-      message.on("error", (error) => count(error.code)).end(body);
-    });
-  await Promise.all(Array.from({ length: 1000 }, one));
-  console.log(JSON.stringify({ ms: Math.round(performance.now() - began), statuses }));
-}
-
-/** A request whose response takes one frame and is full from then on. */
-function fullSocket(handler, seed) {
-  const message = new IncomingMessage(new Socket());
-  message.method = "POST";
-  message.headers = { "content-type": "application/json" };
-  message.body = { messages, seed, ignore_eos: true, stream: true, max_tokens: 2000 };
-  const response = new ServerResponse(message);
-  response.write = () => false;
-  void handler(message, response);
-  return response;
-}
-
-function read(url, body) {
-  return new Promise((resolve, reject) => {
-    const message = request(url, { method: "POST", headers: { "content-type": "application/json" } }, (response) =>
-      response.resume().on("end", resolve),
+/** 1,000 requests at once against 8 running streams and a full queue; and for comparison at a bare socket of another process. */
+async function burst() {
+  const { model, server, port } = await serve({ maxStreams: 8, maxQueue: 16, contextSize: 4096 });
+  const bare = spawn(process.execPath, [CLIENT, "bare"], { stdio: ["ignore", "pipe", "inherit"] });
+  const targets = { server: { port, found: [] }, "a bare socket": { port: await nextLine(bare), found: [] } };
+  for (let round = 0; round <= rounds; round++) {
+    const readers = await client("read", port, 24, ask);
+    void readers.go();
+    await until(() => model.stats().queued === 16 && model.stats().freeSlots === 0);
+    await sleep(500);
+    for (const target of Object.values(targets)) {
+      const flood = await client("flood", target.port, 1000, { ...ask, max_tokens: 5 });
+      const before = await pace(model, () => sleep(1000));
+      const during = await pace(model, () => flood.go());
+      const refusing = during.threadMs - (before.threadMs / before.ms) * during.ms;
+      const { result, ms } = during;
+      if (round > 0) target.found.push({ ...result, ms, before: before.perSecond, during: during.perSecond, refusing });
+    }
+    readers.kill();
+    await until(() => model.stats().freeSlots === 8);
+  }
+  for (const [name, { found }] of Object.entries(targets)) {
+    const all = (key) => found.map((one) => one[key]);
+    const ratios = found.map((one) => one.during / one.before);
+    console.log(`burst at ${name}: 8 streams ${whole(all("before"))} tokens/s, during it ${whole(all("during"))}: ${range(ratios)}`);
+    console.log(
+      `         1,000 answers in ${whole(all("ms"))} ms: ${JSON.stringify(found[0].statuses)}; client's CPU ${whole(all("cpuMs"))} ms`,
     );
-    message.on("error", reject).end(JSON.stringify(body));
-  });
+    if (name === "server") console.log(`         CPU of the server's thread for each request: ${whole(all("refusing"))} µs`);
+  }
+  bare.kill();
+  await server.drain(0);
+  await model.close();
+}
+
+async function serve(engine) {
+  const model = new ZSE({ threads, ...engine });
+  await model.ready;
+  const app = new App(model, { name: "demo", maxQueue: engine.maxQueue, log: openLog("info", { write: () => {} }) });
+  const server = await HttpServer.listen(app, { port: 0, host: "127.0.0.1" });
+  return { model, server, port: new URL(server.address).port };
+}
+
+/** A client's process that waits to begin. */
+async function client(mode, port, count, body) {
+  const child = spawn(process.execPath, [CLIENT, mode, port, count, JSON.stringify(body)], { stdio: ["pipe", "pipe", "inherit"] });
+  await nextLine(child);
+  const go = () => {
+    child.stdin.write("go\n");
+    return nextLine(child).then(JSON.parse);
+  };
+  return { go, kill: () => child.kill() };
+}
+
+function nextLine(child) {
+  return new Promise((resolve) => child.stdout.once("data", (text) => resolve(String(text).trim())));
+}
+
+/** Tokens per second of all streams, and CPU of this thread, while something goes on. */
+async function pace(model, meanwhile) {
+  const [began, tokens, thread] = [performance.now(), model.stats().generatedTokens, threadMs()];
+  const result = await meanwhile();
+  const ms = performance.now() - began;
+  return { result, ms, threadMs: threadMs() - thread, perSecond: ((model.stats().generatedTokens - tokens) / ms) * 1000 };
+}
+
+/** CPU time of the main thread, by Linux's count. */
+function threadMs() {
+  return Number(readFileSync(`/proc/self/task/${process.pid}/schedstat`, "utf8").split(" ")[0]) / 1e6;
 }
 
 function memory() {
-  globalThis.gc?.();
+  globalThis.gc();
   const { heapUsed, external } = process.memoryUsage();
   return heapUsed + external;
 }
 
+async function until(condition) {
+  while (!condition()) await sleep(5);
+}
+
+function sleep(ms) {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
 function median(values) {
   return values.toSorted((a, b) => a - b)[values.length >> 1];
+}
+
+function whole(values) {
+  return median(values).toFixed(0);
+}
+
+function range(ratios) {
+  return `ratio ${median(ratios).toFixed(3)} (${Math.min(...ratios).toFixed(3)} … ${Math.max(...ratios).toFixed(3)})`;
 }

@@ -67,7 +67,7 @@ function explainSkips(testResults) {
     const file = relative(root, name);
     const how = file.startsWith(join("test", "browser"))
       ? "no Chromium was found (Debian: apt-get install chromium)"
-      : "see the reason in the file";
+      : "the reason is in the output above, or in the file";
     console.log(`skipped: ${skipped} tests of ${file}: ${how}`);
   }
 }

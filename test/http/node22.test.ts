@@ -1,0 +1,70 @@
+// The newest clients, which need Node 22, each from its own package, under the Node that npm's `node` package carries: they stream,
+// count and cancel as they do against OpenAI. The server runs here. What they do is node22/client.mjs.
+
+import { execFile } from "node:child_process";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { describe, expect, test } from "vitest";
+
+import { GREEDY, idle, serveApp, stream, until } from "./helpers.js";
+
+const { install, NODE } = (await import(`./node22/${"install"}.mjs`)) as { install(): string | undefined; NODE: string };
+const missing = install();
+if (missing !== undefined) console.warn(`skipped: ${missing}`);
+
+interface Seen {
+  node: string;
+  text: string;
+  pieces: number;
+  inputTokens: number;
+  outputTokens: number;
+  finishReason: string;
+}
+
+/** Runs a program of client.mjs to its end. */
+async function client(what: string, base: string): Promise<Seen> {
+  const program = join(import.meta.dirname, "node22", "client.mjs");
+  const { stdout } = await promisify(execFile)(NODE, [program, what, base], { timeout: 50_000 });
+  return JSON.parse(stdout) as Seen;
+}
+
+describe.skipIf(missing !== undefined)("under Node 22", () => {
+  test.each(["openai", "ai", "langchain"])("%s streams the reply and its usage", async (name) => {
+    const { base, url } = await serveApp();
+    const expected = await stream(url, GREEDY);
+    const { prompt_tokens, completion_tokens } = expected.chunks.at(-1)!.usage!;
+    const seen = await client(`${name} streams`, base);
+    expect(seen.node).toMatch(/^v22\./);
+    expect(seen.text).toBe(expected.texts[0]);
+    expect(seen.pieces).toBeGreaterThan(3);
+    expect([seen.inputTokens, seen.outputTokens]).toEqual([prompt_tokens, completion_tokens]);
+    if (name === "ai") expect(seen.finishReason).toBe(expected.finishReasons[0]);
+  });
+
+  test.each(["ai whole", "langchain whole", "openai's helper"])("%s: the same reply in one piece", async (what) => {
+    const { base, url } = await serveApp();
+    expect((await client(what, base)).text).toBe((await stream(url, GREEDY)).texts[0]);
+  });
+
+  test.each(["openai leaves", "ai leaves", "langchain leaves", "langchain breaks"])(
+    "%s: its reply is cancelled on the server",
+    async (what) => {
+      const { base, model, lines } = await serveApp({ maxStreams: 1, contextSize: 4096 });
+      expect((await client(what, base)).pieces).toBeGreaterThan(0);
+      await until(() => idle(model, 1), "the slot is free");
+      await until(() => lines.length > 0, "its line in the log");
+      expect(lines[0]).toMatchObject({ msg: "cancelled", status: 499 });
+    },
+  );
+
+  test("openai and ai see a refusal with its status", async () => {
+    const { base } = await serveApp();
+    expect(await client("openai is refused", base)).toMatchObject({
+      name: "NotFoundError",
+      status: 404,
+      code: "model_not_found",
+      param: "model",
+    });
+    expect(await client("ai is refused", base)).toMatchObject({ status: 404 });
+  });
+});

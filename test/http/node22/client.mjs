@@ -1,0 +1,123 @@
+// Owns what each client does under Node 22, and tells on stdout what it saw, as JSON. Run by ../node22.test.ts: client.mjs WHAT BASE-URL
+import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
+import { ChatOpenAI } from "@langchain/openai";
+import { generateText, streamText } from "ai";
+import OpenAI from "openai";
+
+const [, , what, base] = process.argv;
+const baseURL = `${base}/v1`;
+const model = "qwen-7b";
+const prompt = "Tell me a story";
+const messages = [{ role: "user", content: prompt }];
+
+const openai = new OpenAI({ baseURL, apiKey: "not-needed" });
+const provider = createOpenAICompatible({ name: "zstream", baseURL, includeUsage: true });
+const langchain = (more = {}) =>
+  new ChatOpenAI({ model, apiKey: "not-needed", temperature: 0, maxTokens: 40, maxRetries: 0, configuration: { baseURL }, ...more });
+
+/** Reads to the end, or to the error that leaving makes. `leave` is called at the first text. */
+async function read(texts, leave) {
+  const parts = [];
+  try {
+    for await (const text of texts) {
+      if (!text) continue;
+      parts.push(text);
+      if (leave?.() === "break") break;
+    }
+  } catch (error) {
+    if (leave === undefined) throw error;
+  }
+  return { text: parts.join(""), pieces: parts.length };
+}
+
+async function* map(source, pick) {
+  for await (const one of source) yield pick(one);
+}
+
+const programs = {
+  async "openai streams"() {
+    let usage;
+    const body = { model, messages, temperature: 0, max_tokens: 40, stream: true, stream_options: { include_usage: true } };
+    const chunks = await openai.chat.completions.create(body);
+    const seen = await read(
+      map(chunks, (chunk) => {
+        usage = chunk.usage ?? usage;
+        return chunk.choices[0]?.delta?.content;
+      }),
+    );
+    return { ...seen, inputTokens: usage.prompt_tokens, outputTokens: usage.completion_tokens };
+  },
+  async "openai's helper"() {
+    const runner = openai.chat.completions.stream({ model, messages, temperature: 0, max_tokens: 40 });
+    const { choices } = await runner.finalChatCompletion();
+    return { text: choices[0].message.content, finishReason: choices[0].finish_reason };
+  },
+  async "openai leaves"() {
+    const stream = await openai.chat.completions.create({ model, messages, stream: true, ignore_eos: true });
+    return read(
+      map(stream, (chunk) => chunk.choices[0]?.delta?.content),
+      () => stream.controller.abort(),
+    );
+  },
+  async "openai is refused"() {
+    const error = await openai.chat.completions.create({ model: "other", messages, stream: true }).catch((caught) => caught);
+    return { name: error.constructor.name, status: error.status, code: error.code, param: error.param };
+  },
+
+  async "ai streams"() {
+    const result = streamText({ model: provider(model), prompt, temperature: 0, maxOutputTokens: 40 });
+    const seen = await read(result.textStream);
+    const { inputTokens, outputTokens } = await result.usage;
+    return { ...seen, inputTokens, outputTokens, finishReason: await result.finishReason };
+  },
+  async "ai whole"() {
+    const { text } = await generateText({ model: provider(model), prompt, temperature: 0, maxOutputTokens: 40 });
+    return { text };
+  },
+  async "ai leaves"() {
+    const leaving = new AbortController();
+    const providerOptions = { zstream: { ignore_eos: true } };
+    const result = streamText({ model: provider(model), prompt, abortSignal: leaving.signal, providerOptions });
+    return read(result.textStream, () => leaving.abort());
+  },
+  async "ai is refused"() {
+    let refused;
+    const result = streamText({ model: provider("other"), prompt, maxRetries: 0, onError: ({ error }) => void (refused = error) });
+    for await (const _ of result.textStream);
+    return { status: refused.statusCode };
+  },
+
+  async "langchain streams"() {
+    let usage;
+    const chunks = await langchain().stream(prompt);
+    const seen = await read(
+      map(chunks, (chunk) => {
+        usage = chunk.usage_metadata ?? usage;
+        return chunk.content;
+      }),
+    );
+    return { ...seen, inputTokens: usage.input_tokens, outputTokens: usage.output_tokens };
+  },
+  async "langchain whole"() {
+    return { text: (await langchain().invoke(prompt)).content };
+  },
+  async "langchain leaves"() {
+    const leaving = new AbortController();
+    const endless = langchain({ maxTokens: undefined, modelKwargs: { ignore_eos: true } });
+    const chunks = await endless.stream(prompt, { signal: leaving.signal });
+    return read(
+      map(chunks, (chunk) => chunk.content),
+      () => leaving.abort(),
+    );
+  },
+  async "langchain breaks"() {
+    const endless = langchain({ maxTokens: undefined, modelKwargs: { ignore_eos: true } });
+    const chunks = await endless.stream(prompt);
+    return read(
+      map(chunks, (chunk) => chunk.content),
+      () => "break",
+    );
+  },
+};
+
+console.log(JSON.stringify({ node: process.version, ...(await programs[what]()) }));
