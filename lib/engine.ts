@@ -123,7 +123,7 @@ export class Engine {
   /** Once loaded; throws what made it impossible before. */
   tokenize(text: string, special: boolean): number[] {
     if (this.#failure !== undefined) throw this.#failure;
-    return this.#native!.tokenize(text, special);
+    return this.#native!.tokenize(this.#normalize(text), special);
   }
 
   stats(): NativeStats {
@@ -132,12 +132,34 @@ export class Engine {
 
   #submit(sink: StreamSink): void {
     try {
-      sink.id = this.#native!.submit(sink.request);
+      sink.id = this.#native!.submit(this.#normalizeRequest(sink.request));
     } catch (error) {
       sink.onError(fromNative(error));
       return;
     }
     this.#sinks.set(sink.id, sink);
+  }
+
+  /** llama.cpp does not normalize text, and the one who wrote it sees no difference: JavaScript's own normalization does it. */
+  #normalize(text: string): string {
+    return this.info?.normalizer === undefined ? text : text.normalize(this.info.normalizer);
+  }
+
+  #normalizeRequest(request: NativeRequest): NativeRequest {
+    if (this.info?.normalizer === undefined) return request;
+    const { messages, prompt } = request;
+    return {
+      ...request,
+      ...(prompt === undefined ? {} : { prompt: this.#normalize(prompt) }),
+      // Each string by itself: what follows an escape in the JSON text must not be drawn into it.
+      ...(messages === undefined
+        ? {}
+        : {
+            messages: JSON.stringify(
+              JSON.parse(messages, (_key, value: unknown) => (typeof value === "string" ? this.#normalize(value) : value)),
+            ),
+          }),
+    };
   }
 
   /** One batch is one decode step's news of all streams: this loop is the per-token path. */

@@ -100,6 +100,8 @@ export interface ModelInfo {
     /** The Jinja source in use. */
     text: string;
   };
+  /** Unicode normalization that the model's tokenizer wants of every text; lib/engine.ts does it. Absent: none. */
+  normalizer?: "NFC";
   deterministic: boolean;
 }
 

@@ -4,7 +4,20 @@ import { basename, dirname, join, sep } from "node:path";
 import { root } from "./paths.mjs";
 
 /** Files of native/core (without extension) that may include llama.cpp's headers. */
-const mayUseLlama = new Set(["model", "prompt", "sampler", "llama_decoder", "prefix_cache", "llama_log", "chat_templates", "devices"]);
+const mayUseLlama = new Set([
+  "model",
+  "prompt",
+  "sampler",
+  "llama_decoder",
+  "prefix_cache",
+  "llama_log",
+  "chat_templates",
+  "devices",
+  "gguf_image",
+  "zse_model",
+]);
+/** Files of native/zse that may include the JSON library that comes with llama.cpp. */
+const mayUseJson = new Set(["json"]);
 /**
  * Files of native/ that may hold a mutex: the two where threads meet, the engine's life cycle, and the loading of models,
  * which llama.cpp can do only one at a time where it fits layers to a GPU.
@@ -63,7 +76,9 @@ function checkIncludes(path, text) {
       if (/^(v8|node)\./.test(name)) problems.push(`${path}: includes ${name}; only Node-API keeps its binary interface`);
     } else if (kind === '"' || /^(llama|ggml|gguf|nlohmann)/.test(name)) {
       // A quoted header that is not ours can only be llama.cpp's.
-      const allowed = path.startsWith("native/core/") && mayUseLlama.has(stem(path));
+      const allowed =
+        (path.startsWith("native/core/") && mayUseLlama.has(stem(path))) ||
+        (path.startsWith("native/zse/") && name.startsWith("nlohmann/") && mayUseJson.has(stem(path)));
       if (!allowed) problems.push(`${path}: includes ${name} of llama.cpp; only ${[...mayUseLlama].join(", ")} of native/core may`);
     }
   }

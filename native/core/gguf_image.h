@@ -3,9 +3,7 @@
 #pragma once
 
 #include <cstdint>
-#include <cstdio>
 #include <memory>
-#include <string>
 #include <vector>
 
 #include "zse/gguf_plan.h"
@@ -20,15 +18,27 @@ class GgufImage {
   uint64_t size() const { return size_; }
   const GgufPlan& plan() const { return plan_; }
 
-  /** Bytes [offset, offset + count), which must lie inside. Throws EngineError BAD_MODEL where the weights are not finite. */
+  /**
+   * Bytes [offset, offset + count), which must lie inside. What has been read of the .zse is forgotten: read from front to back. Throws
+   * EngineError BAD_MODEL where weights are not finite.
+   */
   void read(uint64_t offset, uint64_t count, uint8_t* out) const;
 
  private:
+  struct Piece {
+    const GgufTensor* tensor;
+    uint64_t offset, size, row_bytes;  // in the image
+  };
+  void make_header();
+  void read_piece(const Piece& piece, uint64_t offset, uint64_t count, uint8_t* out) const;
+  void read_rows(const Piece& piece, int64_t first, int64_t end, uint8_t* out) const;
+  void forget_rows(const Piece& piece, int64_t first, int64_t end) const;
+
   std::shared_ptr<const ZseFile> file_;
   GgufPlan plan_;
   int threads_;
-  std::vector<uint8_t> header_;           // metadata, tensor table, padding
-  std::vector<uint64_t> tensor_offsets_;  // in the image, of plan_.tensors
+  std::vector<uint8_t> header_;  // metadata, tensor table, padding
+  std::vector<Piece> pieces_;    // in the order of their offsets
   uint64_t size_ = 0;
 };
 

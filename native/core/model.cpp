@@ -11,6 +11,7 @@
 #include "common.h"
 #include "devices.h"
 #include "llama_log.h"
+#include "zse_model.h"
 
 namespace zse {
 
@@ -27,20 +28,20 @@ std::string quoted_head(const char* bytes, size_t size) {
   return out;
 }
 
-/** Says what is wrong with a file before llama.cpp is asked to read it. Told by content, never by the name. */
-void check_file(const std::string& path) {
+/** What kind of model a file is, told by its content and never by its name; throws where it is none. */
+FileKind check_file(const std::string& path) {
   namespace fs = std::filesystem;
   std::error_code error;
   const fs::path file = fs::u8path(path);
   const fs::file_status status = fs::status(file, error);
   if (status.type() == fs::file_type::not_found) {
-    throw EngineError("MODEL_NOT_FOUND", "there is no file \"" + path + "\"; give the path of a .gguf model file");
+    throw EngineError("MODEL_NOT_FOUND", "there is no file \"" + path + "\"; give the path of a .gguf or .zse model file");
   }
   if (status.type() == fs::file_type::directory) {
-    throw EngineError("BAD_MODEL", "\"" + path + "\" is a directory; give the path of the .gguf file inside it");
+    throw EngineError("BAD_MODEL", "\"" + path + "\" is a directory; give the path of the .gguf or .zse file inside it");
   }
   if (status.type() != fs::file_type::regular && !error) {  // a pipe would be waited for, a device has no end
-    throw EngineError("BAD_MODEL", "\"" + path + "\" is not a regular file; give the path of a .gguf file");
+    throw EngineError("BAD_MODEL", "\"" + path + "\" is not a regular file; give the path of a .gguf or .zse file");
   }
   std::FILE* handle = std::fopen(path.c_str(), "rb");
   if (!handle) {
@@ -52,13 +53,15 @@ void check_file(const std::string& path) {
   const size_t got = std::fread(head, 1, sizeof head, handle);
   std::fclose(handle);
   if (got == 0) throw EngineError("BAD_MODEL", "\"" + path + "\" is empty; download or copy the model again");
-  if (got == 4 && std::memcmp(head, "GGUF", 4) == 0) return;
-  if (got == 4 && std::memcmp(head, "ZSE", 3) == 0 && (head[3] == 0 || head[3] == 1)) {
-    throw EngineError("UNSUPPORTED",
-                      "\"" + path + "\" is a .zse model, which this version cannot open yet; use a GGUF file");
+  const FileKind kind = kind_of({reinterpret_cast<const uint8_t*>(head), got});
+  if (kind == FileKind::kZseLora) {
+    throw EngineError("UNSUPPORTED", "\"" + path + "\" is a LoRA adapter, not a model; open the model that it belongs to");
   }
-  throw EngineError("BAD_MODEL", "\"" + path + "\" is not a model file: it begins with \"" + quoted_head(head, got) +
-                                     "\", a GGUF file begins with \"GGUF\"");
+  if (kind == FileKind::kUnknown) {
+    throw EngineError("BAD_MODEL", "\"" + path + "\" is not a model file: it begins with \"" + quoted_head(head, got) +
+                                       "\", a GGUF file begins with \"GGUF\", a .zse file with \"ZSE\" and a byte 0 or 1");
+  }
+  return kind;
 }
 
 std::string metadata(const llama_model* model, const char* key) {
@@ -85,7 +88,7 @@ int default_threads() {
 std::shared_ptr<const Model> Model::load(const std::string& path, const EngineOptions& options,
                                          const LoadProgress& progress) {
   init_backends();
-  check_file(path);
+  const FileKind kind = check_file(path);
   DeviceChoice choice = choose_devices(options);
 
   struct Watcher {
@@ -103,10 +106,11 @@ std::shared_ptr<const Model> Model::load(const std::string& path, const EngineOp
   };
 
   GpuFit fit;
-  if (choice.gpu_layers < 0) fit.apply(path, options, params);
+  if (choice.gpu_layers < 0 && kind == FileKind::kGguf) fit.apply(path, options, params);  // it reads GGUF files only
 
   clear_logged_errors();
-  llama_model* model = llama_model_load_from_file(path.c_str(), params);
+  llama_model* model =
+      kind == FileKind::kGguf ? llama_model_load_from_file(path.c_str(), params) : load_zse_model(path, params);
   if (!model) {
     if (watcher.stopped) throw EngineError("CLOSED", "the model was closed while it was loading");
     const std::string reason = logged_errors();
@@ -144,6 +148,7 @@ Model::Model(llama_model* model, const std::string& path, const EngineOptions& o
   info_.threads = options.threads > 0 ? options.threads : default_threads();
   info_.gpu_layers = gpu_layers < 0 ? info_.layers + 1 : std::min(gpu_layers, info_.layers + 1);
   info_.deterministic = options.deterministic;
+  info_.normalizer = metadata(model, kNormalizerKey);
   const ChatTemplateChoice choice = choose_chat_template(*this);
   info_.template_source = choice.from_model ? "model" : "fallback";
   info_.template_name = choice.name;

@@ -18,7 +18,7 @@ using LoadProgress = std::function<bool(float)>;
 class Model {
  public:
   /**
-   * Opens a GGUF file. Throws EngineError MODEL_NOT_FOUND, BAD_MODEL, UNSUPPORTED or BAD_OPTION; CLOSED when `progress`
+   * Opens a GGUF or .zse file. Throws EngineError MODEL_NOT_FOUND, BAD_MODEL, UNSUPPORTED or BAD_OPTION; CLOSED when `progress`
    * ended it.
    */
   static std::shared_ptr<const Model> load(const std::string& path, const EngineOptions& options,

@@ -105,6 +105,7 @@ struct ModelInfo {
   int context_size = 0, max_streams = 0, threads = 0, gpu_layers = 0;
   std::string device;
   std::string template_source, template_name, template_text;
+  std::string normalizer;  // "NFC" where texts must be normalized so before they are tokenized, or ""
   bool deterministic = false;
 };
 

@@ -102,6 +102,7 @@ struct PayloadToJs {
     object.Set("gpuLayers", info.gpu_layers);
     object.Set("device", info.device);
     object.Set("chatTemplate", chat_template);
+    if (!info.normalizer.empty()) object.Set("normalizer", info.normalizer);
     object.Set("deterministic", info.deterministic);
     return object;
   }

@@ -12,8 +12,7 @@ namespace zse {
 /** The Hugging Face `rope_scaling` dictionary; a key that is not there is not set. */
 struct RopeScaling {
   std::string type;  // "linear", "yarn", "llama3", "longrope", "su", "dynamic", "default"
-  std::optional<double> factor, low_freq_factor, high_freq_factor;
-  std::optional<int64_t> original_max_position_embeddings;
+  std::optional<double> factor, low_freq_factor, high_freq_factor, original_max_position_embeddings;
   std::vector<double> long_factor, short_factor;
 };
 

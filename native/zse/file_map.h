@@ -23,8 +23,7 @@ class FileMap {
 
   Bytes bytes() const { return {data_, size_}; }
 
-  /** Says that a range will be read soon, or not again for now: its pages then leave this process, not the page cache. */
-  void will_need(uint64_t offset, uint64_t size) const;
+  /** Says that a range will not be read again soon: its pages leave this process, not the page cache. */
   void forget(uint64_t offset, uint64_t size) const;
 
  private:

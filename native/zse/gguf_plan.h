@@ -17,6 +17,11 @@ namespace zse {
 using GgufValue = std::variant<uint32_t, int32_t, float, bool, std::string, std::vector<std::string>, std::vector<float>,
                                std::vector<int32_t>>;
 
+/**
+ * Ours, beside GGUF's own keys: "NFC" where texts are to be normalized so before they are tokenized, which llama.cpp does not do.
+ */
+constexpr const char* kNormalizerKey = "zstream.tokenizer.normalizer";
+
 struct GgufEntry {
   std::string key;
   GgufValue value;
@@ -35,7 +40,6 @@ struct GgufTensor {
   std::vector<float> values;  // rope factors
 };
 
-/** Where the chat template comes from. "fallback" is chosen by the engine when the model is open. */
 struct GgufPlan {
   std::vector<GgufEntry> metadata;
   std::vector<GgufTensor> tensors;
@@ -44,7 +48,8 @@ struct GgufPlan {
 };
 
 struct GgufPlanOptions {
-  bool weights_as_f32 = false;  // for exact comparison with other implementations
+  bool weights_as_f32 = false;     // for exact comparison with other implementations
+  bool without_tokenizer = false;  // take a file that has none: it computes, but knows no text
 };
 
 /** Throws EngineError BAD_MODEL or UNSUPPORTED where the tensors are not those of the architecture. */

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "bytes.h"
 #include "tensor.h"
@@ -26,13 +27,35 @@ struct TypeChoice {
 };
 TypeChoice choose_type(const Tensor& tensor);
 
-/** Rows [first, first + count) as float32, exact, in logical order. `out` has count * columns places. */
-void decode_rows(const Tensor& tensor, Bytes file, int64_t first, int64_t count, float* out);
-
 /**
- * Row `row` as `type`, which is choose_type's or kF32 or kF16; `out` has row_bytes() places. Throws BAD_MODEL for a scale, zero or
- * float16 value that is not finite.
+ * Reads a tensor's rows. It keeps a buffer for the row in hand: one for each thread. Throws BAD_MODEL for a scale, zero or float that
+ * is not finite.
  */
-void encode_row(const Tensor& tensor, Bytes file, int64_t row, GgmlType type, uint8_t* out);
+class RowReader {
+ public:
+  RowReader(const Tensor& tensor, Bytes file);
+
+  /** Row `row` as float32: exactly what the file says, in logical order. `out` has columns() places. */
+  void decode(int64_t row, float* out);
+
+  /** Row `row` as `type`, which is choose_type's, kF32 or kF16, with `add` added to each value (of floats only). */
+  void encode(int64_t row, GgmlType type, uint8_t* out, float add = 0);
+
+ private:
+  const uint8_t* packed_row(int64_t row);
+  float finite(const uint8_t* half, const char* part) const;
+  void decode_flat(int64_t row, float* out);
+  void decode_rows(int64_t row, float* out);
+  void encode_q4_1(int64_t row, uint8_t* out);
+  void encode_q4_0(int64_t row, uint8_t* out);
+  void encode_q8_0(int64_t row, uint8_t* out);
+  void copy_f16(int64_t row, uint8_t* out);
+
+  const Tensor& tensor_;
+  const uint8_t *data_, *scales_, *zeros_;
+  int64_t columns_;
+  std::vector<uint8_t> packed_;
+  std::vector<float> values_;
+};
 
 }  // namespace zse

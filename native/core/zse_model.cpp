@@ -1,0 +1,106 @@
+#include "zse_model.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <exception>
+#include <memory>
+#include <vector>
+
+#include "gguf_image.h"
+#include "types.h"
+
+namespace zse {
+
+namespace {
+
+/** The image with a place in it, as C streams want it. An exception cannot pass through C, so it waits here. */
+struct Stream {
+  const GgufImage& image;
+  uint64_t at = 0;
+  std::exception_ptr failure;
+
+  int64_t read(char* out, uint64_t count) {
+    try {
+      count = std::min(count, image.size() - at);
+      image.read(at, count, reinterpret_cast<uint8_t*>(out));
+      at += count;
+      return static_cast<int64_t>(count);
+    } catch (...) {
+      failure = std::current_exception();
+      return -1;
+    }
+  }
+
+  int64_t seek(int64_t offset, int whence) {
+    const uint64_t base = whence == SEEK_SET ? 0 : whence == SEEK_CUR ? at : image.size();
+    const int64_t wanted = static_cast<int64_t>(base) + offset;
+    if (wanted < 0 || static_cast<uint64_t>(wanted) > image.size()) return -1;
+    at = static_cast<uint64_t>(wanted);
+    return wanted;
+  }
+};
+
+#if defined(_WIN32)
+std::FILE* open_stream(Stream*) {
+  throw EngineError("UNSUPPORTED",
+                    ".zse files cannot be opened on Windows yet; convert the file: zse convert model.zse model.gguf");
+}
+#elif defined(__APPLE__) || defined(__FreeBSD__) || defined(__OpenBSD__) || defined(__NetBSD__)
+std::FILE* open_stream(Stream* stream) {
+  return funopen(
+      stream,
+      [](void* s, char* out, int count) {
+        return static_cast<int>(static_cast<Stream*>(s)->read(out, static_cast<uint64_t>(count)));
+      },
+      nullptr,
+      [](void* s, fpos_t offset, int whence) { return static_cast<fpos_t>(static_cast<Stream*>(s)->seek(offset, whence)); },
+      nullptr);
+}
+#else
+std::FILE* open_stream(Stream* stream) {
+  cookie_io_functions_t functions{};
+  functions.read = [](void* s, char* out, size_t count) {
+    return static_cast<ssize_t>(static_cast<Stream*>(s)->read(out, count));
+  };
+  functions.seek = [](void* s, off64_t* offset, int whence) {
+    const int64_t at = static_cast<Stream*>(s)->seek(*offset, whence);
+    if (at < 0) return -1;
+    *offset = at;
+    return 0;
+  };
+  return fopencookie(stream, "rb", functions);
+}
+#endif
+
+struct FileCloser {
+  void operator()(std::FILE* file) const { std::fclose(file); }
+};
+
+llama_model* load(const std::string& path, llama_model_params params, const GgufPlanOptions& options) {
+  const GgufImage image(ZseFile::open(path), options);
+  Stream stream{image, 0, nullptr};
+  // Metadata is read in pieces of a few bytes. Tensors are not: what is larger than the buffer goes where it belongs at once.
+  std::vector<char> buffer(size_t{64} << 10);
+  const std::unique_ptr<std::FILE, FileCloser> file(open_stream(&stream));
+  if (!file) throw EngineError("ENGINE_FAILED", "no stream could be opened for \"" + path + "\"");
+  std::setvbuf(file.get(), buffer.data(), _IOFBF, buffer.size());
+  params.load_mode = LLAMA_LOAD_MODE_NONE;  // there is no file to map: weights are written where they are computed with
+  llama_model* model = llama_model_load_from_file_ptr(file.get(), params);
+  if (!stream.failure) return model;
+  if (model) llama_model_free(model);
+  std::rethrow_exception(stream.failure);
+}
+
+}  // namespace
+
+llama_model* load_zse_model(const std::string& path, llama_model_params params, const GgufPlanOptions& options) {
+  try {
+    return load(path, params, options);
+  } catch (const EngineError& e) {
+    const std::string message = e.what();
+    if (message.find(path) != std::string::npos) throw;
+    throw EngineError(e.code(), "\"" + path + "\": " + message);
+  }
+}
+
+}  // namespace zse

@@ -1,0 +1,93 @@
+#include "file_map.h"
+
+#include <cerrno>
+#include <cstring>
+
+#include "core/types.h"
+
+#ifdef _WIN32
+#define NOMINMAX
+#include <windows.h>
+
+#include <filesystem>
+#else
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#endif
+
+namespace zse {
+
+namespace {
+
+[[noreturn]] void cannot_open(const std::string& path, const std::string& reason) {
+  throw EngineError("MODEL_NOT_FOUND", "\"" + path + "\" cannot be opened: " + reason +
+                                           "; check that the file is there and that this user may read it");
+}
+
+[[noreturn]] void cannot_map(const std::string& path, const std::string& reason) {
+  throw EngineError("BAD_MODEL", "\"" + path + "\" cannot be mapped into memory: " + reason);
+}
+
+}  // namespace
+
+#ifdef _WIN32
+
+std::shared_ptr<const FileMap> FileMap::open(const std::string& path) {
+  const std::wstring wide = std::filesystem::u8path(path).wstring();
+  const HANDLE file = CreateFileW(wide.c_str(), GENERIC_READ, FILE_SHARE_READ, nullptr, OPEN_EXISTING, 0, nullptr);
+  if (file == INVALID_HANDLE_VALUE) cannot_open(path, "Windows error " + std::to_string(GetLastError()));
+  LARGE_INTEGER size{};
+  GetFileSizeEx(file, &size);
+  const void* data = nullptr;
+  if (size.QuadPart > 0) {
+    const HANDLE mapping = CreateFileMappingW(file, nullptr, PAGE_READONLY, 0, 0, nullptr);
+    if (mapping) data = MapViewOfFile(mapping, FILE_MAP_READ, 0, 0, 0);
+    if (mapping) CloseHandle(mapping);
+  }
+  const std::string reason = "Windows error " + std::to_string(GetLastError());
+  CloseHandle(file);
+  if (size.QuadPart > 0 && !data) cannot_map(path, reason);
+  return std::shared_ptr<const FileMap>(new FileMap(static_cast<const uint8_t*>(data), static_cast<size_t>(size.QuadPart)));
+}
+
+FileMap::~FileMap() {
+  if (data_) UnmapViewOfFile(data_);
+}
+
+void FileMap::forget(uint64_t, uint64_t) const {}
+
+#else
+
+std::shared_ptr<const FileMap> FileMap::open(const std::string& path) {
+  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // not to wait for a pipe's writer
+  if (file < 0) cannot_open(path, std::strerror(errno));
+  struct stat status{};
+  const bool known = fstat(file, &status) == 0;
+  if (!known || !S_ISREG(status.st_mode)) {
+    ::close(file);
+    cannot_map(path, "it is not a regular file");
+  }
+  const auto size = static_cast<size_t>(status.st_size);
+  void* data = size > 0 ? mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file, 0) : nullptr;
+  const std::string reason = std::strerror(errno);
+  ::close(file);
+  if (data == MAP_FAILED) cannot_map(path, reason);
+  return std::shared_ptr<const FileMap>(new FileMap(static_cast<const uint8_t*>(data), size));
+}
+
+FileMap::~FileMap() {
+  if (data_) munmap(const_cast<uint8_t*>(data_), size_);
+}
+
+void FileMap::forget(uint64_t offset, uint64_t size) const {
+  const auto page = static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+  const uint64_t first = (offset + page - 1) / page * page;  // pages that hold something else stay
+  const uint64_t end = (offset + size) / page * page;
+  if (first < end) madvise(const_cast<uint8_t*>(data_) + first, end - first, MADV_DONTNEED);
+}
+
+#endif
+
+}  // namespace zse
