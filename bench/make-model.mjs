@@ -18,7 +18,7 @@ import { blockSize, bytesOf, types, writeQ4_0, writeQ8_0 } from "./lib/quantize.
 export const shape = { layers: 24, width: 896, heads: 14, kvHeads: 2, ffn: 4864, context: 32768, ropeBase: 1e6, epsilon: 1e-6 };
 
 /** Where the model is kept; git ignores the folder. */
-export const modelPath = join(root, "bench", ".cache", "qwen2-0.5b-random-q4_0.gguf");
+export const modelPath = join(root, "bench", ".cache", "qwen2-0.5b-random-ascii-q4_0.gguf");
 
 const alignment = 32;
 
@@ -27,8 +27,8 @@ export async function makeModel(path = modelPath) {
   if (existsSync(path)) return path;
   fetchLlama();
   const vocabulary = await gguf(join(llamaDir, "models", "ggml-vocab-qwen2.gguf"), { allowLocalFile: true, typedMetadata: true });
-  const tokens = vocabulary.typedMetadata["tokenizer.ggml.tokens"].value.length;
-  const tensors = tensorsOf(tokens);
+  const texts = vocabulary.typedMetadata["tokenizer.ggml.tokens"].value;
+  const tensors = tensorsOf(texts);
   const header = headerOf(vocabulary.typedMetadata, tensors);
 
   mkdirSync(dirname(path), { recursive: true });
@@ -55,7 +55,7 @@ export async function makeModel(path = modelPath) {
 }
 
 /** The tensors in file order: name, shape (columns first, as GGUF has it), type, and the spread and mean of its weights. */
-function tensorsOf(tokens) {
+function tensorsOf(texts) {
   const { layers, width, heads, kvHeads, ffn } = shape;
   const kvWidth = (width / heads) * kvHeads;
   // Each matrix keeps the scale of what it multiplies; what is added to the residual is small enough for all layers together.
@@ -69,7 +69,14 @@ function tensorsOf(tokens) {
   const vector = (name, size, mean, spread) => ({ name, dims: [size], type: types.F32, spread, mean });
   const residual = 1 / Math.sqrt(2 * layers);
   const tensors = [
-    { name: "token_embd.weight", dims: [width, tokens], type: types.Q8_0, spread: 0.02, mean: 0 },
+    {
+      name: "token_embd.weight",
+      dims: [width, texts.length],
+      type: types.Q8_0,
+      spread: 0.02,
+      mean: 0,
+      scale: (row) => (isPlain(texts[row]) ? 1 : 0.01),
+    },
     vector("output_norm.weight", width, 1, 0.05),
   ];
   for (let layer = 0; layer < layers; layer++) {
@@ -98,6 +105,15 @@ function tensorsOf(tokens) {
     offset = padded(tensor.end);
   }
   return tensors;
+}
+
+/**
+ * Whether a token is whole by itself, as the vocabulary writes it (GPT-2's stand-ins for bytes; "Ġ" is a space). The others, control tokens
+ * among them, get so short a row in the tied embeddings that they are never the likeliest: then every token of a reply is one piece
+ * of text, and the arrival of text is the time of a token for every contender.
+ */
+function isPlain(text) {
+  return /^Ġ?[!-~]+$/.test(text) && !text.startsWith("<|");
 }
 
 /** The file up to its tensor data: the vocabulary file's metadata with our shape in it, then the list of tensors. */
@@ -139,9 +155,20 @@ function writeTensor(file, tensor, random) {
   for (let done = 0; done < tensor.count; done += weights.length) {
     const part = weights.subarray(0, Math.min(weights.length, tensor.count - done));
     for (let i = 0; i < part.length; i++) part[i] = tensor.mean + tensor.spread * random();
+    if (tensor.scale) scaleRows(part, done, tensor);
     writeSync(file, encode(part, tensor.type));
   }
   writeSync(file, Buffer.alloc(padded(tensor.end) - tensor.end));
+}
+
+function scaleRows(part, from, { dims, scale }) {
+  const [columns] = dims;
+  for (let at = 0; at < part.length; ) {
+    const row = Math.floor((from + at) / columns);
+    const end = Math.min(part.length, (row + 1) * columns - from);
+    const factor = scale(row);
+    for (; at < end; at++) part[at] *= factor;
+  }
 }
 
 function encode(weights, type) {

@@ -1,111 +1,114 @@
-// Owns `npm run bench`: zStream beside llama.cpp's own tools on one GGUF, with the same threads, in one run.
-// bench/README.md tells what the rows mean and what disturbs them; bench/rows.mjs has them.
-import { existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
-import { basename, join, resolve } from "node:path";
+// Owns `npm run bench`: zStream beside the others on one GGUF, with the same threads and the same slots, in one run.
+// bench/rows/ has the rows, bench/contenders/ the others; docs/PERFORMANCE.md tells what the figures mean.
 import { Argument, Command, InvalidArgumentError, Option } from "commander";
+import { buildAddon } from "../scripts/build.mjs";
 import { buildTypescript, typescriptIsCurrent } from "../scripts/build-ts.mjs";
-import { root } from "../scripts/paths.mjs";
-import { main, SetupError, say } from "../scripts/say.mjs";
-import { buildRawTools } from "./contenders/raw.mjs";
-import { zstream } from "./lib/child.mjs";
+import { main, say } from "../scripts/say.mjs";
+import { contenders } from "./contenders/index.mjs";
 import { describeMachine, isQuiet, othersLoad } from "./lib/machine.mjs";
-import { figuresOf, markdown, table } from "./lib/report.mjs";
-import { makeModel, modelPath } from "./make-model.mjs";
-import { rows } from "./rows.mjs";
-
-const resultsDir = join(root, "bench", "results");
+import { entriesOf, measure } from "./lib/measure.mjs";
+import { figuresOf, goalText, table } from "./lib/report.mjs";
+import { writeResults } from "./lib/results.mjs";
+import { findModel, physicalCores } from "./models.mjs";
+import { rows } from "./rows/index.mjs";
 
 const command = new Command("npm run bench --")
-  .description("Measures zStream beside raw llama.cpp: one run, one model, the same threads.")
-  .addArgument(new Argument("[row...]", "rows to run; all that fit the model when left out").choices(rows.map((row) => row.name)))
-  .option("--model <which>", "demo, qwen2-0.5b (random weights, made when missing), or a .gguf file", "demo")
-  .addOption(new Option("--reps <n>", "repetitions of each measurement").default(5).argParser(positive))
+  .description("Measures zStream beside node-llama-cpp, llama-server and raw llama.cpp: one run, one model, the same threads.")
+  .addArgument(new Argument("[row...]", "rows to run; all when left out").choices(rows.map((row) => row.name)))
+  .option("--model <which...>", "demo, qwen2-0.5b (random weights, made when missing), or .gguf files", ["qwen2-0.5b", "demo"])
+  .addOption(
+    new Option("--contenders <names>", "those to measure, with commas between").default(Object.keys(contenders), "all").argParser(namesOf),
+  )
+  .addOption(new Option("--reps <n>", "repetitions; rows that take long run half as often").default(3).argParser(positive))
   .addOption(new Option("--threads <n>", "compute threads of all contenders").default(undefined, "the physical cores").argParser(positive))
-  .option("--write", "keep the result in bench/results/ (only a run of all rows)")
+  .option("--write", "keep the figures in bench/results/, in place of those of the same rows")
   .showHelpAfterError();
 
 await main(async () => {
-  const { args, options } = readCommand();
-  await buildRawTools();
-  if (!typescriptIsCurrent()) buildTypescript();
-  const model = await findModel(options.model);
-  const wanted = rows.filter((row) => (args.length > 0 ? args.includes(row.name) : !row.onlyModel || row.onlyModel === model.name));
-  const threads = options.threads ?? (await zstream("info", { model: model.path, threads: 0 })).threads;
-
-  const figures = [];
-  const loads = [];
-  for (const row of wanted) {
-    loads.push(await othersLoad());
-    say(`${row.name}: ${row.title} …`);
-    figures.push(...figuresOf(row, await measure(row, { model: model.path, threads }, options.reps)));
-  }
-  loads.push(await othersLoad());
-  const notes = noteOn(Math.max(...loads));
-  const machine = describeMachine();
-  const settings = { threads, repetitions: options.reps, command: commandLine() };
-  console.log(`\n${model.name}, ${threads} threads, ${options.reps} repetitions; ${machine.cpu}, ${machine.date}\n\n${table(figures)}\n`);
-  for (const note of notes) console.log(`${note}\n`);
-  if (options.write) write({ model, machine, settings, figures, notes });
-  const missed = figures.filter((figure) => figure.reached === false);
-  if (missed.length > 0) say(`missed: ${missed.map((figure) => `${figure.row} (${figure.label})`).join("; ")}`);
+  command.parse();
+  const options = command.opts();
+  const wanted = rows.filter(({ name }) => command.args.length === 0 || command.args.includes(name));
+  await prepare(wanted, options);
+  const threads = options.threads ?? (await physicalCores());
+  for (const which of options.model) await runModel(await findModel(which), wanted, { ...options, threads });
+  say("there is no row i yet: speculative decoding does not exist.");
 });
+
+/** Builds and installs what the wanted contenders need, or ends with a sentence about what is missing. */
+async function prepare(wanted, options) {
+  await buildAddon();
+  if (!typescriptIsCurrent()) buildTypescript();
+  const needed = new Set(wanted.flatMap((row) => entriesOf(row, options.contenders).map(({ contender }) => contender)));
+  for (const step of new Set([...needed].map((name) => contenders[name].prepare))) await step?.();
+}
+
+async function runModel(model, wanted, { contenders, reps, threads, write }) {
+  const fitting = wanted.filter((row) => fits(row, model) && entriesOf(row, contenders).length > 0);
+  if (fitting.length === 0) return;
+  const machine = describeMachine();
+  console.log(`\n# ${model.name}, ${threads} threads; ${machine.cpu}, ${machine.date}`);
+  const missed = [];
+  for (const row of fitting) {
+    const repetitions = row.repetitions?.(reps) ?? reps;
+    const load = await othersLoad();
+    const started = performance.now();
+    const onRun = (name, number) => say(`${model.name}, row ${row.name}, ${number + 1} of ${repetitions}: ${name} …`);
+    const { path, description, name, ...facts } = model;
+    const samples = await measure(row, { model: path, threads, ...facts }, { wanted: contenders, repetitions, onRun });
+    const measured = {
+      date: machine.date,
+      commit: machine.commit,
+      command: ["npm run bench --", ...process.argv.slice(2)].join(" "),
+      repetitions,
+      threads,
+      seconds: Math.round((performance.now() - started) / 1000),
+      notes: noteOn(Math.max(load, await othersLoad())),
+    };
+    const kept = { title: row.title, ...curveOf(row), measured, figures: figuresOf(row, samples) };
+    print(row.name, kept);
+    missed.push(
+      ...kept.figures.flatMap(({ label, goals }) =>
+        goals.filter(({ reached }) => !reached).map((goal) => `${row.name}, ${label}: ${goalText(goal)}`),
+      ),
+    );
+    if (write)
+      writeResults(
+        { model: { name, description, bytes: facts.modelBytes }, machine, rows: { [row.name]: kept } },
+        rows.map((row) => row.name),
+      );
+  }
+  if (missed.length > 0) say(`missed:\n  ${missed.join("\n  ")}`);
+}
+
+/** A file of the caller's gets every row that its context is long enough for, as the realistic model does. */
+function fits(row, model) {
+  return (
+    !row.models ||
+    row.models.includes(model.name) ||
+    (!["demo", "qwen2-0.5b"].includes(model.name) && row.name !== "h" && model.trainedContext >= 4096)
+  );
+}
+
+function curveOf(row) {
+  return row.variants ? { isCurve: true, variants: row.variants.map(({ contender, label }) => ({ contender, label })) } : {};
+}
+
+function print(name, row) {
+  console.log(`\n## ${name}: ${row.title} (${row.measured.repetitions} ×, ${row.measured.seconds} s)\n\n${table(row)}\n`);
+  for (const note of row.measured.notes) console.log(`${note}\n`);
+}
 
 function noteOn(load) {
   if (isQuiet(load)) return [];
-  return [`The machine was busy: between two rows other programs took ${load.toFixed(1)} cores. These figures are worth little.`];
+  return [`The machine was busy: other programs took ${load.toFixed(1)} cores before or after this row. Its figures are worth little.`];
 }
 
-function readCommand() {
-  command.parse();
-  const { args } = command;
-  const options = command.opts();
-  if (options.write && args.length > 0) throw new SetupError("--write keeps a run of all rows: leave the rows out.");
-  return { args, options };
-}
-
-/** Each contender once per repetition, in alternating order, so that a machine that grows slower favours none. */
-async function measure(row, job, repetitions) {
-  const samples = new Map();
-  const contenders = Object.entries(row.contenders);
-  for (let number = 0; number < repetitions; number++) {
-    for (const [name, run] of number % 2 === 0 ? contenders : contenders.toReversed()) {
-      const measured = await run({ ...job, number });
-      for (const [measure, value] of Object.entries(measured)) {
-        const key = `${name}.${measure}`;
-        samples.set(key, [...(samples.get(key) ?? []), value]);
-      }
-    }
+function namesOf(text) {
+  const names = text.split(",");
+  for (const name of names) {
+    if (!contenders[name]) throw new InvalidArgumentError(`"${name}" is none of ${Object.keys(contenders).join(", ")}.`);
   }
-  return samples;
-}
-
-async function findModel(which) {
-  if (which === "demo") return describe("demo", join(root, "models", "demo", "demo.gguf"), "the embedded demo model");
-  if (which === "qwen2-0.5b") {
-    await makeModel();
-    return describe("qwen2-0.5b", modelPath, "random weights in the shapes of Qwen2.5-0.5B, Q4_0");
-  }
-  const path = resolve(process.env.INIT_CWD ?? ".", which);
-  if (!existsSync(path)) throw new SetupError(`there is no model ${path}: give demo, qwen2-0.5b, or the path of a .gguf file.`);
-  return describe(basename(path, ".gguf"), path, "a file of the caller's");
-}
-
-function describe(name, path, description) {
-  return { name, path, description, bytes: statSync(path).size };
-}
-
-function write({ model, ...rest }) {
-  mkdirSync(resultsDir, { recursive: true });
-  const { path: _, ...kept } = model; // a path says nothing on another machine
-  const result = { model: kept, ...rest };
-  const target = join(resultsDir, model.name);
-  writeFileSync(`${target}.json`, `${JSON.stringify(result, undefined, 2)}\n`);
-  writeFileSync(`${target}.md`, markdown(result));
-  say(`kept in ${join("bench", "results", model.name)}.json and .md`);
-}
-
-function commandLine() {
-  return ["npm run bench --", ...process.argv.slice(2)].join(" ");
+  return names;
 }
 
 function positive(text) {

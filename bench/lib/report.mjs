@@ -1,85 +1,114 @@
-// Owns turning measurements into figures, and figures into the table that is printed and kept. Pure.
+// Owns turning measurements into figures, and figures into the tables that are printed and kept. Pure.
+import { contenders } from "../contenders/index.mjs";
 import { compare, reaches, summarize } from "./statistics.mjs";
 
 /**
- * Figures of one row: each measure of ours beside its raw counterpart.
- * @param row one of bench/rows.mjs
- * @param {Map<string, number[]>} samples measure → one value per repetition
+ * Figures of one row: a measure of every contender, and zStream's judged by its goals.
+ * @param row one of bench/rows/
+ * @param {Map<string, Record<string, number[]>>} samples entry → measure → one value per repetition
  */
 export function figuresOf(row, samples) {
-  return row.figures.map(({ label, unit, ours, raw, goal }) => {
-    const figure = { row: row.name, label, unit, goal, ours: summarize(valuesOf(samples, ours, row)) };
-    if (raw) {
-      figure.raw = summarize(valuesOf(samples, raw, row));
-      figure.ratio = compare(samples.get(ours), samples.get(raw));
+  return row.figures.map(({ label, unit, measure, goals = [], note, only }) => {
+    const values = {};
+    for (const [name, measures] of samples) {
+      if (only && !only.includes(name)) continue;
+      // llama.cpp's tools have no streams to look at: what they cannot tell is left out, for them alone.
+      if (measures[measure] === undefined && name === "raw") continue;
+      values[name] = summarize(valuesOf(measures, measure, row, name));
     }
-    const judged = figure.ratio ?? figure.ours;
-    figure.reached = reaches(goal, judged.median);
-    return figure;
+    const judged = goals.flatMap((goal) => judge(goal, measure, samples));
+    return { label, unit, measure, ...(note && { note }), values, goals: judged };
   });
 }
 
-function valuesOf(samples, measure, row) {
-  const values = samples.get(measure);
-  if (values === undefined) throw new Error(`row ${row.name}: nothing measured "${measure}"`);
+/** One goal beside what was reached; nothing when a contender it is about was left out of the run. */
+function judge(goal, measure, samples) {
+  const ours = samples.get("zstream")?.[measure];
+  const theirs = goal.of === undefined ? undefined : samples.get(goal.of)?.[measure];
+  if (ours === undefined || (goal.of !== undefined && theirs === undefined)) return [];
+  const { median, min, max } = theirs ? compare(ours, theirs) : summarize(ours);
+  return [{ ...goal, median, min, max, reached: reaches(goal, median) }];
+}
+
+function valuesOf(measures, measure, row, name) {
+  const values = measures[measure];
+  if (values === undefined) throw new Error(`row ${row.name}: nothing measured "${measure}" for ${name}`);
   return values;
 }
 
-const columns = ["row", "figure", "zStream", "raw llama.cpp", "ratio (least … most)", "goal", ""];
+/** A kept row as a Markdown table: a column for each contender, or for a curve a line for each of its points. */
+export function table(row, { spread = true, goals = true } = {}) {
+  const named = Object.keys(row.figures[0]?.values ?? {});
+  return row.isCurve ? curveTable(row.figures, named) : comparison(row.figures, { spread, goals });
+}
 
-/** The figures as a Markdown table whose columns also line up on a terminal. */
-export function table(figures) {
-  const rows = figures.map((figure) => [
-    figure.row,
-    figure.label,
-    withUnit(figure.ours, figure.unit),
-    figure.raw ? withUnit(figure.raw, figure.unit) : "",
-    figure.ratio ? `${figure.ratio.median.toFixed(3)} (${figure.ratio.min.toFixed(3)} … ${figure.ratio.max.toFixed(3)})` : "",
-    goalText(figure),
-    figure.reached === undefined ? "" : figure.reached ? "reached" : "missed",
+function comparison(figures, { spread, goals }) {
+  const names = Object.keys(contenders).filter((name) => figures.some((figure) => figure.values[name]));
+  const header = ["", ...names.map((name) => contenders[name].title), ...(goals ? ["goals"] : [])];
+  const lines = figures.map((figure) => [
+    `${figure.label}, ${figure.unit}`,
+    ...names.map((name) => (figure.values[name] ? cell(figure.values[name], spread) : "–")),
+    ...(goals ? [figure.goals.map(goalText).join("; ")] : []),
   ]);
-  const widths = columns.map((name, index) => Math.max(3, ...[name, ...rows.map((row) => row[index])].map((cell) => cell.length)));
-  const line = (cells) => `| ${cells.map((cell, index) => cell.padEnd(widths[index])).join(" | ")} |`;
-  return [line(columns), `|${widths.map((width) => "-".repeat(width + 2)).join("|")}|`, ...rows.map(line)].join("\n");
+  return grid(header, lines);
 }
 
-function withUnit({ median, spread }, unit) {
-  return `${significant(median)} ${unit} ± ${(spread * 100).toFixed(1)} %`;
+function curveTable(figures, names) {
+  const lines = names.map((name) => [name, ...figures.map((figure) => significant(figure.values[name].median))]);
+  return grid(["setting", ...figures.map(({ label, unit }) => `${label}, ${unit}`)], lines);
 }
 
-function goalText({ goal, ratio, unit }) {
-  if (!goal) return "";
-  const sign = goal.atLeast === undefined ? "≤" : "≥";
-  const value = goal.atLeast ?? goal.atMost;
-  return ratio ? `${sign} ${value}` : `${sign} ${value} ${unit}`;
+/** Markdown whose columns also line up on a terminal. */
+function grid(header, lines) {
+  const widths = header.map((name, index) => Math.max(3, ...[name, ...lines.map((line) => line[index])].map((text) => text.length)));
+  const join = (cells) => `| ${cells.map((text, index) => text.padEnd(widths[index])).join(" | ")} |`;
+  return [join(header), `|${widths.map((width) => "-".repeat(width + 2)).join("|")}|`, ...lines.map(join)].join("\n");
+}
+
+function cell({ median, spread }, withSpread) {
+  return withSpread ? `${significant(median)} ± ${(spread * 100).toFixed(1)} %` : significant(median);
+}
+
+/** "≥ 0.99 × raw llama.cpp: 0.94, missed". */
+export function goalText({ of, atLeast, atMost, median, reached }) {
+  const wanted = `${atLeast === undefined ? "≤" : "≥"} ${atLeast ?? atMost}${of ? ` × ${contenders[of].title}` : ""}`;
+  return `${wanted}: ${of ? median.toFixed(2) : significant(median)}, ${reached ? "reached" : "missed"}`;
 }
 
 /** Three digits that mean something, or all of them before the point. */
-function significant(value) {
+export function significant(value) {
   if (Math.abs(value) >= 1000) return value.toFixed(0);
   return Number.parseFloat(value.toPrecision(3)).toString();
 }
 
-/** What is kept in bench/results/: the table with everything that it depends on. */
-export function markdown({ model, machine, settings, figures, notes }) {
+/** When, with what, how often. */
+export function provenance({ repetitions, threads, commit, date, command }) {
+  const times = repetitions === 1 ? "once" : `${repetitions} times`;
+  return `${times}, ${threads} threads, ${date.slice(0, 10)}, commit ${commit}: \`${command}\``;
+}
+
+/** What is kept in bench/results/ to be read: all rows of one model with everything that they depend on. */
+export function markdown({ model, machine, rows }) {
   const facts = [
     ["model", `${model.name} (${model.description}, ${(model.bytes / 1e6).toFixed(1)} MB)`],
     ["machine", `${machine.cpu}, ${machine.cores} cores, ${machine.memoryGb} GB, ${machine.system}`],
-    ["versions", `zStream ${machine.zstream} (${machine.commit}), llama.cpp ${machine.llama}, Node ${machine.node}`],
-    ["settings", `${settings.threads} threads, ${settings.repetitions} repetitions in alternating order`],
-    ["date", machine.date],
+    ["versions", `zStream ${machine.zstream}, llama.cpp ${machine.llama}, Node ${machine.node}`],
   ];
+  const sections = Object.entries(rows).map(([name, row]) =>
+    [
+      `## ${name}: ${row.title}`,
+      table(row),
+      ...row.figures.filter(({ note }) => note).map(({ label, note }) => `${label}: ${note}.`),
+      `Measured ${provenance(row.measured)}`,
+      ...row.measured.notes.map((note) => `**${note}**`),
+    ].join("\n\n"),
+  );
   return [
     `# ${model.name}`,
+    "Written by `npm run bench -- --write`; [docs/PERFORMANCE.md](../../docs/PERFORMANCE.md) explains each figure.",
+    facts.map(([name, value]) => `- ${name}: ${value}`).join("\n"),
+    "Medians over the repetitions; ± is the median absolute deviation. A goal's ratio compares the two runs of one repetition.",
+    ...sections,
     "",
-    `Written by \`${settings.command}\`; what each row means and how to run it again is in [bench/README.md](../README.md).`,
-    "",
-    ...facts.map(([name, value]) => `- ${name}: ${value}`),
-    "",
-    table(figures),
-    "",
-    "Medians over the repetitions; ± is the median absolute deviation. A ratio compares the two runs of one repetition.",
-    ...notes.map((note) => `\n**${note}**`),
-    "",
-  ].join("\n");
+  ].join("\n\n");
 }

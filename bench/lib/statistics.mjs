@@ -1,5 +1,5 @@
-// Owns what the benchmark says about repeated measurements: median, spread, and the ratio of two contenders. Pure.
-import { max, median, medianAbsoluteDeviation, min } from "simple-statistics";
+// Owns what the benchmark says about repeated measurements: median, spread, quantiles, and the ratio of two contenders. Pure.
+import { max, median, medianAbsoluteDeviation, min, quantile } from "simple-statistics";
 
 /**
  * Median, extremes, and spread of one measure's repetitions. The spread is the median absolute deviation as a part of the
@@ -9,7 +9,12 @@ export function summarize(samples) {
   if (samples.length === 0) throw new Error("nothing was measured");
   for (const value of samples) if (!Number.isFinite(value)) throw new Error(`a measurement is ${value}`);
   const middle = median(samples);
-  return { median: middle, min: min(samples), max: max(samples), spread: middle === 0 ? 0 : medianAbsoluteDeviation(samples) / middle };
+  return {
+    median: middle,
+    min: min(samples),
+    max: max(samples),
+    spread: middle === 0 ? 0 : medianAbsoluteDeviation(samples) / Math.abs(middle),
+  };
 }
 
 /**
@@ -21,9 +26,14 @@ export function compare(ours, theirs) {
   return summarize(ours.map((value, index) => value / theirs[index]));
 }
 
+/** The value that the share `p` of the samples does not exceed. */
+export function percentile(samples, p) {
+  if (samples.length === 0) throw new Error("nothing was measured");
+  return quantile(samples, p);
+}
+
 /**
- * Whether a figure reaches its goal. A goal is one of atLeast and atMost, and is about the ratio where there is one, else about
- * the value itself.
+ * Whether a value reaches its goal, which is one of atLeast and atMost.
  * @returns {boolean | undefined} undefined where there is no goal
  */
 export function reaches(goal, value) {

@@ -1,0 +1,24 @@
+// Owns the list of contenders. Each but raw is a module whose `open(job)` loads the model and gives an engine that every row drives in
+// the same way:
+//
+//   tokenize(text)                                   → promise of token ids
+//   generate(prompt, { maxTokens, signal, onText })  → promise of a Reply (lib/reply.mjs): greedy, past the end of text. Cancelled by
+//                                                      the signal, it resolves at once with what has come
+//   stall(prompts, { maxTokens })                    → promise of { generated(others), end() }: readers that stop reading
+//   memory()                                         → promise of the bytes resident in the engine's process
+//   startedAt                                        when that process was started, ms of performance.now()
+//   inProcess                                        whether the engine shares JavaScript's process
+//   close()
+//
+// Raw llama.cpp measures itself: a row calls contenders/raw.mjs instead (its `raw` function).
+import { buildTools, installPeers } from "./peers.mjs";
+
+const server = { module: "llama-server.mjs", prepare: buildTools };
+
+export const contenders = {
+  zstream: { title: "zStream", module: "zstream.mjs" },
+  "node-llama-cpp": { title: "node-llama-cpp", module: "node-llama-cpp.mjs", prepare: installPeers },
+  "llama-server": { title: "llama-server", ...server },
+  "llama-server-tuned": { title: "llama-server -b 64 -ub 64", ...server, options: { args: ["-b", 64, "-ub", 64] } },
+  raw: { title: "raw llama.cpp", prepare: buildTools },
+};

@@ -1,0 +1,159 @@
+// Owns llama-server as a contender: a process of its own, asked over loopback HTTP by the measuring process, as a Node application
+// would. Built from the vendored source with the addon's own compiler options (contenders/peers.mjs).
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { Agent, request } from "node:http";
+import { createServer } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
+import { residentBytes } from "../lib/memory.mjs";
+import { Arrivals } from "../lib/reply.mjs";
+import { toolPath } from "./peers.mjs";
+
+/** Opens the model as bench/contenders/index.mjs says. `args`: what tunes this server. */
+export async function open({ model, threads, contextSize, maxStreams, args = [] }) {
+  const port = await freePort();
+  const agent = new Agent({ keepAlive: true });
+  const startedAt = performance.now();
+  const child = spawn(
+    toolPath("llama-server"),
+    [
+      "-m",
+      model,
+      "-t",
+      threads,
+      "-tb",
+      threads,
+      "-np",
+      maxStreams,
+      "-c",
+      contextSize * maxStreams,
+      "--host",
+      "127.0.0.1",
+      "--port",
+      port,
+      "--offline",
+      ...args,
+    ].map(String),
+    { stdio: ["ignore", "ignore", "pipe"] },
+  );
+  let log = "";
+  child.stderr.setEncoding("utf8").on("data", (text) => {
+    log = (log + text).slice(-4000);
+  });
+  const exited = once(child, "exit");
+  const endWithUs = () => child.kill("SIGKILL");
+  process.once("exit", endWithUs);
+  const ask = (path, body, signal) => askServer({ port, agent, path, body, signal });
+
+  /** A completion as its events come; ends at the server's last one. */
+  async function* complete(prompt, maxTokens, signal, more) {
+    const body = { prompt, n_predict: maxTokens, temperature: 0, ignore_eos: true, stream: true, ...more };
+    const response = await ask("/completion", body, signal);
+    yield* eventsOf(response);
+  }
+
+  await ready();
+  return {
+    startedAt,
+    inProcess: false,
+    tokenize: async (content) => (await json(await ask("/tokenize", { content }))).tokens,
+
+    async generate(prompt, { maxTokens, signal, onText }) {
+      const arrivals = new Arrivals(onText);
+      try {
+        for await (const event of complete(prompt, maxTokens, signal)) {
+          arrivals.add(event.content);
+          if (event.stop) {
+            return arrivals.end({
+              tokens: event.tokens_predicted,
+              promptTokens: event.tokens_evaluated,
+              cachedTokens: event.timings.cache_n,
+            });
+          }
+        }
+        throw new Error(`llama-server ended a stream without its last event:\n${log}`);
+      } catch (error) {
+        if (!signal?.aborted) throw error;
+        return arrivals.end({ tokens: arrivals.arrivals.length });
+      }
+    },
+
+    /** Readers that take one piece each and then nothing: their sockets fill up. Each has a slot of its own, the first ones. */
+    async stall(prompts, { maxTokens }) {
+      const leave = new AbortController();
+      const readers = prompts.map((prompt, slot) => complete(prompt, maxTokens, leave.signal, { id_slot: slot }));
+      await Promise.all(readers.map((reader) => reader.next()));
+      return {
+        async generated() {
+          const slots = await json(await ask("/slots"));
+          return readers.reduce((sum, _, slot) => sum + slots[slot].next_token[0].n_decoded, 0);
+        },
+        end: async () => leave.abort(),
+      };
+    },
+
+    memory: async () => residentBytes(child.pid),
+
+    async close() {
+      process.off("exit", endWithUs);
+      agent.destroy();
+      child.kill("SIGTERM");
+      const gone = await Promise.race([exited.then(() => true), sleep(10_000, false, { ref: false })]);
+      if (!gone) child.kill("SIGKILL");
+    },
+  };
+
+  async function ready() {
+    for (;;) {
+      if (child.exitCode !== null) throw new Error(`llama-server ended with ${child.exitCode} while it was starting:\n${log}`);
+      try {
+        const response = await ask("/health");
+        response.resume();
+        if (response.statusCode === 200) return;
+      } catch (error) {
+        if (error.code !== "ECONNREFUSED") throw error;
+      }
+      await sleep(2);
+    }
+  }
+}
+
+function askServer({ port, agent, path, body, signal }) {
+  return new Promise((resolve, reject) => {
+    const headers = { "content-type": "application/json" };
+    const message = request({ host: "127.0.0.1", port, path, method: body ? "POST" : "GET", agent, headers, signal }, (response) => {
+      response.setNoDelay?.(true);
+      resolve(response);
+    });
+    message.on("error", reject).setNoDelay(true);
+    message.end(body && JSON.stringify(body));
+  });
+}
+
+async function json(response) {
+  let text = "";
+  for await (const chunk of response.setEncoding("utf8")) text += chunk;
+  if (response.statusCode !== 200) throw new Error(`llama-server answered ${response.statusCode}: ${text}`);
+  return JSON.parse(text);
+}
+
+/** The JSON of each `data:` line. A socket that nobody reads is not read here either: chunks are asked for one by one. */
+async function* eventsOf(response) {
+  if (response.statusCode !== 200) await json(response);
+  let rest = "";
+  for await (const chunk of response.setEncoding("utf8")) {
+    const lines = (rest + chunk).split("\n");
+    rest = lines.pop();
+    for (const line of lines) if (line.startsWith("data: ")) yield JSON.parse(line.slice(6));
+  }
+}
+
+function freePort() {
+  return new Promise((resolve, reject) => {
+    const probe = createServer().on("error", reject);
+    probe.listen(0, "127.0.0.1", () => {
+      const { port } = probe.address();
+      probe.close(() => resolve(port));
+    });
+  });
+}

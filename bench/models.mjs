@@ -1,0 +1,52 @@
+// Owns which models the benchmark runs on, and what it knows of each: its file, its size, what its KV cache takes.
+import { existsSync, statSync } from "node:fs";
+import { basename, join, resolve } from "node:path";
+import { gguf } from "@huggingface/gguf";
+import { root } from "../scripts/paths.mjs";
+import { SetupError } from "../scripts/say.mjs";
+import { makeModel, modelPath } from "./make-model.mjs";
+
+const demo = join(root, "models", "demo", "demo.gguf");
+
+/** Finds a model by name or path; makes the one of random weights when it is missing. */
+export async function findModel(which) {
+  if (which === "demo") return describe("demo", demo, "the embedded demo model");
+  if (which === "qwen2-0.5b") {
+    await makeModel();
+    return describe("qwen2-0.5b", modelPath, "random weights in the shapes of Qwen2.5-0.5B, Q4_0");
+  }
+  const path = resolve(process.env.INIT_CWD ?? ".", which);
+  if (!existsSync(path)) throw new SetupError(`there is no model ${path}: give demo, qwen2-0.5b, or the path of a .gguf file.`);
+  return describe(basename(path, ".gguf"), path, "a file of the caller's");
+}
+
+async function describe(name, path, description) {
+  const { metadata } = await gguf(path, { allowLocalFile: true });
+  return {
+    name,
+    path,
+    description,
+    modelBytes: statSync(path).size,
+    trainedContext: Number(metadata[`${metadata["general.architecture"]}.context_length`]),
+    kvBytesPerToken: kvBytesPerToken(metadata),
+  };
+}
+
+/** Bytes of keys and values, in half precision, that one token takes in all layers. */
+export function kvBytesPerToken(metadata) {
+  const of = (key) => metadata[`${metadata["general.architecture"]}.${key}`];
+  const heads = Number(of("attention.head_count"));
+  const headWidth = Number(of("embedding_length")) / heads;
+  const keys = Number(of("attention.key_length") ?? headWidth);
+  const values = Number(of("attention.value_length") ?? headWidth);
+  return 2 * Number(of("block_count")) * Number(of("attention.head_count_kv") ?? heads) * (keys + values);
+}
+
+/** How many compute threads zStream takes by itself: the physical cores. All contenders are given as many. */
+export async function physicalCores() {
+  const { ZSE } = await import("../dist/index.js"); // built by now, not when this file is loaded
+  const model = new ZSE(demo, { contextSize: 64, maxStreams: 1 });
+  const { threads } = await model.ready;
+  await model.close();
+  return threads;
+}

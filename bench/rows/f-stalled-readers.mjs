@@ -1,0 +1,71 @@
+// Owns row f: eight readers that stop reading after their first piece of text, beside four that read on. What is made for those who do
+// not read, what it costs in memory, and what the others lose.
+import { setTimeout as sleep } from "node:timers/promises";
+
+const stalled = 8;
+const reading = 4;
+const promptTokens = 32;
+const readTokens = 64;
+/** What a stalled reader asked for: more than it can get before the others are done. */
+const wantedTokens = 1600;
+/** Default of zStream: how many tokens it makes ahead of a reader. */
+const highWaterMark = 64;
+
+export const row = {
+  name: "f",
+  title: `${stalled} readers that stop reading, beside ${reading} that do not`,
+  engine: () => ({ contextSize: 2048, maxStreams: stalled + reading }),
+  repetitions: (reps) => Math.ceil(reps / 2),
+
+  async measure(engine, { prompts }) {
+    const texts = async (count) => {
+      const list = [];
+      while (list.length < count) list.push(await prompts.cold(promptTokens));
+      return list;
+    };
+    const paceOfReaders = async () => {
+      const list = await texts(reading);
+      const started = performance.now();
+      const replies = await Promise.all(list.map((text) => engine.generate(text, { maxTokens: readTokens })));
+      return (replies.reduce((sum, reply) => sum + reply.tokens, 0) / (performance.now() - started)) * 1000;
+    };
+    // All slots once: what memory they ever need is taken before it is measured.
+    await Promise.all((await texts(stalled + reading)).map((text) => engine.generate(text, { maxTokens: 16 })));
+    const alone = await paceOfReaders();
+
+    const list = await texts(stalled);
+    const before = await memoryNow(engine);
+    const readers = await engine.stall(list, { maxTokens: wantedTokens });
+    await untilSteady(readers);
+    const beside = await paceOfReaders();
+    const measures = {
+      generated: (await readers.generated(reading * readTokens)) / stalled,
+      megabytes: ((await memoryNow(engine)) - before) / stalled / 1e6,
+      pace: beside / alone,
+    };
+    await readers.end();
+    return measures;
+  },
+
+  figures: [
+    { label: "tokens made for each stalled reader", unit: "tokens", measure: "generated", goals: [{ atMost: highWaterMark + 1 }] },
+    { label: "memory for each stalled reader", unit: "MB", measure: "megabytes", goals: [{ atMost: 1 }] },
+    { label: "pace of the others, over theirs alone", unit: "×", measure: "pace", goals: [{ atLeast: 0.95 }] },
+  ],
+};
+
+/** Until nothing is made for the stalled any more, or it is plain that it goes on. */
+async function untilSteady(readers) {
+  let last = -1;
+  for (let tries = 0; tries < 15; tries++) {
+    await sleep(1000);
+    const generated = await readers.generated(0);
+    if (generated === last) return;
+    last = generated;
+  }
+}
+
+async function memoryNow(engine) {
+  if (engine.inProcess) globalThis.gc();
+  return engine.memory();
+}

@@ -1,0 +1,24 @@
+// Owns the list of rows. A row is a file that says what is measured, on whom, and what is expected of zStream:
+//
+//   name, title              its letter, and one line
+//   models                   names of the models it is about; left out: all
+//   repetitions(reps)        how often, when it takes long; left out: as often as asked
+//   contenders               names of contenders; left out: all that have a module
+//   engine(job)              contextSize and maxStreams of every contender
+//   measure(engine, job)     runs in a process of its own for each contender and repetition; gives named numbers
+//   phases                   several processes one after the other that share job.cacheDir; measure() sees job.phase
+//   variants                 [{ contender, label, options }] in place of contenders: a curve instead of a comparison
+//   raw(job)                 the same numbers from llama.cpp's own tools
+//   figures                  { label, unit, measure, goals?: [{ of?: contender, atLeast | atMost }], note? }: a goal with `of` is about
+//                            the ratio of zStream's to that contender's, one without about zStream's own number
+import { row as a } from "./a-one-stream.mjs";
+import { row as b } from "./b-many-streams.mjs";
+import { row as c } from "./c-long-prompt-joins.mjs";
+import { row as curve } from "./curve.mjs";
+import { row as d } from "./d-cancel.mjs";
+import { row as e } from "./e-prefixes.mjs";
+import { row as f } from "./f-stalled-readers.mjs";
+import { row as g } from "./g-cold-start.mjs";
+import { row as h } from "./h-main-thread.mjs";
+
+export const rows = [a, b, c, d, e, f, g, h, curve];
