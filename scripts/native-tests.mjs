@@ -15,22 +15,26 @@ import { main, SetupError } from "./say.mjs";
  */
 export function runNativeTests(sanitize = "", filter = "") {
   const directory = join(root, "build", `native-tests${sanitize && `-${sanitize}`}`);
-  requireTools();
-  if (!existsSync(join(directory, "CMakeCache.txt"))) {
-    // With -O1 the sanitizers' reports keep their line numbers, and the tests stay quick.
-    const type = sanitize ? ["-DCMAKE_BUILD_TYPE=RelWithDebInfo", "-DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-O1 -g"] : ["-DCMAKE_BUILD_TYPE=Debug"];
-    run("cmake", ["-S", root, "-B", directory, "-DZSE_TESTS_ONLY=ON", "-DZSE_WERROR=ON", `-DZSE_SANITIZE=${sanitize}`, ...type]);
-  }
-  run("cmake", ["--build", directory, "--target", "zse_native_tests", "--config", "Debug", "--parallel", String(availableParallelism())]);
+  // With -O1 the sanitizers' reports keep their line numbers, and the tests stay quick.
+  const type = sanitize ? ["-DCMAKE_BUILD_TYPE=RelWithDebInfo", "-DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-O1 -g"] : ["-DCMAKE_BUILD_TYPE=Debug"];
+  const options = ["-DZSE_TESTS_ONLY=ON", "-DZSE_WERROR=ON", `-DZSE_SANITIZE=${sanitize}`, ...type];
+  return runCppTests({ source: root, directory, options, target: "zse_native_tests", config: "Debug" }, filter);
+}
 
-  const program = [join(directory, "zse_native_tests"), join(directory, "Debug", "zse_native_tests.exe")].find((path) => existsSync(path));
+/** Configures (once), builds and runs one program of tests. */
+export function runCppTests({ source, directory, options, target, config }, filter = "") {
+  requireTools();
+  if (!existsSync(join(directory, "CMakeCache.txt"))) run("cmake", ["-S", source, "-B", directory, ...options]);
+  run("cmake", ["--build", directory, "--target", target, "--config", config, "--parallel", String(availableParallelism())]);
+
+  const program = [join(directory, target), join(directory, config, `${target}.exe`)].find((path) => existsSync(path));
   const env = {
     ...process.env,
     ASAN_OPTIONS: "detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1",
     UBSAN_OPTIONS: "print_stacktrace=1",
     TSAN_OPTIONS: "halt_on_error=1:second_deadlock_stack=1",
   };
-  const result = spawnSync(program ?? "zse_native_tests", filter ? [filter] : [], {
+  const result = spawnSync(program ?? target, filter ? [filter] : [], {
     env,
     encoding: "utf8",
     stdio: ["ignore", "pipe", "inherit"],

@@ -5,6 +5,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
+import { runGgmlTests } from "./ggml-tests.mjs";
 import { runNativeTests } from "./native-tests.mjs";
 import { root } from "./paths.mjs";
 import { main, SetupError } from "./say.mjs";
@@ -17,6 +18,7 @@ await main(async () => {
   for (const [title, run] of [
     ["Public types", typecheck],
     ["C++: the core against a fake decoder", () => runNativeTests()],
+    ["C++: our patches to ggml against its reference", () => runGgmlTests()],
     ["TypeScript: units, then the addon on the demo model, HTTP clients, a browser", vitest],
   ]) {
     console.log(`\n── ${title}`);

@@ -54,9 +54,13 @@ function headOf(target) {
   return head.status === 0 ? head.stdout.trim() : undefined;
 }
 
-/** An untouched clone is taken as it is; only one that other patches were applied to is put back first. */
+/**
+ * An untouched clone is taken as it is; only one that other patches were applied to is put back first. The stamp goes before anything
+ * changes: whatever interrupts this, the next run starts from the pinned commit again.
+ */
 function resetIfPatched(target, stamp) {
   if (!existsSync(stamp) && git(["status", "--porcelain"], target).stdout === "") return;
+  rmSync(stamp, { force: true });
   mustGit(["reset", "--hard", "--quiet", pin.commit], target);
   mustGit(["clean", "-fdq"], target);
 }
