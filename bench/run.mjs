@@ -64,7 +64,7 @@ async function runModel(model, wanted, { contenders, reps, threads, write }) {
       seconds: Math.round((performance.now() - started) / 1000),
       notes: noteOn(Math.max(load, await othersLoad())),
     };
-    const kept = { title: row.title, ...curveOf(row), measured, figures: figuresOf(row, samples) };
+    const kept = { title: row.title, ...curveOf(row), measured, figures: figuresOf(row, samples, model.name) };
     print(row.name, kept);
     missed.push(
       ...kept.figures.flatMap(({ label, goals }) =>

@@ -4,6 +4,7 @@
 //   tokenize(text)                                   → promise of token ids
 //   generate(prompt, { maxTokens, signal, onText })  → promise of a Reply (lib/reply.mjs): greedy, past the end of text. Cancelled by
 //                                                      the signal, it resolves at once with what has come
+//   drain(prompt, { maxTokens })                     → the same for the plainest reader there is; in-process contenders only
 //   stall(prompts, { maxTokens })                    → promise of { generated(others), end() }: readers that stop reading
 //   memory()                                         → promise of the bytes resident in the engine's process
 //   startedAt                                        when that process was started, ms of performance.now()
@@ -14,6 +15,9 @@
 import { buildTools, installPeers } from "./peers.mjs";
 
 const server = { module: "llama-server.mjs", prepare: buildTools };
+
+/** Those that a row compares where a server tuned for short steps differs in nothing, or measures nothing new. */
+export const untuned = ["zstream", "node-llama-cpp", "llama-server"];
 
 export const contenders = {
   zstream: { title: "zStream", module: "zstream.mjs" },

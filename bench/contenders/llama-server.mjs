@@ -32,6 +32,7 @@ export async function open({ model, threads, contextSize, maxStreams, args = [] 
       "--port",
       port,
       "--offline",
+      "--metrics",
       ...args,
     ].map(String),
     { stdio: ["ignore", "ignore", "pipe"] },
@@ -46,10 +47,18 @@ export async function open({ model, threads, contextSize, maxStreams, args = [] 
   const ask = (path, body, signal) => askServer({ port, agent, path, body, signal });
 
   /** A completion as its events come; ends at the server's last one. */
-  async function* complete(prompt, maxTokens, signal, more) {
-    const body = { prompt, n_predict: maxTokens, temperature: 0, ignore_eos: true, stream: true, ...more };
+  async function* complete(prompt, maxTokens, signal) {
+    const body = { prompt, n_predict: maxTokens, temperature: 0, ignore_eos: true, stream: true };
     const response = await ask("/completion", body, signal);
     yield* eventsOf(response);
+  }
+
+  /** Tokens since the start: those of replies that have ended, and those of the slots at work. */
+  async function generatedInAll() {
+    const [, ended] = /^llamacpp:tokens_predicted_total (\d+)/m.exec(await textOf(await ask("/metrics"))) ?? [];
+    if (ended === undefined) throw new Error("llama-server's metrics do not tell the tokens it has predicted");
+    const slots = await json(await ask("/slots"));
+    return slots.filter((slot) => slot.is_processing).reduce((sum, slot) => sum + slot.next_token[0].n_decoded, Number(ended));
   }
 
   await ready();
@@ -78,16 +87,14 @@ export async function open({ model, threads, contextSize, maxStreams, args = [] 
       }
     },
 
-    /** Readers that take one piece each and then nothing: their sockets fill up. Each has a slot of its own, the first ones. */
+    /** Readers that take one piece each and then nothing: their sockets fill up. */
     async stall(prompts, { maxTokens }) {
+      const before = await generatedInAll();
       const leave = new AbortController();
-      const readers = prompts.map((prompt, slot) => complete(prompt, maxTokens, leave.signal, { id_slot: slot }));
+      const readers = prompts.map((prompt) => complete(prompt, maxTokens, leave.signal));
       await Promise.all(readers.map((reader) => reader.next()));
       return {
-        async generated() {
-          const slots = await json(await ask("/slots"));
-          return readers.reduce((sum, _, slot) => sum + slots[slot].next_token[0].n_decoded, 0);
-        },
+        generated: async (others) => (await generatedInAll()) - before - others,
         end: async () => leave.abort(),
       };
     },
@@ -131,15 +138,19 @@ function askServer({ port, agent, path, body, signal }) {
 }
 
 async function json(response) {
+  return JSON.parse(await textOf(response));
+}
+
+async function textOf(response) {
   let text = "";
   for await (const chunk of response.setEncoding("utf8")) text += chunk;
   if (response.statusCode !== 200) throw new Error(`llama-server answered ${response.statusCode}: ${text}`);
-  return JSON.parse(text);
+  return text;
 }
 
 /** The JSON of each `data:` line. A socket that nobody reads is not read here either: chunks are asked for one by one. */
 async function* eventsOf(response) {
-  if (response.statusCode !== 200) await json(response);
+  if (response.statusCode !== 200) await textOf(response);
   let rest = "";
   for await (const chunk of response.setEncoding("utf8")) {
     const lines = (rest + chunk).split("\n");

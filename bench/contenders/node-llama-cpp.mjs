@@ -66,6 +66,19 @@ export async function open({ model: path, threads, contextSize, maxStreams, star
       return arrivals.end({ tokens, promptTokens, cachedTokens });
     },
 
+    async drain(prompt, { maxTokens }) {
+      const { sequence, iterator } = await start(prompt);
+      const text = textOf(model);
+      let length = 0;
+      let tokens = 0;
+      for await (const token of iterator) {
+        length += text(token).length;
+        if (++tokens === maxTokens) break;
+      }
+      idle.push(sequence);
+      return length;
+    },
+
     /** Readers that take one token each and then nothing. */
     async stall(prompts) {
       const readers = await Promise.all(prompts.map(start));

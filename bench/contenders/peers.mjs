@@ -3,7 +3,6 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { buildAddon } from "../../scripts/build.mjs";
 import { placesOf, root } from "../../scripts/paths.mjs";
 import { SetupError, say } from "../../scripts/say.mjs";
 
@@ -19,6 +18,8 @@ export function toolPath(name) {
 /** Builds llama.cpp's programs in the addon's own build, from the same source with the same options; nothing when they are current. */
 export async function buildTools() {
   process.env.ZSE_BENCH_TOOLS = "1";
+  // Not loaded in measuring processes, whose start is measured too.
+  const { buildAddon } = await import("../../scripts/build.mjs");
   await buildAddon({ targets: tools });
   for (const name of tools) {
     if (!existsSync(toolPath(name))) throw new SetupError(`${name} was built but is not in ${toolPath(name)}: see build/build.log.`);

@@ -34,6 +34,12 @@ export async function open({ model: path, threads, contextSize, maxStreams, cach
       return arrivals.end({ tokens: arrivals.arrivals.length });
     },
 
+    async drain(prompt, { maxTokens }) {
+      let length = 0;
+      for await (const text of model.completionStream(prompt, { ...greedy, maxTokens })) length += text.length;
+      return length;
+    },
+
     /** Readers that take one piece each and then nothing. */
     async stall(prompts, { maxTokens }) {
       const before = model.stats().generatedTokens;

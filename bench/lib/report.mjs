@@ -7,8 +7,9 @@ import { compare, reaches, summarize } from "./statistics.mjs";
  * @param row one of bench/rows/
  * @param {Map<string, Record<string, number[]>>} samples entry → measure → one value per repetition
  */
-export function figuresOf(row, samples) {
-  return row.figures.map(({ label, unit, measure, goals = [], note, only }) => {
+export function figuresOf(row, samples, model) {
+  const figures = row.figures.filter(({ models }) => !models || models.includes(model));
+  return figures.map(({ label, unit, measure, goals = [], note, only }) => {
     const values = {};
     for (const [name, measures] of samples) {
       if (only && !only.includes(name)) continue;

@@ -5,7 +5,7 @@ import { percentile } from "../lib/statistics.mjs";
 import { checkCold } from "./a-one-stream.mjs";
 
 const streams = [4, 8, 16];
-const work = { promptTokens: 64, newTokens: 64 };
+const work = { promptTokens: 64, newTokens: 48 };
 
 export const row = {
   name: "b",

@@ -2,8 +2,8 @@
 // micro-batch bounds how long a step is; zStream's latencyTargetMs says it.
 import { row as c, joins } from "./c-long-prompt-joins.mjs";
 
-const latencyTargetsMs = [30, 75, 150, 300, 600, 1200, 2400];
-const microBatches = [32, 64, 128, 256, 512, 2048];
+const latencyTargetsMs = [50, 150, 300, 600, 1200];
+const microBatches = [32, 64, 128, 512, 2048];
 
 export const row = {
   name: "curve",

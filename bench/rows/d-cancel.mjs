@@ -1,6 +1,7 @@
 // Owns row d: a reader leaves in the middle of a long prompt. How long the next request waits, over what it waits on an idle engine.
 import { setTimeout as sleep } from "node:timers/promises";
 import { median } from "simple-statistics";
+import { untuned } from "../contenders/index.mjs";
 import { ttft } from "../lib/reply.mjs";
 
 const long = 3000;
@@ -11,6 +12,7 @@ export const row = {
   name: "d",
   title: `cancel a prefill of ${long} tokens at ${percents.join(", ")} %, then ask at once with ${next} tokens`,
   models: ["qwen2-0.5b"],
+  contenders: untuned,
   repetitions: (reps) => Math.ceil(reps / 2),
   engine: () => ({ contextSize: 4096, maxStreams: 4 }),
 

@@ -1,5 +1,6 @@
 // Owns row e: prompts whose beginning is known already. The second turn of a conversation; the same system prompt from another
 // user; the same again after the process was started anew.
+import { untuned } from "../contenders/index.mjs";
 import { ttft } from "../lib/reply.mjs";
 
 const system = 1000;
@@ -9,6 +10,8 @@ const replyTokens = 16;
 export const row = {
   name: "e",
   title: `second turn; a system prompt of ${system} tokens from another user, and after a restart`,
+  contenders: untuned,
+  repetitions: (reps) => Math.ceil(reps / 2),
   phases: ["before", "after"],
   engine: () => ({ contextSize: 1536, maxStreams: 4 }),
 

@@ -1,6 +1,7 @@
 // Owns row f: eight readers that stop reading after their first piece of text, beside four that read on. What is made for those who do
 // not read, what it costs in memory, and what the others lose.
 import { setTimeout as sleep } from "node:timers/promises";
+import { untuned } from "../contenders/index.mjs";
 
 const stalled = 8;
 const reading = 4;
@@ -15,6 +16,7 @@ export const row = {
   name: "f",
   title: `${stalled} readers that stop reading, beside ${reading} that do not`,
   engine: () => ({ contextSize: 2048, maxStreams: stalled + reading }),
+  contenders: untuned,
   repetitions: (reps) => Math.ceil(reps / 2),
 
   async measure(engine, { prompts }) {
@@ -57,7 +59,7 @@ export const row = {
 /** Until nothing is made for the stalled any more, or it is plain that it goes on. */
 async function untilSteady(readers) {
   let last = -1;
-  for (let tries = 0; tries < 15; tries++) {
+  for (let tries = 0; tries < 10; tries++) {
     await sleep(1000);
     const generated = await readers.generated(0);
     if (generated === last) return;

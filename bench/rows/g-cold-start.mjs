@@ -1,10 +1,12 @@
 // Owns row g: from the start of the process to the first token, and what the process holds in memory then.
+import { untuned } from "../contenders/index.mjs";
+
 const prompt = "The river";
 
 export const row = {
   name: "g",
   title: "cold start: process start to first token; resident memory over model plus KV cache",
-  contenders: ["zstream", "node-llama-cpp", "llama-server"],
+  contenders: untuned,
   engine: ({ trainedContext }) => ({ contextSize: Math.min(4096, trainedContext), maxStreams: 1 }),
 
   async measure(engine, { modelBytes, kvBytesPerToken, trainedContext }) {
@@ -26,6 +28,7 @@ export const row = {
       note: "the file is in the system's cache; llama-server's start is its own, without a client's",
     },
     { label: "resident memory", unit: "MB", measure: "megabytes" },
-    { label: "resident memory over model and KV cache", unit: "×", measure: "memory", goals: [{ atMost: 1.15 }] },
+    // The demo model is a fraction of what a process takes by itself.
+    { label: "resident memory over model and KV cache", unit: "×", measure: "memory", goals: [{ atMost: 1.15 }], models: ["qwen2-0.5b"] },
   ],
 };
