@@ -15,7 +15,11 @@ import { rows } from "./rows/index.mjs";
 const command = new Command("npm run bench --")
   .description("Measures zStream beside node-llama-cpp, llama-server and raw llama.cpp: one run, one model, the same threads.")
   .addArgument(new Argument("[row...]", "rows to run; all when left out").choices(rows.map((row) => row.name)))
-  .option("--model <which...>", "demo, qwen2-0.5b (random weights, made when missing), or .gguf files", ["qwen2-0.5b", "demo"])
+  .addOption(
+    new Option("--model <which>", "demo, qwen2-0.5b (random weights, made when missing), or a .gguf file; several with commas between")
+      .default(["qwen2-0.5b", "demo"], "both")
+      .argParser((text) => text.split(",")),
+  )
   .addOption(
     new Option("--contenders <names>", "those to measure, with commas between").default(Object.keys(contenders), "all").argParser(namesOf),
   )
