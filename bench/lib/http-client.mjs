@@ -13,7 +13,7 @@ const [mode, port, count, body] = process.argv.slice(2);
 if (mode === "bare") {
   const answer = "HTTP/1.1 429 Too Many Requests\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 2\r\n\r\n{}";
   const server = createServer((socket) => socket.on("error", () => {}).once("data", () => socket.end(answer)));
-  server.listen(0, "127.0.0.1", () => console.log(server.address().port));
+  server.listen(0, "127.0.0.1", 4096, () => console.log(server.address().port));
 } else {
   if (mode === "flood") setPriority(constants.priority.PRIORITY_LOW);
   const lines = createInterface({ input: process.stdin });

@@ -15,6 +15,7 @@ import { ResumableStreams } from "../sse/resumable.js";
 import type { ResumableOptions, ServedModel } from "../sse/types.js";
 import { WireError } from "../sse/wire-error.js";
 import { keyCheck } from "./auth.js";
+import type { Doorkeeper, Refusal } from "./door.js";
 import type { Logger } from "./log.js";
 import { Metrics } from "./metrics.js";
 import { RequestRecord } from "./record.js";
@@ -41,9 +42,12 @@ export interface AppOptions {
 /** What the server needs of a model: a ZSE. */
 export type AppModel = ServedModel & { stats(): NativeStats };
 
+/** Time (ms) for which what a full server says is said again as it was made. */
+const REFUSAL_LIFE_MS = 50;
+
 type Env = { Bindings: HttpBindings; Variables: { record: RequestRecord } };
 
-export class App {
+export class App implements Doorkeeper {
   readonly hono = new Hono<Env>();
   readonly #model: AppModel;
   readonly #options: AppOptions;
@@ -53,6 +57,8 @@ export class App {
   readonly #resumables: ResumableStreams;
   readonly #checkKey: (authorization: string | undefined) => void;
   #draining = false;
+  /** What a full server says, made a moment ago. */
+  #refusal = { made: Number.NEGATIVE_INFINITY, headers: {} as Record<string, string>, body: "" };
 
   constructor(model: AppModel, options: AppOptions) {
     this.#model = model;
@@ -66,29 +72,42 @@ export class App {
     this.#routes();
   }
 
-  /**
-   * Refuses a request for a reply when there is no room for it, before anything is made of it: a flood costs little more than its
-   * connections. Returns false where the routes are to answer. What it says is what #checkRoom would have said.
-   */
+  /** Whether a request for a reply would be refused for want of room: no slot is free, and no place in the queue. */
+  get full(): boolean {
+    return !this.#draining && !this.#hasRoom();
+  }
+
+  /** What a full server says to a request for a reply, which is counted and logged; undefined for one without a good key. */
+  refusal(path: string, authorization: string | undefined): Refusal | undefined {
+    try {
+      this.#checkKey(authorization);
+    } catch {
+      return undefined; // the routes say so
+    }
+    const id = newRequestId();
+    this.#metrics.onRequest("rejected", 0);
+    this.#options.log.debug({ id, method: "POST", path, status: 429, ms: 0 }, "refused");
+    const now = performance.now();
+    if (now - this.#refusal.made > REFUSAL_LIFE_MS) {
+      const { headers, body } = this.#responders.chat.refuse(this.#full(this.#responders.chat.retryAfterMs()));
+      this.#refusal = { made: now, headers, body };
+    }
+    const { headers, body } = this.#refusal;
+    return { id, headers, body };
+  }
+
+  /** The same, on a connection that is there already. False where the routes are to answer. */
   refuseAtDoor(incoming: IncomingMessage, outgoing: ServerResponse): boolean {
     const { method, url, headers } = incoming;
     if (method !== "POST" || (url !== "/v1/chat/completions" && url !== "/v1/completions")) return false;
-    if (this.#draining || headers.origin !== undefined || !isSmall(incoming) || this.#hasRoom()) return false;
-    try {
-      this.#checkKey(headers.authorization);
-    } catch {
-      return false;
-    }
-    const id = newRequestId();
-    const error = this.#full(this.#responders.chat.retryAfterMs());
-    const body = JSON.stringify(error.body);
+    if (headers.origin !== undefined || !isSmall(incoming) || !this.full) return false;
+    const refusal = this.refusal(url, headers.authorization);
+    if (refusal === undefined) return false;
     void bodyArrived(incoming).then(() => {
       if (outgoing.destroyed) return;
-      outgoing.writeHead(429, { ...error.headers, "content-length": body.length, "x-request-id": id });
-      outgoing.end(body);
+      const length = Buffer.byteLength(refusal.body);
+      outgoing.writeHead(429, { ...refusal.headers, "content-length": length, "x-request-id": refusal.id }).end(refusal.body);
     });
-    this.#metrics.onRequest("rejected", 0);
-    this.#options.log.debug({ id, method, path: url, status: 429, ms: 0 }, "refused");
     return true;
   }
 

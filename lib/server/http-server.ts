@@ -6,6 +6,7 @@ import { createAdaptorServer } from "@hono/node-server";
 
 import { ZSEError } from "../errors.js";
 import type { App } from "./app.js";
+import { Door } from "./door.js";
 
 export interface ServerOptions {
   port: number;
@@ -18,16 +19,21 @@ export interface ServerOptions {
   maxConnections?: number;
 }
 
+/** Connections that the system holds until they are accepted: what does not fit comes again a second later. */
+const BACKLOG = 4096;
+
 /** Time (ms) for the error events of a drain to go out. */
 const LAST_WORDS_MS = 500;
 
 export class HttpServer {
   readonly #app: App;
   readonly #server: Server;
+  readonly #door: Door;
 
-  private constructor(app: App, server: Server) {
+  private constructor(app: App, server: Server, door: Door) {
     this.#app = app;
     this.#server = server;
+    this.#door = door;
   }
 
   /** Rejects when the address cannot be had (in use, not this machine's). */
@@ -48,14 +54,15 @@ export class HttpServer {
     const answer = server.listeners("request")[0] as RequestListener;
     server.removeAllListeners("request");
     server.on("request", (incoming, outgoing) => app.refuseAtDoor(incoming, outgoing) || answer(incoming, outgoing));
+    const door = new Door(server, app);
     await new Promise<void>((resolve, reject) => {
       server.once("error", reject);
-      server.listen(port, host, () => {
+      server.listen(port, host, BACKLOG, () => {
         server.off("error", reject);
         resolve();
       });
     });
-    return new HttpServer(app, server);
+    return new HttpServer(app, server, door);
   }
 
   /** Such as http://127.0.0.1:8000 */
@@ -68,6 +75,7 @@ export class HttpServer {
   async drain(timeoutMs: number): Promise<void> {
     this.#app.startDraining();
     const closed = new Promise((resolve) => this.#server.close(resolve));
+    this.#door.clear();
     this.#server.closeIdleConnections();
     const idle = () => this.#app.active === 0;
     await waitFor(idle, timeoutMs);

@@ -1,0 +1,193 @@
+// The door of a full server: who asks for a reply is refused from the first packets of the connection; everything else is answered as
+// ever, however its bytes come.
+
+import { connect, type Socket } from "node:net";
+import { describe, expect, test } from "vitest";
+
+import { look } from "../../lib/server/door.js";
+import type { ZSE } from "../../lib/zse.js";
+import { GREEDY, post, STORY, serveApp, sleep, until } from "./helpers.js";
+
+const BODY = JSON.stringify(GREEDY);
+const request = (more = "", body = BODY) =>
+  `POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n${more}\r\n${body}`;
+
+/** All slots are taken by streams that nobody reads, and the queue is full. */
+async function fillUp(model: ZSE): Promise<{ leave: () => void }> {
+  const busy = [1, 2].map(() => model.chatStream(STORY.messages, { ignoreEos: true, highWaterMark: 1 }));
+  await until(() => model.stats().parked + model.stats().queued === 2, "full");
+  return { leave: () => busy.forEach((one) => void one.abort()) };
+}
+
+const FULL = { maxStreams: 1, maxQueue: 1 };
+
+async function raw(base: string): Promise<Socket> {
+  const { hostname, port } = new URL(base);
+  const socket = connect({ host: hostname, port: Number(port), noDelay: true });
+  socket.on("error", () => {});
+  await new Promise((resolve) => socket.once("connect", resolve));
+  return socket;
+}
+
+/** Sends the parts one after the other, and reads what comes until the connection is closed. */
+async function exchange(base: string, ...parts: string[]): Promise<string> {
+  const socket = await raw(base);
+  let text = "";
+  socket.setEncoding("latin1").on("data", (part: string) => {
+    text += part;
+  });
+  const closed = new Promise((resolve) => socket.once("close", resolve));
+  for (const part of parts) {
+    socket.write(part);
+    await sleep(5);
+  }
+  await Promise.race([closed, sleep(15_000)]);
+  socket.destroy();
+  return text;
+}
+
+const statuses = (text: string) => [...text.matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => Number(status));
+
+describe("of a full server", () => {
+  test("a refusal is a whole response: status, retry-after, an id of its own, OpenAI's body; the connection is closed", async () => {
+    const { base, model, lines } = await serveApp(FULL);
+    await fillUp(model);
+    const ids = new Set<string>();
+    for (let i = 0; i < 3; i++) {
+      const text = await exchange(base, request());
+      expect(statuses(text)).toEqual([429]);
+      const [head, body] = text.split("\r\n\r\n") as [string, string];
+      expect(head).toMatch(/^retry-after: \d+\r$/m);
+      expect(head).toMatch(/^retry-after-ms: \d+\r$/m);
+      expect(head).toMatch(/^connection: close\r$/m);
+      expect(head).toContain(`content-length: ${body.length}\r`);
+      expect(JSON.parse(body)).toMatchObject({ error: { type: "rate_limit_error", code: "rate_limit_exceeded", param: null } });
+      ids.add(/^x-request-id: (req_\w+)\r?$/m.exec(head)![1]!);
+    }
+    expect(ids.size).toBe(3);
+    expect(lines.filter(({ status }) => status === 429).length).toBe(3);
+    expect(await (await fetch(`${base}/metrics`)).text()).toContain(
+      'zstream_requests_total{finished_reason="rejected",model_name="qwen-7b"} 3',
+    );
+  });
+
+  test("every other route is answered as ever, and a kept connection is refused and kept", async () => {
+    const { base, model } = await serveApp(FULL);
+    await fillUp(model);
+    expect((await fetch(`${base}/health`)).status).toBe(200);
+    expect((await fetch(`${base}/v1/models`)).status).toBe(200);
+    expect((await fetch(`${base}/v1/nothing`, { method: "POST", body: "x" })).status).toBe(404);
+    const get = "GET /health HTTP/1.1\r\nHost: x\r\n\r\n";
+    const last = "GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    expect(statuses(await exchange(base, get, request(), request(), last))).toEqual([200, 429, 429, 200]);
+  });
+
+  test("a bad key is still a 401, and a good one a 429", async () => {
+    const { base, url, model } = await serveApp(FULL, { apiKeys: ["good"] });
+    await fillUp(model);
+    const status = async (authorization: string) =>
+      statuses(await exchange(base, request(`Authorization: ${authorization}\r\nConnection: close\r\n`)));
+    expect(await status("Bearer bad")).toEqual([401]);
+    expect(await status("Bearer good")).toEqual([429]);
+    expect((await post(url, GREEDY)).status).toBe(401);
+  });
+
+  test("a request is refused however its bytes come: body apart, head in pieces, in chunks, with 100-continue, from a browser", async () => {
+    const { base, model } = await serveApp(FULL, { corsOrigins: ["*"] });
+    await fillUp(model);
+    const whole = request();
+    const headEnd = whole.indexOf("\r\n\r\n") + 4;
+    expect(statuses(await exchange(base, whole.slice(0, headEnd), whole.slice(headEnd)))).toEqual([429]);
+    const closing = request("Connection: close\r\n");
+    expect(statuses(await exchange(base, closing.slice(0, 10), closing.slice(10, 60), closing.slice(60)))).toEqual([429]);
+    expect(statuses(await exchange(base, ...closing))).toEqual([429]);
+    const head = "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\n";
+    const chunked = `${head}Transfer-Encoding: chunked\r\n\r\n${BODY.length.toString(16)}\r\n${BODY}\r\n0\r\n\r\n`;
+    expect(statuses(await exchange(base, chunked))).toEqual([429]);
+    expect(statuses(await exchange(base, request("Connection: close\r\nExpect: 100-continue\r\n"))).at(-1)).toBe(429);
+    const browser = await exchange(base, request("Connection: close\r\nOrigin: http://page.test\r\n"));
+    expect(statuses(browser)).toEqual([429]);
+    expect(browser).toMatch(/access-control-allow-origin: \*/i);
+    // Two in one packet: both are answered, in their order.
+    expect(statuses(await exchange(base, request() + closing))).toEqual([429, 429]);
+  });
+
+  test("lengths that contradict each other are a 400, as ever", async () => {
+    const { base, model } = await serveApp(FULL);
+    await fillUp(model);
+    const twice = request("Content-Length: 5\r\n");
+    expect(statuses(await exchange(base, twice))).toEqual([400]);
+    expect(statuses(await exchange(base, request("Transfer-Encoding: chunked\r\n")))).toEqual([400]);
+  });
+
+  test("who says nothing, or never ends, is disconnected; who hangs up leaves nothing behind", async () => {
+    const { base, model } = await serveApp(FULL, {}, { headersTimeoutMs: 300, requestTimeoutMs: 300 });
+    await fillUp(model);
+    const answers = await Promise.all([exchange(base), exchange(base, request().slice(0, -5)), exchange(base, "POST /v1")]);
+    for (const text of answers) expect(text === "" || /^HTTP\/1\.1 4/.test(text)).toBe(true);
+    const gone = await Promise.all(Array.from({ length: 20 }, () => raw(base)));
+    for (const [i, socket] of gone.entries()) {
+      if (i % 2 === 0) socket.write(request().slice(0, 80 + i));
+      socket.resetAndDestroy();
+    }
+    expect((await fetch(`${base}/health`)).status).toBe(200);
+  });
+
+  test("who stands at the door when there is room again is answered", async () => {
+    const { base, model } = await serveApp(FULL);
+    const { leave } = await fillUp(model);
+    const whole = request("Connection: close\r\n");
+    const socket = await raw(base);
+    let text = "";
+    socket.setEncoding("latin1").on("data", (part: string) => {
+      text += part;
+    });
+    socket.write(whole.slice(0, -1));
+    await sleep(30);
+    leave();
+    await until(() => model.stats().freeSlots === 1, "there is room");
+    socket.write(whole.slice(-1));
+    await new Promise((resolve) => socket.once("close", resolve));
+    expect(statuses(text)).toEqual([200]);
+    expect(text).toContain('"chat.completion"');
+  });
+
+  test("who stands at the door does not keep a server from going down", async () => {
+    const { base, model, server } = await serveApp(FULL);
+    await fillUp(model);
+    const sockets = await Promise.all([raw(base), raw(base)]);
+    sockets[0]!.write(request().slice(0, -1));
+    await sleep(30);
+    await server.drain(0);
+    for (const socket of sockets)
+      expect(socket.destroyed || (await new Promise((resolve) => socket.resume().once("close", () => resolve(true))))).toBe(true);
+  });
+});
+
+describe("what is looked at", () => {
+  const kind = (text: string) => {
+    const seen = look(Buffer.from(text, "latin1"));
+    return typeof seen === "string" ? seen : "refuse";
+  };
+
+  test("is a whole plain request, at every place it may be cut", () => {
+    const whole = request("Authorization: Bearer k\r\n");
+    expect(look(Buffer.from(whole))).toEqual({ path: "/v1/chat/completions", authorization: "Bearer k" });
+    const headEnd = whole.indexOf("\r\n\r\n") + 4;
+    for (let cut = 0; cut < whole.length; cut++) expect(kind(whole.slice(0, cut))).toBe(cut < headEnd ? "other" : "more");
+  });
+
+  test.each([
+    ["another method", request().replace("POST", "GET")],
+    ["another path", request().replace("/v1/chat/completions", "/v1/chat/completions?x")],
+    ["HTTP/1.0", request().replace("HTTP/1.1", "HTTP/1.0")],
+    ["something behind it", `${request()}GET`],
+    ["no length", request().replace(/Content-Length: \d+\r\n/, "")],
+    ["two lengths", request(`Content-Length: ${BODY.length}\r\n`)],
+    ["a signed length", request().replace("Content-Length: ", "Content-Length: +")],
+    ["a huge length", request().replace(/Content-Length: \d+/, "Content-Length: 99999999")],
+    ["a body in chunks", request("Transfer-Encoding : chunked\r\n")],
+    ["line ends without CR", request().replaceAll("\r\n", "\n")],
+    ["noise", "\x16\x03\x01\x02\x00"],
+  ])("%s is node:http's", (_, text) => expect(kind(text)).toBe("other"));
+});
