@@ -6,7 +6,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { HttpBindings } from "@hono/node-server";
 import { type Context, Hono } from "hono";
 import { cors } from "hono/cors";
-import type { NativeStats } from "../native.js";
+import type { ModelInfo, NativeStats } from "../native.js";
 import { answerToResponse, checkContentType, parseJson } from "../sse/handler.js";
 import { bodyArrived, isSmall, readBody } from "../sse/node.js";
 import type { ReplyKind } from "../sse/openai.js";
@@ -40,7 +40,7 @@ export interface AppOptions {
 }
 
 /** What the server needs of a model: a ZSE. */
-export type AppModel = ServedModel & { stats(): NativeStats };
+export type AppModel = Omit<ServedModel, "stats" | "info"> & { stats(): NativeStats; readonly info?: ModelInfo | undefined };
 
 /** Time (ms) for which what a full server says is said again as it was made. */
 const REFUSAL_LIFE_MS = 50;

@@ -25,7 +25,6 @@ export class Metrics {
   readonly #queue: Histogram;
   readonly #prefill: Histogram;
   readonly #promptTokens: Counter;
-  readonly #generatedTokens: Counter;
   readonly #cacheQueries: Counter;
   readonly #cacheHits: Counter;
   readonly #requests: Counter<"finished_reason">;
@@ -44,7 +43,6 @@ export class Metrics {
     this.#queue = histogram("zstream_request_queue_time_seconds", "From the request to its first prefill step.", QUEUE);
     this.#prefill = histogram("zstream_request_prefill_time_seconds", "From the first prefill step to the first token.", QUEUE);
     this.#promptTokens = counter("zstream_prompt_tokens_total", "Prompt tokens of finished replies.");
-    this.#generatedTokens = counter("zstream_generation_tokens_total", "Tokens generated in finished replies.");
     this.#cacheQueries = counter("zstream_prefix_cache_queries_total", "Prompt tokens looked up in the prefix cache.");
     this.#cacheHits = counter("zstream_prefix_cache_hits_total", "Prompt tokens found in the prefix cache.");
     this.#requests = new Counter({
@@ -68,7 +66,6 @@ export class Metrics {
   onFinish({ usage, timings }: FinishEvent): void {
     this.#queue.observe(timings.queueMs / 1000);
     this.#promptTokens.inc(usage.promptTokens);
-    this.#generatedTokens.inc(usage.completionTokens);
     this.#cacheQueries.inc(usage.promptTokens);
     this.#cacheHits.inc(usage.cachedTokens);
     if (usage.completionTokens === 0) return;
@@ -101,5 +98,14 @@ export class Metrics {
     gauge("zstream_num_requests_waiting", "Streams that wait for a slot.", (now) => now.queued);
     gauge("zstream_num_requests_parked", "Streams that wait for their reader.", (now) => now.parked);
     gauge("zstream_slots_free", "Streams that could start at once.", (now) => now.freeSlots);
+    new Counter({
+      name: "zstream_generation_tokens_total",
+      help: "Tokens generated, those of replies that were cancelled included.",
+      registers: [this.#registry],
+      collect() {
+        this.reset();
+        this.inc(stats().generatedTokens);
+      },
+    });
   }
 }

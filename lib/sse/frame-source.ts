@@ -25,7 +25,10 @@ export class ReplyFrames implements FrameSource {
   #ready: string[];
   #ended = false;
 
-  /** @param numbered each frame has an `id:`, from 1 */
+  /**
+   * @param heartbeatMs 0 is never
+   * @param numbered each frame has an `id:`, from 1
+   */
   constructor(reply: Reply, envelope: Envelope, includeUsage: IncludeUsage, heartbeatMs: number, numbered = false) {
     this.#reply = reply;
     this.#writer = new ChunkWriter(envelope, reply.choices, includeUsage);
@@ -35,10 +38,13 @@ export class ReplyFrames implements FrameSource {
   }
 
   async next(): Promise<string | undefined> {
+    // Silence is what the client hears: events that make no frame, such as a prompt's progress, do not break it.
+    const pingAt = performance.now() + this.#heartbeatMs;
     while (true) {
       const ready = this.#ready.shift();
       if (ready !== undefined || this.#ended) return ready;
-      const pulled = await this.#reply.next(this.#heartbeatMs);
+      const silenceMs = this.#heartbeatMs === 0 ? 0 : Math.max(1, pingAt - performance.now());
+      const pulled = await this.#reply.next(silenceMs);
       if ("silence" in pulled) return PING_FRAME;
       if ("event" in pulled) {
         for (const chunk of this.#writer.event(pulled.choice, pulled.event)) this.#ready.push(this.#frame(chunk));

@@ -1,6 +1,6 @@
 // Owns the estimate of when a full server has room again, from the replies it has just given. Pure but for the clock.
 
-import type { NativeStats } from "../native.js";
+import type { Occupancy } from "./types.js";
 
 /** Bounds (ms) of what clients are told: neither a busy loop nor forever. */
 const SHORTEST = 200;
@@ -25,7 +25,7 @@ export class Pace {
     return Math.round(Math.min(LONGEST, Math.max(SHORTEST, estimate)));
   }
 
-  retryAfter(stats: NativeStats | undefined): number {
+  retryAfter(stats: Occupancy | undefined): number {
     if (stats === undefined) return GUESS;
     const running = stats.decoding + stats.prefilling + stats.parked;
     return this.retryAfterMs(running + stats.freeSlots, stats.queued);

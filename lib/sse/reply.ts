@@ -29,7 +29,7 @@ export class Reply {
   constructor(streams: readonly EventStream[], observer?: Observer) {
     this.choices = streams.length;
     this.#streams = streams;
-    this.#iterators = streams.map((stream) => stream.events());
+    this.#iterators = streams.map((stream) => iteratorOf(stream.events()));
     this.#asked = streams.map(() => false);
     this.#finished = streams.map(() => false);
     this.#running = streams.length;
@@ -59,7 +59,7 @@ export class Reply {
 
   /** Waits up to `ms` for a sign of life, and returns the error if that is what came. Takes nothing away otherwise. */
   async earlyError(ms: number): Promise<{ error: unknown } | undefined> {
-    if (this.#arrivals.length === 0) await this.#arrive(ms);
+    if (this.#arrivals.length === 0 && ms > 0) await this.#arrive(ms);
     const first = this.#arrivals.find((arrival) => "error" in arrival);
     if (first === undefined) return undefined;
     const { error } = first as { error: unknown };
@@ -157,4 +157,8 @@ export class Reply {
   #leaveStreams(): void {
     for (const iterator of this.#iterators) iterator.return?.()?.then(undefined, () => {});
   }
+}
+
+function iteratorOf(events: AsyncIterator<StreamEvent> | AsyncIterable<StreamEvent>): AsyncIterator<StreamEvent> {
+  return "next" in events ? events : events[Symbol.asyncIterator]();
 }

@@ -4,9 +4,10 @@
 import type { ModelInfo, NativeStats } from "../native.js";
 import type { FinishEvent, Message, ReplyOptionsInput, StreamEvent } from "../types.js";
 
-/** What the adapter uses of a TokenStream. */
+/** What the adapter uses of a TokenStream: one that is wrapped, or made up, will do. */
 export interface EventStream {
-  events(): AsyncIterator<StreamEvent>;
+  /** What happens, in order, `finish` last. Leaving early (`return()`) cancels. */
+  events(): AsyncIterator<StreamEvent> | AsyncIterable<StreamEvent>;
   /** The request's includeUsage, when the stream was opened with one. */
   readonly includeUsage?: boolean | undefined;
   /** Rejects as soon as the stream has failed, also while nobody reads. */
@@ -19,9 +20,14 @@ export interface ServedModel {
   completionStream(request: { prompt: string } & ReplyOptionsInput): EventStream;
   /** Awaited before the first request is answered. */
   readonly ready?: Promise<unknown>;
-  readonly info?: ModelInfo | undefined;
-  stats?(): NativeStats;
+  /** `name` is the replies' `model` where nothing else says it. */
+  readonly info?: Pick<ModelInfo, "name"> | undefined;
+  /** Tells a full server's clients when to come back. */
+  stats?(): Occupancy;
 }
+
+/** How many streams are where. */
+export type Occupancy = Pick<NativeStats, "queued" | "prefilling" | "decoding" | "parked" | "freeSlots">;
 
 /** Told what happens to a request; for metrics and logs. A call costs a step of the stream, so it must be quick. */
 export interface Observer {
@@ -48,7 +54,7 @@ export interface HandlerOptions {
   stallTimeoutMs?: number;
   /**
    * How long (ms) an accepted stream's headers may wait for the prompt's check: a prompt that is too long is then a 400, as
-   * OpenAI's clients expect it, not an error in the stream. Default 30.
+   * OpenAI's clients expect it, not an error in the stream. They wait no longer than until the first event. Default 30; 0 is not at all.
    */
   earlyErrorMs?: number;
   /** Bounds of streams that clients ask to be resumable. */

@@ -11,6 +11,7 @@ import { build } from "vite";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
 import { type EventStream, nodeHandler, type ServedModel } from "../../lib/sse/index.js";
+import type { TokenStream } from "../../lib/token-stream.js";
 import type { ZSE } from "../../lib/zse.js";
 import { ROOT, sleep, start, until } from "../addon/helpers.js";
 import { GREEDY, idle, listen, open, stream } from "../http/helpers.js";
@@ -38,7 +39,7 @@ async function serve(folder: string): Promise<{ base: string; model: ZSE }> {
 
 /** The demo model is done before a person, or playwright, has looked: this one takes its time. */
 function unhurried(model: ZSE): ServedModel {
-  const slowly = (stream: EventStream): EventStream => {
+  const slowly = (stream: TokenStream): EventStream => {
     const events = stream.events();
     return { events: () => ({ next: () => sleep(25).then(() => events.next()), return: () => events.return!() }) };
   };

@@ -6,6 +6,7 @@ import { describe, expect, test } from "vitest";
 
 import type { FrameSource } from "../../lib/sse/frame-source.js";
 import { ReplyFrames } from "../../lib/sse/frame-source.js";
+import { toResponse } from "../../lib/sse/index.js";
 import { ChunkWriter, newEnvelope, ReplyCollector } from "../../lib/sse/openai.js";
 import { Pace } from "../../lib/sse/pace.js";
 import { Reply } from "../../lib/sse/reply.js";
@@ -126,6 +127,31 @@ describe("the estimate of when a full server has room", () => {
     expect(pace.retryAfterMs(8, 0)).toBe(200);
     for (let i = 0; i < 50; i++) pace.onReply(1e9);
     expect(pace.retryAfterMs(8, 16)).toBe(60_000);
+  });
+});
+
+describe("heartbeats", () => {
+  test("are not put off by events that the client does not see, such as a prompt's progress", async () => {
+    async function* reading(): AsyncGenerator<StreamEvent> {
+      for (let i = 0; ; i++) {
+        await new Promise((resolve) => setTimeout(resolve, 4));
+        yield { type: "progress", processedTokens: i, promptTokens: 1e6, cachedTokens: 0 };
+      }
+    }
+    const frames = new ReplyFrames(new Reply([{ events: reading }]), newEnvelope("chat", "m"), undefined, 20);
+    expect(await frames.next()).toContain('"role":"assistant"');
+    for (let i = 0; i < 3; i++) expect(await frames.next()).toBe(": ping\n");
+    frames.cancel();
+  });
+});
+
+describe("a wrapped stream", () => {
+  test("may give its events as anything that is iterated", async () => {
+    const looksAlike = {
+      events: (): AsyncIterable<StreamEvent> => ({ [Symbol.asyncIterator]: () => streamOf([text("Hi"), finish()]).events() }),
+    };
+    const response = toResponse(looksAlike, { model: "m" });
+    expect(parseStrictly(await response.text()).texts).toEqual(["Hi"]);
   });
 });
 

@@ -68,6 +68,24 @@ describe("dropped at any place", () => {
     }
   });
 
+  test("also at random places, as often as it likes, while others are read", async () => {
+    const seed = Number(process.env.ZSE_TEST_SEED ?? Date.now() % 1e6);
+    console.log(`ZSE_TEST_SEED=${seed}`);
+    let random = (seed % 2_147_483_646) + 1;
+    const next = (most: number) => Math.floor(((random = (random * 48_271) % 2_147_483_647) / 2_147_483_647) * most);
+    const { url, base, model } = await serveApp({ deterministic: true }, { heartbeatMs: 3, resumable: { maxEvents: 64 } });
+    const body = { ...LONG, max_tokens: 150 };
+    const plain = await stream(url, { ...body, ...RESUMABLE }, { ids: true });
+    const reading = Array.from({ length: 12 }, async () => {
+      const cuts = [300 + next(500), ...Array.from({ length: next(60) }, () => next(next(2) === 0 ? 40 : 3000))];
+      const { ids, texts } = parseStrictly(await readWithDrops(base, body, cuts, next(3)), { ids: true });
+      expect(ids).toEqual(plain.ids);
+      expect(texts).toEqual(plain.texts);
+    });
+    await Promise.all(reading);
+    await until(() => idle(model, 4), "all slots are free");
+  });
+
   test("also long after the reply's end, and again from the beginning", async () => {
     const { url, base, model } = await serveApp();
     const plain = await stream(url, { ...GREEDY, ...RESUMABLE }, { ids: true });

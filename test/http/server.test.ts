@@ -2,10 +2,11 @@
 
 import { spawn } from "node:child_process";
 import { type IncomingMessage, request } from "node:http";
+import { join } from "node:path";
 import OpenAI from "openai";
 import { describe, expect, test } from "vitest";
 
-import { zse } from "../addon/helpers.js";
+import { ROOT, start, zse } from "../addon/helpers.js";
 import { GREEDY, idle, json, LONG, post, STORY, serveApp, stream, until } from "./helpers.js";
 import { parseStrictly } from "./strict-sse.js";
 
@@ -65,6 +66,33 @@ describe("refusals name the field", () => {
     ["logit_bias", { ...GREEDY, logit_bias: { 5: 101 } }, 400, "logit_bias.5"],
     ["stream", { ...GREEDY, stream: 1 }, 400, "stream"],
     ["stream_options", { ...GREEDY, stream: true, stream_options: { chunk_size: 0 } }, 400, "stream_options.chunk_size"],
+    ["stream_options of a wrong type", { ...GREEDY, stream: true, stream_options: 1 }, 400, "stream_options"],
+    ["include_usage", { ...GREEDY, stream: true, stream_options: { include_usage: "yes" } }, 400, "stream_options.include_usage"],
+    ["chunk_by", { ...GREEDY, stream: true, stream_options: { chunk_by: "page" } }, 400, "stream_options.chunk_by"],
+    [
+      "chunk_max_delay_ms",
+      { ...GREEDY, stream: true, stream_options: { chunk_max_delay_ms: -1 } },
+      400,
+      "stream_options.chunk_max_delay_ms",
+    ],
+    ["resumable", { ...GREEDY, stream: true, stream_options: { resumable: 1 } }, 400, "stream_options.resumable"],
+    ["stream_options without stream", { ...GREEDY, stream_options: { chunk_size: 2 } }, 400, "stream_options"],
+    ["top_k", { ...GREEDY, top_k: -1 }, 400, "top_k"],
+    ["min_p", { ...GREEDY, min_p: 2 }, 400, "min_p"],
+    ["typical_p", { ...GREEDY, typical_p: "x" }, 400, "typical_p"],
+    ["repeat_penalty", { ...GREEDY, repeat_penalty: 0 }, 400, "repeat_penalty"],
+    ["too many stops", { ...GREEDY, stop: Array.from({ length: 17 }, (_, i) => `${i}`) }, 400, "stop"],
+    ["a stop that is no string", { ...GREEDY, stop: ["a", 1] }, 400, "stop"],
+    ["a token that is no number", { ...GREEDY, logit_bias: { the: 1 } }, 400, "logit_bias.the"],
+    ["ignore_eos", { ...GREEDY, ignore_eos: "no" }, 400, "ignore_eos"],
+    ["user", { ...GREEDY, user: 5 }, 400, "user"],
+    ["too many choices", { ...GREEDY, n: 9 }, 400, "n"],
+    ["empty messages", { messages: [] }, 400, "messages"],
+    ["a message that is none", { messages: ["Hello"] }, 400, "messages[0]"],
+    ["content that is missing", { messages: [{ role: "user" }] }, 400, "messages[0].content"],
+    ["tools", { ...GREEDY, tools: [{ type: "function", function: { name: "f" } }] }, 400, "tools"],
+    ["response_format", { ...GREEDY, response_format: { type: "json_object" } }, 400, "response_format"],
+    ["logprobs", { ...GREEDY, logprobs: true }, 400, "logprobs"],
     ["an unknown stream option", { ...GREEDY, stream: true, stream_options: { chunk: 1 } }, 400, "stream_options.chunk"],
     ["a prompt that is too long", { messages: [{ role: "user", content: "story ".repeat(3000) }] }, 400, "messages"],
   ])("%s", async (_, body, status, param) => {
@@ -145,6 +173,28 @@ describe("metrics and logs", () => {
     for (const reason of ["cancelled", "rejected"]) expect(text).toContain(`zstream_requests_total{finished_reason="${reason}"`);
   });
 
+  test("prefix-cache hits, parked streams and tokens of cancelled replies are counted", async () => {
+    const { url, base, model } = await serveApp({ maxStreams: 2 });
+    const read = async (name: string) => {
+      const text = await (await fetch(`${base}/metrics`)).text();
+      return Number(new RegExp(`^zstream_${name}(?:\\{[^}]*\\})? (\\S+)$`, "m").exec(text)?.[1]);
+    };
+    const body = { ...GREEDY, messages: [{ role: "user", content: "one two three four five six seven eight nine ten ".repeat(10) }] };
+    await stream(url, { ...body, n: 2 });
+    const prompt = (await stream(url, body)).chunks.at(-1)!.usage!.prompt_tokens;
+    expect(await read("prefix_cache_queries_total")).toBe(3 * prompt);
+    // The second choice took the first one's prompt over.
+    expect(await read("prefix_cache_hits_total")).toBeGreaterThan(0.8 * prompt);
+    expect(await read("prompt_tokens_total")).toBe(3 * prompt);
+    const busy = model.chatStream(STORY.messages, { ignoreEos: true, highWaterMark: 8 });
+    await until(() => model.stats().parked === 1, "parked");
+    expect([await read("num_requests_parked"), await read("num_requests_running"), await read("slots_free")]).toEqual([1, 0, 1]);
+    busy.abort();
+    await until(() => idle(model, 2), "cancelled");
+    expect(await read("generation_tokens_total")).toBe(model.stats().generatedTokens);
+    expect(await read("num_requests_parked")).toBe(0);
+  });
+
   test("a request is one line of JSON without what was said, unless asked for", async () => {
     const secret = "xylophone";
     const body = { ...GREEDY, messages: [{ role: "user", content: secret }], frobnicate: 1 };
@@ -223,8 +273,10 @@ describe("going down", () => {
 });
 
 describe("zse serve", () => {
-  const started = async (...args: string[]) => {
-    const { child, ended } = zse("serve", "--port", "0", "--threads", "1", ...args);
+  const started = (...args: string[]) => startedWith({}, ...args);
+  const startedWith = async (env: Record<string, string>, ...args: string[]) => {
+    const main = join(ROOT, "dist", "cli", "main.js");
+    const { child, ended } = start([main, "serve", "--port", "0", "--threads", "1", ...args], { env: { ...process.env, ...env } });
     let out = "";
     child.stdout!.on("data", (text: string) => {
       out += text;
@@ -247,6 +299,39 @@ describe("zse serve", () => {
     const { code, stderr } = await ended;
     expect(code).toBe(0);
     expect(stderr).toMatch(/"path":"\/v1\/chat\/completions".*"status":200/);
+  });
+
+  test("SIGTERM: what still runs after --drain-timeout ends with an error event; 0", async () => {
+    const { child, ended, out } = await started("--name", "qwen-7b", "--drain-timeout", "0", "--context-size", "4096");
+    const url = `${/http:\S+/.exec(out)![0]}/v1/chat/completions`;
+    const response = await post(url, { ...LONG, stream: true });
+    child.kill("SIGTERM");
+    const { error, done } = parseStrictly(await response.text());
+    expect([error, done]).toEqual([expect.objectContaining({ code: "closed" }), false]);
+    expect((await ended).code).toBe(0);
+  });
+
+  test("keys come from several --api-key and from ZSE_API_KEY, and none of them is in the log", async () => {
+    const { child, ended, out, curl } = await startedWith(
+      { ZSE_API_KEY: "third, fourth" },
+      "--name",
+      "qwen-7b",
+      "--api-key",
+      "first",
+      "--api-key",
+      "second",
+    );
+    const url = `${/http:\S+/.exec(out)![0]}/v1/chat/completions`;
+    const status = async (key: string) =>
+      (await post(url, { ...GREEDY, max_tokens: 2 }, { headers: { "content-type": "application/json", authorization: `Bearer ${key}` } }))
+        .status;
+    for (const key of ["first", "second", "third", "fourth"]) expect(await status(key), key).toBe(200);
+    for (const key of ["fifth", "first,second", "third, fourth", ""]) expect(await status(key), key).toBe(401);
+    expect(curl).toContain("$ZSE_API_KEY");
+    child.kill("SIGTERM");
+    const { code, stderr } = await ended;
+    expect(code).toBe(0);
+    for (const key of ["first", "second", "third", "fourth"]) expect(stderr + out).not.toContain(key);
   });
 
   test("listening for everyone is said loudly", async () => {

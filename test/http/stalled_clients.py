@@ -28,6 +28,7 @@ def ask(number):
 
 def drain(client):
     size, last = 0, b""
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
     try:
         while part := client.recv(65536):
             size, last = size + len(part), (last + part)[-20:]

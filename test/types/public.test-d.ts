@@ -3,7 +3,18 @@
 
 import { expectTypeOf } from "vitest";
 
-import { type Reply, type StreamEvent, type TokenStream, type Usage, ZSE, type ZSEError, type ZSEErrorCode } from "../../lib/index.js";
+import {
+  type ChatRequest,
+  type CompletionRequest,
+  type Reply,
+  type StreamEvent,
+  type TokenStream,
+  type Usage,
+  ZSE,
+  type ZSEError,
+  type ZSEErrorCode,
+} from "../../lib/index.js";
+import { createHandler, nodeHandler, toResponse } from "../../lib/sse/index.js";
 
 const model = new ZSE("model.gguf");
 const user = [{ role: "user", content: "Hello" }] as const;
@@ -69,6 +80,29 @@ for await (const event of stream.events()) {
       expectTypeOf(event).toBeNever();
   }
 }
+
+// The adapter takes a stream, a stream that looks like one, and models made of either.
+toResponse(stream);
+toResponse({ events: () => stream.events() });
+toResponse({ events: (): AsyncIterable<StreamEvent> => stream.events(), includeUsage: true });
+async function* made(): AsyncGenerator<StreamEvent> {
+  yield { type: "text", text: "Hi" };
+}
+toResponse({ events: made });
+class Wrapped {
+  readonly info = { name: "wrapped" };
+  chatStream(request: ChatRequest) {
+    const inner = model.chatStream(request);
+    return { events: () => inner.events(), result: inner.result, abort: () => inner.abort() };
+  }
+  completionStream(request: CompletionRequest): TokenStream {
+    return model.completionStream(request);
+  }
+}
+createHandler(new Wrapped());
+nodeHandler(model);
+// @ts-expect-error text alone does not say how it ended
+toResponse(stream.toReadableStream());
 
 // Errors.
 expectTypeOf<ZSEError>().toExtend<Error>();

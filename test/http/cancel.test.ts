@@ -1,0 +1,151 @@
+// Leaving: a client that hangs up ends its reply within one decode step, in every state, behind nodeHandler and under zse serve. Not
+// "its slot comes free" alone, which it would some day anyhow: the engine's own counters say what was still computed.
+
+import { channel } from "node:diagnostics_channel";
+import type { Socket } from "node:net";
+import { afterEach, describe, expect, test } from "vitest";
+
+import type { NativeStats } from "../../lib/native.js";
+import type { EngineOptions } from "../../lib/types.js";
+import type { ZSE } from "../../lib/zse.js";
+import { LONG, post, STORY, serveApp, serveModel, sleep, until } from "./helpers.js";
+
+const SERVERS: [string, (engine: EngineOptions, heartbeatMs?: number) => Promise<{ url: string; model: ZSE }>][] = [
+  ["nodeHandler", (engine, heartbeatMs = 15_000) => serveModel(engine, { heartbeatMs })],
+  ["zse serve", (engine, heartbeatMs = 15_000) => serveApp(engine, { heartbeatMs })],
+];
+
+/** Some 3,500 tokens: seven steps and more. */
+const LONG_PROMPT = [{ role: "user", content: "one two three four five six seven ".repeat(500) }];
+const ROOMY = { maxStreams: 1, contextSize: 4096 };
+
+/** The engine's counters at the moment in which the server sees a connection close, before anybody is told. */
+let atClose: NativeStats | undefined;
+let watched: ZSE;
+const onRequest = (message: unknown) => {
+  (message as { socket: Socket }).socket.prependOnceListener("close", () => {
+    atClose = watched.stats();
+  });
+};
+function watch(model: ZSE): void {
+  watched = model;
+  atClose = undefined;
+  channel("http.server.request.start").subscribe(onRequest);
+}
+afterEach(() => void channel("http.server.request.start").unsubscribe(onRequest));
+
+/** The step that runs when the cancel arrives may come to its end, and one may have ended since the counters were read. */
+const STEPS = 2;
+
+async function left(model: ZSE, state: "queued" | "prefilling" | "decoding" | "parked"): Promise<NativeStats> {
+  await until(() => atClose !== undefined, "the server sees it");
+  await until(() => model.stats()[state] === 0, `nothing is ${state}`);
+  const before = atClose!;
+  const now = model.stats();
+  await sleep(50);
+  expect(model.stats()).toEqual(now); // and that was all
+  return {
+    ...now,
+    steps: now.steps - before.steps,
+    abortedSteps: now.abortedSteps - before.abortedSteps,
+    generatedTokens: now.generatedTokens - before.generatedTokens,
+    prefilledTokens: now.prefilledTokens - before.prefilledTokens,
+  };
+}
+
+describe.each(SERVERS)("%s: a client that leaves", (_, serve) => {
+  test("while queued: nothing of its request is ever computed", async () => {
+    const { url, model } = await serve({ maxStreams: 1, contextSize: 1024 });
+    const busy = model.chatStream(STORY.messages, { ignoreEos: true, highWaterMark: 1 });
+    await until(() => model.stats().parked === 1, "the slot is taken");
+    watch(model);
+    const leaving = new AbortController();
+    const response = await post(url, { ...LONG, stream: true }, { signal: leaving.signal });
+    expect([response.status, model.stats().queued]).toEqual([200, 1]);
+    leaving.abort();
+    expect(await left(model, "queued")).toMatchObject({ steps: 0, generatedTokens: 0, prefilledTokens: 0, parked: 1 });
+    busy.abort();
+  });
+
+  test.each([true, false])("while its prompt is read (stream: %s): within a step", async (streaming) => {
+    const { url, model } = await serve(ROOMY);
+    watch(model);
+    const leaving = new AbortController();
+    const reply = post(url, { messages: LONG_PROMPT, stream: streaming }, { signal: leaving.signal }).catch(() => undefined);
+    await until(() => model.stats().prefilling === 1 && model.stats().prefilledTokens > 0, "its prompt is read");
+    leaving.abort();
+    const { steps, abortedSteps, prefilledTokens, generatedTokens } = await left(model, "prefilling");
+    await reply;
+    expect(steps + abortedSteps).toBeLessThanOrEqual(STEPS);
+    expect(prefilledTokens).toBeLessThanOrEqual(STEPS * 512);
+    expect(generatedTokens).toBe(0);
+    expect(model.stats()).toMatchObject({ freeSlots: 1, decoding: 0 });
+  });
+
+  test.each([true, false])("while its reply is generated (stream: %s): within a step", async (streaming) => {
+    const { url, model } = await serve(ROOMY);
+    watch(model);
+    const leaving = new AbortController();
+    const reply = post(url, { ...LONG, stream: streaming }, { signal: leaving.signal }).catch(() => undefined);
+    if (streaming) await reply;
+    await until(() => model.stats().generatedTokens > 5, "some of it is there");
+    leaving.abort();
+    const { steps, generatedTokens } = await left(model, "decoding");
+    await reply;
+    expect(steps).toBeLessThanOrEqual(STEPS);
+    expect(generatedTokens).toBeLessThanOrEqual(STEPS);
+    expect(model.stats()).toMatchObject({ freeSlots: 1, parked: 0 });
+  });
+
+  test("one of n choices' prompts: all choices end", async () => {
+    const { url, model } = await serve({ maxStreams: 2, contextSize: 1024 });
+    watch(model);
+    const leaving = new AbortController();
+    await post(url, { ...LONG, n: 3, stream: true }, { signal: leaving.signal });
+    await until(() => model.stats().generatedTokens > 5 && model.stats().queued === 1, "two run and one waits");
+    leaving.abort();
+    expect((await left(model, "decoding")).generatedTokens).toBeLessThanOrEqual(2 * STEPS);
+    expect(model.stats()).toMatchObject({ freeSlots: 2, queued: 0 });
+  });
+});
+
+describe.each(SERVERS)("%s: a client that waits", (_, serve) => {
+  const reader = async (url: string, body: object) => {
+    const leaving = new AbortController();
+    const response = await post(url, { stream: true, ...body }, { signal: leaving.signal });
+    const parts = response.body!.getReader();
+    const decoder = new TextDecoder();
+    const until = async (seen: (text: string) => boolean) => {
+      let text = "";
+      while (!seen(text)) text += decoder.decode((await parts.read()).value, { stream: true });
+      return text;
+    };
+    return { until, leave: () => leaving.abort() };
+  };
+  const pings = (text: string) => text.split(": ping\n").length - 1;
+
+  test("in the queue has its headers, its role chunk, and then heartbeats", async () => {
+    const { url, model } = await serve({ maxStreams: 1 }, 40);
+    const busy = model.chatStream(STORY.messages, { ignoreEos: true, highWaterMark: 1 });
+    await until(() => model.stats().parked === 1, "the slot is taken");
+    const waiting = await reader(url, LONG);
+    const seen = await waiting.until((text) => pings(text) >= 3);
+    expect(seen.startsWith('data: {"id":"chatcmpl-')).toBe(true);
+    expect(seen.indexOf('"role":"assistant"')).toBeLessThan(seen.indexOf(": ping"));
+    expect(seen).not.toContain('"content"');
+    expect(model.stats()).toMatchObject({ queued: 1, prefilling: 0 });
+    waiting.leave();
+    busy.abort();
+  });
+
+  test("for its prompt to be read has its role chunk, and then heartbeats until the first text", async () => {
+    const { url, model } = await serve(ROOMY, 2);
+    const waiting = await reader(url, { messages: LONG_PROMPT, max_tokens: 2, temperature: 0 });
+    const seen = await waiting.until((text) => text.includes('"content"') || text.includes('"finish_reason":"'));
+    const before = seen.slice(0, seen.search(/"content"|"finish_reason":"/));
+    expect(before.indexOf('"role":"assistant"')).toBeLessThan(before.indexOf(": ping"));
+    expect(pings(before)).toBeGreaterThan(1);
+    expect(model.stats().prefilledTokens).toBeGreaterThan(3000);
+    waiting.leave();
+  });
+});
