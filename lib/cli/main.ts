@@ -8,6 +8,8 @@ import { Command, CommanderError } from "commander";
 
 import { packageRoot } from "../package-root.js";
 import { addChat } from "./chat.js";
+import { addConvert } from "./convert.js";
+import { addInspect } from "./inspect.js";
 import { reportError } from "./report.js";
 import { addRun } from "./run.js";
 import { addServe } from "./serve.js";
@@ -28,6 +30,7 @@ Examples:
   $ zse run qwen-7b.gguf "Tell me a story"        … from a model of yours
   $ zse chat                                      a conversation in the terminal
   $ zse serve qwen-7b.gguf --port 8000            an OpenAI-compatible HTTP server
+  $ zse convert qwen-7b.gguf qwen-7b.zse          another file format, either way
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted. ZSE_DEBUG=1 prints where an error came from.`,
   );
@@ -44,6 +47,8 @@ for (const stream of [process.stdout, process.stderr]) {
 addRun(program);
 addChat(program);
 addServe(program);
+addConvert(program);
+addInspect(program);
 
 try {
   await program.parseAsync();

@@ -69,16 +69,25 @@ bool has_control_token(const Model& model, const char* text) {
 
 }  // namespace
 
+std::string fallback_template_name(const std::function<bool(const char*)>& has_token, const std::string& architecture) {
+  if (has_token("<|im_start|>")) return "chatml";
+  if (has_token("<|start_header_id|>")) return "llama3";
+  if (has_token("<start_of_turn>")) return "gemma";
+  if (has_token("<|user|>") && has_token("<|end|>")) return "phi3";
+  return architecture == "llama" || architecture == "mistral" ? "llama2" : "chatml";
+}
+
 ChatTemplateChoice choose_chat_template(const Model& model) {
   const char* own = llama_model_chat_template(model.get(), nullptr);
   if (own && *own) return {true, "own", own};
-  if (has_control_token(model, "<|im_start|>")) return {false, "chatml", kChatml};
-  if (has_control_token(model, "<|start_header_id|>")) return {false, "llama3", kLlama3};
-  if (has_control_token(model, "<start_of_turn>")) return {false, "gemma", kGemma};
-  if (has_control_token(model, "<|user|>") && has_control_token(model, "<|end|>")) return {false, "phi3", kPhi3};
-  const std::string& architecture = model.info().architecture;
-  if (architecture == "llama" || architecture == "mistral") return {false, "llama2", kLlama2};
-  return {false, "chatml", kChatml};
+  const std::string name =
+      fallback_template_name([&](const char* text) { return has_control_token(model, text); }, model.info().architecture);
+  const char* source = name == "llama3"   ? kLlama3
+                       : name == "gemma"  ? kGemma
+                       : name == "phi3"   ? kPhi3
+                       : name == "llama2" ? kLlama2
+                                          : kChatml;
+  return {false, name, source};
 }
 
 }  // namespace zse

@@ -5,6 +5,7 @@
 #include <mutex>
 
 #include "fit.h"
+#include "ggml_abort.h"
 #include "llama_log.h"
 
 namespace zse {
@@ -35,6 +36,7 @@ void init_backends() {
   static std::once_flag once;
   std::call_once(once, [] {
     install_log();
+    install_abort_handler();
     llama_backend_init();
   });
 }

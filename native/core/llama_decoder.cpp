@@ -4,6 +4,7 @@
 #include <map>
 
 #include "devices.h"
+#include "ggml_abort.h"
 #include "llama_log.h"
 #include "model.h"
 #include "sampler.h"
@@ -39,8 +40,10 @@ LlamaDecoder::LlamaDecoder(std::shared_ptr<const Model> model) : model_(std::mov
   params.abort_callback_data = this;
 
   clear_logged_errors();
+  const AbortGuard guard;  // the first graphs are built here
   context_.reset(llama_init_from_model(model_->get(), params));
   if (!context_) {
+    if (!guard.reason().empty()) throw EngineError("BAD_MODEL", "\"" + info.path + "\" cannot be used: " + guard.reason());
     const std::string reason = logged_errors();
     throw EngineError("ENGINE_FAILED", "no context could be made for " + std::to_string(info.max_streams) + " streams of " +
                                            std::to_string(info.context_size) + " tokens" +

@@ -10,6 +10,8 @@
 #include "chat_templates.h"
 #include "common.h"
 #include "devices.h"
+#include "ggml_abort.h"
+#include "gguf/check.h"
 #include "llama_log.h"
 #include "zse_model.h"
 
@@ -61,6 +63,7 @@ FileKind check_file(const std::string& path) {
     throw EngineError("BAD_MODEL", "\"" + path + "\" is not a model file: it begins with \"" + quoted_head(head, got) +
                                        "\", a GGUF file begins with \"GGUF\", a .zse file with \"ZSE\" and a byte 0 or 1");
   }
+  if (kind == FileKind::kGguf) gguf::check_file(path);
   return kind;
 }
 
@@ -109,6 +112,7 @@ std::shared_ptr<const Model> Model::load(const std::string& path, const EngineOp
   if (choice.gpu_layers < 0 && kind == FileKind::kGguf) fit.apply(path, options, params);  // it reads GGUF files only
 
   clear_logged_errors();
+  const AbortGuard guard;
   llama_model* model =
       kind == FileKind::kGguf ? llama_model_load_from_file(path.c_str(), params) : load_zse_model(path, params);
   if (!model) {

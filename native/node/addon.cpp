@@ -7,7 +7,9 @@
 #endif
 
 #include "convert.h"
+#include "convert_wrap.h"
 #include "core/devices.h"
+#include "inspect.h"
 #include "model_wrap.h"
 
 namespace {
@@ -34,6 +36,8 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("systemInfo", zse::system_info());
   exports.Set("devices", Napi::Function::New(env, devices, "devices"));
   exports.Set("Model", zse::ModelWrap::define(env));
+  exports.Set("inspect", Napi::Function::New(env, zse::inspect, "inspect"));
+  exports.Set("Conversion", zse::ConvertWrap::define(env));
   const Napi::Object process = env.Global().Get("process").As<Napi::Object>();
   process.Get("on").As<Napi::Function>().Call(
       process, {Napi::String::New(env, "exit"), Napi::Function::New(env, on_process_exit, "zstreamExit")});

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
+#include <variant>
 #include <vector>
 
 namespace zse {
@@ -36,6 +38,12 @@ struct ModelConfig {
   std::optional<double> attn_logit_softcapping, final_logit_softcapping;
   std::optional<int64_t>
       original_max_position_embeddings;  // phi3: beside rope_scaling in its configuration; generation 1 only
+
+  /**
+   * What generation 2 has no place for, and zStream's own converter writes all the same, under a key that others ignore: GGUF keys
+   * (kKeptKeys of gguf_plan.cpp) with their texts and flags.
+   */
+  std::vector<std::pair<std::string, std::variant<std::string, bool>>> gguf_metadata;
 
   /** What the file says of its quantization. An intention, not the bytes: only a tensor's coding is to be believed. */
   struct Quant {

@@ -133,6 +133,18 @@ void read_quant(ValueReader& values, ModelConfig::Quant& quant) {
   });
 }
 
+void read_gguf_metadata(ValueReader& values, ModelConfig& config) {
+  values.map("gguf_metadata", [&](std::string_view key) {
+    if (values.next_is_text()) {
+      config.gguf_metadata.emplace_back(key, std::string(values.text("a value of gguf_metadata")));
+    } else if (values.next_is_flag()) {
+      config.gguf_metadata.emplace_back(key, values.boolean("a value of gguf_metadata"));
+    } else {
+      values.skip();
+    }
+  });
+}
+
 ModelConfig read_config(Bytes file, Range range) {
   ModelConfig config;
   config.arch = "llama";
@@ -173,6 +185,8 @@ ModelConfig read_config(Bytes file, Range range) {
       config.attn_logit_softcapping = values.number("attn_logit_softcapping");
     else if (key == "quant")
       read_quant(values, config.quant);
+    else if (key == "gguf_metadata")
+      read_gguf_metadata(values, config);
     else
       values.skip();
   });

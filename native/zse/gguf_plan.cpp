@@ -414,6 +414,29 @@ class Planner {
     if (made.nfc) set(kNormalizerKey, std::string("NFC"));
     if (!made.chat_template.empty()) set("tokenizer.chat_template", std::move(made.chat_template));
     plan_.nfc = made.nfc;
+    keep_metadata();
+  }
+
+  /** What the converter kept of a GGUF file comes before what would be guessed. */
+  void keep_metadata() {
+    static constexpr std::pair<const char*, bool> kKeptKeys[] = {{"general.name", false},
+                                                                 {"tokenizer.ggml.pre", false},
+                                                                 {"tokenizer.chat_template", false},
+                                                                 {"tokenizer.ggml.add_bos_token", true},
+                                                                 {"tokenizer.ggml.add_space_prefix", true}};
+    for (const auto& [name, value] : config_.gguf_metadata) {
+      for (const auto& [kept, is_flag] : kKeptKeys) {
+        if (name != kept || std::holds_alternative<bool>(value) != is_flag) continue;
+        GgufValue made = is_flag ? GgufValue(std::get<bool>(value)) : GgufValue(std::get<std::string>(value));
+        const auto there =
+            std::find_if(plan_.metadata.begin(), plan_.metadata.end(), [&](const GgufEntry& e) { return e.key == name; });
+        if (there == plan_.metadata.end()) {
+          plan_.metadata.push_back({name, std::move(made)});
+        } else {
+          there->value = std::move(made);
+        }
+      }
+    }
   }
 
   const ZseFile& file_;

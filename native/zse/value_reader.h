@@ -20,6 +20,8 @@ class ValueReader {
   uint64_t offset() const { return at_; }
   bool next_is_null() const { return at_ < end_ && file_.data[at_] == kNull; }
   bool next_is_map() const { return at_ < end_ && file_.data[at_] == kMap; }
+  bool next_is_text() const { return at_ < end_ && file_.data[at_] == kText; }
+  bool next_is_flag() const { return at_ < end_ && (file_.data[at_] == kTrue || file_.data[at_] == kFalse); }
 
   // Each takes the value that comes next, or throws BAD_MODEL saying what `what` should be and what is there instead.
 

@@ -1,0 +1,158 @@
+// Owns `zse inspect`: what is in a model file, and what loading it will do. Everything that a file says is cleaned before it is shown on a
+// terminal; --json has it as it is. Main thread.
+
+import { resolve } from "node:path";
+import { styleText } from "node:util";
+import type { Command } from "commander";
+
+import { fromNative } from "../errors.js";
+import { loadNative, type NativeInspection } from "../native.js";
+import { Output } from "./output.js";
+import { reportError } from "./report.js";
+import { bytes, terminalText } from "./terminal.js";
+
+const LONGEST_TEXT = 100;
+
+export function addInspect(program: Command): void {
+  program
+    .command("inspect")
+    .description("what is in a GGUF or .zse file, and what loading it will do")
+    .argument("<file>", "a GGUF file, or a .zse file of either generation")
+    .option("--json", "print one JSON object")
+    .addHelpText(
+      "after",
+      `
+Examples:
+  $ zse inspect model.zse
+  $ zse inspect model.gguf --json | jq .weights
+
+Exit code 1 for a file that cannot be opened as a model; what could be told of it is printed all the same.`,
+    )
+    .action(async (file: string, flags: { json?: boolean }) => {
+      try {
+        process.exitCode = await inspect(file, flags);
+      } catch (error) {
+        process.exitCode = reportError(error);
+      }
+    });
+}
+
+async function inspect(file: string, { json }: { json?: boolean }): Promise<number> {
+  const found = await loadNative()
+    .inspect(resolve(file))
+    .catch((error: unknown) => {
+      throw fromNative(error);
+    });
+  await new Output().write(json ? `${JSON.stringify(found, undefined, 2)}\n` : describe(file, found));
+  return found.refusal === undefined ? 0 : 1;
+}
+
+/** The page for people. Exported for its test. */
+export function describe(file: string, found: NativeInspection): string {
+  const { shape, tokenizer, chatTemplate } = found;
+  const rows: [string, string][] = [
+    ["file", text(file)],
+    ["format", found.format === "gguf" ? `GGUF, version ${found.version}` : `.zse, generation ${found.version}`],
+    ["size", bytes(found.bytes)],
+    ...optional("name", text(found.name)),
+    ...optional("made from", text(found.sourceModel ?? "")),
+    ["architecture", text(found.architecture)],
+    ["parameters", `${count(found.parameters)}${found.tiedEmbeddings ? ", output tied to the embeddings" : ""}`],
+    ["layers", `${shape.layers}, width ${shape.width}, feed-forward ${shape.feedForward}`],
+    ["heads", `${shape.heads} of ${shape.headSize}, ${shape.kvHeads} for keys and values`],
+    ["context", `${shape.context} tokens`],
+    ["tokenizer", describeTokenizer(tokenizer, shape.vocabulary)],
+    [
+      "chat template",
+      chatTemplate.source === "file"
+        ? `the file's own, ${bytes(chatTemplate.bytes)}`
+        : `${text(chatTemplate.name)}, chosen by the control tokens: the file has none`,
+    ],
+  ];
+  const lines = [
+    ...table(rows),
+    "",
+    ...titled("weights", table([WEIGHT_HEADS, ...found.weights.map(weightRow)])),
+    "",
+    ...titled(
+      "parts",
+      table(
+        found.sections.map((section): string[] => [
+          text(section.name),
+          `from byte ${section.offset}`,
+          bytes(section.bytes),
+          section.crc32 === undefined ? "no checksum" : `checksum ${section.crc32.toString(16).padStart(8, "0")} is right`,
+        ]),
+      ),
+    ),
+    "",
+    ...titled("loading", loading(found)),
+  ];
+  return `${lines.join("\n")}\n`;
+}
+
+const WEIGHT_HEADS = ["", "tensors", "parameters", "stored as", "size", "loads as"];
+
+function weightRow(weights: NativeInspection["weights"][number]): string[] {
+  const { kind, tensors, parameters, coding, groupSize, layout, layoutEvidence, loadsAs, lossless } = weights;
+  const groups = groupSize > 0 ? `, groups of ${groupSize}` : "";
+  const order = layout === undefined ? "" : `, ${layout} (${text(layoutEvidence ?? "")})`;
+  const as = loadsAs === undefined ? "-" : `${loadsAs}${lossless ? "" : ", rounded"}`;
+  return [kind, String(tensors), count(parameters), `${text(coding)}${groups}${order}`, bytes(weights.bytes), as];
+}
+
+function describeTokenizer(tokenizer: NativeInspection["tokenizer"], vocabulary: number): string {
+  if (tokenizer.model === "") return `none that can be used; the embedding matrix has ${vocabulary} rows`;
+  const kind = tokenizer.model === "gpt2" ? "byte-level BPE" : tokenizer.model === "llama" ? "SentencePiece" : text(tokenizer.model);
+  const parts = [
+    `${kind}${tokenizer.preTokenizer === "" ? "" : ` (${text(tokenizer.preTokenizer)})`}`,
+    `${tokenizer.tokens} tokens`,
+    `${tokenizer.merges} merges`,
+  ];
+  if (tokenizer.bos !== undefined) parts.push(`BOS ${text(tokenizer.bos)}${tokenizer.addsBos ? "" : ", not added"}`);
+  if (tokenizer.eos !== undefined) parts.push(`EOS ${text(tokenizer.eos)}`);
+  if (tokenizer.nfc) parts.push("texts normalized to NFC");
+  return parts.join(", ");
+}
+
+function loading(found: NativeInspection): string[] {
+  if (found.refusal !== undefined) return [`It cannot be opened: ${text(found.refusal, 500)}`];
+  const lossless = found.weights.every((weights) => weights.lossless !== false);
+  return [...(lossless ? ["Every weight keeps its value."] : []), ...found.notes.map((note) => text(note, 500))];
+}
+
+function optional(name: string, value: string): [string, string][] {
+  return value === "" ? [] : [[name, value]];
+}
+
+function text(value: string, longest = LONGEST_TEXT): string {
+  return terminalText(value, longest);
+}
+
+/** 2756864 → "2.76 M". */
+function count(n: number): string {
+  for (const [unit, size] of [
+    ["B", 1e9],
+    ["M", 1e6],
+    ["K", 1e3],
+  ] as const) {
+    if (n >= size) return `${(n / size).toPrecision(3)} ${unit}`;
+  }
+  return String(n);
+}
+
+function titled(title: string, lines: string[]): string[] {
+  const bold = process.stdout.isTTY && !process.env.NO_COLOR ? styleText("bold", title) : title;
+  return [bold, ...lines.map((line) => `  ${line}`)];
+}
+
+/** Columns as wide as their widest cell. */
+function table(rows: string[][]): string[] {
+  const widths = rows.reduce<number[]>((all, row) => row.map((cell, i) => Math.max(all[i] ?? 0, cell.length)), []);
+  return rows.map((row) =>
+    row
+      .map((cell, i) => (i === row.length - 1 ? cell : cell.padEnd(widths[i]!)))
+      .join("  ")
+      .trimEnd(),
+  );
+}

@@ -1,0 +1,85 @@
+#include "convert_file.h"
+
+#include <algorithm>
+
+#include "gguf/check.h"
+#include "gguf_image.h"
+#include "types.h"
+#include "zse/zse_file.h"
+
+namespace zse {
+
+namespace {
+
+constexpr uint64_t kChunk = 1 << 22;
+
+[[noreturn]] void throw_cancelled() {
+  throw EngineError("CLOSED", "the conversion was cancelled; nothing of it was left behind");
+}
+
+void gguf_to_zse(const std::string& input, OutputFile& out, const ConvertOptions& options, const ConvertProgress& progress,
+                 ConvertReport& report) {
+  gguf::check_file(input);
+  const auto source = FileMap::open(input);
+  const gguf::Header header = gguf::Header::parse(source->bytes().text());
+  ZsePlan plan;
+  try {
+    plan = plan_zse(header, options.quant.value_or(Quant::kInt8));
+  } catch (const gguf::FileError& error) {
+    gguf::refuse(input, error);
+  }
+  report.notes = plan.notes;
+  if (!write_zse(plan, *source, out, progress)) throw_cancelled();
+}
+
+void zse_to_gguf(const std::string& input, OutputFile& out, const ConvertProgress& progress, ConvertReport& report) {
+  const auto file = ZseFile::open(input);
+  report.from = "zse" + std::to_string(file->generation());
+  const GgufImage image(file);
+  report.notes = image.plan().notes;
+  std::string chunk;
+  for (uint64_t at = 0; at < image.size(); at += chunk.size()) {
+    chunk.resize(std::min(kChunk, image.size() - at));
+    image.read(at, chunk.size(), reinterpret_cast<uint8_t*>(chunk.data()));
+    out.write(chunk);
+    if (!progress(static_cast<double>(at + chunk.size()) / static_cast<double>(image.size()))) throw_cancelled();
+  }
+}
+
+}  // namespace
+
+ConvertReport convert_file(const std::string& input, const std::string& output, const ConvertOptions& options,
+                           const ConvertProgress& progress) {
+  ConvertReport report;
+  FileKind kind;
+  {
+    const auto source = FileMap::open(input);
+    kind = kind_of(source->bytes());
+    report.bytes_read = source->bytes().size;
+  }
+  if (kind == FileKind::kUnknown || kind == FileKind::kZseLora) {
+    throw EngineError(kind == FileKind::kZseLora ? "UNSUPPORTED" : "BAD_MODEL",
+                      "\"" + input + "\" is neither a GGUF nor a .zse model; only these can be converted into each other");
+  }
+  if (kind != FileKind::kGguf && options.quant) {
+    throw EngineError(
+        "BAD_OPTION",
+        "--quant says how a .zse file is to be written, and this conversion writes GGUF, which keeps the coding of \"" +
+            input + "\"; leave it out");
+  }
+  OutputFile out(output, options.overwrite);
+  if (kind == FileKind::kGguf) {
+    report.from = "gguf";
+    report.to = "zse2";
+    gguf_to_zse(input, out, options, progress, report);
+  } else {
+    report.to = "gguf";
+    zse_to_gguf(input, out, progress, report);
+  }
+  if (!progress(1)) throw_cancelled();
+  report.bytes_written = out.size();
+  out.commit();
+  return report;
+}
+
+}  // namespace zse

@@ -1,0 +1,24 @@
+// Owns the decision whether a GGUF file may be given to llama.cpp. llama.cpp trusts much of what a file says: some of it ends the
+// process (GGML_ASSERT, GGML_ABORT), some is read out of range, some takes minutes. What is refused here is what was found to do
+// so, by reading it and by scripts/fuzz.mjs. Any thread; imports nothing of llama.cpp's but ggml's table of types.
+#pragma once
+
+#include <string>
+
+#include "header.h"
+
+namespace zse::gguf {
+
+/**
+ * Refuses a GGUF file that llama.cpp could not load without harm. The other parts of a split model are read too.
+ * @throws EngineError BAD_MODEL, with the byte in the file and what is wrong there
+ */
+void check_file(const std::string& path);
+
+/** Throws EngineError BAD_MODEL that says so, with the file's name. */
+[[noreturn]] void refuse(const std::string& path, const FileError& error);
+
+/** The same for metadata and tensors that are in memory. @throws FileError */
+void check(const Header& header);
+
+}  // namespace zse::gguf

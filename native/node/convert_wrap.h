@@ -1,0 +1,51 @@
+// Owns the JavaScript face of one conversion (NativeConversion of lib/native.ts): a thread of its own, its progress, its end with the
+// environment it lives in. JavaScript thread, but for run().
+#pragma once
+
+#include <napi.h>
+
+#include <atomic>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+
+#include "core/convert_file.h"
+#include "core/types.h"
+#include "event_channel.h"
+
+namespace zse {
+
+class ConvertWrap : public Napi::ObjectWrap<ConvertWrap> {
+ public:
+  static Napi::Function define(Napi::Env env);
+
+  /** new Conversion(input, output, options, onProgress, onEnd) */
+  explicit ConvertWrap(const Napi::CallbackInfo& info);
+  ~ConvertWrap() override;
+
+ private:
+  void cancel(const Napi::CallbackInfo& info);
+  void close(const Napi::CallbackInfo& info);
+
+  void run();
+  void deliver(Napi::Env env);
+  void shut_down();
+  static void on_environment_exit(void* self);
+
+  napi_env env_;
+  std::string input_, output_;
+  ConvertOptions options_;
+  Napi::FunctionReference on_progress_, on_end_;
+
+  // Written by the thread; what stands after `ended_` is read once that is set.
+  std::atomic<double> fraction_{0};
+  std::atomic<bool> cancelled_{false}, ended_{false};
+  ConvertReport report_;
+  std::optional<EngineError> error_;
+
+  std::unique_ptr<EventChannel> channel_;
+  std::thread thread_;
+};
+
+}  // namespace zse
