@@ -28,6 +28,8 @@ Json parse_json(std::string_view text, uint64_t offset, const std::string& what,
     });
   } catch (const Json::parse_error& e) {
     refuse(offset + std::min<uint64_t>(e.byte, text.size()), what + " is not valid JSON");
+  } catch (const Json::exception&) {  // a number such as 1e999
+    refuse(offset, what + " holds a number that is too large");
   } catch (const std::runtime_error& e) {
     refuse(offset, what + " is " + e.what());
   }
