@@ -1,5 +1,5 @@
 // Owns llama-server as a contender: a process of its own, asked over loopback HTTP by the measuring process, as a Node application
-// would. Built from the vendored source with the addon's own compiler options (contenders/peers.mjs).
+// would. contenders/peers.mjs builds it.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { Agent, request } from "node:http";

@@ -1,29 +1,70 @@
 // Owns what the benchmark compares with: installing node-llama-cpp under bench/peers, building llama.cpp's own programs. Each is there
 // when its function returns, or the run ends with a sentence that says what is missing.
 import { spawnSync } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { createWriteStream, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
-import { placesOf, root } from "../../scripts/paths.mjs";
+import { root } from "../../scripts/paths.mjs";
 import { SetupError, say } from "../../scripts/say.mjs";
 
 export const peersDir = join(root, "bench", "peers");
 
+const sourceDir = join(root, "bench", ".cache", "llama.cpp");
+const buildDir = join(root, "bench", ".cache", "llama-build");
 const tools = ["llama-bench", "llama-batched-bench", "llama-server"];
 
 /** Where a program of llama.cpp's lies once buildTools() has made it. */
 export function toolPath(name) {
-  return join(placesOf().cmake, "bin", process.platform === "win32" ? `${name}.exe` : name);
+  return join(buildDir, "bin", process.platform === "win32" ? `${name}.exe` : name);
 }
 
-/** Builds llama.cpp's programs in the addon's own build, from the same source with the same options; nothing when they are current. */
+/**
+ * Builds llama.cpp's programs with the addon's own compiler options (by the project's CMakeLists.txt), from the pinned commit without the
+ * patches of vendor/patches: what others get who take llama.cpp as it is. Does nothing when they were built of that commit.
+ */
 export async function buildTools() {
-  process.env.ZSE_BENCH_TOOLS = "1";
+  const { llamaDir, fetchLlama, pin } = await import("../../vendor/fetch.mjs");
+  const stamp = join(buildDir, "built-commit.txt");
+  if (existsSync(stamp) && readFileSync(stamp, "utf8") === pin.commit && tools.every((name) => existsSync(toolPath(name)))) return;
   // Not loaded in measuring processes, whose start is measured too.
-  const { buildAddon } = await import("../../scripts/build.mjs");
-  await buildAddon({ targets: tools });
-  for (const name of tools) {
-    if (!existsSync(toolPath(name))) throw new SetupError(`${name} was built but is not in ${toolPath(name)}: see build/build.log.`);
+  const { requireTools } = await import("../../scripts/build.mjs");
+  requireTools();
+  fetchLlama();
+  mkdirSync(buildDir, { recursive: true });
+  const log = join(buildDir, "build.log");
+  const output = createWriteStream(log);
+  const run = (command, ...args) => {
+    const { status, stdout, stderr, error } = spawnSync(command, args.map(String), { cwd: root, encoding: "utf8", maxBuffer: 2 ** 28 });
+    output.write(`${stdout}${stderr}`);
+    if (status !== 0) {
+      throw new SetupError(
+        `llama.cpp's programs could not be built (${command} ${args[0]}: ${error?.message ?? `exit ${status}`}): see ${log}.`,
+      );
+    }
+  };
+  say("building llama-bench, llama-batched-bench and llama-server, some minutes the first time …");
+  try {
+    if (headOf(sourceDir) !== pin.commit) {
+      rmSync(sourceDir, { recursive: true, force: true });
+      run("git", "clone", "--quiet", "--shared", "--no-checkout", llamaDir, sourceDir);
+      run("git", "-c", "core.autocrlf=false", "-C", sourceDir, "checkout", "--quiet", "--detach", pin.commit);
+    }
+    run("cmake", "-S", root, "-B", buildDir, "-DCMAKE_BUILD_TYPE=Release", "-DZSE_BENCH_TOOLS=ON", `-DZSE_LLAMA_DIR=${sourceDir}`);
+    const jobs = Number(process.env.ZSE_JOBS) || availableParallelism();
+    run("cmake", "--build", buildDir, "--config", "Release", "--parallel", jobs, ...tools.flatMap((name) => ["--target", name]));
+  } finally {
+    output.end();
   }
+  for (const name of tools) {
+    if (!existsSync(toolPath(name))) throw new SetupError(`${name} was built but is not in ${toolPath(name)}: see ${log}.`);
+  }
+  writeFileSync(stamp, pin.commit);
+}
+
+/** The commit that is checked out there; undefined where none is. A checkout that was cut short has no HEAD that is detached. */
+function headOf(directory) {
+  const head = join(directory, ".git", "HEAD");
+  return existsSync(head) ? readFileSync(head, "utf8").trim() : undefined;
 }
 
 /** Installs node-llama-cpp as bench/peers/package-lock.json has it, with its prebuilt CPU binary only: no build, no install scripts. */

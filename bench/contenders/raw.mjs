@@ -1,5 +1,5 @@
-// Owns measuring llama.cpp itself: its own llama-bench and llama-batched-bench, compiled in the same build as the addon, from the
-// same source and with the same options. Each call is one process that loads the model, warms up, measures and exits.
+// Owns measuring llama.cpp itself by its own llama-bench and llama-batched-bench (contenders/peers.mjs builds them). Each call is one process
+// that loads the model, warms up, measures and exits.
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { toolPath } from "./peers.mjs";

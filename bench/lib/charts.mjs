@@ -42,7 +42,7 @@ function streams(row, look) {
     ...frame("New tokens per second in all, streams begun at once", look),
     grid: { left: 60, right: 20, top: 80, bottom: 40 },
     xAxis: { type: "category", data: figures.map(({ label }) => label.split(",")[0]), ...axis(look) },
-    yAxis: { type: "value", name: "tok/s", ...axis(look) },
+    yAxis: { type: "value", ...axis(look) },
     series: names.map((name) => ({
       type: "bar",
       name: contenders[name].title,
@@ -59,7 +59,7 @@ function curve(row, look) {
   const sides = waits.map(({ label }, index) => ({ label, index }));
   const log = (name) => ({ type: "log", logBase: 10, name, nameLocation: "middle", nameGap: 28, ...axis(look) });
   return {
-    ...frame("A long prompt joins a running stream: waiting against smoothness, at several settings (lower left is better)", look),
+    ...frame("A long prompt joins a running stream, at several settings (lower left is better)", look),
     grid: sides.map(({ index }) => ({ left: index === 0 ? 70 : 510, width: 330, top: 90, bottom: 60 })),
     xAxis: sides.map(({ index }) => ({ ...log("longest gap of the running stream, ms"), gridIndex: index })),
     yAxis: sides.map(({ label, index }) => ({ ...log(`${label}, ms`), nameGap: 45, gridIndex: index })),
@@ -83,9 +83,10 @@ function curve(row, look) {
 
 function frame(title, look) {
   return {
-    textStyle: { fontFamily: "system-ui, sans-serif", color: look.text },
+    textStyle: { fontFamily: "Helvetica, Arial, sans-serif", color: look.text },
     title: { text: title, left: "center", textStyle: { fontSize: 14, fontWeight: 600, color: look.text } },
-    legend: { top: 28, textStyle: { color: look.text } },
+    // Without a browser the width of text is a guess; a generous gap keeps names apart in whatever font there is.
+    legend: { top: 38, itemGap: 44, textStyle: { color: look.text } },
   };
 }
 
