@@ -4,7 +4,7 @@ import { untuned } from "../contenders/index.mjs";
 import { ttft } from "../lib/reply.mjs";
 
 const system = 1000;
-const message = 30;
+const message = 10;
 const replyTokens = 16;
 
 export const row = {
