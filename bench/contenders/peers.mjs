@@ -1,8 +1,8 @@
 // Owns what the benchmark compares with: installing node-llama-cpp under bench/peers, building llama.cpp's own programs. Each is there
 // when its function returns, or the run ends with a sentence that says what is missing.
 import { spawnSync } from "node:child_process";
-import { createWriteStream, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { availableParallelism } from "node:os";
+import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { availableParallelism, cpus } from "node:os";
 import { join } from "node:path";
 import { root } from "../../scripts/paths.mjs";
 import { SetupError, say } from "../../scripts/say.mjs";
@@ -24,18 +24,20 @@ export function toolPath(name) {
  */
 export async function buildTools() {
   const { llamaDir, fetchLlama, pin } = await import("../../vendor/fetch.mjs");
-  const stamp = join(buildDir, "built-commit.txt");
-  if (existsSync(stamp) && readFileSync(stamp, "utf8") === pin.commit && tools.every((name) => existsSync(toolPath(name)))) return;
+  const stamp = join(buildDir, "built.txt");
+  // The build is for this processor only (-march=native).
+  const wanted = `${pin.commit}, ${cpus()[0]?.model}`;
+  if (existsSync(stamp) && readFileSync(stamp, "utf8") === wanted && tools.every((name) => existsSync(toolPath(name)))) return;
   // Not loaded in measuring processes, whose start is measured too.
   const { requireTools } = await import("../../scripts/build.mjs");
   requireTools();
   fetchLlama();
   mkdirSync(buildDir, { recursive: true });
   const log = join(buildDir, "build.log");
-  const output = createWriteStream(log);
+  writeFileSync(log, "");
   const run = (command, ...args) => {
     const { status, stdout, stderr, error } = spawnSync(command, args.map(String), { cwd: root, encoding: "utf8", maxBuffer: 2 ** 28 });
-    output.write(`${stdout}${stderr}`);
+    appendFileSync(log, `${stdout}${stderr}`);
     if (status !== 0) {
       throw new SetupError(
         `llama.cpp's programs could not be built (${command} ${args[0]}: ${error?.message ?? `exit ${status}`}): see ${log}.`,
@@ -43,22 +45,18 @@ export async function buildTools() {
     }
   };
   say("building llama-bench, llama-batched-bench and llama-server, some minutes the first time …");
-  try {
-    if (headOf(sourceDir) !== pin.commit) {
-      rmSync(sourceDir, { recursive: true, force: true });
-      run("git", "clone", "--quiet", "--shared", "--no-checkout", llamaDir, sourceDir);
-      run("git", "-c", "core.autocrlf=false", "-C", sourceDir, "checkout", "--quiet", "--detach", pin.commit);
-    }
-    run("cmake", "-S", root, "-B", buildDir, "-DCMAKE_BUILD_TYPE=Release", "-DZSE_BENCH_TOOLS=ON", `-DZSE_LLAMA_DIR=${sourceDir}`);
-    const jobs = Number(process.env.ZSE_JOBS) || availableParallelism();
-    run("cmake", "--build", buildDir, "--config", "Release", "--parallel", jobs, ...tools.flatMap((name) => ["--target", name]));
-  } finally {
-    output.end();
+  if (headOf(sourceDir) !== pin.commit) {
+    rmSync(sourceDir, { recursive: true, force: true });
+    run("git", "clone", "--quiet", "--shared", "--no-checkout", llamaDir, sourceDir);
+    run("git", "-c", "core.autocrlf=false", "-C", sourceDir, "checkout", "--quiet", "--detach", pin.commit);
   }
+  run("cmake", "-S", root, "-B", buildDir, "-DCMAKE_BUILD_TYPE=Release", "-DZSE_BENCH_TOOLS=ON", `-DZSE_LLAMA_DIR=${sourceDir}`);
+  const jobs = Number(process.env.ZSE_JOBS) || availableParallelism();
+  run("cmake", "--build", buildDir, "--config", "Release", "--parallel", jobs, ...tools.flatMap((name) => ["--target", name]));
   for (const name of tools) {
     if (!existsSync(toolPath(name))) throw new SetupError(`${name} was built but is not in ${toolPath(name)}: see ${log}.`);
   }
-  writeFileSync(stamp, pin.commit);
+  writeFileSync(stamp, wanted);
 }
 
 /** The commit that is checked out there; undefined where none is. A checkout that was cut short has no HEAD that is detached. */
@@ -69,7 +67,7 @@ function headOf(directory) {
 
 /** Installs node-llama-cpp as bench/peers/package-lock.json has it, with its prebuilt CPU binary only: no build, no install scripts. */
 export function installPeers() {
-  const { version } = wanted();
+  const { version } = wantedPeer();
   const binary = `@node-llama-cpp/${platformPackage()}`;
   const isThere = () => installedVersion("node-llama-cpp") === version && installedVersion(binary) === version;
   if (isThere()) return;
@@ -85,7 +83,7 @@ export function installPeers() {
   );
 }
 
-function wanted() {
+function wantedPeer() {
   const { dependencies } = JSON.parse(readFileSync(join(peersDir, "package.json"), "utf8"));
   return { version: dependencies["node-llama-cpp"] };
 }
