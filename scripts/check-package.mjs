@@ -15,6 +15,7 @@ const mustHave = [
   "dist/index.d.ts",
   "dist/cli/main.js",
   "models/demo/demo.gguf",
+  "models/demo/demo.zse",
   "native/node/addon.cpp",
   "scripts/install.mjs",
   "vendor/fetch.mjs",
