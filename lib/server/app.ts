@@ -188,7 +188,7 @@ export class App implements Doorkeeper {
   async #answer(c: Context<Env>, responder: Responder): Promise<Response> {
     const record = c.get("record");
     if (this.#draining) throw new WireError(503, "The server is shutting down.", { code: "shutting_down" });
-    checkContentType(c.req.header("content-type"));
+    checkContentType(c.req.header("content-type"), c.req.header("content-encoding"));
     if (!isSmall(c.env.incoming)) this.#checkRoom(responder);
     const body = parseJson(await readBody(c.env.incoming, responder.maxBodyBytes));
     this.#checkRoom(responder);

@@ -85,9 +85,9 @@ function toBody(frames: FrameSource, signal: AbortSignal | undefined, cut?: () =
 }
 
 async function readJson(request: Request, maxBytes: number): Promise<unknown> {
-  checkContentType(request.headers.get("content-type"));
+  checkContentType(request.headers.get("content-type"), request.headers.get("content-encoding"));
   checkLength(Number(request.headers.get("content-length") ?? 0), maxBytes);
-  const decoder = new TextDecoder();
+  const decoder = new BodyDecoder();
   let text = "";
   let bytes = 0;
   const reader = request.body?.getReader();
@@ -97,9 +97,30 @@ async function readJson(request: Request, maxBytes: number): Promise<unknown> {
     bytes += value.byteLength;
     if (bytes > maxBytes) await reader.cancel();
     checkLength(bytes, maxBytes);
-    text += decoder.decode(value, { stream: true });
+    text += decoder.decode(value);
   }
-  return parseJson(text + decoder.decode());
+  return parseJson(text + decoder.end());
+}
+
+/** @internal A body's bytes as text, in pieces. Throws WireError 400 on what is not UTF-8: to guess would change what was said. */
+export class BodyDecoder {
+  readonly #decoder = new TextDecoder("utf-8", { fatal: true });
+
+  decode(bytes: Uint8Array): string {
+    return this.#decode(bytes, true);
+  }
+
+  end(): string {
+    return this.#decode(undefined, false);
+  }
+
+  #decode(bytes: Uint8Array | undefined, stream: boolean): string {
+    try {
+      return this.#decoder.decode(bytes, { stream });
+    } catch (cause) {
+      throw new WireError(400, "The body is not valid UTF-8.", { code: "invalid_json", cause });
+    }
+  }
 }
 
 /** @internal What is not a POST: going on with a resumable stream, or ending it, at `…/streams/ID`. */
@@ -117,7 +138,11 @@ export function answerOther(
 }
 
 /** @internal */
-export function checkContentType(type: string | null | undefined): void {
+export function checkContentType(type: string | null | undefined, encoding: string | null | undefined): void {
+  if (encoding && encoding.trim().toLowerCase() !== "identity") {
+    const message = `The body must not be compressed; its content-encoding is ${encoding.slice(0, 100)}.`;
+    throw new WireError(415, message, { code: "unsupported_media_type" });
+  }
   if (/^application\/([\w.+-]+\+)?json\s*(;|$)/i.test(type ?? "")) return;
   const given = type ? `given ${type.slice(0, 100)}` : "there is none";
   throw new WireError(415, `The content-type must be application/json; ${given}.`, { code: "unsupported_media_type" });

@@ -3,7 +3,7 @@
 
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { FrameSource } from "./frame-source.js";
-import { answerOther, checkContentType, checkLength, parseJson } from "./handler.js";
+import { answerOther, BodyDecoder, checkContentType, checkLength, parseJson } from "./handler.js";
 import { type Answer, Responder } from "./responder.js";
 import type { HandlerOptions, ServedModel } from "./types.js";
 import { WireError } from "./wire-error.js";
@@ -50,7 +50,8 @@ async function answer(responder: Responder, request: IncomingMessage, parsed: un
   try {
     const other = answerOther(responder, request.method, request.url, (request.headers["last-event-id"] as string | undefined) ?? null);
     if (other !== undefined) return other;
-    checkContentType(request.headers["content-type"]);
+    // A framework that has parsed the body has unpacked it, too.
+    checkContentType(request.headers["content-type"], body === undefined ? request.headers["content-encoding"] : undefined);
     if (body === undefined) body = parseJson(await readBody(request, responder.maxBodyBytes));
   } catch (error) {
     if (isSmall(request)) await bodyArrived(request);
@@ -62,20 +63,20 @@ async function answer(responder: Responder, request: IncomingMessage, parsed: un
 /** @internal @throws WireError 413 once the limit is passed (the rest of the body is not read), 400 when the client leaves before its end */
 export async function readBody(request: IncomingMessage, maxBytes: number): Promise<string> {
   checkLength(Number(request.headers["content-length"] ?? 0), maxBytes);
-  const decoder = new TextDecoder();
+  const decoder = new BodyDecoder();
   let text = "";
   let bytes = 0;
   try {
     for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
       bytes += chunk.length;
       checkLength(bytes, maxBytes);
-      text += decoder.decode(chunk, { stream: true });
+      text += decoder.decode(chunk);
     }
   } catch (error) {
     if (error instanceof WireError) throw error;
     throw new WireError(400, "The body ended before its end.", { code: "incomplete_body", cause: error });
   }
-  return text + decoder.decode();
+  return text + decoder.end();
 }
 
 /** @internal Whether a body can be read without a thought. */

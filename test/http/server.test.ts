@@ -3,6 +3,7 @@
 import { spawn } from "node:child_process";
 import { type IncomingMessage, request } from "node:http";
 import { join } from "node:path";
+import { gzipSync } from "node:zlib";
 import OpenAI from "openai";
 import { describe, expect, test } from "vitest";
 
@@ -111,6 +112,13 @@ describe("refusals name the field", () => {
     expect((await post(url, "null")).status).toBe(400);
     expect((await post(url, GREEDY, { headers: { "content-type": "text/plain" } })).status).toBe(415);
     expect((await post(url, { ...GREEDY, user: "x".repeat(3000) })).status).toBe(413);
+    // What is compressed or not UTF-8 is not guessed at.
+    const headers = { "content-type": "application/json", "content-encoding": "gzip" };
+    expect((await post(url, "", { headers, body: gzipSync(JSON.stringify(GREEDY)) })).status).toBe(415);
+    const [before, after] = JSON.stringify(GREEDY).split("story");
+    const broken = Buffer.concat([Buffer.from(before!), Buffer.of(0xc3), Buffer.from(after!)]);
+    const answer = await post(url, "", { body: broken });
+    expect([answer.status, (await json(answer)).error.message]).toEqual([400, "The body is not valid UTF-8."]);
     // … also where the length is not known beforehand.
     const endless = new ReadableStream({ pull: (controller) => controller.enqueue(new TextEncoder().encode("[".repeat(1000))) });
     const chunked = await post(url, "", { body: endless, duplex: "half" } as RequestInit).catch(() => undefined);
