@@ -1,5 +1,5 @@
 // Owns building and running the tests of our patches to ggml (vendor/patches) against ggml's reference path:
-// `node scripts/ggml-tests.mjs [--sanitize=address|thread] [--portable] [part of a test's name]`. They need llama.cpp's source, no model.
+// `node scripts/ggml-tests.mjs [--sanitize=address|thread] [part of a test's name]`. They need llama.cpp's source, no model.
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { fetchLlama } from "../vendor/fetch.mjs";
@@ -8,18 +8,16 @@ import { root } from "./paths.mjs";
 import { main } from "./say.mjs";
 
 /**
- * @param {{sanitize?: string, portable?: boolean}} [build] portable: for the least instruction set that ggml supports on this
- *   architecture instead of this processor's, so that other code paths are tested
+ * @param {string} sanitize "", "address" or "thread"
  * @returns {{passed: number, failed: number}} a crash counts as one failed test
  */
-export function runGgmlTests({ sanitize = "", portable = false } = {}, filter = "") {
+export function runGgmlTests(sanitize = "", filter = "") {
   fetchLlama();
-  const directory = join(root, "build", ["ggml-tests", sanitize, portable && "portable"].filter(Boolean).join("-"));
+  const directory = join(root, "build", `ggml-tests${sanitize && `-${sanitize}`}`);
   const type = sanitize
     ? ["-DCMAKE_BUILD_TYPE=RelWithDebInfo", "-DCMAKE_C_FLAGS_RELWITHDEBINFO=-O1 -g", "-DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-O1 -g"]
     : ["-DCMAKE_BUILD_TYPE=Release"];
-  const options = [`-DZSE_SANITIZE=${sanitize}`, `-DGGML_NATIVE=${portable ? "OFF" : "ON"}`, ...type];
-  if (portable) options.push(...["SSE42", "AVX", "AVX2", "BMI2", "FMA", "F16C"].map((name) => `-DGGML_${name}=OFF`));
+  const options = [`-DZSE_SANITIZE=${sanitize}`, ...type];
   return runCppTests({ source: join(root, "test/ggml"), directory, options, target: "zse_ggml_tests", config: "Release" }, filter);
 }
 
@@ -28,7 +26,7 @@ if (process.argv[1] && resolve(process.argv[1]) === fileURLToPath(import.meta.ur
     const args = process.argv.slice(2);
     const sanitize = args.find((arg) => arg.startsWith("--sanitize="))?.slice("--sanitize=".length) ?? "";
     const { failed } = runGgmlTests(
-      { sanitize, portable: args.includes("--portable") },
+      sanitize,
       args.find((arg) => !arg.startsWith("--")),
     );
     process.exitCode = failed === 0 ? 0 : 1;
