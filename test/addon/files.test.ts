@@ -69,6 +69,45 @@ describe("BAD_MODEL", () => {
   }, 120_000);
 });
 
+describe("a GGUF file that llama.cpp would not survive is BAD_MODEL, with the byte and what is wrong there", () => {
+  /** The demo model with four bytes of a metadata value replaced. */
+  function withValue(key: string, value: number | "NaN"): Uint8Array {
+    const bytes = Buffer.from(readFileSync(DEMO));
+    const at = bytes.indexOf(key) + key.length + 4;
+    if (value === "NaN") bytes.writeFloatLE(Number.NaN, at);
+    else bytes.writeUInt32LE(value, at);
+    return bytes;
+  }
+  test.each([
+    ["qwen2.block_count", 0],
+    ["qwen2.block_count", 4096],
+    ["qwen2.attention.head_count", 0],
+    ["qwen2.attention.head_count_kv", 3],
+    ["qwen2.embedding_length", 0],
+    ["qwen2.context_length", 0],
+    ["qwen2.attention.layer_norm_rms_epsilon", "NaN"],
+    ["general.file_type", 0xffffffff],
+  ] as const)("%s of %s", async (key, value) => {
+    const error = await failure(file("value.gguf", withValue(key, value)));
+    expect(error).toMatchObject({ code: "BAD_MODEL", message: expect.stringMatching(/at byte [1-9]\d*: .*metadata key/) });
+    expect(error.message).toContain(key.split(".").at(-1)!.replace("_kv", ""));
+  });
+  test("a token that is there twice", async () => {
+    expect(await failure(file("twice.gguf", withFirstTokenTwice()))).toMatchObject({
+      code: "BAD_MODEL",
+      message: expect.stringMatching(/at byte \d+: token 1, ".*", is there twice/),
+    });
+  });
+  /** The first two tokens are single bytes, written with as many bytes. */
+  function withFirstTokenTwice(): Uint8Array {
+    const bytes = Buffer.from(readFileSync(DEMO));
+    const first = bytes.indexOf("tokenizer.ggml.tokens") + "tokenizer.ggml.tokens".length + 4 + 4 + 8;
+    const length = Number(bytes.readBigUInt64LE(first));
+    bytes.copy(bytes, first + 8 + length, first, first + 8 + length);
+    return bytes;
+  }
+});
+
 describe("MODEL_NOT_FOUND", () => {
   test("a file that is not there", async () => {
     expect((await failure(join(folder, "nowhere.gguf"))).code).toBe("MODEL_NOT_FOUND");
