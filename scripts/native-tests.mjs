@@ -1,10 +1,11 @@
 // Owns building and running the C++ tests: `node scripts/native-tests.mjs [--sanitize=address|thread] [part of a test's name]`.
-// They need a C++ compiler and CMake, but neither llama.cpp nor the addon.
+// They need a C++ compiler, CMake and llama.cpp's source, of which they compile next to nothing; not the addon.
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { fetchLlama } from "../vendor/fetch.mjs";
 import { requireTools } from "./build.mjs";
 import { root } from "./paths.mjs";
 import { main, SetupError } from "./say.mjs";
@@ -15,6 +16,7 @@ import { main, SetupError } from "./say.mjs";
  */
 export function runNativeTests(sanitize = "", filter = "") {
   const directory = join(root, "build", `native-tests${sanitize && `-${sanitize}`}`);
+  fetchLlama();
   // With -O1 the sanitizers' reports keep their line numbers, and the tests stay quick.
   const type = sanitize ? ["-DCMAKE_BUILD_TYPE=RelWithDebInfo", "-DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-O1 -g"] : ["-DCMAKE_BUILD_TYPE=Debug"];
   const options = ["-DZSE_TESTS_ONLY=ON", "-DZSE_WERROR=ON", `-DZSE_SANITIZE=${sanitize}`, ...type];

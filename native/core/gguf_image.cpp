@@ -68,14 +68,6 @@ uint64_t stored_row_bytes(const Tensor& tensor) {
   return 0;
 }
 
-/** llama.cpp's rotation turns neighbouring rows of a head; the file has the two halves of each head one after the other. */
-int64_t source_row(const GgufTensor& tensor, int64_t row) {
-  const int64_t head_dim = tensor.rotated_head_dim;
-  if (head_dim == 0) return row;
-  const int64_t within = row % head_dim;
-  return row - within + within % 2 * (head_dim / 2) + within / 2;
-}
-
 }  // namespace
 
 GgufImage::GgufImage(std::shared_ptr<const ZseFile> file, const GgufPlanOptions& options, int threads)
@@ -174,7 +166,7 @@ void GgufImage::read_rows(const Piece& piece, int64_t first, int64_t end, uint8_
     std::vector<float> values(static_cast<size_t>(tensor.columns));
     RowReader(*tensor.source, file_->bytes()).decode(0, values.data());
     for (int64_t i = 0; i < tensor.columns; i++) {
-      std::memcpy(out + i * 4, &values[static_cast<size_t>(source_row(tensor, i))], sizeof(float));
+      std::memcpy(out + i * 4, &values[static_cast<size_t>(tensor.source_row(i))], sizeof(float));
     }
     return;
   }
@@ -184,7 +176,7 @@ void GgufImage::read_rows(const Piece& piece, int64_t first, int64_t end, uint8_
     RowReader reader(*tensor.source, file_->bytes());
     const int64_t begin = first + static_cast<int64_t>(i) * part;
     for (int64_t row = begin; row < std::min(begin + part, end); row++) {
-      reader.encode(source_row(tensor, row), tensor.type, out + static_cast<uint64_t>(row - first) * piece.row_bytes,
+      reader.encode(tensor.source_row(row), tensor.type, out + static_cast<uint64_t>(row - first) * piece.row_bytes,
                     tensor.add);
     }
   });

@@ -204,7 +204,13 @@ ModelConfig read_config(const Json& header) {
   if (!hf.is_object()) refuse(kJsonAt, "hf_config_json is not an object");
   // What the Hugging Face configuration leaves out because it is its class's default, the header has.
   const auto integer = [&](const char* key, int64_t fallback) {
-    return integer_field(hf, key, integer_field(header, key, fallback, kJsonAt), kJsonAt);
+    const int64_t in_header = integer_field(header, key, 0, kJsonAt);
+    const int64_t value = integer_field(hf, key, in_header != 0 ? in_header : fallback, kJsonAt);
+    if (in_header != 0 && in_header != value) {
+      refuse(kJsonAt, std::string("\"") + key + "\" is " + std::to_string(in_header) + " in the header and " + std::to_string(value) +
+                          " in the Hugging Face configuration inside it");
+    }
+    return value;
   };
   const auto number = [&](const char* key, double fallback) {
     return number_field(hf, key, number_field(header, key, fallback, kJsonAt), kJsonAt);

@@ -101,13 +101,23 @@ class Planner {
     }
   }
 
+  /** Where in the file a part of it begins, by its name in either generation. */
+  uint64_t place_of(const char* section, const char* in_generation_1) const {
+    for (const Section& one : file_.sections()) {
+      if (one.name == section || one.name == in_generation_1) return one.range.offset;
+    }
+    return 0;
+  }
+  uint64_t index_place() const { return place_of("WEIGHT_INDEX", "header"); }
+  uint64_t config_place() const { return place_of("CONFIG", "header"); }
+
   [[noreturn]] void wrong_label(const Tensor& tensor, const std::string& model) const {
     unsupported("it is labelled \"" + config_.arch + "\", but has a tensor \"" + tensor.name + "\", so it is " + model);
   }
 
   const Tensor& need(const std::string& name) const {
     if (const Tensor* found = file_.find(name)) return *found;
-    refuse(0, "tensor \"" + name + "\", which every " + config_.arch + " model has, is missing");
+    refuse(index_place(), "tensor \"" + name + "\", which every " + config_.arch + " model has, is missing");
   }
 
   /** Some files carry the wrong head_dim: the rows of q_proj say what it is. */
@@ -173,7 +183,7 @@ class Planner {
     } else if (file_.find("lm_head.weight")) {
       add("lm_head.weight", "output.weight", {config_.vocab_size, width});
     } else {
-      refuse(0, "tensor \"lm_head.weight\" is missing, and tie_word_embeddings is false");
+      refuse(index_place(), "tensor \"lm_head.weight\" is missing, and tie_word_embeddings is false");
     }
     for (int64_t i = 0; i < config_.num_layers; i++) {
       const std::string blk = "blk." + std::to_string(i) + ".";
@@ -299,7 +309,7 @@ class Planner {
     const RopeScaling& scaling = *config_.rope_scaling;
     const auto positive = [&](const char* name, const std::optional<double>& value) {
       if (value && *value > 0 && *value < 1e9) return *value;
-      refuse(0, "rope_scaling of the type \"" + scaling.type + "\" needs a positive \"" + name + "\"");
+      refuse(config_place(), "rope_scaling of the type \"" + scaling.type + "\" needs a positive \"" + name + "\"");
     };
     if (scaling.type.empty() || scaling.type == "default") return;
     if (scaling.type == "dynamic") {
@@ -328,7 +338,7 @@ class Planner {
 
   /** Wavelengths that the original context holds often are kept, those longer than it are stretched by `factor`, smoothly between. */
   void add_llama3_factors(double factor, double low, double high, double original) {
-    if (high <= low) refuse(0, "rope_scaling's high_freq_factor is not above its low_freq_factor");
+    if (high <= low) refuse(config_place(), "rope_scaling's high_freq_factor is not above its low_freq_factor");
     std::vector<float> divisors;
     for (int64_t i = 0; i < config_.head_dim / 2; i++) {
       const double exponent = 2.0 * static_cast<double>(i) / static_cast<double>(config_.head_dim);
@@ -352,15 +362,16 @@ class Planner {
       original = static_cast<double>(*config_.original_max_position_embeddings);
     else
       plan_.notes.push_back("the file does not say for how long a context the model was trained at first; 4096 is a guess");
-    if (!(original > 1 && original < 1e9)) refuse(0, "rope_scaling's original_max_position_embeddings must be above 1");
+    if (!(original > 1 && original < 1e9))
+      refuse(config_place(), "rope_scaling's original_max_position_embeddings must be above 1");
     const double scale = static_cast<double>(config_.max_seq_len) / original;
     set(key("rope.scaling.type"), std::string("longrope"));
     set_count(key("rope.scaling.original_context_length"), static_cast<int64_t>(original));
     set_number(key("rope.scaling.attn_factor"), scale <= 1 ? 1.0 : std::sqrt(1 + std::log(scale) / std::log(original)));
     const auto factors = [&](const char* name, const std::vector<double>& given, const char* gguf) {
       if (static_cast<int64_t>(given.size()) != config_.head_dim / 2) {
-        refuse(0, "rope_scaling's " + std::string(name) + " has " + std::to_string(given.size()) +
-                      " numbers; half of head_dim, " + std::to_string(config_.head_dim / 2) + ", are needed");
+        refuse(config_place(), "rope_scaling's " + std::string(name) + " has " + std::to_string(given.size()) +
+                                   " numbers; half of head_dim, " + std::to_string(config_.head_dim / 2) + ", are needed");
       }
       add_values(gguf, std::vector<float>(given.begin(), given.end()));
     };
@@ -385,7 +396,8 @@ class Planner {
       set("tokenizer.ggml.model", std::string("none"));
       return;
     }
-    GgufTokenizer made = make_gguf_tokenizer(*file_.tokenizer(), config_.arch, config_.vocab_size, plan_.notes);
+    GgufTokenizer made = make_gguf_tokenizer(*file_.tokenizer(), config_.arch, config_.vocab_size,
+                                             place_of("TOKENIZER", "tokenizer"), plan_.notes);
     if (config_.arch == "phi3" && made.model == "llama") {
       // llama.cpp knows by this name that this model's control tokens swallow the spaces after them.
       const auto has = [&](const char* text) {
@@ -448,6 +460,12 @@ class Planner {
 };
 
 }  // namespace
+
+int64_t GgufTensor::source_row(int64_t row) const {
+  if (rotated_head_dim == 0) return row;
+  const int64_t within = row % rotated_head_dim;
+  return row - within + within % 2 * (rotated_head_dim / 2) + within / 2;
+}
 
 GgufPlan plan_gguf(const std::shared_ptr<const ZseFile>& file, const GgufPlanOptions& options) {
   return Planner(*file, options).make();

@@ -38,6 +38,12 @@ struct GgufTensor {
       0;          // not 0: rows of q/k reordered within heads of so many rows, as llama.cpp's rotation wants them
   float add = 0;  // 1 for gemma's norms
   std::vector<float> values;  // rope factors
+
+  /**
+   * The row (of a vector: the element) of `source` that is row `row` here. llama.cpp's rotation turns neighbouring rows of a head, the
+   * file has the two halves of each head one after the other.
+   */
+  int64_t source_row(int64_t row) const;
 };
 
 struct GgufPlan {

@@ -5,7 +5,7 @@
 #include <cstdio>
 #include <unordered_map>
 
-#include "core/types.h"
+#include "refuse.h"
 
 namespace zse {
 
@@ -29,8 +29,8 @@ bool is_byte_token(std::string_view text) {
 
 class Maker {
  public:
-  Maker(const TokenizerData& data, std::string arch, int64_t rows, std::vector<std::string>& notes)
-      : data_(data), arch_(std::move(arch)), notes_(notes) {
+  Maker(const TokenizerData& data, std::string arch, int64_t rows, uint64_t offset, std::vector<std::string>& notes)
+      : data_(data), arch_(std::move(arch)), offset_(offset), notes_(notes) {
     made_.tokens.resize(static_cast<size_t>(rows));
     made_.types.assign(static_cast<size_t>(rows), TokenType::kUnused);
   }
@@ -52,9 +52,7 @@ class Maker {
   }
 
  private:
-  [[noreturn]] static void bad(const std::string& what) {
-    throw EngineError("BAD_MODEL", "the tokenizer is unusable: " + what);
-  }
+  [[noreturn]] void bad(const std::string& what) const { refuse(offset_, "the tokenizer is unusable: " + what); }
 
   bool has(std::string_view text) const { return ids_.count(text) > 0; }
   std::string_view text_of(int64_t id) const {
@@ -106,7 +104,7 @@ class Maker {
       return;
     }
     if (!has("\xC4\xA0") && marks) {  // U+0120, byte-level BPE's space
-      throw EngineError("UNSUPPORTED", "its tokenizer is neither byte-level BPE nor SentencePiece with byte fallback");
+      unsupported("its tokenizer is neither byte-level BPE nor SentencePiece with byte fallback");
     }
     made_.model = "gpt2";
     made_.add_space_prefix = false;
@@ -223,6 +221,7 @@ class Maker {
 
   const TokenizerData& data_;
   std::string arch_;
+  uint64_t offset_;
   std::vector<std::string>& notes_;
   GgufTokenizer made_;
   std::unordered_map<std::string_view, int64_t> ids_;
@@ -231,9 +230,9 @@ class Maker {
 
 }  // namespace
 
-GgufTokenizer make_gguf_tokenizer(const TokenizerData& data, const std::string& arch, int64_t rows,
+GgufTokenizer make_gguf_tokenizer(const TokenizerData& data, const std::string& arch, int64_t rows, uint64_t offset,
                                   std::vector<std::string>& notes) {
-  return Maker(data, arch, rows, notes).make();
+  return Maker(data, arch, rows, offset, notes).make();
 }
 
 }  // namespace zse
