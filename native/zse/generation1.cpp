@@ -207,8 +207,8 @@ ModelConfig read_config(const Json& header) {
     const int64_t in_header = integer_field(header, key, 0, kJsonAt);
     const int64_t value = integer_field(hf, key, in_header != 0 ? in_header : fallback, kJsonAt);
     if (in_header != 0 && in_header != value) {
-      refuse(kJsonAt, std::string("\"") + key + "\" is " + std::to_string(in_header) + " in the header and " + std::to_string(value) +
-                          " in the Hugging Face configuration inside it");
+      refuse(kJsonAt, std::string("\"") + key + "\" is " + std::to_string(in_header) + " in the header and " +
+                          std::to_string(value) + " in the Hugging Face configuration inside it");
     }
     return value;
   };
