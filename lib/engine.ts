@@ -35,11 +35,17 @@ const NO_STATS: NativeStats = {
   prefilling: 0,
   decoding: 0,
   parked: 0,
+  spilled: 0,
   freeSlots: 0,
   steps: 0,
   generatedTokens: 0,
   prefilledTokens: 0,
   abortedSteps: 0,
+  cachedTokens: 0,
+  spills: 0,
+  cacheRamBytes: 0,
+  cacheDiskBytes: 0,
+  spilledBytes: 0,
 };
 
 export class Engine {

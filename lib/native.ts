@@ -27,6 +27,8 @@ export interface NativeEngineOptions {
   latencyTargetMs: number;
   /** Each sequence is computed alone in fixed shapes: other streams cannot change its rounding. Slower. */
   deterministic: boolean;
+  /** Where prefixes of earlier streams are kept. ram and disk in bytes; dir "" means nothing on disk. */
+  promptCache: { enabled: boolean; ram: number; dir: string; disk: number };
 }
 
 /** One request for a reply. All fields but messages/prompt are required here; defaults come from options.ts. */
@@ -206,7 +208,10 @@ export interface NativeStats {
   queued: number;
   prefilling: number;
   decoding: number;
+  /** Ahead of their readers by highWaterMark. */
   parked: number;
+  /** Of the parked, those whose slot is lent to another stream; what it held is in RAM. */
+  spilled: number;
   /** Free slots of maxStreams. */
   freeSlots: number;
   /** Since the model was opened. */
@@ -214,6 +219,14 @@ export interface NativeStats {
   generatedTokens: number;
   prefilledTokens: number;
   abortedSteps: number;
+  /** Prompt tokens taken from another stream's computation instead of being computed. */
+  cachedTokens: number;
+  /** Times that a parked stream's slot was lent. */
+  spills: number;
+  /** Bytes now: prefixes in RAM, prefixes on disk, and what lent slots held. */
+  cacheRamBytes: number;
+  cacheDiskBytes: number;
+  spilledBytes: number;
 }
 
 /** What a conversion is told. */

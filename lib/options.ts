@@ -1,6 +1,7 @@
 // Owns what callers may pass: names, aliases, ranges, defaults, and the sentence that says what was wrong. Runs on the
 // caller's thread, before anything is queued. Everything behind this file trusts what it lets through.
 
+import { resolve } from "node:path";
 import type { ChunkBy } from "./chunker.js";
 import { ZSEError } from "./errors.js";
 import { quote, validateMessages } from "./messages.js";
@@ -58,7 +59,7 @@ export const ENGINE_RULES = {
   latencyTargetMs: { kind: "number", min: 1, max: 10_000, default: 150 },
   deterministic: { kind: "boolean", default: false },
   onProgress: { kind: "function" },
-  promptCache: { kind: "later" },
+  promptCache: { kind: "custom", read: readPromptCache, default: readPromptCache("promptCache", true) },
 } as const satisfies Record<string, Rule>;
 
 /** What a reply's options come to: the addon's part, and what stays on this side. */
@@ -238,6 +239,32 @@ function readGpuLayers(name: string, value: unknown): number {
   if (value === "auto") return -1;
   if (typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= 65_536) return value;
   throw bad(name, `${name} must be "auto" or a whole number from 0 to 65536; given ${quote(value)}.`);
+}
+
+/** `true` and `false`, or `{ ram, dir, disk }`: bytes, a folder, bytes. */
+function readPromptCache(name: string, value: unknown): NativeEngineOptions["promptCache"] {
+  const settings = { enabled: value !== false, ram: 256 * 2 ** 20, dir: "", disk: 4 * 2 ** 30 };
+  if (typeof value === "boolean") return settings;
+  if (!isPlainObject(value)) {
+    throw bad(name, `${name} must be false, or an object { ram, dir, disk }; given ${quote(value)}.`);
+  }
+  for (const [key, given] of Object.entries(value)) {
+    if (given === undefined) continue;
+    if (key === "ram" || key === "disk") {
+      if (typeof given !== "number" || !(given >= 0 && given <= Number.MAX_SAFE_INTEGER)) {
+        throw bad(`${name}.${key}`, `${name}.${key} must be a number of bytes, 0 or more; given ${quote(given)}.`);
+      }
+      settings[key] = Math.floor(given);
+    } else if (key === "dir") {
+      if (typeof given !== "string" || given === "" || given.includes("\0")) {
+        throw bad(`${name}.dir`, `${name}.dir must be the path of a folder; given ${quote(given)}.`);
+      }
+      settings.dir = resolve(given);
+    } else {
+      throw bad(`${name}.${key}`, `${name} has no ${quote(key)}; there are: ram, dir, disk.`);
+    }
+  }
+  return settings;
 }
 
 function unknownOption(rules: Record<string, Rule>, written: string, of: string): ZSEError {

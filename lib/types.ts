@@ -118,6 +118,13 @@ export interface EngineOptions {
   latencyTargetMs?: number;
   /** Other streams cannot change a stream's rounding, at a cost in speed. Default false. */
   deterministic?: boolean;
+  /**
+   * Prefixes of prompts that were computed before are used again: from the KV cache, from RAM (`ram`: bytes at most, default 256 MiB),
+   * and, when `dir` names a folder, from disk, where they survive a restart (`disk`: bytes at most, default 4 GiB). What was asked
+   * and answered can be read out of those files; they are readable by their owner alone. `false` turns it off. `usage.cachedTokens`
+   * tells what it saved. RAM also holds what was in the slots of paused readers that are lent to others. Default `{}`.
+   */
+  promptCache?: false | { ram?: number; dir?: string; disk?: number };
   /** Called while the model loads, with the part that is done, 0 to 1. */
   onProgress?: (fraction: number) => void;
 }

@@ -9,7 +9,7 @@ const mayUseLlama = new Set([
   "prompt",
   "sampler",
   "llama_decoder",
-  "prefix_cache",
+  "cache_key",
   "llama_log",
   "chat_templates",
   "devices",
@@ -22,10 +22,10 @@ const mayUseJson = new Set(["json"]);
 /** Files of native/gguf that may include ggml's header, for its table of types and its dequantizers. */
 const mayUseGgml = new Set(["header", "check", "rows", "tensor_types"]);
 /**
- * Files of native/ that may hold a mutex: the two where threads meet, the engine's life cycle, and the loading of models,
- * which llama.cpp can do only one at a time where it fits layers to a GPU.
+ * Files of native/ that may hold a mutex: the two where threads meet, the engine's life cycle, the jobs of the cache's file thread,
+ * and the loading of models, which llama.cpp can do only one at a time where it fits layers to a GPU.
  */
-const mayLock = new Set(["inbox", "stream_queue", "engine", "devices"]);
+const mayLock = new Set(["inbox", "stream_queue", "engine", "prefix_files", "devices"]);
 
 const problems = [];
 const native = sources("native", /\.(cpp|h)$/);

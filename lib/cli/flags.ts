@@ -12,6 +12,7 @@ export interface ModelFlags {
   gpuLayers?: number | "auto";
   device?: NonNullable<EngineOptions["device"]>;
   deterministic?: boolean;
+  promptCache?: string | false;
 }
 
 export interface ReplyFlags {
@@ -31,7 +32,9 @@ export function addModelFlags(command: Command): Command {
     .option("--threads <n>", "compute threads (default: the physical cores)", number)
     .option("--gpu-layers <n>", 'layers on the GPU, or "auto"', (value) => (value === "auto" ? value : number(value)))
     .option("--device <kind>", "auto, cpu, cuda, metal or vulkan")
-    .option("--deterministic", "other streams cannot change the rounding; slower");
+    .option("--deterministic", "other streams cannot change the rounding; slower")
+    .option("--prompt-cache <dir>", "keep computed prompts in this folder too, for after a restart")
+    .option("--no-prompt-cache", "compute every prompt from its first token");
 }
 
 export function addReplyFlags(command: Command): Command {
@@ -48,7 +51,16 @@ export function addReplyFlags(command: Command): Command {
 
 export function engineOptions(flags: ModelFlags): EngineOptions {
   const { contextSize, threads, gpuLayers, device, deterministic } = flags;
-  return given({ contextSize, threads, gpuLayers, device, deterministic });
+  // Commander gives true where --no-prompt-cache was not given.
+  const cache = typeof flags.promptCache === "string" ? { dir: flags.promptCache } : flags.promptCache;
+  return given({
+    contextSize,
+    threads,
+    gpuLayers,
+    device,
+    deterministic,
+    promptCache: cache === false || typeof cache === "object" ? cache : undefined,
+  });
 }
 
 export function replyOptions(flags: ReplyFlags): ReplyOptions {

@@ -6,9 +6,6 @@ namespace zse {
 
 namespace {
 
-// Pieces of a prompt in deterministic mode: always the same cut, whatever else is going on.
-constexpr int kExclusivePiece = 256;
-
 // Before anything was measured, a first piece that even a slow machine computes in a fraction of a second.
 constexpr int kFirstPiece = 64;
 

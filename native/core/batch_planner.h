@@ -8,6 +8,9 @@
 
 namespace zse {
 
+// Pieces of a prompt in deterministic mode: always the same cut, whatever else is going on.
+constexpr int kExclusivePiece = 256;
+
 struct PlanCandidate {
   size_t index = 0;        // the caller's name for the sequence
   int remaining = 0;       // prompt tokens not computed yet; 0: decoding

@@ -30,6 +30,19 @@ enum class DecodeStatus {
 /** Asked many times during a decode, on the decode thread; true ends it. */
 using AbortCheck = std::function<bool()>;
 
+/** What a slot holds, copied out of the KV cache: bytes that mean something only to the same model in a context of the same settings. */
+class SlotImage {
+ public:
+  explicit SlotImage(size_t size) : bytes_(new uint8_t[size]), size_(size) {}  // not zeroed: it may be hundreds of megabytes
+  uint8_t* data() { return bytes_.get(); }
+  const uint8_t* data() const { return bytes_.get(); }
+  size_t size() const { return size_; }
+
+ private:
+  std::unique_ptr<uint8_t[]> bytes_;
+  size_t size_;
+};
+
 /** The sampling state of one stream: random numbers, penalties. */
 class TokenSampler {
  public:
@@ -52,8 +65,20 @@ class Decoder {
   /** Forgets what a slot holds. */
   virtual void clear_slot(SlotId slot) = 0;
 
-  /** Makes `to` hold the first `tokens` tokens of `from`; false, and nothing done, where the model's memory cannot be cut. */
-  virtual bool copy_slot(SlotId from, SlotId to, int tokens) = 0;
+  /** Keeps the first `tokens` tokens of a slot. False, and the slot is empty, where the model's memory cannot be cut there. */
+  virtual bool cut_slot(SlotId slot, int tokens) = 0;
+
+  /** False for memory that holds no more than its latest state (recurrent models): only a whole slot can be used again. */
+  virtual bool can_cut() const = 0;
+
+  /** Bytes of the image that save_slot() would make. */
+  virtual size_t image_bytes(SlotId slot) const = 0;
+
+  /** A copy of what a slot holds; null where there is no memory for it. */
+  virtual std::shared_ptr<const SlotImage> save_slot(SlotId slot) = 0;
+
+  /** Makes a slot hold what was saved. False, and the slot is empty, where the image is not one of this model and context. */
+  virtual bool load_slot(SlotId slot, const SlotImage& image) = 0;
 
   virtual std::unique_ptr<TokenSampler> make_sampler(const SamplingParams& params, const std::vector<Token>& prompt) = 0;
 

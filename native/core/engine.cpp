@@ -5,6 +5,7 @@
 #include <random>
 #include <utility>
 
+#include "cache_key.h"
 #include "llama_decoder.h"
 #include "model.h"
 #include "prompt.h"
@@ -104,11 +105,19 @@ void Engine::run_decode_thread() {
 
 void Engine::serve(const std::shared_ptr<const Model>& model) {
   LlamaDecoder decoder(model);
+  const PromptCacheOptions& cache_options = options_.prompt_cache;
+  std::unique_ptr<PrefixFiles> files;
+  if (cache_options.enabled && !cache_options.dir.empty()) {
+    files =
+        std::make_unique<PrefixFiles>(cache_options.dir, cache_key(model->info()), [this] { inbox_.push(WakeCommand{}); });
+  }
+  const ReuseRule rule{decoder.can_cut(), options_.deterministic ? kExclusivePiece : 1};
   const PromptBuilder builder(model);
   SchedulerOptions options;
   options.latency_target_ms = options_.latency_target_ms;
   options.deterministic = options_.deterministic;
-  Scheduler scheduler(decoder, inbox_, events_, stats_, options, [this](StreamId stream) {
+  PrefixCache cache(cache_options, rule, std::move(files), stats_);
+  Scheduler scheduler(decoder, std::move(cache), inbox_, events_, stats_, options, [this](StreamId stream) {
     std::lock_guard<std::mutex> lock(mutex_);
     const auto ended = controls_.find(stream);
     if (ended->second->cancelled) leaving_--;
@@ -129,6 +138,7 @@ void Engine::serve(const std::shared_ptr<const Model>& model) {
   }
   stop_prompt_thread();
   scheduler.finish_all();
+  scheduler.write_prefixes();
 }
 
 // ---- prompt thread ---------------------------------------------------------------------------------------------------

@@ -39,7 +39,8 @@ struct AckCommand {
   StreamId stream;
   int tokens;
 };
-using Command = std::variant<SubmitCommand, RejectCommand, CancelCommand, AckCommand>;
+struct WakeCommand {};  // something that the scheduler looks for by itself has happened
+using Command = std::variant<SubmitCommand, RejectCommand, CancelCommand, AckCommand, WakeCommand>;
 
 class Inbox {
  public:

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <new>
 
 #include "devices.h"
 #include "ggml_abort.h"
@@ -113,13 +114,29 @@ void LlamaDecoder::roll_back(const Batch& batch) {
 
 void LlamaDecoder::clear_slot(SlotId slot) { llama_memory_seq_rm(llama_get_memory(context_.get()), slot, -1, -1); }
 
-// llama.cpp copies whole slots only, before the next step computes; what is too much is cut off.
-bool LlamaDecoder::copy_slot(SlotId from, SlotId to, int tokens) {
-  if (!can_roll_back_) return false;
+// A window of attention smaller than the slot (SWA) may have let go of tokens that the ones after the cut would look at.
+bool LlamaDecoder::cut_slot(SlotId slot, int tokens) {
   llama_memory_t memory = llama_get_memory(context_.get());
-  llama_memory_seq_cp(memory, from, to, -1, -1);
-  llama_memory_seq_rm(memory, to, tokens, -1);
-  return true;
+  const bool whole = llama_memory_seq_pos_min(memory, slot) <= 0;
+  if (can_roll_back_ && whole && llama_memory_seq_rm(memory, slot, tokens, -1)) return true;
+  clear_slot(slot);
+  return false;
+}
+
+size_t LlamaDecoder::image_bytes(SlotId slot) const { return llama_state_seq_get_size(context_.get(), slot); }
+
+std::shared_ptr<const SlotImage> LlamaDecoder::save_slot(SlotId slot) try {
+  auto image = std::make_shared<SlotImage>(image_bytes(slot));
+  const size_t written = llama_state_seq_get_data(context_.get(), image->data(), image->size(), slot);
+  return written == image->size() ? image : nullptr;
+} catch (const std::bad_alloc&) {
+  return nullptr;
+}
+
+bool LlamaDecoder::load_slot(SlotId slot, const SlotImage& image) {
+  if (llama_state_seq_set_data(context_.get(), image.data(), image.size(), slot) == image.size()) return true;
+  clear_slot(slot);
+  return false;
 }
 
 std::unique_ptr<TokenSampler> LlamaDecoder::make_sampler(const SamplingParams& params, const std::vector<Token>& prompt) {

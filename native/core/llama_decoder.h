@@ -24,7 +24,11 @@ class LlamaDecoder final : public Decoder {
   DecodeStatus decode(const Batch& batch, const AbortCheck& abort) override;
   std::string failure() const override { return failure_; }
   void clear_slot(SlotId slot) override;
-  bool copy_slot(SlotId from, SlotId to, int tokens) override;
+  bool cut_slot(SlotId slot, int tokens) override;
+  bool can_cut() const override { return can_roll_back_; }
+  size_t image_bytes(SlotId slot) const override;
+  std::shared_ptr<const SlotImage> save_slot(SlotId slot) override;
+  bool load_slot(SlotId slot, const SlotImage& image) override;
   std::unique_ptr<TokenSampler> make_sampler(const SamplingParams& params, const std::vector<Token>& prompt) override;
   std::optional<Token> sample(TokenSampler& sampler, size_t index) override;
   bool is_end_of_generation(Token token) const override;

@@ -7,31 +7,28 @@ namespace zse {
 
 namespace {
 
-// Copying a slot costs the copy of its whole buffer; a prompt shorter than this is computed sooner.
-constexpr size_t kShortestSharedPrompt = 64;
-
 // Longest wait of a first request for others made with it: several times what preparing a short prompt takes.
 constexpr auto kGatherTime = std::chrono::milliseconds(5);
 
 }  // namespace
 
-Scheduler::Scheduler(Decoder& decoder, Inbox& inbox, StreamQueue& events, EngineStats& stats, SchedulerOptions options,
-                     std::function<void(StreamId)> on_stream_end)
+Scheduler::Scheduler(Decoder& decoder, PrefixCache cache, Inbox& inbox, StreamQueue& events, EngineStats& stats,
+                     SchedulerOptions options, std::function<void(StreamId)> on_stream_end)
     : decoder_(decoder),
       inbox_(inbox),
       events_(events),
       stats_(stats),
       options_(options),
-      on_stream_end_(std::move(on_stream_end)) {
-  for (SlotId slot = decoder_.max_slots() - 1; slot >= 0; slot--) free_slots_.push_back(slot);
-  stats_.free_slots = static_cast<int>(free_slots_.size());
+      on_stream_end_(std::move(on_stream_end)),
+      admission_(decoder, std::move(cache), stats, options.lend_after) {
+  stats_.free_slots = admission_.free_slots();
 }
 
 Scheduler::~Scheduler() = default;
 
 void Scheduler::run() {
   while (!inbox_.closing()) {
-    if (!step()) inbox_.wait(next_deadline());
+    if (!step() && !admission_.write_one()) inbox_.wait(next_deadline());
   }
   finish_all();
 }
@@ -41,7 +38,7 @@ bool Scheduler::step() {
   take_commands();
   if (was_empty) gather_first();
   end_cancelled_and_stalled();
-  admit_queued();
+  admission_.admit(sequences_, Clock::now());
   const bool computed = compute_step();
   publish();
   return computed;
@@ -51,6 +48,10 @@ void Scheduler::finish_all() {
   take_commands();
   while (!sequences_.empty()) finish(*sequences_.begin()->second, FinishReason::kCancelled);
   publish();
+}
+
+void Scheduler::write_prefixes() {
+  while (admission_.write_one()) continue;
 }
 
 void Scheduler::fail_all(const std::string& code, const std::string& message) {
@@ -104,9 +105,10 @@ void Scheduler::handle(AckCommand command) {
   if (found == sequences_.end()) return;
   Sequence& sequence = *found->second;
   sequence.unacknowledged = std::max(0, sequence.unacknowledged - std::max(0, command.tokens));
-  if (sequence.state == SequenceState::kParked && !sequence.out_of_credit()) {
+  if (sequence.out_of_credit()) return;
+  sequence.stall_deadline.reset();
+  if (sequence.state == SequenceState::kParked) {  // a spilled one needs a slot first
     sequence.state = SequenceState::kDecoding;
-    sequence.stall_deadline.reset();
     sequence.clock.unparked(Clock::now());
   }
 }
@@ -117,43 +119,14 @@ void Scheduler::end_cancelled_and_stalled() {
     Sequence& sequence = *(next++)->second;  // ending it erases it
     if (sequence.cancelled()) {
       finish(sequence, FinishReason::kCancelled);
+    } else if (sequence.lost) {
+      fail(sequence, "ENGINE_FAILED", "what the paused stream had in the KV cache could not be put back into it");
     } else if (sequence.stall_deadline && now >= *sequence.stall_deadline) {
       fail(sequence, "STALLED",
            "the reader took no text for " + std::to_string(sequence.stall_timeout_ms) +
                " ms (stallTimeoutMs), so the stream was ended; read faster, or allow a longer stallTimeoutMs");
     }
   }
-}
-
-void Scheduler::admit_queued() {
-  for (auto next = sequences_.begin(); next != sequences_.end() && !free_slots_.empty(); ++next) {
-    Sequence& sequence = *next->second;
-    if (sequence.state != SequenceState::kQueued) continue;
-    const Sequence* source = same_prompt(sequence);
-    if (source && source->prefilling()) continue;  // it is computing what this one would compute
-    sequence.slot = free_slots_.back();
-    free_slots_.pop_back();
-    sequence.state = SequenceState::kPrefilling;
-    if (source) take_over_prompt(sequence, *source);
-  }
-}
-
-/** An older sequence with a slot and the very same prompt: several choices of one request, or the same request from several. */
-const Sequence* Scheduler::same_prompt(const Sequence& sequence) const {
-  if (options_.deterministic || sequence.prompt.size() < kShortestSharedPrompt) return nullptr;
-  for (const auto& [id, other] : sequences_) {
-    if (id >= sequence.id()) return nullptr;
-    if (other->slot >= 0 && other->prompt == sequence.prompt) return other.get();
-  }
-  return nullptr;
-}
-
-// All but the last token: its logits are needed to begin the reply, and they are not kept.
-void Scheduler::take_over_prompt(Sequence& sequence, const Sequence& source) {
-  const int tokens = static_cast<int>(sequence.prompt.size()) - 1;
-  if (!decoder_.copy_slot(source.slot, sequence.slot, tokens)) return;
-  sequence.in_cache = tokens;
-  sequence.taken_over = tokens;
 }
 
 // ---- one step --------------------------------------------------------------------------------------------------------
@@ -203,7 +176,7 @@ bool Scheduler::compute_step() {
     return true;  // whoever was cancelled is ended by the next step; the others' tokens are planned again
   }
   if (status == DecodeStatus::kFailed) {
-    for (const PlanPiece& piece : plan) fail(*runnable[piece.index], "ENGINE_FAILED", decoder_.failure());
+    for (const PlanPiece& piece : plan) fail(*runnable[piece.index], "ENGINE_FAILED", decoder_.failure(), false);
     return true;
   }
   others_lost_a_step_ = false;
@@ -217,6 +190,8 @@ bool Scheduler::compute_step() {
     Sequence& sequence = *runnable[piece.index];
     index += piece.tokens;
     sequence.last_step = step_number_;
+    admission_.computed(sequence, sequence.prefilling() ? &sequence.prompt[sequence.in_cache] : &sequence.next_token,
+                        piece.tokens);
     sequence.in_cache += piece.tokens;
     if (sequence.prefilling()) advance_prompt(sequence);
     if (!sequence.prefilling()) advance_reply(sequence, index - 1);
@@ -248,7 +223,8 @@ void Scheduler::advance_reply(Sequence& sequence, size_t index) {
     fail(sequence, "ENGINE_FAILED",
          "no token can follow token " + std::to_string(sequence.in_cache) +
              ": the model's output is not a number, or logitBias bans every token; without logitBias, the model file is "
-             "probably damaged");
+             "probably damaged",
+         false);
     return;
   }
   if (decoder_.is_end_of_generation(*token) && !sequence.sampling.ignore_eos) {
@@ -290,6 +266,7 @@ void Scheduler::emit_text(Sequence& sequence, TextAssembler::Output& output, Clo
 
 void Scheduler::park(Sequence& sequence, Clock::time_point now) {
   sequence.state = SequenceState::kParked;
+  sequence.parked_at = now;
   sequence.clock.parked(now);
   if (sequence.stall_timeout_ms > 0) {
     sequence.stall_deadline = now + std::chrono::milliseconds(sequence.stall_timeout_ms);
@@ -306,32 +283,30 @@ void Scheduler::finish(Sequence& sequence, FinishReason reason, std::optional<st
   event.usage = sequence.usage();
   event.timings = sequence.clock.timings(Clock::now());
   news_.push_back({sequence.id(), std::move(event)});
-  remove(sequence);
+  remove(sequence, true);
 }
 
-void Scheduler::fail(Sequence& sequence, std::string code, std::string message) {
+void Scheduler::fail(Sequence& sequence, std::string code, std::string message, bool sound) {
   news_.push_back({sequence.id(), ErrorEvent{std::move(code), std::move(message)}});
-  remove(sequence);
+  remove(sequence, sound);
 }
 
-void Scheduler::remove(Sequence& sequence) {
+void Scheduler::remove(Sequence& sequence, bool sound) {
   ended_.push_back(sequence.id());
-  if (sequence.slot >= 0) {
-    decoder_.clear_slot(sequence.slot);
-    free_slots_.push_back(sequence.slot);
-  }
+  admission_.leave(sequence, sound);
   sequences_.erase(sequence.id());
 }
 
 void Scheduler::publish() {
   // Gauges first: whoever hears of a stream's end must find its slot free.
-  int count[4] = {};
+  int count[5] = {};
   for (const auto& [id, sequence] : sequences_) count[static_cast<int>(sequence->state)]++;
   stats_.queued = count[static_cast<int>(SequenceState::kQueued)];
   stats_.prefilling = count[static_cast<int>(SequenceState::kPrefilling)];
   stats_.decoding = count[static_cast<int>(SequenceState::kDecoding)];
-  stats_.parked = count[static_cast<int>(SequenceState::kParked)];
-  stats_.free_slots = static_cast<int>(free_slots_.size());
+  stats_.spilled = count[static_cast<int>(SequenceState::kSpilled)];
+  stats_.parked = count[static_cast<int>(SequenceState::kParked)] + stats_.spilled;
+  stats_.free_slots = admission_.free_slots();
   for (const StreamId stream : ended_) {
     if (on_stream_end_) on_stream_end_(stream);
   }
@@ -340,7 +315,7 @@ void Scheduler::publish() {
 }
 
 std::optional<Clock::time_point> Scheduler::next_deadline() const {
-  std::optional<Clock::time_point> deadline;
+  std::optional<Clock::time_point> deadline = admission_.next_deadline(sequences_);
   for (const auto& [id, sequence] : sequences_) {
     if (sequence->stall_deadline && (!deadline || *sequence->stall_deadline < *deadline)) {
       deadline = sequence->stall_deadline;

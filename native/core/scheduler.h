@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "admission.h"
 #include "batch_planner.h"
 #include "decoder.h"
 #include "inbox.h"
@@ -21,13 +22,14 @@ namespace zse {
 struct SchedulerOptions {
   double latency_target_ms = 150;
   bool deterministic = false;
+  Clock::duration lend_after = std::chrono::milliseconds(50);  // a parked stream's slot, when others wait
 };
 
 class Scheduler {
  public:
   /** `on_stream_end` is called once for every stream, just before its last event is published. */
-  Scheduler(Decoder& decoder, Inbox& inbox, StreamQueue& events, EngineStats& stats, SchedulerOptions options,
-            std::function<void(StreamId)> on_stream_end = {});
+  Scheduler(Decoder& decoder, PrefixCache cache, Inbox& inbox, StreamQueue& events, EngineStats& stats,
+            SchedulerOptions options, std::function<void(StreamId)> on_stream_end = {});
   ~Scheduler();
 
   /** Works until the inbox is closed; then every stream gets its finish, and it returns. */
@@ -39,23 +41,22 @@ class Scheduler {
   /** Ends every stream, those still in the inbox too, with Finish{cancelled}. */
   void finish_all();
 
+  /** Writes what ended streams leave in the KV cache to disk, as far as the prompt cache wants it. */
+  void write_prefixes();
+
   /** Ends every stream that was taken in with an error: what a failure of the whole engine comes to. */
   void fail_all(const std::string& code, const std::string& message);
 
  private:
-  using Sequences = std::map<StreamId, std::unique_ptr<Sequence>>;  // ordered by age: ids only grow
-
   void take_commands();
   void gather_first();
   void handle(SubmitCommand command);
   void handle(RejectCommand command);
   void handle(CancelCommand command);
   void handle(AckCommand command);
+  void handle(WakeCommand) {}
 
   void end_cancelled_and_stalled();
-  void admit_queued();
-  const Sequence* same_prompt(const Sequence& sequence) const;
-  void take_over_prompt(Sequence& sequence, const Sequence& source);
   bool compute_step();
   DecodeStatus decode(const Batch& batch);
   void advance_prompt(Sequence& sequence);
@@ -65,8 +66,9 @@ class Scheduler {
   void park(Sequence& sequence, Clock::time_point now);
 
   void finish(Sequence& sequence, FinishReason reason, std::optional<std::string> stop_string = {});
-  void fail(Sequence& sequence, std::string code, std::string message);
-  void remove(Sequence& sequence);
+  /** `sound`: what its slot holds is known, and may be used again. */
+  void fail(Sequence& sequence, std::string code, std::string message, bool sound = true);
+  void remove(Sequence& sequence, bool sound);
 
   void publish();
   std::optional<Clock::time_point> next_deadline() const;
@@ -79,7 +81,7 @@ class Scheduler {
   const std::function<void(StreamId)> on_stream_end_;
 
   Sequences sequences_;
-  std::vector<SlotId> free_slots_;
+  Admission admission_;
   uint64_t arrivals_ = 0;  // streams taken in
   int64_t received_ = 0;   // requests that came through the inbox, rejected ones too
   uint64_t step_number_ = 0;

@@ -9,16 +9,17 @@
 
 #include "decoder.h"
 #include "inbox.h"
+#include "saved_prefix.h"
 #include "text_assembler.h"
 #include "types.h"
 
 namespace zse {
 
 /**
- * queued ─▶ prefilling ─▶ decoding ◀─▶ parked
+ * queued ─▶ prefilling ─▶ decoding ◀─▶ parked ─▶ spilled (its slot is lent) ─▶ decoding
  * Any of them ends at once in a finish or an error; then the sequence is destroyed.
  */
-enum class SequenceState { kQueued, kPrefilling, kDecoding, kParked };
+enum class SequenceState { kQueued, kPrefilling, kDecoding, kParked, kSpilled };
 
 /** When things happened to a stream, and the timings that follow from it. */
 class StreamClock {
@@ -63,12 +64,16 @@ class Sequence {
   SequenceState state = SequenceState::kQueued;
   SlotId slot = -1;
   int in_cache = 0;        // tokens of prompt and reply whose keys and values are in the KV cache
-  int taken_over = 0;      // of those, prompt tokens taken over from another sequence
+  int taken_over = 0;      // of those, prompt tokens that were computed for another stream
   Token next_token = -1;   // sampled, not yet decoded
   int generated = 0;       // tokens of the reply
   int unacknowledged = 0;  // tokens given out and not yet taken by the consumer
   uint64_t last_step = 0;
+  Clock::time_point parked_at;
   std::optional<Clock::time_point> stall_deadline;  // while parked
+  std::shared_ptr<const SavedPrefix> spilled;       // what its slot held, while that is lent
+  bool lost = false;                                // it could not be brought back
+  std::optional<uint64_t> fetching;                 // the file that was asked for to begin with, once
 
   std::unique_ptr<TokenSampler> sampler;
   TextAssembler text;

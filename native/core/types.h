@@ -33,6 +33,14 @@ class EngineError : public std::runtime_error {
   std::string code_;
 };
 
+/** Where prefixes of earlier streams are kept for later ones. */
+struct PromptCacheOptions {
+  bool enabled = true;
+  uint64_t ram_bytes = uint64_t{256} << 20;  // images of slots, those of spilled streams included
+  std::string dir;                           // empty: nothing on disk
+  uint64_t disk_bytes = uint64_t{4} << 30;
+};
+
 struct EngineOptions {
   int context_size = 0;  // tokens per stream; 0: min(trained, 4096)
   int max_streams = 4;
@@ -42,6 +50,7 @@ struct EngineOptions {
   std::string device = "auto";
   double latency_target_ms = 150;
   bool deterministic = false;
+  PromptCacheOptions prompt_cache;
 };
 
 struct SamplingParams {
@@ -157,6 +166,10 @@ struct EngineStats {
   std::atomic<int> queued{0}, prefilling{0}, decoding{0}, parked{0}, free_slots{0};
   std::atomic<int64_t> submitted{0};  // by the JavaScript thread; some may still be on their way to the scheduler
   std::atomic<int64_t> steps{0}, generated_tokens{0}, prefilled_tokens{0}, aborted_steps{0};
+  std::atomic<int> spilled{0};            // of the parked, those whose slot is lent
+  std::atomic<int64_t> spills{0};         // times that a slot was lent
+  std::atomic<int64_t> cached_tokens{0};  // prompt tokens that were not computed again
+  std::atomic<int64_t> cache_ram_bytes{0}, cache_disk_bytes{0}, spilled_bytes{0};
 };
 
 }  // namespace zse

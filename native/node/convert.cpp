@@ -120,6 +120,11 @@ EngineOptions engine_options_from_js(const Napi::Object& value) {
   options.device = value.Get("device").As<Napi::String>();
   options.latency_target_ms = number(value, "latencyTargetMs");
   options.deterministic = boolean(value, "deterministic");
+  const Napi::Object cache = value.Get("promptCache").As<Napi::Object>();
+  options.prompt_cache.enabled = boolean(cache, "enabled");
+  options.prompt_cache.ram_bytes = static_cast<uint64_t>(number(cache, "ram"));
+  options.prompt_cache.dir = cache.Get("dir").As<Napi::String>();
+  options.prompt_cache.disk_bytes = static_cast<uint64_t>(number(cache, "disk"));
   return options;
 }
 
@@ -196,11 +201,17 @@ Napi::Object stats_to_js(Napi::Env env, const EngineStats& stats) {
   object.Set("prefilling", stats.prefilling.load());
   object.Set("decoding", stats.decoding.load());
   object.Set("parked", stats.parked.load());
+  object.Set("spilled", stats.spilled.load());
   object.Set("freeSlots", stats.free_slots.load());
   object.Set("steps", static_cast<double>(stats.steps.load()));
   object.Set("generatedTokens", static_cast<double>(stats.generated_tokens.load()));
   object.Set("prefilledTokens", static_cast<double>(stats.prefilled_tokens.load()));
   object.Set("abortedSteps", static_cast<double>(stats.aborted_steps.load()));
+  object.Set("cachedTokens", static_cast<double>(stats.cached_tokens.load()));
+  object.Set("spills", static_cast<double>(stats.spills.load()));
+  object.Set("cacheRamBytes", static_cast<double>(stats.cache_ram_bytes.load()));
+  object.Set("cacheDiskBytes", static_cast<double>(stats.cache_disk_bytes.load()));
+  object.Set("spilledBytes", static_cast<double>(stats.spilled_bytes.load()));
   return object;
 }
 

@@ -48,11 +48,17 @@ class Talker implements ServedModel {
     prefilling: 0,
     decoding: 0,
     parked: 0,
+    spilled: 0,
     freeSlots: 4,
     steps: 0,
     generatedTokens: 0,
     prefilledTokens: 0,
     abortedSteps: 0,
+    cachedTokens: 0,
+    spills: 0,
+    cacheRamBytes: 0,
+    cacheDiskBytes: 0,
+    spilledBytes: 0,
   });
 }
 

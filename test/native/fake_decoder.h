@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstring>
 #include <functional>
 #include <map>
 #include <string>
@@ -75,7 +76,9 @@ class FakeDecoder final : public Decoder {
   int sleep_us = 0;           // a decode takes at least this long, in pieces between which it asks to be aborted
   int fail_decode = -1;       // the decode that fails
   bool not_a_number = false;  // logits are not numbers from now on
-  bool can_copy = true;
+  bool cuttable = true;
+  int saves = 0, loads = 0;
+  bool load_fails = false;
   size_t largest_batch = 0;
   std::vector<Batch> history;  // when recording
   bool record = false;
@@ -113,12 +116,31 @@ class FakeDecoder final : public Decoder {
 
   void clear_slot(SlotId slot) override { cache_[slot].clear(); }
 
-  bool copy_slot(SlotId from, SlotId to, int tokens) override {
-    CHECK(cache_[to].empty());
-    if (!can_copy) return false;
-    REQUIRE(static_cast<int>(cache_[from].size()) >= tokens);
-    cache_[to].assign(cache_[from].begin(), cache_[from].begin() + tokens);
-    return true;
+  bool can_cut() const override { return cuttable; }
+  bool cut_slot(SlotId slot, int tokens) override {
+    REQUIRE(static_cast<int>(cache_[slot].size()) >= tokens);
+    cache_[slot].resize(cuttable ? tokens : 0);
+    return cuttable;
+  }
+
+  /** Four bytes a token, as many again of padding, so that an image is larger than its tokens. */
+  size_t image_bytes(SlotId slot) const override {
+    const auto found = cache_.find(slot);
+    return found == cache_.end() ? 0 : found->second.size() * 2 * sizeof(Token);
+  }
+  std::shared_ptr<const SlotImage> save_slot(SlotId slot) override {
+    saves++;
+    auto image = std::make_shared<SlotImage>(image_bytes(slot));
+    std::fill(image->data(), image->data() + image->size(), uint8_t{0});
+    std::memcpy(image->data(), cache_[slot].data(), image->size() / 2);
+    return image;
+  }
+  bool load_slot(SlotId slot, const SlotImage& image) override {
+    loads++;
+    std::vector<Token>& cache = cache_[slot];
+    cache.assign(load_fails ? 0 : image.size() / 2 / sizeof(Token), 0);
+    if (!load_fails) std::memcpy(cache.data(), image.data(), image.size() / 2);
+    return !load_fails;
   }
 
   std::unique_ptr<TokenSampler> make_sampler(const SamplingParams& params, const std::vector<Token>&) override {

@@ -9,6 +9,7 @@
 #include "check.h"
 #include "core/scheduler.h"
 #include "fake_decoder.h"
+#include "temporary_folder.h"
 
 using namespace zse;
 
@@ -27,8 +28,12 @@ struct Stream {
 
 class Harness {
  public:
-  Harness(uint64_t seed, int slots, bool deterministic)
-      : random_(seed), decoder_(slots, 200, 32), scheduler_(decoder_, inbox_, queue_, stats_, options(deterministic)) {
+  Harness(uint64_t seed, int slots, bool deterministic, const std::string& dir)
+      : random_(seed),
+        decoder_(slots, 200, 32),
+        cache_(cache_options(dir)),
+        scheduler_(decoder_, PrefixCache(cache_, {decoder_.cuttable, deterministic ? kExclusivePiece : 1}, files(), stats_),
+                   inbox_, queue_, stats_, options(deterministic)) {
     decoder_.sleep_us = random_() % 3 == 0 ? 40 : 0;
   }
 
@@ -55,7 +60,23 @@ class Harness {
     SchedulerOptions o;
     o.deterministic = deterministic;
     o.latency_target_ms = 1;
+    o.lend_after = std::chrono::microseconds(100);
     return o;
+  }
+
+  /** All kinds: off, RAM for none, few or all of the images, and a folder whose limit is soon reached. */
+  PromptCacheOptions cache_options(const std::string& dir) {
+    PromptCacheOptions o;
+    o.enabled = random_() % 4 != 0;
+    o.ram_bytes = std::vector<uint64_t>{0, 3000, 20000, 1 << 30}[random_() % 4];
+    o.disk_bytes = random_() % 2 == 0 ? 10000 : 1 << 30;
+    if (o.enabled && random_() % 2 == 0) o.dir = dir;
+    decoder_.cuttable = random_() % 4 != 0;
+    return o;
+  }
+  std::unique_ptr<PrefixFiles> files() {
+    if (cache_.dir.empty()) return nullptr;
+    return std::make_unique<PrefixFiles>(cache_.dir, CacheKey{}, [this] { inbox_.push(WakeCommand{}); });
   }
 
   void act() {
@@ -76,8 +97,12 @@ class Harness {
     stream.control = std::make_shared<StreamControl>();
     stream.control->id = last_id_;
     stream.control->submitted = Clock::now();
-    // Every third prompt is one that others have too.
-    if (random_() % 3 == 0) stream.prompt.assign(64 + random_() % 2, 7);
+    // Many prompts begin as others do, and some go on where another's reply stopped.
+    if (random_() % 3 == 0) stream.prompt.assign(64 + random_() % 20, 7);
+    if (last_id_ > 1 && random_() % 4 == 0) {
+      const Stream& earlier = streams_[1 + static_cast<StreamId>(random_() % static_cast<uint64_t>(last_id_ - 1))];
+      if (earlier.prompt.size() < 100) stream.prompt = earlier.prompt;
+    }
     for (size_t i = stream.prompt.empty() ? 1 + random_() % 80 : 0; i > 0; i--) {
       stream.prompt.push_back(1 + static_cast<Token>(random_() % (FakeModel::kVocabulary - 1)));
     }
@@ -184,7 +209,9 @@ class Harness {
         CHECK_EQ(stream.reason == FinishReason::kStop, reply.ended);
       }
     }
-    CHECK(decoder_.all_slots_empty());
+    if (!cache_.enabled) CHECK(decoder_.all_slots_empty());
+    CHECK_EQ(stats_.spilled_bytes.load(), 0);
+    CHECK(static_cast<uint64_t>(stats_.cache_ram_bytes.load()) <= cache_.ram_bytes);
     CHECK_EQ(stats_.free_slots.load(), decoder_.max_slots());
   }
 
@@ -193,6 +220,7 @@ class Harness {
   Inbox inbox_;
   StreamQueue queue_{[this] { wake(); }};
   EngineStats stats_;
+  PromptCacheOptions cache_;
   Scheduler scheduler_;
 
   std::mutex mutex_;
@@ -207,8 +235,9 @@ class Harness {
 
 TEST("any interleaving of submit, cancel, ack, pause and close ends every stream once and loses no text (random)") {
   std::mt19937_64 random(check::seed());
+  const TemporaryFolder folder;
   for (int round = 0; round < 60; round++) {
-    Harness harness(random(), 1 + static_cast<int>(random() % 6), random() % 5 == 0);
+    Harness harness(random(), 1 + static_cast<int>(random() % 6), random() % 5 == 0, folder.path());
     harness.run(20 + static_cast<int>(random() % 300));
   }
 }

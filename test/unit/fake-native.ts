@@ -170,11 +170,17 @@ export class FakeModel implements NativeModel {
       prefilling: 0,
       decoding: decoding - parked,
       parked,
+      spilled: 0,
       freeSlots: this.engineOptions.maxStreams - decoding,
       steps: 0,
       generatedTokens: this.#generated,
       prefilledTokens: 0,
       abortedSteps: 0,
+      cachedTokens: 0,
+      spills: 0,
+      cacheRamBytes: 0,
+      cacheDiskBytes: 0,
+      spilledBytes: 0,
     };
   }
 

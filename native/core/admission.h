@@ -1,0 +1,74 @@
+// Owns who gets a slot of the KV cache, and what it begins with: the longest part of its prompt that is still there from another
+// stream, in a slot, in RAM or on disk. Lends the slots of parked streams when others wait. Decode thread only.
+//
+// Where a prefix can come from, and what it costs:
+//   a free slot         nothing: the slot is taken over and cut where the texts part
+//   a stream's slot     a copy of the slot
+//   RAM                 a copy
+//   disk                a read on the file thread, then a copy; the stream waits for it in the queue
+//   a stream that is computing it now       waiting for it
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+
+#include "kv_slots.h"
+#include "prefix_cache.h"
+#include "sequence.h"
+#include "types.h"
+
+namespace zse {
+
+using Sequences = std::map<StreamId, std::unique_ptr<Sequence>>;  // ordered by age: ids only grow
+
+class Admission {
+ public:
+  /** `lend_after`: a reader that pauses for less than this keeps its slot, even if others wait. */
+  Admission(Decoder& decoder, PrefixCache cache, EngineStats& stats, Clock::duration lend_after);
+
+  /** Gives slots to those that wait: first spilled streams whose readers are back, then new ones, the oldest first. */
+  void admit(Sequences& sequences, Clock::time_point now);
+
+  /** When admit() should be called again because a parked stream's slot may be lent then. */
+  std::optional<Clock::time_point> next_deadline(const Sequences& sequences) const;
+
+  /** A step has computed `count` tokens for this sequence. */
+  void computed(const Sequence& sequence, const Token* tokens, int count);
+
+  /** The stream has ended. `sound`: what its slot holds is known. */
+  void leave(Sequence& sequence, bool sound);
+
+  /** Writes one ended stream's prefix to disk, when nobody is waiting for a step. False: there is nothing left to write. */
+  bool write_one();
+
+  int free_slots() const { return slots_.free_count(); }
+
+ private:
+  enum class Outcome { kAdmitted, kWaits, kNoSlot };
+  struct Source {
+    int tokens = 0;
+    SlotId slot = -1;                           // in the KV cache, or
+    std::shared_ptr<const SavedPrefix> prefix;  // outside
+  };
+
+  Outcome start(Sequence& sequence, Sequences& sequences, Clock::time_point now);
+  bool bring_back(Sequence& sequence, Sequences& sequences, Clock::time_point now);
+  Source find_source(const Sequence& sequence);
+  bool computed_soon(const Sequence& sequence, const Sequences& sequences, int have) const;
+  bool on_disk(Sequence& sequence, int have);
+  SlotId prepare_slot(const Source& source, int& in_cache);
+  void displace(SlotId slot);
+  bool make_free(Sequences& sequences, Clock::time_point now);
+  Sequence* longest_parked(const Sequences& sequences, Clock::time_point now) const;
+  bool spill(Sequence& sequence);
+
+  KvSlots slots_;
+  PrefixCache cache_;
+  EngineStats& stats_;
+  const Clock::duration lend_after_;
+  Clock::time_point admitted_at_;
+};
+
+}  // namespace zse

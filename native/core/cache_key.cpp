@@ -1,0 +1,79 @@
+#include "cache_key.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "build-info.h"
+#include "llama.h"
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+namespace zse {
+
+namespace {
+
+constexpr uint64_t kHead = 16 << 20;
+constexpr uint64_t kSamples = 256, kSampleBytes = 4096;
+
+// Of the files' layout and of the settings that context_params() fixes: to be raised when either changes its meaning.
+constexpr char kVersion[] = "zstream prefix 1, KV F16, one buffer for each slot";
+
+struct Hash {
+  XXH3_state_t* state = XXH3_createState();
+  Hash() { XXH3_128bits_reset(state); }
+  ~Hash() { XXH3_freeState(state); }
+  void add(const void* bytes, size_t size) { XXH3_128bits_update(state, bytes, size); }
+  void add(const std::string& text) {
+    add(static_cast<uint64_t>(text.size()));
+    add(text.data(), text.size());
+  }
+  void add(uint64_t number) { add(&number, sizeof number); }
+};
+
+void add_file(Hash& hash, const std::string& name) {
+  namespace fs = std::filesystem;
+  const fs::path path = fs::u8path(name);
+  std::error_code ignored;
+  const uint64_t size = fs::file_size(path, ignored);
+  hash.add(size);
+  hash.add(static_cast<uint64_t>(fs::last_write_time(path, ignored).time_since_epoch().count()));
+  std::ifstream file(path, std::ios::binary);
+  std::vector<char> buffer(kSampleBytes);
+  const auto add_range = [&](uint64_t from, uint64_t length) {
+    file.clear();
+    file.seekg(static_cast<std::streamoff>(from));
+    while (length > 0 &&
+           file.read(buffer.data(), static_cast<std::streamsize>(std::min(length, kSampleBytes))).gcount() > 0) {
+      hash.add(buffer.data(), static_cast<size_t>(file.gcount()));
+      length -= static_cast<uint64_t>(file.gcount());
+    }
+  };
+  add_range(0, std::min(size, kHead));
+  if (size <= kHead) return;
+  for (uint64_t i = 0; i < kSamples; i++) add_range(kHead + (size - kHead) / kSamples * i, kSampleBytes);
+  add_range(size - kSampleBytes, kSampleBytes);
+}
+
+}  // namespace
+
+CacheKey cache_key(const ModelInfo& info) {
+  Hash hash;
+  hash.add(std::string(kVersion));
+  hash.add(std::string(llama_build_info()));
+  hash.add(info.device);
+  hash.add(static_cast<uint64_t>(info.max_streams));
+  hash.add(static_cast<uint64_t>(info.gpu_layers));
+  hash.add(info.template_text);
+  add_file(hash, info.path);
+  XXH128_canonical_t canonical;
+  XXH128_canonicalFromHash(&canonical, XXH3_128bits_digest(hash.state));
+  CacheKey key;
+  std::copy(std::begin(canonical.digest), std::end(canonical.digest), key.begin());
+  return key;
+}
+
+}  // namespace zse

@@ -1,0 +1,73 @@
+#include "kv_slots.h"
+
+#include <new>
+
+namespace zse {
+
+KvSlots::KvSlots(Decoder& decoder) : decoder_(decoder), slots_(decoder.max_slots()), free_(decoder.max_slots()) {}
+
+SlotId KvSlots::least_valuable(SlotId but) const {
+  SlotId best = -1;
+  for (SlotId slot = 0; slot < size(); slot++) {
+    if (slots_[slot].owner != 0 || slot == but) continue;
+    if (slots_[slot].tokens.empty()) return slot;
+    if (best < 0 || slots_[slot].released < slots_[best].released) best = slot;
+  }
+  return best;
+}
+
+void KvSlots::take(SlotId slot, StreamId owner) {
+  slots_[slot].owner = owner;
+  free_--;
+}
+
+void KvSlots::release(SlotId slot) {
+  slots_[slot].owner = 0;
+  slots_[slot].released = ++releases_;
+  free_++;
+}
+
+void KvSlots::extend(SlotId slot, const Token* tokens, int count, bool of_prompt) {
+  Slot& it = slots_[slot];
+  it.tokens.insert(it.tokens.end(), tokens, tokens + count);
+  if (of_prompt) it.prompt_tokens = static_cast<int>(it.tokens.size());
+}
+
+void KvSlots::clear(SlotId slot) {
+  decoder_.clear_slot(slot);
+  slots_[slot].tokens.clear();
+  slots_[slot].prompt_tokens = 0;
+}
+
+bool KvSlots::cut(SlotId slot, int tokens) {
+  Slot& it = slots_[slot];
+  if (static_cast<size_t>(tokens) == it.tokens.size()) return true;
+  if (!decoder_.cut_slot(slot, tokens)) {
+    it.tokens.clear();
+    it.prompt_tokens = 0;
+    return false;
+  }
+  it.tokens.resize(tokens);
+  it.prompt_tokens = std::min(it.prompt_tokens, tokens);
+  return true;
+}
+
+std::shared_ptr<const SavedPrefix> KvSlots::save(SlotId slot) const try {
+  auto saved = std::make_shared<SavedPrefix>();
+  saved->tokens = slots_[slot].tokens;
+  saved->prompt_tokens = slots_[slot].prompt_tokens;
+  saved->image = decoder_.save_slot(slot);
+  return saved->image ? saved : nullptr;
+} catch (const std::bad_alloc&) {
+  return nullptr;
+}
+
+bool KvSlots::load(SlotId slot, const SavedPrefix& prefix) {
+  clear(slot);
+  if (!decoder_.load_slot(slot, *prefix.image)) return false;
+  slots_[slot].tokens = prefix.tokens;
+  slots_[slot].prompt_tokens = prefix.prompt_tokens;
+  return true;
+}
+
+}  // namespace zse

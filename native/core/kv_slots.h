@@ -1,0 +1,55 @@
+// Owns the table of the KV cache's slots: which stream has which, and the tokens whose keys and values each holds, also after its
+// stream has ended. Every change of a slot goes through here, so that the table and the KV cache never disagree. Decode thread only.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "decoder.h"
+#include "saved_prefix.h"
+#include "types.h"
+
+namespace zse {
+
+class KvSlots {
+ public:
+  struct Slot {
+    StreamId owner = 0;  // 0: free
+    std::vector<Token> tokens;
+    int prompt_tokens = 0;  // of those, the ones computed as pieces of a prompt
+    uint64_t released = 0;  // when it came free, in order
+  };
+
+  explicit KvSlots(Decoder& decoder);
+
+  int size() const { return static_cast<int>(slots_.size()); }
+  int free_count() const { return free_; }
+  const Slot& operator[](SlotId slot) const { return slots_[slot]; }
+
+  /** The free slot that is missed least: an empty one, else the one free for longest. -1 when there is none besides `but`. */
+  SlotId least_valuable(SlotId but = -1) const;
+
+  void take(SlotId slot, StreamId owner);
+  /** The stream is done with it; what it holds stays until somebody needs the place. */
+  void release(SlotId slot);
+
+  /** What a step has added to a slot. */
+  void extend(SlotId slot, const Token* tokens, int count, bool of_prompt);
+
+  void clear(SlotId slot);
+  /** Keeps the first `tokens`; false, and the slot is empty, where the model cannot. */
+  bool cut(SlotId slot, int tokens);
+  size_t image_bytes(SlotId slot) const { return decoder_.image_bytes(slot) + slots_[slot].tokens.size() * sizeof(Token); }
+  /** Null where there is no memory for it. */
+  std::shared_ptr<const SavedPrefix> save(SlotId slot) const;
+  /** False, and the slot is empty, when the image is not of this model. */
+  bool load(SlotId slot, const SavedPrefix& prefix);
+
+ private:
+  Decoder& decoder_;
+  std::vector<Slot> slots_;
+  int free_;
+  uint64_t releases_ = 0;
+};
+
+}  // namespace zse

@@ -1,0 +1,191 @@
+#include "prefix_cache.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace zse {
+
+namespace {
+
+constexpr size_t kMostWaitingBytes = size_t{256} << 20;  // images that a slow disk may keep in memory; more are not written
+constexpr int kMostFailedWrites = 3;                     // then the disk is full or gone, and left alone
+
+}  // namespace
+
+PrefixCache::PrefixCache(const PromptCacheOptions& options, ReuseRule rule, std::unique_ptr<PrefixFiles> files,
+                         EngineStats& stats)
+    : options_(options), rule_(rule), stats_(stats), files_(std::move(files)) {
+  if (!files_) return;
+  std::vector<PrefixFileInfo> found = files_->scan();
+  uses_ = found.size();
+  uint64_t used = uses_;
+  for (PrefixFileInfo& info : found) {
+    disk_bytes_ += info.bytes;
+    const PrefixFileId id = info.id;
+    on_disk_[id] = {std::move(info), used--, false};
+  }
+  evict_files();
+  count();
+}
+
+PrefixCache::InRam PrefixCache::find(const std::vector<Token>& prompt) {
+  InRam best;
+  auto found = prefixes_.end();
+  for (auto next = prefixes_.begin(); next != prefixes_.end(); ++next) {
+    const int tokens = rule_.usable((*next)->tokens, (*next)->prompt_tokens, prompt);
+    if (tokens > best.tokens) {
+      best = {tokens, *next};
+      found = next;
+    }
+  }
+  if (best.tokens > 0) prefixes_.splice(prefixes_.begin(), prefixes_, found);
+  return best;
+}
+
+PrefixCache::OnDisk PrefixCache::find_file(const std::vector<Token>& prompt) const {
+  OnDisk best;
+  for (const auto& [id, file] : on_disk_) {
+    if (file.writing) continue;
+    const int tokens = rule_.usable(file.info.tokens, file.info.prompt_tokens, prompt);
+    if (tokens > best.tokens) best = {tokens, id};
+  }
+  return best;
+}
+
+void PrefixCache::fetch(PrefixFileId id) {
+  if (fetching_.emplace(id, true).second) files_->read(id);
+  const auto file = on_disk_.find(id);
+  if (file != on_disk_.end()) file->second.used = ++uses_;
+}
+
+/** Whether whoever has `longer` has no use for `tokens`. */
+bool PrefixCache::held_by(const std::vector<Token>& longer, const std::vector<Token>& tokens) const {
+  if (rule_.can_cut ? longer.size() < tokens.size() : longer.size() != tokens.size()) return false;
+  return std::equal(tokens.begin(), tokens.end(), longer.begin());
+}
+
+bool PrefixCache::wants(const std::vector<Token>& tokens) const {
+  if (!options_.enabled || options_.ram_bytes == 0 || tokens.size() < kWorthKeeping) return false;
+  return std::none_of(prefixes_.begin(), prefixes_.end(),
+                      [&](const auto& prefix) { return held_by(prefix->tokens, tokens); });
+}
+
+bool PrefixCache::wants_file(const std::vector<Token>& tokens) const {
+  if (!files_ || tokens.size() < kWorthKeeping || failed_writes_ >= kMostFailedWrites) return false;
+  if (files_->waiting_bytes() > kMostWaitingBytes) return false;
+  return std::none_of(on_disk_.begin(), on_disk_.end(),
+                      [&](const auto& entry) { return held_by(entry.second.info.tokens, tokens); });
+}
+
+void PrefixCache::insert(std::shared_ptr<const SavedPrefix> prefix) {
+  prefixes_.remove_if([&](const auto& other) {
+    if (!held_by(prefix->tokens, other->tokens)) return false;
+    ram_bytes_ -= other->bytes();
+    return true;
+  });
+  ram_bytes_ += prefix->bytes();
+  prefixes_.push_front(std::move(prefix));
+}
+
+void PrefixCache::write(std::shared_ptr<const SavedPrefix> prefix) {
+  PrefixFileInfo info;
+  info.id = PrefixFiles::id_of(prefix->tokens);
+  info.tokens = prefix->tokens;
+  info.prompt_tokens = prefix->prompt_tokens;
+  info.bytes = prefix->bytes() + 64;
+  if (on_disk_.count(info.id) != 0) return;
+  disk_bytes_ += info.bytes;
+  const PrefixFileId id = info.id;
+  on_disk_[id] = {std::move(info), ++uses_, true};
+  files_->write(std::move(prefix));
+  evict_files();
+}
+
+bool PrefixCache::reserve(size_t bytes) {
+  if (reserved_bytes_ + bytes > options_.ram_bytes) return false;
+  reserved_bytes_ += bytes;
+  evict(options_.ram_bytes - reserved_bytes_);
+  count();
+  return true;
+}
+
+void PrefixCache::release(size_t bytes) {
+  reserved_bytes_ -= bytes;
+  count();
+}
+
+void PrefixCache::update() {
+  if (files_) {
+    for (PrefixFileOutcome& outcome : files_->take_outcomes()) {
+      if (outcome.was_read) {
+        fetching_.erase(outcome.id);
+        if (outcome.ok) {
+          insert(std::move(outcome.prefix));
+        } else {
+          drop_file(outcome.id);  // it was bad, and is gone
+        }
+        continue;
+      }
+      const auto written = on_disk_.find(outcome.id);
+      if (written == on_disk_.end()) continue;
+      written->second.writing = false;
+      failed_writes_ = outcome.ok ? 0 : failed_writes_ + 1;
+      if (!outcome.ok) {
+        drop_file(outcome.id);
+        continue;
+      }
+      // What the new one begins with is not needed by itself any more.
+      std::vector<PrefixFileId> superseded;
+      for (const auto& [id, file] : on_disk_) {
+        if (id != outcome.id && !file.writing && held_by(written->second.info.tokens, file.info.tokens))
+          superseded.push_back(id);
+      }
+      for (const PrefixFileId id : superseded) {
+        files_->remove(id);
+        drop_file(id);
+      }
+    }
+    evict_files();
+  }
+  count();
+}
+
+void PrefixCache::trim() {
+  evict(options_.ram_bytes - reserved_bytes_);
+  count();
+}
+
+void PrefixCache::evict(size_t limit) {
+  while (ram_bytes_ > limit) {
+    ram_bytes_ -= prefixes_.back()->bytes();
+    prefixes_.pop_back();
+  }
+}
+
+void PrefixCache::evict_files() {
+  while (disk_bytes_ > options_.disk_bytes) {
+    auto oldest = on_disk_.end();
+    for (auto next = on_disk_.begin(); next != on_disk_.end(); ++next) {
+      if (next->second.writing || fetching(next->first)) continue;
+      if (oldest == on_disk_.end() || next->second.used < oldest->second.used) oldest = next;
+    }
+    if (oldest == on_disk_.end()) return;
+    files_->remove(oldest->first);
+    drop_file(oldest->first);
+  }
+}
+
+void PrefixCache::drop_file(PrefixFileId id) {
+  const auto found = on_disk_.find(id);
+  if (found == on_disk_.end()) return;
+  disk_bytes_ -= found->second.info.bytes;
+  on_disk_.erase(found);
+}
+
+void PrefixCache::count() {
+  stats_.cache_ram_bytes = static_cast<int64_t>(ram_bytes_);
+  stats_.cache_disk_bytes = static_cast<int64_t>(disk_bytes_);
+  stats_.spilled_bytes = static_cast<int64_t>(reserved_bytes_);
+}
+
+}  // namespace zse

@@ -1,0 +1,88 @@
+// Owns prefixes outside the KV cache: images of slots in RAM, the index of those on disk, and their limits. What it does not do
+// is decide who uses them (admission) and touch files (prefix_files). Decode thread only.
+#pragma once
+
+#include <cstdint>
+#include <list>
+#include <map>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "prefix_files.h"
+#include "saved_prefix.h"
+#include "types.h"
+
+namespace zse {
+
+/** A prefix shorter than this is computed sooner than copied, and not worth keeping. */
+constexpr int kWorthKeeping = 64;
+
+class PrefixCache {
+ public:
+  struct InRam {
+    int tokens = 0;  // of the prompt that need not be computed
+    std::shared_ptr<const SavedPrefix> prefix;
+  };
+  struct OnDisk {
+    int tokens = 0;
+    PrefixFileId id = 0;
+  };
+
+  /** `files` may be null: nothing goes to disk. */
+  PrefixCache(const PromptCacheOptions& options, ReuseRule rule, std::unique_ptr<PrefixFiles> files, EngineStats& stats);
+
+  bool enabled() const { return options_.enabled; }
+  const ReuseRule& rule() const { return rule_; }
+
+  /** The longest usable prefix in RAM; tokens 0 when there is none. */
+  InRam find(const std::vector<Token>& prompt);
+  /** The longest on disk, of which only the tokens are in memory. */
+  OnDisk find_file(const std::vector<Token>& prompt) const;
+
+  /** Begins to read a file into RAM; when fetching() is over, find() has it, unless it was bad. */
+  void fetch(PrefixFileId id);
+  bool fetching(PrefixFileId id) const { return fetching_.count(id) != 0; }
+
+  /** True when keeping these tokens in RAM would add something. */
+  bool wants(const std::vector<Token>& tokens) const;
+  /** True when writing these tokens to disk would. */
+  bool wants_file(const std::vector<Token>& tokens) const;
+  void insert(std::shared_ptr<const SavedPrefix> prefix);
+  void write(std::shared_ptr<const SavedPrefix> prefix);
+
+  /** Room for the image of a stream's slot that is lent to another; cached prefixes make way. False: the limit is reached. */
+  bool reserve(size_t bytes);
+  void release(size_t bytes);
+
+  /** Takes in what the file thread has done. */
+  void update();
+  /** Drops what is over the limit in RAM: after admission, so that what was just fetched could be used. */
+  void trim();
+
+ private:
+  struct File {
+    PrefixFileInfo info;
+    uint64_t used = 0;
+    bool writing = false;
+  };
+  bool held_by(const std::vector<Token>& longer, const std::vector<Token>& tokens) const;
+  void evict(size_t limit);
+  void evict_files();
+  void drop_file(PrefixFileId id);
+  void count();
+
+  const PromptCacheOptions options_;
+  const ReuseRule rule_;
+  EngineStats& stats_;
+  std::unique_ptr<PrefixFiles> files_;
+
+  std::list<std::shared_ptr<const SavedPrefix>> prefixes_;  // the latest used first
+  size_t ram_bytes_ = 0, reserved_bytes_ = 0;
+  std::map<PrefixFileId, File> on_disk_;
+  uint64_t uses_ = 0, disk_bytes_ = 0;
+  std::map<PrefixFileId, bool> fetching_;
+  int failed_writes_ = 0;  // in a row
+};
+
+}  // namespace zse

@@ -1,0 +1,302 @@
+#include "prefix_files.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+#include <exception>
+#include <optional>
+#include <utility>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#ifdef _WIN32
+#include <io.h>
+#include <windows.h>
+#else
+#include <fcntl.h>
+#include <unistd.h>
+#endif
+
+namespace fs = std::filesystem;
+
+namespace zse {
+
+namespace {
+
+constexpr char kMagic[8] = {'Z', 'S', 'E', 'K', 'V', 0, 0, 1};
+constexpr auto kStaleTemporary = std::chrono::minutes(10);  // left by a process that died while writing
+
+struct Header {
+  char magic[8];
+  uint8_t key[16];
+  uint32_t tokens, prompt_tokens;
+  uint64_t image_bytes, tokens_checksum, image_checksum, header_checksum;
+};
+static_assert(sizeof(Header) == 64, "the header is written as it lies in memory");
+
+struct FileCloser {
+  void operator()(std::FILE* file) const { std::fclose(file); }
+};
+using File = std::unique_ptr<std::FILE, FileCloser>;
+
+File open(const fs::path& path, const char* mode) {
+#ifdef _WIN32
+  const std::wstring wide_mode(mode, mode + std::strlen(mode));
+  return File(_wfopen(path.c_str(), wide_mode.c_str()));
+#else
+  return File(std::fopen(path.c_str(), mode));
+#endif
+}
+
+/** Onto the disk, not only into the system's cache: a rename must not outlive the bytes. */
+bool flush_to_disk(std::FILE* file) {
+  if (std::fflush(file) != 0) return false;
+#ifdef _WIN32
+  return _commit(_fileno(file)) == 0;
+#else
+  return fsync(fileno(file)) == 0;
+#endif
+}
+
+void flush_folder(const fs::path& folder) {
+#ifndef _WIN32
+  const int descriptor = ::open(folder.c_str(), O_RDONLY);
+  if (descriptor < 0) return;
+  fsync(descriptor);
+  ::close(descriptor);
+#else
+  (void)folder;
+#endif
+}
+
+uint64_t checksum(const void* bytes, size_t size) { return XXH3_64bits(bytes, size); }
+
+uint64_t header_checksum(const Header& header) { return checksum(&header, offsetof(Header, header_checksum)); }
+
+/** The header and the tokens of a file, checked against each other and against the file's length. */
+struct Opened {
+  File file;
+  Header header;
+  std::vector<Token> tokens;
+};
+std::optional<Opened> open_checked(const fs::path& path, const CacheKey& key) {
+  std::error_code error;
+  const uint64_t length = fs::file_size(path, error);
+  Opened opened;
+  opened.file = error ? nullptr : open(path, "rb");
+  if (!opened.file || length < sizeof(Header)) return {};
+  Header& header = opened.header;
+  if (std::fread(&header, sizeof header, 1, opened.file.get()) != 1) return {};
+  const bool sound = std::memcmp(header.magic, kMagic, sizeof kMagic) == 0 &&
+                     header_checksum(header) == header.header_checksum &&
+                     std::memcmp(header.key, key.data(), key.size()) == 0 && header.prompt_tokens <= header.tokens;
+  const uint64_t body = length - sizeof(Header), token_bytes = uint64_t{header.tokens} * sizeof(Token);
+  if (!sound || token_bytes > body || header.image_bytes != body - token_bytes || header.tokens == 0) return {};
+  opened.tokens.resize(header.tokens);
+  if (std::fread(opened.tokens.data(), sizeof(Token), header.tokens, opened.file.get()) != header.tokens) return {};
+  if (checksum(opened.tokens.data(), token_bytes) != header.tokens_checksum) return {};
+  return opened;
+}
+
+std::string hex(const uint8_t* bytes, size_t size) {
+  std::string out;
+  for (size_t i = 0; i < size; i++) {
+    char digits[3];
+    std::snprintf(digits, sizeof digits, "%02x", bytes[i]);
+    out += digits;
+  }
+  return out;
+}
+
+}  // namespace
+
+PrefixFiles::PrefixFiles(const std::string& dir, const CacheKey& key, std::function<void()> wake)
+    : key_(key), wake_(std::move(wake)), folder_(fs::u8path(dir) / hex(key.data(), key.size())) {
+  std::error_code error;
+  fs::create_directories(folder_, error);
+  // What people asked and were answered can be read out of these files.
+  if (!error) fs::permissions(folder_, fs::perms::owner_all, error);
+  if (error || !fs::is_directory(folder_)) {
+    throw EngineError("BAD_OPTION", "promptCache.dir \"" + dir + "\" cannot be used: " +
+                                        (error ? error.message() : std::string("it is not a folder")) +
+                                        "; give a folder that this user may write, or leave it out");
+  }
+  thread_ = std::thread([this] { run(); });
+}
+
+PrefixFiles::~PrefixFiles() {
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    closing_ = true;
+    give_up_ = Clock::now() + kCloseTime;
+  }
+  changed_.notify_all();
+  thread_.join();
+}
+
+PrefixFileId PrefixFiles::id_of(const std::vector<Token>& tokens) {
+  return checksum(tokens.data(), tokens.size() * sizeof(Token));
+}
+
+fs::path PrefixFiles::path_of(PrefixFileId id) const {
+  uint8_t bytes[8];
+  for (int i = 0; i < 8; i++) bytes[i] = static_cast<uint8_t>(id >> (56 - 8 * i));
+  return folder_ / (hex(bytes, sizeof bytes) + ".kv");
+}
+
+std::vector<PrefixFileInfo> PrefixFiles::scan() {
+  std::vector<std::pair<fs::file_time_type, PrefixFileInfo>> found;
+  std::error_code error;
+  const auto now = fs::file_time_type::clock::now();
+  for (fs::directory_iterator next(folder_, error), end; !error && next != end; next.increment(error)) {
+    const fs::path path = next->path();
+    std::error_code ignored;
+    const auto used = fs::last_write_time(path, ignored);
+    if (path.extension() == ".tmp") {
+      if (now - used > kStaleTemporary) fs::remove(path, ignored);
+      continue;
+    }
+    if (path.extension() != ".kv") continue;
+    std::optional<Opened> opened = open_checked(path, key_);
+    if (!opened || path_of(id_of(opened->tokens)) != path) {
+      fs::remove(path, ignored);
+      continue;
+    }
+    PrefixFileInfo info;
+    info.id = id_of(opened->tokens);
+    info.tokens = std::move(opened->tokens);
+    info.prompt_tokens = static_cast<int>(opened->header.prompt_tokens);
+    info.bytes = sizeof(Header) + info.tokens.size() * sizeof(Token) + opened->header.image_bytes;
+    found.emplace_back(used, std::move(info));
+  }
+  std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
+  std::vector<PrefixFileInfo> infos;
+  for (auto& [used, info] : found) infos.push_back(std::move(info));
+  return infos;
+}
+
+void PrefixFiles::write(std::shared_ptr<const SavedPrefix> prefix) {
+  const PrefixFileId id = id_of(prefix->tokens);
+  push({Kind::kWrite, id, std::move(prefix)});
+}
+void PrefixFiles::read(PrefixFileId id) { push({Kind::kRead, id, nullptr}); }
+void PrefixFiles::remove(PrefixFileId id) { push({Kind::kRemove, id, nullptr}); }
+
+void PrefixFiles::push(Job job) {
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (job.prefix) waiting_bytes_ += job.prefix->bytes();
+    // Somebody waits for a read; nobody does for the rest.
+    if (job.kind == Kind::kRead) {
+      jobs_.push_front(std::move(job));
+    } else {
+      jobs_.push_back(std::move(job));
+    }
+  }
+  changed_.notify_one();
+}
+
+std::vector<PrefixFileOutcome> PrefixFiles::take_outcomes() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return std::exchange(outcomes_, {});
+}
+
+size_t PrefixFiles::waiting_bytes() const {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return waiting_bytes_;
+}
+
+// ---- the thread ------------------------------------------------------------------------------------------------------
+
+void PrefixFiles::run() {
+  while (true) {
+    Job job;
+    {
+      std::unique_lock<std::mutex> lock(mutex_);
+      changed_.wait(lock, [this] { return closing_ || !jobs_.empty(); });
+      if (jobs_.empty() || (closing_ && Clock::now() > give_up_)) return;
+      job = std::move(jobs_.front());
+      jobs_.pop_front();
+    }
+    PrefixFileOutcome outcome;
+    outcome.id = job.id;
+    outcome.was_read = job.kind == Kind::kRead;
+    try {
+      if (job.kind == Kind::kRead) outcome.prefix = read_file(job.id);
+      if (job.kind == Kind::kWrite) outcome.ok = write_file(job.id, *job.prefix);
+      if (job.kind == Kind::kRemove) {
+        std::error_code ignored;
+        fs::remove(path_of(job.id), ignored);
+      }
+      if (outcome.was_read) outcome.ok = outcome.prefix != nullptr;
+    } catch (const std::exception&) {  // out of memory: as good as not there
+    }
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      if (job.prefix) waiting_bytes_ -= job.prefix->bytes();
+      if (job.kind != Kind::kRemove) outcomes_.push_back(std::move(outcome));
+    }
+    if (job.kind != Kind::kRemove) wake_();
+  }
+}
+
+bool PrefixFiles::write_file(PrefixFileId id, const SavedPrefix& prefix) const {
+  const fs::path path = path_of(id);
+  // Another process may be writing the same text: each its own temporary file, and the last rename stands.
+  fs::path temporary = path;
+#ifdef _WIN32
+  temporary += "." + std::to_string(GetCurrentProcessId()) + ".tmp";
+#else
+  temporary += "." + std::to_string(getpid()) + ".tmp";
+#endif
+  Header header{};
+  std::memcpy(header.magic, kMagic, sizeof kMagic);
+  std::memcpy(header.key, key_.data(), key_.size());
+  header.tokens = static_cast<uint32_t>(prefix.tokens.size());
+  header.prompt_tokens = static_cast<uint32_t>(prefix.prompt_tokens);
+  header.image_bytes = prefix.image->size();
+  header.tokens_checksum = id_of(prefix.tokens);
+  header.image_checksum = checksum(prefix.image->data(), prefix.image->size());
+  header.header_checksum = header_checksum(header);
+
+  std::error_code error;
+  File file = open(temporary, "wb");
+  bool ok = file != nullptr;
+  if (ok) fs::permissions(temporary, fs::perms::owner_read | fs::perms::owner_write, error);
+  ok = ok && std::fwrite(&header, sizeof header, 1, file.get()) == 1;
+  ok = ok && std::fwrite(prefix.tokens.data(), sizeof(Token), prefix.tokens.size(), file.get()) == prefix.tokens.size();
+  ok = ok && std::fwrite(prefix.image->data(), 1, prefix.image->size(), file.get()) == prefix.image->size();
+  ok = ok && flush_to_disk(file.get());
+  file.reset();
+  if (ok) fs::rename(temporary, path, error);
+  if (!ok || error) {
+    fs::remove(temporary, error);
+    return false;
+  }
+  flush_folder(folder_);
+  return true;
+}
+
+std::shared_ptr<const SavedPrefix> PrefixFiles::read_file(PrefixFileId id) const {
+  const fs::path path = path_of(id);
+  std::error_code ignored;
+  std::optional<Opened> opened = open_checked(path, key_);
+  if (opened && id_of(opened->tokens) == id) {
+    auto prefix = std::make_shared<SavedPrefix>();
+    auto image = std::make_shared<SlotImage>(opened->header.image_bytes);
+    const bool read = std::fread(image->data(), 1, image->size(), opened->file.get()) == image->size();
+    if (read && checksum(image->data(), image->size()) == opened->header.image_checksum) {
+      prefix->tokens = std::move(opened->tokens);
+      prefix->prompt_tokens = static_cast<int>(opened->header.prompt_tokens);
+      prefix->image = std::move(image);
+      fs::last_write_time(path, fs::file_time_type::clock::now(), ignored);  // the latest used is evicted last
+      return prefix;
+    }
+  }
+  opened.reset();
+  fs::remove(path, ignored);
+  return nullptr;
+}
+
+}  // namespace zse

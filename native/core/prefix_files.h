@@ -1,0 +1,105 @@
+// Owns the prefix cache's folder on disk, and the thread that reads and writes it, so that decoding never waits for a disk.
+// The decode thread hands over jobs and later collects outcomes; which files to keep is decided there (prefix_cache).
+//
+// A file is written under a temporary name, flushed to the disk and renamed; it is checked by checksums when read, and removed when
+// anything about it is wrong. Layout, little-endian:
+//   0  magic "ZSEKV" 0 0 1      8  key (16 bytes: of the model and its context's settings)   24  tokens u32    28  of the prompt u32
+//   32 image bytes u64          40 checksum of the tokens      48 checksum of the image      56  checksum of the 56 bytes before
+//   64 the tokens, i32 each, then the image.     Checksums are XXH3 (64 bits), so are the names, of the tokens.
+#pragma once
+
+#include <array>
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "saved_prefix.h"
+#include "types.h"
+
+namespace zse {
+
+/** Says which model and which settings of its context a slot's image belongs to. */
+using CacheKey = std::array<uint8_t, 16>;
+
+/** Names a file: the hash of its tokens. */
+using PrefixFileId = uint64_t;
+
+struct PrefixFileInfo {
+  PrefixFileId id = 0;
+  std::vector<Token> tokens;
+  int prompt_tokens = 0;
+  uint64_t bytes = 0;  // of the whole file
+};
+
+/** What became of a job. */
+struct PrefixFileOutcome {
+  PrefixFileId id = 0;
+  bool was_read = false;                      // else written
+  bool ok = false;                            // written, or `prefix` is there
+  std::shared_ptr<const SavedPrefix> prefix;  // what was read
+};
+
+class PrefixFiles {
+ public:
+  /**
+   * Makes the folder and starts the thread. `wake` is called on that thread when there are outcomes to take.
+   * Throws EngineError BAD_OPTION when the folder cannot be made or written.
+   */
+  PrefixFiles(const std::string& dir, const CacheKey& key, std::function<void()> wake);
+
+  /** Finishes what was begun; writes that are still waiting when `kCloseTime` has passed are given up. */
+  ~PrefixFiles();
+
+  /** Every good file of this key, the latest used first; bad ones are removed. Before the first job. */
+  std::vector<PrefixFileInfo> scan();
+
+  static PrefixFileId id_of(const std::vector<Token>& tokens);
+
+  void write(std::shared_ptr<const SavedPrefix> prefix);
+  void read(PrefixFileId id);
+  void remove(PrefixFileId id);
+
+  std::vector<PrefixFileOutcome> take_outcomes();
+
+  /** Bytes of images that wait to be written: the memory that a slow disk costs. */
+  size_t waiting_bytes() const;
+
+  static constexpr auto kCloseTime = std::chrono::seconds(2);
+
+ private:
+  enum class Kind { kWrite, kRead, kRemove };
+  struct Job {
+    Kind kind;
+    PrefixFileId id;
+    std::shared_ptr<const SavedPrefix> prefix;
+  };
+
+  void push(Job job);
+  void run();
+  std::filesystem::path path_of(PrefixFileId id) const;
+  bool write_file(PrefixFileId id, const SavedPrefix& prefix) const;
+  std::shared_ptr<const SavedPrefix> read_file(PrefixFileId id) const;
+
+  const CacheKey key_;
+  const std::function<void()> wake_;
+  std::filesystem::path folder_;
+
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<Job> jobs_;
+  std::vector<PrefixFileOutcome> outcomes_;
+  size_t waiting_bytes_ = 0;
+  bool closing_ = false;
+  Clock::time_point give_up_;
+
+  std::thread thread_;
+};
+
+}  // namespace zse

@@ -1,0 +1,99 @@
+// A scheduler that is stepped by hand over the fake decoder, and everything that came out of it: for the tests of the core.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "check.h"
+#include "core/scheduler.h"
+#include "fake_decoder.h"
+
+namespace zse {
+
+inline std::vector<Token> make_prompt(int length, int salt) {
+  std::vector<Token> prompt;
+  for (int i = 0; i < length; i++) prompt.push_back(1 + (i * 7 + salt * 13) % (FakeModel::kVocabulary - 1));
+  return prompt;
+}
+
+struct Bench {
+  FakeDecoder decoder;
+  Inbox inbox;
+  int wakes = 0;
+  StreamQueue queue{[this] { wakes++; }};
+  EngineStats stats;
+  Scheduler scheduler;
+  std::map<StreamId, std::string> text;
+  std::map<StreamId, int> text_tokens, ends;
+  std::map<StreamId, FinishEvent> finished;
+  std::map<StreamId, ErrorEvent> failed;
+  std::map<StreamId, std::shared_ptr<StreamControl>> controls;
+  StreamId last_id = 0;
+
+  explicit Bench(int slots = 4, int context = 256, SchedulerOptions options = {}, int max_batch = 64,
+                 PromptCacheOptions cache = {}, bool cuttable = true, std::unique_ptr<PrefixFiles> files = nullptr)
+      : decoder(slots, context, max_batch),
+        scheduler(decoder,
+                  PrefixCache(cache, {cuttable, options.deterministic ? kExclusivePiece : 1}, std::move(files), stats),
+                  inbox, queue, stats, options) {
+    decoder.cuttable = cuttable;
+  }
+
+  PreparedRequest request(std::vector<Token> prompt) {
+    PreparedRequest r;
+    r.control = std::make_shared<StreamControl>();
+    r.control->id = ++last_id;
+    r.control->submitted = Clock::now();
+    r.prompt = std::move(prompt);
+    r.sampling.seed = static_cast<uint32_t>(last_id);
+    r.high_water_mark = 1 << 20;
+    return r;
+  }
+  StreamId submit(PreparedRequest r) {
+    const StreamId id = r.control->id;
+    controls[id] = r.control;
+    inbox.push(SubmitCommand{std::move(r)});
+    return id;
+  }
+  StreamId submit(int prompt_length = 10) { return submit(request(make_prompt(prompt_length, static_cast<int>(last_id)))); }
+  void cancel(StreamId id) {
+    controls[id]->cancelled = true;
+    inbox.push(CancelCommand{id});
+  }
+  void collect() {
+    for (Event& event : queue.take()) {
+      CHECK_EQ(ends[event.stream], 0);
+      if (auto* t = std::get_if<TextEvent>(&event.payload)) {
+        CHECK(t->tokens > 0 && !t->text.empty());
+        text[event.stream] += t->text;
+        text_tokens[event.stream] += t->tokens;
+      } else if (auto* f = std::get_if<FinishEvent>(&event.payload)) {
+        ends[event.stream]++;
+        finished[event.stream] = *f;
+      } else if (auto* e = std::get_if<ErrorEvent>(&event.payload)) {
+        ends[event.stream]++;
+        failed[event.stream] = *e;
+      }
+    }
+  }
+  bool step() {
+    const bool more = scheduler.step();
+    collect();
+    return more;
+  }
+  void run_until_idle() {
+    for (int i = 0; i < 20000; i++) {
+      if (!step()) return;
+    }
+    CHECK(!"the scheduler never came to rest");
+  }
+  std::string expected(StreamId id, int prompt_length, int max_tokens = 0) {
+    const auto reply = decoder.model.reply(make_prompt(prompt_length, static_cast<int>(id - 1)), static_cast<uint32_t>(id),
+                                           max_tokens, decoder.context_size());
+    return repair_utf8(reply.bytes);
+  }
+};
+
+}  // namespace zse

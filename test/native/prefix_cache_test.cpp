@@ -1,0 +1,363 @@
+// What is computed once is used again, and never where it does not belong: prefixes in slots, in RAM and on disk, and slots that
+// are lent while a reader pauses. The fake decoder's text depends on every token in the slot, so that a wrong one shows.
+#include <cstdio>
+#include <fstream>
+#include <thread>
+
+#include "bench.h"
+#include "check.h"
+#include "fake_decoder.h"
+#include "temporary_folder.h"
+
+using namespace zse;
+
+namespace {
+
+std::vector<Token> joined(std::vector<Token> a, const std::vector<Token>& b) {
+  a.insert(a.end(), b.begin(), b.end());
+  return a;
+}
+
+/** Submits a prompt, runs it to its end, checks its text, and says how many tokens were not computed. */
+int cached(Bench& bench, const std::vector<Token>& prompt, int max_tokens = 5) {
+  auto request = bench.request(prompt);
+  request.max_tokens = max_tokens;
+  const uint32_t seed = request.sampling.seed;
+  const int64_t before = bench.stats.prefilled_tokens;
+  const StreamId id = bench.submit(std::move(request));
+  for (int i = 0; i < 2000 && bench.ends[id] == 0; i++) {
+    if (!bench.step()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  REQUIRE(bench.ends[id] == 1);
+  const auto reply = bench.decoder.model.reply(prompt, seed, max_tokens, bench.decoder.context_size());
+  CHECK_EQ(bench.text[id], repair_utf8(reply.bytes));
+  const int tokens = bench.finished[id].usage.cached_tokens;
+  CHECK_EQ(bench.stats.prefilled_tokens - before, static_cast<int64_t>(prompt.size()) - tokens);
+  return tokens;
+}
+
+/** The prompt with the reply that it has got, as a conversation's next turn begins. */
+std::vector<Token> with_reply(const Bench& bench, std::vector<Token> prompt, StreamId id, int tokens) {
+  for (int i = 0; i < tokens; i++) prompt.push_back(bench.decoder.model.next(prompt, static_cast<uint32_t>(id)));
+  return prompt;
+}
+
+PromptCacheOptions options(bool enabled, uint64_t ram = 1 << 30, uint64_t disk = 1 << 30) {
+  PromptCacheOptions o;
+  o.enabled = enabled;
+  o.ram_bytes = ram;
+  o.disk_bytes = disk;
+  return o;
+}
+
+std::unique_ptr<PrefixFiles> files(const TemporaryFolder& folder, uint8_t key = 0) {
+  return std::make_unique<PrefixFiles>(folder.path(), CacheKey{key}, [] {});
+}
+
+}  // namespace
+
+TEST("the second turn of a conversation computes only what is new") {
+  Bench bench(4, 1000);
+  bench.decoder.model.end_one_in = 0;
+  const std::vector<Token> first = make_prompt(100, 1);
+  CHECK_EQ(cached(bench, first, 20), 0);
+  const std::vector<Token> second = joined(with_reply(bench, first, 1, 20), make_prompt(30, 2));
+  CHECK_EQ(cached(bench, second), 119);  // the reply's last token was never computed
+  CHECK_EQ(bench.decoder.saves, 0);      // its slot was simply taken over
+}
+
+TEST("a prompt that is asked again is computed from its last token on") {
+  Bench bench(2, 400);
+  const std::vector<Token> prompt = make_prompt(90, 3);
+  CHECK_EQ(cached(bench, prompt), 0);
+  CHECK_EQ(cached(bench, prompt), 89);
+}
+
+TEST("another user's prompt shares the system prompt, and both conversations stay") {
+  Bench bench(4, 1000);
+  bench.decoder.model.end_one_in = 0;
+  const std::vector<Token> system = make_prompt(200, 1);
+  const std::vector<Token> one = joined(system, make_prompt(300, 2)), two = joined(system, make_prompt(40, 3));
+  CHECK_EQ(cached(bench, one, 10), 0);
+  CHECK(cached(bench, two) >= 200);  // what both questions happen to begin with counts too
+  CHECK(cached(bench, joined(with_reply(bench, one, 1, 10), make_prompt(10, 4))) >= 509);
+}
+
+TEST("a conversation whose slot was needed comes back from RAM") {
+  Bench bench(1, 1000);
+  const std::vector<Token> one = make_prompt(300, 1), two = make_prompt(300, 2);
+  CHECK_EQ(cached(bench, one), 0);
+  CHECK_EQ(cached(bench, two), 0);
+  CHECK(bench.stats.cache_ram_bytes > 0);
+  CHECK_EQ(cached(bench, joined(one, make_prompt(20, 5))), 300);
+  CHECK_EQ(bench.decoder.loads, 1);
+}
+
+TEST("RAM keeps the latest used within its limit") {
+  const uint64_t image = 300 * (2 + 1) * sizeof(Token);
+  Bench bench(1, 1000, {}, 64, options(true, image * 2 + 500));
+  for (int salt = 1; salt <= 4; salt++)
+    CHECK_EQ(cached(bench, make_prompt(300, salt), 1), 0);  // 1, 2 and 3 were displaced: two fit
+  CHECK(static_cast<uint64_t>(bench.stats.cache_ram_bytes) <= image * 2 + 500);
+  CHECK_EQ(cached(bench, make_prompt(300, 3), 1), 299);
+  CHECK_EQ(cached(bench, make_prompt(300, 1), 1), 0);
+}
+
+TEST("with the cache off nothing of an ended stream stays, and nothing is used again") {
+  Bench bench(2, 400, {}, 64, options(false));
+  const std::vector<Token> prompt = make_prompt(100, 1);
+  CHECK_EQ(cached(bench, prompt), 0);
+  CHECK(bench.decoder.all_slots_empty());
+  CHECK_EQ(cached(bench, prompt), 0);
+}
+
+TEST("memory that cannot be cut is used again only as a whole") {
+  Bench bench(1, 1000, {}, 64, {}, false);
+  bench.decoder.model.end_one_in = 0;
+  const std::vector<Token> one = make_prompt(100, 1);
+  CHECK_EQ(cached(bench, one, 5), 0);
+  const std::vector<Token> more = joined(with_reply(bench, one, 1, 4), make_prompt(20, 2));
+  CHECK_EQ(cached(bench, more, 5), 104);  // all that the slot holds
+  CHECK_EQ(cached(bench, one, 5), 0);     // a part of it is of no use
+  CHECK_EQ(cached(bench, joined(with_reply(bench, one, 3, 4), make_prompt(20, 3)), 5), 104);
+}
+
+TEST("deterministic streams use whole pieces of a prompt again, and nothing that was a reply") {
+  SchedulerOptions deterministic;
+  deterministic.deterministic = true;
+  Bench bench(2, 2000, deterministic, 512);
+  bench.decoder.model.end_one_in = 0;
+  const std::vector<Token> one = make_prompt(600, 1);
+  CHECK_EQ(cached(bench, one, 300), 0);
+  CHECK_EQ(cached(bench, joined(with_reply(bench, one, 1, 300), make_prompt(20, 2))), 512);
+}
+
+TEST("a stream whose prompt another one is computing waits for it instead of computing it too") {
+  Bench bench(4, 1000, {}, 32);
+  const std::vector<Token> system = make_prompt(200, 1);
+  const StreamId a = bench.submit(bench.request(joined(system, make_prompt(50, 2))));
+  const StreamId b = bench.submit(bench.request(joined(system, make_prompt(50, 3))));
+  bench.run_until_idle();
+  CHECK_EQ(bench.finished[a].usage.cached_tokens, 0);
+  CHECK(bench.finished[b].usage.cached_tokens >= 200);
+  for (const StreamId id : {a, b}) {
+    const auto prompt = joined(system, make_prompt(50, id == a ? 2 : 3));
+    CHECK_EQ(bench.text[id], repair_utf8(bench.decoder.model.reply(prompt, static_cast<uint32_t>(id), 0, 1000).bytes));
+  }
+}
+
+// ---- on disk ---------------------------------------------------------------------------------------------------------
+
+TEST("prefixes survive a restart on disk") {
+  const TemporaryFolder folder;
+  const std::vector<Token> prompt = make_prompt(300, 1);
+  {
+    Bench bench(2, 1000, {}, 64, options(true), true, files(folder));
+    CHECK_EQ(cached(bench, prompt), 0);
+    bench.scheduler.write_prefixes();
+  }
+  Bench bench(2, 1000, {}, 64, options(true), true, files(folder));
+  CHECK(bench.stats.cache_disk_bytes > 0);
+  CHECK_EQ(cached(bench, joined(prompt, make_prompt(10, 2))), 300);
+}
+
+TEST("a file of another model, a damaged one and half of one are never used") {
+  const TemporaryFolder folder;
+  const std::vector<Token> prompt = make_prompt(300, 1);
+  const auto write = [&] {
+    Bench bench(2, 1000, {}, 64, options(true), true, files(folder));
+    cached(bench, prompt);
+    bench.scheduler.write_prefixes();
+  };
+  const auto only_file = [&] {
+    std::filesystem::path found;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(folder.path())) {
+      if (entry.is_regular_file()) found = entry.path();
+    }
+    return found;
+  };
+  write();
+  {
+    Bench other(2, 1000, {}, 64, options(true), true, files(folder, 7));
+    CHECK_EQ(cached(other, prompt), 0);
+  }
+  const auto size = std::filesystem::file_size(only_file());
+  // One byte in the header, in the tokens, at the end of the image; a file cut short; a file with more than it should have.
+  for (const int64_t place :
+       {int64_t{0}, int64_t{20}, int64_t{25}, int64_t{40}, int64_t{100}, int64_t(size) - 1, int64_t{-1}, int64_t{-2}}) {
+    if (only_file().empty()) write();
+    const std::filesystem::path path = only_file();
+    REQUIRE(!path.empty());
+    if (place == -1) {
+      std::filesystem::resize_file(path, size / 2);
+    } else if (place == -2) {
+      std::filesystem::resize_file(path, size + 8);
+    } else {
+      std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+      file.seekg(place);
+      const char byte = static_cast<char>(file.get() ^ 0x41);
+      file.seekp(place);
+      file.put(byte);
+    }
+    Bench bench(2, 1000, {}, 64, options(true), true, files(folder));
+    CHECK_EQ(cached(bench, prompt), 0);
+    CHECK(!std::filesystem::exists(path));
+  }
+}
+
+TEST("what is on disk stays within its limit, the latest used longest") {
+  const TemporaryFolder folder;
+  const uint64_t file = 64 + 300 * 3 * sizeof(Token);
+  {
+    Bench bench(1, 1000, {}, 64, options(true, 0, 3 * file + 1000), true, files(folder));
+    for (int salt = 1; salt <= 6; salt++) {
+      cached(bench, make_prompt(300, salt), 1);
+      bench.scheduler.write_prefixes();
+      for (int i = 0; i < 20; i++) {
+        bench.step();
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      }
+    }
+    CHECK(static_cast<uint64_t>(bench.stats.cache_disk_bytes) <= 3 * file + 1000);
+  }
+  Bench bench(1, 1000, {}, 64, options(true, 0, 3 * file + 1000), true, files(folder));
+  CHECK_EQ(cached(bench, make_prompt(300, 6), 1), 299);
+  CHECK_EQ(cached(bench, make_prompt(300, 1), 1), 0);
+}
+
+TEST("a longer conversation takes its shorter self's place on disk") {
+  const TemporaryFolder folder;
+  Bench bench(1, 1000, {}, 64, options(true, 0), true, files(folder));
+  bench.decoder.model.end_one_in = 0;
+  std::vector<Token> prompt = make_prompt(100, 1);
+  for (int turn = 0; turn < 4; turn++) {
+    const StreamId id = bench.last_id + 1;
+    cached(bench, prompt, 10);
+    bench.scheduler.write_prefixes();
+    prompt = joined(with_reply(bench, prompt, id, 10), make_prompt(20, turn));
+    for (int i = 0; i < 20; i++) {
+      bench.step();
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+  }
+  int count = 0;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder.path())) count += entry.is_regular_file();
+  CHECK_EQ(count, 1);
+}
+
+TEST("a folder that cannot be made is an error that names it") {
+  const TemporaryFolder folder;
+  std::ofstream(folder.path() + "/file") << "x";
+  try {
+    PrefixFiles files(folder.path() + "/file/inside", CacheKey{}, [] {});
+    CHECK(!"it was taken");
+  } catch (const EngineError& e) {
+    CHECK_EQ(e.code(), "BAD_OPTION");
+    CHECK(std::string(e.what()).find("/file/inside") != std::string::npos);
+  }
+}
+
+// ---- lending ---------------------------------------------------------------------------------------------------------
+
+namespace {
+
+SchedulerOptions lending() {
+  SchedulerOptions o;
+  o.lend_after = Clock::duration::zero();
+  return o;
+}
+
+/** Two readers that pause take both slots; then others come. */
+struct Pausing {
+  Bench bench;
+  std::vector<StreamId> paused;
+
+  explicit Pausing(PromptCacheOptions cache) : bench(2, 400, lending(), 64, cache) {
+    bench.decoder.model.end_one_in = 0;
+    for (int i = 0; i < 2; i++) {
+      auto request = bench.request(make_prompt(100 + i, i));
+      request.high_water_mark = 5;
+      request.max_tokens = 60;
+      paused.push_back(bench.submit(std::move(request)));
+    }
+    bench.run_until_idle();
+    CHECK_EQ(bench.stats.parked.load(), 2);
+  }
+  StreamId newcomer(int salt) {
+    auto request = bench.request(make_prompt(80, salt));
+    request.max_tokens = 30;
+    return bench.submit(std::move(request));
+  }
+  std::string expected(StreamId id, int length, int salt, int max_tokens) {
+    return repair_utf8(
+        bench.decoder.model.reply(make_prompt(length, salt), static_cast<uint32_t>(id), max_tokens, 400).bytes);
+  }
+  void read_all() {
+    for (int round = 0; round < 500; round++) {
+      for (const StreamId id : paused) {
+        bench.inbox.push(AckCommand{id, bench.text_tokens[id]});
+        bench.text_tokens[id] = 0;
+      }
+      bench.step();
+    }
+  }
+};
+
+}  // namespace
+
+TEST("the slots of paused readers are lent to those who wait, and their text goes on as if nothing had been") {
+  Pausing it(options(true));
+  const StreamId a = it.newcomer(7), b = it.newcomer(8), c = it.newcomer(9);
+  it.bench.run_until_idle();
+  CHECK_EQ(it.bench.ends[a] + it.bench.ends[b] + it.bench.ends[c], 3);
+  CHECK(it.bench.stats.spilled.load() >= 1 && it.bench.stats.parked.load() == 2);
+  CHECK(it.bench.stats.spilled_bytes > 0);
+  it.read_all();
+  for (int i = 0; i < 2; i++) CHECK_EQ(it.bench.text[it.paused[i]], it.expected(it.paused[i], 100 + i, i, 60));
+  CHECK_EQ(it.bench.text[a], it.expected(a, 80, 7, 30));
+  CHECK_EQ(it.bench.stats.spilled_bytes.load(), 0);
+  CHECK_EQ(it.bench.stats.free_slots.load(), 2);
+}
+
+TEST("slots are lent with the cache off too, and no further than RAM allows") {
+  {
+    Pausing it(options(false));
+    const StreamId a = it.newcomer(7);
+    it.bench.run_until_idle();
+    CHECK_EQ(it.bench.ends[a], 1);
+    it.read_all();
+    CHECK_EQ(it.bench.text[it.paused[0]], it.expected(it.paused[0], 100, 0, 60));
+  }
+  Pausing it(options(true, 100));
+  const StreamId a = it.newcomer(7);
+  it.bench.run_until_idle();
+  CHECK_EQ(it.bench.ends[a], 0);
+  CHECK_EQ(it.bench.decoder.saves, 0);
+  it.read_all();
+  it.bench.run_until_idle();
+  CHECK_EQ(it.bench.ends[a], 1);
+}
+
+TEST("a stream whose slot is lent can be cancelled, and stalls, and frees its memory") {
+  Pausing it(options(true));
+  it.newcomer(7);
+  it.newcomer(8);
+  it.bench.run_until_idle();
+  CHECK_EQ(it.bench.stats.spilled.load(), 2);
+  for (const StreamId id : it.paused) it.bench.cancel(id);
+  it.bench.run_until_idle();
+  CHECK_EQ(it.bench.ends[it.paused[0]] + it.bench.ends[it.paused[1]], 2);
+  CHECK_EQ(it.bench.stats.spilled_bytes.load(), 0);
+}
+
+TEST("a lent stream that cannot be put back ends with an error of its own") {
+  Pausing it(options(true));
+  it.newcomer(7);
+  it.newcomer(8);
+  it.bench.run_until_idle();
+  it.bench.decoder.load_fails = true;
+  it.read_all();
+  for (const StreamId id : it.paused) CHECK_EQ(it.bench.failed[id].code, "ENGINE_FAILED");
+  CHECK_EQ(it.bench.stats.spilled_bytes.load(), 0);
+  CHECK_EQ(it.bench.stats.free_slots.load(), 2);
+}
