@@ -71,6 +71,9 @@ class Decoder {
   /** False for memory that holds no more than its latest state (recurrent models): only a whole slot can be used again. */
   virtual bool can_cut() const = 0;
 
+  /** Lets an empty slot share the first `tokens` tokens of another at no cost; false, and nothing done, where slots cannot share. */
+  virtual bool share_slot(SlotId from, SlotId to, int tokens) = 0;
+
   /** Bytes of the image that save_slot() would make. */
   virtual size_t image_bytes(SlotId slot) const = 0;
 

@@ -72,8 +72,7 @@ llama_context_params context_params(int context_size, int max_streams) {
   params.n_ubatch = params.n_batch;
   params.n_outputs_max = max_streams;
   params.no_perf = true;
-  // A KV buffer for each sequence: attention over one buffer for all walks every stream's cells for every stream, which with eight
-  // streams is already a third slower (bench/README.md). The price is that a step with a piece of a prompt takes two passes.
+  // A KV buffer for each sequence, unless the decoder finds that one for all is faster (llama_decoder.cpp).
   params.kv_unified = false;
   return params;
 }

@@ -52,6 +52,18 @@ bool KvSlots::cut(SlotId slot, int tokens) {
   return true;
 }
 
+bool KvSlots::copy(SlotId from, SlotId to, int tokens) {
+  clear(to);
+  if (!decoder_.share_slot(from, to, tokens)) {
+    const std::shared_ptr<const SavedPrefix> saved = save(from);
+    return saved && load(to, *saved) && cut(to, tokens);
+  }
+  const Slot& source = slots_[from];
+  slots_[to].tokens.assign(source.tokens.begin(), source.tokens.begin() + tokens);
+  slots_[to].prompt_tokens = std::min(source.prompt_tokens, tokens);
+  return true;
+}
+
 std::shared_ptr<const SavedPrefix> KvSlots::save(SlotId slot) const try {
   auto saved = std::make_shared<SavedPrefix>();
   saved->tokens = slots_[slot].tokens;

@@ -39,6 +39,9 @@ class KvSlots {
   void clear(SlotId slot);
   /** Keeps the first `tokens`; false, and the slot is empty, where the model cannot. */
   bool cut(SlotId slot, int tokens);
+  /** Puts the first `tokens` of one slot into another; false, and `to` is empty, where that cannot be. */
+  bool copy(SlotId from, SlotId to, int tokens);
+
   size_t image_bytes(SlotId slot) const { return decoder_.image_bytes(slot) + slots_[slot].tokens.size() * sizeof(Token); }
   /** Null where there is no memory for it. */
   std::shared_ptr<const SavedPrefix> save(SlotId slot) const;

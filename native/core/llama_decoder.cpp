@@ -22,6 +22,19 @@ Function* cpu_function(const char* name) {
   return reinterpret_cast<Function*>(ggml_backend_reg_get_proc_address(ggml_backend_dev_backend_reg(device), name));
 }
 
+// With a KV buffer for each sequence, a step that decodes and computes a piece of a prompt takes two passes over the weights; with one
+// for all it takes one, and each token's attention passes over the others' cells, which our kernel on the CPU leaves out
+// (vendor/patches). That pays where the weights are what a step waits for. Beyond it the mask over everybody's cells costs more,
+// and in deterministic mode the places of a sequence's cells must not depend on others (docs/PERFORMANCE.md has the figures).
+constexpr int kMostUnifiedStreams = 32;
+constexpr double kLeastUnifiedBytes = 64 << 20;
+
+bool one_buffer_for_all(const ModelInfo& info) {
+  const bool on_cpu = info.gpu_layers == 0 || info.device == "CPU";
+  return on_cpu && !info.deterministic && info.max_streams > 1 && info.max_streams <= kMostUnifiedStreams &&
+         info.size_bytes >= kLeastUnifiedBytes;
+}
+
 }  // namespace
 
 LlamaDecoder::LlamaDecoder(std::shared_ptr<const Model> model) : model_(std::move(model)) {
@@ -32,6 +45,7 @@ LlamaDecoder::LlamaDecoder(std::shared_ptr<const Model> model) : model_(std::mov
                                         " tokens; llama.cpp counts to " + std::to_string(INT32_MAX) + " at most");
   }
   llama_context_params params = context_params(info.context_size, info.max_streams);
+  params.kv_unified = unified_ = one_buffer_for_all(info);
   params.n_threads = info.threads;
   params.n_threads_batch = info.threads;
   params.abort_callback = [](void* self) {
@@ -124,6 +138,14 @@ bool LlamaDecoder::cut_slot(SlotId slot, int tokens) {
 }
 
 size_t LlamaDecoder::image_bytes(SlotId slot) const { return llama_state_seq_get_size(context_.get(), slot); }
+
+// Between buffers, llama_memory_seq_cp() only notes a copy of the whole buffer down for the next step, and whatever touches either slot
+// before that would see the wrong data. Within one buffer it is done at once: the sequences share the cells.
+bool LlamaDecoder::share_slot(SlotId from, SlotId to, int tokens) {
+  if (!unified_ || !can_roll_back_) return false;
+  llama_memory_seq_cp(llama_get_memory(context_.get()), from, to, 0, tokens);
+  return true;
+}
 
 std::shared_ptr<const SlotImage> LlamaDecoder::save_slot(SlotId slot) try {
   auto image = std::make_shared<SlotImage>(image_bytes(slot));

@@ -26,6 +26,7 @@ class LlamaDecoder final : public Decoder {
   void clear_slot(SlotId slot) override;
   bool cut_slot(SlotId slot, int tokens) override;
   bool can_cut() const override { return can_roll_back_; }
+  bool share_slot(SlotId from, SlotId to, int tokens) override;
   size_t image_bytes(SlotId slot) const override;
   std::shared_ptr<const SlotImage> save_slot(SlotId slot) override;
   bool load_slot(SlotId slot, const SlotImage& image) override;
@@ -49,6 +50,7 @@ class LlamaDecoder final : public Decoder {
   std::unique_ptr<ggml_threadpool, ThreadpoolDeleter> threads_;  // outlives the context that computes on it
   std::unique_ptr<llama_context, ContextDeleter> context_;
   llama_batch batch_;
+  bool unified_;                       // one KV buffer for all sequences
   bool can_roll_back_;                 // recurrent memory cannot be cut, so its steps are never aborted
   const AbortCheck* abort_ = nullptr;  // of the decode under way
   std::string failure_;
