@@ -109,10 +109,15 @@ SlotId Admission::prepare_slot(const Source& source, int& in_cache) {
 
   const SlotId slot = slots_.least_valuable(source.tokens >= kWorthKeeping ? source.slot : -1);
   displace(slot);
-  std::shared_ptr<const SavedPrefix> prefix = source.prefix;
-  if (!prefix && source.slot >= 0 && source.slot != slot && source.tokens >= kWorthKeeping)
-    prefix = slots_.save(source.slot);
-  if (prefix && slots_.load(slot, *prefix) && slots_.cut(slot, source.tokens)) {
+  bool filled = false;
+  if (source.tokens >= kWorthKeeping) {
+    if (source.prefix) {
+      filled = slots_.load(slot, *source.prefix) && slots_.cut(slot, source.tokens);
+    } else if (source.slot != slot) {
+      filled = slots_.copy(source.slot, slot, source.tokens);
+    }
+  }
+  if (filled) {
     in_cache = source.tokens;
   } else {
     slots_.clear(slot);

@@ -79,6 +79,7 @@ class FakeDecoder final : public Decoder {
   bool cuttable = true;
   int saves = 0, loads = 0;
   bool load_fails = false;
+  bool shares = false;
   size_t largest_batch = 0;
   std::vector<Batch> history;  // when recording
   bool record = false;
@@ -121,6 +122,14 @@ class FakeDecoder final : public Decoder {
     REQUIRE(static_cast<int>(cache_[slot].size()) >= tokens);
     cache_[slot].resize(cuttable ? tokens : 0);
     return cuttable;
+  }
+
+  bool share_slot(SlotId from, SlotId to, int tokens) override {
+    if (!shares || !cuttable) return false;
+    CHECK(cache_[to].empty());
+    REQUIRE(static_cast<int>(cache_[from].size()) >= tokens);
+    cache_[to].assign(cache_[from].begin(), cache_[from].begin() + tokens);
+    return true;
   }
 
   /** Four bytes a token, as many again of padding, so that an image is larger than its tokens. */

@@ -72,6 +72,7 @@ class Harness {
     o.disk_bytes = random_() % 2 == 0 ? 10000 : 1 << 30;
     if (o.enabled && random_() % 2 == 0) o.dir = dir;
     decoder_.cuttable = random_() % 4 != 0;
+    decoder_.shares = random_() % 2 == 0;
     return o;
   }
   std::unique_ptr<PrefixFiles> files() {
