@@ -144,8 +144,11 @@ bool Scheduler::compute_step() {
   limits.max_batch_tokens = decoder_.max_batch_tokens();
   limits.prefill_budget = cost_.prefill_budget(options_.latency_target_ms, limits.max_batch_tokens);
   limits.exclusive = options_.deterministic;
-  const std::vector<PlanPiece> plan = plan_batch(candidates, limits);
+  std::vector<PlanPiece> plan = plan_batch(candidates, limits);
   if (plan.empty()) return false;
+  // Where slots have buffers of their own, llama.cpp computes only neighbours in one pass over the weights.
+  std::sort(plan.begin(), plan.end(),
+            [&](const PlanPiece& a, const PlanPiece& b) { return runnable[a.index]->slot < runnable[b.index]->slot; });
 
   batch_.clear();
   abortable_.clear();
