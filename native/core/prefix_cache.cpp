@@ -93,7 +93,7 @@ void PrefixCache::write(std::shared_ptr<const SavedPrefix> prefix) {
   info.tokens = prefix->tokens;
   info.prompt_tokens = prefix->prompt_tokens;
   info.bytes = prefix->bytes() + 64;
-  if (on_disk_.count(info.id) != 0) return;
+  if (on_disk_.count(info.id) != 0 || info.bytes > options_.disk_bytes) return;
   disk_bytes_ += info.bytes;
   const PrefixFileId id = info.id;
   on_disk_[id] = {std::move(info), ++uses_, true};
@@ -162,11 +162,12 @@ void PrefixCache::evict(size_t limit) {
   }
 }
 
+// One that is still waiting to be written may be the oldest: its removal is done after its writing.
 void PrefixCache::evict_files() {
   while (disk_bytes_ > options_.disk_bytes) {
     auto oldest = on_disk_.end();
     for (auto next = on_disk_.begin(); next != on_disk_.end(); ++next) {
-      if (next->second.writing || fetching(next->first)) continue;
+      if (fetching(next->first)) continue;
       if (oldest == on_disk_.end() || next->second.used < oldest->second.used) oldest = next;
     }
     if (oldest == on_disk_.end()) return;
