@@ -38,7 +38,11 @@ std::vector<PlanPiece> plan_batch(const std::vector<PlanCandidate>& candidates, 
   for (const PlanCandidate* candidate : decoding) pieces.push_back({candidate->index, 1});
 
   int room = limits.max_batch_tokens - static_cast<int>(decoding.size());
-  if (!decoding.empty()) room = std::min(room, limits.prefill_budget);
+  if (!decoding.empty()) {
+    room = std::min(room, limits.prefill_budget);
+    const int beyond = (static_cast<int>(decoding.size()) + room) % limits.row_group;
+    if (room > limits.row_group) room -= beyond;
+  }
   if (prompts.empty() || room <= 0) return pieces;
 
   std::stable_sort(prompts.begin(), prompts.end(), [](const auto* a, const auto* b) { return a->remaining < b->remaining; });
@@ -63,13 +67,18 @@ void StepCost::record(int decode_tokens, int prefill_tokens, double ms) {
     if (decode_tokens > 0) blend(decode_ms_, ms, 0.1);
     return;
   }
-  const double prefill_ms = std::max(ms - (decode_tokens > 0 ? decode_ms_ : 0), ms * 0.1);
+  if (decode_tokens == 0) {
+    blend(ms_per_bulk_token_, ms / prefill_tokens, 0.3);
+    return;
+  }
+  const double prefill_ms = std::max(ms - decode_ms_, ms * 0.1);
   blend(ms_per_prefill_token_, prefill_ms / prefill_tokens, 0.3);
 }
 
 int StepCost::prefill_budget(double target_ms, int max_batch_tokens) const {
-  if (ms_per_prefill_token_ == 0) return std::min(kFirstPiece, max_batch_tokens);
-  const double tokens = (target_ms - decode_ms_) / ms_per_prefill_token_;
+  const double per_token = ms_per_prefill_token_ > 0 ? ms_per_prefill_token_ : 2 * ms_per_bulk_token_;
+  if (per_token == 0) return std::min(kFirstPiece, max_batch_tokens);
+  const double tokens = (target_ms - decode_ms_) / per_token;
   return std::clamp(static_cast<int>(std::min(tokens, 1e6)), std::min(kMinPiece, max_batch_tokens), max_batch_tokens);
 }
 

@@ -27,6 +27,7 @@ struct PlanLimits {
   int max_batch_tokens = 512;
   int prefill_budget = 512;  // prompt tokens in the step while others decode; unlimited when nobody does
   bool exclusive = false;    // one sequence a step, prompts in fixed pieces (deterministic mode)
+  int row_group = 4;         // rows that the matrix kernels take at once: a step's tokens are rounded down to a multiple
 };
 
 /**
@@ -37,8 +38,9 @@ struct PlanLimits {
 std::vector<PlanPiece> plan_batch(const std::vector<PlanCandidate>& candidates, const PlanLimits& limits);
 
 /**
- * Running estimate of what a step costs, for the prefill budget: milliseconds of a step that only decodes, and of each
- * prompt token on top of it.
+ * Running estimate of what a step costs, for the prefill budget: milliseconds of a step that only decodes, and of each prompt token on
+ * top of it. A token of a small piece costs more than one of a whole batch, so steps that only prefill are kept apart: until
+ * a step has done both, a token beside decoding streams is taken for twice as dear.
  */
 class StepCost {
  public:
@@ -51,7 +53,8 @@ class StepCost {
 
  private:
   double decode_ms_ = 0;             // 0: not seen yet
-  double ms_per_prefill_token_ = 0;  // 0: not seen yet
+  double ms_per_prefill_token_ = 0;  // beside decoding streams; 0: not seen yet
+  double ms_per_bulk_token_ = 0;     // of steps that only prefill; 0: not seen yet
 };
 
 }  // namespace zse

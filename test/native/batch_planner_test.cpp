@@ -95,6 +95,28 @@ TEST("no prompt starves while shorter ones keep coming (random)") {
   CHECK(steps <= 2000 / 16 + 1);
 }
 
+TEST("a step beside decoding streams fills the matrix kernels' groups of rows") {
+  const std::vector<PlanCandidate> candidates = {{0, 0, 0, 0}, {1, 0, 0, 1}, {2, 0, 0, 2}, {3, 1000, 0, 3}};
+  PlanLimits limits;
+  for (int budget = 5; budget < 60; budget++) {
+    limits.prefill_budget = budget;
+    int total = 0;
+    for (const PlanPiece& piece : plan_batch(candidates, limits)) total += piece.tokens;
+    CHECK_EQ(total % limits.row_group, 0);
+    CHECK(total <= budget + 3 && total > budget + 3 - limits.row_group);
+  }
+}
+
+TEST("what a prompt token costs in a whole batch is not taken for its cost in a small piece") {
+  StepCost cost;
+  cost.record(1, 0, 20);
+  for (int i = 0; i < 50; i++) cost.record(0, 512, 512);  // 1 ms a token
+  CHECK(cost.prefill_budget(150, 512) <= 65);
+  for (int i = 0; i < 50; i++) cost.record(1, 40, 20 + 40 * 1.5);
+  const int budget = cost.prefill_budget(150, 512);
+  CHECK(budget > 80 && budget < 90);
+}
+
 TEST("the prefill budget follows the measured cost of a step") {
   StepCost cost;
   for (int i = 0; i < 50; i++) cost.record(4, 0, 20);
