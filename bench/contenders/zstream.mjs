@@ -1,5 +1,5 @@
 // Owns zStream as a contender: its public library, in the measuring process.
-import { ZSE, ZSEError } from "../../dist/index.js";
+import { ZSE } from "../../dist/index.js";
 import { residentBytes } from "../lib/memory.mjs";
 import { Arrivals } from "../lib/reply.mjs";
 
@@ -9,7 +9,7 @@ const greedy = { temperature: 0, ignoreEos: true };
 /** Opens the model as bench/contenders/index.mjs says. */
 export async function open({ model: path, threads, contextSize, maxStreams, cacheDir, latencyTargetMs, startedAt }) {
   const options = { threads, contextSize, maxStreams, maxQueue: 0, ...(latencyTargetMs && { latencyTargetMs }) };
-  const model = cacheDir ? await openWithCache(path, options, cacheDir) : new ZSE(path, options);
+  const model = new ZSE(path, { ...options, ...(cacheDir && { promptCache: { dir: cacheDir } }) });
   await model.ready;
 
   return {
@@ -57,15 +57,4 @@ export async function open({ model: path, threads, contextSize, maxStreams, cach
     memory: async () => residentBytes(),
     close: () => model.close(),
   };
-}
-
-/** With the prompt cache on disk; a version that has none is measured without. */
-async function openWithCache(path, options, cacheDir) {
-  const megabytes = 2 ** 20;
-  try {
-    return new ZSE(path, { ...options, promptCache: { ram: 512 * megabytes, disk: 1024 * megabytes, path: cacheDir } });
-  } catch (error) {
-    if (error instanceof ZSEError && error.option === "promptCache") return new ZSE(path, options);
-    throw error;
-  }
 }

@@ -23,7 +23,7 @@ TEST("every decoding sequence is in every step, however long the prompts are") {
   const auto plan = plan_batch({{0, 0, 0, 1}, {1, 3000, 0, 2}, {2, 0, 0, 3}}, {512, 32, false});
   CHECK_EQ(tokens_of(plan, 0), 1);
   CHECK_EQ(tokens_of(plan, 2), 1);
-  CHECK_EQ(tokens_of(plan, 1), 32);
+  CHECK_EQ(tokens_of(plan, 1), 30);  // 32 rows in all
 }
 
 TEST("the whole batch goes to prompts when nobody is decoding") {
