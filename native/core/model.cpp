@@ -86,6 +86,19 @@ int default_threads() {
   return std::max(1, usable > 0 ? std::min(physical, usable) : physical);
 }
 
+/**
+ * Whether RAM has room for the file and as much again. On the CPU most weights are put into another order while they are loaded, and a
+ * mapped file stays resident beside them; only where RAM is short is mapping better, since its pages can be given up.
+ */
+bool fits_twice(const std::string& path) {
+  ggml_backend_dev_t cpu = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
+  size_t free = 0, total = 0;
+  if (cpu) ggml_backend_dev_memory(cpu, &free, &total);
+  std::error_code error;
+  const uintmax_t size = std::filesystem::file_size(std::filesystem::u8path(path), error);
+  return !error && size <= total / 2;
+}
+
 }  // namespace
 
 std::shared_ptr<const Model> Model::load(const std::string& path, const EngineOptions& options,
@@ -101,6 +114,7 @@ std::shared_ptr<const Model> Model::load(const std::string& path, const EngineOp
   llama_model_params params = llama_model_default_params();
   params.devices = choice.devices.empty() ? nullptr : choice.devices.data();
   params.n_gpu_layers = choice.gpu_layers;
+  if (choice.gpu_layers == 0 && fits_twice(path)) params.load_mode = LLAMA_LOAD_MODE_NONE;
   params.progress_callback_user_data = &watcher;
   params.progress_callback = [](float fraction, void* data) {
     auto* w = static_cast<Watcher*>(data);
