@@ -97,6 +97,9 @@ export class Metrics {
     gauge("zstream_num_requests_running", "Streams that are prefilled or decoded.", (now) => now.prefilling + now.decoding);
     gauge("zstream_num_requests_waiting", "Streams that wait for a slot.", (now) => now.queued);
     gauge("zstream_num_requests_parked", "Streams that wait for their reader.", (now) => now.parked);
+    gauge("zstream_num_requests_spilled", "Of the parked, those whose slot is lent to others.", (now) => now.spilled);
+    gauge("zstream_prompt_cache_ram_bytes", "Computed prompts kept in RAM.", (now) => now.cacheRamBytes);
+    gauge("zstream_prompt_cache_disk_bytes", "Computed prompts kept on disk.", (now) => now.cacheDiskBytes);
     gauge("zstream_slots_free", "Streams that could start at once.", (now) => now.freeSlots);
     new Counter({
       name: "zstream_generation_tokens_total",

@@ -178,6 +178,8 @@ describe("metrics and logs", () => {
     expect(value("zstream_prompt_tokens_total")).toBeGreaterThan(5);
     expect(value("zstream_num_requests_running")).toBe(0);
     expect(value("zstream_slots_free")).toBe(2);
+    expect(value("zstream_num_requests_spilled")).toBe(0);
+    expect(value("zstream_prompt_cache_disk_bytes")).toBe(0);
     for (const reason of ["cancelled", "rejected"]) expect(text).toContain(`zstream_requests_total{finished_reason="${reason}"`);
   });
 
