@@ -62,7 +62,7 @@ uint64_t stored_row_bytes(const Tensor& tensor) {
     case Coding::kF16: return columns * 2;
     case Coding::kInt8Flat:
     case Coding::kInt8Rows: return columns;
-    case Coding::kInt4Flat: return tensor.layout == Layout::kRowMajor && columns % 2 == 0 ? columns / 2 : 0;
+    case Coding::kInt4Flat: return columns % 2 == 0 ? columns / 2 : 0;  // tiled: of 64 rows as many as of 64 row-major ones
     case Coding::kInt4Rows: return 0;
   }
   return 0;
@@ -172,10 +172,20 @@ void GgufImage::read_rows(const Piece& piece, int64_t first, int64_t end, uint8_
   }
   const auto part = static_cast<int64_t>(std::max<uint64_t>(1, kPartBytes / piece.row_bytes));
   const auto parts = static_cast<size_t>((end - first + part - 1) / part);
+  const uint64_t stored = tensor.rotated_head_dim == 0 ? stored_row_bytes(*tensor.source) : 0;
+  const bool as_it_is =
+      stored != 0 && tensor.source->coding == Coding::kF16 && tensor.type == GgmlType::kF16 && tensor.add == 0;
   parallel_for(parts, threads_, [&](size_t i) {
     RowReader reader(*tensor.source, file_->bytes());
-    const int64_t begin = first + static_cast<int64_t>(i) * part;
-    for (int64_t row = begin; row < std::min(begin + part, end); row++) {
+    const int64_t begin = first + static_cast<int64_t>(i) * part, last = std::min(begin + part, end);
+    if (file_->map() && as_it_is) {
+      uint8_t* to = out + static_cast<uint64_t>(begin - first) * piece.row_bytes;
+      file_->map()->read(tensor.source->data.offset + static_cast<uint64_t>(begin) * stored,
+                         static_cast<uint64_t>(last - begin) * stored, to);
+      if (all_finite_halves(to, static_cast<uint64_t>((last - begin) * tensor.columns)))
+        return;  // else the reader says where
+    }
+    for (int64_t row = begin; row < last; row++) {
       reader.encode(tensor.source_row(row), tensor.type, out + static_cast<uint64_t>(row - first) * piece.row_bytes,
                     tensor.add);
     }

@@ -9,6 +9,10 @@
 #include "gguf_image.h"
 #include "types.h"
 
+/** vendor/patches/0003-stream-read.patch: large reads of `file` by this thread go to `read`, without a copy in the stream's buffer. */
+extern "C" void zse_set_stream_read(std::FILE* file, bool (*read)(void* user_data, uint64_t offset, void* out, size_t size),
+                                    void* user_data);
+
 namespace zse {
 
 namespace {
@@ -29,6 +33,11 @@ struct Stream {
       failure = std::current_exception();
       return -1;
     }
+  }
+
+  bool read_tensor(uint64_t offset, char* out, uint64_t count) {
+    at = offset;
+    return read(out, count) == static_cast<int64_t>(count);
   }
 
   int64_t seek(int64_t offset, int whence) {
@@ -79,12 +88,24 @@ struct FileCloser {
 llama_model* load(const std::string& path, llama_model_params params, const GgufPlanOptions& options) {
   const GgufImage image(ZseFile::open(path), options);
   Stream stream{image, 0, nullptr};
-  // Metadata is read in pieces of a few bytes. Tensors are not: what is larger than the buffer goes where it belongs at once.
-  std::vector<char> buffer(size_t{64} << 10);
+  // Metadata is read in pieces of a few bytes, through a buffer. It is small since C libraries fill it anew after each seek, and
+  // a row of which a part is wanted is transcoded whole.
+  std::vector<char> buffer(size_t{4} << 10);
   const std::unique_ptr<std::FILE, FileCloser> file(open_stream(&stream));
   if (!file) throw EngineError("ENGINE_FAILED", "no stream could be opened for \"" + path + "\"");
   std::setvbuf(file.get(), buffer.data(), _IOFBF, buffer.size());
   params.load_mode = LLAMA_LOAD_MODE_NONE;  // there is no file to map: weights are written where they are computed with
+  struct LargeReads {
+    LargeReads(std::FILE* file, Stream* stream) {
+      zse_set_stream_read(
+          file,
+          [](void* s, uint64_t offset, void* out, size_t size) {
+            return static_cast<Stream*>(s)->read_tensor(offset, static_cast<char*>(out), size);
+          },
+          stream);
+    }
+    ~LargeReads() { zse_set_stream_read(nullptr, nullptr, nullptr); }
+  } large_reads(file.get(), &stream);
   llama_model* model = llama_model_load_from_file_ptr(file.get(), params);
   if (!stream.failure) return model;
   if (model) llama_model_free(model);

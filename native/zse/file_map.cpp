@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "core/types.h"
+#include "refuse.h"
 
 #ifdef _WIN32
 #define NOMINMAX
@@ -49,12 +50,15 @@ std::shared_ptr<const FileMap> FileMap::open(const std::string& path) {
   const std::string reason = "Windows error " + std::to_string(GetLastError());
   CloseHandle(file);
   if (size.QuadPart > 0 && !data) cannot_map(path, reason);
-  return std::shared_ptr<const FileMap>(new FileMap(static_cast<const uint8_t*>(data), static_cast<size_t>(size.QuadPart)));
+  return std::shared_ptr<const FileMap>(
+      new FileMap(static_cast<const uint8_t*>(data), static_cast<size_t>(size.QuadPart), -1));
 }
 
 FileMap::~FileMap() {
   if (data_) UnmapViewOfFile(data_);
 }
+
+void FileMap::read(uint64_t offset, uint64_t size, uint8_t* out) const { std::memcpy(out, data_ + offset, size); }
 
 void FileMap::forget(uint64_t, uint64_t) const {}
 
@@ -71,14 +75,29 @@ std::shared_ptr<const FileMap> FileMap::open(const std::string& path) {
   }
   const auto size = static_cast<size_t>(status.st_size);
   void* data = size > 0 ? mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file, 0) : nullptr;
-  const std::string reason = std::strerror(errno);
-  ::close(file);
-  if (data == MAP_FAILED) cannot_map(path, reason);
-  return std::shared_ptr<const FileMap>(new FileMap(static_cast<const uint8_t*>(data), size));
+  if (data == MAP_FAILED) {
+    const std::string reason = std::strerror(errno);
+    ::close(file);
+    cannot_map(path, reason);
+  }
+  return std::shared_ptr<const FileMap>(new FileMap(static_cast<const uint8_t*>(data), size, file));
 }
 
 FileMap::~FileMap() {
   if (data_) munmap(const_cast<uint8_t*>(data_), size_);
+  ::close(file_);
+}
+
+void FileMap::read(uint64_t offset, uint64_t size, uint8_t* out) const {
+  while (size > 0) {
+    const ssize_t got = pread(file_, out, size, static_cast<off_t>(offset));
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0)
+      refuse(offset, got < 0 ? std::strerror(errno) : "the file ends here now, and was longer when it was opened");
+    offset += static_cast<uint64_t>(got);
+    out += got;
+    size -= static_cast<uint64_t>(got);
+  }
 }
 
 void FileMap::forget(uint64_t offset, uint64_t size) const {

@@ -23,14 +23,18 @@ class FileMap {
 
   Bytes bytes() const { return {data_, size_}; }
 
+  /** Copies a range, past the mapping: cheaper than touching its pages where all of it is wanted once. Throws BAD_MODEL where it fails. */
+  void read(uint64_t offset, uint64_t size, uint8_t* out) const;
+
   /** Says that a range will not be read again soon: its pages leave this process, not the page cache. */
   void forget(uint64_t offset, uint64_t size) const;
 
  private:
-  FileMap(const uint8_t* data, size_t size) : data_(data), size_(size) {}
+  FileMap(const uint8_t* data, size_t size, int file) : data_(data), size_(size), file_(file) {}
 
   const uint8_t* data_;
   size_t size_;
+  int file_;  // descriptor; -1 on Windows
 };
 
 }  // namespace zse

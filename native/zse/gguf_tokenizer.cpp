@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cstdio>
 #include <unordered_map>
 
+#include "parallel.h"
 #include "refuse.h"
 
 namespace zse {
@@ -36,6 +38,7 @@ class Maker {
   }
 
   GgufTokenizer make() {
+    ids_.reserve(data_.vocab.size() + data_.added.size());
     for (const auto& [text, id] : data_.vocab) place(text, id);
     for (const auto& [text, id] : data_.added) place_added(text, id);
     if (ids_.empty()) bad("it has no tokens");
@@ -94,7 +97,7 @@ class Maker {
       std::snprintf(text, sizeof text, "<0x%02X>", byte);
       all_bytes = has(text);
     }
-    for (const auto& [text, id] : ids_) marks = marks || text.find(kSpaceMark) != std::string_view::npos;
+    for (const std::string& text : made_.tokens) marks = marks || text.find(kSpaceMark) != std::string::npos;
     const auto& source = data_.source;
     if (all_bytes && marks) {
       made_.model = "llama";
@@ -126,7 +129,9 @@ class Maker {
   }
 
   void set_types() {
-    for (const auto& [text, id] : ids_) {
+    for (int64_t id = 0; id < static_cast<int64_t>(made_.tokens.size()); id++) {
+      const std::string_view text = text_of(id);
+      if (text.empty()) continue;
       TokenType type = TokenType::kNormal;
       if (made_.model == "llama" && is_byte_token(text))
         type = TokenType::kByte;
@@ -164,19 +169,31 @@ class Maker {
   }
 
   void set_merges() {
-    made_.merges.reserve(data_.merges.size());
+    made_.merges.resize(data_.merges.size());
+    std::atomic<size_t> unknown{0};
+    constexpr size_t kPart = 4096;
+    parallel_for((data_.merges.size() + kPart - 1) / kPart, worker_count(0), [&](size_t part) {
+      const size_t end = std::min((part + 1) * kPart, data_.merges.size());
+      unknown += set_merges(part * kPart, end);
+    });
+    if (unknown > 0) notes_.push_back(std::to_string(unknown) + " merges name pieces that the vocabulary lacks");
+  }
+
+  /** How many of them name pieces that are no tokens. */
+  size_t set_merges(size_t first, size_t end) {
     size_t unknown = 0;
-    for (const auto& [left, right] : data_.merges) {
+    for (size_t i = first; i < end; i++) {
+      const auto& [left, right] = data_.merges[i];
       if (left.empty() || right.empty() || left.find(' ') != std::string_view::npos ||
           right.find(' ') != std::string_view::npos) {
         bad("a merge has an empty part or one with a space in it");
       }
       if (!has(left) || !has(right)) unknown++;
-      std::string merge;
+      std::string& merge = made_.merges[i];
       merge.reserve(left.size() + 1 + right.size());
-      made_.merges.push_back(std::move(merge.append(left).append(" ").append(right)));
+      merge.append(left).append(" ").append(right);
     }
-    if (unknown > 0) notes_.push_back(std::to_string(unknown) + " merges name pieces that the vocabulary lacks");
+    return unknown;
   }
 
   /** Generation 2 writes 1, 2, 0, 0 where it found nothing, so an id is believed only if its token is one of a control token's kind. */

@@ -20,15 +20,39 @@ int64_t padded_columns(const Tensor& tensor) {
   return (tensor.columns() + tensor.group_size - 1) / tensor.group_size * tensor.group_size;
 }
 
+/** The group of each block of 32 in turn, in tensors whose groups are whole blocks: without a division for each. */
+class GroupCursor {
+ public:
+  GroupCursor(int64_t element, int64_t group_size)
+      : size_(group_size), index_(element / group_size), left_(group_size - element % group_size) {}
+
+  int64_t index() const { return index_; }
+  void next_block() {
+    left_ -= kBlock;
+    if (left_ > 0) return;
+    index_++;
+    left_ = size_;
+  }
+
+ private:
+  int64_t size_, index_, left_;  // left_: elements of the group that are still to come
+};
+
 /**
  * Sixteen packed bytes, two neighbouring codes in each, become ggml's: byte i holds element i in its lower half and element i + 16
- * in its upper half.
+ * in its upper half. Eight bytes at a time are one number here, whichever end of it is first.
  */
 void pair_with_16_later(const uint8_t* packed, uint8_t* out) {
-  for (int i = 0; i < 8; i++) {
-    const uint8_t first = packed[i], later = packed[i + 8];
-    out[2 * i] = static_cast<uint8_t>((first & 0x0F) | later << 4);
-    out[2 * i + 1] = static_cast<uint8_t>(first >> 4 | (later & 0xF0));
+  constexpr uint64_t kLower = 0x0F0F0F0F0F0F0F0F;
+  const auto first = load<uint64_t>(packed), later = load<uint64_t>(packed + 8);
+  const uint64_t even = (first & kLower) | (later & kLower) << 4;
+  const uint64_t odd = (first >> 4 & kLower) | (later & ~kLower);
+  uint8_t evens[8], odds[8];
+  std::memcpy(evens, &even, sizeof evens);
+  std::memcpy(odds, &odd, sizeof odds);
+  for (int i = 0; i < 8; i++) {  // one vector instruction
+    out[2 * i] = evens[i];
+    out[2 * i + 1] = odds[i];
   }
 }
 
@@ -55,6 +79,12 @@ uint64_t row_bytes(GgmlType type, int64_t columns) {
     case GgmlType::kQ8_0: return count / kBlock * 34;
   }
   return 0;
+}
+
+bool all_finite_halves(const uint8_t* halves, uint64_t count) {
+  uint16_t bad = 0;
+  for (uint64_t k = 0; k < count; k++) bad |= is_finite_half(load<uint16_t>(halves + 2 * k)) ? 0 : 1;
+  return bad == 0;
 }
 
 TypeChoice choose_type(const Tensor& tensor) {
@@ -184,25 +214,27 @@ void RowReader::encode(int64_t row, GgmlType type, uint8_t* out, float add) {
   }
 }
 
+/** A scale or zero into a block, as it is. */
+inline void RowReader::copy_finite(const uint8_t* half, const char* part, uint8_t* out) const {
+  if (!is_finite_half(load<uint16_t>(half))) finite(half, part);  // says where
+  std::memcpy(out, half, 2);
+}
+
 void RowReader::encode_q4_1(int64_t row, uint8_t* out) {
   const uint8_t* packed = packed_row(row);
-  for (int64_t k = 0; k < columns_; k += kBlock, packed += kBlock / 2, out += 20) {
-    const int64_t group = (row * columns_ + k) / tensor_.group_size;
-    finite(scales_ + 2 * group, "a scale");
-    finite(zeros_ + 2 * group, "a zero");
-    std::memcpy(out, scales_ + 2 * group, 2);
-    std::memcpy(out + 2, zeros_ + 2 * group, 2);
+  GroupCursor group(row * columns_, tensor_.group_size);
+  for (int64_t k = 0; k < columns_; k += kBlock, packed += kBlock / 2, out += 20, group.next_block()) {
+    copy_finite(scales_ + 2 * group.index(), "a scale", out);
+    copy_finite(zeros_ + 2 * group.index(), "a zero", out + 2);
     pair_with_16_later(packed, out + 4);
   }
 }
 
 void RowReader::encode_q4_0(int64_t row, uint8_t* out) {
   const uint8_t* packed = packed_row(row);
-  const int64_t groups = padded_columns(tensor_) / tensor_.group_size;
-  for (int64_t k = 0; k < columns_; k += kBlock, packed += kBlock / 2, out += 18) {
-    const uint8_t* scale = scales_ + 2 * (row * groups + k / tensor_.group_size);
-    finite(scale, "a scale");
-    std::memcpy(out, scale, 2);
+  GroupCursor group(row * padded_columns(tensor_), tensor_.group_size);
+  for (int64_t k = 0; k < columns_; k += kBlock, packed += kBlock / 2, out += 18, group.next_block()) {
+    copy_finite(scales_ + 2 * group.index(), "a scale", out);
     pair_with_16_later(packed, out + 2);
   }
 }
@@ -210,10 +242,9 @@ void RowReader::encode_q4_0(int64_t row, uint8_t* out) {
 void RowReader::encode_q8_0(int64_t row, uint8_t* out) {
   const bool flat = tensor_.coding == Coding::kInt8Flat;
   const uint8_t* codes = data_ + row * columns_;
-  for (int64_t k = 0; k < columns_; k += kBlock, codes += kBlock, out += 34) {
-    const uint8_t* scale = scales_ + 2 * (flat ? (row * columns_ + k) / tensor_.group_size : row);
-    finite(scale, "a scale");
-    std::memcpy(out, scale, 2);
+  GroupCursor group(row * columns_, flat ? tensor_.group_size : columns_);
+  for (int64_t k = 0; k < columns_; k += kBlock, codes += kBlock, out += 34, group.next_block()) {
+    copy_finite(scales_ + 2 * group.index(), "a scale", out);
     std::memcpy(out + 2, codes, kBlock);
   }
 }
@@ -221,9 +252,7 @@ void RowReader::encode_q8_0(int64_t row, uint8_t* out) {
 void RowReader::copy_f16(int64_t row, uint8_t* out) {
   const uint8_t* from = data_ + row * columns_ * 2;
   std::memcpy(out, from, static_cast<size_t>(columns_) * 2);
-  uint16_t all_finite = 1;
-  for (int64_t k = 0; k < columns_; k++) all_finite &= (load<uint16_t>(out + 2 * k) & 0x7C00) != 0x7C00;
-  if (all_finite) return;
+  if (all_finite_halves(from, static_cast<uint64_t>(columns_))) return;
   for (int64_t k = 0; k < columns_; k++) finite(from + 2 * k, "a value");  // says where
 }
 

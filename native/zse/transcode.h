@@ -27,6 +27,9 @@ struct TypeChoice {
 };
 TypeChoice choose_type(const Tensor& tensor);
 
+/** Whether none of `count` float16 numbers is an infinity or no number. */
+bool all_finite_halves(const uint8_t* halves, uint64_t count);
+
 /**
  * Reads a tensor's rows. It keeps a buffer for the row in hand: one for each thread. Throws BAD_MODEL for a scale, zero or float that
  * is not finite.
@@ -44,6 +47,7 @@ class RowReader {
  private:
   const uint8_t* packed_row(int64_t row);
   float finite(const uint8_t* half, const char* part) const;
+  void copy_finite(const uint8_t* half, const char* part, uint8_t* out) const;
   void decode_flat(int64_t row, float* out);
   void decode_rows(int64_t row, float* out);
   void encode_q4_1(int64_t row, uint8_t* out);
