@@ -128,7 +128,7 @@ SlotId Admission::prepare_slot(const Source& source, int& in_cache) {
 /** A slot's content is about to be lost: keeps it in RAM (and on disk) if that adds anything. */
 void Admission::displace(SlotId slot) {
   const std::vector<Token>& tokens = slots_[slot].tokens;
-  const bool to_ram = cache_.wants(tokens), to_disk = cache_.wants_file(tokens);
+  const bool to_ram = cache_.wants(tokens), to_disk = !slots_[slot].written && cache_.wants_file(tokens);
   if (!to_ram && !to_disk) return;
   std::shared_ptr<const SavedPrefix> saved = slots_.save(slot);
   if (!saved) return;
@@ -149,9 +149,10 @@ void Admission::leave(Sequence& sequence, bool sound) {
 
 bool Admission::write_one() {
   for (SlotId slot = 0; slot < slots_.size(); slot++) {
-    if (slots_[slot].owner != 0 || !cache_.wants_file(slots_[slot].tokens)) continue;
+    if (slots_[slot].owner != 0 || slots_[slot].written || !cache_.wants_file(slots_[slot].tokens)) continue;
+    slots_.mark_written(slot);
     std::shared_ptr<const SavedPrefix> saved = slots_.save(slot);
-    if (!saved) return false;
+    if (!saved) continue;
     cache_.write(std::move(saved));
     return true;
   }

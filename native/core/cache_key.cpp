@@ -67,6 +67,8 @@ CacheKey cache_key(const ModelInfo& info) {
   hash.add(info.device);
   hash.add(static_cast<uint64_t>(info.max_streams));
   hash.add(static_cast<uint64_t>(info.gpu_layers));
+  // Other cuts of a prompt, and other shares of the work, round differently: where that must not show, they are kept apart.
+  hash.add(static_cast<uint64_t>(info.deterministic ? info.threads : 0));
   hash.add(info.template_text);
   add_file(hash, info.path);
   XXH128_canonical_t canonical;

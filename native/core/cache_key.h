@@ -9,7 +9,8 @@ namespace zse {
 
 /**
  * A hash of the file (its size and time of change, its first 16 MiB, where the metadata lies, and 256 samples spread over the rest), of
- * the chat template, and of the settings that an image depends on: device, number of slots, type of the KV cache, llama.cpp's build.
+ * the chat template, and of the settings that an image depends on: device, number of slots, type of the KV cache, deterministic mode,
+ * llama.cpp's build.
  * Hashing all of a large file would take longer than what the cache saves; whoever changes weights and keeps size and time the
  * same must empty the folder.
  */

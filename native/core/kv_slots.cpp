@@ -30,6 +30,7 @@ void KvSlots::release(SlotId slot) {
 void KvSlots::extend(SlotId slot, const Token* tokens, int count, bool of_prompt) {
   Slot& it = slots_[slot];
   it.tokens.insert(it.tokens.end(), tokens, tokens + count);
+  it.written = false;
   if (of_prompt) it.prompt_tokens = static_cast<int>(it.tokens.size());
 }
 
@@ -37,6 +38,7 @@ void KvSlots::clear(SlotId slot) {
   decoder_.clear_slot(slot);
   slots_[slot].tokens.clear();
   slots_[slot].prompt_tokens = 0;
+  slots_[slot].written = false;
 }
 
 bool KvSlots::cut(SlotId slot, int tokens) {

@@ -18,6 +18,7 @@ class KvSlots {
     std::vector<Token> tokens;
     int prompt_tokens = 0;  // of those, the ones computed as pieces of a prompt
     uint64_t released = 0;  // when it came free, in order
+    bool written = false;   // to disk, or tried to: once is enough, whatever becomes of the file
   };
 
   explicit KvSlots(Decoder& decoder);
@@ -32,6 +33,8 @@ class KvSlots {
   void take(SlotId slot, StreamId owner);
   /** The stream is done with it; what it holds stays until somebody needs the place. */
   void release(SlotId slot);
+
+  void mark_written(SlotId slot) { slots_[slot].written = true; }
 
   /** What a step has added to a slot. */
   void extend(SlotId slot, const Token* tokens, int count, bool of_prompt);

@@ -25,6 +25,7 @@ namespace zse {
 namespace {
 
 constexpr char kMagic[8] = {'Z', 'S', 'E', 'K', 'V', 0, 0, 1};
+constexpr uint32_t kMostTokens = 1 << 24;                   // the longest context there can be: nothing larger is read in
 constexpr auto kStaleTemporary = std::chrono::minutes(10);  // left by a process that died while writing
 
 struct Header {
@@ -90,7 +91,8 @@ std::optional<Opened> open_checked(const fs::path& path, const CacheKey& key) {
   if (std::fread(&header, sizeof header, 1, opened.file.get()) != 1) return {};
   const bool sound = std::memcmp(header.magic, kMagic, sizeof kMagic) == 0 &&
                      header_checksum(header) == header.header_checksum &&
-                     std::memcmp(header.key, key.data(), key.size()) == 0 && header.prompt_tokens <= header.tokens;
+                     std::memcmp(header.key, key.data(), key.size()) == 0 && header.prompt_tokens <= header.tokens &&
+                     header.tokens <= kMostTokens;
   const uint64_t body = length - sizeof(Header), token_bytes = uint64_t{header.tokens} * sizeof(Token);
   if (!sound || token_bytes > body || header.image_bytes != body - token_bytes || header.tokens == 0) return {};
   opened.tokens.resize(header.tokens);

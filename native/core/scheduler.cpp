@@ -5,13 +5,6 @@
 
 namespace zse {
 
-namespace {
-
-// Longest wait of a first request for others made with it: several times what preparing a short prompt takes.
-constexpr auto kGatherTime = std::chrono::milliseconds(5);
-
-}  // namespace
-
 Scheduler::Scheduler(Decoder& decoder, PrefixCache cache, Inbox& inbox, StreamQueue& events, EngineStats& stats,
                      SchedulerOptions options, std::function<void(StreamId)> on_stream_end)
     : decoder_(decoder),
@@ -70,7 +63,7 @@ void Scheduler::take_commands() {
 // Requests made together come out of the prompt thread one by one. On an idle engine the first would be prefilled alone, and the
 // others then in the small pieces that a decoding stream leaves room for: a moment's wait puts all of them into one batch.
 void Scheduler::gather_first() {
-  const auto deadline = Clock::now() + kGatherTime;
+  const auto deadline = Clock::now() + options_.gather_time;
   while (!sequences_.empty() && received_ < stats_.submitted && !inbox_.closing() && Clock::now() < deadline) {
     inbox_.wait(deadline);
     take_commands();

@@ -22,6 +22,7 @@ namespace zse {
 struct SchedulerOptions {
   double latency_target_ms = 150;
   bool deterministic = false;
+  Clock::duration gather_time = std::chrono::milliseconds(5);  // a first request's longest wait for others made with it
   Clock::duration lend_after = std::chrono::milliseconds(50);  // a parked stream's slot, when others wait
 };
 

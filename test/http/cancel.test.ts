@@ -55,7 +55,7 @@ async function left(model: ZSE, state: "queued" | "prefilling" | "decoding" | "p
 
 describe.each(SERVERS)("%s: a client that leaves", (_, serve) => {
   test("while queued: nothing of its request is ever computed", async () => {
-    const { url, model } = await serve({ maxStreams: 1, contextSize: 1024 });
+    const { url, model } = await serve({ maxStreams: 1, contextSize: 1024, promptCache: { ram: 0 } }); // a slot is not lent then
     const busy = model.chatStream(STORY.messages, { ignoreEos: true, highWaterMark: 1 });
     await until(() => model.stats().parked === 1, "the slot is taken");
     watch(model);
@@ -125,7 +125,7 @@ describe.each(SERVERS)("%s: a client that waits", (_, serve) => {
   const pings = (text: string) => text.split(": ping\n").length - 1;
 
   test("in the queue has its headers, its role chunk, and then heartbeats", async () => {
-    const { url, model } = await serve({ maxStreams: 1 }, 40);
+    const { url, model } = await serve({ maxStreams: 1, promptCache: { ram: 0 } }, 40);
     const busy = model.chatStream(STORY.messages, { ignoreEos: true, highWaterMark: 1 });
     await until(() => model.stats().parked === 1, "the slot is taken");
     const waiting = await reader(url, LONG);

@@ -166,8 +166,8 @@ test("a completion streams text_completion objects", async () => {
 
 describe("while there is nothing to say", () => {
   test("headers and the role chunk go out at once, pings follow, in queued and prefilling streams", async () => {
-    const { url, model } = await serveModel({ maxStreams: 1 }, { heartbeatMs: 40 });
-    const busy = model.chatStream(STORY.messages, { ignoreEos: true, highWaterMark: 1 }); // parked: keeps the only slot
+    const { url, model } = await serveModel({ maxStreams: 1, promptCache: { ram: 0 } }, { heartbeatMs: 40 });
+    const busy = model.chatStream(STORY.messages, { ignoreEos: true, highWaterMark: 1 }); // parked; without RAM its slot is not lent
     await until(() => model.stats().parked === 1, "the slot is taken");
     const response = await post(url, { ...GREEDY, stream: true });
     const reader = response.body!.getReader();

@@ -225,6 +225,24 @@ TEST("what is on disk stays within its limit, the latest used longest") {
   CHECK_EQ(cached(bench, make_prompt(300, 1), 1), 0);
 }
 
+TEST("what a folder has no room for is tried once, not for ever") {
+  for (const uint64_t limit : {0, 100, 4000}) {  // for nothing, and for one of two
+    const TemporaryFolder folder;
+    Bench bench(2, 1000, {}, 64, options(true, 0, limit), true, files(folder));
+    cached(bench, make_prompt(300, 1), 1);
+    cached(bench, make_prompt(300, 2), 1);
+    bench.scheduler.write_prefixes();
+    const int saves = bench.decoder.saves;
+    CHECK(saves <= 2);
+    for (int i = 0; i < 20; i++) {
+      bench.step();
+      bench.scheduler.write_prefixes();
+    }
+    CHECK_EQ(bench.decoder.saves, saves);
+    CHECK(static_cast<uint64_t>(bench.stats.cache_disk_bytes) <= limit);
+  }
+}
+
 TEST("a longer conversation takes its shorter self's place on disk") {
   const TemporaryFolder folder;
   Bench bench(1, 1000, {}, 64, options(true, 0), true, files(folder));
