@@ -6,7 +6,7 @@ import { SingleBar } from "cli-progress";
 import { type Command, Option } from "commander";
 
 import { fromNative } from "../errors.js";
-import { loadNative, type NativeConversionReport } from "../native.js";
+import { loadNative, type NativeConversion, type NativeConversionReport } from "../native.js";
 import { reportError, UsageError } from "./report.js";
 import { bytes, terminalText } from "./terminal.js";
 
@@ -74,26 +74,36 @@ interface Listeners {
 function run(input: string, output: string, { quant, force }: ConvertFlags, listeners: Listeners): Promise<NativeConversionReport> {
   const native = loadNative();
   return new Promise((done, fail) => {
-    const conversion = new native.Conversion(
-      resolve(input),
-      resolve(output),
-      { overwrite: force === true, ...(quant === undefined ? {} : { quant }) },
-      (fraction) => listeners.onProgress(fraction),
-      (error, report) => {
-        for (const name of ["SIGINT", "SIGTERM"] as const) process.removeListener(name, onSignal);
-        process.removeListener("exit", onExit);
-        if (report === undefined) fail(fromNative(error));
-        else done(report);
-      },
-    );
+    let conversion: NativeConversion | undefined;
     const onSignal = (signal: NodeJS.Signals) => {
       listeners.onSignal(signal);
-      conversion.cancel();
+      conversion?.cancel();
     };
-    const onExit = () => conversion.close();
+    const onExit = () => conversion?.close();
+    const leave = () => {
+      for (const name of ["SIGINT", "SIGTERM"] as const) process.removeListener(name, onSignal);
+      process.removeListener("exit", onExit);
+    };
+    // Before there is a temporary file: a signal in between would end the process and leave it behind.
     process.on("SIGINT", onSignal);
     process.on("SIGTERM", onSignal);
     process.on("exit", onExit);
+    try {
+      conversion = new native.Conversion(
+        resolve(input),
+        resolve(output),
+        { overwrite: force === true, ...(quant === undefined ? {} : { quant }) },
+        (fraction) => listeners.onProgress(fraction),
+        (error, report) => {
+          leave();
+          if (report === undefined) fail(fromNative(error));
+          else done(report);
+        },
+      );
+    } catch (error) {
+      leave();
+      fail(error);
+    }
   });
 }
 
