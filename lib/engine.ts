@@ -17,6 +17,7 @@ import {
   type NativeProgress,
   type NativeRequest,
   type NativeStats,
+  NO_STATS,
 } from "./native.js";
 
 /** What receives a stream's events. Exactly one of onFinish and onError is the last call. */
@@ -29,24 +30,6 @@ export interface StreamSink {
   onFinish(finish: NativeFinish): void;
   onError(error: unknown): void;
 }
-
-const NO_STATS: NativeStats = {
-  queued: 0,
-  prefilling: 0,
-  decoding: 0,
-  parked: 0,
-  spilled: 0,
-  freeSlots: 0,
-  steps: 0,
-  generatedTokens: 0,
-  prefilledTokens: 0,
-  abortedSteps: 0,
-  cachedTokens: 0,
-  spills: 0,
-  cacheRamBytes: 0,
-  cacheDiskBytes: 0,
-  spilledBytes: 0,
-};
 
 export class Engine {
   readonly path: string;

@@ -311,6 +311,25 @@ export interface NativeInspection {
   notes: string[];
 }
 
+/** Of a model that is not open. */
+export const NO_STATS: NativeStats = {
+  queued: 0,
+  prefilling: 0,
+  decoding: 0,
+  parked: 0,
+  spilled: 0,
+  freeSlots: 0,
+  steps: 0,
+  generatedTokens: 0,
+  prefilledTokens: 0,
+  abortedSteps: 0,
+  cachedTokens: 0,
+  spills: 0,
+  cacheRamBytes: 0,
+  cacheDiskBytes: 0,
+  spilledBytes: 0,
+};
+
 export interface NativeAddon {
   /** The project's version the addon was built from. */
   version: string;

@@ -81,10 +81,7 @@ bool Admission::computed_soon(const Sequence& sequence, const Sequences& sequenc
 
 /** Whether more of the prompt is on disk than is at hand; it is being read then. Tried once for each stream. */
 bool Admission::on_disk(Sequence& sequence, int have) {
-  if (sequence.fetching) {
-    if (cache_.fetching(*sequence.fetching)) return true;
-    return false;
-  }
+  if (sequence.fetching) return cache_.fetching(*sequence.fetching);
   const PrefixCache::OnDisk file = cache_.find_file(sequence.prompt);
   if (file.tokens < have + kWorthKeeping) return false;
   sequence.fetching = file.id;
@@ -98,9 +95,7 @@ SlotId Admission::prepare_slot(const Source& source, int& in_cache) {
   const bool in_free_slot = source.slot >= 0 && slots_[source.slot].owner == 0;
   if (in_free_slot && source.tokens >= kWorthTakingOver) {
     const int lost = static_cast<int>(slots_[source.slot].tokens.size()) - source.tokens;
-    const bool worth_copying = source.tokens >= kWorthKeeping && slots_.least_valuable(source.slot) >= 0;
-    const bool only_one = slots_.free_count() == 1;
-    if (lost <= source.tokens || (source.tokens >= kWorthKeeping && !worth_copying) || only_one) {
+    if (lost <= source.tokens || slots_.free_count() == 1) {
       if (lost >= kWorthKeeping) displace(source.slot);
       if (slots_.cut(source.slot, source.tokens)) in_cache = source.tokens;
       return source.slot;
@@ -111,11 +106,8 @@ SlotId Admission::prepare_slot(const Source& source, int& in_cache) {
   displace(slot);
   bool filled = false;
   if (source.tokens >= kWorthKeeping) {
-    if (source.prefix) {
-      filled = slots_.load(slot, *source.prefix) && slots_.cut(slot, source.tokens);
-    } else if (source.slot != slot) {
-      filled = slots_.copy(source.slot, slot, source.tokens);
-    }
+    filled = source.prefix ? slots_.load(slot, *source.prefix) && slots_.cut(slot, source.tokens)
+                           : slots_.copy(source.slot, slot, source.tokens);
   }
   if (filled) {
     in_cache = source.tokens;

@@ -53,7 +53,7 @@ PrefixCache::OnDisk PrefixCache::find_file(const std::vector<Token>& prompt) con
 }
 
 void PrefixCache::fetch(PrefixFileId id) {
-  if (fetching_.emplace(id, true).second) files_->read(id);
+  if (fetching_.insert(id).second) files_->read(id);
   const auto file = on_disk_.find(id);
   if (file != on_disk_.end()) file->second.used = ++uses_;
 }
@@ -88,11 +88,7 @@ void PrefixCache::insert(std::shared_ptr<const SavedPrefix> prefix) {
 }
 
 void PrefixCache::write(std::shared_ptr<const SavedPrefix> prefix) {
-  PrefixFileInfo info;
-  info.id = PrefixFiles::id_of(prefix->tokens);
-  info.tokens = prefix->tokens;
-  info.prompt_tokens = prefix->prompt_tokens;
-  info.bytes = prefix->bytes() + 64;
+  PrefixFileInfo info = PrefixFiles::info_of(*prefix);
   if (on_disk_.count(info.id) != 0 || info.bytes > options_.disk_bytes) return;
   disk_bytes_ += info.bytes;
   const PrefixFileId id = info.id;

@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include "prefix_files.h"
@@ -81,7 +82,7 @@ class PrefixCache {
   size_t ram_bytes_ = 0, reserved_bytes_ = 0;
   std::map<PrefixFileId, File> on_disk_;
   uint64_t uses_ = 0, disk_bytes_ = 0;
-  std::map<PrefixFileId, bool> fetching_;
+  std::set<PrefixFileId> fetching_;
   int failed_writes_ = 0;  // in a row
 };
 

@@ -137,6 +137,10 @@ PrefixFiles::~PrefixFiles() {
   thread_.join();
 }
 
+PrefixFileInfo PrefixFiles::info_of(const SavedPrefix& prefix) {
+  return {id_of(prefix.tokens), prefix.tokens, prefix.prompt_tokens, sizeof(Header) + prefix.bytes()};
+}
+
 PrefixFileId PrefixFiles::id_of(const std::vector<Token>& tokens) {
   return checksum(tokens.data(), tokens.size() * sizeof(Token));
 }

@@ -60,7 +60,8 @@ class PrefixFiles {
   /** Every good file of this key, the latest used first; bad ones are removed. Before the first job. */
   std::vector<PrefixFileInfo> scan();
 
-  static PrefixFileId id_of(const std::vector<Token>& tokens);
+  /** Of the file that a prefix will be. */
+  static PrefixFileInfo info_of(const SavedPrefix& prefix);
 
   void write(std::shared_ptr<const SavedPrefix> prefix);
   void read(PrefixFileId id);
@@ -81,6 +82,7 @@ class PrefixFiles {
     std::shared_ptr<const SavedPrefix> prefix;
   };
 
+  static PrefixFileId id_of(const std::vector<Token>& tokens);
   void push(Job job);
   void run();
   std::filesystem::path path_of(PrefixFileId id) const;

@@ -6,8 +6,8 @@ import { connect, type Socket } from "node:net";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { describe, expect, test } from "vitest";
-
 import { ZSEError } from "../../lib/errors.js";
+import { NO_STATS } from "../../lib/native.js";
 import { App } from "../../lib/server/app.js";
 import { HttpServer } from "../../lib/server/http-server.js";
 import { openLog } from "../../lib/server/log.js";
@@ -43,23 +43,7 @@ class Talker implements ServedModel {
     return { events: () => ({ next, return: leave }), result };
   }
   completionStream = this.chatStream;
-  stats = () => ({
-    queued: 0,
-    prefilling: 0,
-    decoding: 0,
-    parked: 0,
-    spilled: 0,
-    freeSlots: 4,
-    steps: 0,
-    generatedTokens: 0,
-    prefilledTokens: 0,
-    abortedSteps: 0,
-    cachedTokens: 0,
-    spills: 0,
-    cacheRamBytes: 0,
-    cacheDiskBytes: 0,
-    spilledBytes: 0,
-  });
+  stats = () => ({ ...NO_STATS, freeSlots: 4 });
 }
 
 const WRITERS: [string, (model: Talker) => Promise<{ base: string; close: () => Promise<unknown> }>][] = [

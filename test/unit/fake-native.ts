@@ -15,7 +15,7 @@ import type {
   NativeRequest,
   NativeStats,
 } from "../../lib/native.js";
-import { NativeEventKind as Kind } from "../../lib/native.js";
+import { NativeEventKind as Kind, NO_STATS } from "../../lib/native.js";
 
 /** What a stream says: text pieces (one token each), pieces of several tokens, progress, or an error that ends it. */
 export type ScriptItem = string | { text: string; tokens: number } | { progress: NativeProgress } | { error: NativeError };
@@ -166,21 +166,12 @@ export class FakeModel implements NativeModel {
     const decoding = count("decoding");
     const parked = this.streams.filter((one) => one.state === "decoding" && this.#isParked(one)).length;
     return {
+      ...NO_STATS,
       queued: count("queued"),
-      prefilling: 0,
       decoding: decoding - parked,
       parked,
-      spilled: 0,
       freeSlots: this.engineOptions.maxStreams - decoding,
-      steps: 0,
       generatedTokens: this.#generated,
-      prefilledTokens: 0,
-      abortedSteps: 0,
-      cachedTokens: 0,
-      spills: 0,
-      cacheRamBytes: 0,
-      cacheDiskBytes: 0,
-      spilledBytes: 0,
     };
   }
 
