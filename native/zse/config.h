@@ -15,6 +15,9 @@ namespace zse {
 struct RopeScaling {
   std::string type;  // "linear", "yarn", "llama3", "longrope", "su", "dynamic", "default"
   std::optional<double> factor, low_freq_factor, high_freq_factor, original_max_position_embeddings;
+  std::optional<double> attention_factor, beta_fast, beta_slow, mscale,
+      mscale_all_dim;            // yarn's; longrope has the first, too
+  std::optional<bool> truncate;  // yarn's
   std::vector<double> long_factor, short_factor;
 };
 
@@ -36,8 +39,12 @@ struct ModelConfig {
   std::optional<int64_t> sliding_window;
   bool tie_word_embeddings = false;
   std::optional<double> attn_logit_softcapping, final_logit_softcapping;
-  std::optional<int64_t>
-      original_max_position_embeddings;  // phi3: beside rope_scaling in its configuration; generation 1 only
+
+  // What generation 1 has of the Hugging Face configuration, and generation 2 loses.
+  std::optional<int64_t> original_max_position_embeddings;  // phi3: beside rope_scaling
+  std::optional<double> partial_rotary_factor;              // phi3: the rotated part of a head
+  std::optional<double> query_pre_attn_scalar;              // gemma2
+  std::string activation;                                   // "silu", "gelu_pytorch_tanh", ...; or ""
 
   /**
    * What generation 2 has no place for, and zStream's own converter writes all the same, under a key that others ignore: GGUF keys

@@ -184,6 +184,12 @@ RopeScaling read_rope_scaling(const Json& json) {
   number("low_freq_factor", scaling.low_freq_factor);
   number("high_freq_factor", scaling.high_freq_factor);
   number("original_max_position_embeddings", scaling.original_max_position_embeddings);
+  number("attention_factor", scaling.attention_factor);
+  number("beta_fast", scaling.beta_fast);
+  number("beta_slow", scaling.beta_slow);
+  number("mscale", scaling.mscale);
+  number("mscale_all_dim", scaling.mscale_all_dim);
+  if (field(json, "truncate")) scaling.truncate = boolean_field(json, "truncate", true, kJsonAt);
   const auto numbers = [&](const char* key, std::vector<double>& into) {
     const Json* list = field(json, key);
     if (!list) return;
@@ -238,10 +244,23 @@ ModelConfig read_config(const Json& header) {
   if (field(hf, "original_max_position_embeddings")) {
     config.original_max_position_embeddings = integer_field(hf, "original_max_position_embeddings", 0, kJsonAt);
   }
+  for (const char* key : {"attn_logit_softcapping", "final_logit_softcapping"}) {
+    if (config.arch == "gemma2" && hf.contains(key) && hf[key].is_null())
+      unsupported(std::string("its configuration turns ") + key + " off, and llama.cpp applies it always");
+  }
+  if (field(hf, "query_pre_attn_scalar"))
+    config.query_pre_attn_scalar = number_field(hf, "query_pre_attn_scalar", 0, kJsonAt);
+  config.activation = text_field(hf, "hidden_activation", text_field(hf, "hidden_act", "", kJsonAt), kJsonAt);
+  const auto read_rotated_part = [&](const Json& from) {
+    if (field(from, "partial_rotary_factor"))
+      config.partial_rotary_factor = number_field(from, "partial_rotary_factor", 1, kJsonAt);
+  };
+  read_rotated_part(hf);
   if (const Json* scaling = field(hf, "rope_scaling")) config.rope_scaling = read_rope_scaling(*scaling);
   if (const Json* rope = field(hf, "rope_parameters")) {  // the newer place of both
     config.rope_theta = number_field(*rope, "rope_theta", config.rope_theta, kJsonAt);
     if (!config.rope_scaling) config.rope_scaling = read_rope_scaling(*rope);
+    read_rotated_part(*rope);
   }
   const std::string quantization = text_field(header, "quantization", "none", kJsonAt);
   config.quant = {quantization == "int4"   ? 1

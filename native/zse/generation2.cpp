@@ -107,6 +107,18 @@ RopeScaling read_rope_scaling(ValueReader& values) {
       scaling.high_freq_factor = values.number("high_freq_factor");
     else if (key == "original_max_position_embeddings")
       scaling.original_max_position_embeddings = values.number("original_max_position_embeddings");
+    else if (key == "attention_factor")
+      scaling.attention_factor = values.number("attention_factor");
+    else if (key == "beta_fast")
+      scaling.beta_fast = values.number("beta_fast");
+    else if (key == "beta_slow")
+      scaling.beta_slow = values.number("beta_slow");
+    else if (key == "mscale")
+      scaling.mscale = values.number("mscale");
+    else if (key == "mscale_all_dim")
+      scaling.mscale_all_dim = values.number("mscale_all_dim");
+    else if (key == "truncate")
+      scaling.truncate = values.boolean("truncate");
     else if (key == "long_factor")
       numbers("long_factor", scaling.long_factor);
     else if (key == "short_factor")

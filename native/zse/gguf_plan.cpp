@@ -1,11 +1,11 @@
 #include "gguf_plan.h"
 
 #include <algorithm>
-#include <cmath>
 #include <unordered_set>
 
 #include "gguf_tokenizer.h"
 #include "refuse.h"
+#include "rope_scaling.h"
 
 namespace zse {
 
@@ -59,11 +59,12 @@ class Planner {
 
   GgufPlan make() {
     check_strangers();
+    check_activation();
     derive_head_dim();
     add_tensors();
     check_leftovers();
     add_model_metadata();
-    add_rope_scaling();
+    add_rope_scaling(config_, architecture_->gguf, config_place(), plan_);
     add_tokenizer();
     return std::move(plan_);
   }
@@ -99,6 +100,13 @@ class Planner {
       if (tensor.name.rfind("vision", 0) == 0 || tensor.name.rfind("audio", 0) == 0)
         wrong_label(tensor, "a model of more than text");
     }
+  }
+
+  void check_activation() const {
+    const std::string usual = architecture_->is_gemma ? "gelu_pytorch_tanh" : "silu";
+    if (config_.activation.empty() || config_.activation == usual) return;
+    unsupported("its activation is \"" + config_.activation + "\", and " + config_.arch + " models can be run with \"" +
+                usual + "\" only");
   }
 
   /** Where in the file a part of it begins, by its name in either generation. */
@@ -273,21 +281,32 @@ class Planner {
     }
     set_number(key("attention.layer_norm_rms_epsilon"), config_.rms_norm_eps);
     set_number(key("rope.freq_base"), config_.rope_theta);
-    set_count(key("rope.dimension_count"), config_.head_dim);
+    set_count(key("rope.dimension_count"), rotated_elements(config_, config_place()));
     set_count(key("vocab_size"), config_.vocab_size);
     if (architecture_->is_gemma) {
       set_number(key("attn_logit_softcapping"), config_.attn_logit_softcapping.value_or(50.0));
       set_number(key("final_logit_softcapping"), config_.final_logit_softcapping.value_or(30.0));
+      check_gemma_scale();
       set_count(key("attention.sliding_window"), config_.sliding_window.value_or(4096));
     }
     if (architecture_->fused) set_count(key("attention.sliding_window"), 0);
-    const bool windowed =
-        config_.arch == "mistral" && config_.sliding_window && *config_.sliding_window < config_.max_seq_len;
-    if (windowed) {
+    // qwen2's says nothing unless another setting turns it on, which generation 2 does not keep.
+    const bool may_have_window = config_.arch != "qwen2" && !architecture_->is_gemma;
+    if (may_have_window && config_.sliding_window && *config_.sliding_window < config_.max_seq_len) {
       plan_.notes.push_back("llama.cpp has no sliding window for this architecture: beyond " +
                             std::to_string(*config_.sliding_window) +
                             " tokens the model sees more of the text than it was trained with");
     }
+  }
+
+  /** llama.cpp takes the scale of queries from the number of layers, as it is in the three releases. */
+  void check_gemma_scale() const {
+    const double taken = config_.num_layers == 46 ? static_cast<double>(config_.hidden_size / config_.num_heads)
+                                                  : static_cast<double>(config_.head_dim);
+    const double wanted = config_.query_pre_attn_scalar.value_or(taken);
+    if (wanted == taken) return;
+    unsupported("its query_pre_attn_scalar is " + std::to_string(wanted) + ", and only " + std::to_string(taken) +
+                " can be run in a gemma2 model of its layers and heads");
   }
 
   /** llama_ftype of the type that most matrices have; it is shown, nothing depends on it. */
@@ -302,90 +321,6 @@ class Planner {
       common = type;
     }
     return common == GgmlType::kQ8_0 ? 7 : static_cast<uint32_t>(common);  // the others have one number in both lists
-  }
-
-  void add_rope_scaling() {
-    if (!config_.rope_scaling) return;
-    const RopeScaling& scaling = *config_.rope_scaling;
-    const auto positive = [&](const char* name, const std::optional<double>& value) {
-      if (value && *value > 0 && *value < 1e9) return *value;
-      refuse(config_place(), "rope_scaling of the type \"" + scaling.type + "\" needs a positive \"" + name + "\"");
-    };
-    if (scaling.type.empty() || scaling.type == "default") return;
-    if (scaling.type == "dynamic") {
-      plan_.notes.push_back("rope_scaling \"dynamic\" is not applied: texts beyond the trained context are not scaled");
-    } else if (scaling.type == "linear") {
-      set(key("rope.scaling.type"), std::string("linear"));
-      set_number(key("rope.scaling.factor"), positive("factor", scaling.factor));
-    } else if (scaling.type == "yarn") {
-      set(key("rope.scaling.type"), std::string("yarn"));
-      const double factor = positive("factor", scaling.factor);
-      set_number(key("rope.scaling.factor"), factor);
-      const double original = scaling.original_max_position_embeddings.value_or(static_cast<double>(config_.max_seq_len));
-      set_count(key("rope.scaling.original_context_length"),
-                static_cast<int64_t>(positive("original_max_position_embeddings", original)));
-    } else if (scaling.type == "llama3") {
-      add_llama3_factors(positive("factor", scaling.factor), positive("low_freq_factor", scaling.low_freq_factor),
-                         positive("high_freq_factor", scaling.high_freq_factor),
-                         positive("original_max_position_embeddings", scaling.original_max_position_embeddings));
-    } else if (scaling.type == "longrope" || scaling.type == "su") {
-      add_long_factors(scaling);
-    } else {
-      unsupported("its rope_scaling is of the type \"" + scaling.type +
-                  "\"; linear, yarn, llama3, longrope and su can be run");
-    }
-  }
-
-  /** Wavelengths that the original context holds often are kept, those longer than it are stretched by `factor`, smoothly between. */
-  void add_llama3_factors(double factor, double low, double high, double original) {
-    if (high <= low) refuse(config_place(), "rope_scaling's high_freq_factor is not above its low_freq_factor");
-    std::vector<float> divisors;
-    for (int64_t i = 0; i < config_.head_dim / 2; i++) {
-      const double exponent = 2.0 * static_cast<double>(i) / static_cast<double>(config_.head_dim);
-      const double wavelength = 2.0 * 3.14159265358979323846 * std::pow(config_.rope_theta, exponent);
-      const double smooth = (original / wavelength - low) / (high - low);
-      double divisor = 1.0 / ((1.0 - smooth) / factor + smooth);
-      if (wavelength < original / high)
-        divisor = 1.0;
-      else if (wavelength > original / low)
-        divisor = factor;
-      divisors.push_back(static_cast<float>(divisor));
-    }
-    add_values("rope_freqs.weight", std::move(divisors));
-  }
-
-  void add_long_factors(const RopeScaling& scaling) {
-    double original = 4096;
-    if (scaling.original_max_position_embeddings)
-      original = *scaling.original_max_position_embeddings;
-    else if (config_.original_max_position_embeddings)
-      original = static_cast<double>(*config_.original_max_position_embeddings);
-    else
-      plan_.notes.push_back("the file does not say for how long a context the model was trained at first; 4096 is a guess");
-    if (!(original > 1 && original < 1e9))
-      refuse(config_place(), "rope_scaling's original_max_position_embeddings must be above 1");
-    const double scale = static_cast<double>(config_.max_seq_len) / original;
-    set(key("rope.scaling.type"), std::string("longrope"));
-    set_count(key("rope.scaling.original_context_length"), static_cast<int64_t>(original));
-    set_number(key("rope.scaling.attn_factor"), scale <= 1 ? 1.0 : std::sqrt(1 + std::log(scale) / std::log(original)));
-    const auto factors = [&](const char* name, const std::vector<double>& given, const char* gguf) {
-      if (static_cast<int64_t>(given.size()) != config_.head_dim / 2) {
-        refuse(config_place(), "rope_scaling's " + std::string(name) + " has " + std::to_string(given.size()) +
-                                   " numbers; half of head_dim, " + std::to_string(config_.head_dim / 2) + ", are needed");
-      }
-      add_values(gguf, std::vector<float>(given.begin(), given.end()));
-    };
-    factors("long_factor", scaling.long_factor, "rope_factors_long.weight");
-    factors("short_factor", scaling.short_factor, "rope_factors_short.weight");
-  }
-
-  void add_values(const char* name, std::vector<float> values) {
-    GgufTensor made;
-    made.name = name;
-    made.columns = static_cast<int64_t>(values.size());
-    made.vector = true;
-    made.values = std::move(values);
-    plan_.tensors.push_back(std::move(made));
   }
 
   void add_tokenizer() {

@@ -177,9 +177,15 @@ class Planner {
     if (!embedding) throw gguf::FileError(0, "tensor \"token_embd.weight\" is missing");
     const uint32_t window = source_.uint32(key("attention.sliding_window")).value_or(0);
     const bool has_window = window > 0 && (architecture_ == "gemma2" || architecture_ == "phi3");
+    check_rotated();
     const std::string scaling = rope_scaling();
+    std::vector<std::pair<const char*, float>> caps;
+    for (const char* name : {"attn_logit_softcapping", "final_logit_softcapping"}) {
+      const auto cap = source_.float32(key(name));
+      if (cap && architecture_ == "gemma2") caps.emplace_back(name, *cap);
+    }
     ValueWriter out;
-    out.map(16 + (has_window ? 1 : 0) + (scaling.empty() ? 0 : 1));
+    out.map(16 + (has_window ? 1 : 0) + (scaling.empty() ? 0 : 1) + caps.size());
     const auto integer = [&](const char* name, uint64_t value) {
       out.text(name);
       out.integer(static_cast<int64_t>(value));
@@ -203,6 +209,10 @@ class Planner {
       out.raw(scaling);
     }
     if (has_window) integer("sliding_window", window);
+    for (const auto& [name, cap] : caps) {
+      out.text(name);
+      out.number(shortest(cap));
+    }
     for (const auto& [name, value] :
          {std::pair{"tie_word_embeddings", tied}, {"attention_k_eq_v", false}, {"embed_scale", false}}) {
       out.text(name);
@@ -268,51 +278,74 @@ class Planner {
 
   /** The Hugging Face `rope_scaling` map that GGUF's keys and tensors came from; empty for none. */
   std::string rope_scaling() {
-    ValueWriter out;
-    const auto number = [&](const char* name, double value) {
-      out.text(name);
-      out.number(value);
+    ValueWriter values;
+    uint64_t count = 0;
+    const auto name = [&](const char* key) {
+      values.text(key);
+      count++;
     };
-    const std::string type(source_.text(key("rope.scaling.type")).value_or("none"));
+    const auto number = [&](const char* key, double value) {
+      name(key);
+      values.number(value);
+    };
+    const auto setting = [&](const char* key, const char* suffix, double times = 1) {
+      if (const auto value = source_.float32(this->key(suffix))) number(key, times == 1 ? shortest(*value) : *value * times);
+    };
+    const auto type = [&](const char* key, const std::string& value) {
+      name(key);
+      values.text(value);
+    };
+    const std::string kind(source_.text(key("rope.scaling.type")).value_or("none"));
+    const auto factor = source_.float32(key("rope.scaling.factor"));
+    const gguf::Tensor* const longs = source_.tensor("rope_factors_long.weight");
+    const gguf::Tensor* const shorts = source_.tensor("rope_factors_short.weight");
+    auto original = source_.uint32(key("rope.scaling.original_context_length"));
     if (const gguf::Tensor* divisors = source_.tensor("rope_freqs.weight")) {
       const Llama3Scaling scaling = find_llama3(*divisors);
-      out.map(5);
-      out.text("rope_type");
-      out.text("llama3");
+      type("rope_type", "llama3");
       number("factor", scaling.factor);
       number("low_freq_factor", scaling.low);
       number("high_freq_factor", scaling.high);
-      out.text("original_max_position_embeddings");
-      out.integer(static_cast<int64_t>(scaling.original));
-      return out.bytes();
-    }
-    const auto factor = source_.float32(key("rope.scaling.factor"));
-    const auto original = source_.uint32(key("rope.scaling.original_context_length"));
-    const gguf::Tensor* const longs = source_.tensor("rope_factors_long.weight");
-    const gguf::Tensor* const shorts = source_.tensor("rope_factors_short.weight");
-    if (longs && shorts) {
-      out.map(original ? 4 : 3);
-      out.text("type");
-      out.text("longrope");
-      for (const auto& [name, tensor] : {std::pair{"long_factor", longs}, {"short_factor", shorts}}) {
-        out.text(name);
-        const std::vector<float> values = floats(*tensor);
-        out.list(values.size());
-        for (const float value : values) out.number(value);
+      original = static_cast<uint32_t>(scaling.original);
+    } else if (longs && shorts) {
+      type("type", "longrope");
+      for (const auto& [key, tensor] : {std::pair{"long_factor", longs}, {"short_factor", shorts}}) {
+        const std::vector<float> divisors = floats(*tensor);
+        name(key);
+        values.list(divisors.size());
+        for (const float value : divisors) values.number(value);
       }
-    } else if ((type == "linear" || type == "yarn") && factor && *factor > 0) {
-      out.map(original ? 3 : 2);
-      out.text("type");
-      out.text(type);
+      setting("attention_factor", "rope.scaling.attn_factor");
+    } else if ((kind == "linear" || kind == "yarn") && factor && *factor > 0) {
+      type("type", kind);
       number("factor", *factor);
+      if (kind == "yarn") {
+        for (const char* suffix :
+             {"rope.scaling.yarn_log_multiplier", "rope.scaling.yarn_ext_factor", "rope.scaling.yarn_attn_factor"}) {
+          if (source_.find(key(suffix))) unsupported("a .zse file cannot hold \"" + key(suffix) + "\"");
+        }
+        // GGUF's is beside the usual one, Hugging Face's in its place.
+        setting("attention_factor", "rope.scaling.attn_factor", *factor <= 1 ? 1 : 0.1 * std::log(*factor) + 1);
+      }
     } else {
       return {};
     }
     if (original) {
-      out.text("original_max_position_embeddings");
-      out.integer(*original);
+      name("original_max_position_embeddings");
+      values.integer(*original);
     }
+    ValueWriter out;
+    out.map(count);
+    out.raw(values.bytes());
     return out.bytes();
+  }
+
+  /** Generation 2 has no field for it; of phi3 the number of rope factors tells. */
+  void check_rotated() const {
+    const uint32_t rotated = source_.uint32(key("rope.dimension_count")).value_or(head_dim_);
+    if (rotated == head_dim_ || (architecture_ == "phi3" && source_.tensor("rope_factors_long.weight"))) return;
+    unsupported("a .zse file cannot say that " + std::to_string(rotated) + " of a head's " + std::to_string(head_dim_) +
+                " elements are rotated");
   }
 
   std::vector<float> floats(const gguf::Tensor& tensor) const {

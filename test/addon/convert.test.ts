@@ -136,6 +136,30 @@ describe("a .zse fixture as GGUF has exactly the blocks that its digests say", (
   });
 });
 
+describe("every architecture goes to GGUF and back", () => {
+  const names = [
+    "v2-mistral-int8",
+    "v2-phi3-int8",
+    "v1-phi3partial-int8",
+    "v1-gemma2-int8",
+    "v2-llamayarn-int8",
+    "v2-llamarope-int4-tiled",
+  ];
+  test.each(names)("%s: the same text and tokens at each stop", async (name) => {
+    const said = async (path: string) => {
+      const model = openModel({ contextSize: 128 }, path);
+      const reply = await model.completion("the quick brown fox once upon a time", { temperature: 0, maxTokens: 24, ignoreEos: true });
+      return { text: reply.text, tokens: [...(await model.tokenize("Hello <unk> world  1 été 🙂", { special: true }))] };
+    };
+    const gguf = await converted(join(FIXTURES, `${name}.zse`), `${name}.there.gguf`);
+    const back = await converted(gguf, `${name}.back.zse`, ...(name.includes("int4") ? ["--quant", "fp16"] : []));
+    const first = await said(join(FIXTURES, `${name}.zse`));
+    expect(await said(gguf)).toEqual(first);
+    if (name.includes("int8")) expect(await said(back)).toEqual(first);
+    expect((await said(back)).tokens).toEqual(first.tokens);
+  });
+});
+
 describe("the output", () => {
   test("is not overwritten without --force, and may not be the input", async () => {
     writeFileSync(place("there.zse"), "mine");

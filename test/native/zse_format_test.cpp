@@ -15,6 +15,7 @@
 #include "core/types.h"
 #include "zse/gguf_plan.h"
 #include "zse/half.h"
+#include "zse/rope_scaling.h"
 #include "zse/value_reader.h"
 #include "zse/zse_file.h"
 
@@ -301,6 +302,66 @@ TEST("a model with a wrong label is refused by what gives it away") {
   const auto [code, message] = refusal(bytes);
   CHECK_EQ(code, "UNSUPPORTED");
   CHECK(message.find("mlp.experts.0.xy") != std::string::npos && message.find("mixture of experts") != std::string::npos);
+}
+
+TEST("a rotary scaling that would not be applied as the model means it is refused") {
+  const auto refused = [](const std::string& gguf, const char* type, auto&& change) {
+    ModelConfig config;
+    config.arch = gguf;
+    config.rope_scaling.emplace();
+    config.rope_scaling->type = type;
+    config.rope_scaling->factor = 4;
+    change(config);
+    GgufPlan plan;
+    try {
+      add_rope_scaling(config, gguf, 160, plan);
+      return std::string();
+    } catch (const EngineError& e) {
+      return e.code();
+    }
+  };
+  const auto nothing = [](ModelConfig&) {};
+  for (const char* gguf : {"llama", "qwen2"}) {
+    for (const char* type : {"linear", "yarn", "dynamic", "default"}) CHECK_EQ(refused(gguf, type, nothing), "");
+  }
+  CHECK_EQ(refused("llama", "ntk", nothing), "UNSUPPORTED");
+  for (const char* type : {"longrope", "llama3"}) CHECK_EQ(refused("qwen2", type, nothing), "UNSUPPORTED");
+  for (const char* type : {"yarn", "linear", "dynamic"}) CHECK_EQ(refused("phi3", type, nothing), "UNSUPPORTED");
+  CHECK_EQ(refused("gemma2", "linear", nothing), "UNSUPPORTED");
+  const auto yarn = [&](auto&& change) {
+    return refused("llama", "yarn", [&](ModelConfig& config) { change(*config.rope_scaling); });
+  };
+  CHECK_EQ(yarn([](RopeScaling& scaling) { scaling.beta_fast = 32; }), "");
+  CHECK_EQ(yarn([](RopeScaling& scaling) { scaling.beta_fast = 16; }), "UNSUPPORTED");
+  CHECK_EQ(yarn([](RopeScaling& scaling) { scaling.beta_slow = 2; }), "UNSUPPORTED");
+  CHECK_EQ(yarn([](RopeScaling& scaling) { scaling.truncate = false; }), "UNSUPPORTED");
+  CHECK_EQ(yarn([](RopeScaling& scaling) { scaling.factor.reset(); }), "BAD_MODEL");
+  CHECK_EQ(yarn([](RopeScaling& scaling) { scaling.attention_factor = -1; }), "BAD_MODEL");
+}
+
+TEST("what generation 1 keeps of a configuration and llama.cpp cannot apply is refused") {
+  const auto with = [](const char* name, const std::string& from, const std::string& to) {
+    std::string bytes = contents_of(fixtures() / name);
+    CHECK_EQ(from.size(), to.size());
+    REQUIRE(bytes.find(from) != std::string::npos);
+    bytes.replace(bytes.find(from), from.size(), to);
+    return refusal(bytes);
+  };
+  const auto in_text = [](const char* key, const char* value) { return std::string("\\\"") + key + "\\\": " + value; };
+  const auto gemma = [&](const char* key, const char* from, const char* to) {
+    return with("v1-gemma2-int8.zse", in_text(key, from), in_text(key, to));
+  };
+  CHECK_EQ(gemma("attn_logit_softcapping", "10.0", "null").first, "UNSUPPORTED");
+  CHECK_EQ(gemma("query_pre_attn_scalar", "32", "16").first, "UNSUPPORTED");
+  CHECK_EQ(with("v1-gemma2-int8.zse", "gelu_pytorch_tanh", "gelu_pytorch_tank").first, "UNSUPPORTED");
+  const auto phi = [&](const char* key, const char* from, const char* to) {
+    return with("v1-phi3partial-int8.zse", in_text(key, from), in_text(key, to));
+  };
+  CHECK_EQ(phi("partial_rotary_factor", "0.75", "1.75").first, "BAD_MODEL");
+  CHECK_EQ(phi("partial_rotary_factor", "0.75", "0.50").first, "BAD_MODEL");  // the factors are of another number
+  const auto [code, message] = with("v1-phi3partial-int8.zse", "longrope", "yarnyarn");
+  CHECK_EQ(code, "UNSUPPORTED");
+  CHECK(message.find("yarnyarn") != std::string::npos && message.find("longrope") != std::string::npos);
 }
 
 TEST("halves convert exactly one way and to the nearest the other") {
