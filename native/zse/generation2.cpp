@@ -335,6 +335,7 @@ std::vector<Tensor> read_index(Bytes file, Range index, Range weights) {
 
 TokenizerData read_tokenizer(Bytes file, Range range) {
   TokenizerData tokenizer;
+  tokenizer.file = file;
   ValueReader values(file, range, "TOKENIZER");
   const auto ids = [&](const char* what, std::vector<std::pair<std::string_view, int64_t>>& into) {
     into.clear();

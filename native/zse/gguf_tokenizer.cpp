@@ -4,6 +4,7 @@
 #include <array>
 #include <atomic>
 #include <cstdio>
+#include <functional>
 #include <unordered_map>
 
 #include "parallel.h"
@@ -39,9 +40,9 @@ class Maker {
 
   GgufTokenizer make() {
     ids_.reserve(data_.vocab.size() + data_.added.size());
-    for (const auto& [text, id] : data_.vocab) place(text, id);
+    for (const auto& [text, id] : data_.vocab) place(text, id, kVocab);
     for (const auto& [text, id] : data_.added) place_added(text, id);
-    if (ids_.empty()) bad("it has no tokens");
+    if (ids_.empty()) bad(kVocab, {}, "there are no tokens");
     choose_kind();
     set_types();
     name_gaps();
@@ -55,7 +56,23 @@ class Maker {
   }
 
  private:
-  [[noreturn]] void bad(const std::string& what) const { refuse(offset_, "the tokenizer is unusable: " + what); }
+  static constexpr const char *kVocab = "vocab", *kAdded = "added_tokens", *kMerges = "merges", *kSpecial = "special_tokens";
+
+  /**
+   * `list` has what is wrong, `text` is the text there. Generation 1 has both in JSON inside base64, so the list and the text say the
+   * place, with the byte where all of it begins.
+   */
+  [[noreturn]] void bad(const std::string& list, std::string_view text, const std::string& what) const {
+    uint64_t at = offset_;
+    const auto* bytes = reinterpret_cast<const uint8_t*>(text.data());
+    const Bytes& file = data_.file;
+    if (file.data && std::less_equal<>()(file.data, bytes) && std::less<>()(bytes, file.data + file.size))
+      at = static_cast<uint64_t>(bytes - file.data);
+    const std::string path = !data_.source    ? list
+                             : list[0] == 'a' ? "tokenizer.json, " + list
+                                              : "tokenizer.json, model." + list;
+    refuse(at, "the tokenizer is unusable (" + path + "): " + what);
+  }
 
   bool has(std::string_view text) const { return ids_.count(text) > 0; }
   std::string_view text_of(int64_t id) const {
@@ -64,13 +81,15 @@ class Maker {
                : std::string_view();
   }
 
-  void place(std::string_view text, int64_t id) {
+  void place(std::string_view text, int64_t id, const char* list) {
     if (id < 0 || id >= static_cast<int64_t>(made_.tokens.size())) {
-      bad("token \"" + std::string(text) + "\" has id " + std::to_string(id) + ", and the embedding matrix has " +
-          std::to_string(made_.tokens.size()) + " rows");
+      bad(list, text,
+          "token \"" + std::string(text) + "\" has id " + std::to_string(id) + ", and the embedding matrix has " +
+              std::to_string(made_.tokens.size()) + " rows");
     }
     std::string& at = made_.tokens[static_cast<size_t>(id)];
-    if (!at.empty()) bad("tokens \"" + at + "\" and \"" + std::string(text) + "\" both have id " + std::to_string(id));
+    if (!at.empty())
+      bad(list, text, "tokens \"" + at + "\" and \"" + std::string(text) + "\" both have id " + std::to_string(id));
     if (text.empty() || text.find('\0') != std::string_view::npos) return;  // left as a gap: llama.cpp's texts end at a zero
     const auto [found, is_new] = ids_.emplace(text, id);
     if (!is_new) {  // the last of a repeated key counts
@@ -84,9 +103,9 @@ class Maker {
   void place_added(std::string_view text, int64_t id) {
     const auto found = ids_.find(text);
     if (found == ids_.end())
-      place(text, id);
+      place(text, id, kAdded);
     else if (found->second != id)
-      bad("token \"" + std::string(text) + "\" has two ids");
+      bad(kAdded, text, "token \"" + std::string(text) + "\" has two ids");
     added_.emplace(id);
   }
 
@@ -186,7 +205,7 @@ class Maker {
       const auto& [left, right] = data_.merges[i];
       if (left.empty() || right.empty() || left.find(' ') != std::string_view::npos ||
           right.find(' ') != std::string_view::npos) {
-        bad("a merge has an empty part or one with a space in it");
+        bad(kMerges + ("[" + std::to_string(i) + "]"), left, "a part of the merge is empty or has a space in it");
       }
       if (!has(left) || !has(right)) unknown++;
       std::string& merge = made_.merges[i];
@@ -201,8 +220,9 @@ class Maker {
     const std::string_view text = text_of(id);
     if (data_.source) return text.empty() ? -1 : id;
     if (id >= static_cast<int64_t>(made_.tokens.size())) {
-      bad(std::string(name) + " is " + std::to_string(id) + ", and the embedding matrix has " +
-          std::to_string(made_.tokens.size()) + " rows");
+      bad(kSpecial, {},
+          std::string(name) + " is " + std::to_string(id) + ", and the embedding matrix has " +
+              std::to_string(made_.tokens.size()) + " rows");
     }
     if (!text.empty() && (added_.count(id) || looks_like_control(text))) return id;
     return -1;

@@ -26,7 +26,9 @@ std::string decode_base64(const std::string& text, uint64_t offset, const std::s
   int count = 0;
   for (size_t i = 0; i < size; i++) {
     const int8_t value = values[static_cast<uint8_t>(text[i])];
-    if (value < 0) refuse(offset, "the tokenizer's file \"" + name + "\" is not valid base64");
+    if (value < 0) {
+      refuse(offset, "the tokenizer's file \"" + name + "\" is not valid base64 at its character " + std::to_string(i));
+    }
     bits = bits << 6 | static_cast<uint32_t>(value);
     count += 6;
     if (count < 8) continue;
@@ -100,23 +102,26 @@ void read_vocabulary(const Json& model, TokenizerData& data, uint64_t offset) {
   if (!vocab || !vocab->is_object()) refuse(offset, "tokenizer.json has no vocab");
   data.vocab.reserve(vocab->size());
   for (auto token = vocab->begin(); token != vocab->end(); ++token) {
-    if (!token->is_number_integer()) refuse(offset, "a token's id in tokenizer.json is not an integer");
+    if (!token->is_number_integer())
+      refuse(offset, "tokenizer.json, model.vocab: the id of token \"" + token.key() + "\" is not an integer");
     data.vocab.emplace_back(token.key(), token->get<int64_t>());
   }
   const Json* merges = field(model, "merges");
   if (!merges || !merges->is_array()) refuse(offset, "tokenizer.json has no merges");
   data.merges.reserve(merges->size());
   for (const Json& merge : *merges) {
+    const auto bad = [&](const char* what) {
+      refuse(offset, "tokenizer.json, model.merges[" + std::to_string(data.merges.size()) + "] " + what);
+    };
     if (merge.is_string()) {
       const std::string_view text = merge.get_ref<const std::string&>();
       const size_t space = text.find(' ', 1);
-      if (text.empty() || space == std::string_view::npos)
-        refuse(offset, "a merge in tokenizer.json has less than two parts");
+      if (text.empty() || space == std::string_view::npos) bad("has less than two parts");
       data.merges.emplace_back(text.substr(0, space), text.substr(space + 1));
     } else if (merge.is_array() && merge.size() == 2 && merge[0].is_string() && merge[1].is_string()) {
       data.merges.emplace_back(merge[0].get_ref<const std::string&>(), merge[1].get_ref<const std::string&>());
     } else {
-      refuse(offset, "a merge in tokenizer.json is neither a string nor a pair of strings");
+      bad("is neither a string nor a pair of strings");
     }
   }
 }
@@ -126,7 +131,9 @@ void read_added_tokens(const Json& tokenizer, TokenizerData& data, uint64_t offs
   if (!added || !added->is_array()) return;
   for (const Json& token : *added) {
     const Json* content = field(token, "content");
-    if (!content || !content->is_string()) refuse(offset, "an added token in tokenizer.json has no content");
+    if (!content || !content->is_string()) {
+      refuse(offset, "tokenizer.json, added_tokens[" + std::to_string(data.added.size()) + "] has no content");
+    }
     const int64_t id = integer_field(token, "id", -1, offset);
     data.added.emplace_back(content->get_ref<const std::string&>(), id);
     if (is_true(token, "special")) data.source->special.insert(id);

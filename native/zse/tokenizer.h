@@ -10,6 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include "bytes.h"
+
 namespace zse {
 
 /** As GGUF numbers them (tokenizer.ggml.token_type). */
@@ -33,6 +35,7 @@ struct TokenizerData {
   };
   std::optional<Source> source;
 
+  Bytes file;                              // of generation 2, whose texts are the file's own bytes: they say where they are
   std::shared_ptr<const void> keep_alive;  // of texts that are not in the file as they are
 };
 

@@ -130,10 +130,9 @@ void use(const std::string& path) {
   }
 }
 
-/** A refusal names the place in the file (of a token, by its text), unless it is llama.cpp's own, or is about the file as a whole. */
+/** A refusal names the place in the file, unless it is llama.cpp's own, or is about the file as a whole. */
 bool says_where(const std::string& message) {
-  for (const char* words : {"at byte ", "tokenizer is unusable: token", "could not be loaded", "llama.cpp gave up",
-                            "is empty", "is not a model file"}) {
+  for (const char* words : {"at byte ", "could not be loaded", "llama.cpp gave up", "is empty", "is not a model file"}) {
     if (message.find(words) != std::string::npos) return true;
   }
   return false;

@@ -14,6 +14,7 @@
 #include "check.h"
 #include "core/types.h"
 #include "zse/gguf_plan.h"
+#include "zse/gguf_tokenizer.h"
 #include "zse/half.h"
 #include "zse/rope_scaling.h"
 #include "zse/value_reader.h"
@@ -362,6 +363,46 @@ TEST("what generation 1 keeps of a configuration and llama.cpp cannot apply is r
   const auto [code, message] = with("v1-phi3partial-int8.zse", "longrope", "yarnyarn");
   CHECK_EQ(code, "UNSUPPORTED");
   CHECK(message.find("yarnyarn") != std::string::npos && message.find("longrope") != std::string::npos);
+}
+
+TEST("a token that is wrong is named with its place in the file") {
+  // Generation 2: the byte of its text. The id of "<unk>" becomes that of a row that the embedding matrix does not have.
+  std::string bytes = contents_of(fixtures() / "v2-mistral-int8.zse");
+  std::string entry = "\x21";
+  put_u32(entry, 5);
+  entry += "<unk>\x10";
+  const size_t at = bytes.find(entry);
+  REQUIRE(at != std::string::npos);
+  const auto file = ZseFile::parse(view(bytes));
+  TokenizerData tokenizer = *file->tokenizer();
+  const auto message = [&](const TokenizerData& data) {
+    std::vector<std::string> notes;
+    try {
+      make_gguf_tokenizer(data, "llama", 1024, 160, notes);
+      return std::string();
+    } catch (const EngineError& e) {
+      return e.code() + " " + e.what();
+    }
+  };
+  CHECK_EQ(message(tokenizer), "");
+  tokenizer.vocab[0].second = 1 << 20;
+  CHECK_EQ(message(tokenizer).find("BAD_MODEL at byte " + std::to_string(at + 5) +
+                                   ": the tokenizer is unusable (vocab): token \"<unk>\" has id 1048576"),
+           size_t{0});
+  const std::string byte_level = contents_of(fixtures() / "v2-llama-int8.zse");
+  const auto pairs = ZseFile::parse(view(byte_level));
+  tokenizer = *pairs->tokenizer();
+  tokenizer.merges[7].second = {};
+  const auto place = static_cast<size_t>(tokenizer.merges[7].first.data() - byte_level.data());
+  CHECK_EQ(message(tokenizer).find("BAD_MODEL at byte " + std::to_string(place) + ": the tokenizer is unusable (merges[7])"),
+           size_t{0});
+  // Generation 1: the place in tokenizer.json.
+  const std::string other = contents_of(fixtures() / "v1-llama-int4.zse");
+  const auto first = ZseFile::parse(view(other));
+  tokenizer = *first->tokenizer();
+  tokenizer.vocab[3].second = -1;
+  CHECK(message(tokenizer).find("(tokenizer.json, model.vocab): token \"" + std::string(tokenizer.vocab[3].first) +
+                                "\" has id -1") != std::string::npos);
 }
 
 TEST("halves convert exactly one way and to the nearest the other") {
