@@ -134,7 +134,7 @@ export class App implements Doorkeeper {
       resumables: this.#resumables,
       validate: (body) => {
         validate(body);
-        this.#checkModel((body as { model?: string }).model);
+        this.#checkModel((body as { model?: string | null }).model);
       },
     });
   }
@@ -213,8 +213,8 @@ export class App implements Doorkeeper {
     return new WireError(429, message, { type: "rate_limit_error", code: "rate_limit_exceeded", retryAfterMs });
   }
 
-  #checkModel(name: string | undefined): void {
-    if (name === undefined || name === this.#options.name) return;
+  #checkModel(name: string | null | undefined): void {
+    if (name === undefined || name === null || name === this.#options.name) return;
     const message = `There is no model ${JSON.stringify(name.slice(0, 100))} here; there is ${JSON.stringify(this.#options.name)}.`;
     throw new WireError(404, message, { param: "model", code: "model_not_found" });
   }

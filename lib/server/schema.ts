@@ -10,8 +10,16 @@ export interface BodyLimits {
   maxChoices: number;
 }
 
+const INT32_MAX = 2 ** 31 - 1;
 const text = z.string();
-const content = z.union([text, z.array(z.looseObject({ type: z.literal("text"), text }))]);
+/** A union says of itself only "Invalid input": what it takes is ours to say. */
+const content = z.union([text, z.array(z.looseObject({ type: z.literal("text"), text }))], {
+  error: 'must be a string or an array of { type: "text", text }, the only kind of part that is read here',
+});
+const stops = z.union([text.min(1).max(256), z.array(text.min(1).max(256)).max(16)], {
+  error: "must be a string of 1 to 256 characters, or an array of up to 16 of them",
+});
+const prompt = z.union([text, z.array(text).length(1)], { error: "must be a string, or an array that holds one" });
 const toolCall = z.looseObject({
   id: text.optional(),
   type: z.literal("function").optional(),
@@ -20,10 +28,10 @@ const toolCall = z.looseObject({
 const message = z.looseObject({
   role: z.enum(["system", "developer", "user", "assistant", "tool"]),
   content: content.nullish(),
-  name: text.optional(),
-  tool_calls: z.array(toolCall).optional(),
-  tool_call_id: text.optional(),
-  reasoning_content: text.optional(),
+  name: text.nullish(),
+  tool_calls: z.array(toolCall).nullish(),
+  tool_call_id: text.nullish(),
+  reasoning_content: text.nullish(),
 });
 const count = z.int().min(1);
 const streamOptions = z.strictObject({
@@ -31,7 +39,7 @@ const streamOptions = z.strictObject({
   include_obfuscation: z.boolean().nullish(),
   chunk_size: z.int().min(1).max(65_536).nullish(),
   chunk_by: z.enum(["token", "word", "sentence"]).nullish(),
-  chunk_max_delay_ms: z.int().min(0).nullish(),
+  chunk_max_delay_ms: z.int().min(0).max(INT32_MAX).nullish(),
   resumable: z.boolean().nullish(),
 });
 const penalty = z.number().min(-2).max(2).nullish();
@@ -39,18 +47,18 @@ const penalty = z.number().min(-2).max(2).nullish();
 /** Fields of both routes. Ones that are not listed are let pass: newer clients send more than older servers know. */
 function common({ maxChoices }: BodyLimits) {
   return {
-    model: text.optional(),
+    model: text.nullish(),
     stream: z.boolean().nullish(),
     stream_options: streamOptions.nullish(),
     n: z.int().min(1).max(maxChoices).nullish(),
     max_tokens: count.nullish(),
     temperature: z.number().min(0).max(5).nullish(),
     top_p: z.number().min(0).max(1).nullish(),
-    top_k: z.int().min(0).nullish(),
+    top_k: z.int().min(0).max(INT32_MAX).nullish(),
     min_p: z.number().min(0).max(1).nullish(),
     typical_p: z.number().min(0).max(1).nullish(),
-    seed: z.int().nullish(),
-    stop: z.union([text.min(1).max(256), z.array(text.min(1).max(256)).max(16)]).nullish(),
+    seed: z.number().multipleOf(1, "must be an integer").nullish(), // 64 bits, unlike z.int()
+    stop: stops.nullish(),
     presence_penalty: penalty,
     frequency_penalty: penalty,
     repeat_penalty: z.number().min(0.1).max(10).nullish(),
@@ -67,7 +75,7 @@ export function bodyChecks(limits: BodyLimits): { chat: (body: unknown) => void;
     messages: z.array(message).min(1).max(limits.maxMessages),
     max_completion_tokens: count.nullish(),
   });
-  const completion = z.looseObject({ ...common(limits), prompt: z.union([text, z.array(text).length(1)]) });
+  const completion = z.looseObject({ ...common(limits), prompt });
   return { chat: (body) => check(chat, body), completion: (body) => check(completion, body) };
 }
 
@@ -79,5 +87,6 @@ function check(schema: z.ZodType, body: unknown): void {
   if (issue.code === "unrecognized_keys") path.push(issue.keys[0]!);
   const param = path.map((part, i) => (typeof part === "number" ? `[${part}]` : `${i === 0 ? "" : "."}${String(part)}`)).join("");
   const where = param === "" ? "The body" : param;
-  throw new WireError(400, `${where}: ${issue.message}.`, { param: param === "" ? undefined : param, code: "invalid_value" });
+  const said = /^must /.test(issue.message) ? ` ${issue.message}` : `: ${issue.message}`;
+  throw new WireError(400, `${where}${said}.`, { param: param === "" ? undefined : param, code: "invalid_value" });
 }

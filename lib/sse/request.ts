@@ -41,6 +41,8 @@ const STREAM_OPTIONS = ["include_usage", "include_obfuscation", "chunk_size", "c
 const READ_HERE = ["model", "messages", "prompt", "stream", "stream_options", "n", "max_tokens", "max_completion_tokens", "seed"];
 /** Known, without a meaning for a local model. */
 const IGNORED = new Set(["user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key", "verbosity"]);
+/** Fields of a message that are the library's to check; others mean nothing here, as in what clients send back of an earlier reply. */
+const MESSAGE = new Set(["role", "content", "name", "tool_calls", "tool_call_id", "reasoning_content", "function_call", "audio"]);
 const SEEDS = 2 ** 32 - 1;
 
 /** @throws WireError 400 naming the field */
@@ -52,6 +54,7 @@ export function readRequest(body: unknown, maxChoices: number): WireRequest {
   const streamOptions = readStreamOptions(given, stream);
   refuseUnsupported(given);
 
+  const ignored = Object.keys(given).filter((name) => !isKnown(name));
   const options: Body = {};
   for (const name of OPTIONS) if (name in given) options[name] = given[name];
   Object.assign(options, readLimit(given), readSeed(given));
@@ -65,10 +68,10 @@ export function readRequest(body: unknown, maxChoices: number): WireRequest {
     choices: readChoices(given, maxChoices),
     includeUsage: readBoolean(streamOptions, "include_usage", "stream_options.include_usage"),
     resumable: readBoolean(streamOptions, "resumable", "stream_options.resumable") ?? false,
-    messages: given.messages as readonly Message[],
+    messages: readMessages(given.messages, ignored),
     prompt: kind === "completion" ? readPrompt(given.prompt) : "",
     options: options as ReplyOptionsInput,
-    ignored: Object.keys(given).filter((name) => !isKnown(name)),
+    ignored,
   };
 }
 
@@ -86,6 +89,23 @@ function readKind(given: Body): ReplyKind {
 function readModel(given: Body): string | undefined {
   if (given.model === undefined || typeof given.model === "string") return given.model;
   throw bad("model must be a string.", "model");
+}
+
+/** A conversation's next request holds the messages of earlier replies as they were received, `refusal: null` and all. */
+function readMessages(messages: unknown, ignored: string[]): readonly Message[] {
+  if (!Array.isArray(messages)) return messages as readonly Message[];
+  const strangers = new Set<string>();
+  const read = messages.map((message: unknown) => {
+    if (typeof message !== "object" || message === null || Array.isArray(message)) return message;
+    const fields = Object.entries(message).filter(([name, value]) => {
+      if (value === null) return name === "content";
+      if (!MESSAGE.has(name)) strangers.add(name);
+      return MESSAGE.has(name);
+    });
+    return Object.fromEntries(fields);
+  });
+  for (const name of strangers) ignored.push(`messages[].${name}`);
+  return read as Message[];
 }
 
 function readPrompt(prompt: unknown): string {
@@ -121,11 +141,11 @@ function readLimit(given: Body): Body {
   throw bad(`${name} must be a whole number from 1.`, name);
 }
 
-/** OpenAI's seeds are any integers; what is beyond the engine's range is folded into it. */
+/** OpenAI's seeds are any 64-bit integers (beyond 2^53 JSON.parse rounds them); what is beyond the engine's range is folded into it. */
 function readSeed(given: Body): Body {
   const { seed } = given;
   if (seed === undefined) return {};
-  if (typeof seed !== "number" || !Number.isSafeInteger(seed)) throw bad("seed must be an integer.", "seed");
+  if (typeof seed !== "number" || !Number.isInteger(seed) || Math.abs(seed) > 2 ** 64) throw bad("seed must be an integer.", "seed");
   return { seed: ((seed % SEEDS) + SEEDS) % SEEDS };
 }
 

@@ -5,7 +5,7 @@ import { createParser } from "eventsource-parser";
 import OpenAI from "openai";
 import { describe, expect, test } from "vitest";
 
-import { GREEDY, idle, LONG, post, STORY, serveModel, stream, until } from "./helpers.js";
+import { GREEDY, idle, LONG, post, STORY, serveApp, serveModel, stream, until } from "./helpers.js";
 import { parseStrictly } from "./strict-sse.js";
 
 const CHAT = { ...GREEDY, messages: [{ role: "user" as const, content: "Tell me a story" }] };
@@ -49,6 +49,24 @@ describe("the openai SDK", () => {
     const completion = { model: "qwen-7b", prompt: "Once", max_tokens: 8, temperature: 0, stream: true } as const;
     for await (const chunk of await sdk(base).completions.create(completion)) text += chunk.choices[0]!.text;
     expect(text.length).toBeGreaterThan(0);
+  });
+
+  test.each([
+    ["nodeHandler", serveModel],
+    ["zse serve", serveApp],
+  ])("sends a reply's message back as it got it, and the conversation goes on: %s", async (_, serve) => {
+    const client = sdk((await serve()).base, { maxRetries: 0 });
+    const messages: OpenAI.Chat.ChatCompletionMessageParam[] = [{ role: "user", content: "Tell me a story" }];
+    const whole = await client.chat.completions.create({ ...GREEDY, messages });
+    messages.push(whole.choices[0]!.message, { role: "user", content: "Tell me a story" });
+    const streamed = await client.chat.completions.stream({ ...GREEDY, messages }).finalMessage();
+    messages.push(streamed, { role: "user", content: "Tell me a story" });
+    // openai-python's model_dump() writes every field of a message.
+    const nulls = { refusal: null, audio: null, function_call: null, tool_calls: null, annotations: null, name: null };
+    messages.push({ role: "assistant", content: "Yes", ...nulls } as never, { role: "user", content: "Tell me a story" });
+    const third = await client.chat.completions.create({ ...GREEDY, messages });
+    expect(third.choices[0]!.message.content!.length).toBeGreaterThan(0);
+    expect(third.usage!.prompt_tokens).toBeGreaterThan(whole.usage!.prompt_tokens + 80); // all of it was read
   });
 
   test("break and abort() cancel the stream on the server", async () => {

@@ -105,6 +105,35 @@ describe("refusals name the field", () => {
     expect(error.message.length).toBeGreaterThan(10);
   });
 
+  test("null is as good as left out, and seeds are 64-bit integers", async () => {
+    const { url } = await serveApp();
+    const fields = [
+      "model",
+      "stream",
+      "stream_options",
+      "n",
+      "max_completion_tokens",
+      "seed",
+      "stop",
+      "top_p",
+      "top_k",
+      "logit_bias",
+      "user",
+    ];
+    const nulls = Object.fromEntries(fields.map((name) => [name, null]));
+    expect((await post(url, { ...GREEDY, ...nulls })).status).toBe(200);
+    expect((await post(url, JSON.stringify(GREEDY).replace("{", '{"seed":9223372036854775807,'))).status).toBe(200);
+    expect((await post(url, { ...GREEDY, seed: 1e300 })).status).toBe(400);
+  });
+
+  test.each([
+    ["stop", 5, "a string of 1 to 256 characters, or an array of up to 16 of them"],
+    ["messages", [{ role: "user", content: 5 }], "a string or an array of { type"],
+  ])("%s of no fitting type: the message says what is allowed", async (name, value, allowed) => {
+    const { url } = await serveApp();
+    expect((await json(await post(url, { ...GREEDY, [name]: value }))).error.message).toContain(allowed);
+  });
+
   test("an empty body, bad JSON, another content type, a large body", async () => {
     const { url } = await serveApp({}, { maxBodyBytes: 2000 });
     expect((await post(url, "")).status).toBe(400);
@@ -213,6 +242,10 @@ describe("metrics and logs", () => {
     expect(lines.length).toBe(1);
     expect(lines[0]).toMatchObject({ method: "POST", path: "/v1/chat/completions", status: 200, stream: true, ignored: ["frobnicate"] });
     expect(lines[0]!.completionTokens).toBeGreaterThan(0);
+    expect(JSON.stringify(lines)).not.toContain(secret);
+    // … nor what is wrong with it.
+    for (const content of [5, { secret }, [{ type: "text", text: { secret } }]]) await post(url, { messages: [{ role: "user", content }] });
+    expect(lines.map(({ status }) => status)).toEqual([200, 400, 400, 400]);
     expect(JSON.stringify(lines)).not.toContain(secret);
     const open = await serveApp({}, { logPrompts: true });
     await stream(open.url, body);
