@@ -77,9 +77,9 @@ async function serve(path: string | undefined, flags: ServeFlags): Promise<void>
     headersTimeoutMs: number("headerTimeout", 1, 3600) * 1000,
     requestTimeoutMs: number("requestTimeout", 1, 3600) * 1000,
   };
-  const apiKeys = [...(flags.apiKey ?? []), ...(process.env.ZSE_API_KEY ?? "").split(",")]
-    .map((key) => key.trim())
-    .filter((key) => key !== "");
+  const apiKeys = readKeys(flags.apiKey ?? [], process.env.ZSE_API_KEY ?? "");
+  const corsOrigins = (flags.cors ?? []).map(readOrigin);
+  if (flags.name?.trim() === "") throw new UsageError("--name must not be empty.");
   if (!["debug", "info", "warn", "error", "silent"].includes(flags.logLevel)) {
     throw new UsageError(`--log-level must be debug, info, warn, error or silent; given ${flags.logLevel}.`);
   }
@@ -92,7 +92,7 @@ async function serve(path: string | undefined, flags: ServeFlags): Promise<void>
     const app = new App(model, {
       name: flags.name ?? info.name,
       apiKeys,
-      corsOrigins: flags.cors ?? [],
+      corsOrigins,
       maxBodyBytes: number("maxBody", 1, 2 ** 30),
       maxMessages: number("maxMessages", 1, 1_000_000),
       maxQueue,
@@ -103,7 +103,7 @@ async function serve(path: string | undefined, flags: ServeFlags): Promise<void>
     const server = await listen(app, { port, host: flags.host, ...limits });
     const stopped = untilStopped(); // listening before the ready line: who reads it may signal at once
     warnIfOpen(flags.host, apiKeys.length > 0);
-    printReady(flags.name ?? info.name, info.description, server.address, apiKeys.length > 0);
+    printReady(flags.name ?? info.name, info.description, server.address, apiKeys);
     if ((await stopped) === "SIGINT") process.exitCode = 130;
     process.stderr.write(`zse: no new requests; running ones have ${drainTimeoutMs / 1000} s\n`);
     await server.drain(drainTimeoutMs);
@@ -126,14 +126,17 @@ async function listen(app: App, options: ServerOptions): Promise<HttpServer> {
   }
 }
 
-function printReady(name: string, description: string, address: string, hasKey: boolean): void {
+function printReady(name: string, description: string, address: string, apiKeys: readonly string[]): void {
   // Where it listens on every address, this machine's own is the one that can be pasted.
   const url = address.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:");
   const body = { model: name, messages: [{ role: "user", content: "Tell me a story" }], stream: true };
-  const key = hasKey ? ` -H "Authorization: Bearer $ZSE_API_KEY"` : "";
+  const key = apiKeys.length > 0 ? ` -H "Authorization: Bearer $ZSE_API_KEY"` : "";
+  // The key itself is not printed: what a service prints is kept in logs.
+  const note =
+    apiKeys.length > 0 && process.env.ZSE_API_KEY !== apiKeys[0] ? "Put one of its keys into ZSE_API_KEY before you paste this:\n" : "";
   process.stdout.write(
-    `${name} (${description}) listens on ${address}\n\n` +
-      `curl -N ${url}/v1/chat/completions -H "Content-Type: application/json"${key} -d '${JSON.stringify(body).replaceAll("'", "'\\''")}'\n\n`,
+    `${name} (${description}) listens on ${address}\n${note}\n` +
+      `curl -N "${url}/v1/chat/completions" -H "Content-Type: application/json"${key} -d '${JSON.stringify(body).replaceAll("'", "'\\''")}'\n\n`,
   );
 }
 
@@ -145,16 +148,42 @@ function warnIfOpen(host: string, hasKey: boolean): void {
   process.stderr.write(`zse: WARNING: the model answers ${who}, and what is sent is not encrypted.\n`);
 }
 
+/** Time (ms) in which a signal that comes again is the same one: timeout(1) and some supervisors send it to the process and to its group. */
+const SAME_SIGNAL_MS = 500;
+
 /** Resolves at SIGTERM or SIGINT; a second one ends the process as if nobody had listened. */
 function untilStopped(): Promise<"SIGTERM" | "SIGINT"> {
   return new Promise((resolve) => {
+    let first: number | undefined;
     for (const signal of ["SIGTERM", "SIGINT"] as const) {
-      process.once(signal, () => {
-        process.on(signal, () => process.exit(signal === "SIGINT" ? 130 : 143));
+      process.on(signal, () => {
+        const now = performance.now();
+        if (first !== undefined && now - first > SAME_SIGNAL_MS) process.exit(signal === "SIGINT" ? 130 : 143);
+        first ??= now;
         resolve(signal);
       });
     }
   });
+}
+
+/** A key that is given but empty (an unset variable, most likely) must not open the server to everyone. */
+function readKeys(given: readonly string[], environment: string): string[] {
+  const named = environment.split(",").filter((key) => key.trim() !== "");
+  if (environment !== "" && named.length === 0) throw new UsageError("ZSE_API_KEY holds no key; unset it to ask for none.");
+  return [...given, ...named].map((text) => {
+    const key = text.trim();
+    if (/^[\x21-\x7e]+$/.test(key)) return key;
+    const wrong = key === "" ? "given an empty one" : "given one with others";
+    throw new UsageError(`A key (--api-key, ZSE_API_KEY) has ASCII characters without spaces, as the authorization header does; ${wrong}.`);
+  });
+}
+
+/** As browsers send it in their `origin` header: anything else would never match. */
+function readOrigin(text: string): string {
+  if (text === "*" || (URL.canParse(text) && new URL(text).origin === text)) return text;
+  const near = URL.canParse(text) ? new URL(text).origin : "null";
+  const hint = near === "null" ? "" : `; did you mean ${near}?`;
+  throw new UsageError(`--cors must be an origin such as https://example.com, or *; given ${JSON.stringify(text)}${hint}`);
 }
 
 function readNumber(flags: ServeFlags, name: keyof ServeFlags, min: number, max: number): number {

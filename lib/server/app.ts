@@ -156,7 +156,7 @@ export class App implements Doorkeeper {
       hono.use(
         cors({
           origin,
-          allowHeaders: ["authorization", "content-type", "last-event-id"],
+          // The headers that a page asks for: the SDKs send a dozen of their own (x-stainless-…).
           exposeHeaders: ["x-request-id", "retry-after", "retry-after-ms"],
         }),
       );

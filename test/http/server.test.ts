@@ -187,6 +187,29 @@ describe("browsers of other origins", () => {
   });
 });
 
+test("the openai SDK works from a page of an allowed origin: the preflight allows every header that it sends", async () => {
+  const { base } = await serveApp({}, { corsOrigins: ["http://page.test"] });
+  let sent: string[] = [];
+  const client = new OpenAI({
+    baseURL: `${base}/v1`,
+    apiKey: "k",
+    fetch: (url, init) => {
+      sent = [...new Headers(init?.headers).keys()];
+      return fetch(url, init);
+    },
+  });
+  await client.models.list();
+  expect(sent.length).toBeGreaterThan(4);
+  const asked = {
+    origin: "http://page.test",
+    "access-control-request-method": "POST",
+    "access-control-request-headers": [...sent, "last-event-id"].join(","),
+  };
+  const preflight = await fetch(`${base}/v1/chat/completions`, { method: "OPTIONS", headers: asked });
+  const allowed = preflight.headers.get("access-control-allow-headers")!.split(/, */);
+  expect([...sent, "last-event-id"].filter((name) => !allowed.includes(name))).toEqual([]);
+});
+
 describe("metrics and logs", () => {
   test("count what happened", async () => {
     const { url, base, model, lines } = await serveApp({ maxStreams: 2 });
@@ -375,6 +398,31 @@ describe("zse serve", () => {
     const { code, stderr } = await ended;
     expect(code).toBe(0);
     for (const key of ["first", "second", "third", "fourth"]) expect(stderr + out).not.toContain(key);
+  });
+
+  test.each([
+    ["an empty key", {}, ["--api-key", ""], "--api-key"],
+    ["a variable without a key in it", { ZSE_API_KEY: " , " }, [], "ZSE_API_KEY"],
+    ["a key that no client can send", {}, ["--api-key", "schlüssel"], "ASCII"],
+    ["an origin that no browser sends", {}, ["--cors", "https://example.com/"], "did you mean https://example.com?"],
+    ["an empty name", {}, ["--name", ""], "--name"],
+  ])("%s is refused before anything listens", async (_, env, args, said) => {
+    const main = join(ROOT, "dist", "cli", "main.js");
+    const { code, stderr, stdout } = await start([main, "serve", "--port", "0", ...args], { env: { ...process.env, ...env } }).ended;
+    expect([code, stdout, stderr]).toEqual([2, "", expect.stringContaining(said)]);
+    expect(stderr).not.toContain("schlüssel");
+  });
+
+  test("a SIGTERM that comes twice at once, to the process and to its group, is one", async () => {
+    const { child, ended, out } = await started("--name", "qwen-7b", "--context-size", "4096");
+    const url = `${/http:\S+/.exec(out)![0]}/v1/chat/completions`;
+    const response = await post(url, { ...LONG, max_tokens: 1000, stream: true });
+    const heard = new Promise<void>((resolve) => child.stderr!.on("data", (text: string) => /no new requests/.test(text) && resolve()));
+    child.kill("SIGTERM");
+    await heard;
+    child.kill("SIGTERM");
+    expect(parseStrictly(await response.text())).toMatchObject({ done: true, finishReasons: ["length"] });
+    expect((await ended).code).toBe(0);
   });
 
   test("listening for everyone is said loudly", async () => {
