@@ -11,7 +11,7 @@ export const peersDir = join(root, "bench", "peers");
 
 const sourceDir = join(root, "bench", ".cache", "llama.cpp");
 const buildDir = join(root, "bench", ".cache", "llama-build");
-const tools = ["llama-bench", "llama-batched-bench", "llama-server"];
+const compared = ["llama-bench", "llama-batched-bench", "llama-server"];
 
 /** Where a program of llama.cpp's lies once buildTools() has made it. */
 export function toolPath(name) {
@@ -22,7 +22,7 @@ export function toolPath(name) {
  * Builds llama.cpp's programs with the addon's own compiler options (by the project's CMakeLists.txt), from the pinned commit without the
  * patches of vendor/patches: what others get who take llama.cpp as it is. Does nothing when they were built of that commit.
  */
-export async function buildTools() {
+export async function buildTools(tools = compared) {
   const { llamaDir, fetchLlama, pin } = await import("../../vendor/fetch.mjs");
   const stamp = join(buildDir, "built.txt");
   // The build is for this processor only (-march=native).
@@ -44,7 +44,7 @@ export async function buildTools() {
       );
     }
   };
-  say("building llama-bench, llama-batched-bench and llama-server, some minutes the first time …");
+  say(`building ${tools.join(", ")}, some minutes the first time …`);
   if (headOf(sourceDir) !== pin.commit) {
     rmSync(sourceDir, { recursive: true, force: true });
     run("git", "clone", "--quiet", "--shared", "--no-checkout", llamaDir, sourceDir);

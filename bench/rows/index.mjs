@@ -21,5 +21,6 @@ import { row as e } from "./e-prefixes.mjs";
 import { row as f } from "./f-stalled-readers.mjs";
 import { row as g } from "./g-cold-start.mjs";
 import { row as h } from "./h-main-thread.mjs";
+import { row as j } from "./j-zse-files.mjs";
 
-export const rows = [a, b, c, d, e, f, g, h, curve];
+export const rows = [a, b, c, d, e, f, g, h, j, curve];

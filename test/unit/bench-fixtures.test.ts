@@ -4,6 +4,7 @@ import { describe, expect, it } from "vitest";
 const load = (path: string) => import(new URL(`../../bench/${path}`, import.meta.url).href);
 const { Prompts } = await load("lib/prompts.mjs");
 const { toHalf, writeQ4_0, writeQ8_0 } = await load("lib/quantize.mjs");
+const { tiled } = await load("lib/tile-zse.mjs");
 const { kvBytesPerToken } = await load("models.mjs");
 
 describe("prompts", () => {
@@ -101,4 +102,16 @@ describe("quantized blocks", () => {
     const back = [...new Int8Array(block.buffer, 2)].map((quant) => quant * scale);
     for (const [i, value] of weights.entries()) expect(Math.abs(back[i]! - value)).toBeLessThanOrEqual(scale * 0.57);
   });
+});
+
+it("tiles are 64 rows by 16 columns, eight bytes to each row of a tile", () => {
+  const [rows, columns] = [128, 48];
+  const bytes = Uint8Array.from({ length: (rows * columns) / 2 }, (_, i) => (i * 37) % 251);
+  const result = tiled(bytes, rows, columns);
+  for (let row = 0; row < rows; row++) {
+    for (let byte = 0; byte < columns / 2; byte++) {
+      const at = (Math.floor(row / 64) * (columns / 16) + Math.floor(byte / 8)) * 512 + (row % 64) * 8 + (byte % 8);
+      expect(result[at]).toBe(bytes[(row * columns) / 2 + byte]);
+    }
+  }
 });
