@@ -123,10 +123,14 @@ void decide_layouts(Bytes file, const FileMap* map, ZseContents& contents, const
   }
 }
 
+int64_t tiled_row_offset(int64_t columns, int64_t row) {
+  const int64_t tiles = (columns + 15) / 16;
+  return row / kTileRows * tiles * kTileBytes + row % kTileRows * kTileRowBytes;
+}
+
 void gather_tiled_row(const uint8_t* data, int64_t columns, int64_t row, uint8_t* out) {
-  constexpr int64_t kTileRows = 64, kTileRowBytes = 8, kTileBytes = 512;
-  const int64_t tiles = (columns + 15) / 16, bytes = columns / 2;
-  const uint8_t* from = data + row / kTileRows * tiles * kTileBytes + row % kTileRows * kTileRowBytes;
+  const int64_t bytes = columns / 2;
+  const uint8_t* from = data + tiled_row_offset(columns, row);
   int64_t at = 0;
   for (; at + kTileRowBytes <= bytes; at += kTileRowBytes, from += kTileBytes) std::memcpy(out + at, from, kTileRowBytes);
   if (at < bytes) std::memcpy(out + at, from, static_cast<size_t>(bytes - at));

@@ -18,6 +18,12 @@ namespace zse {
  */
 void decide_layouts(Bytes file, const FileMap* map, ZseContents& contents, const ZseOpenOptions& options);
 
+/** A tile: 64 rows of 8 bytes, which are 16 columns. */
+constexpr int64_t kTileRows = 64, kTileRowBytes = 8, kTileBytes = kTileRows * kTileRowBytes;
+
+/** Where a row's first 8 bytes are in a tiled matrix; its others follow at a distance of kTileBytes each. */
+int64_t tiled_row_offset(int64_t columns, int64_t row);
+
 /**
  * The packed codes of one row of a tiled matrix, in row-major order: columns / 2 bytes (columns is even), two codes in each, the lower
  * half first.

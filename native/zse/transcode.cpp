@@ -39,12 +39,12 @@ class GroupCursor {
 };
 
 /**
- * Sixteen packed bytes, two neighbouring codes in each, become ggml's: byte i holds element i in its lower half and element i + 16
- * in its upper half. Eight bytes at a time are one number here, whichever end of it is first.
+ * Twice eight packed bytes, two neighbouring codes in each, become ggml's: byte i holds element i in its lower half and element i + 16
+ * in its upper half. Eight bytes are one number here, whichever end of it is first.
  */
-void pair_with_16_later(const uint8_t* packed, uint8_t* out) {
+void pair_with_16_later(const uint8_t* first_half, const uint8_t* second_half, uint8_t* out) {
   constexpr uint64_t kLower = 0x0F0F0F0F0F0F0F0F;
-  const auto first = load<uint64_t>(packed), later = load<uint64_t>(packed + 8);
+  const auto first = load<uint64_t>(first_half), later = load<uint64_t>(second_half);
   const uint64_t even = (first & kLower) | (later & kLower) << 4;
   const uint64_t odd = (first >> 4 & kLower) | (later & ~kLower);
   uint8_t evens[8], odds[8];
@@ -221,12 +221,15 @@ inline void RowReader::copy_finite(const uint8_t* half, const char* part, uint8_
 }
 
 void RowReader::encode_q4_1(int64_t row, uint8_t* out) {
-  const uint8_t* packed = packed_row(row);
+  // A block is twice eight bytes: neighbours in a row-major row, one tile after the other in a tiled one.
+  const bool tiled = tensor_.layout == Layout::kTiled;
+  const uint8_t* packed = tiled ? data_ + tiled_row_offset(columns_, row) : packed_row(row);
+  const int64_t half = tiled ? kTileBytes : kBlock / 4;
   GroupCursor group(row * columns_, tensor_.group_size);
-  for (int64_t k = 0; k < columns_; k += kBlock, packed += kBlock / 2, out += 20, group.next_block()) {
+  for (int64_t k = 0; k < columns_; k += kBlock, packed += 2 * half, out += 20, group.next_block()) {
     copy_finite(scales_ + 2 * group.index(), "a scale", out);
     copy_finite(zeros_ + 2 * group.index(), "a zero", out + 2);
-    pair_with_16_later(packed, out + 4);
+    pair_with_16_later(packed, packed + half, out + 4);
   }
 }
 
@@ -235,7 +238,7 @@ void RowReader::encode_q4_0(int64_t row, uint8_t* out) {
   GroupCursor group(row * padded_columns(tensor_), tensor_.group_size);
   for (int64_t k = 0; k < columns_; k += kBlock, packed += kBlock / 2, out += 18, group.next_block()) {
     copy_finite(scales_ + 2 * group.index(), "a scale", out);
-    pair_with_16_later(packed, out + 2);
+    pair_with_16_later(packed, packed + kBlock / 4, out + 2);
   }
 }
 
