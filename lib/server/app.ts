@@ -7,6 +7,7 @@ import type { HttpBindings } from "@hono/node-server";
 import { type Context, Hono } from "hono";
 import { cors } from "hono/cors";
 import type { ModelInfo, NativeStats } from "../native.js";
+import { STREAM_HEADERS } from "../sse/frames.js";
 import { answerToResponse, checkContentType, parseJson } from "../sse/handler.js";
 import { bodyArrived, isSmall, readBody } from "../sse/node.js";
 import type { ReplyKind } from "../sse/openai.js";
@@ -111,6 +112,11 @@ export class App implements Doorkeeper {
     return true;
   }
 
+  /** Time (ms) for which a client may take nothing of what is there for it; 0 is for ever. */
+  get stallTimeoutMs(): number {
+    return this.#options.stallTimeoutMs ?? 0;
+  }
+
   /** From now on new requests are refused. */
   startDraining(): void {
     this.#draining = true;
@@ -169,7 +175,12 @@ export class App implements Doorkeeper {
     hono.post("/v1/chat/completions", (c) => this.#answer(c, this.#responders.chat));
     hono.post("/v1/completions", (c) => this.#answer(c, this.#responders.completion));
     hono.get("/v1/streams/:id", (c) => {
-      const answer = this.#responders.chat.resume(c.req.param("id"), c.req.header("last-event-id"));
+      const id = c.req.param("id");
+      if (c.req.method === "HEAD") {
+        this.#resumables.get(id); // and no more: a reader would take the stream from the one that it has
+        return c.body(null, 200, STREAM_HEADERS);
+      }
+      const answer = this.#responders.chat.resume(id, c.req.header("last-event-id"));
       return answerToResponse(answer, undefined, () => c.env.outgoing.destroy());
     });
     hono.delete("/v1/streams/:id", (c) => answerToResponse(this.#responders.chat.remove(c.req.param("id"))));

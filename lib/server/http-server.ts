@@ -4,7 +4,7 @@ import type { RequestListener, Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { createAdaptorServer } from "@hono/node-server";
 
-import { ZSEError } from "../errors.js";
+import { WireError } from "../sse/wire-error.js";
 import type { App } from "./app.js";
 import { Door } from "./door.js";
 
@@ -53,7 +53,11 @@ export class HttpServer {
     server.maxConnections = maxConnections;
     const answer = server.listeners("request")[0] as RequestListener;
     server.removeAllListeners("request");
-    server.on("request", (incoming, outgoing) => app.refuseAtDoor(incoming, outgoing) || answer(incoming, outgoing));
+    server.on("request", (incoming, outgoing) => {
+      // Of whole replies, too: a reply that is still being made has nothing for its client to take.
+      if (app.stallTimeoutMs > 0) outgoing.setTimeout(app.stallTimeoutMs, () => outgoing.writableLength > 0 && outgoing.destroy());
+      if (!app.refuseAtDoor(incoming, outgoing)) answer(incoming, outgoing);
+    });
     const door = new Door(server, app);
     await new Promise<void>((resolve, reject) => {
       server.once("error", reject);
@@ -79,7 +83,7 @@ export class HttpServer {
     this.#server.closeIdleConnections();
     const idle = () => this.#app.active === 0;
     await waitFor(idle, timeoutMs);
-    this.#app.abortAll(new ZSEError("CLOSED", "The server is shutting down."));
+    this.#app.abortAll(new WireError(503, "The server is shutting down.", { code: "closed" }));
     await waitFor(idle, LAST_WORDS_MS);
     this.#server.closeIdleConnections();
     await Promise.race([closed, new Promise((resolve) => setTimeout(resolve, LAST_WORDS_MS))]);

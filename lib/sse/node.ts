@@ -12,6 +12,7 @@ import { WireError } from "./wire-error.js";
 interface FastifyLike {
   raw: unknown;
   hijack?: () => unknown;
+  getHeaders?: () => Record<string, number | string | string[] | undefined>;
   body?: unknown;
 }
 
@@ -33,6 +34,8 @@ export function nodeHandler(
     if ("raw" in reply) reply.hijack?.();
     const request = ("raw" in given ? given.raw : given) as IncomingMessage;
     const response = ("raw" in reply ? reply.raw : reply) as ServerResponse;
+    // What hooks and plugins have set (CORS, say), which Fastify leaves to whoever takes the reply over.
+    if ("raw" in reply) for (const [name, value] of Object.entries(reply.getHeaders?.() ?? {})) response.setHeader(name, value ?? "");
     const gone = new AbortController();
     const onClose = () => gone.abort();
     response.on("close", onClose);

@@ -49,7 +49,7 @@ export class Reply {
     const arrival = this.#arrivals.shift();
     if (arrival === undefined) return { silence: true };
     if ("error" in arrival) {
-      this.#fail(arrival.error);
+      this.fail(arrival.error);
       return arrival;
     }
     this.#asked[arrival.choice] = false;
@@ -63,7 +63,7 @@ export class Reply {
     const first = this.#arrivals.find((arrival) => "error" in arrival);
     if (first === undefined) return undefined;
     const { error } = first as { error: unknown };
-    this.#fail(error);
+    this.fail(error);
     return { error };
   }
 
@@ -74,6 +74,14 @@ export class Reply {
     this.#observer?.onCancel?.();
     this.#observer?.onEnd?.();
     this.#wake?.();
+  }
+
+  /** There is no reply, for this reason: its streams end, and nothing more comes. */
+  fail(error: unknown): void {
+    if (this.#over) return;
+    this.#leave();
+    this.#observer?.onError?.(error);
+    this.#observer?.onEnd?.();
   }
 
   /** Ends the streams at once; the next pull tells `error`. */
@@ -138,13 +146,6 @@ export class Reply {
     this.#observer?.onFinish?.(choice, event);
     if (this.#running > 0) return;
     this.#over = true;
-    this.#observer?.onEnd?.();
-  }
-
-  #fail(error: unknown): void {
-    if (this.#over) return;
-    this.#leave();
-    this.#observer?.onError?.(error);
     this.#observer?.onEnd?.();
   }
 

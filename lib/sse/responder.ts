@@ -5,6 +5,7 @@ import { type FrameSource, ReplyFrames } from "./frame-source.js";
 import { STREAM_HEADERS } from "./frames.js";
 import { type Envelope, newEnvelope, ReplyCollector } from "./openai.js";
 import { Pace } from "./pace.js";
+import { PatientFrames } from "./patience.js";
 import { Reply } from "./reply.js";
 import { readRequest, type WireRequest } from "./request.js";
 import { ResumableStreams } from "./resumable.js";
@@ -103,9 +104,14 @@ export class Responder {
       signal?.removeEventListener("abort", leave);
     }
     const heartbeatMs = this.#options.heartbeatMs ?? DEFAULTS.heartbeatMs;
-    if (!request.resumable) return streaming(new ReplyFrames(reply, envelope, request.includeUsage, heartbeatMs));
+    if (!request.resumable) return this.#streaming(new ReplyFrames(reply, envelope, request.includeUsage, heartbeatMs));
     const source = new ReplyFrames(reply, envelope, request.includeUsage, 0, true);
-    return streaming(this.#resumables.add(envelope.id, source).read(0, heartbeatMs));
+    try {
+      return this.#streaming(this.#resumables.add(envelope.id, source).read(0, heartbeatMs));
+    } catch (error) {
+      reply.fail(error);
+      throw error;
+    }
   }
 
   /** Goes on with a resumable stream after the event `lastEventId` (as the header says it; left out: from the beginning). */
@@ -118,7 +124,7 @@ export class Responder {
           code: "invalid_value",
         });
       }
-      return streaming(stream.read(Number(lastEventId ?? 0), this.#options.heartbeatMs ?? DEFAULTS.heartbeatMs));
+      return this.#streaming(stream.read(Number(lastEventId ?? 0), this.#options.heartbeatMs ?? DEFAULTS.heartbeatMs));
     } catch (error) {
       return this.refuse(error);
     }
@@ -147,13 +153,18 @@ export class Responder {
 
   async #collect(reply: Reply, envelope: Envelope): Promise<Answer> {
     const collector = new ReplyCollector(envelope, reply.choices);
-    while (!reply.over) {
+    do {
       const pulled = await reply.next(0);
       if ("error" in pulled) throw pulled.error;
       if ("event" in pulled) collector.event(pulled.choice, pulled.event);
       if ("end" in pulled) throw new WireError(503, "The request was cancelled.", { code: "aborted" });
-    }
+    } while (!reply.over);
     return { status: 200, headers: JSON_HEADERS, body: JSON.stringify(collector.object()) };
+  }
+
+  #streaming(frames: FrameSource): Answer {
+    const { stallTimeoutMs = 0 } = this.#options;
+    return { status: 200, headers: STREAM_HEADERS, frames: stallTimeoutMs > 0 ? new PatientFrames(frames, stallTimeoutMs) : frames };
   }
 
   /** The watcher, and what the responder itself wants to know. */
@@ -176,7 +187,3 @@ export class Responder {
 }
 
 const JSON_HEADERS = { "content-type": "application/json; charset=utf-8" };
-
-function streaming(frames: FrameSource): Answer {
-  return { status: 200, headers: STREAM_HEADERS, frames };
-}

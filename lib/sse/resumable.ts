@@ -5,7 +5,7 @@
 // what is kept is behind the reader, half before it; when that half is full, frames are no longer pulled and the reply parks.
 
 import type { FrameSource } from "./frame-source.js";
-import { PING_FRAME } from "./frames.js";
+import { dataFrame, PING_FRAME } from "./frames.js";
 import type { ResumableOptions } from "./types.js";
 import { WireError } from "./wire-error.js";
 
@@ -22,9 +22,9 @@ export class ResumableStreams {
     this.#maxStreams = maxStreams;
   }
 
-  /** @throws WireError 429 when too many are kept and none of them has ended (its reply is cancelled) */
+  /** @throws WireError 429 when too many are kept and none of them has ended */
   add(id: string, source: FrameSource): ResumableStream {
-    if (this.#streams.size >= this.#maxStreams) this.#makeRoom(source);
+    if (this.#streams.size >= this.#maxStreams) this.#makeRoom();
     const stream = new ResumableStream(source, this.#keepMs, this.#maxEvents, () => this.#streams.delete(id));
     this.#streams.set(id, stream);
     return stream;
@@ -37,13 +37,12 @@ export class ResumableStreams {
     throw new WireError(404, "There is no such stream, or it is no longer kept.", { param: "id", code: "stream_not_found" });
   }
 
-  #makeRoom(source: FrameSource): void {
+  #makeRoom(): void {
     const idle = [...this.#streams.values()].find((stream) => stream.ended && !stream.beingRead);
     if (idle !== undefined) {
       idle.remove();
       return;
     }
-    source.cancel();
     const message = "Too many resumable streams are kept; try again later, or without stream_options.resumable.";
     throw new WireError(429, message, { type: "rate_limit_error", code: "rate_limit_exceeded", retryAfterMs: this.#keepMs });
   }
@@ -94,7 +93,7 @@ export class ResumableStream {
       });
     }
     if (after + 1 < this.#first) throw new WireError(410, "The events after this one are no longer kept.", { code: "events_gone" });
-    this.#reader?.end();
+    this.#reader?.end(new WireError(409, "Another connection reads this stream now.", { code: "stream_taken_over" }));
     clearTimeout(this.#timer);
     const reader = new Reader(this, after, heartbeatMs, () => this.#onLeft(reader));
     this.#reader = reader;
@@ -117,7 +116,7 @@ export class ResumableStream {
     clearTimeout(this.#timer);
     this.#forget();
     this.#source.cancel();
-    this.#reader?.end();
+    this.#reader?.end(new WireError(410, "This stream was deleted.", { code: "stream_deleted" }));
     this.#reader = undefined;
     this.#ended = true;
     this.#onRoom?.();
@@ -172,6 +171,7 @@ class Reader implements FrameSource {
   readonly #onLeft: () => void;
   #last: number;
   #over = false;
+  #lastWord: string | undefined;
   #wake: (() => void) | undefined;
 
   constructor(stream: ResumableStream, after: number, heartbeatMs: number, onLeft: () => void) {
@@ -196,24 +196,29 @@ class Reader implements FrameSource {
       if (silent) return PING_FRAME;
       silent = await this.#wait();
     }
-    return undefined;
+    const lastWord = this.#lastWord;
+    this.#lastWord = undefined;
+    return lastWord;
   }
 
   cancel(): void {
     if (this.#over) return;
-    this.end();
+    this.#over = true;
+    this.#wake?.();
     this.#onLeft();
   }
 
-  onStalled(): void {} // nobody is waited for: the frames are kept, within their bounds
+  onStalled(): void {} // the reply does not stall: its frames are kept, within their bounds
 
   wake(): void {
     this.#wake?.();
   }
 
-  /** Another reader has taken over, or the stream is gone. */
-  end(): void {
+  /** Another reader has taken over, or the stream is gone. A stream that just ends would look whole, so the client is told. */
+  end(reason: WireError): void {
+    if (this.#over) return;
     this.#over = true;
+    this.#lastWord = dataFrame(reason.body); // no id: it is no event of the stream
     this.#wake?.();
   }
 

@@ -56,7 +56,8 @@ export function toWireError(error: unknown, retryAfterMs: () => number = () => 1
       return new WireError(400, message!, { param: "messages", code: "context_length_exceeded", cause });
     case "OVERLOADED":
       return new WireError(429, message!, { type: "rate_limit_error", code: "rate_limit_exceeded", retryAfterMs: retryAfterMs(), cause });
-    case "CLOSED":
+    case "CLOSED": // its message names the model's file
+      return new WireError(503, "The model was closed.", { code: "closed", cause });
     case "ABORTED":
     case "STALLED":
       return new WireError(503, message!, { code: code.toLowerCase(), cause });

@@ -3,7 +3,7 @@
 import { describe, expect, test } from "vitest";
 import { ZSEError } from "../../lib/errors.js";
 import { createHandler, toResponse } from "../../lib/sse/index.js";
-import { GREEDY, json, LONG, listen, open, post, STORY, serveModel, stream, until } from "./helpers.js";
+import { GREEDY, idle, json, LONG, listen, open, post, STORY, serveModel, stream, until } from "./helpers.js";
 import { parseStrictly } from "./strict-sse.js";
 
 describe("a chat stream", () => {
@@ -260,7 +260,32 @@ describe("errors", () => {
     const response = await post(base, GREEDY);
     expect(response.status).toBe(503);
     expect(await response.text()).not.toContain("secret");
+    const { model, url } = await serveModel();
+    const begun = await post(url, { ...LONG, stream: true });
+    await model.close();
+    for (const text of [await begun.text(), await (await post(url, GREEDY)).text()]) {
+      expect(text).toContain('"code":"closed"');
+      expect(text).not.toContain("demo.gguf");
+    }
   });
+});
+
+test("a Request whose client has left already is answered with nothing, and nothing is computed on", async () => {
+  const model = await open({ maxStreams: 1 });
+  const handler = createHandler(model);
+  const ask = (body: object) =>
+    handler(
+      new Request("http://x/", {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify(body),
+        signal: AbortSignal.abort(),
+      }),
+    );
+  expect((await json(await ask({ ...LONG }))).error).toMatchObject({ code: "aborted" });
+  const streamed = await (await ask({ ...LONG, stream: true })).text();
+  expect(streamed).not.toContain("[DONE]");
+  await until(() => idle(model, 1), "the slot is free");
 });
 
 test("a TokenStream becomes a Response in one call", async () => {

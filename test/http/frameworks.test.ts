@@ -137,6 +137,22 @@ test("HTTP/2: nothing is sent that it forbids", async () => {
   }
 });
 
+test("Fastify: headers that its hooks and plugins set are those of streams and of refusals, too", async () => {
+  const app = Fastify({ forceCloseConnections: true });
+  app.addHook("onRequest", async (_, reply) => void reply.header("access-control-allow-origin", "http://page.test"));
+  app.post("/v1/chat/completions", nodeHandler(await open()));
+  const address = await app.listen({ port: 0, host: "127.0.0.1" });
+  try {
+    for (const body of [{ ...GREEDY, stream: true }, GREEDY, { ...GREEDY, top_p: 7 }]) {
+      const { headers } = await post(`${address}/v1/chat/completions`, body);
+      expect(headers.get("access-control-allow-origin")).toBe("http://page.test");
+      expect(headers.get("content-type")).toMatch("stream" in body ? "text/event-stream" : "application/json");
+    }
+  } finally {
+    await app.close();
+  }
+});
+
 test("Fastify: a client that leaves cancels its stream", async () => {
   const model = await open({ maxStreams: 1 });
   const app = Fastify({ forceCloseConnections: true });

@@ -5,7 +5,7 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { describe, expect, test } from "vitest";
 
-import { GREEDY, idle, LONG, post, serveApp, serveModel, sleep, stream, until } from "./helpers.js";
+import { GREEDY, idle, json, LONG, post, serveApp, serveModel, sleep, stream, until } from "./helpers.js";
 import { parseStrictly } from "./strict-sse.js";
 
 setFlagsFromString("--expose-gc");
@@ -80,6 +80,27 @@ describe("clients that stop reading", () => {
     const response = await handler(new Request("http://x/", { method: "POST", headers, body: JSON.stringify({ ...LONG, stream: true }) }));
     await until(() => idle(model, 1), "the slot is free, though nobody has read or left");
     await expect(response.text()).rejects.toThrow("did not read");
+  });
+});
+
+describe("a client that takes nothing of a whole reply", () => {
+  test("is disconnected after --stall-timeout, and nothing is kept for it", async () => {
+    const { base } = await serveApp({}, { stallTimeoutMs: 300 });
+    const count = 1000;
+    const socket = await raw(base, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n".repeat(count));
+    await sleep(2500);
+    // What lies in the socket's buffers comes, and then nothing: not the rest of 20 MB.
+    const answers = (await readAll(socket)).split("HTTP/1.1 200 OK").length - 1;
+    expect(answers).toBeGreaterThan(0);
+    expect(answers).toBeLessThan(count);
+  });
+
+  test("is not one that waits for its reply to be made", async () => {
+    const { url } = await serveApp({ contextSize: 2048 }, { stallTimeoutMs: 20 });
+    const began = performance.now();
+    const response = await post(url, { ...LONG, max_tokens: 400 });
+    expect(performance.now() - began).toBeGreaterThan(40);
+    expect((await json(response)).usage.completion_tokens).toBe(400);
   });
 });
 

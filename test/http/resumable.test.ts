@@ -2,7 +2,8 @@
 
 import { describe, expect, test } from "vitest";
 
-import { GREEDY, idle, json, LONG, post, serveApp, serveModel, sleep, stream, until } from "./helpers.js";
+import { createHandler } from "../../lib/sse/index.js";
+import { GREEDY, idle, json, LONG, open, post, serveApp, serveModel, sleep, stream, until } from "./helpers.js";
 import { parseStrictly } from "./strict-sse.js";
 
 const RESUMABLE = { stream: true, stream_options: { resumable: true } };
@@ -169,10 +170,11 @@ describe("bounds", () => {
   });
 
   test("only so many streams are kept; ended ones make room", async () => {
-    const { url } = await serveApp({}, { resumable: { maxStreams: 1 } });
+    const { url, lines } = await serveApp({}, { resumable: { maxStreams: 1 } });
     for (let i = 0; i < 3; i++) await stream(url, { ...GREEDY, ...RESUMABLE }, { ids: true });
     await begin(url, LONG);
     expect((await post(url, { ...GREEDY, ...RESUMABLE })).status).toBe(429);
+    expect(lines.at(-1)).toMatchObject({ status: 429, msg: "refused" });
     expect((await post(url, GREEDY)).status).toBe(200);
   });
 });
@@ -186,5 +188,54 @@ test("two readers of one stream: the newer one has it", async () => {
   const id = /"id":"(chatcmpl-\w+)"/.exec(new TextDecoder().decode(value))![1]!;
   const second = await fetch(`${base}/v1/streams/${id}`);
   expect(parseStrictly(await second.text(), { ids: true }).done).toBe(true);
-  while (!(await reader.read()).done); // the older one simply ends
+  // The older one is told: a stream that just ends would look whole.
+  const rest = await readOn(reader, value!);
+  expect(parseStrictly(rest, { ids: true })).toMatchObject({ done: false, error: { code: "stream_taken_over" } });
 });
+
+test("HEAD says that a stream is there, and takes it from nobody", async () => {
+  const { url, base } = await serveApp();
+  const response = await post(url, { ...RESUMABLE, ...LONG, max_tokens: 200 });
+  const reader = response.body!.getReader();
+  const { value } = await reader.read();
+  const { id } = /"id":"(?<id>chatcmpl-\w+)"/.exec(new TextDecoder().decode(value))!.groups!;
+  const head = await fetch(`${base}/v1/streams/${id}`, { method: "HEAD" });
+  expect([head.status, head.headers.get("content-type")]).toEqual([200, "text/event-stream; charset=utf-8"]);
+  expect((await fetch(`${base}/v1/streams/none`, { method: "HEAD" })).status).toBe(404);
+  expect(parseStrictly(await readOn(reader, value!), { ids: true }).done).toBe(true);
+});
+
+test("DELETE tells the reader of the stream, which would take what it has for all of it", async () => {
+  const { url, base, model } = await serveApp({ maxStreams: 1 });
+  const response = await post(url, { ...RESUMABLE, ...LONG });
+  const reader = response.body!.getReader();
+  const { value } = await reader.read();
+  const id = /"id":"(chatcmpl-\w+)"/.exec(new TextDecoder().decode(value))![1]!;
+  expect((await fetch(`${base}/v1/streams/${id}`, { method: "DELETE" })).status).toBe(200);
+  expect(parseStrictly(await readOn(reader, value!), { ids: true }).error).toMatchObject({ code: "stream_deleted" });
+  await until(() => idle(model, 1), "it is cancelled");
+});
+
+test("a reader that takes nothing is cut off after stallTimeoutMs, and the stream is kept for its time alone", async () => {
+  const model = await open({ maxStreams: 1 });
+  const handler = createHandler(model, { stallTimeoutMs: 100, resumable: { keepMs: 300 } });
+  const ask = (body: object) =>
+    handler(new Request("http://x/", { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) }));
+  const response = await ask({ ...RESUMABLE, ...GREEDY });
+  const reader = response.body!.getReader();
+  const { value } = await reader.read();
+  const id = /"id":"(chatcmpl-\w+)"/.exec(new TextDecoder().decode(value))![1]!;
+  const there = async () => (await handler(new Request(`http://x/streams/${id}`))).status;
+  await sleep(200);
+  await expect(reader.read()).rejects.toThrow("did not read");
+  await sleep(500);
+  expect(await there()).toBe(404);
+});
+
+/** The whole of a stream of which `begun` was read already. */
+async function readOn(reader: ReadableStreamDefaultReader<Uint8Array>, begun: Uint8Array): Promise<string> {
+  const decoder = new TextDecoder();
+  let text = decoder.decode(begun, { stream: true });
+  for (let part = await reader.read(); !part.done; part = await reader.read()) text += decoder.decode(part.value, { stream: true });
+  return text;
+}
