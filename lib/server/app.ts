@@ -11,6 +11,7 @@ import { STREAM_HEADERS } from "../sse/frames.js";
 import { answerToResponse, checkContentType, parseJson } from "../sse/handler.js";
 import { bodyArrived, isSmall, readBody } from "../sse/node.js";
 import type { ReplyKind } from "../sse/openai.js";
+import { Pace } from "../sse/pace.js";
 import { Responder } from "../sse/responder.js";
 import { ResumableStreams } from "../sse/resumable.js";
 import type { ResumableOptions, ServedModel } from "../sse/types.js";
@@ -55,6 +56,7 @@ export class App implements Doorkeeper {
   readonly #metrics: Metrics;
   readonly #responders: Record<ReplyKind, Responder>;
   readonly #created = Math.floor(Date.now() / 1000);
+  readonly #pace = new Pace();
   readonly #resumables: ResumableStreams;
   readonly #checkKey: (authorization: string | undefined) => void;
   #draining = false;
@@ -138,6 +140,7 @@ export class App implements Doorkeeper {
     const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
     return new Responder(this.#model, given, {
       resumables: this.#resumables,
+      pace: this.#pace,
       validate: (body) => {
         validate(body);
         this.#checkModel((body as { model?: string | null }).model);

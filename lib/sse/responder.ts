@@ -23,6 +23,8 @@ export interface ResponderHooks {
   validate?(body: unknown): void;
   /** Where resumable streams are kept, when several responders share them. */
   resumables?: ResumableStreams;
+  /** What is known of how long replies take, when several responders share a model. */
+  pace?: Pace;
 }
 
 /** Follows one request; for metrics and logs. */
@@ -35,11 +37,12 @@ export class Responder {
   readonly #model: ServedModel;
   readonly #options: HandlerOptions;
   readonly #hooks: ResponderHooks;
-  readonly #pace = new Pace();
+  readonly #pace: Pace;
   readonly #replies = new Set<Reply>();
   readonly #resumables: ResumableStreams;
 
   constructor(model: ServedModel, options: HandlerOptions = {}, hooks: ResponderHooks = {}) {
+    this.#pace = hooks.pace ?? new Pace();
     this.#resumables = hooks.resumables ?? new ResumableStreams(options.resumable);
     this.#model = model;
     this.#options = options;

@@ -277,6 +277,19 @@ describe("metrics and logs", () => {
 });
 
 describe("a full server", () => {
+  test("says when to come back from what replies of either route took, not from a guess", async () => {
+    const { base, model } = await serveApp({ maxStreams: 1, maxQueue: 0 });
+    const completion = { prompt: "Once", max_tokens: 5, temperature: 0 };
+    expect((await post(`${base}/v1/completions`, completion)).status).toBe(200);
+    const leaving = new AbortController();
+    await post(`${base}/v1/completions`, { ...LONG, messages: undefined, prompt: "Once", stream: true }, { signal: leaving.signal });
+    const refused = await post(`${base}/v1/completions`, completion);
+    expect(refused.status).toBe(429);
+    expect(Number(refused.headers.get("retry-after-ms"))).not.toBe(1000); // what is said where nothing is known
+    leaving.abort();
+    await until(() => idle(model, 1), "the slot is free");
+  });
+
   test("turns a burst of 1,000 away, says when to come back, and keeps its streams running", async () => {
     const { url, model } = await serveApp({ maxStreams: 8, maxQueue: 16, contextSize: 4096 });
     let read = 0;
