@@ -5,6 +5,7 @@ import type { Command } from "commander";
 import { ZSEError } from "../errors.js";
 import type { App } from "../server/app.js";
 import type { HttpServer, ServerOptions } from "../server/http-server.js";
+import { DEFAULTS } from "../sse/types.js";
 import { addModelFlags, type ModelFlags } from "./flags.js";
 import { openModel } from "./loading.js";
 import { reportError, UsageError } from "./report.js";
@@ -86,7 +87,8 @@ async function serve(path: string | undefined, flags: ServeFlags): Promise<void>
 
   // Loaded here, not above: the other commands need none of it, and start sooner without.
   const [{ App }, { openLog }] = await Promise.all([import("../server/app.js"), import("../server/log.js")]);
-  const model = openModel(path, flags, { maxStreams: number("maxStreams", 1, 256), maxQueue });
+  const maxStreams = number("maxStreams", 1, 256);
+  const model = openModel(path, flags, { maxStreams, maxQueue });
   try {
     const info = await model.ready;
     const app = new App(model, {
@@ -96,6 +98,7 @@ async function serve(path: string | undefined, flags: ServeFlags): Promise<void>
       maxBodyBytes: number("maxBody", 1, 2 ** 30),
       maxMessages: number("maxMessages", 1, 1_000_000),
       maxQueue,
+      maxChoices: Math.min(DEFAULTS.maxChoices, maxStreams + maxQueue), // more would be a 429 however often they are asked for
       stallTimeoutMs: number("stallTimeout", 0, 86_400) * 1000,
       log: openLog(flags.logLevel),
       logPrompts: flags.logPrompts === true,

@@ -438,6 +438,16 @@ describe("zse serve", () => {
     expect((await ended).code).toBe(0);
   });
 
+  test("more choices than it could ever hold are a 400, not a 429 that the SDKs try again", async () => {
+    const { child, ended, out } = await started("--name", "qwen-7b", "--max-streams", "1", "--max-queue", "1");
+    const url = `${/http:\S+/.exec(out)![0]}/v1/chat/completions`;
+    const refused = await post(url, { ...GREEDY, n: 3 });
+    expect([refused.status, (await json(refused)).error.param]).toEqual([400, "n"]);
+    expect((await post(url, { ...GREEDY, n: 2 })).status).toBe(200);
+    child.kill("SIGTERM");
+    expect((await ended).code).toBe(0);
+  });
+
   test("listening for everyone is said loudly", async () => {
     const { child, ended } = await started("--host", "0.0.0.0");
     child.kill("SIGINT");
