@@ -2,11 +2,11 @@
 // of its own; this is its progress, its interruption and its summary. Main thread.
 
 import { basename, resolve } from "node:path";
-import { SingleBar } from "cli-progress";
 import { type Command, Option } from "commander";
 
 import { fromNative } from "../errors.js";
 import { loadNative, type NativeConversion, type NativeConversionReport } from "../native.js";
+import { progressBar } from "./progress.js";
 import { reportError, UsageError } from "./report.js";
 import { bytes, terminalText } from "./terminal.js";
 
@@ -45,7 +45,7 @@ The output appears whole or not at all: Ctrl-C, a full disk or an error leave no
 
 async function convert(input: string, output: string, flags: ConvertFlags): Promise<number> {
   if (resolve(input) === resolve(output)) throw new UsageError("input and output are the same file; give another path to write to.");
-  const bar = flags.quiet ? undefined : progressBar(output);
+  const bar = flags.quiet ? undefined : progressBar("writing {name} [{bar}] {percentage} %, {eta_formatted} left", () => basename(output));
   let signal: NodeJS.Signals | undefined;
   try {
     const report = await run(input, output, flags, {
@@ -105,24 +105,6 @@ function run(input: string, output: string, { quant, force }: ConvertFlags, list
       fail(error);
     }
   });
-}
-
-/** Call it with a fraction, or with undefined at the end. */
-function progressBar(output: string): ((fraction: number | undefined) => void) | undefined {
-  if (!process.stderr.isTTY) return undefined;
-  const bar = new SingleBar({
-    format: "writing {name} [{bar}] {percentage} %, {eta_formatted} left",
-    stream: process.stderr,
-    gracefulExit: false, // Ctrl-C is this command's own matter
-    clearOnComplete: true,
-    barsize: 30,
-  });
-  return (fraction) => {
-    if (fraction === undefined) {
-      if (bar.isActive) bar.stop();
-    } else if (!bar.isActive) bar.start(1, fraction, { name: terminalText(basename(output)) });
-    else bar.update(fraction);
-  };
 }
 
 function summary(output: string, { bytesRead, bytesWritten, notes }: NativeConversionReport): string {

@@ -16,25 +16,6 @@ constexpr uint64_t kMostTensors = 1 << 16;
 constexpr uint64_t kLongestTensorName = GGML_MAX_NAME - 1;
 constexpr uint32_t kMostDimensions = 4;
 
-uint64_t width_of(Type type) {
-  switch (type) {
-    case Type::kUint8:
-    case Type::kInt8:
-    case Type::kBool: return 1;
-    case Type::kUint16:
-    case Type::kInt16: return 2;
-    case Type::kUint32:
-    case Type::kInt32:
-    case Type::kFloat32: return 4;
-    case Type::kUint64:
-    case Type::kInt64:
-    case Type::kFloat64: return 8;
-    case Type::kString:
-    case Type::kArray: break;
-  }
-  return 0;
-}
-
 /** Takes values off the front of the file; every one is checked against the end. */
 class Cursor {
  public:
@@ -136,6 +117,25 @@ uint64_t size_of(const Tensor& tensor, const std::string& what) {
 }
 
 }  // namespace
+
+uint64_t width_of(Type type) {
+  switch (type) {
+    case Type::kUint8:
+    case Type::kInt8:
+    case Type::kBool: return 1;
+    case Type::kUint16:
+    case Type::kInt16: return 2;
+    case Type::kUint32:
+    case Type::kInt32:
+    case Type::kFloat32: return 4;
+    case Type::kUint64:
+    case Type::kInt64:
+    case Type::kFloat64: return 8;
+    case Type::kString:
+    case Type::kArray: break;
+  }
+  return 0;
+}
 
 const char* label_of(Type type) {
   static constexpr const char* kLabels[] = {"uint8", "int8",   "uint16", "int16",  "uint32", "int32",  "float32",

@@ -42,6 +42,9 @@ enum class Type : uint32_t {
 /** Such as "uint32". */
 const char* label_of(Type type);
 
+/** Bytes of a value; 0 of those that have no fixed number of them. */
+uint64_t width_of(Type type);
+
 /** One metadata value. Its bytes are the file's; an array of strings stays as it is in the file until it is asked for. */
 struct Value {
   Type type = Type::kUint8;  // of the value, or of an array's elements

@@ -304,20 +304,6 @@ const std::vector<std::string>& words() {
   return all;
 }
 
-uint64_t width_of(Type type) {
-  switch (type) {
-    case Type::kUint8:
-    case Type::kInt8:
-    case Type::kBool: return 1;
-    case Type::kUint16:
-    case Type::kInt16: return 2;
-    case Type::kUint32:
-    case Type::kInt32:
-    case Type::kFloat32: return 4;
-    default: return 8;
-  }
-}
-
 std::string random_value(Type type, Random& random) {
   std::string bytes;
   if (type == Type::kString) {
