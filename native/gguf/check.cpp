@@ -221,6 +221,18 @@ class Check {
                                              ", which is no type for weights");
       }
     }
+    if (architecture_ == "phi3") attention_tensors();
+  }
+
+  /** llama.cpp takes them fused or apart, and does not notice where there are neither. */
+  void attention_tensors() const {
+    for (uint32_t layer = 0; layer < layers_; layer++) {
+      const std::string start = "blk." + std::to_string(layer) + ".attn_";
+      const auto has = [&](const char* name) { return header_.tensor(start + name + ".weight") != nullptr; };
+      if (has("qkv") || (has("q") && has("k") && has("v"))) continue;
+      throw FileError(header_.size(),
+                      "tensor \"" + start + "qkv.weight\" is missing from the table of tensors that ends here");
+    }
   }
 
   static const char* type_name(const Tensor& tensor) { return ggml_type_name(static_cast<ggml_type>(tensor.type)); }

@@ -98,6 +98,18 @@ describe("a GGUF file that llama.cpp would not survive is BAD_MODEL, with the by
       message: expect.stringMatching(/at byte \d+: token 1, ".*", is there twice/),
     });
   });
+  test("a phi3 model one of whose layers has no attention weights", async () => {
+    buildLibrary();
+    const path = join(folder, "phi3.gguf");
+    const zseFile = join(ROOT, "test", "fixtures", "zse", "v2-phi3-int8.zse");
+    execFileSync(process.execPath, ["dist/cli/main.js", "convert", "--quiet", zseFile, path], { cwd: ROOT });
+    const bytes = readFileSync(path);
+    bytes.write("x", bytes.indexOf("blk.1.attn_qkv.weight") + "blk.1.attn_qk".length);
+    expect(await failure(file("phi3.gguf", bytes))).toMatchObject({
+      code: "BAD_MODEL",
+      message: expect.stringMatching(/at byte \d+: tensor "blk\.1\.attn_qkv\.weight" is missing/),
+    });
+  });
   /** The first two tokens are single bytes, written with as many bytes. */
   function withFirstTokenTwice(): Uint8Array {
     const bytes = Buffer.from(readFileSync(DEMO));
