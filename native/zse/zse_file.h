@@ -8,7 +8,7 @@
 //   value_reader.h crc32.h json.h    what the two need for that: generation 2's tagged values and checksums, generation 1's JSON
 //   layout.h                         whether an INT4 tensor is tiled or row-major, told by its codes
 //   transcode.h half.h               a tensor's rows as float32, or as ggml's own blocks
-//   gguf_plan.h gguf_tokenizer.h     the GGUF file that a .zse file is equivalent to: metadata, names, types, order of rows
+//   gguf_plan.h gguf_tokenizer.h rope_scaling.h   the GGUF file that a .zse file is equivalent to: metadata, names, types, order of rows
 //   zse_file.h                       opens a file and keeps all that
 // native/core/gguf_image.h (with ggml's gguf.h) is that GGUF file as bytes that can be read at any offset and are transcoded
 // while they are read: llama.cpp loads from it, `zse convert` writes it to disk.

@@ -4,7 +4,7 @@
 //
 //   zse_fuzz [--seconds N] [--seed N] [--case N] [--keep DIRECTORY] [--unchecked] file …
 //
-// Everything follows from the seed and the number of the case: --seed S --case N makes one case again.
+// Of each .zse file, the GGUF file that it is equivalent to is mutated too. Everything follows from the seed and the number of the case: --seed S --case N makes one case again.
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/resource.h>
@@ -24,6 +24,7 @@
 #include <sstream>
 
 #include "core/devices.h"
+#include "core/gguf_image.h"
 #include "core/llama_decoder.h"
 #include "core/model.h"
 #include "core/prompt.h"
@@ -193,6 +194,18 @@ std::string bytes_of(const std::string& path) {
   return out.str();
 }
 
+/** The GGUF file that a .zse file is equivalent to: seeds of every architecture. Empty for one without a tokenizer. */
+std::string gguf_of(const std::string& zse_bytes) {
+  try {
+    const zse::GgufImage image(zse::ZseFile::parse({reinterpret_cast<const uint8_t*>(zse_bytes.data()), zse_bytes.size()}));
+    std::string bytes(image.size(), '\0');
+    image.read(0, bytes.size(), reinterpret_cast<uint8_t*>(bytes.data()));
+    return bytes;
+  } catch (const zse::EngineError&) {
+    return {};
+  }
+}
+
 /** The line that tells failures apart: where it went wrong, without addresses. */
 std::string summary(const Outcome& outcome) {
   if (WIFSIGNALED(outcome.status) && (WTERMSIG(outcome.status) == SIGALRM || WTERMSIG(outcome.status) == SIGXCPU))
@@ -248,11 +261,17 @@ int main(int argc, char** argv) {
   const std::string path = (scratch / "case.model").string();
   std::cout << "fuzz: seed " << options.seed << ", " << seeds.size() << " files" << std::endl;
 
+  for (size_t i = 0; i < options.files.size(); i++) {
+    if (!fuzz::is_zse(seeds[i])) continue;
+    if (std::string gguf = gguf_of(seeds[i]); !gguf.empty()) seeds.push_back(std::move(gguf));
+  }
   for (size_t i = 0; i < seeds.size(); i++) {
-    const Outcome outcome = run(options.files[i], seeds[i].size());
+    std::ofstream(path, std::ios::binary | std::ios::trunc) << seeds[i];
+    const Outcome outcome = run(path, seeds[i].size());
     // A model without a tokenizer is sound, and refused for that.
     if (outcome.status != 0 && !(WIFEXITED(outcome.status) && WEXITSTATUS(outcome.status) == kExitRefused)) {
-      std::cout << "FAILED  " << options.files[i] << " itself: " << summary(outcome) << "\n" << outcome.said << std::endl;
+      const std::string name = i < options.files.size() ? options.files[i] : "the GGUF file of a .zse file";
+      std::cout << "FAILED  " << name << " itself: " << summary(outcome) << "\n" << outcome.said << std::endl;
       return 1;
     }
   }
