@@ -9,7 +9,7 @@ import { cors } from "hono/cors";
 import type { ModelInfo, NativeStats } from "../native.js";
 import { STREAM_HEADERS } from "../sse/frames.js";
 import { answerToResponse, checkContentType, parseJson } from "../sse/handler.js";
-import { bodyArrived, isSmall, readBody } from "../sse/node.js";
+import { bodyArrived, cutOff, isSmall, readBody } from "../sse/node.js";
 import type { ReplyKind } from "../sse/openai.js";
 import { Pace } from "../sse/pace.js";
 import { Responder } from "../sse/responder.js";
@@ -184,7 +184,7 @@ export class App implements Doorkeeper {
         return c.body(null, 200, STREAM_HEADERS);
       }
       const answer = this.#responders.chat.resume(id, c.req.header("last-event-id"));
-      return answerToResponse(answer, undefined, () => c.env.outgoing.destroy());
+      return answerToResponse(answer, undefined, () => cutOff(c.env.outgoing as ServerResponse));
     });
     hono.delete("/v1/streams/:id", (c) => answerToResponse(this.#responders.chat.remove(c.req.param("id"))));
     hono.get("/v1/models", (c) => this.#json(c, { object: "list", data: [this.#modelObject()] }));
@@ -208,7 +208,7 @@ export class App implements Doorkeeper {
     this.#checkRoom(responder);
     const answer = await responder.answer(body, c.req.raw.signal, record);
     if (answer.frames === undefined) record.end(answer.status, answer.error);
-    return answerToResponse(answer, undefined, () => c.env.outgoing.destroy());
+    return answerToResponse(answer, undefined, () => cutOff(c.env.outgoing as ServerResponse));
   }
 
   #checkRoom(responder: Responder): void {

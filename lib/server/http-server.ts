@@ -4,6 +4,7 @@ import type { RequestListener, Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { createAdaptorServer } from "@hono/node-server";
 
+import { cutOff } from "../sse/node.js";
 import { WireError } from "../sse/wire-error.js";
 import type { App } from "./app.js";
 import { Door } from "./door.js";
@@ -55,7 +56,7 @@ export class HttpServer {
     server.removeAllListeners("request");
     server.on("request", (incoming, outgoing) => {
       // Of whole replies, too: a reply that is still being made has nothing for its client to take.
-      if (app.stallTimeoutMs > 0) outgoing.setTimeout(app.stallTimeoutMs, () => outgoing.writableLength > 0 && outgoing.destroy());
+      if (app.stallTimeoutMs > 0) outgoing.setTimeout(app.stallTimeoutMs, () => outgoing.writableLength > 0 && cutOff(outgoing));
       if (!app.refuseAtDoor(incoming, outgoing)) answer(incoming, outgoing);
     });
     const door = new Door(server, app);

@@ -114,7 +114,7 @@ async function writeFrames(response: ServerResponse, frames: FrameSource): Promi
   response.flushHeaders();
   const leave = () => frames.cancel();
   response.on("close", leave);
-  frames.onStalled(() => response.destroy());
+  frames.onStalled(() => cutOff(response));
   try {
     for (let frame = await frames.next(); frame !== undefined; frame = await frames.next()) {
       if (response.destroyed) return;
@@ -124,6 +124,19 @@ async function writeFrames(response: ServerResponse, frames: FrameSource): Promi
   } finally {
     response.off("close", leave);
   }
+}
+
+/**
+ * @internal Ends the connection of a client that takes nothing. It is reset: closed as usual, what lies in the system's buffers for
+ * the client (up to 4 MB) would lie there for minutes on.
+ */
+export function cutOff(response: ServerResponse): void {
+  try {
+    if (response.req.httpVersionMajor === 1) response.socket?.resetAndDestroy();
+  } catch {
+    // TLS and pipes are not reset
+  }
+  response.destroy();
 }
 
 /** Whichever comes first: after a client has gone there is no drain. */

@@ -66,6 +66,16 @@ function inSockets(port: number): number {
   return bytes;
 }
 
+/** The same of connections that the server has closed. */
+function leftInSockets(port: number): number {
+  const hex = port.toString(16).toUpperCase().padStart(4, "0");
+  const lines = readFileSync("/proc/net/tcp", "utf8").split("\n").slice(1);
+  const closed = lines
+    .map((line) => line.trim().split(/\s+/))
+    .filter(([, local, , state]) => local?.endsWith(`:${hex}`) && state !== "0A" && state !== "01");
+  return closed.reduce((sum, fields) => sum + Number.parseInt(fields[4]!.split(":")[0]!, 16), 0);
+}
+
 function memory(): number {
   collectGarbage();
   const { heapUsed, external } = process.memoryUsage();
@@ -115,11 +125,11 @@ describe.skipIf(missing.length > 0).each(SERVERS)(
 
     test("are cut off after stallTimeoutMs, and their slots are free for the next", async () => {
       const { url, base, model } = await serve({ maxStreams: STALLED, contextSize: 2560 }, 400);
-      const { child, ended } = await stall(base);
+      const { port, child, ended } = await stall(base);
       await until(() => model.stats().parked > 0, "they are parked", GUARD_MS);
       await until(() => idle(model, STALLED), "all slots are free", GUARD_MS);
       expect(parseStrictly(await (await post(url)).text()).done).toBe(true);
-      await sleep(50);
+      await until(() => leftInSockets(port) === 0, "nothing lies in the system for them", GUARD_MS);
       child.stdin!.write("go on\n");
       // What was in their sockets, and then an end that nobody takes for the reply's.
       for (const { end } of await ended) expect(end).not.toContain("[DONE]");
