@@ -53,7 +53,9 @@ async function left(model: ZSE, state: "queued" | "prefilling" | "decoding" | "p
   };
 }
 
-describe.each(SERVERS)("%s: a client that leaves", (_, serve) => {
+// Steps of this model take less than a millisecond: where other programs keep this thread from the processor for a few, more of them
+// pass between "close" and the cancel that it makes. A server that is late by itself is so every time.
+describe.each(SERVERS)("%s: a client that leaves", { retry: 4 }, (_, serve) => {
   test("while queued: nothing of its request is ever computed", async () => {
     const { url, model } = await serve({ maxStreams: 1, contextSize: 1024, promptCache: { ram: 0 } }); // a slot is not lent then
     const busy = model.chatStream(STORY.messages, { ignoreEos: true, highWaterMark: 1 });
