@@ -8,6 +8,9 @@ import type { FinishEvent } from "../types.js";
 import type { Logger } from "./log.js";
 import type { Metrics, Outcome } from "./metrics.js";
 
+/** What is asked elsewhere is in the log, and is no request for a reply. */
+const REPLIES = new Set<unknown>(["/v1/chat/completions", "/v1/completions"]);
+
 export interface RecordSinks {
   log: Logger;
   metrics: Metrics;
@@ -78,7 +81,7 @@ export class RequestRecord implements Watcher {
     this.#ended = true;
     const ms = Math.round(performance.now() - this.#began);
     const outcome = this.#outcome(status);
-    if (this.#line.method === "POST") this.#sinks.metrics.onRequest(outcome, ms);
+    if (this.#line.method === "POST" && REPLIES.has(this.#line.path)) this.#sinks.metrics.onRequest(outcome, ms);
     const failed = error === undefined ? {} : { error: error instanceof Error ? error.message : String(error) };
     const line = { ...this.#line, status, ms, ...this.#numbers(), ...failed };
     const level =

@@ -215,12 +215,13 @@ describe("metrics and logs", () => {
     const { url, base, model, lines } = await serveApp({ maxStreams: 2 });
     await stream(url, GREEDY);
     await post(url, { ...GREEDY, top_p: 9 });
+    await post(`${base}/v1/embeddings`, GREEDY); // no request for a reply
     const leaving = new AbortController();
     const response = await post(url, { ...LONG, stream: true }, { signal: leaving.signal });
     await response.body!.getReader().read();
     leaving.abort();
     await until(() => idle(model, 2), "cancelled");
-    await until(() => lines.length >= 3, "three lines");
+    await until(() => lines.length >= 4, "four lines");
     const text = await (await fetch(`${base}/metrics`)).text();
     const value = (name: string) => Number(new RegExp(`^${name}(?:\\{[^}]*\\})? (\\S+)$`, "m").exec(text)?.[1]);
     expect(value("gen_ai_server_time_to_first_token_seconds_count")).toBe(1);
@@ -232,7 +233,12 @@ describe("metrics and logs", () => {
     expect(value("zstream_slots_free")).toBe(2);
     expect(value("zstream_num_requests_spilled")).toBe(0);
     expect(value("zstream_prompt_cache_disk_bytes")).toBe(0);
-    for (const reason of ["cancelled", "rejected"]) expect(text).toContain(`zstream_requests_total{finished_reason="${reason}"`);
+    const ended = [...text.matchAll(/^zstream_requests_total\{finished_reason="(\w+)".*\} (\d+)$/gm)].map(([, reason, count]) => [
+      reason,
+      count,
+    ]);
+    expect(Object.fromEntries(ended)).toMatchObject({ cancelled: "1", rejected: "1" });
+    expect(ended.reduce((sum, [, count]) => sum + Number(count), 0)).toBe(3);
   });
 
   test("prefix-cache hits, parked streams and tokens of cancelled replies are counted", async () => {
