@@ -43,6 +43,8 @@ export class Engine {
   #waiting = new Set<StreamSink>();
   /** Why no stream can be opened any more. */
   #failure: ZSEError | undefined;
+  /** Pending while the turn of the event loop in which something was submitted is not over. */
+  #turn: NodeJS.Immediate | undefined;
   /** Nobody can open another stream: the model is closed once the last one has ended. */
   #abandoned = false;
   #closed: Promise<void> | undefined;
@@ -127,6 +129,10 @@ export class Engine {
       return;
     }
     this.#sinks.set(sink.id, sink);
+    this.#turn ??= setImmediate(() => {
+      this.#turn = undefined;
+      this.#native?.endTurn();
+    });
   }
 
   /** llama.cpp does not normalize text, and the one who wrote it sees no difference: JavaScript's own normalization does it. */

@@ -192,6 +192,11 @@ export interface NativeModel {
    * Throws an Error with `code` OVERLOADED (queue full) or CLOSED, at once.
    */
   submit(request: NativeRequest): number;
+  /**
+   * Says that the turn of the event loop in which something was submitted is over. Until then, but for a few milliseconds at most, an
+   * idle engine waits for more, so that what is asked for in one turn begins in one batch.
+   */
+  endTurn(): void;
   /** Gives back credit for tokens that the consumer has taken. Unknown ids are ignored. */
   ack(streamId: number, tokens: number): void;
   /** Ends a stream in whatever state it is, with Finish{reason:"cancelled"}. Unknown ids are ignored. */

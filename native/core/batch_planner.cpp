@@ -9,6 +9,36 @@ namespace {
 // Before anything was measured, a first piece that even a slow machine computes in a fraction of a second.
 constexpr int kFirstPiece = 64;
 
+// Fewer prompts than this go one after the other: what the first of them decode takes little of the others' steps.
+constexpr size_t kManyPrompts = 5;
+// A burst that takes more batches than this would keep its first token back too long.
+constexpr int kMostBatchesTogether = 4;
+
+using Candidates = std::vector<const PlanCandidate*>;
+
+/**
+ * Whether prompts that came in one burst should end their prefill in the same step. One after the other, the first ones' decoding
+ * would leave the last ones only small pieces of each step, so that the burst as a whole takes longer. The shortest comes first.
+ */
+bool begin_together(const Candidates& prompts, int64_t total, int room) {
+  return prompts.size() >= kManyPrompts && total > room && total <= kMostBatchesTogether * room &&
+         2 * prompts.front()->remaining >= prompts.back()->remaining;
+}
+
+/** Each prompt gets the same part of what remains of it. */
+void share_evenly(const Candidates& prompts, int64_t total, int room, std::vector<PlanPiece>& pieces) {
+  int left = room;
+  for (const PlanCandidate* prompt : prompts) left -= static_cast<int>(int64_t{prompt->remaining} * room / total);
+  for (const PlanCandidate* prompt : prompts) {
+    int tokens = static_cast<int>(int64_t{prompt->remaining} * room / total);
+    if (left > 0 && tokens < prompt->remaining) {
+      tokens++;
+      left--;
+    }
+    if (tokens > 0) pieces.push_back({prompt->index, tokens});
+  }
+}
+
 std::vector<PlanPiece> plan_exclusive(const std::vector<PlanCandidate>& candidates, const PlanLimits& limits) {
   const auto next = std::min_element(candidates.begin(), candidates.end(), [](const auto& a, const auto& b) {
     return a.last_step != b.last_step ? a.last_step < b.last_step : a.arrival < b.arrival;
@@ -24,7 +54,7 @@ std::vector<PlanPiece> plan_batch(const std::vector<PlanCandidate>& candidates, 
   if (limits.exclusive) return plan_exclusive(candidates, limits);
 
   std::vector<PlanPiece> pieces;
-  std::vector<const PlanCandidate*> decoding, prompts;
+  Candidates decoding, prompts;
   for (const PlanCandidate& candidate : candidates) (candidate.remaining == 0 ? decoding : prompts).push_back(&candidate);
 
   // More decoding sequences than the batch holds: those that waited longest go first.
@@ -46,6 +76,14 @@ std::vector<PlanPiece> plan_batch(const std::vector<PlanCandidate>& candidates, 
   if (prompts.empty() || room <= 0) return pieces;
 
   std::stable_sort(prompts.begin(), prompts.end(), [](const auto* a, const auto* b) { return a->remaining < b->remaining; });
+  if (decoding.empty()) {
+    int64_t total = 0;
+    for (const PlanCandidate* prompt : prompts) total += prompt->remaining;
+    if (begin_together(prompts, total, room)) {
+      share_evenly(prompts, total, room, pieces);
+      return pieces;
+    }
+  }
   const PlanCandidate* oldest = *std::min_element(prompts.begin(), prompts.end(),
                                                   [](const auto* a, const auto* b) { return a->arrival < b->arrival; });
   const int reserved = std::min(oldest->remaining, (room + 3) / 4);
@@ -68,7 +106,7 @@ void StepCost::record(int decode_tokens, int prefill_tokens, double ms) {
     return;
   }
   if (decode_tokens == 0) {
-    blend(ms_per_bulk_token_, ms / prefill_tokens, 0.3);
+    blend(ms_per_bulk_token_, std::max(ms - decode_ms_, ms * 0.1) / prefill_tokens, 0.3);
     return;
   }
   const double prefill_ms = std::max(ms - decode_ms_, ms * 0.1);

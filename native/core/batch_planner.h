@@ -33,7 +33,8 @@ struct PlanLimits {
 /**
  * Decoding sequences come first, one token each. What is left of the batch (and, while anybody decodes, of the budget) is
  * shared among the prompts: the one that waits longest gets at least a quarter, so that none starves; the rest goes to
- * the shortest remaining first, so that a short prompt does not wait behind a long one.
+ * the shortest remaining first, so that a short prompt does not wait behind a long one. While nobody decodes, many prompts
+ * of similar length that a few batches hold end together.
  */
 std::vector<PlanPiece> plan_batch(const std::vector<PlanCandidate>& candidates, const PlanLimits& limits);
 

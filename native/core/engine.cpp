@@ -49,10 +49,16 @@ StreamId Engine::submit(RequestSpec request) {
   job.control->id = ++last_id_;
   job.control->submitted = Clock::now();
   controls_[last_id_] = job.control;
+  stats_.submitting = true;
   stats_.submitted++;
   jobs_.push_back(std::move(job));
   jobs_changed_.notify_one();
   return last_id_;
+}
+
+void Engine::end_turn() {
+  stats_.submitting = false;
+  inbox_.push(WakeCommand{});
 }
 
 void Engine::ack(StreamId stream, int tokens) { inbox_.push(AckCommand{stream, tokens}); }

@@ -33,6 +33,9 @@ class Engine {
 
   /** Queues a request. Throws EngineError OVERLOADED or CLOSED. */
   StreamId submit(RequestSpec request);
+
+  /** The turn of the event loop in which something was submitted is over: the decode thread need not wait for more of it. */
+  void end_turn();
   void ack(StreamId stream, int tokens);
   void cancel(StreamId stream);
 

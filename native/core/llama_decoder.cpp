@@ -29,9 +29,14 @@ Function* cpu_function(const char* name) {
 constexpr int kMostUnifiedStreams = 32;
 constexpr double kLeastUnifiedBytes = 64 << 20;
 
+// A GPU needs many rows to be busy. On a CPU half as many are computed as quickly (docs/PERFORMANCE.md), in half the buffers; and
+// a newcomer, or whoever comes after an aborted step, waits half as long.
+constexpr uint32_t kBatchTokensOnCpu = 256;
+
+bool on_cpu(const ModelInfo& info) { return info.gpu_layers == 0 || info.device == "CPU"; }
+
 bool one_buffer_for_all(const ModelInfo& info) {
-  const bool on_cpu = info.gpu_layers == 0 || info.device == "CPU";
-  return on_cpu && !info.deterministic && info.max_streams > 1 && info.max_streams <= kMostUnifiedStreams &&
+  return on_cpu(info) && !info.deterministic && info.max_streams > 1 && info.max_streams <= kMostUnifiedStreams &&
          info.size_bytes >= kLeastUnifiedBytes;
 }
 
@@ -45,6 +50,9 @@ LlamaDecoder::LlamaDecoder(std::shared_ptr<const Model> model) : model_(std::mov
                                         " tokens; llama.cpp counts to " + std::to_string(INT32_MAX) + " at most");
   }
   llama_context_params params = context_params(info.context_size, info.max_streams);
+  if (on_cpu(info)) {
+    params.n_batch = params.n_ubatch = std::max(kBatchTokensOnCpu, static_cast<uint32_t>(info.max_streams));
+  }
   params.kv_unified = unified_ = one_buffer_for_all(info);
   params.n_threads = info.threads;
   params.n_threads_batch = info.threads;

@@ -60,11 +60,12 @@ void Scheduler::take_commands() {
   }
 }
 
-// Requests made together come out of the prompt thread one by one. On an idle engine the first would be prefilled alone, and the
-// others then in the small pieces that a decoding stream leaves room for: a moment's wait puts all of them into one batch.
+// Requests made in one turn of the event loop come out of the prompt thread one by one. On an idle engine the first would be prefilled
+// alone, and the others then in the small pieces that a decoding stream leaves room for: a moment's wait puts all into one batch.
 void Scheduler::gather_first() {
   const auto deadline = Clock::now() + options_.gather_time;
-  while (!sequences_.empty() && received_ < stats_.submitted && !inbox_.closing() && Clock::now() < deadline) {
+  const auto more_to_come = [this] { return stats_.submitting || received_ < stats_.submitted; };
+  while (!sequences_.empty() && more_to_come() && !inbox_.closing() && Clock::now() < deadline) {
     inbox_.wait(deadline);
     take_commands();
   }

@@ -33,6 +33,7 @@ Napi::Function ModelWrap::define(Napi::Env env) {
   return DefineClass(env, "Model",
                      {
                          InstanceMethod<&ModelWrap::submit>("submit"),
+                         InstanceMethod<&ModelWrap::end_turn>("endTurn"),
                          InstanceMethod<&ModelWrap::ack>("ack"),
                          InstanceMethod<&ModelWrap::cancel>("cancel"),
                          InstanceMethod<&ModelWrap::close>("close"),
@@ -80,6 +81,10 @@ Napi::Value ModelWrap::submit(const Napi::CallbackInfo& info) {
     channel_->keep_alive(true);
     return Napi::Number::New(info.Env(), static_cast<double>(id));
   });
+}
+
+void ModelWrap::end_turn(const Napi::CallbackInfo&) {
+  if (engine_) engine_->end_turn();
 }
 
 void ModelWrap::ack(const Napi::CallbackInfo& info) {

@@ -130,6 +130,8 @@ export class FakeModel implements NativeModel {
     return stream.id;
   }
 
+  endTurn(): void {}
+
   ack(id: number, tokens: number): void {
     this.acks.push({ id, tokens });
     const stream = this.streams[id - 1];
