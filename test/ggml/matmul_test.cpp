@@ -1,0 +1,163 @@
+// Q4_0 matrix products of our patch to ggml's CPU backend (vendor/patches), as llama.cpp asks for them: the weights in the buffer that
+// reorders them. The activations are such that ggml's rounding of them to Q8_0 loses nothing, so that the result is known exactly.
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <memory>
+#include <random>
+
+#include "check.h"
+#include "ggml-alloc.h"
+#include "ggml-backend.h"
+#include "ggml-cpu.h"
+#include "ggml.h"
+
+namespace {
+
+constexpr int kBlock = 32;
+
+struct Free {
+  void operator()(ggml_context* context) const { ggml_free(context); }
+  void operator()(ggml_backend* backend) const { ggml_backend_free(backend); }
+  void operator()(ggml_backend_buffer* buffer) const { ggml_backend_buffer_free(buffer); }
+};
+
+// The buffer that puts quantized weights into the order of the CPU's kernels; null on a CPU without any.
+ggml_backend_buffer_type_t reordering_buffers() {
+  ggml_backend_dev_t device = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
+  const auto list = reinterpret_cast<ggml_backend_dev_get_extra_bufts_t>(
+      ggml_backend_reg_get_proc_address(ggml_backend_dev_backend_reg(device), "ggml_backend_dev_get_extra_bufts"));
+  for (ggml_backend_buffer_type_t* type = list ? list(device) : nullptr; type && *type; type++) {
+    if (std::strcmp(ggml_backend_buft_name(*type), "CPU_REPACK") == 0) return *type;
+  }
+  return nullptr;
+}
+
+struct Shape {
+  int columns, weight_rows, tokens, threads;
+  bool largest;  // only the weights and activations that make the largest sums
+};
+
+// Values of a block: nibbles less eight times a scale, and whole numbers up to 127 times a power of two.
+class Product {
+ public:
+  Product(const Shape& shape, std::mt19937_64& random) : shape_(shape), random_(random) {
+    context_.reset(ggml_init({ggml_tensor_overhead() * 8 + ggml_graph_overhead(), nullptr, true}));
+    weight_context_.reset(ggml_init({ggml_tensor_overhead() * 2, nullptr, true}));
+    ggml_log_set([](ggml_log_level, const char*, void*) {}, nullptr);  // it tells of every tensor that it reorders
+    backend_.reset(ggml_backend_cpu_init());
+    ggml_backend_cpu_set_n_threads(backend_.get(), shape.threads);
+    weights_ = ggml_new_tensor_2d(weight_context_.get(), GGML_TYPE_Q4_0, shape.columns, shape.weight_rows);
+    ggml_backend_buffer_type_t reordering = reordering_buffers();
+    if (!reordering) reordering = ggml_backend_cpu_buffer_type();
+    weight_buffer_.reset(ggml_backend_alloc_ctx_tensors_from_buft(weight_context_.get(), reordering));
+    activations_ = ggml_new_tensor_2d(context_.get(), GGML_TYPE_F32, shape.columns, shape.tokens);
+    result_ = ggml_mul_mat(context_.get(), weights_, activations_);
+    buffer_.reset(ggml_backend_alloc_ctx_tensors(context_.get(), backend_.get()));
+    graph_ = ggml_new_graph(context_.get());
+    ggml_build_forward_expand(graph_, result_);
+    fill();
+  }
+
+  std::vector<float> compute() {
+    ggml_backend_tensor_memset(result_, 0xff, 0, ggml_nbytes(result_));  // NaN: every value must be written
+    ggml_backend_graph_compute(backend_.get(), graph_);
+    std::vector<float> values(ggml_nelements(result_));
+    ggml_backend_tensor_get(result_, values.data(), 0, ggml_nbytes(result_));
+    return values;
+  }
+
+  // How far the worst result is from the exact one, over the sum of the products' sizes.
+  double error(const std::vector<float>& results) const {
+    double worst = 0;
+    for (int token = 0; token < shape_.tokens; token++) {
+      for (int row = 0; row < shape_.weight_rows; row++) {
+        double sum = 0, size = 1e-30;
+        for (int i = 0; i < shape_.columns; i++) {
+          const double product = double(w_[size_t(row) * shape_.columns + i]) * a_[size_t(token) * shape_.columns + i];
+          sum += product;
+          size += std::abs(product);
+        }
+        const double off = std::abs(results[size_t(token) * shape_.weight_rows + row] - sum) / size;
+        if (!(off <= worst)) worst = std::isnan(off) ? 1e9 : off;
+      }
+    }
+    return worst;
+  }
+
+ private:
+  int below(int n) { return static_cast<int>(random_() % static_cast<uint64_t>(n)); }
+
+  void fill() {
+    const size_t blocks = ggml_nbytes(weights_) / (2 + kBlock / 2);
+    std::vector<uint8_t> stored(ggml_nbytes(weights_));
+    for (size_t block = 0; block < blocks; block++) {
+      uint8_t* bytes = &stored[block * (2 + kBlock / 2)];
+      const ggml_fp16_t scale = ggml_fp32_to_fp16(static_cast<float>(below(2001) - 1000) / 4096);
+      std::memcpy(bytes, &scale, 2);
+      for (int i = 0; i < kBlock / 2; i++)
+        bytes[2 + i] = static_cast<uint8_t>(shape_.largest ? below(2) * 0xff : below(256));
+    }
+    ggml_backend_tensor_set(weights_, stored.data(), 0, stored.size());
+    w_.resize(ggml_nelements(weights_));
+    ggml_get_type_traits(GGML_TYPE_Q4_0)->to_float(stored.data(), w_.data(), ggml_nelements(weights_));
+
+    a_.resize(ggml_nelements(activations_));
+    for (size_t block = 0; block < a_.size() / kBlock; block++) {
+      const float scale = std::ldexp(1.0f, below(9) - 6);
+      const int largest = below(kBlock);  // it alone decides how the block is rounded
+      for (int i = 0; i < kBlock; i++) {
+        const int extreme = below(2) ? 127 : -127;
+        a_[block * kBlock + i] = scale * static_cast<float>(shape_.largest || i == largest ? extreme : below(255) - 127);
+      }
+    }
+    ggml_backend_tensor_set(activations_, a_.data(), 0, ggml_nbytes(activations_));
+  }
+
+  Shape shape_;
+  std::mt19937_64& random_;
+  std::unique_ptr<ggml_context, Free> context_, weight_context_;
+  std::unique_ptr<ggml_backend, Free> backend_;
+  std::unique_ptr<ggml_backend_buffer, Free> weight_buffer_, buffer_;
+  ggml_tensor *weights_ = nullptr, *activations_ = nullptr, *result_ = nullptr;
+  ggml_cgraph* graph_ = nullptr;
+  std::vector<float> w_, a_;
+};
+
+// Sums of up to a thousand F32 products, each of which is exact.
+constexpr double kExact = 2e-6;
+
+void check_product(const Shape& shape, std::mt19937_64& random) {
+  Product product(shape, random);
+  const std::vector<float> results = product.compute();
+  const double error = product.error(results);
+  if (error <= kExact && product.compute() == results) return;
+  std::ostringstream what;
+  what << shape.columns << " x " << shape.weight_rows << " weights, " << shape.tokens << " tokens, " << shape.threads
+       << " threads: off by " << error << " of the products' sizes, or two runs differ";
+  check::fail(__FILE__, __LINE__, what.str());
+}
+
+}  // namespace
+
+TEST("Q4_0 weights give exact products for any number of tokens") {
+  std::mt19937_64 random(check::seed());
+  for (int tokens = 1; tokens <= 37; tokens++) check_product({256, 64, tokens, 1 + tokens % 3, false}, random);
+}
+
+TEST("the largest sums of Q4_0 products do not overflow") {
+  std::mt19937_64 random(check::seed());
+  for (const int tokens : {1, 3, 4, 16, 21}) check_product({512, 32, tokens, 2, true}, random);
+}
+
+TEST("Q4_0 weights of any shape give exact products (random)") {
+  std::mt19937_64 random(check::seed());
+  auto below = [&](int n) { return static_cast<int>(random() % static_cast<uint64_t>(n)); };
+  for (int round = 0; round < 150; round++) {
+    check_product({kBlock * (1 + below(40)), 8 * (1 + below(60)), 1 + below(70), 1 + below(4), below(4) == 0}, random);
+  }
+}
+
+TEST("on a CPU with AVX2 the weights are reordered, so that these tests look at the patch") {
+  if (ggml_cpu_has_avx2()) CHECK(reordering_buffers() != nullptr);
+}
