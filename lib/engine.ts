@@ -11,7 +11,6 @@ import {
   type NativeAddon,
   type NativeEngineOptions,
   type NativeError,
-  type NativeEventBatch,
   type NativeFinish,
   type NativeModel,
   type NativeProgress,
@@ -60,7 +59,7 @@ export class Engine {
     });
     this.ready.catch(() => {}); // the first call reports it too, so nobody has to look here
     try {
-      this.#native = new addon.Model(path, options, (batch) => this.#onEvents(batch));
+      this.#native = new addon.Model(path, options, (heads, payloads) => this.#onEvents(heads, payloads));
     } catch (error) {
       this.#fail(fromNative(error));
     }
@@ -158,19 +157,20 @@ export class Engine {
   }
 
   /** One batch is one decode step's news of all streams: this loop is the per-token path. */
-  #onEvents(batch: NativeEventBatch): void {
-    for (let i = 0; i < batch.length; i += 4) {
-      const id = batch[i] as number;
-      const payload = batch[i + 2];
+  #onEvents(heads: Uint32Array, payloads: readonly unknown[]): void {
+    for (let i = 0, head = 0; i < payloads.length; i++, head += 3) {
+      const id = heads[head]!;
+      const kind = heads[head + 1]!;
+      const payload = payloads[i];
       if (id === 0) {
-        this.#onModelEvent(batch[i + 1] as number, payload);
+        this.#onModelEvent(kind, payload);
         continue;
       }
       const sink = this.#sinks.get(id);
       if (sink === undefined) continue;
-      switch (batch[i + 1]) {
+      switch (kind) {
         case Kind.Text:
-          sink.onText(payload as string, batch[i + 3] as number);
+          sink.onText(payload as string, heads[head + 2]!);
           break;
         case Kind.Progress:
           sink.onProgress(payload as NativeProgress);

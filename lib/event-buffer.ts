@@ -39,8 +39,14 @@ export class EventBuffer {
     if (head === this.#items.length) return undefined;
     const item = this.#items[head]!;
     this.shiftedTokens = this.#tokens[head]!;
-    if (head + 1 === this.#items.length) this.clear();
-    else {
+    if (head + 1 === this.#items.length) {
+      // A consumer that keeps up has one item at a time: taking it off is much cheaper than setting a length.
+      if (head > 0) this.clear();
+      else {
+        this.#items.pop();
+        this.#tokens.pop();
+      }
+    } else {
       this.#head = head + 1;
       // A consumer that is always a little behind never empties the queue: drop what it has read now and then.
       if (this.#head === 256) this.#compact();

@@ -159,9 +159,9 @@ export interface NativeProgress {
 }
 
 /**
- * Kinds of events. An event batch is one flat array, four slots an event: [streamId, kind, payload, tokens].
- * streamId is 0 for events of the model itself. Every stream gets exactly one Finish or StreamError, after which
- * its id is never seen again.
+ * Kinds of events. A batch has a payload for each event, and in `heads` three numbers for each: streamId, kind, tokens. `heads` may be
+ * longer, and is written anew for the next batch. streamId is 0 for events of the model itself. Every stream gets exactly one
+ * Finish or StreamError, after which its id is not seen again before four billion others were.
  */
 export const NativeEventKind = {
   /** payload: string, never empty; tokens: how many tokens' credit it takes (at least 1). */
@@ -182,12 +182,12 @@ export const NativeEventKind = {
   Closed: 7,
 } as const;
 
-export type NativeEventBatch = readonly unknown[];
+export type NativeEventListener = (heads: Uint32Array, payloads: readonly unknown[]) => void;
 
 /** The addon's model: one decode thread, one llama_context. */
 export interface NativeModel {
   /**
-   * Queues a request and returns its stream id (a positive integer, never reused). Only after Ready.
+   * Queues a request and returns its stream id (a positive integer, of one stream at a time). Only after Ready.
    * Template and tokenizer run on the engine's prompt thread; their failures come as a StreamError event.
    * Throws an Error with `code` OVERLOADED (queue full) or CLOSED, at once.
    */
@@ -347,7 +347,7 @@ export interface NativeAddon {
   Model: new (
     path: string,
     options: NativeEngineOptions,
-    onEvents: (batch: NativeEventBatch) => void,
+    onEvents: NativeEventListener,
   ) => NativeModel;
 }
 

@@ -287,8 +287,11 @@ export class StreamCore implements StreamSink {
         if (this.#maxDelay !== 0) this.#armTimer();
         return;
       }
-      const resolve = waiting.shift() as Resolve;
-      const reject = waiting.shift() as Reject;
+      // One that waits is the common case, and pop() costs much less than shift().
+      const only = waiting.length === 2;
+      const last = only ? waiting.pop() : undefined;
+      const resolve = (only ? waiting.pop() : waiting.shift()) as Resolve;
+      const reject = (only ? last : waiting.shift()) as Reject;
       if (value !== undefined) resolve({ done: false, value });
       else {
         const error = this.#over ? undefined : this.#reachEnd();

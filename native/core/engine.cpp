@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <exception>
-#include <random>
 #include <utility>
 
 #include "cache_key.h"
@@ -15,11 +14,7 @@ namespace zse {
 
 namespace {
 
-/** 0 … 2^32-2: llama.cpp takes the last value to mean "draw one", unreported. */
-uint32_t draw_seed() {
-  std::random_device device;  // one each time: models live in several threads
-  return device() % LLAMA_DEFAULT_SEED;
-}
+constexpr StreamId kLargestId = UINT32_MAX;  // JavaScript has ids in a Uint32Array
 
 }  // namespace
 
@@ -36,7 +31,8 @@ Engine::~Engine() {
 // ---- JavaScript thread -----------------------------------------------------------------------------------------------
 
 StreamId Engine::submit(RequestSpec request) {
-  if (!request.sampling.seed_given) request.sampling.seed = draw_seed();
+  // 0 … 2^32-2: llama.cpp takes the last value to mean "draw one", unreported.
+  if (!request.sampling.seed_given) request.sampling.seed = random_() % LLAMA_DEFAULT_SEED;
   Job job{std::make_shared<StreamControl>(), std::move(request)};
   std::lock_guard<std::mutex> lock(mutex_);
   if (closing_ || !model_) throw EngineError("CLOSED", "the model is not open");
@@ -46,7 +42,10 @@ StreamId Engine::submit(RequestSpec request) {
                                         std::to_string(options_.max_queue) +
                                         " requests are waiting (maxStreams, maxQueue); try again later");
   }
-  job.control->id = ++last_id_;
+  do {
+    last_id_ = last_id_ % kLargestId + 1;
+  } while (controls_.count(last_id_) != 0);
+  job.control->id = last_id_;
   job.control->submitted = Clock::now();
   controls_[last_id_] = job.control;
   stats_.submitting = true;

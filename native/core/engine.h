@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <random>
 #include <string>
 #include <thread>
 #include <vector>
@@ -64,6 +65,7 @@ class Engine {
   Inbox inbox_;
   EngineStats stats_;
   std::atomic<bool> closing_{false};
+  std::random_device random_;  // JavaScript thread
 
   // Guards the life cycle: what the JavaScript thread shares with the other two beyond inbox and events.
   mutable std::mutex mutex_;

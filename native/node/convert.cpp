@@ -1,5 +1,6 @@
 #include "convert.h"
 
+#include <algorithm>
 #include <utility>
 #include <variant>
 
@@ -32,11 +33,21 @@ const char* reason_name(FinishReason reason) {
   return "stop";
 }
 
+// Most text is ASCII, which V8 takes over without decoding it.
+Napi::Value string_to_js(Napi::Env env, const std::string& text) {
+  const bool ascii = std::all_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; });
+  napi_value value = nullptr;
+  const napi_status status = ascii ? napi_create_string_latin1(env, text.data(), text.size(), &value)
+                                   : napi_create_string_utf8(env, text.data(), text.size(), &value);
+  NAPI_THROW_IF_FAILED(env, status, Napi::Value());
+  return {env, value};
+}
+
 // One overload for each kind of event.
 struct PayloadToJs {
   Napi::Env env;
 
-  Napi::Value operator()(const TextEvent& event) const { return Napi::String::New(env, event.text); }
+  Napi::Value operator()(const TextEvent& event) const { return string_to_js(env, event.text); }
 
   Napi::Value operator()(const ProgressEvent& event) const {
     Napi::Object object = Napi::Object::New(env);
@@ -166,17 +177,20 @@ RequestSpec request_from_js(const Napi::Object& value) {
   return request;
 }
 
-Napi::Array events_to_js(Napi::Env env, std::vector<Event>& events) {
-  Napi::Array batch = Napi::Array::New(env, events.size() * 4);
-  uint32_t slot = 0;
+Napi::Array payloads_to_js(Napi::Env env, const std::vector<Event>& events) {
+  Napi::Array payloads = Napi::Array::New(env, events.size());
+  uint32_t i = 0;
+  for (const Event& event : events) payloads.Set(i++, std::visit(PayloadToJs{env}, event.payload));
+  return payloads;
+}
+
+void write_heads(const std::vector<Event>& events, uint32_t* heads) {
   for (const Event& event : events) {
     const auto* text = std::get_if<TextEvent>(&event.payload);
-    batch.Set(slot++, Napi::Number::New(env, static_cast<double>(event.stream)));
-    batch.Set(slot++, Napi::Number::New(env, static_cast<double>(event.payload.index())));
-    batch.Set(slot++, std::visit(PayloadToJs{env}, event.payload));
-    batch.Set(slot++, Napi::Number::New(env, text ? text->tokens : 0));
+    *heads++ = static_cast<uint32_t>(event.stream);
+    *heads++ = static_cast<uint32_t>(event.payload.index());
+    *heads++ = text ? static_cast<uint32_t>(text->tokens) : 0;
   }
-  return batch;
 }
 
 Napi::Array devices_to_js(Napi::Env env, const std::vector<DeviceInfo>& devices) {

@@ -15,7 +15,10 @@ EngineOptions engine_options_from_js(const Napi::Object& value);
 RequestSpec request_from_js(const Napi::Object& value);
 
 /** The flat batch of lib/native.ts: [streamId, kind, payload, tokens] for each event. */
-Napi::Array events_to_js(Napi::Env env, std::vector<Event>& events);
+/** Every event's payload, in order. What else there is of an event goes into `heads`, three numbers each. */
+Napi::Array payloads_to_js(Napi::Env env, const std::vector<Event>& events);
+constexpr size_t kNumbersOfAnEvent = 3;
+void write_heads(const std::vector<Event>& events, uint32_t* heads);
 Napi::Array devices_to_js(Napi::Env env, const std::vector<DeviceInfo>& devices);
 Napi::Object stats_to_js(Napi::Env env, const EngineStats& stats);
 

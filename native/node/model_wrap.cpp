@@ -1,5 +1,6 @@
 #include "model_wrap.h"
 
+#include <algorithm>
 #include <utility>
 #include <variant>
 
@@ -8,6 +9,8 @@
 namespace zse {
 
 namespace {
+
+constexpr size_t kFewEvents = 64;
 
 /** What the addon keeps for each environment: the models whose engines are alive. */
 struct OpenModels {
@@ -119,16 +122,27 @@ Napi::Value ModelWrap::stats(const Napi::CallbackInfo& info) {
 
 void ModelWrap::deliver(Napi::Env env) {
   if (!engine_) return;
-  std::vector<Event> events = engine_->take_events();
+  const std::vector<Event> events = engine_->take_events();
   if (events.empty()) return;
-  const Napi::Array batch = events_to_js(env, events);
+  const Napi::Array payloads = payloads_to_js(env, events);
+  Napi::Uint32Array heads = heads_for(env, events.size());
+  write_heads(events, heads.Data());
   const Napi::Function on_events = on_events_.Value();
   if (follow(events)) {
     // The decode thread has published its last event, so joining it takes no time. Nothing may keep this object after it.
     shut_down();
     on_events_.Reset();
   }
-  on_events.Call({batch});
+  on_events.Call({heads, payloads});
+}
+
+/** Grows with the largest batch, and is used again for each: JavaScript has read it when the call returns. */
+Napi::Uint32Array ModelWrap::heads_for(Napi::Env env, size_t events) {
+  const size_t numbers = events * kNumbersOfAnEvent;
+  if (heads_.IsEmpty() || heads_.Value().ElementLength() < numbers) {
+    heads_ = Napi::Persistent(Napi::Uint32Array::New(env, std::max(2 * numbers, kNumbersOfAnEvent * kFewEvents)));
+  }
+  return heads_.Value();
 }
 
 /** Keeps count of what is open, so that a quiet model does not keep the process alive. True when the engine has closed. */

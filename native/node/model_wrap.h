@@ -36,12 +36,14 @@ class ModelWrap : public Napi::ObjectWrap<ModelWrap> {
   Napi::Value stats(const Napi::CallbackInfo& info);
 
   void deliver(Napi::Env env);
+  Napi::Uint32Array heads_for(Napi::Env env, size_t events);
   bool follow(const std::vector<Event>& events);
   void shut_down();
   static void on_environment_exit(void* self);
 
   napi_env env_;
   Napi::FunctionReference on_events_;
+  Napi::Reference<Napi::Uint32Array> heads_;
   bool loading_ = true;
   bool closing_ = false;
   int active_streams_ = 0;

@@ -8,7 +8,7 @@ import type {
   NativeDevice,
   NativeEngineOptions,
   NativeError,
-  NativeEventBatch,
+  NativeEventListener,
   NativeFinish,
   NativeModel,
   NativeProgress,
@@ -56,7 +56,7 @@ export class FakeAddon implements NativeAddon {
   constructor(readonly options: FakeOptions = {}) {
     const addon = this;
     this.Model = class extends FakeModel {
-      constructor(path: string, engineOptions: NativeEngineOptions, onEvents: (batch: NativeEventBatch) => void) {
+      constructor(path: string, engineOptions: NativeEngineOptions, onEvents: NativeEventListener) {
         super(path, engineOptions, onEvents, addon.options);
         addon.models.push(this);
       }
@@ -88,12 +88,19 @@ export class FakeModel implements NativeModel {
   constructor(
     readonly path: string,
     readonly engineOptions: NativeEngineOptions,
-    readonly onEvents: (batch: NativeEventBatch) => void,
+    readonly listener: NativeEventListener,
     readonly options: FakeOptions,
   ) {
     const { load = "auto" } = options;
     if (load === "auto") setImmediate(() => this.becomeReady());
     else if (load !== "manual") setImmediate(() => this.failLoad(load));
+  }
+
+  /** Four slots an event: stream id, kind, payload, tokens. */
+  onEvents(batch: readonly unknown[]): void {
+    const every = <Value>(offset: number) => batch.filter((_, i) => i % 4 === offset) as Value[];
+    const [ids, kinds, payloads, tokens] = [every<number>(0), every<number>(1), every<unknown>(2), every<number>(3)];
+    this.listener(Uint32Array.from(ids.flatMap((id, i) => [id, kinds[i]!, tokens[i]!])), payloads);
   }
 
   becomeReady(): void {
