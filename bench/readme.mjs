@@ -30,7 +30,7 @@ function overview({ model, machine, rows }) {
       `${goals.filter(({ reached }) => reached).length} of ${goals.length} goals reached:`,
     table({ figures }, { spread: false, goals: false }),
     ...drawn.map(([, chart, alt]) => picture(`bench/results/${model.name}-${chart}`, alt)),
-    ...notesOf(compared.map(([, row]) => row)),
+    ...compared.flatMap(([name, { measured }]) => measured.notes.map((note) => `*Row ${name}: ${note}*`)),
   ].join("\n\n");
 }
 
