@@ -1,4 +1,4 @@
-// Q4_0 matrix products of our patch to ggml's CPU backend (vendor/patches), as llama.cpp asks for them: the weights in the buffer that
+// Q4_0 and Q4_1 matrix products of our patch to ggml's CPU backend (vendor/patches), as llama.cpp asks for them: the weights in the buffer that
 // reorders them. The activations are such that ggml's rounding of them to Q8_0 loses nothing, so that the result is known exactly.
 #include <algorithm>
 #include <cmath>
@@ -15,6 +15,7 @@
 namespace {
 
 constexpr int kBlock = 32;
+constexpr ggml_type kTypes[] = {GGML_TYPE_Q4_0, GGML_TYPE_Q4_1};
 
 struct Free {
   void operator()(ggml_context* context) const { ggml_free(context); }
@@ -34,6 +35,7 @@ ggml_backend_buffer_type_t reordering_buffers() {
 }
 
 struct Shape {
+  ggml_type type;
   int columns, weight_rows, tokens, threads;
   bool largest;  // only the weights and activations that make the largest sums
 };
@@ -47,7 +49,7 @@ class Product {
     ggml_log_set([](ggml_log_level, const char*, void*) {}, nullptr);  // it tells of every tensor that it reorders
     backend_.reset(ggml_backend_cpu_init());
     ggml_backend_cpu_set_n_threads(backend_.get(), shape.threads);
-    weights_ = ggml_new_tensor_2d(weight_context_.get(), GGML_TYPE_Q4_0, shape.columns, shape.weight_rows);
+    weights_ = ggml_new_tensor_2d(weight_context_.get(), shape.type, shape.columns, shape.weight_rows);
     ggml_backend_buffer_type_t reordering = reordering_buffers();
     if (!reordering) reordering = ggml_backend_cpu_buffer_type();
     weight_buffer_.reset(ggml_backend_alloc_ctx_tensors_from_buft(weight_context_.get(), reordering));
@@ -76,7 +78,9 @@ class Product {
         for (int i = 0; i < shape_.columns; i++) {
           const double product = double(w_[size_t(row) * shape_.columns + i]) * a_[size_t(token) * shape_.columns + i];
           sum += product;
-          size += std::abs(product);
+          // A minimum may cancel what the scale makes, and leaves its rounding behind.
+          const size_t block = (size_t(row) * shape_.columns + i) / kBlock;
+          size += std::abs(product) + 2 * std::abs(double(minima_[block]) * a_[size_t(token) * shape_.columns + i]);
         }
         const double off = std::abs(results[size_t(token) * shape_.weight_rows + row] - sum) / size;
         if (!(off <= worst)) worst = std::isnan(off) ? 1e9 : off;
@@ -89,18 +93,22 @@ class Product {
   int below(int n) { return static_cast<int>(random_() % static_cast<uint64_t>(n)); }
 
   void fill() {
-    const size_t blocks = ggml_nbytes(weights_) / (2 + kBlock / 2);
+    const size_t block_bytes = ggml_type_size(shape_.type), halves = shape_.type == GGML_TYPE_Q4_1 ? 2 : 1;
     std::vector<uint8_t> stored(ggml_nbytes(weights_));
-    for (size_t block = 0; block < blocks; block++) {
-      uint8_t* bytes = &stored[block * (2 + kBlock / 2)];
-      const ggml_fp16_t scale = ggml_fp32_to_fp16(static_cast<float>(below(2001) - 1000) / 4096);
-      std::memcpy(bytes, &scale, 2);
+    minima_.resize(ggml_nelements(weights_) / kBlock);
+    for (size_t block = 0; block < minima_.size(); block++) {
+      uint8_t* bytes = &stored[block * block_bytes];
+      for (size_t half = 0; half < halves; half++) {
+        const ggml_fp16_t value = ggml_fp32_to_fp16(static_cast<float>(below(2001) - 1000) / 4096);
+        std::memcpy(bytes + 2 * half, &value, 2);
+        if (half == 1) minima_[block] = ggml_fp16_to_fp32(value);
+      }
       for (int i = 0; i < kBlock / 2; i++)
-        bytes[2 + i] = static_cast<uint8_t>(shape_.largest ? below(2) * 0xff : below(256));
+        bytes[2 * halves + i] = static_cast<uint8_t>(shape_.largest ? below(2) * 0xff : below(256));
     }
     ggml_backend_tensor_set(weights_, stored.data(), 0, stored.size());
     w_.resize(ggml_nelements(weights_));
-    ggml_get_type_traits(GGML_TYPE_Q4_0)->to_float(stored.data(), w_.data(), ggml_nelements(weights_));
+    ggml_get_type_traits(shape_.type)->to_float(stored.data(), w_.data(), ggml_nelements(weights_));
 
     a_.resize(ggml_nelements(activations_));
     for (size_t block = 0; block < a_.size() / kBlock; block++) {
@@ -121,7 +129,7 @@ class Product {
   std::unique_ptr<ggml_backend_buffer, Free> weight_buffer_, buffer_;
   ggml_tensor *weights_ = nullptr, *activations_ = nullptr, *result_ = nullptr;
   ggml_cgraph* graph_ = nullptr;
-  std::vector<float> w_, a_;
+  std::vector<float> w_, a_, minima_;
 };
 
 // Sums of up to a thousand F32 products, each of which is exact.
@@ -133,28 +141,34 @@ void check_product(const Shape& shape, std::mt19937_64& random) {
   const double error = product.error(results);
   if (error <= kExact && product.compute() == results) return;
   std::ostringstream what;
-  what << shape.columns << " x " << shape.weight_rows << " weights, " << shape.tokens << " tokens, " << shape.threads
-       << " threads: off by " << error << " of the products' sizes, or two runs differ";
+  what << ggml_type_name(shape.type) << ", " << shape.columns << " x " << shape.weight_rows << " weights, " << shape.tokens
+       << " tokens, " << shape.threads << " threads: off by " << error << " of the products' sizes, or two runs differ";
   check::fail(__FILE__, __LINE__, what.str());
 }
 
 }  // namespace
 
-TEST("Q4_0 weights give exact products for any number of tokens") {
+TEST("4-bit weights give exact products for any number of tokens") {
   std::mt19937_64 random(check::seed());
-  for (int tokens = 1; tokens <= 37; tokens++) check_product({256, 64, tokens, 1 + tokens % 3, false}, random);
+  for (int tokens = 1; tokens <= 37; tokens++) {
+    for (const ggml_type type : kTypes) check_product({type, 256, 64, tokens, 1 + tokens % 3, false}, random);
+  }
 }
 
-TEST("the largest sums of Q4_0 products do not overflow") {
+TEST("the largest sums of 4-bit products do not overflow") {
   std::mt19937_64 random(check::seed());
-  for (const int tokens : {1, 3, 4, 16, 21}) check_product({512, 32, tokens, 2, true}, random);
+  for (const int tokens : {1, 3, 4, 16, 21}) {
+    for (const ggml_type type : kTypes) check_product({type, 512, 32, tokens, 2, true}, random);
+  }
 }
 
-TEST("Q4_0 weights of any shape give exact products (random)") {
+TEST("4-bit weights of any shape give exact products (random)") {
   std::mt19937_64 random(check::seed());
   auto below = [&](int n) { return static_cast<int>(random() % static_cast<uint64_t>(n)); };
-  for (int round = 0; round < 150; round++) {
-    check_product({kBlock * (1 + below(40)), 8 * (1 + below(60)), 1 + below(70), 1 + below(4), below(4) == 0}, random);
+  for (int round = 0; round < 200; round++) {
+    check_product(
+        {kTypes[below(2)], kBlock * (1 + below(40)), 8 * (1 + below(60)), 1 + below(70), 1 + below(4), below(4) == 0},
+        random);
   }
 }
 
