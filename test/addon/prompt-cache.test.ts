@@ -7,7 +7,7 @@ import { afterEach, describe, expect, test } from "vitest";
 
 import type { EngineOptions, Message, Reply } from "../../lib/types.js";
 import type { ZSE } from "../../lib/zse.js";
-import { ENDLESS, openModel, rejection, sleep, until } from "./helpers.js";
+import { openModel, rejection, sleep, until } from "./helpers.js";
 
 const folders: string[] = [];
 afterEach(() => {
@@ -22,11 +22,12 @@ const GREEDY = { temperature: 0, maxTokens: 60 } as const;
 const SYSTEM =
   "You are a friendly helper. You tell stories about animals, count up and down, and repeat words. Keep it short and be kind to " +
   "everyone. When somebody asks for a story, tell one about the animal they name. When somebody says hello, say hello in their language.";
+// Answers of which the model is sure at every token: rounding, which the pieces that a prompt is computed in do change, turns none.
 const QUESTIONS = [
-  "Tell me a story about a fox",
+  "Repeat after me: fox lantern cake",
   "Count from 3 to 14",
   "Repeat after me: apple river stone",
-  "Tell me a story about an owl",
+  "Count from 21 to 32",
 ];
 
 const say = (role: Message["role"], content: string) => ({ role, content }) as Message;
@@ -135,8 +136,8 @@ test("options of the cache that cannot be met say so", async () => {
 });
 
 test("more readers than slots, all of them slow: slots are lent, and every text is whole", async () => {
-  const options = { ...ENDLESS, temperature: 0, maxTokens: 150, highWaterMark: 8 };
-  const questions = Array.from({ length: 6 }, (_, i) => [say("user", QUESTIONS[i % 4]! + " please".repeat(i))]);
+  const options = { temperature: 0, maxTokens: 150, highWaterMark: 8 };
+  const questions = Array.from({ length: 6 }, (_, i) => [say("user", `Count from ${i + 2} to ${i + 60}`)]);
   const roomy = openModel({ maxStreams: 6, promptCache: false });
   const expected: string[] = [];
   for (const question of questions) expected.push((await roomy.chat(question, options)).text);

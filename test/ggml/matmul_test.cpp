@@ -1,4 +1,4 @@
-// Q4_0 and Q4_1 matrix products of our patch to ggml's CPU backend (vendor/patches), as llama.cpp asks for them: the weights in the buffer that
+// Q4_0, Q4_1 and Q8_0 matrix products of our patch to ggml's CPU backend (vendor/patches), as llama.cpp asks for them: the weights in the buffer that
 // reorders them. The activations are such that ggml's rounding of them to Q8_0 loses nothing, so that the result is known exactly.
 #include <algorithm>
 #include <cmath>
@@ -15,7 +15,7 @@
 namespace {
 
 constexpr int kBlock = 32;
-constexpr ggml_type kTypes[] = {GGML_TYPE_Q4_0, GGML_TYPE_Q4_1};
+constexpr ggml_type kTypes[] = {GGML_TYPE_Q4_0, GGML_TYPE_Q4_1, GGML_TYPE_Q8_0};
 
 struct Free {
   void operator()(ggml_context* context) const { ggml_free(context); }
@@ -40,7 +40,7 @@ struct Shape {
   bool largest;  // only the weights and activations that make the largest sums
 };
 
-// Values of a block: nibbles less eight times a scale, and whole numbers up to 127 times a power of two.
+// Weights are whatever their type can hold; activations whole numbers up to 127 times a power of two.
 class Product {
  public:
   Product(const Shape& shape, std::mt19937_64& random) : shape_(shape), random_(random) {
@@ -92,6 +92,9 @@ class Product {
  private:
   int below(int n) { return static_cast<int>(random_() % static_cast<uint64_t>(n)); }
 
+  // 0 and 15 as nibbles; -128 and 127 as bytes.
+  int extreme() { return shape_.type == GGML_TYPE_Q8_0 ? 0x7f + below(2) : below(2) * 0xff; }
+
   void fill() {
     const size_t block_bytes = ggml_type_size(shape_.type), halves = shape_.type == GGML_TYPE_Q4_1 ? 2 : 1;
     std::vector<uint8_t> stored(ggml_nbytes(weights_));
@@ -103,8 +106,8 @@ class Product {
         std::memcpy(bytes + 2 * half, &value, 2);
         if (half == 1) minima_[block] = ggml_fp16_to_fp32(value);
       }
-      for (int i = 0; i < kBlock / 2; i++)
-        bytes[2 * halves + i] = static_cast<uint8_t>(shape_.largest ? below(2) * 0xff : below(256));
+      for (size_t i = 2 * halves; i < block_bytes; i++)
+        bytes[i] = static_cast<uint8_t>(shape_.largest ? extreme() : below(256));
     }
     ggml_backend_tensor_set(weights_, stored.data(), 0, stored.size());
     w_.resize(ggml_nelements(weights_));
@@ -148,26 +151,26 @@ void check_product(const Shape& shape, std::mt19937_64& random) {
 
 }  // namespace
 
-TEST("4-bit weights give exact products for any number of tokens") {
+TEST("quantized weights give exact products for any number of tokens") {
   std::mt19937_64 random(check::seed());
   for (int tokens = 1; tokens <= 37; tokens++) {
     for (const ggml_type type : kTypes) check_product({type, 256, 64, tokens, 1 + tokens % 3, false}, random);
   }
 }
 
-TEST("the largest sums of 4-bit products do not overflow") {
+TEST("the largest sums of quantized products do not overflow") {
   std::mt19937_64 random(check::seed());
   for (const int tokens : {1, 3, 4, 16, 21}) {
     for (const ggml_type type : kTypes) check_product({type, 512, 32, tokens, 2, true}, random);
   }
 }
 
-TEST("4-bit weights of any shape give exact products (random)") {
+TEST("quantized weights of any shape give exact products (random)") {
   std::mt19937_64 random(check::seed());
   auto below = [&](int n) { return static_cast<int>(random() % static_cast<uint64_t>(n)); };
   for (int round = 0; round < 200; round++) {
     check_product(
-        {kTypes[below(2)], kBlock * (1 + below(40)), 8 * (1 + below(60)), 1 + below(70), 1 + below(4), below(4) == 0},
+        {kTypes[below(3)], kBlock * (1 + below(40)), 8 * (1 + below(60)), 1 + below(70), 1 + below(4), below(4) == 0},
         random);
   }
 }
