@@ -252,7 +252,7 @@ function readPromptCache(name: string, value: unknown): NativeEngineOptions["pro
     if (given === undefined) continue;
     if (key === "ram" || key === "disk") {
       if (typeof given !== "number" || !(given >= 0 && given <= Number.MAX_SAFE_INTEGER)) {
-        throw bad(`${name}.${key}`, `${name}.${key} must be a number of bytes, 0 or more; given ${quote(given)}.`);
+        throw bad(`${name}.${key}`, `${name}.${key} must be a number of bytes from 0 to ${Number.MAX_SAFE_INTEGER}; given ${quote(given)}.`);
       }
       settings[key] = Math.floor(given);
     } else if (key === "dir") {
@@ -263,6 +263,9 @@ function readPromptCache(name: string, value: unknown): NativeEngineOptions["pro
     } else {
       throw bad(`${name}.${key}`, `${name} has no ${quote(key)}; there are: ram, dir, disk.`);
     }
+  }
+  if (value.disk !== undefined && settings.dir === "") {
+    throw bad(`${name}.disk`, `${name}.disk limits what is kept in ${name}.dir, which is not given; give both, or neither.`);
   }
   return settings;
 }

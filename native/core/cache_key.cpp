@@ -19,8 +19,8 @@ namespace {
 constexpr uint64_t kHead = 16 << 20;
 constexpr uint64_t kSamples = 256, kSampleBytes = 4096;
 
-// Of the files' layout and of the settings that context_params() fixes: to be raised when either changes its meaning.
-constexpr char kVersion[] = "zstream prefix 1, KV F16, one buffer for each slot";
+// Of the files' layout, of the settings that context_params() fixes, and of how our kernels round: to be raised when one of them changes.
+constexpr char kVersion[] = "zstream prefix 2, KV F16";
 
 struct Hash {
   XXH3_state_t* state = XXH3_createState();

@@ -1,6 +1,8 @@
 #include "llama_decoder.h"
 
 #include <algorithm>
+#include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <map>
 #include <new>
@@ -49,6 +51,43 @@ bool one_buffer_for_all(const ModelInfo& info) {
          info.size_bytes >= kLeastUnifiedBytes;
 }
 
+int metadata_number(const llama_model* model, const std::string& architecture, const char* key, int otherwise) {
+  char text[32];
+  const std::string name = architecture + "." + key;
+  const int length = llama_model_meta_val_str(model, name.c_str(), text, sizeof text);
+  return length > 0 ? std::atoi(text) : otherwise;
+}
+
+/**
+ * Bytes that a token takes in the KV cache, with llama.cpp's account of it. Only the account where the model's memory is of another kind,
+ * or a window of attention lets it be smaller.
+ */
+double bytes_per_token(const llama_model* model, const ModelInfo& info) {
+  constexpr double kAccount = 64;
+  if (llama_model_is_recurrent(model) || llama_model_is_hybrid(model) || llama_model_n_swa(model) > 0) return kAccount;
+  const int head = info.embedding_size / std::max(1, llama_model_n_head(model));
+  const int key = metadata_number(model, info.architecture, "attention.key_length", head);
+  const int value = metadata_number(model, info.architecture, "attention.value_length", head);
+  constexpr double kF16 = 2;
+  return kAccount + kF16 * info.layers * llama_model_n_head_kv(model) * (key + value);
+}
+
+/** Memory is taken as streams use it (vendor/patches), so that what can never fit would show only then. */
+void check_memory(const llama_model* model, const ModelInfo& info) {
+  ggml_backend_dev_t cpu = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
+  if (!cpu || !on_cpu(info)) return;
+  size_t free = 0, total = 0;
+  ggml_backend_dev_memory(cpu, &free, &total);
+  const double tokens = static_cast<double>(info.context_size) * info.max_streams;
+  const double bytes = tokens * bytes_per_token(model, info);
+  if (total == 0 || bytes <= 2 * static_cast<double>(total)) return;
+  const auto gigabytes = [](double amount) { return std::to_string(static_cast<int64_t>(std::ceil(amount / 1e9))) + " GB"; };
+  throw EngineError("ENGINE_FAILED", "the KV cache for " + std::to_string(info.max_streams) + " streams of " +
+                                         std::to_string(info.context_size) + " tokens would take " + gigabytes(bytes) +
+                                         ", and this machine has " + gigabytes(static_cast<double>(total)) +
+                                         " of memory; try a smaller contextSize or fewer maxStreams");
+}
+
 }  // namespace
 
 LlamaDecoder::LlamaDecoder(std::shared_ptr<const Model> model) : model_(std::move(model)) {
@@ -58,6 +97,7 @@ LlamaDecoder::LlamaDecoder(std::shared_ptr<const Model> model) : model_(std::mov
                                         std::to_string(int64_t{info.context_size} * info.max_streams) +
                                         " tokens; llama.cpp counts to " + std::to_string(INT32_MAX) + " at most");
   }
+  check_memory(model_->get(), info);
   llama_context_params params = context_params(info.context_size, info.max_streams);
   if (on_cpu(info)) {
     params.n_batch = params.n_ubatch = std::max(kBatchTokensOnCpu, static_cast<uint32_t>(info.max_streams));

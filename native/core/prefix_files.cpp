@@ -1,6 +1,7 @@
 #include "prefix_files.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstdio>
 #include <cstring>
 #include <exception>
@@ -249,13 +250,15 @@ void PrefixFiles::run() {
 
 bool PrefixFiles::write_file(PrefixFileId id, const SavedPrefix& prefix) const {
   const fs::path path = path_of(id);
-  // Another process may be writing the same text: each its own temporary file, and the last rename stands.
-  fs::path temporary = path;
+  // Another process or model may be writing the same text: each its own temporary file, and the last rename stands.
+  static std::atomic<uint64_t> writes{0};
 #ifdef _WIN32
-  temporary += "." + std::to_string(GetCurrentProcessId()) + ".tmp";
+  const uint64_t process = GetCurrentProcessId();
 #else
-  temporary += "." + std::to_string(getpid()) + ".tmp";
+  const uint64_t process = getpid();
 #endif
+  fs::path temporary = path;
+  temporary += "." + std::to_string(process) + "-" + std::to_string(++writes) + ".tmp";
   Header header{};
   std::memcpy(header.magic, kMagic, sizeof kMagic);
   std::memcpy(header.key, key_.data(), key_.size());
