@@ -252,7 +252,10 @@ function readPromptCache(name: string, value: unknown): NativeEngineOptions["pro
     if (given === undefined) continue;
     if (key === "ram" || key === "disk") {
       if (typeof given !== "number" || !(given >= 0 && given <= Number.MAX_SAFE_INTEGER)) {
-        throw bad(`${name}.${key}`, `${name}.${key} must be a number of bytes from 0 to ${Number.MAX_SAFE_INTEGER}; given ${quote(given)}.`);
+        throw bad(
+          `${name}.${key}`,
+          `${name}.${key} must be a number of bytes from 0 to ${Number.MAX_SAFE_INTEGER}; given ${quote(given)}.`,
+        );
       }
       settings[key] = Math.floor(given);
     } else if (key === "dir") {

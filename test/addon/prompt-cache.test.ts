@@ -23,12 +23,7 @@ const SYSTEM =
   "You are a friendly helper. You tell stories about animals, count up and down, and repeat words. Keep it short and be kind to " +
   "everyone. When somebody asks for a story, tell one about the animal they name. When somebody says hello, say hello in their language.";
 // Answers of which the model is sure at every token: rounding, which the pieces that a prompt is computed in do change, turns none.
-const QUESTIONS = [
-  "Repeat after me: fox lantern cake",
-  "Count from 3 to 14",
-  "Repeat after me: apple river stone",
-  "Count from 21 to 32",
-];
+const QUESTIONS = ["Repeat after me: fox lantern cake", "Count from 3 to 14", "Repeat after me: apple river stone", "Count from 21 to 32"];
 
 const say = (role: Message["role"], content: string) => ({ role, content }) as Message;
 
