@@ -132,7 +132,7 @@ TEST("what a few prompt tokens cost by themselves is not taken for the price of 
   StepCost cost;
   for (int i = 0; i < 50; i++) cost.record(1, 0, 16);
   cost.record(0, 10, 76);  // 16 ms for one pass over the weights, 6 for each token
-  CHECK(cost.prefill_budget(150, 512) >= 11);
+  CHECK(cost.prefill_budget(150, 512) >= 9);
 }
 
 TEST("what a prompt token costs in a whole batch is not taken for its cost in a small piece") {
@@ -142,7 +142,7 @@ TEST("what a prompt token costs in a whole batch is not taken for its cost in a 
   CHECK(cost.prefill_budget(150, 512) <= 70);
   for (int i = 0; i < 50; i++) cost.record(1, 40, 20 + 40 * 1.5);
   const int budget = cost.prefill_budget(150, 512);
-  CHECK(budget > 80 && budget < 90);
+  CHECK(budget > 70 && budget < 80);
 }
 
 TEST("the prefill budget follows the measured cost of a step") {
@@ -150,7 +150,7 @@ TEST("the prefill budget follows the measured cost of a step") {
   for (int i = 0; i < 50; i++) cost.record(4, 0, 20);
   for (int i = 0; i < 50; i++) cost.record(4, 100, 120);  // 1 ms a prompt token
   const int budget = cost.prefill_budget(150, 512);
-  CHECK(budget > 120 && budget < 140);
+  CHECK(budget > 105 && budget < 125);
   CHECK_EQ(cost.prefill_budget(5, 512), StepCost::kMinPiece);
   CHECK_EQ(cost.prefill_budget(1e9, 512), 512);
 }
