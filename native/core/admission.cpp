@@ -119,6 +119,7 @@ SlotId Admission::prepare_slot(const Source& source, int& in_cache) {
 
 /** A slot's content is about to be lost: keeps it in RAM (and on disk) if that adds anything. */
 void Admission::displace(SlotId slot) {
+  if (slots_[slot].abandoned) return;
   const std::vector<Token>& tokens = slots_[slot].tokens;
   const bool to_ram = cache_.wants(tokens), to_disk = !slots_[slot].written && cache_.wants_file(tokens);
   if (!to_ram && !to_disk) return;
@@ -136,12 +137,14 @@ void Admission::leave(Sequence& sequence, bool sound) {
   if (sequence.spilled) cache_.release(sequence.spilled->bytes());
   if (sequence.slot < 0) return;
   if (!sound || !cache_.enabled()) slots_.clear(sequence.slot);
-  slots_.release(sequence.slot);
+  // Saving the image of a long prompt takes as long as a short one's first token; the next reader does not wait for this one's.
+  slots_.release(sequence.slot, sequence.prefilling() && sequence.cancelled());
 }
 
 bool Admission::write_one() {
   for (SlotId slot = 0; slot < slots_.size(); slot++) {
-    if (slots_[slot].owner != 0 || slots_[slot].written || !cache_.wants_file(slots_[slot].tokens)) continue;
+    if (slots_[slot].owner != 0 || slots_[slot].abandoned || slots_[slot].written || !cache_.wants_file(slots_[slot].tokens))
+      continue;
     slots_.mark_written(slot);
     std::shared_ptr<const SavedPrefix> saved = slots_.save(slot);
     if (!saved) continue;

@@ -1,6 +1,7 @@
 #include "kv_slots.h"
 
 #include <new>
+#include <utility>
 
 namespace zse {
 
@@ -11,18 +12,21 @@ SlotId KvSlots::least_valuable(SlotId but) const {
   for (SlotId slot = 0; slot < size(); slot++) {
     if (slots_[slot].owner != 0 || slot == but) continue;
     if (slots_[slot].tokens.empty()) return slot;
-    if (best < 0 || slots_[slot].released < slots_[best].released) best = slot;
+    const auto value = [this](SlotId it) { return std::pair(!slots_[it].abandoned, slots_[it].released); };
+    if (best < 0 || value(slot) < value(best)) best = slot;
   }
   return best;
 }
 
 void KvSlots::take(SlotId slot, StreamId owner) {
   slots_[slot].owner = owner;
+  slots_[slot].abandoned = false;
   free_--;
 }
 
-void KvSlots::release(SlotId slot) {
+void KvSlots::release(SlotId slot, bool abandoned) {
   slots_[slot].owner = 0;
+  slots_[slot].abandoned = abandoned;
   slots_[slot].released = ++releases_;
   free_++;
 }

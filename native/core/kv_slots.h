@@ -16,9 +16,10 @@ class KvSlots {
   struct Slot {
     StreamId owner = 0;  // 0: free
     std::vector<Token> tokens;
-    int prompt_tokens = 0;  // of those, the ones computed as pieces of a prompt
-    uint64_t released = 0;  // when it came free, in order
-    bool written = false;   // to disk, or tried to: once is enough, whatever becomes of the file
+    int prompt_tokens = 0;   // of those, the ones computed as pieces of a prompt
+    uint64_t released = 0;   // when it came free, in order
+    bool written = false;    // to disk, or tried to: once is enough, whatever becomes of the file
+    bool abandoned = false;  // its reader left in the middle of the prompt
   };
 
   explicit KvSlots(Decoder& decoder);
@@ -27,12 +28,12 @@ class KvSlots {
   int free_count() const { return free_; }
   const Slot& operator[](SlotId slot) const { return slots_[slot]; }
 
-  /** The free slot that is missed least: an empty one, else the one free for longest. -1 when there is none besides `but`. */
+  /** The free slot that is missed least: an empty one, an abandoned one, else the one free for longest. -1 when there is none besides `but`. */
   SlotId least_valuable(SlotId but = -1) const;
 
   void take(SlotId slot, StreamId owner);
-  /** The stream is done with it; what it holds stays until somebody needs the place. */
-  void release(SlotId slot);
+  /** The stream is done with it; what it holds stays until somebody needs the place, and is not worth saving then if `abandoned`. */
+  void release(SlotId slot, bool abandoned = false);
 
   void mark_written(SlotId slot) { slots_[slot].written = true; }
 

@@ -146,6 +146,33 @@ TEST("a stream whose prompt another one is computing waits for it instead of com
   }
 }
 
+TEST(
+    "who comes after a reader that left in the middle of a long prompt does not wait for its saving, and costs no other "
+    "conversation its slot") {
+  Bench bench(2, 1000, {}, 32);
+  const std::vector<Token> known = make_prompt(300, 1), left = make_prompt(900, 2);
+  CHECK_EQ(cached(bench, known), 0);
+  const StreamId id = bench.submit(bench.request(left));
+  for (int i = 0; i < 8; i++) bench.step();
+  bench.cancel(id);
+  bench.step();
+  const int saves = bench.decoder.saves;
+  CHECK_EQ(cached(bench, make_prompt(20, 3)), 0);
+  CHECK_EQ(bench.decoder.saves, saves);
+  CHECK_EQ(cached(bench, known), 299);
+  CHECK_EQ(bench.decoder.loads, 0);
+}
+
+TEST("what a reader that left had computed of its prompt is used again while nobody needs its slot") {
+  Bench bench(2, 1000, {}, 32);
+  const std::vector<Token> prompt = make_prompt(600, 2);
+  const StreamId id = bench.submit(bench.request(prompt));
+  for (int i = 0; i < 8; i++) bench.step();
+  bench.cancel(id);
+  bench.step();
+  CHECK(cached(bench, prompt) >= 200);
+}
+
 // ---- on disk ---------------------------------------------------------------------------------------------------------
 
 TEST("prefixes survive a restart on disk") {
