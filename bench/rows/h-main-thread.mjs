@@ -25,15 +25,14 @@ export const row = {
     const texts = [];
     while (texts.length < streams) texts.push(await prompts.cold(16));
     await Promise.all(texts.map((text) => engine.drain(text, { maxTokens: 16 })));
-    const inProcess = await costOf(async () => {
+    const inProcess = async () => {
       for (let round = 0; round < rounds; round++) {
         await Promise.all(texts.map((text) => engine.drain(text, { maxTokens: newTokens })));
       }
-    });
-    const measures = { cpuUs: inProcess.cpuUs, delayMs: inProcess.delayMs };
+    };
+    const measures = { cpuUs: await cpuOf(inProcess), delayMs: await delayOf(inProcess) };
     if (!engine.model) return measures;
-    const sse = await overSse(engine.model, texts);
-    return { ...measures, sseCpuUs: sse.cpuUs, sseDelayMs: sse.delayMs };
+    return { ...measures, sseCpuUs: await overSse(engine.model, texts, cpuOf), sseDelayMs: await overSse(engine.model, texts, delayOf) };
   },
 
   figures: [
@@ -44,19 +43,25 @@ export const row = {
   ],
 };
 
-/** CPU time of this thread per token, in µs, and the 99th percentile of how late a timer of 1 ms is, in ms. */
-async function costOf(work) {
-  const delay = monitorEventLoopDelay({ resolution: 1 });
-  delay.enable();
+/** CPU time of this thread per token, in µs. Not while the delay is watched, which takes a timer a millisecond. */
+async function cpuOf(work) {
   const before = mainThreadCpuMs();
   await work();
-  const cpuMs = mainThreadCpuMs() - before;
-  delay.disable();
-  // The histogram counts the timer's own millisecond.
-  return { cpuUs: (cpuMs * 1000) / (streams * rounds * newTokens), delayMs: Math.max(0, delay.percentile(99) / 1e6 - 1) };
+  return ((mainThreadCpuMs() - before) * 1000) / (streams * rounds * newTokens);
 }
 
-async function overSse(model, texts) {
+/** The 99th percentile of how late a timer of 1 ms is, in ms. */
+async function delayOf(work) {
+  const delay = monitorEventLoopDelay({ resolution: 1 });
+  delay.enable();
+  await work();
+  delay.disable();
+  // The histogram counts the timer's own millisecond.
+  return Math.max(0, delay.percentile(99) / 1e6 - 1);
+}
+
+/** What `measure` says of serving all streams to a reader in another process. */
+async function overSse(model, texts, measure) {
   const { nodeHandler } = await import("../../dist/sse/index.js");
   const server = createServer(nodeHandler(model));
   server.listen(0, "127.0.0.1");
@@ -65,7 +70,7 @@ async function overSse(model, texts) {
   child.stdin.write(`${JSON.stringify({ port: server.address().port, texts, newTokens, rounds })}\n`);
   const said = () => once(child.stdout, "data");
   await said(); // it has read one short reply of each
-  const cost = await costOf(async () => {
+  const measured = await measure(async () => {
     child.stdin.write("go\n");
     await said();
   });
@@ -75,5 +80,5 @@ async function overSse(model, texts) {
   if (code !== 0) throw new Error(`the reader of the server-sent events ended with ${code}`);
   server.closeAllConnections();
   server.close();
-  return cost;
+  return measured;
 }
