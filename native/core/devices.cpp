@@ -114,6 +114,13 @@ std::vector<DeviceInfo> list_devices() {
   return devices;
 }
 
+size_t machine_memory() {
+  ggml_backend_dev_t cpu = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
+  size_t free = 0, total = 0;
+  if (cpu) ggml_backend_dev_memory(cpu, &free, &total);
+  return total;
+}
+
 std::string system_info() {
   init_backends();
   return llama_print_system_info();

@@ -19,6 +19,9 @@ void init_backends();
 /** Every device of ggml's backend registry. */
 std::vector<DeviceInfo> list_devices();
 
+/** Bytes of RAM that the machine has; 0 where it does not say. */
+size_t machine_memory();
+
 /** llama.cpp's line about instruction sets and backends. */
 std::string system_info();
 

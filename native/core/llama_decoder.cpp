@@ -74,10 +74,8 @@ double bytes_per_token(const llama_model* model, const ModelInfo& info) {
 
 /** Memory is taken as streams use it (vendor/patches), so that what can never fit would show only then. */
 void check_memory(const llama_model* model, const ModelInfo& info) {
-  ggml_backend_dev_t cpu = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
-  if (!cpu || !on_cpu(info)) return;
-  size_t free = 0, total = 0;
-  ggml_backend_dev_memory(cpu, &free, &total);
+  if (!on_cpu(info)) return;
+  const size_t total = machine_memory();
   const double tokens = static_cast<double>(info.context_size) * info.max_streams;
   const double bytes = tokens * bytes_per_token(model, info);
   if (total == 0 || bytes <= 2 * static_cast<double>(total)) return;

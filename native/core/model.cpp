@@ -91,12 +91,9 @@ int default_threads() {
  * mapped file stays resident beside them; only where RAM is short is mapping better, since its pages can be given up.
  */
 bool fits_twice(const std::string& path) {
-  ggml_backend_dev_t cpu = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
-  size_t free = 0, total = 0;
-  if (cpu) ggml_backend_dev_memory(cpu, &free, &total);
   std::error_code error;
   const uintmax_t size = std::filesystem::file_size(std::filesystem::u8path(path), error);
-  return !error && size <= total / 2;
+  return !error && size <= machine_memory() / 2;
 }
 
 }  // namespace

@@ -14,8 +14,7 @@ namespace zse {
 EngineOptions engine_options_from_js(const Napi::Object& value);
 RequestSpec request_from_js(const Napi::Object& value);
 
-/** The flat batch of lib/native.ts: [streamId, kind, payload, tokens] for each event. */
-/** Every event's payload, in order. What else there is of an event goes into `heads`, three numbers each. */
+/** A batch of lib/native.ts: every event's payload, in order, and what else there is of it, streamId, kind and tokens, in `heads`. */
 Napi::Array payloads_to_js(Napi::Env env, const std::vector<Event>& events);
 constexpr size_t kNumbersOfAnEvent = 3;
 void write_heads(const std::vector<Event>& events, uint32_t* heads);

@@ -24,16 +24,18 @@ const SYSTEM =
   "everyone. When somebody asks for a story, tell one about the animal they name. When somebody says hello, say hello in their language.";
 // Answers of which the model is sure at every token: rounding, which the pieces that a prompt is computed in do change, turns none.
 const QUESTIONS = ["Repeat after me: fox lantern cake", "Count from 3 to 14", "Repeat after me: apple river stone", "Count from 21 to 32"];
+// Full of near-ties: for deterministic mode, where the text does not depend on the pieces.
+const STORIES = ["Tell me a story about a fox", "Count from 3 to 14", "Repeat after me: apple river stone", "Tell me a story about an owl"];
 
 const say = (role: Message["role"], content: string) => ({ role, content }) as Message;
 
 /** Three conversations of three turns, in turn, as three users of one server have them. */
-async function converse(model: ZSE): Promise<Reply[]> {
+async function converse(model: ZSE, questions: readonly string[]): Promise<Reply[]> {
   const replies: Reply[] = [];
   const talks: Message[][] = [0, 1, 2].map(() => [say("system", SYSTEM)]);
   for (let turn = 0; turn < 3; turn++) {
     for (const [user, talk] of talks.entries()) {
-      talk.push(say("user", QUESTIONS[(user + turn) % QUESTIONS.length]!));
+      talk.push(say("user", questions[(user + turn) % questions.length]!));
       const reply = await model.chat(talk, GREEDY);
       talk.push(say("assistant", reply.text));
       replies.push(reply);
@@ -44,7 +46,7 @@ async function converse(model: ZSE): Promise<Reply[]> {
 
 async function conversations(options: EngineOptions): Promise<Reply[]> {
   const model = openModel({ contextSize: 1024, ...options });
-  const replies = await converse(model);
+  const replies = await converse(model, options.deterministic === true ? STORIES : QUESTIONS);
   await model.close();
   return replies;
 }

@@ -135,7 +135,7 @@ describe("a refusal names the option, what was given and what is allowed", () =>
     expect(message({ gpuLayers: "all" })).toBe('gpuLayers must be "auto" or a whole number from 0 to 65536; given "all".');
     expect(message({ device: "tpu" })).toContain('device must be one of "auto", "cpu", "cuda", "metal", "vulkan"');
     expect(message({ threads: -1 })).toContain("threads must be a whole number from 0 to 512");
-    expect(message({ promptCache: { ram: -1 } })).toContain("promptCache.ram must be a number of bytes from 0 to");
+    expect(message({ promptCache: { ram: -1 } })).toBe("promptCache.ram must be a number of bytes from 0 to 9007199254740991; given -1.");
     expect(message({ promptCache: { disk: 5 } })).toContain("promptCache.dir, which is not given");
     expect(message({ promptCache: { dir: 7 } })).toBe("promptCache.dir must be the path of a folder; given 7.");
     expect(message({ promptCache: { size: 1 } })).toContain("there are: ram, dir, disk");
