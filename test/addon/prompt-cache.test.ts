@@ -3,14 +3,15 @@
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, describe, expect, test } from "vitest";
+import { afterAll, describe, expect, test } from "vitest";
 
 import type { EngineOptions, Message, Reply } from "../../lib/types.js";
 import type { ZSE } from "../../lib/zse.js";
 import { openModel, rejection, sleep, until } from "./helpers.js";
 
 const folders: string[] = [];
-afterEach(() => {
+// After all tests: a test's models are closed after it, and until then they may write.
+afterAll(() => {
   for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
 });
 function folder(): string {
