@@ -120,7 +120,7 @@ export interface EngineOptions {
   deterministic?: boolean;
   /**
    * Prefixes of prompts that were computed before are used again: from the KV cache, from RAM (`ram`: bytes at most, default 256 MiB),
-   * and, when `dir` names a folder, from disk, where they survive a restart (`disk`: bytes at most, default 4 GiB). What was asked
+   * and, when `dir` names a folder, from disk, where they survive a restart (`disk`: bytes at most in the whole folder, default 4 GiB). What was asked
    * and answered can be read out of those files; they are readable by their owner alone. `false` turns it off. `usage.cachedTokens`
    * tells what it saved. RAM also holds what was in the slots of paused readers that are lent to others. Default `{}`.
    */

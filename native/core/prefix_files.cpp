@@ -8,6 +8,8 @@
 #include <optional>
 #include <utility>
 
+#include "prefix_siblings.h"
+
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
@@ -26,8 +28,7 @@ namespace zse {
 namespace {
 
 constexpr char kMagic[8] = {'Z', 'S', 'E', 'K', 'V', 0, 0, 1};
-constexpr uint32_t kMostTokens = 1 << 24;                   // the longest context there can be: nothing larger is read in
-constexpr auto kStaleTemporary = std::chrono::minutes(10);  // left by a process that died while writing
+constexpr uint32_t kMostTokens = 1 << 24;  // the longest context there can be: nothing larger is read in
 
 struct Header {
   char magic[8];
@@ -116,16 +117,21 @@ std::string hex(const uint8_t* bytes, size_t size) {
 
 PrefixFiles::PrefixFiles(const std::string& dir, const CacheKey& key, std::function<void()> wake)
     : key_(key), wake_(std::move(wake)), folder_(fs::u8path(dir) / hex(key.data(), key.size())) {
-  std::error_code error;
-  fs::create_directories(folder_, error);
-  // What people asked and were answered can be read out of these files.
-  if (!error) fs::permissions(folder_, fs::perms::owner_all, error);
+  const std::error_code error = make_folder();
   if (error || !fs::is_directory(folder_)) {
     throw EngineError("BAD_OPTION", "promptCache.dir \"" + dir + "\" cannot be used: " +
                                         (error ? error.message() : std::string("it is not a folder")) +
                                         "; give a folder that this user may write, or leave it out");
   }
   thread_ = std::thread([this] { run(); });
+}
+
+std::error_code PrefixFiles::make_folder() const {
+  std::error_code error;
+  fs::create_directories(folder_, error);
+  // What people asked and were answered can be read out of these files.
+  if (!error) fs::permissions(folder_, fs::perms::owner_all, error);
+  return error;
 }
 
 PrefixFiles::~PrefixFiles() {
@@ -155,15 +161,11 @@ fs::path PrefixFiles::path_of(PrefixFileId id) const {
 std::vector<PrefixFileInfo> PrefixFiles::scan() {
   std::vector<std::pair<fs::file_time_type, PrefixFileInfo>> found;
   std::error_code error;
-  const auto now = fs::file_time_type::clock::now();
   for (fs::directory_iterator next(folder_, error), end; !error && next != end; next.increment(error)) {
     const fs::path path = next->path();
     std::error_code ignored;
     const auto used = fs::last_write_time(path, ignored);
-    if (path.extension() == ".tmp") {
-      if (now - used > kStaleTemporary) fs::remove(path, ignored);
-      continue;
-    }
+    if (is_stale_temporary(path)) fs::remove(path, ignored);
     if (path.extension() != ".kv") continue;
     std::optional<Opened> opened = open_checked(path, key_);
     if (!opened || path_of(id_of(opened->tokens)) != path) {
@@ -185,10 +187,11 @@ std::vector<PrefixFileInfo> PrefixFiles::scan() {
 
 void PrefixFiles::write(std::shared_ptr<const SavedPrefix> prefix) {
   const PrefixFileId id = id_of(prefix->tokens);
-  push({Kind::kWrite, id, std::move(prefix)});
+  push({Kind::kWrite, id, std::move(prefix), 0});
 }
-void PrefixFiles::read(PrefixFileId id) { push({Kind::kRead, id, nullptr}); }
-void PrefixFiles::remove(PrefixFileId id) { push({Kind::kRemove, id, nullptr}); }
+void PrefixFiles::read(PrefixFileId id) { push({Kind::kRead, id, nullptr, 0}); }
+void PrefixFiles::remove(PrefixFileId id) { push({Kind::kRemove, id, nullptr, 0}); }
+void PrefixFiles::trim_siblings(uint64_t allowed) { push({Kind::kTrimSiblings, 0, nullptr, allowed}); }
 
 void PrefixFiles::push(Job job) {
   {
@@ -229,6 +232,7 @@ void PrefixFiles::run() {
     PrefixFileOutcome outcome;
     outcome.id = job.id;
     outcome.was_read = job.kind == Kind::kRead;
+    const bool has_outcome = job.kind == Kind::kRead || job.kind == Kind::kWrite;
     try {
       if (job.kind == Kind::kRead) outcome.prefix = read_file(job.id);
       if (job.kind == Kind::kWrite) outcome.ok = write_file(job.id, *job.prefix);
@@ -236,15 +240,16 @@ void PrefixFiles::run() {
         std::error_code ignored;
         fs::remove(path_of(job.id), ignored);
       }
+      if (job.kind == Kind::kTrimSiblings) zse::trim_siblings(folder_, job.allowed);
       if (outcome.was_read) outcome.ok = outcome.prefix != nullptr;
     } catch (const std::exception&) {  // out of memory: as good as not there
     }
     {
       std::lock_guard<std::mutex> lock(mutex_);
       if (job.prefix) waiting_bytes_ -= job.prefix->bytes();
-      if (job.kind != Kind::kRemove) outcomes_.push_back(std::move(outcome));
+      if (has_outcome) outcomes_.push_back(std::move(outcome));
     }
-    if (job.kind != Kind::kRemove) wake_();
+    if (has_outcome) wake_();
   }
 }
 
@@ -271,6 +276,7 @@ bool PrefixFiles::write_file(PrefixFileId id, const SavedPrefix& prefix) const {
 
   std::error_code error;
   File file = open(temporary, "wb");
+  if (!file && !make_folder()) file = open(temporary, "wb");  // another model's limit may have taken the empty folder
   bool ok = file != nullptr;
   if (ok) fs::permissions(temporary, fs::perms::owner_read | fs::perms::owner_write, error);
   ok = ok && std::fwrite(&header, sizeof header, 1, file.get()) == 1;

@@ -17,6 +17,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -66,6 +67,8 @@ class PrefixFiles {
   void write(std::shared_ptr<const SavedPrefix> prefix);
   void read(PrefixFileId id);
   void remove(PrefixFileId id);
+  /** Leaves other models' files at most so many bytes of the folder that all share. */
+  void trim_siblings(uint64_t allowed);
 
   std::vector<PrefixFileOutcome> take_outcomes();
 
@@ -75,16 +78,18 @@ class PrefixFiles {
   static constexpr auto kCloseTime = std::chrono::seconds(2);
 
  private:
-  enum class Kind { kWrite, kRead, kRemove };
+  enum class Kind { kWrite, kRead, kRemove, kTrimSiblings };
   struct Job {
     Kind kind;
     PrefixFileId id;
     std::shared_ptr<const SavedPrefix> prefix;
+    uint64_t allowed;  // kTrimSiblings: bytes
   };
 
   static PrefixFileId id_of(const std::vector<Token>& tokens);
   void push(Job job);
   void run();
+  std::error_code make_folder() const;
   std::filesystem::path path_of(PrefixFileId id) const;
   bool write_file(PrefixFileId id, const SavedPrefix& prefix) const;
   std::shared_ptr<const SavedPrefix> read_file(PrefixFileId id) const;

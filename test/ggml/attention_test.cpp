@@ -223,8 +223,7 @@ void check_shape(const Shape& shape, std::mt19937_64& random) {
   const double allowed_apart = shape.type == GGML_TYPE_F32 ? kExact * 10 : kReference * 3;
   if (!(apart <= allowed_apart))
     check::fail(__FILE__, __LINE__, shape.text() + ": off the reference by " + std::to_string(apart));
-  if (attention.compute(false) != ours)
-    check::fail(__FILE__, __LINE__, shape.text() + ": two runs differ");
+  if (attention.compute(false) != ours) check::fail(__FILE__, __LINE__, shape.text() + ": two runs differ");
 }
 
 template <class T, size_t N>

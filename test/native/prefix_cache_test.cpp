@@ -252,6 +252,32 @@ TEST("what is on disk stays within its limit, the latest used longest") {
   CHECK_EQ(cached(bench, make_prompt(300, 1), 1), 0);
 }
 
+TEST("the limit on disk is for all models that share the folder, whoever is used last keeps most") {
+  const TemporaryFolder folder;
+  const uint64_t file = 64 + 300 * 3 * sizeof(Token);
+  std::ofstream(folder.path() + "/somebody's notes.kv") << "not ours";
+  const auto bytes = [&] {
+    uint64_t total = 0;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(folder.path())) {
+      if (entry.is_regular_file() && entry.path().parent_path() != folder.path()) total += entry.file_size();
+    }
+    return total;
+  };
+  for (const uint8_t model : {1, 2, 3}) {
+    Bench bench(1, 1000, {}, 64, options(true, 0, 4 * file), true, files(folder, model));
+    for (int salt = 1; salt <= 3; salt++) {
+      cached(bench, make_prompt(300, salt), 1);
+      bench.scheduler.write_prefixes();
+    }
+  }
+  CHECK(bytes() <= 4 * file);
+  CHECK(std::filesystem::exists(folder.path() + "/somebody's notes.kv"));
+  CHECK_EQ(std::distance(std::filesystem::directory_iterator(folder.path()), {}),
+           3);  // the notes, the last model's, one of the second's
+  Bench bench(1, 1000, {}, 64, options(true, 0, 4 * file), true, files(folder, 3));
+  for (int salt = 1; salt <= 3; salt++) CHECK_EQ(cached(bench, make_prompt(300, salt), 1), 299);
+}
+
 TEST("what a folder has no room for is tried once, not for ever") {
   for (const uint64_t limit : {0, 100, 4000}) {  // for nothing, and for one of two
     const TemporaryFolder folder;
