@@ -8,7 +8,7 @@ const mayUseLlama = new Set([
   "model",
   "prompt",
   "sampler",
-  "llama_decoder",
+  "llama_decoder", "llama_slot_copy",
   "cache_key",
   "llama_log",
   "chat_templates",

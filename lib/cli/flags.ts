@@ -24,6 +24,7 @@ export interface ReplyFlags {
   repeatPenalty?: number;
   seed?: number;
   stop?: string[];
+  ignoreEos?: boolean;
 }
 
 export function addModelFlags(command: Command): Command {
@@ -46,7 +47,8 @@ export function addReplyFlags(command: Command): Command {
     .option("--min-p <p>", "drop tokens less likely than p times the likeliest (default: 0.05)", number)
     .option("--repeat-penalty <x>", "make recent tokens less likely; 1 turns it off (default: 1)", number)
     .option("-s, --seed <n>", "the same seed gives the same text", number)
-    .option("--stop <text>", "end the reply before this text; may be given several times", (value, all: string[] = []) => [...all, value]);
+    .option("--stop <text>", "end the reply before this text; may be given several times", (value, all: string[] = []) => [...all, value])
+    .option("--ignore-eos", "go on past the model's end of text, for measuring");
 }
 
 export function engineOptions(flags: ModelFlags): EngineOptions {
@@ -64,8 +66,8 @@ export function engineOptions(flags: ModelFlags): EngineOptions {
 }
 
 export function replyOptions(flags: ReplyFlags): ReplyOptions {
-  const { maxTokens, temperature, topP, topK, minP, repeatPenalty, seed, stop } = flags;
-  return given({ maxTokens, temperature, topP, topK, minP, repeatPenalty, seed, stop });
+  const { maxTokens, temperature, topP, topK, minP, repeatPenalty, seed, stop, ignoreEos } = flags;
+  return given({ maxTokens, temperature, topP, topK, minP, repeatPenalty, seed, stop, ignoreEos });
 }
 
 function given<T extends object>(options: T): { [Name in keyof T]?: Exclude<T[Name], undefined> } {

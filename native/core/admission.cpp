@@ -1,6 +1,7 @@
 #include "admission.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <utility>
 
 namespace zse {
@@ -10,6 +11,10 @@ namespace {
 // Taking over a slot costs nothing, but a few tokens that all prompts begin with are no reason to choose one.
 constexpr int kWorthTakingOver = 8;
 
+constexpr size_t kPieceBytes = size_t{256} << 10;  // copied between two looks at the clock
+
+bool flows(const Sequence& sequence) { return sequence.state == SequenceState::kDecoding && !sequence.loading; }
+
 }  // namespace
 
 Admission::Admission(Decoder& decoder, PrefixCache cache, EngineStats& stats, Clock::duration lend_after)
@@ -18,6 +23,7 @@ Admission::Admission(Decoder& decoder, PrefixCache cache, EngineStats& stats, Cl
 void Admission::admit(Sequences& sequences, Clock::time_point now) {
   cache_.update();
   admitted_at_ = now;
+  flowing_ = std::any_of(sequences.begin(), sequences.end(), [](const auto& entry) { return flows(*entry.second); });
   for (auto& [id, sequence] : sequences) {
     if (sequence->state != SequenceState::kSpilled || sequence->out_of_credit() || sequence->lost) continue;
     if (!bring_back(*sequence, sequences, now)) break;
@@ -38,12 +44,18 @@ Admission::Outcome Admission::start(Sequence& sequence, Sequences& sequences, Cl
     if (!make_free(sequences, now)) return Outcome::kNoSlot;
     source = find_source(sequence);  // making room may have dropped what was found
   }
-  sequence.slot = prepare_slot(source, sequence.in_cache);
-  sequence.taken_over = sequence.in_cache;
-  stats_.cached_tokens += sequence.taken_over;
-  slots_.take(sequence.slot, sequence.id());
+  const Place place = choose_place(source);
+  if (place.displaces && !displaced(place.slot)) return Outcome::kWaits;
+  claim(place.slot, sequence);
   sequence.state = SequenceState::kPrefilling;
+  fill(place, source, sequence);
   return Outcome::kAdmitted;
+}
+
+void Admission::claim(SlotId slot, Sequence& sequence) {
+  if (saving_ && saving_->save.slot == slot) saving_.reset();  // it will change
+  slots_.take(slot, sequence.id());
+  sequence.slot = slot;
 }
 
 // ---- prefixes --------------------------------------------------------------------------------------------------------
@@ -89,44 +101,112 @@ bool Admission::on_disk(Sequence& sequence, int have) {
   return true;
 }
 
-/** Chooses a free slot, puts the source's prefix into it, and says how many tokens it holds then. */
-SlotId Admission::prepare_slot(const Source& source, int& in_cache) {
-  in_cache = 0;
+Admission::Place Admission::choose_place(const Source& source) const {
   const bool in_free_slot = source.slot >= 0 && slots_[source.slot].owner == 0;
   if (in_free_slot && source.tokens >= kWorthTakingOver) {
     const int lost = static_cast<int>(slots_[source.slot].tokens.size()) - source.tokens;
-    if (lost <= source.tokens || slots_.free_count() == 1) {
-      if (lost >= kWorthKeeping) displace(source.slot);
-      if (slots_.cut(source.slot, source.tokens)) in_cache = source.tokens;
-      return source.slot;
-    }
+    if (lost <= source.tokens || slots_.free_count() == 1) return {source.slot, true, lost >= kWorthKeeping};
   }
-
-  const SlotId slot = slots_.least_valuable(source.tokens >= kWorthKeeping ? source.slot : -1);
-  displace(slot);
-  bool filled = false;
-  if (source.tokens >= kWorthKeeping) {
-    filled = source.prefix ? slots_.load(slot, *source.prefix) && slots_.cut(slot, source.tokens)
-                           : slots_.copy(source.slot, slot, source.tokens);
-  }
-  if (filled) {
-    in_cache = source.tokens;
-  } else {
-    slots_.clear(slot);
-  }
-  return slot;
+  return {slots_.least_valuable(source.tokens >= kWorthKeeping ? source.slot : -1), false, true};
 }
 
-/** A slot's content is about to be lost: keeps it in RAM (and on disk) if that adds anything. */
-void Admission::displace(SlotId slot) {
-  if (slots_[slot].abandoned) return;
-  const std::vector<Token>& tokens = slots_[slot].tokens;
-  const bool to_ram = cache_.wants(tokens), to_disk = !slots_[slot].written && cache_.wants_file(tokens);
-  if (!to_ram && !to_disk) return;
-  std::shared_ptr<const SavedPrefix> saved = slots_.save(slot);
-  if (!saved) return;
-  if (to_disk) cache_.write(saved);
-  if (to_ram) cache_.insert(std::move(saved));
+/** Puts the source's prefix into the sequence's slot, or begins to. */
+void Admission::fill(const Place& place, const Source& source, Sequence& sequence) {
+  const SlotId slot = place.slot;
+  bool filled = false;
+  if (place.in_place) {
+    filled = slots_.cut(slot, source.tokens);
+  } else if (source.tokens >= kWorthKeeping && source.prefix) {
+    if (auto copy = slots_.begin_load(slot, *source.prefix)) {
+      sequence.loading = Sequence::Loading{source.prefix, std::move(copy), source.tokens};
+      return;
+    }
+  } else if (source.tokens >= kWorthKeeping) {
+    filled = slots_.copy(source.slot, slot, source.tokens);
+  }
+  if (!filled) slots_.clear(slot);
+  sequence.in_cache = sequence.taken_over = filled ? source.tokens : 0;
+  stats_.cached_tokens += sequence.taken_over;
+}
+
+void Admission::loaded(Sequence& sequence) {
+  const Sequence::Loading loading = *std::exchange(sequence.loading, std::nullopt);
+  slots_.end_load(sequence.slot, *loading.prefix);
+  if (sequence.spilled) {
+    brought_back(sequence);
+    return;
+  }
+  if (!slots_.cut(sequence.slot, loading.wanted)) return;
+  sequence.in_cache = sequence.taken_over = loading.wanted;
+  stats_.cached_tokens += sequence.taken_over;
+}
+
+// ---- copies ----------------------------------------------------------------------------------------------------------
+
+bool Admission::copy_some(Sequences& sequences, Clock::duration time) {
+  const auto until = Clock::now() + time;
+  const auto finished = [until](SlotCopy& copy) {
+    do {
+      if (copy.advance(kPieceBytes)) return true;
+    } while (Clock::now() < until);
+    return false;
+  };
+  bool copied = false, prefilling = false;
+  for (auto& [id, sequence] : sequences) {
+    prefilling |= sequence->prefilling();
+    if (!sequence->loading) continue;
+    copied = true;
+    if (!finished(*sequence->loading->copy)) return true;
+    loaded(*sequence);
+  }
+  if (flowing_ && !saving_) {
+    const SlotId next = slots_.least_valuable();  // who needs it finds it kept
+    if (next >= 0) saving_ = begin_save(next, true);
+  }
+  if (!saving_ || (prefilling && !flowing_)) return copied;  // nobody waits for it, but somebody for a first token
+  if (finished(*saving_->save.copy)) end_save(*std::exchange(saving_, std::nullopt));
+  return true;
+}
+
+/** Where a free slot's content should be kept, if keeping it adds anything there. */
+Admission::Destinations Admission::destinations(SlotId slot, bool in_ram) const {
+  const KvSlots::Slot& it = slots_[slot];
+  if (it.abandoned) return {};
+  const bool to_ram = in_ram && !it.kept && cache_.wants(it.tokens) && cache_.has_room(slots_.image_bytes(slot));
+  return {to_ram, !it.written && cache_.wants_file(it.tokens)};
+}
+
+std::optional<Admission::Saving> Admission::begin_save(SlotId slot, bool in_ram) {
+  const Destinations to = destinations(slot, in_ram);
+  if (in_ram) slots_.mark_kept(slot);  // or it cannot be
+  if (to.disk) slots_.mark_written(slot);
+  if (!to.ram && !to.disk) return {};
+  std::optional<KvSlots::Save> save = slots_.begin_save(slot);
+  if (!save) return {};
+  return Saving{std::move(*save), to};
+}
+
+void Admission::end_save(Saving saving) {
+  while (!saving.save.copy->advance(SIZE_MAX)) continue;
+  if (saving.to.disk) cache_.write(saving.save.prefix);
+  if (saving.to.ram) cache_.insert(std::move(saving.save.prefix));
+}
+
+/** Whether a slot's content may be lost now. It is kept before: at once where no stream flows, otherwise between the steps, and not yet. */
+bool Admission::displaced(SlotId slot) {
+  const bool under_way = saving_ && saving_->save.slot == slot;
+  if (!flowing_) {
+    std::optional<Saving> saving = under_way ? std::exchange(saving_, std::nullopt) : begin_save(slot, true);
+    if (saving) end_save(std::move(*saving));
+    return true;
+  }
+  if (under_way) return false;
+  if (saving_) {
+    const Destinations to = destinations(slot, true);
+    return !to.ram && !to.disk;
+  }
+  saving_ = begin_save(slot, true);
+  return !saving_;
 }
 
 void Admission::computed(const Sequence& sequence, const Token* tokens, int count) {
@@ -136,22 +216,18 @@ void Admission::computed(const Sequence& sequence, const Token* tokens, int coun
 void Admission::leave(Sequence& sequence, bool sound) {
   if (sequence.spilled) cache_.release(sequence.spilled->bytes());
   if (sequence.slot < 0) return;
-  if (!sound || !cache_.enabled()) slots_.clear(sequence.slot);
+  const bool unfinished = sequence.loading.has_value();
+  sequence.loading.reset();
+  if (!sound || unfinished || !cache_.enabled()) slots_.clear(sequence.slot);
   // Saving the image of a long prompt takes as long as a short one's first token; the next reader does not wait for this one's.
   slots_.release(sequence.slot, sequence.prefilling() && sequence.cancelled());
 }
 
 bool Admission::write_one() {
-  for (SlotId slot = 0; slot < slots_.size(); slot++) {
-    if (slots_[slot].owner != 0 || slots_[slot].abandoned || slots_[slot].written || !cache_.wants_file(slots_[slot].tokens))
-      continue;
-    slots_.mark_written(slot);
-    std::shared_ptr<const SavedPrefix> saved = slots_.save(slot);
-    if (!saved) continue;
-    cache_.write(std::move(saved));
-    return true;
+  for (SlotId slot = 0; slot < slots_.size() && !saving_; slot++) {
+    if (slots_[slot].owner == 0) saving_ = begin_save(slot, false);
   }
-  return false;
+  return saving_.has_value();
 }
 
 // ---- lending the slots of parked streams -----------------------------------------------------------------------------
@@ -164,19 +240,27 @@ bool Admission::bring_back(Sequence& sequence, Sequences& sequences, Clock::time
   for (SlotId other = 0; other < slots_.size() && slot < 0; other++) {
     if (slots_[other].owner == 0 && slots_[other].tokens == spilled->tokens) slot = other;
   }
-  if (slot < 0) {
-    slot = slots_.least_valuable();
-    displace(slot);
-    sequence.lost = !slots_.load(slot, *spilled);
-    if (sequence.lost) return true;  // the scheduler ends it
+  if (slot >= 0) {
+    claim(slot, sequence);
+    brought_back(sequence);
+    return true;
   }
-  slots_.take(slot, sequence.id());
-  sequence.slot = slot;
-  cache_.release(spilled->bytes());
+  slot = slots_.least_valuable();
+  if (!displaced(slot)) return false;
+  std::unique_ptr<SlotCopy> copy = slots_.begin_load(slot, *spilled);
+  sequence.lost = !copy;
+  if (sequence.lost) return true;  // the scheduler ends it
+  claim(slot, sequence);
+  sequence.state = SequenceState::kDecoding;
+  sequence.loading = Sequence::Loading{spilled, std::move(copy), static_cast<int>(spilled->tokens.size())};
+  return true;
+}
+
+void Admission::brought_back(Sequence& sequence) {
+  cache_.release(sequence.spilled->bytes());
   sequence.spilled.reset();
   sequence.state = SequenceState::kDecoding;
-  sequence.clock.unparked(now);
-  return true;
+  sequence.clock.unparked(Clock::now());
 }
 
 /** One free slot more, by lending one. */

@@ -7,6 +7,9 @@
 //   RAM                 a copy
 //   disk                a read on the file thread, then a copy; the stream waits for it in the queue
 //   a stream that is computing it now       waiting for it
+//
+// A copy of a long prompt takes longer than a step may. So images are copied in pieces between the steps: out of the slot that will be needed next
+// while streams flow, and into a slot before its stream's first step.
 #pragma once
 
 #include <functional>
@@ -34,13 +37,16 @@ class Admission {
   /** When admit() should be called again because a parked stream's slot may be lent then. */
   std::optional<Clock::time_point> next_deadline(const Sequences& sequences) const;
 
+  /** Goes on with the copies that are under way, for `time`, or for one piece where that is longer. False: there were none. */
+  bool copy_some(Sequences& sequences, Clock::duration time);
+
   /** A step has computed `count` tokens for this sequence. */
   void computed(const Sequence& sequence, const Token* tokens, int count);
 
   /** The stream has ended. `sound`: what its slot holds is known. */
   void leave(Sequence& sequence, bool sound);
 
-  /** Writes one ended stream's prefix to disk, when nobody is waiting for a step. False: there is nothing left to write. */
+  /** Begins to write one ended stream's prefix to disk, when nobody is waiting for a step. False: there is nothing left to write. */
   bool write_one();
 
   int free_slots() const { return slots_.free_count(); }
@@ -55,11 +61,32 @@ class Admission {
 
   Outcome start(Sequence& sequence, Sequences& sequences, Clock::time_point now);
   bool bring_back(Sequence& sequence, Sequences& sequences, Clock::time_point now);
+  void brought_back(Sequence& sequence);
   Source find_source(const Sequence& sequence);
   bool computed_soon(const Sequence& sequence, const Sequences& sequences, int have) const;
   bool on_disk(Sequence& sequence, int have);
-  SlotId prepare_slot(const Source& source, int& in_cache);
-  void displace(SlotId slot);
+  /** The free slot that a source's stream gets. */
+  struct Place {
+    SlotId slot;
+    bool in_place;   // it holds the source
+    bool displaces;  // it holds something else that may be worth keeping
+  };
+  Place choose_place(const Source& source) const;
+  void fill(const Place& place, const Source& source, Sequence& sequence);
+  void claim(SlotId slot, Sequence& sequence);
+  void loaded(Sequence& sequence);
+
+  struct Destinations {
+    bool ram = false, disk = false;
+  };
+  struct Saving {
+    KvSlots::Save save;
+    Destinations to;
+  };
+  Destinations destinations(SlotId slot, bool in_ram) const;
+  std::optional<Saving> begin_save(SlotId slot, bool in_ram);
+  void end_save(Saving saving);
+  bool displaced(SlotId slot);
   bool make_free(Sequences& sequences, Clock::time_point now);
   Sequence* longest_parked(const Sequences& sequences, Clock::time_point now) const;
   bool spill(Sequence& sequence);
@@ -69,6 +96,8 @@ class Admission {
   EngineStats& stats_;
   const Clock::duration lend_after_;
   Clock::time_point admitted_at_;
+  bool flowing_ = false;          // streams are decoding: what takes long must be done in pieces
+  std::optional<Saving> saving_;  // of a free slot, which nothing changes meanwhile
 };
 
 }  // namespace zse

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "types.h"
@@ -43,6 +44,24 @@ class SlotImage {
   size_t size_;
 };
 
+/**
+ * A copy between a slot and its image, made in pieces so that steps can be computed in between. Until it is complete nothing may change
+ * what the slot holds, and nothing but destroying the copy ends it early.
+ */
+class SlotCopy {
+ public:
+  explicit SlotCopy(std::shared_ptr<const SlotImage> image) : image_(std::move(image)) {}
+  virtual ~SlotCopy() = default;
+
+  /** Copies so many bytes more. True when all are copied. */
+  virtual bool advance(size_t bytes) = 0;
+
+  const std::shared_ptr<const SlotImage>& image() const { return image_; }
+
+ private:
+  std::shared_ptr<const SlotImage> image_;
+};
+
 /** The sampling state of one stream: random numbers, penalties. */
 class TokenSampler {
  public:
@@ -77,11 +96,11 @@ class Decoder {
   /** Bytes of the image that save_slot() would make. */
   virtual size_t image_bytes(SlotId slot) const = 0;
 
-  /** A copy of what a slot holds; null where there is no memory for it. */
-  virtual std::shared_ptr<const SlotImage> save_slot(SlotId slot) = 0;
+  /** Begins to copy out what a slot holds; null where there is no memory for it. */
+  virtual std::unique_ptr<SlotCopy> begin_save(SlotId slot) = 0;
 
-  /** Makes a slot hold what was saved. False, and the slot is empty, where the image is not one of this model and context. */
-  virtual bool load_slot(SlotId slot, const SlotImage& image) = 0;
+  /** Begins to make a slot hold what was saved. Null, and the slot is empty, where the image is not one of this model and context. */
+  virtual std::unique_ptr<SlotCopy> begin_load(SlotId slot, std::shared_ptr<const SlotImage> image) = 0;
 
   virtual std::unique_ptr<TokenSampler> make_sampler(const SamplingParams& params, const std::vector<Token>& prompt) = 0;
 

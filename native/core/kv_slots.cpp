@@ -1,5 +1,6 @@
 #include "kv_slots.h"
 
+#include <cstdint>
 #include <new>
 #include <utility>
 
@@ -34,7 +35,7 @@ void KvSlots::release(SlotId slot, bool abandoned) {
 void KvSlots::extend(SlotId slot, const Token* tokens, int count, bool of_prompt) {
   Slot& it = slots_[slot];
   it.tokens.insert(it.tokens.end(), tokens, tokens + count);
-  it.written = false;
+  it.written = it.kept = false;
   if (of_prompt) it.prompt_tokens = static_cast<int>(it.tokens.size());
 }
 
@@ -42,7 +43,7 @@ void KvSlots::clear(SlotId slot) {
   decoder_.clear_slot(slot);
   slots_[slot].tokens.clear();
   slots_[slot].prompt_tokens = 0;
-  slots_[slot].written = false;
+  slots_[slot].written = slots_[slot].kept = false;
 }
 
 bool KvSlots::cut(SlotId slot, int tokens) {
@@ -70,21 +71,40 @@ bool KvSlots::copy(SlotId from, SlotId to, int tokens) {
   return true;
 }
 
-std::shared_ptr<const SavedPrefix> KvSlots::save(SlotId slot) const try {
-  auto saved = std::make_shared<SavedPrefix>();
-  saved->tokens = slots_[slot].tokens;
-  saved->prompt_tokens = slots_[slot].prompt_tokens;
-  saved->image = decoder_.save_slot(slot);
-  return saved->image ? saved : nullptr;
+std::optional<KvSlots::Save> KvSlots::begin_save(SlotId slot) const try {
+  std::unique_ptr<SlotCopy> copy = decoder_.begin_save(slot);
+  if (!copy) return {};
+  auto prefix = std::make_shared<SavedPrefix>();
+  prefix->tokens = slots_[slot].tokens;
+  prefix->prompt_tokens = slots_[slot].prompt_tokens;
+  prefix->image = copy->image();
+  return Save{slot, std::move(prefix), std::move(copy)};
 } catch (const std::bad_alloc&) {
-  return nullptr;
+  return {};
+}
+
+std::shared_ptr<const SavedPrefix> KvSlots::save(SlotId slot) const {
+  const std::optional<Save> save = begin_save(slot);
+  if (!save) return nullptr;
+  while (!save->copy->advance(SIZE_MAX)) continue;
+  return save->prefix;
+}
+
+std::unique_ptr<SlotCopy> KvSlots::begin_load(SlotId slot, const SavedPrefix& prefix) {
+  clear(slot);
+  return decoder_.begin_load(slot, prefix.image);
+}
+
+void KvSlots::end_load(SlotId slot, const SavedPrefix& prefix) {
+  slots_[slot].tokens = prefix.tokens;
+  slots_[slot].prompt_tokens = prefix.prompt_tokens;
 }
 
 bool KvSlots::load(SlotId slot, const SavedPrefix& prefix) {
-  clear(slot);
-  if (!decoder_.load_slot(slot, *prefix.image)) return false;
-  slots_[slot].tokens = prefix.tokens;
-  slots_[slot].prompt_tokens = prefix.prompt_tokens;
+  const std::unique_ptr<SlotCopy> copy = begin_load(slot, prefix);
+  if (!copy) return false;
+  while (!copy->advance(SIZE_MAX)) continue;
+  end_load(slot, prefix);
   return true;
 }
 

@@ -19,6 +19,7 @@ class KvSlots {
     int prompt_tokens = 0;   // of those, the ones computed as pieces of a prompt
     uint64_t released = 0;   // when it came free, in order
     bool written = false;    // to disk, or tried to: once is enough, whatever becomes of the file
+    bool kept = false;       // in RAM, or tried to
     bool abandoned = false;  // its reader left in the middle of the prompt
   };
 
@@ -36,6 +37,7 @@ class KvSlots {
   void release(SlotId slot, bool abandoned = false);
 
   void mark_written(SlotId slot) { slots_[slot].written = true; }
+  void mark_kept(SlotId slot) { slots_[slot].kept = true; }
 
   /** What a step has added to a slot. */
   void extend(SlotId slot, const Token* tokens, int count, bool of_prompt);
@@ -47,9 +49,21 @@ class KvSlots {
   bool copy(SlotId from, SlotId to, int tokens);
 
   size_t image_bytes(SlotId slot) const { return decoder_.image_bytes(slot) + slots_[slot].tokens.size() * sizeof(Token); }
-  /** Null where there is no memory for it. */
+
+  /** Begins to copy a slot out: `prefix` is what it will have been. Nothing where there is no memory for it. */
+  struct Save {
+    SlotId slot;
+    std::shared_ptr<const SavedPrefix> prefix;
+    std::unique_ptr<SlotCopy> copy;
+  };
+  std::optional<Save> begin_save(SlotId slot) const;
+  /** The same at once; null where there is no memory for it. */
   std::shared_ptr<const SavedPrefix> save(SlotId slot) const;
-  /** False, and the slot is empty, when the image is not of this model. */
+
+  /** Begins to put a prefix into a slot, which counts as empty until end_load(). Null, and it is empty, when the image is not of this model. */
+  std::unique_ptr<SlotCopy> begin_load(SlotId slot, const SavedPrefix& prefix);
+  void end_load(SlotId slot, const SavedPrefix& prefix);
+  /** The same at once; false, and the slot is empty, when the image is not of this model. */
   bool load(SlotId slot, const SavedPrefix& prefix);
 
  private:

@@ -6,10 +6,12 @@
 #include <cstring>
 #include <map>
 #include <new>
+#include <utility>
 
 #include "devices.h"
 #include "ggml_abort.h"
 #include "llama_log.h"
+#include "llama_slot_copy.h"
 #include "model.h"
 #include "sampler.h"
 
@@ -202,18 +204,31 @@ bool LlamaDecoder::share_slot(SlotId from, SlotId to, int tokens) {
   return true;
 }
 
-std::shared_ptr<const SlotImage> LlamaDecoder::save_slot(SlotId slot) try {
+std::unique_ptr<SlotCopy> LlamaDecoder::begin_save(SlotId slot) try {
   auto image = std::make_shared<SlotImage>(image_bytes(slot));
-  const size_t written = llama_state_seq_get_data(context_.get(), image->data(), image->size(), slot);
-  return written == image->size() ? image : nullptr;
+  auto copy = std::make_unique<LlamaSlotCopy>(LlamaSlotCopy::Direction::kOut, image);
+  const bool all = copy->collect(
+      [&] { return llama_state_seq_get_data(context_.get(), image->data(), image->size(), slot) == image->size(); });
+  if (!all) return nullptr;
+  if (!can_roll_back_) copy->advance(SIZE_MAX);  // other sequences' steps may move recurrent states about
+  return copy;
 } catch (const std::bad_alloc&) {
   return nullptr;
 }
 
-bool LlamaDecoder::load_slot(SlotId slot, const SlotImage& image) {
-  if (llama_state_seq_set_data(context_.get(), image.data(), image.size(), slot) == image.size()) return true;
+std::unique_ptr<SlotCopy> LlamaDecoder::begin_load(SlotId slot, std::shared_ptr<const SlotImage> image) try {
+  auto copy = std::make_unique<LlamaSlotCopy>(LlamaSlotCopy::Direction::kIn, image);
+  const bool all = copy->collect(
+      [&] { return llama_state_seq_set_data(context_.get(), image->data(), image->size(), slot) == image->size(); });
+  if (!all) {
+    clear_slot(slot);
+    return nullptr;
+  }
+  if (!can_roll_back_) copy->advance(SIZE_MAX);
+  return copy;
+} catch (const std::bad_alloc&) {
   clear_slot(slot);
-  return false;
+  return nullptr;
 }
 
 std::unique_ptr<TokenSampler> LlamaDecoder::make_sampler(const SamplingParams& params, const std::vector<Token>& prompt) {

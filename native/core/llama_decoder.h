@@ -28,8 +28,8 @@ class LlamaDecoder final : public Decoder {
   bool can_cut() const override { return can_roll_back_; }
   bool share_slot(SlotId from, SlotId to, int tokens) override;
   size_t image_bytes(SlotId slot) const override;
-  std::shared_ptr<const SlotImage> save_slot(SlotId slot) override;
-  bool load_slot(SlotId slot, const SlotImage& image) override;
+  std::unique_ptr<SlotCopy> begin_save(SlotId slot) override;
+  std::unique_ptr<SlotCopy> begin_load(SlotId slot, std::shared_ptr<const SlotImage> image) override;
   std::unique_ptr<TokenSampler> make_sampler(const SamplingParams& params, const std::vector<Token>& prompt) override;
   std::optional<Token> sample(TokenSampler& sampler, size_t index) override;
   bool is_end_of_generation(Token token) const override;

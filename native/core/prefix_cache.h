@@ -49,6 +49,8 @@ class PrefixCache {
   bool wants(const std::vector<Token>& tokens) const;
   /** True when writing these tokens to disk would. */
   bool wants_file(const std::vector<Token>& tokens) const;
+  /** False for an image that would have to be dropped at once. */
+  bool has_room(size_t bytes) const { return bytes + reserved_bytes_ <= options_.ram_bytes; }
   void insert(std::shared_ptr<const SavedPrefix> prefix);
   void write(std::shared_ptr<const SavedPrefix> prefix);
 

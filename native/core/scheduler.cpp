@@ -12,6 +12,8 @@ Scheduler::Scheduler(Decoder& decoder, PrefixCache cache, Inbox& inbox, StreamQu
       events_(events),
       stats_(stats),
       options_(options),
+      copy_time_(std::min(options.copy_time, std::chrono::duration_cast<Clock::duration>(
+                                                 std::chrono::duration<double, std::milli>(options.latency_target_ms / 8)))),
       on_stream_end_(std::move(on_stream_end)),
       admission_(decoder, std::move(cache), stats, options.lend_after) {
   stats_.free_slots = admission_.free_slots();
@@ -32,9 +34,11 @@ bool Scheduler::step() {
   if (was_empty) gather_first();
   end_cancelled_and_stalled();
   admission_.admit(sequences_, Clock::now());
-  const bool computed = compute_step();
+  const auto copying = Clock::now();
+  const bool copied = admission_.copy_some(sequences_, copy_time_);
+  const bool computed = compute_step(copied ? milliseconds(Clock::now() - copying) : 0);
   publish();
-  return computed;
+  return computed || copied;
 }
 
 void Scheduler::finish_all() {
@@ -44,7 +48,9 @@ void Scheduler::finish_all() {
 }
 
 void Scheduler::write_prefixes() {
-  while (admission_.write_one()) continue;
+  do {
+    while (admission_.copy_some(sequences_, std::chrono::seconds(1))) continue;
+  } while (admission_.write_one());
 }
 
 void Scheduler::fail_all(const std::string& code, const std::string& message) {
@@ -125,18 +131,19 @@ void Scheduler::end_cancelled_and_stalled() {
 
 // ---- one step --------------------------------------------------------------------------------------------------------
 
-bool Scheduler::compute_step() {
+bool Scheduler::compute_step(double spent_ms) {
   std::vector<Sequence*> runnable;
   std::vector<PlanCandidate> candidates;
   for (auto& [id, sequence] : sequences_) {
     if (sequence->state != SequenceState::kPrefilling && sequence->state != SequenceState::kDecoding) continue;
+    if (sequence->loading) continue;
     const int remaining = sequence->prefilling() ? sequence->remaining_prompt() : 0;
     candidates.push_back({runnable.size(), remaining, sequence->last_step, sequence->arrival});
     runnable.push_back(sequence.get());
   }
   PlanLimits limits;
   limits.max_batch_tokens = decoder_.max_batch_tokens();
-  limits.prefill_budget = cost_.prefill_budget(options_.latency_target_ms, limits.max_batch_tokens);
+  limits.prefill_budget = cost_.prefill_budget(options_.latency_target_ms - spent_ms, limits.max_batch_tokens);
   limits.exclusive = options_.deterministic;
   std::vector<PlanPiece> plan = plan_batch(candidates, limits);
   if (plan.empty()) return false;

@@ -24,6 +24,7 @@ struct SchedulerOptions {
   bool deterministic = false;
   Clock::duration gather_time = std::chrono::milliseconds(5);  // a first request's longest wait for others made with it
   Clock::duration lend_after = std::chrono::milliseconds(50);  // a parked stream's slot, when others wait
+  Clock::duration copy_time = std::chrono::milliseconds(15);   // of one step's time at most, for images of slots
 };
 
 class Scheduler {
@@ -58,7 +59,8 @@ class Scheduler {
   void handle(WakeCommand) {}
 
   void end_cancelled_and_stalled();
-  bool compute_step();
+  /** `spent_ms`: what the copies before it took. */
+  bool compute_step(double spent_ms);
   DecodeStatus decode(const Batch& batch);
   void advance_prompt(Sequence& sequence);
   /** Samples from batch[index]; the sequence may have ended after it. */
@@ -79,6 +81,7 @@ class Scheduler {
   StreamQueue& events_;
   EngineStats& stats_;
   const SchedulerOptions options_;
+  const Clock::duration copy_time_;
   const std::function<void(StreamId)> on_stream_end_;
 
   Sequences sequences_;

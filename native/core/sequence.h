@@ -73,7 +73,16 @@ class Sequence {
   std::optional<Clock::time_point> stall_deadline;  // while parked
   std::shared_ptr<const SavedPrefix> spilled;       // what its slot held, while that is lent
   bool lost = false;                                // it could not be brought back
-  std::optional<uint64_t> fetching;                 // the file that was asked for to begin with, once
+
+  /** While a prefix is being copied into its slot: until that is done, no step has anything of this sequence. */
+  struct Loading {
+    std::shared_ptr<const SavedPrefix> prefix;
+    std::unique_ptr<SlotCopy> copy;
+    int wanted;  // tokens of it
+  };
+  std::optional<Loading> loading;
+
+  std::optional<uint64_t> fetching;  // the file that was asked for to begin with, once
 
   std::unique_ptr<TokenSampler> sampler;
   TextAssembler text;

@@ -13,7 +13,7 @@ async function run(args: string[], input = "") {
 }
 
 /** Draws from the whole vocabulary: a reply that does not end by itself before it is interrupted. */
-const BABBLE = ["--temperature", "5", "--top-k", "0", "--top-p", "1", "--min-p", "0"];
+const BABBLE = ["--temperature", "5", "--top-k", "0", "--top-p", "1", "--min-p", "0", "--ignore-eos"];
 const GREEDY = ["--temperature", "0", "--threads", "1", "--context-size", "512"];
 
 describe("zse run", () => {
@@ -109,7 +109,7 @@ describe("zse chat", () => {
     expect(stderr).not.toContain("prompt tokens");
   });
   test("Ctrl-C ends the reply; the conversation goes on", async () => {
-    const { child, ended } = zse("chat", ...BABBLE, "--context-size", "4096", "--threads", "2");
+    const { child, ended } = zse("chat", ...BABBLE, "--context-size", "8192", "--threads", "2");
     child.stdin!.write("Tell me a long story\n");
     child.stdout!.once("data", () => {
       child.kill("SIGINT");

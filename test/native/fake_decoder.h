@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <cstring>
 #include <functional>
 #include <map>
@@ -78,6 +79,7 @@ class FakeDecoder final : public Decoder {
   bool not_a_number = false;  // logits are not numbers from now on
   bool cuttable = true;
   int saves = 0, loads = 0;
+  size_t copy_tokens = SIZE_MAX;  // of an image, in one advance()
   bool load_fails = false;
   bool shares = false;
   size_t largest_batch = 0;
@@ -137,19 +139,26 @@ class FakeDecoder final : public Decoder {
     const auto found = cache_.find(slot);
     return found == cache_.end() ? 0 : found->second.size() * 2 * sizeof(Token);
   }
-  std::shared_ptr<const SlotImage> save_slot(SlotId slot) override {
+  std::unique_ptr<SlotCopy> begin_save(SlotId slot) override {
     saves++;
     auto image = std::make_shared<SlotImage>(image_bytes(slot));
     std::fill(image->data(), image->data() + image->size(), uint8_t{0});
-    std::memcpy(image->data(), cache_[slot].data(), image->size() / 2);
-    return image;
+    uint8_t* const out = image->data();
+    return std::make_unique<Copy>(image, copy_tokens, [this, slot, out](size_t from, size_t to) {
+      REQUIRE(cache_[slot].size() >= to);
+      std::memcpy(out + from * sizeof(Token), cache_[slot].data() + from, (to - from) * sizeof(Token));
+    });
   }
-  bool load_slot(SlotId slot, const SlotImage& image) override {
+  std::unique_ptr<SlotCopy> begin_load(SlotId slot, std::shared_ptr<const SlotImage> image) override {
     loads++;
-    std::vector<Token>& cache = cache_[slot];
-    cache.assign(load_fails ? 0 : image.size() / 2 / sizeof(Token), 0);
-    if (!load_fails) std::memcpy(cache.data(), image.data(), image.size() / 2);
-    return !load_fails;
+    cache_[slot].clear();
+    if (load_fails) return nullptr;
+    cache_[slot].assign(image->size() / 2 / sizeof(Token), Token{-1});
+    const uint8_t* const in = image->data();
+    return std::make_unique<Copy>(image, copy_tokens, [this, slot, in](size_t from, size_t to) {
+      REQUIRE(cache_[slot].size() >= to);
+      std::memcpy(cache_[slot].data() + from, in + from * sizeof(Token), (to - from) * sizeof(Token));
+    });
   }
 
   std::unique_ptr<TokenSampler> make_sampler(const SamplingParams& params, const std::vector<Token>&) override {
@@ -176,6 +185,25 @@ class FakeDecoder final : public Decoder {
   struct Sampler : TokenSampler {
     explicit Sampler(uint32_t s) : seed(s) {}
     uint32_t seed;
+  };
+
+  /** Reads and writes the slot when it advances, so that whatever changed it meanwhile shows in the text. */
+  class Copy final : public SlotCopy {
+   public:
+    Copy(std::shared_ptr<const SlotImage> image, size_t at_once, std::function<void(size_t, size_t)> copy)
+        : SlotCopy(std::move(image)), at_once_(at_once), copy_(std::move(copy)) {}
+
+    bool advance(size_t) override {
+      const size_t all = image()->size() / 2 / sizeof(Token), from = done_;
+      done_ += std::min(at_once_, all - from);
+      if (done_ > from) copy_(from, done_);
+      return done_ == all;
+    }
+
+   private:
+    const size_t at_once_;
+    const std::function<void(size_t, size_t)> copy_;
+    size_t done_ = 0;
   };
 
   const int slots_, context_size_, max_batch_;

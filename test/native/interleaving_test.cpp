@@ -56,11 +56,12 @@ class Harness {
   }
 
  private:
-  static SchedulerOptions options(bool deterministic) {
+  SchedulerOptions options(bool deterministic) {
     SchedulerOptions o;
     o.deterministic = deterministic;
     o.latency_target_ms = 1;
     o.lend_after = std::chrono::microseconds(100);
+    if (random_() % 2 == 0) o.copy_time = Clock::duration::zero();
     return o;
   }
 
@@ -73,6 +74,7 @@ class Harness {
     if (o.enabled && random_() % 2 == 0) o.dir = dir;
     decoder_.cuttable = random_() % 4 != 0;
     decoder_.shares = random_() % 2 == 0;
+    decoder_.copy_tokens = std::vector<size_t>{1, 20, SIZE_MAX}[random_() % 3];
     return o;
   }
   std::unique_ptr<PrefixFiles> files() {

@@ -1,0 +1,75 @@
+// Owns copying between llama.cpp's KV cache and an image in pieces (vendor/patches/0006-state-in-pieces). Decode thread only.
+#pragma once
+
+#include <algorithm>
+#include <memory>
+#include <new>
+#include <utility>
+#include <vector>
+
+#include "decoder.h"
+#include "ggml-backend.h"
+#include "llama.h"
+
+namespace zse {
+
+/** llama.cpp reads and writes the small parts of an image at once; the copies of keys and values are collected, and made by advance(). */
+class LlamaSlotCopy final : public SlotCopy {
+ public:
+  enum class Direction { kOut, kIn };
+
+  LlamaSlotCopy(Direction direction, std::shared_ptr<const SlotImage> image)
+      : SlotCopy(std::move(image)), direction_(direction) {}
+
+  /** Collects the copies that `call` would make. False when it failed, or there is no memory for the list. */
+  template <class Call>
+  bool collect(Call call) {
+    zse_state_collect_copies(
+        [](void* self, ggml_tensor* tensor, size_t offset, void* host, size_t size) {
+          static_cast<LlamaSlotCopy*>(self)->add({tensor, offset, static_cast<uint8_t*>(host), size});
+        },
+        this);
+    const bool ok = call();
+    zse_state_collect_copies(nullptr, nullptr);
+    return ok && !out_of_memory_;
+  }
+
+  bool advance(size_t bytes) override {
+    while (next_ < parts_.size() && bytes > 0) {
+      const Part& part = parts_[next_];
+      const size_t size = std::min(bytes, part.size - done_);
+      if (direction_ == Direction::kOut) {
+        ggml_backend_tensor_get(part.tensor, part.host + done_, part.offset + done_, size);
+      } else {
+        ggml_backend_tensor_set(part.tensor, part.host + done_, part.offset + done_, size);
+      }
+      bytes -= size;
+      done_ += size;
+      if (done_ < part.size) continue;
+      next_++;
+      done_ = 0;
+    }
+    return next_ == parts_.size();
+  }
+
+ private:
+  struct Part {
+    ggml_tensor* tensor;
+    size_t offset;  // in the tensor
+    uint8_t* host;
+    size_t size;
+  };
+
+  void add(const Part& part) noexcept try {  // called in a destructor of llama.cpp's
+    parts_.push_back(part);
+  } catch (const std::bad_alloc&) {
+    out_of_memory_ = true;
+  }
+
+  const Direction direction_;
+  std::vector<Part> parts_;
+  size_t next_ = 0, done_ = 0;  // the part that is being copied, and its bytes that are
+  bool out_of_memory_ = false;
+};
+
+}  // namespace zse
