@@ -28,32 +28,37 @@ void Admission::admit(Sequences& sequences, Clock::time_point now) {
     if (sequence->state != SequenceState::kSpilled || sequence->out_of_credit() || sequence->lost) continue;
     if (!bring_back(*sequence, sequences, now)) break;
   }
+  int waiting = 0;  // for what will make them quicker: a slot stays free for each
   for (auto& [id, sequence] : sequences) {
     if (sequence->state != SequenceState::kQueued) continue;
-    if (start(*sequence, sequences, now) == Outcome::kNoSlot) break;
+    const Outcome outcome = start(*sequence, sequences, waiting, now);
+    if (outcome == Outcome::kNoSlot) break;
+    if (outcome == Outcome::kWaits) waiting++;
   }
   cache_.trim();
 }
 
-Admission::Outcome Admission::start(Sequence& sequence, Sequences& sequences, Clock::time_point now) {
-  if (slots_.free_count() == 0 && !longest_parked(sequences, now)) return Outcome::kNoSlot;
+Admission::Outcome Admission::start(Sequence& sequence, Sequences& sequences, int waiting, Clock::time_point now) {
+  if (slots_.free_count() <= waiting && !longest_parked(sequences, now)) return Outcome::kNoSlot;
   Source source = find_source(sequence);
+  sequence.found = source.prefix;  // so that it stays in memory for as long as this waits
   if (computed_soon(sequence, sequences, source.tokens)) return Outcome::kWaits;
   if (on_disk(sequence, source.tokens)) return Outcome::kWaits;
-  if (slots_.free_count() == 0) {
+  if (slots_.free_count() <= waiting) {
     if (!make_free(sequences, now)) return Outcome::kNoSlot;
     source = find_source(sequence);  // making room may have dropped what was found
   }
   const Place place = choose_place(source);
   if (place.displaces && !displaced(place.slot)) return Outcome::kWaits;
   claim(place.slot, sequence);
+  sequence.found.reset();
   sequence.state = SequenceState::kPrefilling;
   fill(place, source, sequence);
   return Outcome::kAdmitted;
 }
 
 void Admission::claim(SlotId slot, Sequence& sequence) {
-  if (saving_ && saving_->save.slot == slot) saving_.reset();  // it will change
+  if (saving_ && saving_->save.slot == slot) end_save(*std::exchange(saving_, std::nullopt), nullptr);  // it will change
   slots_.take(slot, sequence.id());
   sequence.slot = slot;
 }
@@ -67,13 +72,17 @@ Admission::Source Admission::find_source(const Sequence& sequence) {
     const bool busy = it.owner != 0;
     const int tokens = cache_.rule().usable(it.tokens, it.prompt_tokens, sequence.prompt);
     // Without the cache only choices of one request share: the same prompt, at the same time.
-    if (!cache_.enabled() && (!busy || tokens + 1 < static_cast<int>(sequence.prompt.size()))) continue;
+    if (!cache_.enabled() && !(busy && common_prefix(it.tokens, sequence.prompt) == sequence.prompt.size())) continue;
     if (busy && tokens < kWorthKeeping) continue;
     const bool cheaper = tokens == best.tokens && best.slot >= 0 && slots_[best.slot].owner != 0 && !busy;
     if (tokens > best.tokens || cheaper) best = {tokens, slot, nullptr};
   }
   if (!cache_.enabled()) return best;
   PrefixCache::InRam saved = cache_.find(sequence.prompt);
+  if (const auto& found = sequence.found) {  // RAM may have had to let go of it
+    const int tokens = cache_.rule().usable(found->tokens, found->prompt_tokens, sequence.prompt);
+    if (tokens > saved.tokens) saved = {tokens, found};
+  }
   if (saved.tokens >= std::max(best.tokens + 1, kWorthKeeping)) best = {saved.tokens, -1, std::move(saved.prefix)};
   return best;
 }
@@ -85,7 +94,7 @@ bool Admission::computed_soon(const Sequence& sequence, const Sequences& sequenc
   for (const auto& [id, other] : sequences) {
     if (other->state != SequenceState::kPrefilling) continue;
     const int tokens = cache_.rule().usable(other->prompt, static_cast<int>(other->prompt.size()), sequence.prompt);
-    const bool enough = cache_.enabled() ? tokens * 2 >= size : tokens + 1 == size;
+    const bool enough = cache_.enabled() ? tokens * 2 >= size : other->prompt == sequence.prompt;
     if (enough && tokens >= kWorthKeeping && tokens > have && other->in_cache < tokens) return true;
   }
   return false;
@@ -164,7 +173,7 @@ bool Admission::copy_some(Sequences& sequences, Clock::duration time) {
     if (next >= 0) saving_ = begin_save(next, true);
   }
   if (!saving_ || (prefilling && !flowing_)) return copied;  // nobody waits for it, but somebody for a first token
-  if (finished(*saving_->save.copy)) end_save(*std::exchange(saving_, std::nullopt));
+  if (finished(*saving_->save.copy)) end_save(*std::exchange(saving_, std::nullopt), &sequences);
   return true;
 }
 
@@ -183,13 +192,33 @@ std::optional<Admission::Saving> Admission::begin_save(SlotId slot, bool in_ram)
   if (!to.ram && !to.disk) return {};
   std::optional<KvSlots::Save> save = slots_.begin_save(slot);
   if (!save) return {};
-  return Saving{std::move(*save), to};
+  return Saving{std::move(*save), to, 0};
 }
 
-void Admission::end_save(Saving saving) {
+/** Makes what is left of the copy, and puts it where it belongs. Without `sequences` one that was to be lent keeps its slot, if it has it. */
+void Admission::end_save(Saving saving, Sequences* sequences) {
+  const std::shared_ptr<const SavedPrefix> prefix = saving.save.prefix;
+  if (saving.lends != 0) {
+    const auto found = sequences ? sequences->find(saving.lends) : Sequences::iterator{};
+    // It may have gone on meanwhile, and be paused again.
+    const bool still_parked = sequences && found != sequences->end() && found->second->state == SequenceState::kParked &&
+                              found->second->slot == saving.save.slot &&
+                              slots_[saving.save.slot].tokens.size() == prefix->tokens.size();
+    if (!still_parked) {
+      cache_.release(prefix->bytes());
+      return;
+    }
+    while (!saving.save.copy->advance(SIZE_MAX)) continue;
+    lend(*found->second, prefix);
+    return;
+  }
+  if (!saving.to.ram && !saving.to.disk) return;
   while (!saving.save.copy->advance(SIZE_MAX)) continue;
-  if (saving.to.disk) cache_.write(saving.save.prefix);
-  if (saving.to.ram) cache_.insert(std::move(saving.save.prefix));
+  if (saving.to.disk) cache_.write(prefix);
+  if (saving.to.ram) {
+    cache_.insert(prefix);
+    cache_.trim();
+  }
 }
 
 /** Whether a slot's content may be lost now. It is kept before: at once where no stream flows, otherwise between the steps, and not yet. */
@@ -197,7 +226,7 @@ bool Admission::displaced(SlotId slot) {
   const bool under_way = saving_ && saving_->save.slot == slot;
   if (!flowing_) {
     std::optional<Saving> saving = under_way ? std::exchange(saving_, std::nullopt) : begin_save(slot, true);
-    if (saving) end_save(std::move(*saving));
+    if (saving) end_save(std::move(*saving), nullptr);
     return true;
   }
   if (under_way) return false;
@@ -215,6 +244,7 @@ void Admission::computed(const Sequence& sequence, const Token* tokens, int coun
 
 void Admission::leave(Sequence& sequence, bool sound) {
   if (sequence.spilled) cache_.release(sequence.spilled->bytes());
+  if (saving_ && saving_->lends == sequence.id()) end_save(*std::exchange(saving_, std::nullopt), nullptr);
   if (sequence.slot < 0) return;
   const bool unfinished = sequence.loading.has_value();
   sequence.loading.reset();
@@ -263,10 +293,23 @@ void Admission::brought_back(Sequence& sequence) {
   sequence.clock.unparked(Clock::now());
 }
 
-/** One free slot more, by lending one. */
+/** One free slot more, by lending one. False: there is none, or not yet. */
 bool Admission::make_free(Sequences& sequences, Clock::time_point now) {
   Sequence* parked = longest_parked(sequences, now);
-  return parked && spill(*parked);
+  if (!parked || (saving_ && flowing_)) return false;
+  if (saving_ && saving_->lends != 0) {  // it was begun while others were flowing
+    const int before = slots_.free_count();
+    end_save(*std::exchange(saving_, std::nullopt), &sequences);
+    return slots_.free_count() > before;
+  }
+  std::optional<Saving> saving = begin_lending(*parked);
+  if (!saving) return false;
+  if (flowing_) {
+    saving_ = std::move(saving);
+    return false;
+  }
+  end_save(std::move(*saving), &sequences);
+  return true;
 }
 
 Sequence* Admission::longest_parked(const Sequences& sequences, Clock::time_point now) const {
@@ -278,20 +321,22 @@ Sequence* Admission::longest_parked(const Sequences& sequences, Clock::time_poin
   return longest;
 }
 
-bool Admission::spill(Sequence& sequence) {
+std::optional<Admission::Saving> Admission::begin_lending(const Sequence& sequence) {
   const size_t bytes = slots_.image_bytes(sequence.slot);
-  if (!cache_.reserve(bytes)) return false;
-  std::shared_ptr<const SavedPrefix> saved = slots_.save(sequence.slot);
-  if (!saved || saved->bytes() != bytes) {
-    cache_.release(bytes);
-    return false;
-  }
-  sequence.spilled = std::move(saved);
+  if (!cache_.reserve(bytes)) return {};
+  std::optional<KvSlots::Save> save = slots_.begin_save(sequence.slot);
+  if (save && save->prefix->bytes() == bytes) return Saving{std::move(*save), {}, sequence.id()};
+  cache_.release(bytes);
+  return {};
+}
+
+void Admission::lend(Sequence& sequence, std::shared_ptr<const SavedPrefix> image) {
+  sequence.spilled = std::move(image);
+  if (!cache_.enabled()) slots_.clear(sequence.slot);
   slots_.release(sequence.slot);
   sequence.slot = -1;
   sequence.state = SequenceState::kSpilled;
   stats_.spills++;
-  return true;
 }
 
 std::optional<Clock::time_point> Admission::next_deadline(const Sequences& sequences) const {

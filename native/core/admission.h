@@ -59,7 +59,7 @@ class Admission {
     std::shared_ptr<const SavedPrefix> prefix;  // outside
   };
 
-  Outcome start(Sequence& sequence, Sequences& sequences, Clock::time_point now);
+  Outcome start(Sequence& sequence, Sequences& sequences, int waiting, Clock::time_point now);
   bool bring_back(Sequence& sequence, Sequences& sequences, Clock::time_point now);
   void brought_back(Sequence& sequence);
   Source find_source(const Sequence& sequence);
@@ -81,15 +81,17 @@ class Admission {
   };
   struct Saving {
     KvSlots::Save save;
-    Destinations to;
+    Destinations to;  // of what a stream has left, or
+    StreamId lends;   // the parked stream whose slot it is, or 0
   };
   Destinations destinations(SlotId slot, bool in_ram) const;
   std::optional<Saving> begin_save(SlotId slot, bool in_ram);
-  void end_save(Saving saving);
+  void end_save(Saving saving, Sequences* sequences);
   bool displaced(SlotId slot);
   bool make_free(Sequences& sequences, Clock::time_point now);
   Sequence* longest_parked(const Sequences& sequences, Clock::time_point now) const;
-  bool spill(Sequence& sequence);
+  std::optional<Saving> begin_lending(const Sequence& sequence);
+  void lend(Sequence& sequence, std::shared_ptr<const SavedPrefix> image);
 
   KvSlots slots_;
   PrefixCache cache_;
@@ -97,7 +99,7 @@ class Admission {
   const Clock::duration lend_after_;
   Clock::time_point admitted_at_;
   bool flowing_ = false;          // streams are decoding: what takes long must be done in pieces
-  std::optional<Saving> saving_;  // of a free slot, which nothing changes meanwhile
+  std::optional<Saving> saving_;  // of a free slot, or a parked stream's, which nothing changes meanwhile
 };
 
 }  // namespace zse

@@ -20,7 +20,7 @@ constexpr uint64_t kHead = 16 << 20;
 constexpr uint64_t kSamples = 256, kSampleBytes = 4096;
 
 // Of the files' layout, of the settings that context_params() fixes, and of how our kernels round: to be raised when one of them changes.
-constexpr char kVersion[] = "zstream prefix 2, KV F16";
+constexpr char kVersion[] = "zstream prefix 3, KV F16";
 
 struct Hash {
   XXH3_state_t* state = XXH3_createState();
@@ -69,6 +69,7 @@ CacheKey cache_key(const ModelInfo& info) {
   hash.add(static_cast<uint64_t>(info.gpu_layers));
   // Other cuts of a prompt, and other shares of the work, round differently: where that must not show, they are kept apart.
   hash.add(static_cast<uint64_t>(info.deterministic ? info.threads : 0));
+  hash.add(static_cast<uint64_t>(info.rotates_by_context ? info.context_size : 0));
   hash.add(info.template_text);
   add_file(hash, info.path);
   XXH128_canonical_t canonical;

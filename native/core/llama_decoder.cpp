@@ -40,14 +40,6 @@ constexpr uint32_t kBatchTokensOnCpu = 256;
 
 bool on_cpu(const ModelInfo& info) { return info.gpu_layers == 0 || info.device == "CPU"; }
 
-/** Of longrope, llama.cpp takes the long or the short factors by the size of the context, which with one buffer is that of all streams. */
-bool rotates_by_context(const llama_model* model) {
-  char architecture[64] = "", type[64] = "";
-  llama_model_meta_val_str(model, "general.architecture", architecture, sizeof architecture);
-  llama_model_meta_val_str(model, (std::string(architecture) + ".rope.scaling.type").c_str(), type, sizeof type);
-  return std::strcmp(type, "longrope") == 0;
-}
-
 bool one_buffer_for_all(const ModelInfo& info) {
   return on_cpu(info) && !info.deterministic && info.max_streams > 1 && info.max_streams <= kMostUnifiedStreams &&
          info.size_bytes >= kLeastUnifiedBytes;
@@ -102,7 +94,8 @@ LlamaDecoder::LlamaDecoder(std::shared_ptr<const Model> model) : model_(std::mov
   if (on_cpu(info)) {
     params.n_batch = params.n_ubatch = std::max(kBatchTokensOnCpu, static_cast<uint32_t>(info.max_streams));
   }
-  params.kv_unified = unified_ = one_buffer_for_all(info) && !rotates_by_context(model_->get());
+  // With one buffer, the size of the context would be that of all streams.
+  params.kv_unified = unified_ = one_buffer_for_all(info) && !info.rotates_by_context;
   params.n_threads = info.threads;
   params.n_threads_batch = info.threads;
   params.abort_callback = [](void* self) {

@@ -82,7 +82,11 @@ std::string metadata(const llama_model* model, const char* key) {
 /** The physical cores, or fewer where this process may not use them all. */
 int default_threads() {
   const int physical = common_cpu_get_num_physical_cores();
-  const int usable = static_cast<int>(std::thread::hardware_concurrency());
+  int usable = static_cast<int>(std::thread::hardware_concurrency());
+#ifdef __linux__
+  cpu_set_t cores;
+  if (sched_getaffinity(0, sizeof cores, &cores) == 0) usable = CPU_COUNT(&cores);  // taskset, or a container's
+#endif
   return std::max(1, usable > 0 ? std::min(physical, usable) : physical);
 }
 
@@ -163,6 +167,7 @@ Model::Model(llama_model* model, const std::string& path, const EngineOptions& o
   info_.threads = options.threads > 0 ? options.threads : default_threads();
   info_.gpu_layers = gpu_layers < 0 ? info_.layers + 1 : std::min(gpu_layers, info_.layers + 1);
   info_.deterministic = options.deterministic;
+  info_.rotates_by_context = metadata(model, (info_.architecture + ".rope.scaling.type").c_str()) == "longrope";
   info_.normalizer = metadata(model, kNormalizerKey);
   const ChatTemplateChoice choice = choose_chat_template(*this);
   info_.template_source = choice.from_model ? "model" : "fallback";

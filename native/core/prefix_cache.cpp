@@ -25,7 +25,7 @@ PrefixCache::PrefixCache(const PromptCacheOptions& options, ReuseRule rule, std:
     on_disk_[id] = {std::move(info), used--, false};
   }
   evict_files();
-  files_->trim_siblings(options_.disk_bytes - std::min(disk_bytes_, options_.disk_bytes));
+  files_->trim_folder(options_.disk_bytes);
   count();
 }
 
@@ -96,7 +96,7 @@ void PrefixCache::write(std::shared_ptr<const SavedPrefix> prefix) {
   on_disk_[id] = {std::move(info), ++uses_, true};
   files_->write(std::move(prefix));
   evict_files();
-  files_->trim_siblings(options_.disk_bytes - std::min(disk_bytes_, options_.disk_bytes));
+  files_->trim_folder(options_.disk_bytes);
 }
 
 bool PrefixCache::reserve(size_t bytes) {

@@ -8,7 +8,7 @@
 #include <optional>
 #include <utility>
 
-#include "prefix_siblings.h"
+#include "prefix_folder.h"
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -191,7 +191,7 @@ void PrefixFiles::write(std::shared_ptr<const SavedPrefix> prefix) {
 }
 void PrefixFiles::read(PrefixFileId id) { push({Kind::kRead, id, nullptr, 0}); }
 void PrefixFiles::remove(PrefixFileId id) { push({Kind::kRemove, id, nullptr, 0}); }
-void PrefixFiles::trim_siblings(uint64_t allowed) { push({Kind::kTrimSiblings, 0, nullptr, allowed}); }
+void PrefixFiles::trim_folder(uint64_t limit) { push({Kind::kTrimFolder, 0, nullptr, limit}); }
 
 void PrefixFiles::push(Job job) {
   {
@@ -240,7 +240,7 @@ void PrefixFiles::run() {
         std::error_code ignored;
         fs::remove(path_of(job.id), ignored);
       }
-      if (job.kind == Kind::kTrimSiblings) zse::trim_siblings(folder_, job.allowed);
+      if (job.kind == Kind::kTrimFolder) zse::trim_folder(folder_.parent_path(), job.limit);
       if (outcome.was_read) outcome.ok = outcome.prefix != nullptr;
     } catch (const std::exception&) {  // out of memory: as good as not there
     }

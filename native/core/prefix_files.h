@@ -67,8 +67,8 @@ class PrefixFiles {
   void write(std::shared_ptr<const SavedPrefix> prefix);
   void read(PrefixFileId id);
   void remove(PrefixFileId id);
-  /** Leaves other models' files at most so many bytes of the folder that all share. */
-  void trim_siblings(uint64_t allowed);
+  /** Leaves at most so many bytes in the folder that all models share; this one's files, too, may go. */
+  void trim_folder(uint64_t limit);
 
   std::vector<PrefixFileOutcome> take_outcomes();
 
@@ -78,12 +78,12 @@ class PrefixFiles {
   static constexpr auto kCloseTime = std::chrono::seconds(2);
 
  private:
-  enum class Kind { kWrite, kRead, kRemove, kTrimSiblings };
+  enum class Kind { kWrite, kRead, kRemove, kTrimFolder };
   struct Job {
     Kind kind;
     PrefixFileId id;
     std::shared_ptr<const SavedPrefix> prefix;
-    uint64_t allowed;  // kTrimSiblings: bytes
+    uint64_t limit;  // kTrimFolder: bytes
   };
 
   static PrefixFileId id_of(const std::vector<Token>& tokens);

@@ -82,7 +82,8 @@ class Sequence {
   };
   std::optional<Loading> loading;
 
-  std::optional<uint64_t> fetching;  // the file that was asked for to begin with, once
+  std::optional<uint64_t> fetching;          // the file that was asked for to begin with, once
+  std::shared_ptr<const SavedPrefix> found;  // outside the KV cache, while it waits for its slot
 
   std::unique_ptr<TokenSampler> sampler;
   TextAssembler text;

@@ -116,6 +116,8 @@ struct ModelInfo {
   std::string template_source, template_name, template_text;
   std::string normalizer;  // "NFC" where texts must be normalized so before they are tokenized, or ""
   bool deterministic = false;
+  /** longrope: llama.cpp rotates keys by one of two sets of factors, whichever goes with the size of the context. */
+  bool rotates_by_context = false;
 };
 
 struct DeviceInfo {

@@ -74,6 +74,19 @@ class Case {
     return values(result_);
   }
 
+  bool sees(int token, int cell) const {
+    return !mask_ || std::isfinite(values(mask_)[static_cast<size_t>(token) * shape_.cells + cell]);
+  }
+
+  /** Makes the keys or the values of one cell something that is no number. */
+  void spoil(bool keys, int cell, float with) {
+    ggml_tensor* tensor = keys ? k_data_ : v_data_;
+    std::vector<float> numbers = values(tensor);
+    const size_t row = numbers.size() / shape_.cells;
+    std::fill_n(numbers.begin() + static_cast<std::ptrdiff_t>(row * cell), row, with);
+    set(tensor, numbers);
+  }
+
   // result[batch][token][head][value]
   std::vector<double> exact() const {
     const std::vector<float> q = values(q_data_), k = values(k_data_), v = values(v_data_);
@@ -267,6 +280,35 @@ TEST("attention: one token at depth, for every ratio of query heads to KV heads 
       check_shape({64, 64, 2, ratio, 1, 3000, 1, threads, GGML_TYPE_F16, Mask::kCausal, 0, false}, random);
     }
   }
+}
+
+TEST("attention: a cell that holds no numbers reaches the tokens that see it, and no others") {
+  std::mt19937_64 random(check::seed());
+  int spared = 0;
+  for (int i = 0; i < 60; i++) {
+    const int ratio = std::vector<int>{1, 2, 4, 7}[random() % 4], tokens = 2 + static_cast<int>(random() % 40);
+    const ggml_type type = random() % 2 ? GGML_TYPE_F16 : GGML_TYPE_F32;
+    const Mask mask = random() % 2 ? Mask::kSequences : Mask::kCausal;
+    // Few cells, so that tokens of different sequences, too, are near enough to be computed together.
+    const Shape shape{64, 64, 2, ratio, tokens, 100, 1, 2, type, mask, 0, false};
+    Case attention(shape, random);
+    const std::vector<float> before = attention.compute(false);
+    const int cell = static_cast<int>(random() % 100);
+    const float nan = std::numeric_limits<float>::quiet_NaN(), infinity = std::numeric_limits<float>::infinity();
+    attention.spoil(random() % 2 == 0, cell, random() % 2 ? nan : infinity);
+    const std::vector<float> after = attention.compute(false);
+    const size_t row = before.size() / tokens;
+    for (int token = 0; token < tokens; token++) {
+      if (attention.sees(token, cell)) continue;
+      spared++;
+      const auto of = [&](const std::vector<float>& all) {
+        return std::vector<float>(all.begin() + static_cast<std::ptrdiff_t>(row * token),
+                                  all.begin() + static_cast<std::ptrdiff_t>(row * (token + 1)));
+      };
+      if (!(distance(of(before), of(after)) <= kExact)) check::fail(__FILE__, __LINE__, shape.text() + ": spoiled");
+    }
+  }
+  CHECK(spared > 100);
 }
 
 TEST("attention: pieces of a prompt beside a decoding stream in one cache") {

@@ -79,6 +79,7 @@ class FakeDecoder final : public Decoder {
   bool not_a_number = false;  // logits are not numbers from now on
   bool cuttable = true;
   int saves = 0, loads = 0;
+  size_t most_images = 0;         // that were in memory at once
   size_t copy_tokens = SIZE_MAX;  // of an image, in one advance()
   bool load_fails = false;
   bool shares = false;
@@ -144,6 +145,10 @@ class FakeDecoder final : public Decoder {
     auto image = std::make_shared<SlotImage>(image_bytes(slot));
     std::fill(image->data(), image->data() + image->size(), uint8_t{0});
     uint8_t* const out = image->data();
+    images_.push_back(image);
+    size_t alive = 0;
+    for (const auto& other : images_) alive += other.expired() ? 0 : 1;
+    most_images = std::max(most_images, alive);
     return std::make_unique<Copy>(image, copy_tokens, [this, slot, out](size_t from, size_t to) {
       REQUIRE(cache_[slot].size() >= to);
       std::memcpy(out + from * sizeof(Token), cache_[slot].data() + from, (to - from) * sizeof(Token));
@@ -208,6 +213,7 @@ class FakeDecoder final : public Decoder {
 
   const int slots_, context_size_, max_batch_;
   std::map<SlotId, std::vector<Token>> cache_;
+  std::vector<std::weak_ptr<const SlotImage>> images_;
   std::vector<const std::vector<Token>*> outputs_;
 };
 

@@ -259,6 +259,93 @@ TEST("a reader that leaves while its prefix is being copied in leaves nothing be
   CHECK_EQ(it.bench.finished[again].usage.cached_tokens, 299);
 }
 
+TEST("a paused reader's slot is lent between the steps of a stream that flows, also if the reader comes back meanwhile") {
+  for (const bool comes_back : {false, true}) {
+    SchedulerOptions o = Flowing::pieces();
+    o.lend_after = Clock::duration::zero();
+    Bench bench(2, 1000, o, 64);
+    bench.decoder.model.end_one_in = 0;
+    auto pausing = bench.request(make_prompt(300, 1));
+    pausing.high_water_mark = 5;
+    pausing.max_tokens = 30;
+    const StreamId paused = bench.submit(std::move(pausing));
+    bench.run_until_idle();
+    const StreamId flowing = bench.submit(bench.request(make_prompt(20, 2)));
+    bench.step();
+    bench.decoder.copy_tokens = 10;
+    auto request = bench.request(make_prompt(20, 3));
+    request.max_tokens = 5;
+    const StreamId newcomer = bench.submit(std::move(request));
+    for (int i = 0; i < 2000 && (bench.ends[newcomer] == 0 || bench.ends[paused] == 0); i++) {
+      const int64_t before = bench.stats.generated_tokens;
+      bench.step();
+      CHECK(bench.stats.generated_tokens > before || bench.ends[flowing] == 1);
+      if ((comes_back && i == 10) || bench.ends[newcomer] == 1) {
+        bench.inbox.push(AckCommand{paused, bench.text_tokens[paused]});
+        bench.text_tokens[paused] = 0;
+      }
+    }
+    CHECK_EQ(bench.stats.spills.load(), 1);
+    const auto check = [&](StreamId id, int length, int salt, int max_tokens) {
+      CHECK_EQ(bench.text[id],
+               repair_utf8(
+                   bench.decoder.model.reply(make_prompt(length, salt), static_cast<uint32_t>(id), max_tokens, 1000).bytes));
+    };
+    check(newcomer, 20, 3, 5);
+    check(paused, 300, 1, 30);
+    CHECK_EQ(bench.stats.spilled_bytes.load(), 0);
+  }
+}
+
+TEST("who waits for a prefix is not overtaken by who came later") {
+  const TemporaryFolder folder;
+  const std::vector<Token> known = make_prompt(300, 1);
+  for (const uint64_t ram : {0, 1 << 20}) {
+    {
+      Bench first(1, 1000, {}, 64, options(true, 0), true, files(folder));
+      cached(first, known);
+      first.scheduler.write_prefixes();
+    }
+    Bench bench(1, 1000, {}, 64, options(true, ram), true, files(folder));
+    bench.decoder.model.end_one_in = 0;
+    auto on_disk = bench.request(known);
+    on_disk.max_tokens = 5;
+    const StreamId a = bench.submit(std::move(on_disk));
+    const StreamId b = bench.submit(bench.request(make_prompt(20, 2)));
+    for (int i = 0; i < 5000 && bench.ends[a] == 0; i++) {
+      if (!bench.step()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      CHECK_EQ(bench.ends[b], 0);
+    }
+    CHECK_EQ(bench.finished[a].usage.cached_tokens, 299);
+    bench.run_until_idle();
+    CHECK_EQ(bench.ends[b], 1);
+  }
+}
+
+TEST("RAM is within its limit at every moment, also when many slots are needed at once") {
+  const int64_t image = 305 * 3 * static_cast<int64_t>(sizeof(Token));
+  Bench bench(4, 1000, {}, 64, options(true, image + 100));
+  for (int salt = 1; salt <= 4; salt++) cached(bench, make_prompt(300, salt));
+  for (int salt = 5; salt <= 8; salt++) bench.submit(bench.request(make_prompt(20, salt)));
+  bench.run_until_idle();
+  CHECK_EQ(bench.decoder.saves, 4);
+  CHECK_EQ(bench.decoder.most_images, size_t{2});  // the one that is kept, and the one that is being made
+  CHECK(bench.stats.cache_ram_bytes <= image + 100);
+}
+
+TEST("with the cache off, two readers share nothing unless their whole prompts are the same") {
+  for (const bool same : {true, false}) {
+    Bench bench(2, 1000, {}, 64, options(false));
+    std::vector<Token> other = make_prompt(300, 1);
+    if (!same) other.back() = other.back() % 50 + 1;
+    REQUIRE(same || other != make_prompt(300, 1));
+    bench.submit(bench.request(make_prompt(300, 1)));
+    const StreamId second = bench.submit(bench.request(other));
+    bench.run_until_idle();
+    CHECK_EQ(bench.finished[second].usage.cached_tokens, same ? 299 : 0);
+  }
+}
+
 TEST("an image that RAM has no room for is not made") {
   Bench bench(1, 1000, {}, 64, options(true, 1000));
   cached(bench, make_prompt(300, 1));

@@ -1,4 +1,4 @@
-#include "prefix_siblings.h"
+#include "prefix_folder.h"
 
 #include <algorithm>
 #include <chrono>
@@ -39,14 +39,14 @@ bool is_stale_temporary(const fs::path& path) {
          fs::file_time_type::clock::now() - fs::last_write_time(path, error) > kStaleTemporary && !error;
 }
 
-void trim_siblings(const fs::path& own, uint64_t allowed) {
+void trim_folder(const fs::path& folder, uint64_t limit) {
   std::vector<File> files;
   uint64_t total = 0;
   std::error_code error;
-  for (fs::directory_iterator folder(own.parent_path(), error), end; !error && folder != end; folder.increment(error)) {
-    if (folder->path() == own || !is_key_folder(*folder)) continue;
+  for (fs::directory_iterator key(folder, error), end; !error && key != end; key.increment(error)) {
+    if (!is_key_folder(*key)) continue;
     std::error_code inner;
-    for (fs::directory_iterator next(folder->path(), inner); !inner && next != end; next.increment(inner)) {
+    for (fs::directory_iterator next(key->path(), inner); !inner && next != end; next.increment(inner)) {
       std::error_code gone;
       if (is_stale_temporary(next->path())) fs::remove(next->path(), gone);
       if (!is_prefix_file(next->path())) continue;
@@ -58,7 +58,7 @@ void trim_siblings(const fs::path& own, uint64_t allowed) {
   }
   std::sort(files.begin(), files.end(), [](const File& a, const File& b) { return a.used < b.used; });
   for (const File& file : files) {
-    if (total <= allowed) break;
+    if (total <= limit) break;
     std::error_code ignored;
     fs::remove(file.path, ignored);
     fs::remove(file.path.parent_path(), ignored);  // fails as long as there is anything in it
