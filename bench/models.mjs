@@ -21,7 +21,9 @@ export async function findModel(which) {
 }
 
 async function describe(name, path, description) {
-  const { metadata } = await gguf(path, { allowLocalFile: true });
+  const { metadata } = await gguf(path, { allowLocalFile: true }).catch((error) => {
+    throw new SetupError(`${path} is not a GGUF file that can be read: ${error.message}.`);
+  });
   return {
     name,
     path,

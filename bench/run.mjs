@@ -3,7 +3,7 @@
 import { Argument, Command, InvalidArgumentError, Option } from "commander";
 import { buildAddon } from "../scripts/build.mjs";
 import { buildTypescript, typescriptIsCurrent } from "../scripts/build-ts.mjs";
-import { main, say } from "../scripts/say.mjs";
+import { main, SetupError, say } from "../scripts/say.mjs";
 import { contenders } from "./contenders/index.mjs";
 import { describeMachine, isQuiet, othersLoad } from "./lib/machine.mjs";
 import { entriesOf, measure } from "./lib/measure.mjs";
@@ -24,7 +24,9 @@ const command = new Command("npm run bench --")
     new Option("--contenders <names>", "those to measure, with commas between").default(Object.keys(contenders), "all").argParser(namesOf),
   )
   .addOption(new Option("--reps <n>", "repetitions; rows that take long run half as often").default(3).argParser(positive))
-  .addOption(new Option("--threads <n>", "compute threads of all contenders").default(undefined, "the physical cores").argParser(positive))
+  .addOption(
+    new Option("--threads <n>", "compute threads of all contenders").default(undefined, "the physical cores").argParser(threadCount),
+  )
   .option("--write", "keep the figures in bench/results/, in place of those of the same rows")
   .showHelpAfterError();
 
@@ -32,9 +34,13 @@ await main(async () => {
   command.parse();
   const options = command.opts();
   const wanted = rows.filter(({ name }) => command.args.length === 0 || command.args.includes(name));
+  const models = [];
+  for (const which of options.model) models.push(await findModel(which));
   await prepare(wanted, options);
   const threads = options.threads ?? (await physicalCores());
-  for (const which of options.model) await runModel(await findModel(which), wanted, { ...options, threads });
+  let measured = 0;
+  for (const model of models) measured += await runModel(model, wanted, { ...options, threads });
+  if (measured === 0) throw new SetupError("nothing was measured: none of these rows compares these contenders on this model.");
   say("there is no row i yet: speculative decoding does not exist.");
 });
 
@@ -48,7 +54,11 @@ async function prepare(wanted, options) {
 
 async function runModel(model, wanted, { contenders, reps, threads, write }) {
   const fitting = wanted.filter((row) => fits(row, model) && entriesOf(row, contenders).length > 0);
-  if (fitting.length === 0) return;
+  if (command.args.length > 0) {
+    for (const row of wanted.filter((row) => !fits(row, model)))
+      say(`row ${row.name} is not measured on ${model.name}; it is on ${row.models}.`);
+  }
+  if (fitting.length === 0) return 0;
   const machine = describeMachine();
   console.log(`\n# ${model.name}, ${threads} threads; ${machine.cpu}, ${machine.date}`);
   const missed = [];
@@ -82,6 +92,7 @@ async function runModel(model, wanted, { contenders, reps, threads, write }) {
       );
   }
   if (missed.length > 0) say(`missed:\n  ${missed.join("\n  ")}`);
+  return fitting.length;
 }
 
 /** A file of the caller's gets every row that its context is long enough for, as the realistic model does. */
@@ -113,6 +124,11 @@ function namesOf(text) {
     if (!contenders[name]) throw new InvalidArgumentError(`"${name}" is none of ${Object.keys(contenders).join(", ")}.`);
   }
   return names;
+}
+
+function threadCount(text) {
+  if (positive(text) > 512) throw new InvalidArgumentError("It must be 512 at most.");
+  return positive(text);
 }
 
 function positive(text) {

@@ -23,7 +23,10 @@ export function merge(before, run, order) {
     before.machine.cpu === run.machine.cpu &&
     before.machine.cores === run.machine.cores &&
     before.model.bytes === run.model.bytes;
-  const all = { ...(isSame && before.rows), ...run.rows };
+  // One table says one number of threads.
+  const threads = Object.values(run.rows)[0].measured.threads;
+  const alike = isSame ? Object.entries(before.rows).filter(([, row]) => row.measured.threads === threads) : [];
+  const all = { ...Object.fromEntries(alike), ...run.rows };
   return { ...run, rows: Object.fromEntries(order.filter((name) => all[name]).map((name) => [name, all[name]])) };
 }
 

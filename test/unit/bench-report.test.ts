@@ -109,6 +109,12 @@ describe("kept results", () => {
     expect(Object.keys(merge({ ...other, machine: { ...run.machine, cpu: "Another" } }, run, ["a", "b"]).rows)).toEqual(["a"]);
     expect(Object.keys(merge({ ...other, model: { ...run.model, bytes: 1 } }, run, ["a", "b"]).rows)).toEqual(["a"]);
   });
+
+  it("with another number of threads are not put beside these", () => {
+    const threads = kept.measured.threads + 1;
+    const again = { ...run, rows: { a: { ...kept, measured: { ...kept.measured, threads } } } };
+    expect(Object.keys(merge(other, again, ["a", "b"]).rows)).toEqual(["a"]);
+  });
 });
 
 describe("charts", () => {
