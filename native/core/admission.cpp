@@ -49,7 +49,7 @@ Admission::Outcome Admission::start(Sequence& sequence, Sequences& sequences, in
     source = find_source(sequence);  // making room may have dropped what was found
   }
   const Place place = choose_place(source);
-  if (place.displaces && !displaced(place.slot)) return Outcome::kWaits;
+  if (place.displaces && !displaced(place.slot, sequences)) return Outcome::kWaits;
   claim(place.slot, sequence);
   sequence.found.reset();
   sequence.state = SequenceState::kPrefilling;
@@ -58,7 +58,7 @@ Admission::Outcome Admission::start(Sequence& sequence, Sequences& sequences, in
 }
 
 void Admission::claim(SlotId slot, Sequence& sequence) {
-  if (saving_ && saving_->save.slot == slot) end_save(*std::exchange(saving_, std::nullopt), nullptr);  // it will change
+  if (saving_ && saving_->save.slot == slot) give_up_saving();  // it goes on from here, and is kept when it is done again
   slots_.take(slot, sequence.id());
   sequence.slot = slot;
 }
@@ -170,10 +170,10 @@ bool Admission::copy_some(Sequences& sequences, Clock::duration time) {
   }
   if (flowing_ && !saving_) {
     const SlotId next = slots_.least_valuable();  // who needs it finds it kept
-    if (next >= 0) saving_ = begin_save(next, true);
+    if (next >= 0 && !slots_[next].kept) saving_ = begin_save(next, true);
   }
   if (!saving_ || (prefilling && !flowing_)) return copied;  // nobody waits for it, but somebody for a first token
-  if (finished(*saving_->save.copy)) end_save(*std::exchange(saving_, std::nullopt), &sequences);
+  if (finished(*saving_->save.copy)) end_save(*std::exchange(saving_, std::nullopt), sequences);
   return true;
 }
 
@@ -195,14 +195,18 @@ std::optional<Admission::Saving> Admission::begin_save(SlotId slot, bool in_ram)
   return Saving{std::move(*save), to, 0};
 }
 
-/** Makes what is left of the copy, and puts it where it belongs. Without `sequences` one that was to be lent keeps its slot, if it has it. */
-void Admission::end_save(Saving saving, Sequences* sequences) {
+void Admission::give_up_saving() {
+  if (saving_->lends != 0) cache_.release(saving_->save.prefix->bytes());
+  saving_.reset();
+}
+
+/** Makes what is left of the copy, and puts it where it belongs. */
+void Admission::end_save(Saving saving, Sequences& sequences) {
   const std::shared_ptr<const SavedPrefix> prefix = saving.save.prefix;
   if (saving.lends != 0) {
-    const auto found = sequences ? sequences->find(saving.lends) : Sequences::iterator{};
+    const auto found = sequences.find(saving.lends);
     // It may have gone on meanwhile, and be paused again.
-    const bool still_parked = sequences && found != sequences->end() && found->second->state == SequenceState::kParked &&
-                              found->second->slot == saving.save.slot &&
+    const bool still_parked = found != sequences.end() && found->second->state == SequenceState::kParked &&
                               slots_[saving.save.slot].tokens.size() == prefix->tokens.size();
     if (!still_parked) {
       cache_.release(prefix->bytes());
@@ -212,7 +216,6 @@ void Admission::end_save(Saving saving, Sequences* sequences) {
     lend(*found->second, prefix);
     return;
   }
-  if (!saving.to.ram && !saving.to.disk) return;
   while (!saving.save.copy->advance(SIZE_MAX)) continue;
   if (saving.to.disk) cache_.write(prefix);
   if (saving.to.ram) {
@@ -222,11 +225,11 @@ void Admission::end_save(Saving saving, Sequences* sequences) {
 }
 
 /** Whether a slot's content may be lost now. It is kept before: at once where no stream flows, otherwise between the steps, and not yet. */
-bool Admission::displaced(SlotId slot) {
+bool Admission::displaced(SlotId slot, Sequences& sequences) {
   const bool under_way = saving_ && saving_->save.slot == slot;
   if (!flowing_) {
     std::optional<Saving> saving = under_way ? std::exchange(saving_, std::nullopt) : begin_save(slot, true);
-    if (saving) end_save(std::move(*saving), nullptr);
+    if (saving) end_save(std::move(*saving), sequences);
     return true;
   }
   if (under_way) return false;
@@ -244,7 +247,7 @@ void Admission::computed(const Sequence& sequence, const Token* tokens, int coun
 
 void Admission::leave(Sequence& sequence, bool sound) {
   if (sequence.spilled) cache_.release(sequence.spilled->bytes());
-  if (saving_ && saving_->lends == sequence.id()) end_save(*std::exchange(saving_, std::nullopt), nullptr);
+  if (saving_ && saving_->lends == sequence.id()) give_up_saving();
   if (sequence.slot < 0) return;
   const bool unfinished = sequence.loading.has_value();
   sequence.loading.reset();
@@ -276,7 +279,7 @@ bool Admission::bring_back(Sequence& sequence, Sequences& sequences, Clock::time
     return true;
   }
   slot = slots_.least_valuable();
-  if (!displaced(slot)) return false;
+  if (!displaced(slot, sequences)) return false;
   std::unique_ptr<SlotCopy> copy = slots_.begin_load(slot, *spilled);
   sequence.lost = !copy;
   if (sequence.lost) return true;  // the scheduler ends it
@@ -299,7 +302,7 @@ bool Admission::make_free(Sequences& sequences, Clock::time_point now) {
   if (!parked || (saving_ && flowing_)) return false;
   if (saving_ && saving_->lends != 0) {  // it was begun while others were flowing
     const int before = slots_.free_count();
-    end_save(*std::exchange(saving_, std::nullopt), &sequences);
+    end_save(*std::exchange(saving_, std::nullopt), sequences);
     return slots_.free_count() > before;
   }
   std::optional<Saving> saving = begin_lending(*parked);
@@ -308,7 +311,7 @@ bool Admission::make_free(Sequences& sequences, Clock::time_point now) {
     saving_ = std::move(saving);
     return false;
   }
-  end_save(std::move(*saving), &sequences);
+  end_save(std::move(*saving), sequences);
   return true;
 }
 

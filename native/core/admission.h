@@ -86,8 +86,9 @@ class Admission {
   };
   Destinations destinations(SlotId slot, bool in_ram) const;
   std::optional<Saving> begin_save(SlotId slot, bool in_ram);
-  void end_save(Saving saving, Sequences* sequences);
-  bool displaced(SlotId slot);
+  void end_save(Saving saving, Sequences& sequences);
+  void give_up_saving();
+  bool displaced(SlotId slot, Sequences& sequences);
   bool make_free(Sequences& sequences, Clock::time_point now);
   Sequence* longest_parked(const Sequences& sequences, Clock::time_point now) const;
   std::optional<Saving> begin_lending(const Sequence& sequence);
