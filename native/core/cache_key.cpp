@@ -58,6 +58,24 @@ void add_file(Hash& hash, const std::string& name) {
   add_range(size - kSampleBytes, kSampleBytes);
 }
 
+/** The parts of a split GGUF, whose first is opened by name ("x-00001-of-00003.gguf"); any other file alone. */
+std::vector<std::string> files_of(const std::string& path) {
+  constexpr size_t kDigits = 5, kEnd = 5;  // ".gguf"
+  if (path.size() < kDigits + kEnd) return {path};
+  const std::string digits = path.substr(path.size() - kDigits - kEnd, kDigits);
+  if (digits.find_first_not_of("0123456789") != std::string::npos) return {path};
+  const int count = std::stoi(digits);
+  std::vector<char> buffer(path.size() + 1);
+  if (llama_split_prefix(buffer.data(), buffer.size(), path.c_str(), 0, count) <= 0) return {path};
+  const std::string prefix = buffer.data();
+  std::vector<std::string> files;
+  for (int i = 0; i < count; i++) {
+    llama_split_path(buffer.data(), buffer.size(), prefix.c_str(), i, count);
+    files.push_back(buffer.data());
+  }
+  return files;
+}
+
 }  // namespace
 
 CacheKey cache_key(const ModelInfo& info) {
@@ -71,7 +89,7 @@ CacheKey cache_key(const ModelInfo& info) {
   hash.add(static_cast<uint64_t>(info.deterministic ? info.threads : 0));
   hash.add(static_cast<uint64_t>(info.rotates_by_context ? info.context_size : 0));
   hash.add(info.template_text);
-  add_file(hash, info.path);
+  for (const std::string& file : files_of(info.path)) add_file(hash, file);
   XXH128_canonical_t canonical;
   XXH128_canonicalFromHash(&canonical, XXH3_128bits_digest(hash.state));
   CacheKey key;
