@@ -17,8 +17,9 @@ bool flows(const Sequence& sequence) { return sequence.state == SequenceState::k
 
 }  // namespace
 
-Admission::Admission(Decoder& decoder, PrefixCache cache, EngineStats& stats, Clock::duration lend_after)
-    : slots_(decoder), cache_(std::move(cache)), stats_(stats), lend_after_(lend_after) {}
+Admission::Admission(Decoder& decoder, PrefixCache cache, EngineStats& stats, Clock::duration lend_after,
+                     size_t copied_at_once)
+    : slots_(decoder), cache_(std::move(cache)), stats_(stats), lend_after_(lend_after), copied_at_once_(copied_at_once) {}
 
 void Admission::admit(Sequences& sequences, Clock::time_point now) {
   cache_.update();
@@ -168,13 +169,18 @@ bool Admission::copy_some(Sequences& sequences, Clock::duration time) {
     if (!finished(*sequence->loading->copy)) return true;
     loaded(*sequence);
   }
-  if (flowing_ && !saving_) {
-    const SlotId next = slots_.least_valuable();  // who needs it finds it kept
-    if (next >= 0 && !slots_[next].kept) saving_ = begin_save(next, true);
-  }
+  if (flowing_ && !saving_) save_ahead();
   if (!saving_ || (prefilling && !flowing_)) return copied;  // nobody waits for it, but somebody for a first token
   if (finished(*saving_->save.copy)) end_save(*std::exchange(saving_, std::nullopt), sequences);
   return true;
+}
+
+/** Begins to keep what will have to make place next, so that whoever needs it finds it kept. */
+void Admission::save_ahead() {
+  const SlotId next = slots_.least_valuable();
+  if (next < 0 || slots_[next].considered) return;
+  slots_.mark_considered(next);
+  if (!is_quick(next)) saving_ = begin_save(next, true);
 }
 
 /** Where a free slot's content should be kept, if keeping it adds anything there. */
@@ -227,7 +233,7 @@ void Admission::end_save(Saving saving, Sequences& sequences) {
 /** Whether a slot's content may be lost now. It is kept before: at once where no stream flows, otherwise between the steps, and not yet. */
 bool Admission::displaced(SlotId slot, Sequences& sequences) {
   const bool under_way = saving_ && saving_->save.slot == slot;
-  if (!flowing_) {
+  if (!flowing_ || (!under_way && is_quick(slot))) {
     std::optional<Saving> saving = under_way ? std::exchange(saving_, std::nullopt) : begin_save(slot, true);
     if (saving) end_save(std::move(*saving), sequences);
     return true;
@@ -307,7 +313,7 @@ bool Admission::make_free(Sequences& sequences, Clock::time_point now) {
   }
   std::optional<Saving> saving = begin_lending(*parked);
   if (!saving) return false;
-  if (flowing_) {
+  if (flowing_ && !is_quick(parked->slot)) {
     saving_ = std::move(saving);
     return false;
   }

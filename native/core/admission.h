@@ -28,8 +28,11 @@ using Sequences = std::map<StreamId, std::unique_ptr<Sequence>>;  // ordered by 
 
 class Admission {
  public:
-  /** `lend_after`: a reader that pauses for less than this keeps its slot, even if others wait. */
-  Admission(Decoder& decoder, PrefixCache cache, EngineStats& stats, Clock::duration lend_after);
+  /**
+   * `lend_after`: a reader that pauses for less than this keeps its slot, even if others wait. `copied_at_once`: bytes of an image that is
+   * made when it is needed, whoever flows.
+   */
+  Admission(Decoder& decoder, PrefixCache cache, EngineStats& stats, Clock::duration lend_after, size_t copied_at_once);
 
   /** Gives slots to those that wait: first spilled streams whose readers are back, then new ones, the oldest first. */
   void admit(Sequences& sequences, Clock::time_point now);
@@ -88,6 +91,8 @@ class Admission {
   std::optional<Saving> begin_save(SlotId slot, bool in_ram);
   void end_save(Saving saving, Sequences& sequences);
   void give_up_saving();
+  void save_ahead();
+  bool is_quick(SlotId slot) const { return slots_.image_bytes(slot) <= copied_at_once_; }
   bool displaced(SlotId slot, Sequences& sequences);
   bool make_free(Sequences& sequences, Clock::time_point now);
   Sequence* longest_parked(const Sequences& sequences, Clock::time_point now) const;
@@ -98,6 +103,7 @@ class Admission {
   PrefixCache cache_;
   EngineStats& stats_;
   const Clock::duration lend_after_;
+  const size_t copied_at_once_;
   Clock::time_point admitted_at_;
   bool flowing_ = false;          // streams are decoding: what takes long must be done in pieces
   std::optional<Saving> saving_;  // of a free slot, or a parked stream's, which nothing changes meanwhile

@@ -35,7 +35,7 @@ void KvSlots::release(SlotId slot, bool abandoned) {
 void KvSlots::extend(SlotId slot, const Token* tokens, int count, bool of_prompt) {
   Slot& it = slots_[slot];
   it.tokens.insert(it.tokens.end(), tokens, tokens + count);
-  it.written = it.kept = false;
+  it.written = it.kept = it.considered = false;
   if (of_prompt) it.prompt_tokens = static_cast<int>(it.tokens.size());
 }
 
@@ -43,7 +43,7 @@ void KvSlots::clear(SlotId slot) {
   decoder_.clear_slot(slot);
   slots_[slot].tokens.clear();
   slots_[slot].prompt_tokens = 0;
-  slots_[slot].written = slots_[slot].kept = false;
+  slots_[slot].written = slots_[slot].kept = slots_[slot].considered = false;
 }
 
 bool KvSlots::cut(SlotId slot, int tokens) {

@@ -16,11 +16,12 @@ class KvSlots {
   struct Slot {
     StreamId owner = 0;  // 0: free
     std::vector<Token> tokens;
-    int prompt_tokens = 0;   // of those, the ones computed as pieces of a prompt
-    uint64_t released = 0;   // when it came free, in order
-    bool written = false;    // to disk, or tried to: once is enough, whatever becomes of the file
-    bool kept = false;       // in RAM, or tried to
-    bool abandoned = false;  // its reader left in the middle of the prompt
+    int prompt_tokens = 0;    // of those, the ones computed as pieces of a prompt
+    uint64_t released = 0;    // when it came free, in order
+    bool written = false;     // to disk, or tried to: once is enough, whatever becomes of the file
+    bool kept = false;        // in RAM, or tried to
+    bool considered = false;  // for being kept before anybody needs its place
+    bool abandoned = false;   // its reader left in the middle of the prompt
   };
 
   explicit KvSlots(Decoder& decoder);
@@ -38,6 +39,7 @@ class KvSlots {
 
   void mark_written(SlotId slot) { slots_[slot].written = true; }
   void mark_kept(SlotId slot) { slots_[slot].kept = true; }
+  void mark_considered(SlotId slot) { slots_[slot].considered = true; }
 
   /** What a step has added to a slot. */
   void extend(SlotId slot, const Token* tokens, int count, bool of_prompt);

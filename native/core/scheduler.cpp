@@ -15,7 +15,7 @@ Scheduler::Scheduler(Decoder& decoder, PrefixCache cache, Inbox& inbox, StreamQu
       copy_time_(std::min(options.copy_time, std::chrono::duration_cast<Clock::duration>(
                                                  std::chrono::duration<double, std::milli>(options.latency_target_ms / 8)))),
       on_stream_end_(std::move(on_stream_end)),
-      admission_(decoder, std::move(cache), stats, options.lend_after) {
+      admission_(decoder, std::move(cache), stats, options.lend_after, options.copied_at_once) {
   stats_.free_slots = admission_.free_slots();
 }
 

@@ -24,7 +24,8 @@ struct SchedulerOptions {
   bool deterministic = false;
   Clock::duration gather_time = std::chrono::milliseconds(5);  // a first request's longest wait for others made with it
   Clock::duration lend_after = std::chrono::milliseconds(50);  // a parked stream's slot, when others wait
-  Clock::duration copy_time = std::chrono::milliseconds(15);   // of one step's time at most, for images of slots
+  size_t copied_at_once = 8 << 20;  // bytes of an image that is copied when it is needed: some 5 ms
+  Clock::duration copy_time = std::chrono::milliseconds(15);  // of one step's time at most, for images of slots
 };
 
 class Scheduler {

@@ -61,6 +61,7 @@ class Harness {
     o.deterministic = deterministic;
     o.latency_target_ms = 1;
     o.lend_after = std::chrono::microseconds(100);
+    o.copied_at_once = random_() % 2 == 0 ? 0 : 1000;
     if (random_() % 2 == 0) o.copy_time = Clock::duration::zero();
     return o;
   }

@@ -192,6 +192,7 @@ struct Flowing {
   static SchedulerOptions pieces() {
     SchedulerOptions o;
     o.copy_time = Clock::duration::zero();
+    o.copied_at_once = 0;
     return o;
   }
   static std::vector<Token> conversation(int salt) { return make_prompt(300, salt); }
