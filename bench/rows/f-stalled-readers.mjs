@@ -6,7 +6,9 @@ import { untuned } from "../contenders/index.mjs";
 const stalled = 8;
 const reading = 4;
 const promptTokens = 32;
-const readTokens = 64;
+/** So many tokens are read that it takes about a second, within these bounds: a pace of less time is noise. */
+const leastTokens = 64;
+const mostTokens = 640;
 /** What a stalled reader asked for: more than it can get before the others are done. */
 const wantedTokens = 1600;
 /** Default of zStream: how many tokens it makes ahead of a reader. */
@@ -25,7 +27,8 @@ export const row = {
       while (list.length < count) list.push(await prompts.cold(promptTokens));
       return list;
     };
-    const paceOfReaders = async () => {
+    const paceOfReaders = async (readTokens) => {
+      await sleep(1000); // beside the stalled it begins on an engine that has rested, too
       const list = await texts(reading);
       const started = performance.now();
       const replies = await Promise.all(list.map((text) => engine.generate(text, { maxTokens: readTokens })));
@@ -33,13 +36,15 @@ export const row = {
     };
     // All slots once: what memory they ever need is taken before it is measured.
     await Promise.all((await texts(stalled + reading)).map((text) => engine.generate(text, { maxTokens: 16 })));
-    const alone = await paceOfReaders();
+    const perSecond = (await paceOfReaders(leastTokens)) / reading;
+    const readTokens = Math.min(mostTokens, Math.max(leastTokens, Math.round(perSecond)));
+    const alone = await paceOfReaders(readTokens);
 
     const list = await texts(stalled);
     const before = await memoryNow(engine);
     const readers = await engine.stall(list, { maxTokens: wantedTokens });
     await untilSteady(readers);
-    const beside = await paceOfReaders();
+    const beside = await paceOfReaders(readTokens);
     const measures = {
       generated: (await readers.generated(reading * readTokens)) / stalled,
       megabytes: ((await memoryNow(engine)) - before) / stalled / 1e6,
