@@ -16,6 +16,8 @@ class GgufImage {
   explicit GgufImage(std::shared_ptr<const ZseFile> file, const GgufPlanOptions& options = {}, int threads = 0);
 
   uint64_t size() const { return size_; }
+  /** Bytes before the first tensor: metadata, tensor table, padding. */
+  uint64_t header_size() const { return header_.size(); }
   const GgufPlan& plan() const { return plan_; }
 
   /**

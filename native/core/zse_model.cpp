@@ -25,7 +25,8 @@ struct Stream {
 
   int64_t read(char* out, uint64_t count) {
     try {
-      count = std::min(count, image.size() - at);
+      // A buffer that is filled with the end of the header must not fail for weights after it: llama.cpp would go on with half a key.
+      count = std::min(count, (at < image.header_size() ? image.header_size() : image.size()) - at);
       image.read(at, count, reinterpret_cast<uint8_t*>(out));
       at += count;
       return static_cast<int64_t>(count);
