@@ -1,7 +1,6 @@
 #include "admission.h"
 
 #include <algorithm>
-#include <cstdint>
 #include <utility>
 
 namespace zse {
@@ -218,11 +217,11 @@ void Admission::end_save(Saving saving, Sequences& sequences) {
       cache_.release(prefix->bytes());
       return;
     }
-    while (!saving.save.copy->advance(SIZE_MAX)) continue;
+    saving.save.copy->finish();
     lend(*found->second, prefix);
     return;
   }
-  while (!saving.save.copy->advance(SIZE_MAX)) continue;
+  saving.save.copy->finish();
   if (saving.to.disk) cache_.write(prefix);
   if (saving.to.ram) {
     cache_.insert(prefix);

@@ -2,6 +2,7 @@
 // llama_decoder; the tests drive the scheduler with a fake. Every call is made on the decode thread.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -55,6 +56,11 @@ class SlotCopy {
 
   /** Copies so many bytes more. True when all are copied. */
   virtual bool advance(size_t bytes) = 0;
+
+  /** Copies all that is left. */
+  void finish() {
+    while (!advance(SIZE_MAX)) continue;
+  }
 
   const std::shared_ptr<const SlotImage>& image() const { return image_; }
 

@@ -1,6 +1,5 @@
 #include "kv_slots.h"
 
-#include <cstdint>
 #include <new>
 #include <utility>
 
@@ -86,7 +85,7 @@ std::optional<KvSlots::Save> KvSlots::begin_save(SlotId slot) const try {
 std::shared_ptr<const SavedPrefix> KvSlots::save(SlotId slot) const {
   const std::optional<Save> save = begin_save(slot);
   if (!save) return nullptr;
-  while (!save->copy->advance(SIZE_MAX)) continue;
+  save->copy->finish();
   return save->prefix;
 }
 
@@ -103,7 +102,7 @@ void KvSlots::end_load(SlotId slot, const SavedPrefix& prefix) {
 bool KvSlots::load(SlotId slot, const SavedPrefix& prefix) {
   const std::unique_ptr<SlotCopy> copy = begin_load(slot, prefix);
   if (!copy) return false;
-  while (!copy->advance(SIZE_MAX)) continue;
+  copy->finish();
   end_load(slot, prefix);
   return true;
 }

@@ -203,7 +203,7 @@ std::unique_ptr<SlotCopy> LlamaDecoder::begin_save(SlotId slot) try {
   const bool all = copy->collect(
       [&] { return llama_state_seq_get_data(context_.get(), image->data(), image->size(), slot) == image->size(); });
   if (!all) return nullptr;
-  if (!can_roll_back_) copy->advance(SIZE_MAX);  // other sequences' steps may move recurrent states about
+  if (!can_roll_back_) copy->finish();  // other sequences' steps may move recurrent states about
   return copy;
 } catch (const std::bad_alloc&) {
   return nullptr;
@@ -217,7 +217,7 @@ std::unique_ptr<SlotCopy> LlamaDecoder::begin_load(SlotId slot, std::shared_ptr<
     clear_slot(slot);
     return nullptr;
   }
-  if (!can_roll_back_) copy->advance(SIZE_MAX);
+  if (!can_roll_back_) copy->finish();
   return copy;
 } catch (const std::bad_alloc&) {
   clear_slot(slot);
