@@ -7,6 +7,7 @@
 //   drain(prompt, { maxTokens })                     → the same for the plainest reader there is; in-process contenders only
 //   stall(prompts, { maxTokens })                    → promise of { generated(others), end() }: readers that stop reading
 //   memory()                                         → promise of the bytes resident in the engine's process
+//   cachedBytes()                                    what of it is a prompt cache; only those that can say
 //   startedAt                                        when that process was started, ms of performance.now()
 //   inProcess                                        whether the engine shares JavaScript's process
 //   close()

@@ -55,6 +55,7 @@ export async function open({ model: path, threads, contextSize, maxStreams, cach
     },
 
     memory: async () => residentBytes(),
+    cachedBytes: () => model.stats().cacheRamBytes,
     close: () => model.close(),
   };
 }

@@ -1,5 +1,6 @@
 // Owns row f: eight readers that stop reading after their first piece of text, beside four that read on. What is made for those who do
-// not read, what it costs in memory, and what the others lose.
+// not read, what it costs in memory, and what the others lose. What a prompt cache keeps of the conversations that make place for them
+// is the same whether anybody stalls, and has a limit of its own: where a contender says how much that is, it has a line of its own.
 import { setTimeout as sleep } from "node:timers/promises";
 import { untuned } from "../contenders/index.mjs";
 
@@ -34,8 +35,8 @@ export const row = {
       const replies = await Promise.all(list.map((text) => engine.generate(text, { maxTokens: readTokens })));
       return (replies.reduce((sum, reply) => sum + reply.tokens, 0) / (performance.now() - started)) * 1000;
     };
-    // All slots once: what memory they ever need is taken before it is measured.
-    await Promise.all((await texts(stalled + reading)).map((text) => engine.generate(text, { maxTokens: 16 })));
+    // All slots once, as far as a stalled reader's: what memory they ever need is taken before it is measured.
+    await Promise.all((await texts(stalled + reading)).map((text) => engine.generate(text, { maxTokens: highWaterMark })));
     const perSecond = (await paceOfReaders(leastTokens)) / reading;
     const readTokens = Math.min(mostTokens, Math.max(leastTokens, Math.round(perSecond)));
     const alone = await paceOfReaders(readTokens);
@@ -45,18 +46,22 @@ export const row = {
     const readers = await engine.stall(list, { maxTokens: wantedTokens });
     await untilSteady(readers);
     const beside = await paceOfReaders(readTokens);
-    const measures = {
-      generated: (await readers.generated(reading * readTokens)) / stalled,
-      megabytes: ((await memoryNow(engine)) - before) / stalled / 1e6,
+    const generated = (await readers.generated(reading * readTokens)) / stalled;
+    const after = await memoryNow(engine);
+    await readers.end();
+    const cached = after.cached - before.cached;
+    return {
+      generated,
+      megabytes: (after.resident - before.resident - cached) / stalled / 1e6,
+      cachedMegabytes: cached / stalled / 1e6,
       pace: beside / alone,
     };
-    await readers.end();
-    return measures;
   },
 
   figures: [
     { label: "tokens made for each stalled reader", unit: "tokens", measure: "generated", goals: [{ atMost: highWaterMark + 1 }] },
     { label: "memory for each stalled reader", unit: "MB", measure: "megabytes", goals: [{ atMost: 1 }] },
+    { label: "kept by the prompt cache meanwhile, for each", unit: "MB", measure: "cachedMegabytes", only: ["zstream"] },
     { label: "pace of the others, over theirs alone", unit: "×", measure: "pace", goals: [{ atLeast: 0.95 }] },
   ],
 };
@@ -74,5 +79,5 @@ async function untilSteady(readers) {
 
 async function memoryNow(engine) {
   if (engine.inProcess) globalThis.gc();
-  return engine.memory();
+  return { resident: await engine.memory(), cached: engine.cachedBytes?.() ?? 0 };
 }
