@@ -10,15 +10,17 @@ namespace {
 // Taking over a slot costs nothing, but a few tokens that all prompts begin with are no reason to choose one.
 constexpr int kWorthTakingOver = 8;
 
-constexpr size_t kPieceBytes = size_t{256} << 10;  // copied between two looks at the clock
-
 bool flows(const Sequence& sequence) { return sequence.state == SequenceState::kDecoding && !sequence.loading; }
 
 }  // namespace
 
 Admission::Admission(Decoder& decoder, PrefixCache cache, EngineStats& stats, Clock::duration lend_after,
                      size_t copied_at_once)
-    : slots_(decoder), cache_(std::move(cache)), stats_(stats), lend_after_(lend_after), copied_at_once_(copied_at_once) {}
+    : slots_(decoder),
+      cache_(std::move(cache)),
+      saver_(slots_, cache_, copied_at_once),
+      stats_(stats),
+      lend_after_(lend_after) {}
 
 void Admission::admit(Sequences& sequences, Clock::time_point now) {
   cache_.update();
@@ -49,7 +51,7 @@ Admission::Outcome Admission::start(Sequence& sequence, Sequences& sequences, in
     source = find_source(sequence);  // making room may have dropped what was found
   }
   const Place place = choose_place(source);
-  if (place.displaces && !displaced(place.slot, sequences)) return Outcome::kWaits;
+  if (place.displaces && !saver_.displaced(place.slot, flowing_)) return Outcome::kWaits;
   claim(place.slot, sequence);
   sequence.found.reset();
   sequence.state = SequenceState::kPrefilling;
@@ -58,7 +60,7 @@ Admission::Outcome Admission::start(Sequence& sequence, Sequences& sequences, in
 }
 
 void Admission::claim(SlotId slot, Sequence& sequence) {
-  if (saving_ && saving_->save.slot == slot) give_up_saving();  // it goes on from here, and is kept when it is done again
+  saver_.forget(slot);  // it goes on from here, and is kept when it is done again
   slots_.take(slot, sequence.id());
   sequence.slot = slot;
 }
@@ -150,122 +152,39 @@ void Admission::loaded(Sequence& sequence) {
   stats_.cached_tokens += sequence.taken_over;
 }
 
-// ---- copies ----------------------------------------------------------------------------------------------------------
+// ---- between two steps -----------------------------------------------------------------------------------------------
 
 bool Admission::copy_some(Sequences& sequences, Clock::duration time) {
   const auto until = Clock::now() + time;
-  const auto finished = [until](SlotCopy& copy) {
-    do {
-      if (copy.advance(kPieceBytes)) return true;
-    } while (Clock::now() < until);
-    return false;
-  };
   bool copied = false, prefilling = false;
   for (auto& [id, sequence] : sequences) {
     prefilling |= sequence->prefilling();
     if (!sequence->loading) continue;
     copied = true;
-    if (!finished(*sequence->loading->copy)) return true;
+    if (!sequence->loading->copy->advance_until(until)) return true;
     loaded(*sequence);
   }
-  if (flowing_ && !saving_) save_ahead();
-  if (!saving_ || (prefilling && !flowing_)) return copied;  // nobody waits for it, but somebody for a first token
-  if (finished(*saving_->save.copy)) end_save(*std::exchange(saving_, std::nullopt), sequences);
+  if (flowing_ && !saver_.under_way()) saver_.save_ahead();
+  if (!saver_.under_way() || (prefilling && !flowing_))
+    return copied;  // nobody waits for it, but somebody for a first token
+  if (saver_.advance(until)) end_saving(sequences);
   return true;
 }
 
-/** Begins to keep what will have to make place next, so that whoever needs it finds it kept. */
-void Admission::save_ahead() {
-  const SlotId next = slots_.least_valuable();
-  if (next < 0 || slots_[next].considered) return;
-  slots_.mark_considered(next);
-  if (!is_quick(next)) saving_ = begin_save(next, true);
-}
-
-/** Where a free slot's content should be kept, if keeping it adds anything there. */
-Admission::Destinations Admission::destinations(SlotId slot, bool in_ram) const {
-  const KvSlots::Slot& it = slots_[slot];
-  if (it.abandoned) return {};
-  const bool to_ram = in_ram && !it.kept && cache_.wants(it.tokens) && cache_.has_room(slots_.image_bytes(slot));
-  return {to_ram, !it.written && cache_.wants_file(it.tokens)};
-}
-
-std::optional<Admission::Saving> Admission::begin_save(SlotId slot, bool in_ram) {
-  const Destinations to = destinations(slot, in_ram);
-  if (in_ram) slots_.mark_kept(slot);  // or it cannot be
-  if (to.disk) slots_.mark_written(slot);
-  if (!to.ram && !to.disk) return {};
-  std::optional<KvSlots::Save> save = slots_.begin_save(slot);
-  if (!save) return {};
-  return Saving{std::move(*save), to, 0};
-}
-
-void Admission::give_up_saving() {
-  if (saving_->lends != 0) cache_.release(saving_->save.prefix->bytes());
-  saving_.reset();
-}
-
-/** Makes what is left of the copy, and puts it where it belongs. */
-void Admission::end_save(Saving saving, Sequences& sequences) {
-  const std::shared_ptr<const SavedPrefix> prefix = saving.save.prefix;
-  if (saving.lends != 0) {
-    const auto found = sequences.find(saving.lends);
-    // It may have gone on meanwhile, and be paused again.
-    const bool still_parked = found != sequences.end() && found->second->state == SequenceState::kParked &&
-                              slots_[saving.save.slot].tokens.size() == prefix->tokens.size();
-    if (!still_parked) {
-      cache_.release(prefix->bytes());
-      return;
-    }
-    saving.save.copy->finish();
-    lend(*found->second, prefix);
-    return;
-  }
-  saving.save.copy->finish();
-  if (saving.to.disk) cache_.write(prefix);
-  if (saving.to.ram) {
-    cache_.insert(prefix);
-    cache_.trim();
-  }
-}
-
-/** Whether a slot's content may be lost now. It is kept before: at once where no stream flows, otherwise between the steps, and not yet. */
-bool Admission::displaced(SlotId slot, Sequences& sequences) {
-  const bool under_way = saving_ && saving_->save.slot == slot;
-  if (!flowing_ || (!under_way && is_quick(slot))) {
-    std::optional<Saving> saving = under_way ? std::exchange(saving_, std::nullopt) : begin_save(slot, true);
-    if (saving) end_save(std::move(*saving), sequences);
-    return true;
-  }
-  if (under_way) return false;
-  if (saving_) {
-    const Destinations to = destinations(slot, true);
-    return !to.ram && !to.disk;
-  }
-  saving_ = begin_save(slot, true);
-  return !saving_;
-}
-
 void Admission::computed(const Sequence& sequence, const Token* tokens, int count) {
+  saver_.forget(sequence.slot);  // it was parked, and has gone on
   slots_.extend(sequence.slot, tokens, count, sequence.prefilling());
 }
 
 void Admission::leave(Sequence& sequence, bool sound) {
   if (sequence.spilled) cache_.release(sequence.spilled->bytes());
-  if (saving_ && saving_->lends == sequence.id()) give_up_saving();
   if (sequence.slot < 0) return;
+  saver_.forget(sequence.slot);
   const bool unfinished = sequence.loading.has_value();
   sequence.loading.reset();
   if (!sound || unfinished || !cache_.enabled()) slots_.clear(sequence.slot);
   // Saving the image of a long prompt takes as long as a short one's first token; the next reader does not wait for this one's.
   slots_.release(sequence.slot, sequence.prefilling() && sequence.cancelled());
-}
-
-bool Admission::write_one() {
-  for (SlotId slot = 0; slot < slots_.size() && !saving_; slot++) {
-    if (slots_[slot].owner == 0) saving_ = begin_save(slot, false);
-  }
-  return saving_.has_value();
 }
 
 // ---- lending the slots of parked streams -----------------------------------------------------------------------------
@@ -284,7 +203,7 @@ bool Admission::bring_back(Sequence& sequence, Sequences& sequences, Clock::time
     return true;
   }
   slot = slots_.least_valuable();
-  if (!displaced(slot, sequences)) return false;
+  if (!saver_.displaced(slot, flowing_)) return false;
   std::unique_ptr<SlotCopy> copy = slots_.begin_load(slot, *spilled);
   sequence.lost = !copy;
   if (sequence.lost) return true;  // the scheduler ends it
@@ -304,19 +223,19 @@ void Admission::brought_back(Sequence& sequence) {
 /** One free slot more, by lending one. False: there is none, or not yet. */
 bool Admission::make_free(Sequences& sequences, Clock::time_point now) {
   Sequence* parked = longest_parked(sequences, now);
-  if (!parked || (saving_ && flowing_)) return false;
-  if (saving_ && saving_->lends != 0) {  // it was begun while others were flowing
+  if (!parked || (flowing_ && saver_.under_way())) return false;
+  if (saver_.lends() != 0) {  // it was begun while others were flowing
     const int before = slots_.free_count();
-    end_save(*std::exchange(saving_, std::nullopt), sequences);
+    end_saving(sequences);
     return slots_.free_count() > before;
   }
-  std::optional<Saving> saving = begin_lending(*parked);
-  if (!saving) return false;
-  if (flowing_ && !is_quick(parked->slot)) {
-    saving_ = std::move(saving);
+  if (flowing_ && !saver_.is_quick(parked->slot)) {
+    saver_.begin_lending(parked->slot, parked->id());
     return false;
   }
-  end_save(std::move(*saving), sequences);
+  std::shared_ptr<const SavedPrefix> image = saver_.image_to_lend(parked->slot);
+  if (!image) return false;
+  lend(*parked, std::move(image));
   return true;
 }
 
@@ -329,13 +248,15 @@ Sequence* Admission::longest_parked(const Sequences& sequences, Clock::time_poin
   return longest;
 }
 
-std::optional<Admission::Saving> Admission::begin_lending(const Sequence& sequence) {
-  const size_t bytes = slots_.image_bytes(sequence.slot);
-  if (!cache_.reserve(bytes)) return {};
-  std::optional<KvSlots::Save> save = slots_.begin_save(sequence.slot);
-  if (save && save->prefix->bytes() == bytes) return Saving{std::move(*save), {}, sequence.id()};
-  cache_.release(bytes);
-  return {};
+void Admission::end_saving(Sequences& sequences) {
+  const auto lends = sequences.find(saver_.lends());
+  if (lends == sequences.end()) {
+    saver_.finish();
+  } else if (lends->second->state == SequenceState::kParked) {
+    lend(*lends->second, saver_.finish());
+  } else {
+    saver_.forget(lends->second->slot);  // its reader is back
+  }
 }
 
 void Admission::lend(Sequence& sequence, std::shared_ptr<const SavedPrefix> image) {

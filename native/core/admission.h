@@ -8,8 +8,8 @@
 //   disk                a read on the file thread, then a copy; the stream waits for it in the queue
 //   a stream that is computing it now       waiting for it
 //
-// A copy of a long prompt takes longer than a step may. So images are copied in pieces between the steps: out of the slot that will be needed next
-// while streams flow, and into a slot before its stream's first step.
+// A copy of a long prompt takes longer than a step may. So images are copied in pieces between the steps: out of the slot that will be needed
+// next (slot_saver), and into a slot before its stream's first step.
 #pragma once
 
 #include <functional>
@@ -20,6 +20,7 @@
 #include "kv_slots.h"
 #include "prefix_cache.h"
 #include "sequence.h"
+#include "slot_saver.h"
 #include "types.h"
 
 namespace zse {
@@ -28,10 +29,7 @@ using Sequences = std::map<StreamId, std::unique_ptr<Sequence>>;  // ordered by 
 
 class Admission {
  public:
-  /**
-   * `lend_after`: a reader that pauses for less than this keeps its slot, even if others wait. `copied_at_once`: bytes of an image that is
-   * made when it is needed, whoever flows.
-   */
+  /** `lend_after`: a reader that pauses for less than this keeps its slot, even if others wait. `copied_at_once`: see SlotSaver. */
   Admission(Decoder& decoder, PrefixCache cache, EngineStats& stats, Clock::duration lend_after, size_t copied_at_once);
 
   /** Gives slots to those that wait: first spilled streams whose readers are back, then new ones, the oldest first. */
@@ -50,7 +48,7 @@ class Admission {
   void leave(Sequence& sequence, bool sound);
 
   /** Begins to write one ended stream's prefix to disk, when nobody is waiting for a step. False: there is nothing left to write. */
-  bool write_one();
+  bool write_one() { return saver_.write_one(); }
 
   int free_slots() const { return slots_.free_count(); }
 
@@ -79,34 +77,18 @@ class Admission {
   void claim(SlotId slot, Sequence& sequence);
   void loaded(Sequence& sequence);
 
-  struct Destinations {
-    bool ram = false, disk = false;
-  };
-  struct Saving {
-    KvSlots::Save save;
-    Destinations to;  // of what a stream has left, or
-    StreamId lends;   // the parked stream whose slot it is, or 0
-  };
-  Destinations destinations(SlotId slot, bool in_ram) const;
-  std::optional<Saving> begin_save(SlotId slot, bool in_ram);
-  void end_save(Saving saving, Sequences& sequences);
-  void give_up_saving();
-  void save_ahead();
-  bool is_quick(SlotId slot) const { return slots_.image_bytes(slot) <= copied_at_once_; }
-  bool displaced(SlotId slot, Sequences& sequences);
   bool make_free(Sequences& sequences, Clock::time_point now);
   Sequence* longest_parked(const Sequences& sequences, Clock::time_point now) const;
-  std::optional<Saving> begin_lending(const Sequence& sequence);
+  void end_saving(Sequences& sequences);
   void lend(Sequence& sequence, std::shared_ptr<const SavedPrefix> image);
 
   KvSlots slots_;
   PrefixCache cache_;
+  SlotSaver saver_;
   EngineStats& stats_;
   const Clock::duration lend_after_;
-  const size_t copied_at_once_;
   Clock::time_point admitted_at_;
-  bool flowing_ = false;          // streams are decoding: what takes long must be done in pieces
-  std::optional<Saving> saving_;  // of a free slot, or a parked stream's, which nothing changes meanwhile
+  bool flowing_ = false;  // streams are decoding: what takes long must be done in pieces
 };
 
 }  // namespace zse

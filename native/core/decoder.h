@@ -57,6 +57,15 @@ class SlotCopy {
   /** Copies so many bytes more. True when all are copied. */
   virtual bool advance(size_t bytes) = 0;
 
+  /** Copies until then, or one piece where it is later already. True when all is copied. */
+  bool advance_until(Clock::time_point until) {
+    constexpr size_t kPieceBytes = size_t{256} << 10;
+    do {
+      if (advance(kPieceBytes)) return true;
+    } while (Clock::now() < until);
+    return false;
+  }
+
   /** Copies all that is left. */
   void finish() {
     while (!advance(SIZE_MAX)) continue;
