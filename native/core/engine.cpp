@@ -113,8 +113,8 @@ void Engine::serve(const std::shared_ptr<const Model>& model) {
   const PromptCacheOptions& cache_options = options_.prompt_cache;
   std::unique_ptr<PrefixFiles> files;
   if (cache_options.enabled && !cache_options.dir.empty()) {
-    files =
-        std::make_unique<PrefixFiles>(cache_options.dir, cache_key(model->info()), [this] { inbox_.push(WakeCommand{}); });
+    files = std::make_unique<PrefixFiles>(cache_options.dir, cache_key(model->info()), cache_options.disk_bytes,
+                                          [this] { inbox_.push(WakeCommand{}); });
   }
   const ReuseRule rule{decoder.can_cut(), options_.deterministic ? kExclusivePiece : 1};
   const PromptBuilder builder(model);

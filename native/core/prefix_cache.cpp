@@ -16,16 +16,11 @@ PrefixCache::PrefixCache(const PromptCacheOptions& options, ReuseRule rule, std:
                          EngineStats& stats)
     : options_(options), rule_(rule), stats_(stats), files_(std::move(files)) {
   if (!files_) return;
-  std::vector<PrefixFileInfo> found = files_->scan();
-  uses_ = found.size();
-  uint64_t used = uses_;
-  for (PrefixFileInfo& info : found) {
+  for (PrefixFileInfo& info : files_->scan()) {
     disk_bytes_ += info.bytes;
     const PrefixFileId id = info.id;
-    on_disk_[id] = {std::move(info), used--, false};
+    on_disk_[id] = {std::move(info), false};
   }
-  evict_files();
-  files_->trim_folder(options_.disk_bytes);
   count();
 }
 
@@ -55,8 +50,6 @@ PrefixCache::OnDisk PrefixCache::find_file(const std::vector<Token>& prompt) con
 
 void PrefixCache::fetch(PrefixFileId id) {
   if (fetching_.insert(id).second) files_->read(id);
-  const auto file = on_disk_.find(id);
-  if (file != on_disk_.end()) file->second.used = ++uses_;
 }
 
 /** Whether whoever has `longer` has no use for `tokens`. */
@@ -90,13 +83,10 @@ void PrefixCache::insert(std::shared_ptr<const SavedPrefix> prefix) {
 
 void PrefixCache::write(std::shared_ptr<const SavedPrefix> prefix) {
   PrefixFileInfo info = PrefixFiles::info_of(*prefix);
-  if (on_disk_.count(info.id) != 0 || info.bytes > options_.disk_bytes) return;
-  disk_bytes_ += info.bytes;
+  if (on_disk_.count(info.id) != 0 || info.bytes > files_->limit()) return;
   const PrefixFileId id = info.id;
-  on_disk_[id] = {std::move(info), ++uses_, true};
+  on_disk_[id] = {std::move(info), true};
   files_->write(std::move(prefix));
-  evict_files();
-  files_->trim_folder(options_.disk_bytes);
 }
 
 bool PrefixCache::reserve(size_t bytes) {
@@ -124,14 +114,16 @@ void PrefixCache::update() {
         }
         continue;
       }
+      for (const PrefixFileId id : outcome.displaced) drop_file(id);
       const auto written = on_disk_.find(outcome.id);
       if (written == on_disk_.end()) continue;
-      written->second.writing = false;
       failed_writes_ = outcome.ok ? 0 : failed_writes_ + 1;
       if (!outcome.ok) {
         drop_file(outcome.id);
         continue;
       }
+      written->second.writing = false;
+      disk_bytes_ += written->second.info.bytes;
       // What the new one begins with is not needed by itself any more.
       std::vector<PrefixFileId> superseded;
       for (const auto& [id, file] : on_disk_) {
@@ -143,7 +135,6 @@ void PrefixCache::update() {
         drop_file(id);
       }
     }
-    evict_files();
   }
   count();
 }
@@ -160,24 +151,10 @@ void PrefixCache::evict(size_t limit) {
   }
 }
 
-// One that is still waiting to be written may be the oldest: its removal is done after its writing.
-void PrefixCache::evict_files() {
-  while (disk_bytes_ > options_.disk_bytes) {
-    auto oldest = on_disk_.end();
-    for (auto next = on_disk_.begin(); next != on_disk_.end(); ++next) {
-      if (fetching(next->first)) continue;
-      if (oldest == on_disk_.end() || next->second.used < oldest->second.used) oldest = next;
-    }
-    if (oldest == on_disk_.end()) return;
-    files_->remove(oldest->first);
-    drop_file(oldest->first);
-  }
-}
-
 void PrefixCache::drop_file(PrefixFileId id) {
   const auto found = on_disk_.find(id);
   if (found == on_disk_.end()) return;
-  disk_bytes_ -= found->second.info.bytes;
+  if (!found->second.writing) disk_bytes_ -= found->second.info.bytes;
   on_disk_.erase(found);
 }
 

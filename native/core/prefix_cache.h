@@ -66,12 +66,10 @@ class PrefixCache {
  private:
   struct File {
     PrefixFileInfo info;
-    uint64_t used = 0;
     bool writing = false;
   };
   bool held_by(const std::vector<Token>& longer, const std::vector<Token>& tokens) const;
   void evict(size_t limit);
-  void evict_files();
   void drop_file(PrefixFileId id);
   void count();
 
@@ -83,7 +81,7 @@ class PrefixCache {
   std::list<std::shared_ptr<const SavedPrefix>> prefixes_;  // the latest used first
   size_t ram_bytes_ = 0, reserved_bytes_ = 0;
   std::map<PrefixFileId, File> on_disk_;
-  uint64_t uses_ = 0, disk_bytes_ = 0;
+  uint64_t disk_bytes_ = 0;
   std::set<PrefixFileId> fetching_;
   int failed_writes_ = 0;  // in a row
 };

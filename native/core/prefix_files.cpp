@@ -1,6 +1,5 @@
 #include "prefix_files.h"
 
-#include <algorithm>
 #include <atomic>
 #include <cstdio>
 #include <cstring>
@@ -115,8 +114,8 @@ std::string hex(const uint8_t* bytes, size_t size) {
 
 }  // namespace
 
-PrefixFiles::PrefixFiles(const std::string& dir, const CacheKey& key, std::function<void()> wake)
-    : key_(key), wake_(std::move(wake)), folder_(fs::u8path(dir) / hex(key.data(), key.size())) {
+PrefixFiles::PrefixFiles(const std::string& dir, const CacheKey& key, uint64_t limit, std::function<void()> wake)
+    : key_(key), limit_(limit), wake_(std::move(wake)), folder_(fs::u8path(dir) / hex(key.data(), key.size())) {
   const std::error_code error = make_folder();
   if (error || !fs::is_directory(folder_)) {
     throw EngineError("BAD_OPTION", "promptCache.dir \"" + dir + "\" cannot be used: " +
@@ -159,16 +158,15 @@ fs::path PrefixFiles::path_of(PrefixFileId id) const {
 }
 
 std::vector<PrefixFileInfo> PrefixFiles::scan() {
-  std::vector<std::pair<fs::file_time_type, PrefixFileInfo>> found;
+  trim();
+  std::vector<PrefixFileInfo> found;
   std::error_code error;
   for (fs::directory_iterator next(folder_, error), end; !error && next != end; next.increment(error)) {
     const fs::path path = next->path();
-    std::error_code ignored;
-    const auto used = fs::last_write_time(path, ignored);
-    if (is_stale_temporary(path)) fs::remove(path, ignored);
     if (path.extension() != ".kv") continue;
     std::optional<Opened> opened = open_checked(path, key_);
     if (!opened || path_of(id_of(opened->tokens)) != path) {
+      std::error_code ignored;
       fs::remove(path, ignored);
       continue;
     }
@@ -177,21 +175,25 @@ std::vector<PrefixFileInfo> PrefixFiles::scan() {
     info.tokens = std::move(opened->tokens);
     info.prompt_tokens = static_cast<int>(opened->header.prompt_tokens);
     info.bytes = sizeof(Header) + info.tokens.size() * sizeof(Token) + opened->header.image_bytes;
-    found.emplace_back(used, std::move(info));
+    found.push_back(std::move(info));
   }
-  std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
-  std::vector<PrefixFileInfo> infos;
-  for (auto& [used, info] : found) infos.push_back(std::move(info));
-  return infos;
+  return found;
+}
+
+std::vector<PrefixFileId> PrefixFiles::trim() const {
+  std::vector<PrefixFileId> ours;
+  for (const fs::path& path : trim_folder(folder_.parent_path(), limit_)) {
+    if (path.parent_path() == folder_) ours.push_back(std::stoull(path.stem().string(), nullptr, 16));
+  }
+  return ours;
 }
 
 void PrefixFiles::write(std::shared_ptr<const SavedPrefix> prefix) {
   const PrefixFileId id = id_of(prefix->tokens);
-  push({Kind::kWrite, id, std::move(prefix), 0});
+  push({Kind::kWrite, id, std::move(prefix)});
 }
-void PrefixFiles::read(PrefixFileId id) { push({Kind::kRead, id, nullptr, 0}); }
-void PrefixFiles::remove(PrefixFileId id) { push({Kind::kRemove, id, nullptr, 0}); }
-void PrefixFiles::trim_folder(uint64_t limit) { push({Kind::kTrimFolder, 0, nullptr, limit}); }
+void PrefixFiles::read(PrefixFileId id) { push({Kind::kRead, id, nullptr}); }
+void PrefixFiles::remove(PrefixFileId id) { push({Kind::kRemove, id, nullptr}); }
 
 void PrefixFiles::push(Job job) {
   {
@@ -235,12 +237,14 @@ void PrefixFiles::run() {
     const bool has_outcome = job.kind == Kind::kRead || job.kind == Kind::kWrite;
     try {
       if (job.kind == Kind::kRead) outcome.prefix = read_file(job.id);
-      if (job.kind == Kind::kWrite) outcome.ok = write_file(job.id, *job.prefix);
+      if (job.kind == Kind::kWrite) {
+        outcome.ok = write_file(job.id, *job.prefix);
+        outcome.displaced = trim();
+      }
       if (job.kind == Kind::kRemove) {
         std::error_code ignored;
         fs::remove(path_of(job.id), ignored);
       }
-      if (job.kind == Kind::kTrimFolder) zse::trim_folder(folder_.parent_path(), job.limit);
       if (outcome.was_read) outcome.ok = outcome.prefix != nullptr;
     } catch (const std::exception&) {  // out of memory: as good as not there
     }

@@ -1,5 +1,6 @@
 // Owns the prefix cache's folder on disk, and the thread that reads and writes it, so that decoding never waits for a disk.
-// The decode thread hands over jobs and later collects outcomes; which files to keep is decided there (prefix_cache).
+// The decode thread hands over jobs and later collects outcomes. What is worth writing is decided there (prefix_cache), what makes place for
+// it here: only who sees the whole folder knows.
 //
 // A file is written under a temporary name, flushed to the disk and renamed; it is checked by checksums when read, and removed when
 // anything about it is wrong. Layout, little-endian:
@@ -45,30 +46,33 @@ struct PrefixFileOutcome {
   bool was_read = false;                      // else written
   bool ok = false;                            // written, or `prefix` is there
   std::shared_ptr<const SavedPrefix> prefix;  // what was read
+  std::vector<PrefixFileId> displaced;        // files that made place for what was written
 };
 
 class PrefixFiles {
  public:
   /**
-   * Makes the folder and starts the thread. `wake` is called on that thread when there are outcomes to take.
+   * Makes the folder and starts the thread. `limit`: bytes of all files in `dir`, whichever models they are of. `wake` is called on that
+   * thread when there are outcomes to take.
    * Throws EngineError BAD_OPTION when the folder cannot be made or written.
    */
-  PrefixFiles(const std::string& dir, const CacheKey& key, std::function<void()> wake);
+  PrefixFiles(const std::string& dir, const CacheKey& key, uint64_t limit, std::function<void()> wake);
 
   /** Finishes what was begun; writes that are still waiting when `kCloseTime` has passed are given up. */
   ~PrefixFiles();
 
-  /** Every good file of this key, the latest used first; bad ones are removed. Before the first job. */
+  uint64_t limit() const { return limit_; }
+
+  /** Every good file of this key; bad ones are removed. Before the first job. */
   std::vector<PrefixFileInfo> scan();
 
   /** Of the file that a prefix will be. */
   static PrefixFileInfo info_of(const SavedPrefix& prefix);
 
+  /** What was used longest ago, of any key, makes place. */
   void write(std::shared_ptr<const SavedPrefix> prefix);
   void read(PrefixFileId id);
   void remove(PrefixFileId id);
-  /** Leaves at most so many bytes in the folder that all models share; this one's files, too, may go. */
-  void trim_folder(uint64_t limit);
 
   std::vector<PrefixFileOutcome> take_outcomes();
 
@@ -78,23 +82,24 @@ class PrefixFiles {
   static constexpr auto kCloseTime = std::chrono::seconds(2);
 
  private:
-  enum class Kind { kWrite, kRead, kRemove, kTrimFolder };
+  enum class Kind { kWrite, kRead, kRemove };
   struct Job {
     Kind kind;
     PrefixFileId id;
     std::shared_ptr<const SavedPrefix> prefix;
-    uint64_t limit;  // kTrimFolder: bytes
   };
 
   static PrefixFileId id_of(const std::vector<Token>& tokens);
   void push(Job job);
   void run();
   std::error_code make_folder() const;
+  std::vector<PrefixFileId> trim() const;
   std::filesystem::path path_of(PrefixFileId id) const;
   bool write_file(PrefixFileId id, const SavedPrefix& prefix) const;
   std::shared_ptr<const SavedPrefix> read_file(PrefixFileId id) const;
 
   const CacheKey key_;
+  const uint64_t limit_;
   const std::function<void()> wake_;
   std::filesystem::path folder_;
 

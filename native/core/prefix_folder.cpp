@@ -31,15 +31,15 @@ struct File {
   uint64_t bytes;
 };
 
-}  // namespace
-
 bool is_stale_temporary(const fs::path& path) {
   std::error_code error;
   return path.extension() == ".tmp" && is_prefix_file(path.stem().stem()) &&
          fs::file_time_type::clock::now() - fs::last_write_time(path, error) > kStaleTemporary && !error;
 }
 
-void trim_folder(const fs::path& folder, uint64_t limit) {
+}  // namespace
+
+std::vector<fs::path> trim_folder(const fs::path& folder, uint64_t limit) {
   std::vector<File> files;
   uint64_t total = 0;
   std::error_code error;
@@ -57,13 +57,16 @@ void trim_folder(const fs::path& folder, uint64_t limit) {
     }
   }
   std::sort(files.begin(), files.end(), [](const File& a, const File& b) { return a.used < b.used; });
+  std::vector<fs::path> removed;
   for (const File& file : files) {
     if (total <= limit) break;
     std::error_code ignored;
     fs::remove(file.path, ignored);
     fs::remove(file.path.parent_path(), ignored);  // fails as long as there is anything in it
     total -= file.bytes;
+    removed.push_back(file.path);
   }
+  return removed;
 }
 
 }  // namespace zse

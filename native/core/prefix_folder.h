@@ -4,17 +4,15 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <vector>
 
 namespace zse {
 
 /**
- * Removes the files that were used longest ago, whoever's they are, until all hold at most `limit` bytes; a model's folder that becomes
- * empty goes, too. Touches nothing but what the cache itself has named. Another process may be using, writing or removing the same files:
- * one that is gone when it is wanted is computed again.
+ * Removes the files that were used longest ago, whoever's they are, until all hold at most `limit` bytes, and returns their paths; a
+ * model's folder that becomes empty goes, too, and so does what a process left that died while writing. Touches nothing but what the cache
+ * itself has named. Another process may be using, writing or removing the same files: one that is gone when it is wanted is computed again.
  */
-void trim_folder(const std::filesystem::path& folder, uint64_t limit);
-
-/** Whether a file is what a process left that died while writing a prefix. */
-bool is_stale_temporary(const std::filesystem::path& path);
+std::vector<std::filesystem::path> trim_folder(const std::filesystem::path& folder, uint64_t limit);
 
 }  // namespace zse

@@ -80,7 +80,7 @@ class Harness {
   }
   std::unique_ptr<PrefixFiles> files() {
     if (cache_.dir.empty()) return nullptr;
-    return std::make_unique<PrefixFiles>(cache_.dir, CacheKey{}, [this] { inbox_.push(WakeCommand{}); });
+    return std::make_unique<PrefixFiles>(cache_.dir, CacheKey{}, cache_.disk_bytes, [this] { inbox_.push(WakeCommand{}); });
   }
 
   void act() {

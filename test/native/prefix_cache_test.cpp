@@ -46,16 +46,15 @@ std::vector<Token> with_reply(const Bench& bench, std::vector<Token> prompt, Str
   return prompt;
 }
 
-PromptCacheOptions options(bool enabled, uint64_t ram = 1 << 30, uint64_t disk = 1 << 30) {
+PromptCacheOptions options(bool enabled, uint64_t ram = 1 << 30) {
   PromptCacheOptions o;
   o.enabled = enabled;
   o.ram_bytes = ram;
-  o.disk_bytes = disk;
   return o;
 }
 
-std::unique_ptr<PrefixFiles> files(const TemporaryFolder& folder, uint8_t key = 0) {
-  return std::make_unique<PrefixFiles>(folder.path(), CacheKey{key}, [] {});
+std::unique_ptr<PrefixFiles> files(const TemporaryFolder& folder, uint8_t key = 0, uint64_t limit = 1 << 30) {
+  return std::make_unique<PrefixFiles>(folder.path(), CacheKey{key}, limit, [] {});
 }
 
 }  // namespace
@@ -416,7 +415,7 @@ TEST("what is on disk stays within its limit, the latest used longest") {
   const TemporaryFolder folder;
   const uint64_t file = 64 + 300 * 3 * sizeof(Token);
   {
-    Bench bench(1, 1000, {}, 64, options(true, 0, 3 * file + 1000), true, files(folder));
+    Bench bench(1, 1000, {}, 64, options(true, 0), true, files(folder, 0, 3 * file + 1000));
     for (int salt = 1; salt <= 6; salt++) {
       cached(bench, make_prompt(300, salt), 1);
       bench.scheduler.write_prefixes();
@@ -427,7 +426,7 @@ TEST("what is on disk stays within its limit, the latest used longest") {
     }
     CHECK(static_cast<uint64_t>(bench.stats.cache_disk_bytes) <= 3 * file + 1000);
   }
-  Bench bench(1, 1000, {}, 64, options(true, 0, 3 * file + 1000), true, files(folder));
+  Bench bench(1, 1000, {}, 64, options(true, 0), true, files(folder, 0, 3 * file + 1000));
   CHECK_EQ(cached(bench, make_prompt(300, 6), 1), 299);
   CHECK_EQ(cached(bench, make_prompt(300, 1), 1), 0);
 }
@@ -444,7 +443,7 @@ TEST("the limit on disk is for all models that share the folder, whoever is used
     return total;
   };
   for (const uint8_t model : {1, 2, 3}) {
-    Bench bench(1, 1000, {}, 64, options(true, 0, 4 * file), true, files(folder, model));
+    Bench bench(1, 1000, {}, 64, options(true, 0), true, files(folder, model, 4 * file));
     for (int salt = 1; salt <= 3; salt++) {
       cached(bench, make_prompt(300, salt), 1);
       bench.scheduler.write_prefixes();
@@ -454,14 +453,14 @@ TEST("the limit on disk is for all models that share the folder, whoever is used
   CHECK(std::filesystem::exists(folder.path() + "/somebody's notes.kv"));
   CHECK_EQ(std::distance(std::filesystem::directory_iterator(folder.path()), {}),
            3);  // the notes, the last model's, one of the second's
-  Bench bench(1, 1000, {}, 64, options(true, 0, 4 * file), true, files(folder, 3));
+  Bench bench(1, 1000, {}, 64, options(true, 0), true, files(folder, 3, 4 * file));
   for (int salt = 1; salt <= 3; salt++) CHECK_EQ(cached(bench, make_prompt(300, salt), 1), 299);
 }
 
 TEST("what a folder has no room for is tried once, not for ever") {
   for (const uint64_t limit : {0, 100, 4000}) {  // for nothing, and for one of two
     const TemporaryFolder folder;
-    Bench bench(2, 1000, {}, 64, options(true, 0, limit), true, files(folder));
+    Bench bench(2, 1000, {}, 64, options(true, 0), true, files(folder, 0, limit));
     cached(bench, make_prompt(300, 1), 1);
     cached(bench, make_prompt(300, 2), 1);
     bench.scheduler.write_prefixes();
@@ -500,7 +499,7 @@ TEST("a folder that cannot be made is an error that names it") {
   const TemporaryFolder folder;
   std::ofstream(folder.path() + "/file") << "x";
   try {
-    PrefixFiles files(folder.path() + "/file/inside", CacheKey{}, [] {});
+    PrefixFiles files(folder.path() + "/file/inside", CacheKey{}, 1 << 30, [] {});
     CHECK(!"it was taken");
   } catch (const EngineError& e) {
     CHECK_EQ(e.code(), "BAD_OPTION");
