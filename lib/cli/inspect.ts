@@ -9,7 +9,7 @@ import { fromNative } from "../errors.js";
 import { loadNative, type NativeInspection } from "../native.js";
 import { Output } from "./output.js";
 import { reportError } from "./report.js";
-import { bytes, terminalText } from "./terminal.js";
+import { bytes, count, terminalText } from "./terminal.js";
 
 const LONGEST_TEXT = 100;
 
@@ -26,7 +26,7 @@ Examples:
   $ zse inspect model.zse
   $ zse inspect model.gguf --json | jq .weights
 
-Exit code 1 for a file that cannot be opened as a model; what could be told of it is printed all the same.`,
+Exit code 1 for a model file that cannot be opened, such as one that is cut short; what could be told of it is printed all the same.`,
     )
     .action(async (file: string, flags: { json?: boolean }) => {
       try {
@@ -49,15 +49,31 @@ async function inspect(file: string, { json }: { json?: boolean }): Promise<numb
 
 /** The page for people. Exported for its test. */
 export function describe(file: string, found: NativeInspection): string {
-  const { shape, tokenizer, chatTemplate } = found;
   const rows: [string, string][] = [
     ["file", text(file)],
-    ["format", found.format === "gguf" ? `GGUF, version ${found.version}` : `.zse, generation ${found.version}`],
+    [
+      "format",
+      found.format === "gguf" ? `GGUF${found.version > 0 ? `, version ${found.version}` : ""}` : `.zse, generation ${found.version}`,
+    ],
     ["size", bytes(found.bytes)],
     ...optional("name", text(found.name)),
     ...optional("made from", text(found.sourceModel ?? "")),
-    ["architecture", text(found.architecture)],
-    ["parameters", `${count(found.parameters)}${found.tiedEmbeddings ? ", output tied to the embeddings" : ""}`],
+    ...optional("architecture", text(found.architecture)),
+    ...(found.weights.length === 0 ? [] : describeModel(found)),
+  ];
+  const lines = [
+    ...table(rows),
+    ...part("weights", found.weights.length === 0 ? [] : table([WEIGHT_HEADS, ...found.weights.map(weightRow)])),
+    ...part("parts", table(found.sections.map(sectionRow))),
+    ...part("loading", loading(found)),
+  ];
+  return `${lines.join("\n")}\n`;
+}
+
+/** What takes the list of tensors to know: of a damaged file, perhaps nothing. */
+function describeModel({ parameters, tiedEmbeddings, shape, tokenizer, chatTemplate }: NativeInspection): [string, string][] {
+  return [
+    ["parameters", `${count(parameters)}${tiedEmbeddings ? ", output tied to the embeddings" : ""}`],
     ["layers", `${shape.layers}, width ${shape.width}, feed-forward ${shape.feedForward}`],
     ["heads", `${shape.heads} of ${shape.headSize}, ${shape.kvHeads} for keys and values`],
     ["context", `${shape.context} tokens`],
@@ -69,26 +85,15 @@ export function describe(file: string, found: NativeInspection): string {
         : `${text(chatTemplate.name)}, chosen by the control tokens: the file has none`,
     ],
   ];
-  const lines = [
-    ...table(rows),
-    "",
-    ...titled("weights", table([WEIGHT_HEADS, ...found.weights.map(weightRow)])),
-    "",
-    ...titled(
-      "parts",
-      table(
-        found.sections.map((section): string[] => [
-          text(section.name),
-          `from byte ${section.offset}`,
-          bytes(section.bytes),
-          section.crc32 === undefined ? "no checksum" : `checksum ${section.crc32.toString(16).padStart(8, "0")} is right`,
-        ]),
-      ),
-    ),
-    "",
-    ...titled("loading", loading(found)),
+}
+
+function sectionRow(section: NativeInspection["sections"][number]): string[] {
+  return [
+    text(section.name),
+    `from byte ${section.offset}`,
+    bytes(section.bytes),
+    section.crc32 === undefined ? "no checksum" : `checksum ${section.crc32.toString(16).padStart(8, "0")} is right`,
   ];
-  return `${lines.join("\n")}\n`;
 }
 
 const WEIGHT_HEADS = ["", "tensors", "parameters", "stored as", "size", "loads as"];
@@ -129,21 +134,11 @@ function text(value: string, longest = LONGEST_TEXT): string {
   return terminalText(value, longest);
 }
 
-/** 2756864 → "2.76 M". */
-function count(n: number): string {
-  for (const [unit, size] of [
-    ["B", 1e9],
-    ["M", 1e6],
-    ["K", 1e3],
-  ] as const) {
-    if (n >= size) return `${(n / size).toPrecision(3)} ${unit}`;
-  }
-  return String(n);
-}
-
-function titled(title: string, lines: string[]): string[] {
+/** A part of the page, with its title; nothing where there is nothing to tell. */
+function part(title: string, lines: string[]): string[] {
+  if (lines.length === 0) return [];
   const bold = process.stdout.isTTY && !process.env.NO_COLOR ? styleText("bold", title) : title;
-  return [bold, ...lines.map((line) => `  ${line}`)];
+  return ["", bold, ...lines.map((line) => `  ${line}`)];
 }
 
 /** Columns as wide as their widest cell. */

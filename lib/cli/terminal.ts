@@ -20,3 +20,15 @@ export function bytes(count: number): string {
   }
   return `${unit === 0 ? count : count.toFixed(count < 10 ? 1 : 0)} ${units[unit]}`;
 }
+
+/** 2756864 → "2.76 M". */
+export function count(n: number): string {
+  for (const [unit, size] of [
+    ["B", 1e9],
+    ["M", 1e6],
+    ["K", 1e3],
+  ] as const) {
+    if (n >= size) return `${(n / size).toPrecision(3)} ${unit}`;
+  }
+  return String(n);
+}

@@ -7,6 +7,7 @@
 #include "chat_templates.h"
 #include "gguf/check.h"
 #include "gguf/tensor_types.h"
+#include "model_kind.h"
 #include "types.h"
 #include "zse/gguf_plan.h"
 
@@ -82,14 +83,15 @@ std::string text_of(const gguf::Header& header, const char* key) {
   return value && !value->is_array && value->type == gguf::Type::kString ? std::string(value->bytes.substr(8)) : "";
 }
 
-void inspect_gguf(const std::string& path, const FileMap& file, Inspection& found) {
+std::string refusal_of(const gguf::FileError& error) {
+  return "at byte " + std::to_string(error.position()) + ": " + error.what();
+}
+
+void inspect_gguf(const FileMap& file, Inspection& found) {
   found.format = "gguf";
-  gguf::Header header;
-  try {
-    header = gguf::Header::parse(file.bytes().text());
-  } catch (const gguf::FileError& error) {
-    gguf::refuse(path, error);
-  }
+  std::optional<gguf::FileError> fault;
+  const gguf::Header header = gguf::Header::parse_as_far(file.bytes().text(), fault);
+  if (fault) found.refusal = refusal_of(*fault);
   found.version = static_cast<int>(header.version());
   found.name = text_of(header, "general.name");
   found.architecture = text_of(header, "general.architecture");
@@ -106,8 +108,10 @@ void inspect_gguf(const std::string& path, const FileMap& file, Inspection& foun
   found.tied = header.tensor("output.weight") == nullptr;
 
   WeightGroups groups;
-  const uint64_t data = header.tensors().empty() ? header.size() : header.tensors().front().offset;
-  found.sections = {{"metadata and tensor table", 0, header.size(), {}}, {"weights", data, file.bytes().size - data, {}}};
+  if (header.size() > 0) {
+    const uint64_t data = std::min<uint64_t>(header.data(), file.bytes().size);
+    found.sections = {{"metadata and tensor table", 0, header.size(), {}}, {"weights", data, file.bytes().size - data, {}}};
+  }
   for (const gguf::Tensor& tensor : header.tensors()) {
     found.parameters += tensor.elements();
     InspectedWeights one;
@@ -144,10 +148,11 @@ void inspect_gguf(const std::string& path, const FileMap& file, Inspection& foun
   found.nfc = text_of(header, kNormalizerKey) == "NFC";
   const std::string own = text_of(header, "tokenizer.chat_template");
   choose_template(found, &own, tokens);
+  if (fault) return;
   try {
     gguf::check(header);
   } catch (const gguf::FileError& error) {
-    found.refusal = "at byte " + std::to_string(error.position()) + ": " + error.what();
+    found.refusal = refusal_of(error);
   }
 }
 
@@ -200,11 +205,17 @@ void inspect_plan(const GgufPlan& plan, Inspection& found) {
   choose_template(found, value_of<std::string>(plan, "tokenizer.chat_template"), tokens);
 }
 
-void inspect_zse(const std::string& path, Inspection& found) {
+void inspect_zse(const std::string& path, const FileMap& map, Inspection& found) {
   found.format = "zse";
-  const auto file = ZseFile::open(path);
+  found.version = kind_of(map.bytes()) == FileKind::kZse1 ? 1 : 2;
+  std::shared_ptr<const ZseFile> file;
+  try {
+    file = ZseFile::open(path);
+  } catch (const EngineError& error) {
+    found.refusal = error.what();
+    return;
+  }
   const ModelConfig& config = file->config();
-  found.version = file->generation();
   found.source_model = file->source_model();
   found.architecture = config.arch;
   found.layers = static_cast<uint64_t>(config.num_layers);
@@ -248,15 +259,10 @@ Inspection inspect_file(const std::string& path) {
   Inspection found;
   const auto file = FileMap::open(path);
   found.size = file->bytes().size;
-  switch (kind_of(file->bytes())) {
-    case FileKind::kGguf: inspect_gguf(path, *file, found); break;
-    case FileKind::kZse1:
-    case FileKind::kZse2:
-    case FileKind::kZseLora: inspect_zse(path, found); break;
-    case FileKind::kUnknown:
-      throw EngineError("BAD_MODEL", "\"" + path + "\" is not a model file: it begins with \"" +
-                                         gguf::shown(file->bytes().text().substr(0, 4)) +
-                                         "\", a GGUF file begins with \"GGUF\", a .zse file with \"ZSE\" and a byte 0 or 1");
+  if (kind_of_model(path, file->bytes()) == FileKind::kGguf) {
+    inspect_gguf(*file, found);
+  } else {
+    inspect_zse(path, *file, found);
   }
   return found;
 }

@@ -47,7 +47,10 @@ struct Inspection {
   std::vector<std::string> notes;
 };
 
-/** Throws EngineError MODEL_NOT_FOUND, or BAD_MODEL where not even the parts can be told. */
+/**
+ * Of a model file that is cut short or damaged: as much as could be read, with the refusal; the rest stays empty.
+ * Throws EngineError MODEL_NOT_FOUND, BAD_MODEL or UNSUPPORTED for what is no model file at all.
+ */
 Inspection inspect_file(const std::string& path);
 
 }  // namespace zse

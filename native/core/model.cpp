@@ -1,9 +1,7 @@
 #include "model.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <cstdio>
-#include <cstring>
 #include <filesystem>
 #include <thread>
 
@@ -13,56 +11,16 @@
 #include "ggml_abort.h"
 #include "gguf/check.h"
 #include "llama_log.h"
+#include "model_kind.h"
 #include "zse_model.h"
 
 namespace zse {
 
 namespace {
 
-std::string quoted_head(const char* bytes, size_t size) {
-  std::string out;
-  for (size_t i = 0; i < size; i++) {
-    const auto byte = static_cast<unsigned char>(bytes[i]);
-    char hex[5];
-    std::snprintf(hex, sizeof hex, "\\x%02x", byte);
-    out += byte >= 0x20 && byte < 0x7F ? std::string(1, static_cast<char>(byte)) : hex;
-  }
-  return out;
-}
-
-/** What kind of model a file is, told by its content and never by its name; throws where it is none. */
+/** What kind of model a file is, told by its content and never by its name; throws where it is none that can be loaded. */
 FileKind check_file(const std::string& path) {
-  namespace fs = std::filesystem;
-  std::error_code error;
-  const fs::path file = fs::u8path(path);
-  const fs::file_status status = fs::status(file, error);
-  if (status.type() == fs::file_type::not_found) {
-    throw EngineError("MODEL_NOT_FOUND", "there is no file \"" + path + "\"; give the path of a .gguf or .zse model file");
-  }
-  if (status.type() == fs::file_type::directory) {
-    throw EngineError("BAD_MODEL", "\"" + path + "\" is a directory; give the path of the .gguf or .zse file inside it");
-  }
-  if (status.type() != fs::file_type::regular && !error) {  // a pipe would be waited for, a device has no end
-    throw EngineError("BAD_MODEL", "\"" + path + "\" is not a regular file; give the path of a .gguf or .zse file");
-  }
-  std::FILE* handle = std::fopen(path.c_str(), "rb");
-  if (!handle) {
-    const std::string reason = std::strerror(errno);
-    throw EngineError("MODEL_NOT_FOUND", "\"" + path + "\" cannot be opened: " + reason +
-                                             "; check that this user may read the file and its folders");
-  }
-  char head[4] = {};
-  const size_t got = std::fread(head, 1, sizeof head, handle);
-  std::fclose(handle);
-  if (got == 0) throw EngineError("BAD_MODEL", "\"" + path + "\" is empty; download or copy the model again");
-  const FileKind kind = kind_of({reinterpret_cast<const uint8_t*>(head), got});
-  if (kind == FileKind::kZseLora) {
-    throw EngineError("UNSUPPORTED", "\"" + path + "\" is a LoRA adapter, not a model; open the model that it belongs to");
-  }
-  if (kind == FileKind::kUnknown) {
-    throw EngineError("BAD_MODEL", "\"" + path + "\" is not a model file: it begins with \"" + quoted_head(head, got) +
-                                       "\", a GGUF file begins with \"GGUF\", a .zse file with \"ZSE\" and a byte 0 or 1");
-  }
+  const FileKind kind = kind_of_model(path, FileMap::open(path)->bytes());
   if (kind == FileKind::kGguf) gguf::check_file(path);
   return kind;
 }

@@ -156,13 +156,28 @@ std::string shown(std::string_view text, size_t longest) {
 }
 
 Header Header::parse(std::string_view bytes) {
-  Cursor cursor(bytes);
   Header header;
-  header.bytes_ = bytes;
+  header.read(bytes);
+  return header;
+}
+
+Header Header::parse_as_far(std::string_view bytes, std::optional<FileError>& fault) {
+  Header header;
+  try {
+    header.read(bytes);
+  } catch (const FileError& error) {
+    fault = error;
+  }
+  return header;
+}
+
+void Header::read(std::string_view bytes) {
+  Cursor cursor(bytes);
+  bytes_ = bytes;
   if (cursor.take(4, "the magic number") != "GGUF") throw FileError(0, "the file does not begin with \"GGUF\"");
-  header.version_ = cursor.number<uint32_t>("the version");
-  if (header.version_ != 2 && header.version_ != 3) {
-    throw FileError(4, "the version of GGUF is " + std::to_string(header.version_) + "; 2 and 3 can be read");
+  version_ = cursor.number<uint32_t>("the version");
+  if (version_ != 2 && version_ != 3) {
+    throw FileError(4, "the version of GGUF is " + std::to_string(version_) + "; 2 and 3 can be read");
   }
   const uint64_t counts_at = cursor.position();
   const auto tensor_count = cursor.number<uint64_t>("the number of tensors");
@@ -181,17 +196,18 @@ Header Header::parse(std::string_view bytes) {
     const std::string_view key = cursor.text("the name of metadata key " + std::to_string(i));
     const std::string what = "metadata key \"" + shown(key) + "\"";
     if (key.empty()) throw FileError(at, "metadata key " + std::to_string(i) + " has no name");
-    if (!header.keys_.emplace(key, header.metadata_.size()).second) throw FileError(at, what + " is there twice");
-    header.metadata_.emplace_back(key, read_value(cursor, what));
+    if (keys_.count(key) > 0) throw FileError(at, what + " is there twice");
+    metadata_.emplace_back(key, read_value(cursor, what));
+    keys_.emplace(key, metadata_.size() - 1);
   }
 
-  if (const auto alignment = header.uint32("general.alignment")) {
-    header.alignment_ = *alignment;
+  if (const auto alignment = uint32("general.alignment")) {
     // llama.cpp maps the file and hands ggml the tensors where they lie; ggml's kernels want them on 32 bytes.
     if (*alignment < 32 || (*alignment & (*alignment - 1)) != 0) {
-      throw FileError(header.find("general.alignment")->position,
+      throw FileError(find("general.alignment")->position,
                       "general.alignment is " + std::to_string(*alignment) + "; it must be a power of 2 from 32 up");
     }
+    alignment_ = *alignment;
   }
 
   for (uint64_t i = 0; i < tensor_count; i++) {
@@ -203,7 +219,7 @@ Header Header::parse(std::string_view bytes) {
       throw FileError(tensor.position, what + " has a name that ggml cannot keep (" + std::to_string(kLongestTensorName) +
                                            " bytes at most, none of them 0)");
     }
-    if (!header.names_.emplace(tensor.name, i).second) throw FileError(tensor.position, what + " is there twice");
+    if (names_.count(tensor.name) > 0) throw FileError(tensor.position, what + " is there twice");
     tensor.rank = cursor.number<uint32_t>("the rank of " + what);
     if (tensor.rank > kMostDimensions) {
       throw FileError(tensor.position, what + " has " + std::to_string(tensor.rank) + " dimensions; 4 at most are read");
@@ -212,28 +228,28 @@ Header Header::parse(std::string_view bytes) {
     tensor.type = cursor.number<uint32_t>("the type of " + what);
     tensor.offset = cursor.number<uint64_t>("the offset of " + what);  // from where the weights begin, for now
     tensor.size = size_of(tensor, what);
-    header.tensors_.push_back(tensor);
+    tensors_.push_back(tensor);
+    names_.emplace(tensor.name, i);
   }
 
-  header.size_ = cursor.position();
-  const uint64_t mask = header.alignment_ - 1;
-  const uint64_t data = (header.size_ + mask) & ~mask;
+  size_ = cursor.position();
+  const uint64_t mask = alignment_ - 1;
+  const uint64_t begin = data();
   uint64_t expected = 0;  // llama.cpp reads tensors that lie one after the other, in the order of their descriptions, only
-  for (Tensor& tensor : header.tensors_) {
+  for (Tensor& tensor : tensors_) {
     const std::string what = "tensor \"" + shown(tensor.name) + "\"";
     if (tensor.offset != expected) {
       throw FileError(tensor.position, what + " has the offset " + std::to_string(tensor.offset) +
                                            ", and those before it end at " + std::to_string(expected));
     }
-    if (data > bytes.size() || expected > bytes.size() - data || tensor.size > bytes.size() - data - expected) {
+    if (begin > bytes.size() || expected > bytes.size() - begin || tensor.size > bytes.size() - begin - expected) {
       throw FileError(tensor.position, what + " has " + std::to_string(tensor.size) + " bytes from byte " +
-                                           std::to_string(data + expected) + " on, and the file ends at " +
+                                           std::to_string(begin + expected) + " on, and the file ends at " +
                                            std::to_string(bytes.size()));
     }
-    tensor.offset = data + expected;
+    tensor.offset = begin + expected;
     expected += (tensor.size + mask) & ~mask;
   }
-  return header;
 }
 
 const Tensor* Header::tensor(std::string_view name) const {

@@ -73,13 +73,17 @@ class Header {
    * @throws FileError when the file is not as the format says, or not whole
    */
   static Header parse(std::string_view bytes);
+  /** The same, but for looking at a file: where it is wrong, what was read before that, and what is wrong there. */
+  static Header parse_as_far(std::string_view bytes, std::optional<FileError>& fault);
 
   /** The bytes that were parsed. */
   std::string_view bytes() const { return bytes_; }
   uint32_t version() const { return version_; }
   uint64_t alignment() const { return alignment_; }
-  /** Where the header ends, and the padding before the weights begins. */
+  /** Where the header ends, and the padding before the weights begins. 0 where parse_as_far did not come so far. */
   uint64_t size() const { return size_; }
+  /** Where the weights begin. */
+  uint64_t data() const { return (size_ + alignment_ - 1) / alignment_ * alignment_; }
   const std::vector<Tensor>& tensors() const { return tensors_; }
   const std::vector<std::pair<std::string_view, Value>>& metadata() const { return metadata_; }
 
@@ -94,6 +98,8 @@ class Header {
   std::optional<std::vector<std::string_view>> texts(std::string_view key) const;
 
  private:
+  void read(std::string_view bytes);
+
   std::string_view bytes_;
   uint32_t version_ = 0;
   uint64_t alignment_ = 32;

@@ -2,6 +2,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 
 #include "core/types.h"
 #include "refuse.h"
@@ -9,8 +10,6 @@
 #ifdef _WIN32
 #define NOMINMAX
 #include <windows.h>
-
-#include <filesystem>
 #else
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -24,11 +23,27 @@ namespace {
 
 [[noreturn]] void cannot_open(const std::string& path, const std::string& reason) {
   throw EngineError("MODEL_NOT_FOUND", "\"" + path + "\" cannot be opened: " + reason +
-                                           "; check that the file is there and that this user may read it");
+                                           "; check that this user may read the file and its folders");
 }
 
 [[noreturn]] void cannot_map(const std::string& path, const std::string& reason) {
   throw EngineError("BAD_MODEL", "\"" + path + "\" cannot be mapped into memory: " + reason);
+}
+
+/** Refuses what is no file: a directory has no bytes, a pipe would be waited for, a device has no end. */
+void check_regular(const std::string& path) {
+  std::error_code error;
+  const auto status = std::filesystem::status(std::filesystem::u8path(path), error);
+  switch (status.type()) {
+    case std::filesystem::file_type::regular: break;
+    case std::filesystem::file_type::not_found:
+      throw EngineError("MODEL_NOT_FOUND", "there is no file \"" + path + "\"; give the path of a .gguf or .zse model file");
+    case std::filesystem::file_type::directory:
+      throw EngineError("BAD_MODEL", "\"" + path + "\" is a directory; give the path of the .gguf or .zse file inside it");
+    default:
+      if (error) break;  // opening it says why
+      throw EngineError("BAD_MODEL", "\"" + path + "\" is not a regular file; give the path of a .gguf or .zse file");
+  }
 }
 
 }  // namespace
@@ -36,6 +51,7 @@ namespace {
 #ifdef _WIN32
 
 std::shared_ptr<const FileMap> FileMap::open(const std::string& path) {
+  check_regular(path);
   const std::wstring wide = std::filesystem::u8path(path).wstring();
   const HANDLE file = CreateFileW(wide.c_str(), GENERIC_READ, FILE_SHARE_READ, nullptr, OPEN_EXISTING, 0, nullptr);
   if (file == INVALID_HANDLE_VALUE) cannot_open(path, "Windows error " + std::to_string(GetLastError()));
@@ -65,13 +81,13 @@ void FileMap::forget(uint64_t, uint64_t) const {}
 #else
 
 std::shared_ptr<const FileMap> FileMap::open(const std::string& path) {
+  check_regular(path);
   const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // not to wait for a pipe's writer
   if (file < 0) cannot_open(path, std::strerror(errno));
   struct stat status{};
-  const bool known = fstat(file, &status) == 0;
-  if (!known || !S_ISREG(status.st_mode)) {
+  if (fstat(file, &status) != 0 || !S_ISREG(status.st_mode)) {
     ::close(file);
-    cannot_map(path, "it is not a regular file");
+    cannot_map(path, "it is no longer the file that it was a moment ago");
   }
   const auto size = static_cast<size_t>(status.st_size);
   void* data = size > 0 ? mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file, 0) : nullptr;

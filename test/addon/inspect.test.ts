@@ -3,9 +3,10 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
-import type { NativeInspection } from "../../lib/native.js";
+import { describe as describePage } from "../../lib/cli/inspect.js";
+import { loadNative, type NativeInspection } from "../../lib/native.js";
 import { buildLibrary, DEMO, ROOT, zse } from "./helpers.js";
 
 const folder = mkdtempSync(join(tmpdir(), "zstream-inspect-"));
@@ -66,6 +67,66 @@ test("a file that cannot be opened as a model: what it is, why not, and exit cod
   const { code, stdout } = await inspect(fixture("v2-llamaedge-int8-notok"), "--json");
   expect(code).toBe(1);
   expect(JSON.parse(stdout)).toMatchObject({ format: "zse", refusal: expect.stringContaining("without a tokenizer") });
+});
+
+describe("a file that is cut short: what could be told of it, why it cannot be opened, and exit code 1", () => {
+  const cut = (source: string, bytes: number) => {
+    const path = join(folder, `cut-${bytes}${source.slice(source.lastIndexOf("."))}`);
+    writeFileSync(path, readFileSync(source).subarray(0, bytes));
+    return path;
+  };
+  test("in the weights of a GGUF file: everything", async () => {
+    const path = cut(DEMO, 1_500_000);
+    const { code, stdout, stderr } = await inspect(path, "--json");
+    expect({ code, stderr }).toEqual({ code: 1, stderr: "" });
+    const whole = await json(DEMO);
+    expect(JSON.parse(stdout)).toMatchObject({
+      ...whole,
+      bytes: 1_500_000,
+      sections: [whole.sections[0], { ...whole.sections[1], bytes: 1_500_000 - whole.sections[1]!.offset }],
+      refusal: expect.stringMatching(/^at byte \d+: tensor ".*the file ends at 1500000$/),
+    });
+    expect((await inspect(path)).stdout).toMatch(/parameters +2\.76 M(.|\n)*It cannot be opened: at byte/);
+  });
+  test("anywhere in a header: what comes before", async () => {
+    for (let bytes = 4; bytes < 49_000; bytes += bytes < 1500 ? 7 : 997) {
+      const found = await loadNative().inspect(cut(DEMO, bytes));
+      expect(found).toMatchObject({ format: "gguf", bytes, refusal: expect.stringMatching(/^at byte \d+/) });
+      expect(describePage("cut.gguf", found)).toMatch(/format +GGUF(.|\n)*It cannot be opened: at byte \d+/);
+    }
+    expect((await inspect(cut(DEMO, 1000))).stdout).toMatch(/architecture +qwen2/);
+  });
+  test.each(["v2-qwen2-int4-tiled", "v1-llama-int4"])("%s: the format", async (name) => {
+    const { code, stdout, stderr } = await inspect(cut(fixture(name), 3000), "--json");
+    expect({ code, stderr }).toEqual({ code: 1, stderr: "" });
+    expect(JSON.parse(stdout)).toMatchObject({ format: "zse", version: Number(name[1]), bytes: 3000, refusal: expect.any(String) });
+    expect((await inspect(cut(fixture(name), 3000))).stdout).toMatch(
+      /format +\.zse, generation \d(.|\n)*It cannot be opened: .*at byte \d+/,
+    );
+  });
+});
+
+test("run, inspect and convert say the same of what is no model file", async () => {
+  const empty = join(folder, "empty.gguf");
+  writeFileSync(empty, "");
+  for (const [path, sentence] of [
+    [join(folder, "nowhere.gguf"), /^zse: there is no file ".*nowhere\.gguf"; give the path of a \.gguf or \.zse model file\n$/],
+    [folder, /^zse: ".*" is a directory; give the path of the \.gguf or \.zse file inside it\n$/],
+    [empty, /^zse: ".*empty\.gguf" is empty; download or copy the model again\n$/],
+  ] as const) {
+    const said = [];
+    for (const args of [
+      ["inspect", path],
+      ["run", path, "Hi"],
+      ["convert", path, join(folder, "out.bin")],
+    ]) {
+      const { child, ended } = zse(...args);
+      child.stdin?.end();
+      said.push((await ended).stderr);
+    }
+    expect(said[0]).toMatch(sentence);
+    expect(said).toEqual([said[0], said[0], said[0]]);
+  }
 });
 
 test("what is no model file at all is one sentence on stderr", async () => {
