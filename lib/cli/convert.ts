@@ -32,6 +32,7 @@ Examples:
   $ zse convert model.gguf model.zse --quant int4
   $ zse convert model.zse model.gguf             keeps the coding; lossless where GGUF has it
 
+A .zse file keeps embeddings, output matrix and norms as float16 whatever --quant says, so it can be larger than a small GGUF file.
 The output appears whole or not at all: Ctrl-C, a full disk or an error leave nothing behind.`,
     )
     .action(async (input: string, output: string, flags: ConvertFlags) => {
@@ -107,7 +108,8 @@ function run(input: string, output: string, { quant, force }: ConvertFlags, list
   });
 }
 
-function summary(output: string, { bytesRead, bytesWritten, notes }: NativeConversionReport): string {
-  const lines = [`${terminalText(output)}: ${bytes(bytesWritten)}, from ${bytes(bytesRead)}`];
+function summary(output: string, { from, to, bytesRead, bytesWritten, notes }: NativeConversionReport): string {
+  const format = (name: string) => (name === "gguf" ? "GGUF" : ".zse");
+  const lines = [`${terminalText(output)}: ${bytes(bytesWritten)} of ${format(to)}, from ${bytes(bytesRead)} of ${format(from)}`];
   return [...lines, ...notes.map((note) => `note: ${terminalText(note)}`), ""].join("\n");
 }

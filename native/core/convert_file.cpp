@@ -1,9 +1,11 @@
 #include "convert_file.h"
 
 #include <algorithm>
+#include <cctype>
 
 #include "gguf/check.h"
 #include "gguf_image.h"
+#include "model_kind.h"
 #include "types.h"
 #include "zse/zse_file.h"
 
@@ -12,6 +14,29 @@ namespace zse {
 namespace {
 
 constexpr uint64_t kChunk = 1 << 22;
+
+/** Whether a path ends so, in whatever case. */
+bool ends_with(const std::string& path, const std::string& ending) {
+  return path.size() >= ending.size() && std::equal(ending.rbegin(), ending.rend(), path.rbegin(), [](char a, char b) {
+           return a == std::tolower(static_cast<unsigned char>(b));
+         });
+}
+
+/** The format follows from the input. A name that says another one is a misunderstanding: of what is converted, or of what that can do. */
+void check_name(const std::string& input, const std::string& output, FileKind kind, const ConvertOptions& options) {
+  const bool from_gguf = kind == FileKind::kGguf;
+  const std::string from = from_gguf ? "GGUF" : ".zse", to = from_gguf ? ".zse" : "GGUF";
+  const std::string ending = from_gguf ? ".zse" : ".gguf";
+  if (!ends_with(output, from_gguf ? ".gguf" : ".zse")) return;
+  std::string message = "\"" + input + "\" is a " + from + " file, so a " + to + " file is made of it, and \"" + output +
+                        "\" has the name of a " + from + " file; give a name that ends in " + ending;
+  if (options.quant && from_gguf) {
+    message += " (to quantize, write a .zse file with --quant: it opens as it is, and another zse convert makes GGUF of it)";
+  } else if (options.quant) {
+    message += " (a .zse file is not quantized again: convert the GGUF file that it came from, with --quant)";
+  }
+  throw EngineError("BAD_OPTION", message);
+}
 
 [[noreturn]] void throw_cancelled() {
   throw EngineError("CLOSED", "the conversion was cancelled; nothing of it was left behind");
@@ -54,13 +79,10 @@ ConvertReport convert_file(const std::string& input, const std::string& output, 
   FileKind kind;
   {
     const auto source = FileMap::open(input);
-    kind = kind_of(source->bytes());
+    kind = kind_of_model(input, source->bytes());
     report.bytes_read = source->bytes().size;
   }
-  if (kind == FileKind::kUnknown || kind == FileKind::kZseLora) {
-    throw EngineError(kind == FileKind::kZseLora ? "UNSUPPORTED" : "BAD_MODEL",
-                      "\"" + input + "\" is neither a GGUF nor a .zse model; only these can be converted into each other");
-  }
+  check_name(input, output, kind, options);
   if (kind != FileKind::kGguf && options.quant) {
     throw EngineError(
         "BAD_OPTION",

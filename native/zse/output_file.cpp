@@ -52,6 +52,14 @@ void folder_to_disk(const fs::path& folder) {
 #endif
 }
 
+/** What to do where no file can be made at a path. */
+std::string remedy(const std::string& path) {
+  std::error_code error;
+  const fs::path folder = fs::u8path(path).parent_path();
+  if (!folder.empty() && !fs::exists(folder, error) && !error) return "make the folder \"" + folder.u8string() + "\" first";
+  return "give a path in a folder that is there and that this user may write";
+}
+
 }  // namespace
 
 OutputFile::OutputFile(std::string path, bool overwrite) : path_(std::move(path)), overwrite_(overwrite) {
@@ -69,7 +77,7 @@ OutputFile::OutputFile(std::string path, bool overwrite) : path_(std::move(path)
   if (!file_) {
     const std::string reason = std::strerror(errno);
     temporary_.clear();
-    throw EngineError("ENGINE_FAILED", "\"" + path_ + "\" cannot be written: " + reason);
+    throw EngineError("ENGINE_FAILED", "\"" + path_ + "\" cannot be written: " + reason + "; " + remedy(path_));
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <cstring>
 #include <map>
 #include <optional>
@@ -87,6 +88,7 @@ class Planner {
       return a_last != b_last ? b_last : a.name < b.name;
     });
     write_config();
+    note_float16();
     plan_.tokenizer = write_tokenizer(source_, plan_.notes);
     return std::move(plan_);
   }
@@ -144,6 +146,25 @@ class Planner {
       unsupported("tensor \"" + gguf::shown(name) + "\" has no whole heads");
     if (architecture_ == "gemma2" && contains(entry.name, "norm.weight")) entry.subtract = 1;
     plan_.entries.push_back(std::move(entry));
+  }
+
+  /** Who asks for a small file wonders at a large one. */
+  void note_float16() {
+    if (quant_ == Quant::kFp16) return;
+    uint64_t before = 0, after = 0;
+    for (const ZseEntry& entry : plan_.entries) {
+      if (!contains(entry.name, "embed_tokens") && !contains(entry.name, "lm_head")) continue;
+      before += entry.source->size;
+      after += 2 * entry.source->elements();
+    }
+    if (after <= before) return;
+    const auto mebibytes = [](uint64_t bytes) {
+      char text[32];
+      std::snprintf(text, sizeof text, "%.1f MiB", static_cast<double>(bytes) / (1 << 20));
+      return std::string(text);
+    };
+    plan_.notes.push_back("a .zse file keeps the embeddings and the output matrix as float16: " + mebibytes(after) +
+                          " of them, which are " + mebibytes(before) + " in the GGUF file");
   }
 
   std::string canonical(const std::string& name) const {

@@ -3,12 +3,12 @@
 
 import { execFileSync, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, ftruncateSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync, writeSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
-import { ask, buildLibrary, DEMO, openModel, ROOT, until, zse } from "./helpers.js";
+import { ask, buildLibrary, DEMO, openModel, ROOT, until, writeSparseModel, zse } from "./helpers.js";
 
 const folder = mkdtempSync(join(tmpdir(), "zstream-convert-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -176,6 +176,32 @@ describe("the output", () => {
     expect(await convert(file, place("x.gguf"), "--quant", "int4")).toMatchObject({ code: 2, stderr: expect.stringContaining("--quant") });
     expect((await convert(DEMO, place("x.zse"), "--quant", "int3")).code).toBe(2);
   });
+  test("may not have the name of the other format: what is made follows from the input", async () => {
+    const file = await converted(DEMO, "named.zse");
+    const gguf = await convert(DEMO, place("named.GGUF"), "--quant", "int4"); // what one types to quantize again
+    expect(gguf.code).toBe(2);
+    expect(gguf.stderr).toMatch(
+      /is a GGUF file, so a \.zse file is made of it, and ".*named\.GGUF" has the name.*ends in \.zse \(to quantize, /,
+    );
+    const zseFile = await convert(file, place("other.zse"));
+    expect(zseFile.code).toBe(2);
+    expect(zseFile.stderr).toMatch(/is a \.zse file, so a GGUF file is made of it, and ".*other\.zse" has the name.*ends in \.gguf\n$/);
+    expect(readdirSync(folder).filter((name) => /named\.GGUF|other/.test(name))).toEqual([]);
+    expect((await convert(DEMO, place("named.bin"))).code).toBe(0);
+  });
+  test("the summary names both formats, and says where float16 makes the file larger", async () => {
+    const { stderr } = await convert(DEMO, place("told.zse"), "--quant", "int4");
+    expect(stderr).toMatch(/^\S+told\.zse: [\d.]+ MiB of \.zse, from [\d.]+ MiB of GGUF\n/);
+    expect(stderr).toMatch(/note: a \.zse file keeps the embeddings and the output matrix as float16: 0\.8 MiB .* 0\.4 MiB/);
+    const back = await convert(place("told.zse"), place("told.gguf"));
+    expect(back.stderr).toMatch(/of GGUF, from [\d.]+ MiB of \.zse\n/);
+    expect((await convert(place("told.gguf"), place("told16.zse"), "--quant", "fp16")).stderr).not.toContain("float16");
+  });
+  test("a folder that is not there is said, with what to do", async () => {
+    const { code, stderr } = await convert(DEMO, place("no-folder/x.zse"));
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/cannot be written: .*; make the folder ".*no-folder" first\n$/);
+  });
   test("a file that is no model is refused, and leaves nothing", async () => {
     writeFileSync(place("text.gguf"), "This is not a model.");
     expect(await convert(place("text.gguf"), place("no.zse"))).toMatchObject({ code: 1 });
@@ -213,77 +239,6 @@ describe("the output", () => {
     },
   );
 });
-
-/** A model of zeros that takes no room on disk, and more time to convert than a signal needs. */
-function writeSparseModel(path: string): void {
-  const parts: Buffer[] = [];
-  const u32 = (value: number) => parts.push(Buffer.from(Uint32Array.of(value).buffer));
-  const u64 = (value: number) => parts.push(Buffer.from(BigUint64Array.of(BigInt(value)).buffer));
-  const text = (value: string) => {
-    u64(Buffer.byteLength(value));
-    parts.push(Buffer.from(value));
-  };
-  const tokens = Array.from({ length: 64 }, (_, i) => `t${i}`);
-  const width = 4096;
-  const tensors: [string, number[]][] = [
-    ["token_embd.weight", [width, tokens.length]],
-    ["output_norm.weight", [width]],
-    ...["attn_norm", "ffn_norm"].map((name): [string, number[]] => [`blk.0.${name}.weight`, [width]]),
-    ...["attn_q", "attn_k", "attn_v", "attn_output"].map((name): [string, number[]] => [`blk.0.${name}.weight`, [width, width]]),
-    ["blk.0.ffn_gate.weight", [width, 16 * width]],
-    ["blk.0.ffn_up.weight", [width, 16 * width]],
-    ["blk.0.ffn_down.weight", [16 * width, width]],
-  ];
-  const string = (value: string) => () => {
-    u32(8);
-    text(value);
-  };
-  const number = (value: number) => () => {
-    u32(4);
-    u32(value);
-  };
-  const strings = (values: string[]) => () => {
-    u32(9);
-    u32(8);
-    u64(values.length);
-    for (const value of values) text(value);
-  };
-  const sizes = {
-    block_count: 1,
-    context_length: 64,
-    embedding_length: width,
-    feed_forward_length: 16 * width,
-    "attention.head_count": 32,
-  };
-  const keys: [string, () => void][] = [
-    ["general.architecture", string("qwen2")],
-    ...Object.entries(sizes).map(([name, value]): [string, () => void] => [`qwen2.${name}`, number(value)]),
-    ["tokenizer.ggml.model", string("gpt2")],
-    ["tokenizer.ggml.tokens", strings(tokens)],
-    ["tokenizer.ggml.merges", strings([])],
-  ];
-  parts.push(Buffer.from("GGUF"));
-  u32(3);
-  u64(tensors.length);
-  u64(keys.length);
-  for (const [key, write] of keys) {
-    text(key);
-    write();
-  }
-  let offset = 0;
-  for (const [name, shape] of tensors) {
-    text(name);
-    u32(shape.length);
-    for (const length of shape) u64(length);
-    u32(0);
-    u64(offset);
-    offset += shape.reduce((a, b) => a * b, 4);
-  }
-  const header = Buffer.concat(parts);
-  const file = openSync(path, "w");
-  writeSync(file, header);
-  ftruncateSync(file, Math.ceil(header.length / 32) * 32 + offset);
-}
 
 test("models/demo/demo.zse is what the converter makes of demo.gguf", async () => {
   const committed = join(ROOT, "models", "demo", "demo.zse");

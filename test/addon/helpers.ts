@@ -1,6 +1,7 @@
 // What the addon tests share: models on the embedded demo model that are closed after each test, children, and waiting.
 
 import { type ChildProcess, execFileSync, type SpawnOptions, spawn } from "node:child_process";
+import { ftruncateSync, openSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach } from "vitest";
 
@@ -109,4 +110,79 @@ export function runChild(name: string, ...args: string[]): Promise<Ended> {
 /** Starts `zse …`. */
 export function zse(...args: string[]): ReturnType<typeof start> {
   return start([join(ROOT, "dist", "cli", "main.js"), ...args]);
+}
+
+/** A model of zeros that takes no room on disk, and more time to convert or to load than a signal needs: 16 × width² × 4 × 3 bytes and more. */
+export function writeSparseModel(path: string, width = 4096): void {
+  const parts: Buffer[] = [];
+  const u32 = (value: number) => parts.push(Buffer.from(Uint32Array.of(value).buffer));
+  const u64 = (value: number) => parts.push(Buffer.from(BigUint64Array.of(BigInt(value)).buffer));
+  const text = (value: string) => {
+    u64(Buffer.byteLength(value));
+    parts.push(Buffer.from(value));
+  };
+  const tokens = Array.from({ length: 64 }, (_, i) => `t${i}`);
+  const tensors: [string, number[]][] = [
+    ["token_embd.weight", [width, tokens.length]],
+    ["output_norm.weight", [width]],
+    ...["attn_norm", "ffn_norm"].map((name): [string, number[]] => [`blk.0.${name}.weight`, [width]]),
+    ...["attn_q", "attn_k", "attn_v", "attn_output"].map((name): [string, number[]] => [`blk.0.${name}.weight`, [width, width]]),
+    ["blk.0.ffn_gate.weight", [width, 16 * width]],
+    ["blk.0.ffn_up.weight", [width, 16 * width]],
+    ["blk.0.ffn_down.weight", [16 * width, width]],
+  ];
+  const string = (value: string) => () => {
+    u32(8);
+    text(value);
+  };
+  const number = (value: number) => () => {
+    u32(4);
+    u32(value);
+  };
+  const float = (value: number) => () => {
+    u32(6);
+    parts.push(Buffer.from(Float32Array.of(value).buffer));
+  };
+  const strings = (values: string[]) => () => {
+    u32(9);
+    u32(8);
+    u64(values.length);
+    for (const value of values) text(value);
+  };
+  const sizes = {
+    block_count: 1,
+    context_length: 64,
+    embedding_length: width,
+    feed_forward_length: 16 * width,
+    "attention.head_count": 32,
+  };
+  const keys: [string, () => void][] = [
+    ["general.architecture", string("qwen2")],
+    ...Object.entries(sizes).map(([name, value]): [string, () => void] => [`qwen2.${name}`, number(value)]),
+    ["qwen2.attention.layer_norm_rms_epsilon", float(1e-6)],
+    ["tokenizer.ggml.model", string("gpt2")],
+    ["tokenizer.ggml.tokens", strings(tokens)],
+    ["tokenizer.ggml.merges", strings([])],
+  ];
+  parts.push(Buffer.from("GGUF"));
+  u32(3);
+  u64(tensors.length);
+  u64(keys.length);
+  for (const [key, write] of keys) {
+    text(key);
+    write();
+  }
+  let offset = 0;
+  for (const [name, shape] of tensors) {
+    text(name);
+    u32(shape.length);
+    for (const length of shape) u64(length);
+    u32(0);
+    u64(offset);
+    offset += shape.reduce((a, b) => a * b, 4);
+  }
+  const header = Buffer.concat(parts);
+  const file = openSync(path, "w");
+  writeSync(file, header);
+  ftruncateSync(file, Math.ceil(header.length / 32) * 32 + offset);
 }
