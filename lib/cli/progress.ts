@@ -4,7 +4,7 @@ import { SingleBar } from "cli-progress";
 
 import { terminalText } from "./terminal.js";
 
-/** Shows a fraction; undefined takes the bar away. */
+/** Shows a fraction; undefined takes the bar away for good: a fraction that comes later, as from a load that is being given up, shows nothing. */
 export type ProgressBar = (fraction: number | undefined) => void;
 
 /**
@@ -20,10 +20,13 @@ export function progressBar(format: string, nameOf: () => string): ProgressBar |
     clearOnComplete: true,
     barsize: 30,
   });
+  let ended = false;
   return (fraction) => {
     if (fraction === undefined) {
+      ended = true;
       if (bar.isActive) bar.stop();
-    } else if (!bar.isActive) bar.start(1, fraction, { name: terminalText(nameOf()) });
+    } else if (ended) return;
+    else if (!bar.isActive) bar.start(1, fraction, { name: terminalText(nameOf()) });
     else bar.update(fraction);
   };
 }
