@@ -4,7 +4,8 @@ import { createInterface, type Interface } from "node:readline";
 import type { Command } from "commander";
 
 import { ZSEError } from "../errors.js";
-import type { Message } from "../types.js";
+import { readChatCall } from "../options.js";
+import type { Message, ReplyOptions } from "../types.js";
 import type { ZSE } from "../zse.js";
 import { addModelFlags, addReplyFlags, type ModelFlags, type ReplyFlags, replyOptions } from "./flags.js";
 import { openModel } from "./loading.js";
@@ -46,10 +47,12 @@ ${HELP.replace(/^/gm, "  ")}`,
 }
 
 async function chat(path: string | undefined, flags: ChatFlags): Promise<number> {
+  const options = replyOptions(flags);
+  readChatCall("chat", [{ role: "user", content: "" }], options); // what is wrong with them is said before a model is loaded for nothing
   const model = openModel(path, flags);
   try {
     await model.ready;
-    await new Conversation(model, flags).run();
+    await new Conversation(model, options, flags.system).run();
     return 0;
   } finally {
     await model.close();
@@ -58,7 +61,7 @@ async function chat(path: string | undefined, flags: ChatFlags): Promise<number>
 
 class Conversation {
   readonly #model: ZSE;
-  readonly #flags: ChatFlags;
+  readonly #options: ReplyOptions;
   readonly #output = new Output();
   readonly #lines: Interface;
   #system: string | undefined;
@@ -67,10 +70,10 @@ class Conversation {
   #leaveReply: (() => void) | undefined;
   #warned = false;
 
-  constructor(model: ZSE, flags: ChatFlags) {
+  constructor(model: ZSE, options: ReplyOptions, system: string | undefined) {
     this.#model = model;
-    this.#flags = flags;
-    this.#system = flags.system;
+    this.#options = options;
+    this.#system = system;
     // The prompt and the echo of what is typed are not part of the replies: they go to stderr.
     const terminal = process.stdin.isTTY === true && process.stderr.isTTY === true;
     this.#lines = createInterface({
@@ -135,7 +138,7 @@ class Conversation {
   async #reply(line: string): Promise<void> {
     const user: Message = { role: "user", content: line };
     const system: Message[] = this.#system === undefined ? [] : [{ role: "system", content: this.#system }];
-    const stream = this.#model.chatStream([...system, ...this.#messages, user], replyOptions(this.#flags));
+    const stream = this.#model.chatStream([...system, ...this.#messages, user], this.#options);
     const iterator = stream[Symbol.asyncIterator]();
     this.#leaveReply = () => void iterator.return?.();
     try {

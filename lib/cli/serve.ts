@@ -1,14 +1,15 @@
 // Owns `zse serve`: flags, the lines that say it is ready, and signals. Main thread. Logs go to stderr, the rest to stdout.
 
+import { createServer } from "node:net";
 import type { Command } from "commander";
 
 import { ZSEError } from "../errors.js";
-import type { App } from "../server/app.js";
-import type { HttpServer, ServerOptions } from "../server/http-server.js";
+import type { ModelInfo } from "../native.js";
 import { DEFAULTS } from "../sse/types.js";
 import { addModelFlags, type ModelFlags } from "./flags.js";
 import { openModel } from "./loading.js";
 import { reportError, UsageError } from "./report.js";
+import { bytes, count, terminalText } from "./terminal.js";
 
 interface ServeFlags extends ModelFlags {
   port: string;
@@ -70,61 +71,92 @@ Routes: POST /v1/chat/completions, POST /v1/completions, GET /v1/models, GET /he
 }
 
 async function serve(path: string | undefined, flags: ServeFlags): Promise<void> {
-  const number = (name: keyof ServeFlags, min: number, max: number) => readNumber(flags, name, min, max);
-  const maxQueue = number("maxQueue", 0, 65_536);
-  const drainTimeoutMs = number("drainTimeout", 0, 86_400) * 1000;
-  const port = number("port", 0, 65_535);
-  const limits = {
-    headersTimeoutMs: number("headerTimeout", 1, 3600) * 1000,
-    requestTimeoutMs: number("requestTimeout", 1, 3600) * 1000,
-  };
-  const apiKeys = readKeys(flags.apiKey ?? [], process.env.ZSE_API_KEY ?? "");
-  const corsOrigins = (flags.cors ?? []).map(readOrigin);
-  if (flags.name?.trim() === "") throw new UsageError("--name must not be empty.");
-  if (!["debug", "info", "warn", "error", "silent"].includes(flags.logLevel)) {
-    throw new UsageError(`--log-level must be debug, info, warn, error or silent; given ${flags.logLevel}.`);
-  }
-
+  const { port, limits, drainTimeoutMs, name, apiKeys, engine, app: appOptions } = readFlags(flags);
   // Loaded here, not above: the other commands need none of it, and start sooner without.
-  const [{ App }, { openLog }] = await Promise.all([import("../server/app.js"), import("../server/log.js")]);
-  const maxStreams = number("maxStreams", 1, 256);
-  const model = openModel(path, flags, { maxStreams, maxQueue });
+  const [{ App }, { openLog }, { HttpServer }] = await Promise.all([
+    import("../server/app.js"),
+    import("../server/log.js"),
+    import("../server/http-server.js"),
+  ]);
+  const address = { port, host: flags.host };
+  await listening(address, () => tryAddress(address)); // a large model may load for minutes
+  const model = openModel(path, flags, engine);
   try {
     const info = await model.ready;
-    const app = new App(model, {
-      name: flags.name ?? info.name,
-      apiKeys,
-      corsOrigins,
-      maxBodyBytes: number("maxBody", 1, 2 ** 30),
-      maxMessages: number("maxMessages", 1, 1_000_000),
-      maxQueue,
-      maxChoices: Math.min(DEFAULTS.maxChoices, maxStreams + maxQueue), // more would be a 429 however often they are asked for
-      stallTimeoutMs: number("stallTimeout", 0, 86_400) * 1000,
-      log: openLog(flags.logLevel),
-      logPrompts: flags.logPrompts === true,
-    });
-    const server = await listen(app, { port, host: flags.host, ...limits });
+    const app = new App(model, { name: name ?? info.name, ...appOptions, log: openLog(flags.logLevel) });
+    const server = await listening(address, () => HttpServer.listen(app, { ...address, ...limits }));
     const stopped = untilStopped(); // listening before the ready line: who reads it may signal at once
     warnIfOpen(flags.host, apiKeys.length > 0);
-    printReady(flags.name ?? info.name, info.description, server.address, apiKeys);
+    printReady(name ?? info.name, describe(info), server.address, apiKeys);
     if ((await stopped) === "SIGINT") process.exitCode = 130;
-    process.stderr.write(`zse: no new requests; running ones have ${drainTimeoutMs / 1000} s\n`);
+    const running = app.active > 0 ? `; running ones have ${drainTimeoutMs / 1000} s` : "";
+    process.stderr.write(`zse: no new requests${running}\n`);
     await server.drain(drainTimeoutMs);
   } finally {
     await model.close();
   }
 }
 
-async function listen(app: App, options: ServerOptions): Promise<HttpServer> {
-  const { HttpServer } = await import("../server/http-server.js");
+/** Everything that can be wrong with the flags is found here, before anything is loaded. */
+function readFlags(flags: ServeFlags) {
+  const number = (name: keyof ServeFlags, min: number, max: number) => readNumber(flags, name, min, max);
+  if (flags.name?.trim() === "") throw new UsageError("--name must not be empty.");
+  if (!["debug", "info", "warn", "error", "silent"].includes(flags.logLevel)) {
+    throw new UsageError(`--log-level must be debug, info, warn, error or silent; given ${flags.logLevel}.`);
+  }
+  const engine = { maxStreams: number("maxStreams", 1, 256), maxQueue: number("maxQueue", 0, 65_536) };
+  const apiKeys = readKeys(flags.apiKey ?? [], process.env.ZSE_API_KEY ?? "");
+  return {
+    port: number("port", 0, 65_535),
+    limits: {
+      headersTimeoutMs: number("headerTimeout", 1, 3600) * 1000,
+      requestTimeoutMs: number("requestTimeout", 1, 3600) * 1000,
+    },
+    drainTimeoutMs: number("drainTimeout", 0, 86_400) * 1000,
+    name: flags.name,
+    apiKeys,
+    engine,
+    app: {
+      apiKeys,
+      corsOrigins: (flags.cors ?? []).map(readOrigin),
+      maxBodyBytes: number("maxBody", 1, 2 ** 30),
+      maxMessages: number("maxMessages", 1, 1_000_000),
+      maxQueue: engine.maxQueue,
+      maxChoices: Math.min(DEFAULTS.maxChoices, engine.maxStreams + engine.maxQueue), // more would be a 429 however often they are asked for
+      stallTimeoutMs: number("stallTimeout", 0, 86_400) * 1000,
+      logPrompts: flags.logPrompts === true,
+    },
+  };
+}
+
+/** Such as "qwen2, 2.76 M parameters, 2.9 MiB". */
+function describe({ architecture, parameters, sizeBytes }: ModelInfo): string {
+  return `${terminalText(architecture)}, ${count(parameters)} parameters, ${bytes(sizeBytes)}`;
+}
+
+/** Listens for a moment, to know whether that can be. */
+function tryAddress({ port, host }: Address): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const server = createServer().once("error", reject);
+    server.listen(port, host, () => server.close(() => resolve()));
+  });
+}
+
+interface Address {
+  port: number;
+  host: string;
+}
+
+/** Says what is wrong with an address that cannot be had, and how to put it right. */
+async function listening<T>({ host, port }: Address, listen: () => Promise<T>): Promise<T> {
   try {
-    return await HttpServer.listen(app, options);
+    return await listen();
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    const where = `${options.host}:${options.port}`;
+    const where = `${host}:${port}`;
     if (code === "EADDRINUSE") throw new Error(`${where} is in use already; give another --port (0 takes a free one).`);
     if (code === "EACCES") throw new Error(`${where} may not be opened by this user; ports from 1024 may.`);
-    if (code === "EADDRNOTAVAIL" || code === "ENOTFOUND") throw new Error(`${options.host} is not an address of this machine.`);
+    if (code === "EADDRNOTAVAIL" || code === "ENOTFOUND") throw new Error(`${host} is not an address of this machine.`);
     throw error;
   }
 }

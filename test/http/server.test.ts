@@ -372,7 +372,7 @@ describe("zse serve", () => {
 
   test("says what it serves and where; its curl line works when pasted; SIGTERM ends it with 0", async () => {
     const { child, ended, out, curl } = await started("--name", "it's mine");
-    expect(out).toMatch(/^it's mine \(.+\) listens on http:\/\/127\.0\.0\.1:\d+\n/);
+    expect(out).toMatch(/^it's mine \(qwen2, 2\.76 M parameters, 2\.8 MiB\) listens on http:\/\/127\.0\.0\.1:\d+\n/);
     const shell = spawn("bash", ["-c", curl.replace("curl -N", "curl -sN")]);
     let text = "";
     shell.stdout.on("data", (chunk) => {
@@ -436,7 +436,9 @@ describe("zse serve", () => {
     const { child, ended, out } = await started("--name", "qwen-7b", "--context-size", "4096");
     const url = `${/http:\S+/.exec(out)![0]}/v1/chat/completions`;
     const response = await post(url, { ...LONG, max_tokens: 1000, stream: true });
-    const heard = new Promise<void>((resolve) => child.stderr!.on("data", (text: string) => /no new requests/.test(text) && resolve()));
+    const heard = new Promise<void>((resolve) =>
+      child.stderr!.on("data", (text: string) => /no new requests; running ones have 30 s/.test(text) && resolve()),
+    );
     child.kill("SIGTERM");
     await heard;
     child.kill("SIGTERM");
@@ -459,6 +461,7 @@ describe("zse serve", () => {
     child.kill("SIGINT");
     expect((await ended).code).toBe(130);
     expect((await ended).stderr).toMatch(/WARNING.*0\.0\.0\.0/);
+    expect((await ended).stderr).toMatch(/^zse: no new requests$/m); // nothing runs that would have time left
   });
 
   test("a port that is taken, and wrong flags, are one sentence", async () => {
