@@ -31,7 +31,7 @@ export function addModelFlags(command: Command): Command {
   return command
     .option("--context-size <tokens>", "tokens of context", number)
     .option("--threads <n>", "compute threads (default: the physical cores)", number)
-    .option("--gpu-layers <n>", 'layers on the GPU, or "auto"', (value) => (value === "auto" ? value : number(value)))
+    .option("--gpu-layers <n>", 'layers on the GPU, or "auto"', layers)
     .option("--device <kind>", "auto, cpu, cuda, metal or vulkan")
     .option("--deterministic", "other streams cannot change the rounding; slower")
     .option("--prompt-cache <dir>", "keep computed prompts in this folder too, for after a restart")
@@ -78,4 +78,13 @@ function number(text: string): number {
   const value = Number(text);
   if (text.trim() === "" || Number.isNaN(value)) throw new InvalidArgumentError("It must be a number.");
   return value;
+}
+
+/** More layers than there are is as good as all of them. */
+function layers(text: string): number | "auto" {
+  if (text === "auto") return text;
+  if (text.trim() === "" || Number.isNaN(Number(text))) {
+    throw new InvalidArgumentError("It must be a number of layers, or auto for as many as fit; 999 is all of them.");
+  }
+  return Number(text);
 }

@@ -1,5 +1,7 @@
 // Owns writing to stdout at the pace of whoever reads it. Main thread.
 
+import { fstatSync } from "node:fs";
+
 /** Stdout: text goes out as fast as it is read, and a reader that has gone is an end, not an error. */
 export class Output {
   #closed = false;
@@ -34,8 +36,21 @@ export class Output {
     return !this.#closed;
   }
 
-  /** On a terminal, ends an open line, so that what follows begins on one of its own. A file gets the text and nothing else. */
+  /**
+   * Ends an open line where what follows on stderr would stand on it: on a terminal, and where both go to one file or pipe. A file of its
+   * own gets the text and nothing else.
+   */
   async endLine(): Promise<void> {
-    if (process.stdout.isTTY && !this.#last.endsWith("\n")) await this.write("\n");
+    if ((process.stdout.isTTY || sharedWithStderr()) && !this.#last.endsWith("\n")) await this.write("\n");
+  }
+}
+
+/** As in `zse run … > log 2>&1`. */
+function sharedWithStderr(): boolean {
+  try {
+    const [out, err] = [fstatSync(1), fstatSync(2)];
+    return out.ino === err.ino && out.dev === err.dev;
+  } catch {
+    return false; // one of them is closed
   }
 }

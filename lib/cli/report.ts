@@ -9,15 +9,22 @@ export class UsageError extends Error {}
 export function reportError(error: unknown): number {
   const wrongUsage = error instanceof UsageError || (error instanceof ZSEError && error.code === "BAD_OPTION");
   let message = error instanceof Error ? error.message : String(error);
-  // The library names an option as its callers write it; here they wrote a flag.
-  if (error instanceof ZSEError && error.option !== undefined && /^[a-zA-Z]+$/.test(error.option)) {
-    message = message.replace(error.option, `--${kebab(error.option)}`);
-  }
+  if (error instanceof ZSEError) message = namingFlags(message, error.option);
   process.stderr.write(`zse: ${message}\n`);
   if (process.env.ZSE_DEBUG && error instanceof Error) process.stderr.write(`${error.stack ?? ""}\n`);
   return wrongUsage ? 2 : 1;
 }
 
-function kebab(name: string): string {
-  return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+/** The flags whose names in the library no sentence has by chance. */
+const UNMISTAKABLE = /"(?:[^"\\]|\\.)*"|\b(?:contextSize|gpuLayers|promptCache|max(?:Streams|Queue|Tokens)|top[PK]|minP)\b(?:\.dir)?/g;
+
+/** The library names an option as its callers write it (`stop[0]`, `promptCache.dir`); here they wrote a flag. What is quoted stays. */
+function namingFlags(message: string, option: string | undefined): string {
+  const atHead = option !== undefined && message.startsWith(option) ? `${flag(option)}${message.slice(option.length)}` : message;
+  return atHead.replace(UNMISTAKABLE, (found) => (found.startsWith('"') ? found : flag(found)));
+}
+
+/** `promptCache.dir` → `--prompt-cache`. */
+function flag(option: string): string {
+  return `--${option.replace(/\W.*/, "").replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 }

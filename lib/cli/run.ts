@@ -3,6 +3,7 @@
 import { text as readText } from "node:stream/consumers";
 import type { Command } from "commander";
 
+import { ZSEError } from "../errors.js";
 import type { TokenStream } from "../token-stream.js";
 import type { Message, Reply } from "../types.js";
 import type { ZSE } from "../zse.js";
@@ -11,6 +12,7 @@ import { openModel } from "./loading.js";
 import { Output } from "./output.js";
 import { reportError, UsageError } from "./report.js";
 import { printStats } from "./stats-line.js";
+import { terminalText } from "./terminal.js";
 
 interface RunFlags extends ModelFlags, ReplyFlags {
   model?: string;
@@ -27,6 +29,7 @@ export function addRun(program: Command): void {
     .argument("[model]", "a .gguf or .zse file; left out: the embedded demo model")
     .argument("[prompt]", 'what to say to the model; "-", or none, reads it from stdin')
     .usage('[options] [model] "prompt"')
+    .allowExcessArguments() // said below, in words that help
     .option("-m, --model <file>", "the model, for when the prompt comes from stdin")
     .option("--system <text>", "a system message before the prompt")
     .option("--raw", "continue the prompt as plain text, without the model's chat template")
@@ -45,9 +48,10 @@ Ctrl-C ends the reply (exit code 130); a second one ends the program at once.`,
   );
   command.action(async (first: string | undefined, second: string | undefined, flags: RunFlags) => {
     try {
+      if (command.args.length > 2) throw tooMany(command.args);
       process.exitCode = await run(first, second, flags);
     } catch (error) {
-      process.exitCode = reportError(error);
+      process.exitCode = reportError(withHint(error, first, second));
     }
   });
 }
@@ -139,4 +143,19 @@ async function readArguments(
   const text = (await readText(process.stdin)).replace(/\r?\n$/, "");
   if (text === "") throw new UsageError('there is no prompt: stdin is empty; write one, as in: zse run "Tell me a story".');
   return { path, prompt: text };
+}
+
+function tooMany(words: readonly string[]): UsageError {
+  return new UsageError(`too many arguments: ${words.length}, where model and prompt are two; ${quoteIt(words)}`);
+}
+
+/** `zse run hello world` names a model "hello": who wrote that meant one prompt of two words. */
+function withHint(error: unknown, first: string | undefined, second: string | undefined): unknown {
+  if (!(error instanceof ZSEError) || error.code !== "MODEL_NOT_FOUND" || first === undefined || second === undefined) return error;
+  if (/[./\\]/.test(first)) return error;
+  return new ZSEError(error.code, `${error.message}; ${quoteIt([first, second])}`, { cause: error });
+}
+
+function quoteIt(words: readonly string[]): string {
+  return `if all of it is the prompt, put it in quotes: zse run ${JSON.stringify(terminalText(words.join(" "), 60))}`;
 }

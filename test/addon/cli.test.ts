@@ -1,9 +1,16 @@
 // `zse run` and `zse chat` as a shell sees them: what goes to stdout, what to stderr, and the exit code.
 
-import { spawn } from "node:child_process";
-import { describe, expect, test } from "vitest";
+import { spawn, spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
-import { DEMO, ROOT, zse } from "./helpers.js";
+import { buildLibrary, DEMO, ROOT, until, writeSparseModel, zse } from "./helpers.js";
+
+const folder = mkdtempSync(join(tmpdir(), "zstream-cli-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 /** Runs it with `input` on stdin, to the end. */
 async function run(args: string[], input = "") {
@@ -92,6 +99,50 @@ describe("zse run", () => {
   });
 });
 
+// The script of util-linux gives a command a terminal; that of other systems takes other arguments.
+const HAS_TERMINAL = process.platform === "linux" && spawnSync("script", ["--version"]).status === 0;
+
+describe.skipIf(!HAS_TERMINAL)("Ctrl-C while a model loads, on a terminal", () => {
+  const model = join(folder, "large.gguf");
+  beforeAll(() => {
+    buildLibrary();
+    writeSparseModel(model, 2048); // 0.9 GB of zeros: still loading when the bar is there
+  });
+  test.each([
+    ["run", "-m", model, "Hi"],
+    ["chat", model],
+    ["serve", model, "--port", "0"],
+  ])("zse %s ends at once with 130, and the terminal wraps lines again", async (...args) => {
+    const child = spawn("script", ["-qec", `${process.execPath} dist/cli/main.js ${args.join(" ")}`, "/dev/null"], { cwd: ROOT });
+    let shown = "";
+    child.stdout.setEncoding("utf8").on("data", (text: string) => {
+      shown += text;
+    });
+    const ended = new Promise((resolve) => child.on("close", resolve));
+    try {
+      await until(() => shown.includes("loading large.gguf"), "the bar to appear");
+      child.stdin.write("\x03");
+      await until(() => child.exitCode !== null, "the end");
+    } finally {
+      child.kill("SIGKILL");
+    }
+    expect(await ended).toBe(130);
+    expect(shown).toContain("\x1b[?7l");
+    expect(shown.lastIndexOf("\x1b[?7h")).toBeGreaterThan(shown.lastIndexOf("\x1b[?7l"));
+    expect(shown).not.toContain("100 %");
+  });
+});
+
+test.skipIf(process.platform === "win32")("where both go to one file, the statistics have a line of their own", () => {
+  const log = join(folder, "log");
+  const command = `${process.execPath} dist/cli/main.js run Hi --max-tokens 3 --threads 1`;
+  buildLibrary();
+  expect(spawnSync("sh", ["-c", `${command} > ${log} 2>&1`], { cwd: ROOT }).status).toBe(0);
+  expect(readFileSync(log, "utf8")).toMatch(/^[^[\n]+\n\[\d+ prompt tokens, .*\]\n$/);
+  expect(spawnSync("sh", ["-c", `${command} > ${log} 2> ${log}.2`], { cwd: ROOT }).status).toBe(0);
+  expect(readFileSync(log, "utf8")).not.toContain("\n");
+});
+
 describe("zse chat", () => {
   test("answers each line, keeps the history, and leaves at the end of its input", async () => {
     const { code, stdout, stderr } = await run(["chat", ...GREEDY], "Count from 1 to 3\n\nCount from 4 to 6\n");
@@ -132,12 +183,31 @@ describe("wrong usage exits with 2, failures with 1, in one sentence", () => {
     [["run", "-m", DEMO, "other.gguf", "Hi"], 2, /^zse: two models were named/],
     [["run", "/nowhere/model.gguf", "Hi"], 1, /^zse: .*\/nowhere\/model\.gguf.*\n$/],
     [["run", "/nowhere/model.gguf"], 2, /^zse: there is no prompt/], // a lone model file is never taken for the prompt
+    [["run", "Hi", "there", "you"], 2, /^zse: too many arguments.*zse run "Hi there you"\n$/],
+    [["run", "Hi", "there"], 1, /^zse: there is no file ".*Hi".*zse run "Hi there"\n$/],
+    [["run", "Hi", "--gpu-layers", "all"], 2, /number of layers, or auto/],
+    [["run", "Hi", "--stop", ""], 2, /^zse: --stop must be a string/],
+    [["run", "Hi", "--prompt-cache", "/dev/null/x"], 2, /^zse: --prompt-cache "\/dev\/null\/x" cannot be used/],
+    // Said before the model is looked for, which is not there:
+    [["chat", "/nowhere/model.gguf", "--max-tokens", "-1"], 2, /^zse: --max-tokens must be a whole number/],
+    [["serve", "/nowhere/model.gguf", "--max-body", "0"], 2, /^zse: --max-body must be a whole number/],
+    [["serve", "/nowhere/model.gguf", "--max-messages", "0"], 2, /^zse: --max-messages must be a whole number/],
+    [["serve", "/nowhere/model.gguf", "--stall-timeout", "x"], 2, /^zse: --stall-timeout must be a whole number/],
     [["chat", "/nowhere/model.gguf"], 1, /^zse: .*\/nowhere\/model\.gguf.*\n$/],
   ])("zse %j", async (args, code, sentence) => {
     const ended = await run(args);
     expect(ended).toMatchObject({ code, stdout: "" });
     expect(ended.stderr).toMatch(sentence);
     expect(ended.stderr).not.toContain("    at ");
+  });
+  test("zse serve: a port that is in use is said before the model is loaded", async () => {
+    const taken = createServer();
+    await new Promise<void>((resolve) => taken.listen(0, "127.0.0.1", resolve));
+    const { port } = taken.address() as { port: number };
+    const ended = await run(["serve", "/nowhere/model.gguf", "--port", String(port)]);
+    taken.close();
+    expect(ended).toMatchObject({ code: 1, stdout: "" });
+    expect(ended.stderr).toBe(`zse: 127.0.0.1:${port} is in use already; give another --port (0 takes a free one).\n`);
   });
   test("ZSE_DEBUG prints where an error came from", async () => {
     process.env.ZSE_DEBUG = "1";
