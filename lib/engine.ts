@@ -245,6 +245,7 @@ export class Engine {
   }
 
   #reportProgress(fraction: number): void {
+    if (this.#failure !== undefined) return; // closed: its caller has put the progress bar away
     try {
       this.#onProgress?.(fraction);
     } catch (error) {

@@ -43,7 +43,7 @@ const CODES: ReadonlySet<string> = new Set<ZSEErrorCode>([
 export class ZSEError extends Error {
   readonly code: ZSEErrorCode;
   /** For BAD_OPTION: the option's name as the caller wrote it, such as `top_p` or `messages[2].content`. */
-  readonly option?: string;
+  declare readonly option?: string; // no field: an error without one is printed without one
 
   constructor(code: ZSEErrorCode, message: string, details?: { option?: string; cause?: unknown }) {
     super(message, details?.cause === undefined ? undefined : { cause: details.cause });

@@ -316,6 +316,12 @@ export interface NativeInspection {
   notes: string[];
 }
 
+/** What a stream took that never began. */
+export const NO_USE: Pick<NativeFinish, "usage" | "timings"> = {
+  usage: { promptTokens: 0, completionTokens: 0, totalTokens: 0, cachedTokens: 0 },
+  timings: { queueMs: 0, prefillMs: 0, ttftMs: 0, itlMs: { p50: 0, p99: 0, max: 0 }, tokensPerSecond: 0, pausedMs: 0 },
+};
+
 /** Of a model that is not open. */
 export const NO_STATS: NativeStats = {
   queued: 0,
@@ -422,6 +428,9 @@ function advice(root: string, reason: string): string[] {
   if (/[\\/][^\\/]+\.asar[\\/]/.test(root)) {
     return ['Electron: a .node file cannot be loaded from inside an archive; add "**/node_modules/zstream/**" to asarUnpack.', rebuild];
   }
+  if (/No native build was found/i.test(reason)) {
+    return ["If npm ran with --ignore-scripts, or node_modules was copied from another machine, the engine was never built here.", rebuild];
+  }
   if (/GLIBC|musl|version `/i.test(reason)) {
     return ["The addon was built for another (newer, or musl/glibc) C library than this machine has.", rebuild];
   }
@@ -430,9 +439,6 @@ function advice(root: string, reason: string): string[] {
       `The addon was built for another machine; node_modules was perhaps copied from one that is not ${process.platform}-${process.arch}.`,
       rebuild,
     ];
-  }
-  if (/No native build was found/i.test(reason)) {
-    return ["If npm ran with --ignore-scripts, or node_modules was copied from another machine, the engine was never built here.", rebuild];
   }
   return [rebuild, "If it still fails after that, please report it with this whole text."];
 }

@@ -1,22 +1,12 @@
-// Owns what callers may pass: names, aliases, ranges, defaults, and the sentence that says what was wrong. Runs on the
-// caller's thread, before anything is queued. Everything behind this file trusts what it lets through.
+// Owns what callers of the library may pass: the tables of options, and what is particular to one of them. Runs on the caller's
+// thread, before anything is queued. Everything behind this file trusts what it lets through.
 
 import { resolve } from "node:path";
 import type { ChunkBy } from "./chunker.js";
-import { ZSEError } from "./errors.js";
 import { quote, validateMessages } from "./messages.js";
 import type { NativeEngineOptions, NativeRequest } from "./native.js";
+import { asObject, bad, INT32_MAX, isPlainObject, type Rule, readOptions } from "./option-rules.js";
 import type { StreamCallback } from "./types.js";
-
-type Rule =
-  | { kind: "number" | "integer"; min: number; max: number; default?: number; hint?: string }
-  | { kind: "boolean"; default?: boolean }
-  | { kind: "enum"; values: readonly string[]; default: string }
-  | { kind: "function" }
-  | { kind: "custom"; read: (name: string, value: unknown) => unknown; default?: unknown }
-  | { kind: "later" };
-
-const INT32_MAX = 2 ** 31 - 1;
 
 /** Options of a reply: the one place where they are listed. docs/api.md's table is checked against it by a test. */
 export const REPLY_RULES = {
@@ -62,6 +52,9 @@ export const ENGINE_RULES = {
   promptCache: { kind: "custom", read: readPromptCache, default: readPromptCache("promptCache", true) },
 } as const satisfies Record<string, Rule>;
 
+/** Options of tokenize(). */
+const TOKENIZE_RULES = { special: { kind: "boolean", default: false } } as const satisfies Record<string, Rule>;
+
 /** What a reply's options come to: the addon's part, and what stays on this side. */
 export interface ReplySettings {
   request: NativeRequest;
@@ -101,6 +94,11 @@ export function readEngineOptions(given: unknown): {
   return { native, onProgress };
 }
 
+/** Reads the options of tokenize(). Throws as readChatCall. */
+export function readTokenizeOptions(given: unknown): { special: boolean } {
+  return readOptions(TOKENIZE_RULES, given, "tokenize()") as { special: boolean };
+}
+
 function splitCall(
   call: string,
   name: "messages" | "prompt",
@@ -133,64 +131,6 @@ function replySettings(subject: { messages: string } | { prompt: string }, given
     includeUsage: includeUsage as boolean | undefined,
     streamCallback: streamCallback as StreamCallback | undefined,
   };
-}
-
-function asObject(value: unknown, call: string): Record<string, unknown> {
-  if (value === undefined) return {};
-  if (isPlainObject(value)) return value;
-  throw bad("options", `The options of ${call} must be an object; given ${quote(value)}.`);
-}
-
-/** Not null, nor an array, Map, Date or Promise, whose entries would silently be nothing. Other realms' objects pass. */
-function isPlainObject(value: unknown): value is Record<string, unknown> {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
-  return Object.prototype.toString.call(value) === "[object Object]";
-}
-
-/** Aliases, unknown names, checks and defaults: all in this one pass. */
-function readOptions(rules: Record<string, Rule>, given: unknown, of: string): Record<string, unknown> {
-  const options = asObject(given, of);
-  const spelling = new Map<string, string>();
-  const result: Record<string, unknown> = {};
-  for (const [written, value] of Object.entries(options)) {
-    if (value === undefined) continue;
-    const name = Object.hasOwn(rules, written) ? written : camelCase(written);
-    if (!Object.hasOwn(rules, name)) throw unknownOption(rules, written, of);
-    const before = spelling.get(name);
-    if (before !== undefined) throw bad(written, `${before} and ${written} are the same option; give one of them.`);
-    spelling.set(name, written);
-    result[name] = check(rules[name]!, written, value);
-  }
-  for (const [name, rule] of Object.entries(rules)) {
-    if (result[name] === undefined && "default" in rule) result[name] = rule.default;
-  }
-  return result;
-}
-
-function check(rule: Rule, name: string, value: unknown): unknown {
-  switch (rule.kind) {
-    case "number":
-    case "integer": {
-      const fits = typeof value === "number" && value >= rule.min && value <= rule.max; // false for NaN
-      if (fits && (rule.kind === "number" || Number.isInteger(value))) return value;
-      const noun = rule.kind === "number" ? "a number" : "a whole number";
-      const hint = rule.hint === undefined ? "" : ` (${rule.hint})`;
-      throw bad(name, `${name} must be ${noun} from ${rule.min} to ${rule.max}${hint}; given ${quote(value)}.`);
-    }
-    case "boolean":
-      if (typeof value === "boolean") return value;
-      throw bad(name, `${name} must be true or false; given ${quote(value)}.`);
-    case "enum":
-      if (rule.values.includes(value as string)) return value;
-      throw bad(name, `${name} must be one of ${rule.values.map((one) => `"${one}"`).join(", ")}; given ${quote(value)}.`);
-    case "function":
-      if (typeof value === "function") return value;
-      throw bad(name, `${name} must be a function; given ${quote(value)}.`);
-    case "custom":
-      return rule.read(name, value);
-    case "later":
-      throw new ZSEError("UNSUPPORTED", `${name} is not part of this version yet; leave it out.`, { option: name });
-  }
 }
 
 function readStop(name: string, value: unknown): string[] {
@@ -271,34 +211,4 @@ function readPromptCache(name: string, value: unknown): NativeEngineOptions["pro
     throw bad(`${name}.disk`, `${name}.disk limits what is kept in ${name}.dir, which is not given; give both, or neither.`);
   }
   return settings;
-}
-
-function unknownOption(rules: Record<string, Rule>, written: string, of: string): ZSEError {
-  const names = Object.keys(rules).filter((name) => rules[name]!.kind !== "later");
-  const wanted = camelCase(written).toLowerCase();
-  const near = names
-    .map((name) => ({ name, distance: editDistance(name.toLowerCase(), wanted) }))
-    .sort((a, b) => a.distance - b.distance)[0];
-  const guess = near !== undefined && near.distance <= Math.max(1, wanted.length / 3) ? ` Did you mean ${near.name}?` : "";
-  return bad(written, `${written} is not an option of ${of}.${guess} There are: ${names.join(", ")}.`);
-}
-
-function bad(option: string, message: string): ZSEError {
-  return new ZSEError("BAD_OPTION", message, { option });
-}
-
-function camelCase(name: string): string {
-  return name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
-}
-
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      next[j] = Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1));
-    }
-    row = next;
-  }
-  return row[b.length]!;
 }

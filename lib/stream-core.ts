@@ -12,7 +12,7 @@ import type { Chunker } from "./chunker.js";
 import type { Engine, StreamSink } from "./engine.js";
 import { ZSEError } from "./errors.js";
 import { EventBuffer, type Item } from "./event-buffer.js";
-import type { NativeFinish, NativeProgress, NativeRequest } from "./native.js";
+import { type NativeFinish, type NativeProgress, type NativeRequest, NO_USE } from "./native.js";
 import type { FinishEvent, Reply, StreamCallback, StreamEvent } from "./types.js";
 
 /** Who reads a stream; "nobody" until someone does. */
@@ -176,7 +176,7 @@ export class StreamCore implements StreamSink {
     this.#dropHeld();
     if (this.#ending !== undefined) this.#concludeLeft(this.#ending);
     else if (!this.#engine.cancel(this)) {
-      this.#conclude({ error: new ZSEError("ABORTED", "The stream was cancelled before it began.") });
+      this.#conclude({ reply: this.#reply({ reason: "cancelled", seed: this.request.seed ?? 0, ...NO_USE }) });
     }
     this.#release();
     for (const [resolve] of this.#takeWaiting()) resolve(DONE);

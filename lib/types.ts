@@ -37,47 +37,47 @@ export type StreamCallback = (text: string) => unknown;
 /** Options of one reply. docs/api.md lists ranges and defaults. */
 export interface ReplyOptions {
   /** Tokens to generate at most; 0 means up to the end of the context. Default 0. */
-  maxTokens?: number;
+  maxTokens?: number | undefined;
   /** 0 always takes the likeliest token. 0 to 5, default 0.8. */
-  temperature?: number;
+  temperature?: number | undefined;
   /** Keeps the likeliest tokens that together reach this probability. 0 to 1, default 0.95. */
-  topP?: number;
+  topP?: number | undefined;
   /** Keeps this many of the likeliest tokens; 0 keeps all. Default 40. */
-  topK?: number;
+  topK?: number | undefined;
   /** Drops tokens less likely than this share of the likeliest. 0 to 1, default 0.05. */
-  minP?: number;
+  minP?: number | undefined;
   /** Locally typical sampling; 1 turns it off. 0 to 1, default 1. */
-  typicalP?: number;
+  typicalP?: number | undefined;
   /** The same seed gives the same text on the same machine. Left out: drawn, and reported in the result. */
-  seed?: number;
+  seed?: number | undefined;
   /** Text that ends the reply; it is not part of the reply. Up to 16 strings of 1 to 256 characters. */
-  stop?: string | readonly string[];
+  stop?: string | readonly string[] | undefined;
   /** -2 to 2, default 0. */
-  presencePenalty?: number;
+  presencePenalty?: number | undefined;
   /** -2 to 2, default 0. */
-  frequencyPenalty?: number;
+  frequencyPenalty?: number | undefined;
   /** Divides the likelihood of recent tokens; 1 turns it off. 0.1 to 10, default 1. */
-  repeatPenalty?: number;
+  repeatPenalty?: number | undefined;
   /** Token id → bias, -100 (never) to 100 (nearly always). */
-  logitBias?: Readonly<Record<number, number>>;
+  logitBias?: Readonly<Record<number, number>> | undefined;
   /** Generates past the model's end-of-text tokens. For benchmarks and tests: the text beyond is noise. Default false. */
-  ignoreEos?: boolean;
+  ignoreEos?: boolean | undefined;
   /** Aborts the reply in whatever state it is; the stream then fails with the signal's own reason. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /** Units of chunkBy per chunk. Default 1. */
-  chunkSize?: number;
+  chunkSize?: number | undefined;
   /** How text is grouped; "token" passes every piece on as it comes. Default "token". */
-  chunkBy?: ChunkBy;
+  chunkBy?: ChunkBy | undefined;
   /** Longest time (ms) that grouping may hold text back, even in the middle of a word or grapheme; 0 means no limit. Default 0. */
-  chunkMaxDelayMs?: number;
+  chunkMaxDelayMs?: number | undefined;
   /** What adapters do with usage (see docs/api.md). `result` and the finish event have it in any case. */
-  includeUsage?: boolean;
+  includeUsage?: boolean | undefined;
   /** The callback style: takes every chunk. A throw ends the stream with that very error. */
-  streamCallback?: StreamCallback;
+  streamCallback?: StreamCallback | undefined;
   /** Tokens that the engine may be ahead of the consumer before it pauses this stream. 1 to 65536, default 64. */
-  highWaterMark?: number;
+  highWaterMark?: number | undefined;
   /** A stream paused for longer than this many ms ends with STALLED; 0 means never. Default 0. */
-  stallTimeoutMs?: number;
+  stallTimeoutMs?: number | undefined;
 }
 
 type Snake<Name extends string> = Name extends `${infer Head}${infer Tail}`
@@ -103,30 +103,30 @@ export type CompletionRequest = { prompt: string } & ReplyOptionsInput;
 /** Settings of a model, fixed when it is opened. docs/api.md lists ranges and defaults. */
 export interface EngineOptions {
   /** Tokens of context per stream; 0 means the trained context, at most 4096. Default 0. */
-  contextSize?: number;
+  contextSize?: number | undefined;
   /** Streams that are generated at once. 1 to 256, default 4. */
-  maxStreams?: number;
+  maxStreams?: number | undefined;
   /** Requests that may wait beyond maxStreams; one more is OVERLOADED. Default 64. */
-  maxQueue?: number;
+  maxQueue?: number | undefined;
   /** Compute threads; 0 means the physical cores. Default 0. */
-  threads?: number;
+  threads?: number | undefined;
   /** Layers on the GPU; "auto" takes as many as fit. Default "auto". */
-  gpuLayers?: "auto" | number;
+  gpuLayers?: "auto" | number | undefined;
   /** The kind of device to use; one that is not there is UNSUPPORTED. Default "auto". */
-  device?: "auto" | "cpu" | "cuda" | "metal" | "vulkan";
+  device?: "auto" | "cpu" | "cuda" | "metal" | "vulkan" | undefined;
   /** Longest step (ms) that the planner aims at while streams are decoding. 1 to 10000, default 150. */
-  latencyTargetMs?: number;
+  latencyTargetMs?: number | undefined;
   /** Other streams cannot change a stream's rounding, at a cost in speed. Default false. */
-  deterministic?: boolean;
+  deterministic?: boolean | undefined;
   /**
    * Prefixes of prompts that were computed before are used again: from the KV cache, from RAM (`ram`: bytes at most, default 256 MiB),
    * and, when `dir` names a folder, from disk, where they survive a restart (`disk`: bytes at most in the whole folder, default 4 GiB). What was asked
    * and answered can be read out of those files; they are readable by their owner alone. `false` turns it off. `usage.cachedTokens`
    * tells what it saved. RAM also holds what was in the slots of paused readers that are lent to others. Default `{}`.
    */
-  promptCache?: false | { ram?: number; dir?: string; disk?: number };
+  promptCache?: false | { ram?: number | undefined; dir?: string | undefined; disk?: number | undefined } | undefined;
   /** Called while the model loads, with the part that is done, 0 to 1. */
-  onProgress?: (fraction: number) => void;
+  onProgress?: ((fraction: number) => void) | undefined;
 }
 
 /** Options of a model, in either spelling. */

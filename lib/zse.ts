@@ -7,7 +7,7 @@ import { Engine } from "./engine.js";
 import { ZSEError } from "./errors.js";
 import { quote } from "./messages.js";
 import { loadNative, type ModelInfo, type NativeDevice, type NativeStats } from "./native.js";
-import { readChatCall, readCompletionCall, readEngineOptions } from "./options.js";
+import { readChatCall, readCompletionCall, readEngineOptions, readTokenizeOptions } from "./options.js";
 import { demoModelPath } from "./package-root.js";
 import { collectReply, openStream, type TokenStream } from "./token-stream.js";
 import type { ChatRequest, CompletionRequest, EngineOptionsInput, Message, Reply, ReplyOptionsInput } from "./types.js";
@@ -106,8 +106,9 @@ export class ZSE implements AsyncDisposable {
     if (typeof text !== "string") {
       throw new ZSEError("BAD_OPTION", `text must be a string; given ${quote(text)}.`, { option: "text" });
     }
+    const { special } = readTokenizeOptions(options);
     await this.#engine.ready;
-    return this.#engine.tokenize(text, options?.special === true);
+    return this.#engine.tokenize(text, special);
   }
 
   /** Counters of the engine, for tests and metrics; cheap. All 0 while there is no engine. */
@@ -129,6 +130,7 @@ function readPath(given: string | URL): string {
   const bad = (what: string) =>
     new ZSEError("BAD_OPTION", `The model's path must be ${what}; given ${quote(String(given))}.`, { option: "path" });
   if (given === "" || (typeof given === "string" && given.includes("\0"))) throw bad("a file's path or file: URL");
+  if (/^https?:/i.test(String(given))) throw bad("a file on this machine: models are not downloaded");
   if (typeof given === "string" && !given.startsWith("file:")) return resolve(given);
   try {
     return fileURLToPath(given);

@@ -157,6 +157,7 @@ function cmakeJs(command, { places, wanted, log, show, extra = [] }) {
     const child = spawn(process.execPath, args, { cwd: root, stdio: ["ignore", "pipe", "pipe"] });
     let tail = "";
     const errors = [];
+    let following = 0;
     const read = (chunk) => {
       log.write(chunk);
       tail += chunk;
@@ -165,8 +166,11 @@ function cmakeJs(command, { places, wanted, log, show, extra = [] }) {
       for (const line of lines) {
         const fraction = show && fractionOf(line);
         if (fraction !== undefined && fraction !== false) show(fraction);
-        if (errors.length < 8 && /(error:|error [A-Z]+\d+:|CMake Error|undefined reference|fatal error|ERR! )/.test(line))
-          errors.push(line.trim());
+        if (/(error:|error [A-Z]+\d+:|CMake Error|undefined reference|fatal error|ERR! )/.test(line)) following = 4;
+        if (following > 0 && errors.length < 12 && line.trim() !== "") {
+          errors.push(line.trimEnd()); // CMake says in the lines after it what an error is about
+          following = /^CMake Error|^ /.test(line) ? following - 1 : 0;
+        }
       }
     };
     child.stdout.setEncoding("utf8").on("data", read);

@@ -5,7 +5,7 @@ import type { Command } from "commander";
 
 import { ZSEError } from "../errors.js";
 import type { ModelInfo } from "../native.js";
-import { DEFAULTS } from "../sse/types.js";
+import { DEFAULT_MAX_CHOICES } from "../sse/options.js";
 import { addModelFlags, type ModelFlags } from "./flags.js";
 import { openModel } from "./loading.js";
 import { reportError, UsageError } from "./report.js";
@@ -122,7 +122,7 @@ function readFlags(flags: ServeFlags) {
       maxBodyBytes: number("maxBody", 1, 2 ** 30),
       maxMessages: number("maxMessages", 1, 1_000_000),
       maxQueue: engine.maxQueue,
-      maxChoices: Math.min(DEFAULTS.maxChoices, engine.maxStreams + engine.maxQueue), // more would be a 429 however often they are asked for
+      maxChoices: Math.min(DEFAULT_MAX_CHOICES, engine.maxStreams + engine.maxQueue), // more would be a 429 however often they are asked for
       stallTimeoutMs: number("stallTimeout", 0, 86_400) * 1000,
       logPrompts: flags.logPrompts === true,
     },

@@ -136,9 +136,9 @@ export class App implements Doorkeeper {
 
   #responder(validate: (body: unknown) => void): Responder {
     const { name, maxBodyBytes, maxChoices, heartbeatMs, stallTimeoutMs } = this.#options;
-    const options = { model: name, maxBodyBytes, maxChoices, heartbeatMs, stallTimeoutMs };
-    const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
-    return new Responder(this.#model, given, {
+    const onError = () => {}; // records log what they are told
+    const options = { model: name, maxBodyBytes, maxChoices, heartbeatMs, stallTimeoutMs, onError };
+    return new Responder(this.#model, options, "zse serve", {
       resumables: this.#resumables,
       pace: this.#pace,
       validate: (body) => {

@@ -87,6 +87,12 @@ function check(schema: z.ZodType, body: unknown): void {
   if (issue.code === "unrecognized_keys") path.push(issue.keys[0]!);
   const param = path.map((part, i) => (typeof part === "number" ? `[${part}]` : `${i === 0 ? "" : "."}${String(part)}`)).join("");
   const where = param === "" ? "The body" : param;
+  const value = valueAt(body, issue.path);
+  const given = typeof value === "number" ? `; given ${value}` : ""; // no text: errors are logged, and prompts are not
   const said = /^must /.test(issue.message) ? ` ${issue.message}` : `: ${issue.message}`;
-  throw new WireError(400, `${where}${said}.`, { param: param === "" ? undefined : param, code: "invalid_value" });
+  throw new WireError(400, `${where}${said}${given}.`, { param: param === "" ? undefined : param, code: "invalid_value" });
+}
+
+function valueAt(body: unknown, path: readonly PropertyKey[]): unknown {
+  return path.reduce((value, part) => (value as Record<PropertyKey, unknown> | undefined)?.[part], body);
 }

@@ -2,10 +2,11 @@
 
 import { type FrameSource, ReplyFrames } from "./frame-source.js";
 import { STREAM_HEADERS } from "./frames.js";
-import { newEnvelope, type ReplyKind } from "./openai.js";
+import { newEnvelope } from "./openai.js";
+import { checkStream, readResponseOptions } from "./options.js";
 import { Reply } from "./reply.js";
 import { type Answer, Responder } from "./responder.js";
-import { DEFAULTS, type EventStream, type HandlerOptions, type ServedModel } from "./types.js";
+import type { EventStream, HandlerOptions, ServedModel, ToResponseOptions } from "./types.js";
 import { WireError } from "./wire-error.js";
 
 /**
@@ -17,7 +18,7 @@ import { WireError } from "./wire-error.js";
  * ```
  */
 export function createHandler(model: ServedModel, options: HandlerOptions = {}): (request: Request) => Promise<Response> {
-  const responder = new Responder(model, options);
+  const responder = new Responder(model, options, "createHandler()");
   return async (request) => {
     let body: unknown;
     try {
@@ -31,19 +32,11 @@ export function createHandler(model: ServedModel, options: HandlerOptions = {}):
   };
 }
 
-export interface ToResponseOptions {
-  /** The reply's `model`. Default "local". */
-  model?: string;
-  /** Which of OpenAI's formats. Default "chat". */
-  kind?: ReplyKind;
-  /** See HandlerOptions. */
-  heartbeatMs?: number;
-}
-
 /** A TokenStream as the Response of a streaming request. The stream's `includeUsage` decides the form of its usage. */
 export function toResponse(stream: EventStream, options: ToResponseOptions = {}): Response {
-  const envelope = newEnvelope(options.kind ?? "chat", options.model ?? "local");
-  const frames = new ReplyFrames(new Reply([stream]), envelope, stream.includeUsage, options.heartbeatMs ?? DEFAULTS.heartbeatMs);
+  checkStream(stream, "toResponse()");
+  const { kind, model, heartbeatMs } = readResponseOptions(options, "toResponse()");
+  const frames = new ReplyFrames(new Reply([stream]), newEnvelope(kind, model), stream.includeUsage, heartbeatMs);
   return answerToResponse({ status: 200, headers: STREAM_HEADERS, frames });
 }
 

@@ -29,7 +29,7 @@ export function nodeHandler(
   model: ServedModel,
   options: HandlerOptions = {},
 ): (request: IncomingMessage | FastifyLike, response: ServerResponse | FastifyLike) => Promise<void> {
-  const responder = new Responder(model, options);
+  const responder = new Responder(model, options, "nodeHandler()");
   return async (given, reply) => {
     if ("raw" in reply) reply.hijack?.();
     const request = ("raw" in given ? given.raw : given) as IncomingMessage;

@@ -4,13 +4,14 @@
 import { type FrameSource, ReplyFrames } from "./frame-source.js";
 import { STREAM_HEADERS } from "./frames.js";
 import { type Envelope, newEnvelope, ReplyCollector } from "./openai.js";
+import { checkModel, type HandlerSettings, readHandlerOptions } from "./options.js";
 import { Pace } from "./pace.js";
 import { PatientFrames } from "./patience.js";
 import { Reply } from "./reply.js";
 import { readRequest, type WireRequest } from "./request.js";
 import { ResumableStreams } from "./resumable.js";
-import { DEFAULTS, type HandlerOptions, type Observer, type ServedModel } from "./types.js";
-import { toWireError, WireError } from "./wire-error.js";
+import type { HandlerOptions, Observer, ServedModel } from "./types.js";
+import { isToldInFull, toWireError, WireError } from "./wire-error.js";
 
 /** A request's answer: JSON, or frames. */
 export type Answer =
@@ -35,17 +36,24 @@ export interface Watcher extends Observer {
 
 export class Responder {
   readonly #model: ServedModel;
-  readonly #options: HandlerOptions;
+  readonly #options: HandlerSettings;
   readonly #hooks: ResponderHooks;
   readonly #pace: Pace;
   readonly #replies = new Set<Reply>();
   readonly #resumables: ResumableStreams;
+  /** Errors that onError has been told of: every request to a model that cannot be loaded fails with the same one. */
+  readonly #told = new WeakSet<object>();
 
-  constructor(model: ServedModel, options: HandlerOptions = {}, hooks: ResponderHooks = {}) {
-    this.#pace = hooks.pace ?? new Pace();
-    this.#resumables = hooks.resumables ?? new ResumableStreams(options.resumable);
+  /**
+   * @param of the function that was called with these, for the errors' sake
+   * @throws ZSEError BAD_OPTION
+   */
+  constructor(model: ServedModel, options: HandlerOptions, of: string, hooks: ResponderHooks = {}) {
+    checkModel(model, of);
     this.#model = model;
-    this.#options = options;
+    this.#options = readHandlerOptions(options, of);
+    this.#pace = hooks.pace ?? new Pace();
+    this.#resumables = hooks.resumables ?? new ResumableStreams(this.#options.resumable);
     this.#hooks = hooks;
   }
 
@@ -54,7 +62,7 @@ export class Responder {
   }
 
   get maxBodyBytes(): number {
-    return this.#options.maxBodyBytes ?? DEFAULTS.maxBodyBytes;
+    return this.#options.maxBodyBytes;
   }
 
   /** Replies that are under way. */
@@ -74,7 +82,7 @@ export class Responder {
   async answer(body: unknown, signal?: AbortSignal, watcher?: Watcher): Promise<Answer> {
     try {
       this.#hooks.validate?.(body);
-      const request = readRequest(body, this.#options.maxChoices ?? DEFAULTS.maxChoices);
+      const request = readRequest(body, this.#options.maxChoices);
       await this.#model.ready;
       return await this.#reply(request, signal, watcher);
     } catch (error) {
@@ -84,8 +92,18 @@ export class Responder {
 
   /** An error as an answer. */
   refuse(error: unknown): Answer & { body: string } {
+    this.#tell(error);
     const { status, headers, body } = toWireError(error, this.retryAfterMs);
     return { status, headers, body: JSON.stringify(body), error };
+  }
+
+  #tell(error: unknown): void {
+    if (isToldInFull(error)) return;
+    if (typeof error === "object" && error !== null) {
+      if (this.#told.has(error)) return;
+      this.#told.add(error);
+    }
+    (this.#options.onError ?? console.error)(error);
   }
 
   async #reply(request: WireRequest, signal: AbortSignal | undefined, watcher: Watcher | undefined): Promise<Answer> {
@@ -101,12 +119,12 @@ export class Responder {
     signal?.addEventListener("abort", leave, { once: true });
     try {
       if (!request.stream) return await this.#collect(reply, envelope);
-      const early = await reply.earlyError(this.#options.earlyErrorMs ?? DEFAULTS.earlyErrorMs);
+      const early = await reply.earlyError(this.#options.earlyErrorMs);
       if (early !== undefined) throw early.error;
     } finally {
       signal?.removeEventListener("abort", leave);
     }
-    const heartbeatMs = this.#options.heartbeatMs ?? DEFAULTS.heartbeatMs;
+    const { heartbeatMs } = this.#options;
     if (!request.resumable) return this.#streaming(new ReplyFrames(reply, envelope, request.includeUsage, heartbeatMs));
     const source = new ReplyFrames(reply, envelope, request.includeUsage, 0, true);
     try {
@@ -127,7 +145,7 @@ export class Responder {
           code: "invalid_value",
         });
       }
-      return this.#streaming(stream.read(Number(lastEventId ?? 0), this.#options.heartbeatMs ?? DEFAULTS.heartbeatMs));
+      return this.#streaming(stream.read(Number(lastEventId ?? 0), this.#options.heartbeatMs));
     } catch (error) {
       return this.refuse(error);
     }
@@ -146,8 +164,8 @@ export class Responder {
   /** One stream a choice. With a seed, each choice has its own, so that they differ and can be had again. */
   #open({ kind, choices, messages, prompt, options, resumable }: WireRequest) {
     // A resumable stream that nobody reads has a time limit of its own.
-    const stallTimeoutMs = resumable ? undefined : this.#options.stallTimeoutMs;
-    const shared = stallTimeoutMs === undefined ? options : { ...options, stall_timeout_ms: stallTimeoutMs };
+    const { stallTimeoutMs } = this.#options;
+    const shared = resumable || stallTimeoutMs === 0 ? options : { ...options, stall_timeout_ms: stallTimeoutMs };
     return Array.from({ length: choices }, (_, i) => {
       const own = shared.seed === undefined || i === 0 ? shared : { ...shared, seed: (shared.seed + i) % (2 ** 32 - 1) };
       return kind === "chat" ? this.#model.chatStream({ messages, ...own }) : this.#model.completionStream({ prompt, ...own });
@@ -166,7 +184,7 @@ export class Responder {
   }
 
   #streaming(frames: FrameSource): Answer {
-    const { stallTimeoutMs = 0 } = this.#options;
+    const { stallTimeoutMs } = this.#options;
     return { status: 200, headers: STREAM_HEADERS, frames: stallTimeoutMs > 0 ? new PatientFrames(frames, stallTimeoutMs) : frames };
   }
 
@@ -179,7 +197,10 @@ export class Responder {
         this.#pace.onReply(Math.max(0, performance.now() - began - finish.timings.queueMs));
         watcher?.onFinish?.(choice, finish);
       },
-      onError: (error) => watcher?.onError?.(error),
+      onError: (error) => {
+        this.#tell(error);
+        watcher?.onError?.(error);
+      },
       onCancel: () => watcher?.onCancel?.(),
       onEnd: () => {
         onEnd();

@@ -6,6 +6,7 @@
 
 import type { FrameSource } from "./frame-source.js";
 import { dataFrame, PING_FRAME } from "./frames.js";
+import { readResumableOptions } from "./options.js";
 import type { ResumableOptions } from "./types.js";
 import { WireError } from "./wire-error.js";
 
@@ -16,7 +17,8 @@ export class ResumableStreams {
   readonly #maxEvents: number;
   readonly #maxStreams: number;
 
-  constructor({ keepMs = 60_000, maxEvents = 65_536, maxStreams = 64 }: ResumableOptions = {}) {
+  constructor(options: ResumableOptions = {}) {
+    const { keepMs, maxEvents, maxStreams } = readResumableOptions(options);
     this.#keepMs = keepMs;
     this.#maxEvents = maxEvents;
     this.#maxStreams = maxStreams;

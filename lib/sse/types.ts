@@ -3,6 +3,7 @@
 
 import type { ModelInfo, NativeStats } from "../native.js";
 import type { FinishEvent, Message, ReplyOptionsInput, StreamEvent } from "../types.js";
+import type { ReplyKind } from "./openai.js";
 
 /** What the adapter uses of a TokenStream: one that is wrapped, or made up, will do. */
 export interface EventStream {
@@ -43,37 +44,44 @@ export interface Observer {
 
 export interface HandlerOptions {
   /** The name that replies carry as their `model`. Default: the name in the model's file. */
-  model?: string;
+  model?: string | undefined;
   /** Silence (ms) after which a comment line is sent, so that no proxy takes the stream for dead. Default 15000. */
-  heartbeatMs?: number;
+  heartbeatMs?: number | undefined;
   /** Largest body that is read, in bytes. Default 1 MiB. */
-  maxBodyBytes?: number;
+  maxBodyBytes?: number | undefined;
   /** Most choices (`n`) of a request. Default 8. */
-  maxChoices?: number;
+  maxChoices?: number | undefined;
   /** A client that takes nothing for this long (ms), after highWaterMark tokens are waiting for it, is cut off. Default: never. */
-  stallTimeoutMs?: number;
+  stallTimeoutMs?: number | undefined;
   /**
    * How long (ms) an accepted stream's headers may wait for the prompt's check: a prompt that is too long is then a 400, as
    * OpenAI's clients expect it, not an error in the stream. They wait no longer than until the first event. Default 30; 0 is not at all.
    */
-  earlyErrorMs?: number;
+  earlyErrorMs?: number | undefined;
   /** Bounds of streams that clients ask to be resumable. */
-  resumable?: ResumableOptions;
+  resumable?: ResumableOptions | undefined;
+  /**
+   * Told once of each failure of which clients are not told more than that there was one: a model that cannot be loaded, an engine
+   * that failed, a mistake in a program. Default: console.error.
+   */
+  onError?: ((error: unknown) => void) | undefined;
+}
+
+export interface ToResponseOptions {
+  /** The reply's `model`. Default "local". */
+  model?: string | undefined;
+  /** Which of OpenAI's formats. Default "chat". */
+  kind?: ReplyKind | undefined;
+  /** See HandlerOptions. */
+  heartbeatMs?: number | undefined;
 }
 
 /** Bounds of resumable streams. */
 export interface ResumableOptions {
   /** How long (ms) a stream is kept that nobody reads, while it runs and after its end. Default 60000. */
-  keepMs?: number;
+  keepMs?: number | undefined;
   /** Events that a stream keeps: half of them unread (then the reply is paused), half already sent. Default 65536. */
-  maxEvents?: number;
+  maxEvents?: number | undefined;
   /** Streams kept at a time, running or not. Default 64. */
-  maxStreams?: number;
+  maxStreams?: number | undefined;
 }
-
-export const DEFAULTS = {
-  heartbeatMs: 15_000,
-  maxBodyBytes: 1 << 20,
-  maxChoices: 8,
-  earlyErrorMs: 30,
-} as const;

@@ -71,6 +71,13 @@ export function toWireError(error: unknown, retryAfterMs: () => number = () => 1
   }
 }
 
+/** Whether clients are told all that the error says: no log is needed to understand it. */
+export function isToldInFull(error: unknown): boolean {
+  if (error instanceof WireError) return true;
+  const hidden = ["MODEL_NOT_FOUND", "BAD_MODEL", "ENGINE_FAILED"];
+  return isZSEError(error) && !hidden.includes(error.code);
+}
+
 /** By its shape, too: two copies of the package may meet in one program. */
 function isZSEError(error: unknown): error is ZSEError {
   return error instanceof ZSEError || (error instanceof Error && error.name === "ZSEError" && typeof (error as ZSEError).code === "string");

@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from "vitest";
 import { ZSEError } from "../../lib/errors.js";
-import { createHandler, toResponse } from "../../lib/sse/index.js";
+import { createHandler, nodeHandler, toResponse } from "../../lib/sse/index.js";
 import { GREEDY, idle, json, LONG, listen, open, post, STORY, serveModel, stream, until } from "./helpers.js";
 import { parseStrictly } from "./strict-sse.js";
 
@@ -250,16 +250,56 @@ describe("errors", () => {
     for (const one of busy) one.abort();
   });
 
-  test("of the engine do not tell clients of the server's files", async () => {
-    const failing = {
-      chatStream: () => {
-        throw new ZSEError("BAD_MODEL", "/secret/model.gguf is broken");
-      },
+  test("of the engine do not tell clients of the server's files, but tell who runs it, once", async () => {
+    const error = new ZSEError("BAD_MODEL", "/secret/model.gguf is broken");
+    const chatStream = () => {
+      throw error;
     };
-    const base = await listen((await import("../../lib/sse/node.js")).nodeHandler(failing as never));
-    const response = await post(base, GREEDY);
-    expect(response.status).toBe(503);
-    expect(await response.text()).not.toContain("secret");
+    const told: unknown[] = [];
+    const model = { chatStream, completionStream: chatStream };
+    const base = await listen(nodeHandler(model as never, { onError: (one) => told.push(one) }));
+    for (let i = 0; i < 2; i++) {
+      const response = await post(base, GREEDY);
+      expect(response.status).toBe(503);
+      expect(await response.text()).not.toContain("secret");
+    }
+    await post(base, { messages: "none" }); // the client's own mistake
+    expect(told).toEqual([error]);
+  });
+
+  test("of a stream that fails in the middle reach onError, too", async () => {
+    const told: unknown[] = [];
+    async function* events() {
+      yield { type: "text", text: "a" } as const;
+      throw new TypeError("a mistake in a program");
+    }
+    const stream = () => ({ events });
+    const base = await listen(nodeHandler({ chatStream: stream, completionStream: stream }, { onError: (one) => told.push(one) }));
+    const text = await (await post(base, { ...GREEDY, stream: true })).text();
+    expect(text).toContain("internal_error");
+    expect(text).not.toContain("mistake");
+    expect(told).toEqual([new TypeError("a mistake in a program")]);
+  });
+
+  test("of an adapter that was called wrongly are thrown at once, naming what was given", async () => {
+    const stream = () => ({ async *events() {} });
+    const model = { chatStream: stream, completionStream: stream };
+    const wrong: [() => unknown, string, string][] = [
+      [() => nodeHandler("demo.gguf" as never), "model", 'given "demo.gguf"'],
+      [() => createHandler(undefined as never), "model", "createHandler() takes a model first"],
+      [() => createHandler(model, { foo: 1 } as never), "foo", "foo is not an option of createHandler()"],
+      [() => createHandler(model, { heartbeatMs: "x" } as never), "heartbeatMs", 'given "x"'],
+      [() => nodeHandler(model, { maxChoices: -1 }), "maxChoices", "from 1 to"],
+      [() => nodeHandler(model, { resumable: { keepms: 1 } } as never), "keepms", "Did you mean keepMs?"],
+      [() => toResponse(undefined as never), "stream", "toResponse() takes a stream first"],
+      [() => toResponse(stream(), { kind: "chatty" } as never), "kind", 'given "chatty"'],
+    ];
+    for (const [call, option, words] of wrong) {
+      expect(call).toThrow(expect.objectContaining({ code: "BAD_OPTION", option, message: expect.stringContaining(words) }));
+    }
+  });
+
+  test("of a model that was closed name no file", async () => {
     const { model, url } = await serveModel();
     const begun = await post(url, { ...LONG, stream: true });
     await model.close();

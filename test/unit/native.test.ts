@@ -25,6 +25,8 @@ describe("an addon that cannot be loaded", () => {
   test.each([
     ["/x: version `GLIBC_2.99' not found", "another (newer, or musl/glibc) C library"],
     ["/x: invalid ELF header", "built for another machine"],
+    // What node-gyp-build says names the C library, which has nothing to do with it.
+    ["No native build was found for platform=linux arch=x64 libc=glibc node=20.20.0\n    loaded from: /x", "never built here"],
     ["something else", "please report it"],
   ])("%s: advice that fits", (reason, advice) => {
     expect(loadHelp(root, new Error(reason))).toContain(advice);

@@ -35,7 +35,9 @@ describe("opening", () => {
   });
   test.each([
     [["", undefined], "The model's path must be a file's path or file: URL"],
-    [[new URL("http://a/b"), undefined], "The model's path must be a file: URL, or a plain path"],
+    [[new URL("http://a/b"), undefined], "a file on this machine: models are not downloaded"],
+    [["https://huggingface.co/x.gguf", undefined], "a file on this machine: models are not downloaded"],
+    [[new URL("ftp://a/b"), undefined], "The model's path must be a file: URL, or a plain path"],
     [[7, undefined], "must be an object; given 7"],
     [[7, {}], "new ZSE() takes a path or file: URL first; given 7"],
     [["a", { maxStream: 1 }], "maxStream is not an option of new ZSE(). Did you mean maxStreams?"],

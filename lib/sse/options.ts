@@ -1,0 +1,73 @@
+// Owns what the adapters may be given: the model, and the options with their defaults. Pure; any thread.
+
+import { ZSEError } from "../errors.js";
+import { quote } from "../messages.js";
+import { bad, INT32_MAX, type Rule, readOptions } from "../option-rules.js";
+import type { EventStream, HandlerOptions, ResumableOptions, ServedModel, ToResponseOptions } from "./types.js";
+
+/** One place for all of HandlerOptions; docs say the same. */
+const HANDLER_RULES = {
+  model: { kind: "custom", read: readName },
+  heartbeatMs: { kind: "number", min: 0, max: INT32_MAX, default: 15_000, hint: "0 means never" },
+  maxBodyBytes: { kind: "integer", min: 0, max: 2 ** 31 - 1, default: 1 << 20 },
+  maxChoices: { kind: "integer", min: 1, max: 65_536, default: 8 },
+  stallTimeoutMs: { kind: "integer", min: 0, max: INT32_MAX, default: 0, hint: "0 means never" },
+  earlyErrorMs: { kind: "number", min: 0, max: INT32_MAX, default: 30, hint: "0 means not at all" },
+  resumable: { kind: "custom", read: (name, value) => readOptions(RESUMABLE_RULES, value, name) },
+  onError: { kind: "function" },
+} as const satisfies Record<keyof HandlerOptions, Rule>;
+
+const RESUMABLE_RULES = {
+  keepMs: { kind: "number", min: 0, max: INT32_MAX, default: 60_000 },
+  maxEvents: { kind: "integer", min: 2, max: INT32_MAX, default: 65_536 },
+  maxStreams: { kind: "integer", min: 0, max: INT32_MAX, default: 64 },
+} as const satisfies Record<keyof ResumableOptions, Rule>;
+
+const RESPONSE_RULES = {
+  model: { kind: "custom", read: readName, default: "local" },
+  kind: { kind: "enum", values: ["chat", "completion"], default: "chat" },
+  heartbeatMs: HANDLER_RULES.heartbeatMs,
+} as const satisfies Record<keyof ToResponseOptions, Rule>;
+
+export const DEFAULT_MAX_CHOICES = HANDLER_RULES.maxChoices.default;
+
+/** HandlerOptions with everything filled in that has a default. */
+export type HandlerSettings = Required<Omit<HandlerOptions, "model" | "onError" | "resumable">> & HandlerOptions;
+
+/** @throws ZSEError BAD_OPTION naming the option, what was given and what is allowed */
+export function readHandlerOptions(given: unknown, of: string): HandlerSettings {
+  return readOptions(HANDLER_RULES, given, of) as unknown as HandlerSettings;
+}
+
+/** @throws ZSEError BAD_OPTION */
+export function readResponseOptions(given: unknown, of: string): Required<ToResponseOptions> {
+  return readOptions(RESPONSE_RULES, given, of) as unknown as Required<ToResponseOptions>;
+}
+
+/** @throws ZSEError BAD_OPTION */
+export function readResumableOptions(given: unknown): Required<ResumableOptions> {
+  return readOptions(RESUMABLE_RULES, given, "resumable") as unknown as Required<ResumableOptions>;
+}
+
+/** By its shape, since it may be wrapped or made up. @throws ZSEError BAD_OPTION */
+export function checkModel(model: unknown, of: string): asserts model is ServedModel {
+  if (has(model, "chatStream") && has(model, "completionStream")) return;
+  const what = "a model first: a ZSE, or an object with its chatStream() and completionStream()";
+  throw new ZSEError("BAD_OPTION", `${of} takes ${what}; given ${quote(model)}.`, { option: "model" });
+}
+
+/** @throws ZSEError BAD_OPTION */
+export function checkStream(stream: unknown, of: string): asserts stream is EventStream {
+  if (has(stream, "events")) return;
+  const what = "a stream first: what chatStream() returns, or an object with its events()";
+  throw new ZSEError("BAD_OPTION", `${of} takes ${what}; given ${quote(stream)}.`, { option: "stream" });
+}
+
+function has(value: unknown, method: string): boolean {
+  return typeof value === "object" && value !== null && typeof (value as Record<string, unknown>)[method] === "function";
+}
+
+function readName(name: string, value: unknown): string {
+  if (typeof value === "string" && value !== "") return value;
+  throw bad(name, `${name} must be the name that replies carry; given ${quote(value)}.`);
+}

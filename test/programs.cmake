@@ -1,0 +1,12 @@
+# Programs that tests run and that need the engine. None is built unless it is asked for.
+
+# The fuzzer of model files: scripts/fuzz.mjs builds it, with sanitizers.
+if(UNIX)
+  file(GLOB fuzz_sources CONFIGURE_DEPENDS test/fuzz/*.cpp)
+  add_executable(zse_fuzz EXCLUDE_FROM_ALL ${fuzz_sources})
+  target_link_libraries(zse_fuzz PRIVATE zse_core zse_warnings)
+endif()
+
+# Loads a model and prints logits: test/addon/zse.test.ts compares them.
+add_executable(zse_logits EXCLUDE_FROM_ALL test/zse/logits.cpp)
+target_link_libraries(zse_logits PRIVATE zse_core zse_warnings)
