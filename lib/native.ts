@@ -124,11 +124,11 @@ export interface Timings {
   prefillMs: number;
   /** From submit to the first token's being handed over; 0 when there was none. */
   ttftMs: number;
-  /** Time between consecutive tokens, without the time the sequence was parked. */
+  /** Time between consecutive tokens, without the time the sequence was parked; waiting for a slot that was lent meanwhile is part of it. */
   itlMs: { p50: number; p99: number; max: number };
   /** Tokens per second after the first one, without the time parked. */
   tokensPerSecond: number;
-  /** Time parked at highWaterMark. */
+  /** Time parked at highWaterMark, until the reader is back. */
   pausedMs: number;
 }
 

@@ -10,6 +10,21 @@ namespace {
 // Taking over a slot costs nothing, but a few tokens that all prompts begin with are no reason to choose one.
 constexpr int kWorthTakingOver = 8;
 
+bool waits(const Sequence& sequence) {
+  if (sequence.state == SequenceState::kSpilled) return !sequence.out_of_credit() && !sequence.lost;
+  return sequence.state == SequenceState::kQueued;
+}
+
+/** New streams and those whose readers are back, alike: whoever would go first always could keep the others out. */
+std::vector<Sequence*> longest_waiting_first(const Sequences& sequences) {
+  std::vector<Sequence*> all;
+  for (const auto& [id, sequence] : sequences) {
+    if (waits(*sequence)) all.push_back(sequence.get());
+  }
+  std::stable_sort(all.begin(), all.end(), [](const Sequence* a, const Sequence* b) { return a->waits_since < b->waits_since; });
+  return all;
+}
+
 bool flows(const Sequence& sequence) { return sequence.state == SequenceState::kDecoding && !sequence.loading; }
 
 }  // namespace
@@ -26,22 +41,31 @@ void Admission::admit(Sequences& sequences, Clock::time_point now) {
   cache_.update();
   admitted_at_ = now;
   flowing_ = std::any_of(sequences.begin(), sequences.end(), [](const auto& entry) { return flows(*entry.second); });
-  for (auto& [id, sequence] : sequences) {
-    if (sequence->state != SequenceState::kSpilled || sequence->out_of_credit() || sequence->lost) continue;
-    if (!bring_back(*sequence, sequences, now)) break;
-  }
+  const std::vector<Sequence*> all = longest_waiting_first(sequences);
+  for (Sequence* sequence : all) hold(*sequence);
   int waiting = 0;  // for what will make them quicker: a slot stays free for each
-  for (auto& [id, sequence] : sequences) {
-    if (sequence->state != SequenceState::kQueued) continue;
-    const Outcome outcome = start(*sequence, sequences, waiting, now);
+  for (Sequence* sequence : all) {
+    const Outcome outcome =
+        sequence->spilled ? bring_back(*sequence, sequences, waiting, now) : start(*sequence, sequences, waiting, now);
     if (outcome == Outcome::kNoSlot) break;
     if (outcome == Outcome::kWaits) waiting++;
   }
   cache_.trim();
 }
 
+/** Whether one more can have a slot, when so many before it have one coming. */
+bool Admission::has_place(const Sequences& sequences, int waiting, Clock::time_point now) const {
+  return waiting < slots_.free_count() || (waiting == slots_.free_count() && longest_parked(sequences, now));
+}
+
+/** What was read from disk for it stays in memory until it has a slot, whatever RAM has to let go of. */
+void Admission::hold(Sequence& sequence) {
+  if (!sequence.fetching || cache_.fetching(*sequence.fetching)) return;
+  if (std::shared_ptr<const SavedPrefix> prefix = find_source(sequence).prefix) sequence.found = std::move(prefix);
+}
+
 Admission::Outcome Admission::start(Sequence& sequence, Sequences& sequences, int waiting, Clock::time_point now) {
-  if (slots_.free_count() <= waiting && !longest_parked(sequences, now)) return Outcome::kNoSlot;
+  if (!has_place(sequences, waiting, now)) return Outcome::kNoSlot;
   Source source = find_source(sequence);
   sequence.found = source.prefix;  // so that it stays in memory for as long as this waits
   if (computed_soon(sequence, sequences, source.tokens)) return Outcome::kWaits;
@@ -189,9 +213,9 @@ void Admission::leave(Sequence& sequence, bool sound) {
 
 // ---- lending the slots of parked streams -----------------------------------------------------------------------------
 
-bool Admission::bring_back(Sequence& sequence, Sequences& sequences, Clock::time_point now) {
+Admission::Outcome Admission::bring_back(Sequence& sequence, Sequences& sequences, int waiting, Clock::time_point now) {
   const std::shared_ptr<const SavedPrefix> spilled = sequence.spilled;
-  if (slots_.free_count() == 0 && !make_free(sequences, now)) return false;
+  if (slots_.free_count() <= waiting && !make_free(sequences, now)) return Outcome::kNoSlot;
   // Nobody may have needed the place in the meantime.
   SlotId slot = -1;
   for (SlotId other = 0; other < slots_.size() && slot < 0; other++) {
@@ -200,24 +224,23 @@ bool Admission::bring_back(Sequence& sequence, Sequences& sequences, Clock::time
   if (slot >= 0) {
     claim(slot, sequence);
     brought_back(sequence);
-    return true;
+    return Outcome::kAdmitted;
   }
   slot = slots_.least_valuable();
-  if (!saver_.displaced(slot, flowing_)) return false;
+  if (!saver_.displaced(slot, flowing_)) return Outcome::kWaits;
   std::unique_ptr<SlotCopy> copy = slots_.begin_load(slot, *spilled);
   sequence.lost = !copy;
-  if (sequence.lost) return true;  // the scheduler ends it
+  if (sequence.lost) return Outcome::kAdmitted;  // the scheduler ends it
   claim(slot, sequence);
   sequence.state = SequenceState::kDecoding;
   sequence.loading = Sequence::Loading{spilled, std::move(copy), static_cast<int>(spilled->tokens.size())};
-  return true;
+  return Outcome::kAdmitted;
 }
 
 void Admission::brought_back(Sequence& sequence) {
   cache_.release(sequence.spilled->bytes());
   sequence.spilled.reset();
   sequence.state = SequenceState::kDecoding;
-  sequence.clock.unparked(Clock::now());
 }
 
 /** One free slot more, by lending one. False: there is none, or not yet. */
@@ -239,11 +262,14 @@ bool Admission::make_free(Sequences& sequences, Clock::time_point now) {
   return true;
 }
 
+/** Of those whose images there is room for: another one does not keep the rest from being lent. */
 Sequence* Admission::longest_parked(const Sequences& sequences, Clock::time_point now) const {
   Sequence* longest = nullptr;
   for (const auto& [id, sequence] : sequences) {
     if (sequence->state != SequenceState::kParked || now - sequence->parked_at < lend_after_) continue;
-    if (!longest || sequence->parked_at < longest->parked_at) longest = sequence.get();
+    if (longest && sequence->parked_at >= longest->parked_at) continue;
+    if (!sequence->parked_bytes) sequence->parked_bytes = slots_.image_bytes(sequence->slot);
+    if (saver_.lends() == id || cache_.can_reserve(*sequence->parked_bytes)) longest = sequence.get();
   }
   return longest;
 }

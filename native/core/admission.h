@@ -32,7 +32,7 @@ class Admission {
   /** `lend_after`: a reader that pauses for less than this keeps its slot, even if others wait. `copied_at_once`: see SlotSaver. */
   Admission(Decoder& decoder, PrefixCache cache, EngineStats& stats, Clock::duration lend_after, size_t copied_at_once);
 
-  /** Gives slots to those that wait: first spilled streams whose readers are back, then new ones, the oldest first. */
+  /** Gives slots to those that wait, new streams and spilled ones whose readers are back: whoever has waited longest goes first. */
   void admit(Sequences& sequences, Clock::time_point now);
 
   /** When admit() should be called again because a parked stream's slot may be lent then. */
@@ -61,8 +61,10 @@ class Admission {
   };
 
   Outcome start(Sequence& sequence, Sequences& sequences, int waiting, Clock::time_point now);
-  bool bring_back(Sequence& sequence, Sequences& sequences, Clock::time_point now);
+  Outcome bring_back(Sequence& sequence, Sequences& sequences, int waiting, Clock::time_point now);
   void brought_back(Sequence& sequence);
+  bool has_place(const Sequences& sequences, int waiting, Clock::time_point now) const;
+  void hold(Sequence& sequence);
   Source find_source(const Sequence& sequence);
   bool computed_soon(const Sequence& sequence, const Sequences& sequences, int have) const;
   bool on_disk(Sequence& sequence, int have);

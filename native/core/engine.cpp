@@ -116,7 +116,8 @@ void Engine::serve(const std::shared_ptr<const Model>& model) {
     files = std::make_unique<PrefixFiles>(cache_options.dir, cache_key(model->info()), cache_options.disk_bytes,
                                           [this] { inbox_.push(WakeCommand{}); });
   }
-  const ReuseRule rule{decoder.can_cut(), options_.deterministic ? kExclusivePiece : 1};
+  const ReuseRule rule{decoder.can_cut(), options_.deterministic ? kExclusivePiece : 1,
+                       static_cast<size_t>(decoder.context_size())};
   const PromptBuilder builder(model);
   SchedulerOptions options;
   options.latency_target_ms = options_.latency_target_ms;

@@ -8,7 +8,8 @@ namespace zse {
 namespace {
 
 constexpr size_t kMostWaitingBytes = size_t{256} << 20;  // images that a slow disk may keep in memory; more are not written
-constexpr int kMostFailedWrites = 3;                     // then the disk is full or gone, and left alone
+constexpr int kMostFailedWrites = 3;                     // then the disk is full or gone, and left alone for
+constexpr auto kDiskRest = std::chrono::minutes(1);
 
 }  // namespace
 
@@ -17,6 +18,7 @@ PrefixCache::PrefixCache(const PromptCacheOptions& options, ReuseRule rule, std:
     : options_(options), rule_(rule), stats_(stats), files_(std::move(files)) {
   if (!files_) return;
   for (PrefixFileInfo& info : files_->scan()) {
+    if (info.tokens.size() > rule_.slot_size) continue;
     disk_bytes_ += info.bytes;
     const PrefixFileId id = info.id;
     on_disk_[id] = {std::move(info), false};
@@ -65,7 +67,7 @@ bool PrefixCache::wants(const std::vector<Token>& tokens) const {
 }
 
 bool PrefixCache::wants_file(const std::vector<Token>& tokens) const {
-  if (!files_ || tokens.size() < kWorthKeeping || failed_writes_ >= kMostFailedWrites) return false;
+  if (!files_ || tokens.size() < kWorthKeeping || Clock::now() < disk_rests_until_) return false;
   if (files_->waiting_bytes() > kMostWaitingBytes) return false;
   return std::none_of(on_disk_.begin(), on_disk_.end(),
                       [&](const auto& entry) { return held_by(entry.second.info.tokens, tokens); });
@@ -90,7 +92,7 @@ void PrefixCache::write(std::shared_ptr<const SavedPrefix> prefix) {
 }
 
 bool PrefixCache::reserve(size_t bytes) {
-  if (reserved_bytes_ + bytes > options_.ram_bytes) return false;
+  if (!can_reserve(bytes)) return false;
   reserved_bytes_ += bytes;
   evict(options_.ram_bytes - reserved_bytes_);
   count();
@@ -118,6 +120,7 @@ void PrefixCache::update() {
       const auto written = on_disk_.find(outcome.id);
       if (written == on_disk_.end()) continue;
       failed_writes_ = outcome.ok ? 0 : failed_writes_ + 1;
+      if (failed_writes_ >= kMostFailedWrites) disk_rests_until_ = Clock::now() + kDiskRest;
       if (!outcome.ok) {
         drop_file(outcome.id);
         continue;

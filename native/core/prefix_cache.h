@@ -49,13 +49,12 @@ class PrefixCache {
   bool wants(const std::vector<Token>& tokens) const;
   /** True when writing these tokens to disk would. */
   bool wants_file(const std::vector<Token>& tokens) const;
-  /** False for an image that would have to be dropped at once. */
-  bool has_room(size_t bytes) const { return bytes + reserved_bytes_ <= options_.ram_bytes; }
   void insert(std::shared_ptr<const SavedPrefix> prefix);
   void write(std::shared_ptr<const SavedPrefix> prefix);
 
   /** Room for the image of a stream's slot that is lent to another; cached prefixes make way. False: the limit is reached. */
   bool reserve(size_t bytes);
+  bool can_reserve(size_t bytes) const { return reserved_bytes_ + bytes <= options_.ram_bytes; }
   void release(size_t bytes);
 
   /** Takes in what the file thread has done. */
@@ -84,6 +83,7 @@ class PrefixCache {
   uint64_t disk_bytes_ = 0;
   std::set<PrefixFileId> fetching_;
   int failed_writes_ = 0;  // in a row
+  Clock::time_point disk_rests_until_;
 };
 
 }  // namespace zse

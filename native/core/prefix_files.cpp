@@ -4,7 +4,6 @@
 #include <cstdio>
 #include <cstring>
 #include <exception>
-#include <optional>
 #include <utility>
 
 #include "prefix_folder.h"
@@ -76,30 +75,39 @@ uint64_t checksum(const void* bytes, size_t size) { return XXH3_64bits(bytes, si
 
 uint64_t header_checksum(const Header& header) { return checksum(&header, offsetof(Header, header_checksum)); }
 
+/** What became of reading a file. One that cannot be read now (no descriptors left, no permission, a disk that fails) may be good. */
+enum class Reading { kGood, kBad, kFailed };
+
+/** Reads exactly so many bytes; a file that ends before is bad. */
+Reading read_exactly(std::FILE* file, void* out, size_t size) {
+  if (std::fread(out, 1, size, file) == size) return Reading::kGood;
+  return std::ferror(file) != 0 ? Reading::kFailed : Reading::kBad;
+}
+
 /** The header and the tokens of a file, checked against each other and against the file's length. */
 struct Opened {
   File file;
   Header header;
   std::vector<Token> tokens;
 };
-std::optional<Opened> open_checked(const fs::path& path, const CacheKey& key) {
+Reading open_checked(const fs::path& path, const CacheKey& key, Opened& opened) {
   std::error_code error;
   const uint64_t length = fs::file_size(path, error);
-  Opened opened;
   opened.file = error ? nullptr : open(path, "rb");
-  if (!opened.file || length < sizeof(Header)) return {};
+  if (!opened.file) return Reading::kFailed;
   Header& header = opened.header;
-  if (std::fread(&header, sizeof header, 1, opened.file.get()) != 1) return {};
+  Reading reading = read_exactly(opened.file.get(), &header, sizeof header);
+  if (reading != Reading::kGood) return reading;
   const bool sound = std::memcmp(header.magic, kMagic, sizeof kMagic) == 0 &&
                      header_checksum(header) == header.header_checksum &&
                      std::memcmp(header.key, key.data(), key.size()) == 0 && header.prompt_tokens <= header.tokens &&
                      header.tokens <= kMostTokens;
   const uint64_t body = length - sizeof(Header), token_bytes = uint64_t{header.tokens} * sizeof(Token);
-  if (!sound || token_bytes > body || header.image_bytes != body - token_bytes || header.tokens == 0) return {};
+  if (!sound || token_bytes > body || header.image_bytes != body - token_bytes || header.tokens == 0) return Reading::kBad;
   opened.tokens.resize(header.tokens);
-  if (std::fread(opened.tokens.data(), sizeof(Token), header.tokens, opened.file.get()) != header.tokens) return {};
-  if (checksum(opened.tokens.data(), token_bytes) != header.tokens_checksum) return {};
-  return opened;
+  reading = read_exactly(opened.file.get(), opened.tokens.data(), token_bytes);
+  if (reading != Reading::kGood) return reading;
+  return checksum(opened.tokens.data(), token_bytes) == header.tokens_checksum ? Reading::kGood : Reading::kBad;
 }
 
 std::string hex(const uint8_t* bytes, size_t size) {
@@ -127,9 +135,9 @@ PrefixFiles::PrefixFiles(const std::string& dir, const CacheKey& key, uint64_t l
 
 std::error_code PrefixFiles::make_folder() const {
   std::error_code error;
-  fs::create_directories(folder_, error);
+  const bool made = fs::create_directories(folder_, error);
   // What people asked and were answered can be read out of these files.
-  if (!error) fs::permissions(folder_, fs::perms::owner_all, error);
+  if (made && !error) fs::permissions(folder_, fs::perms::owner_all, error);
   return error;
 }
 
@@ -163,18 +171,18 @@ std::vector<PrefixFileInfo> PrefixFiles::scan() {
   std::error_code error;
   for (fs::directory_iterator next(folder_, error), end; !error && next != end; next.increment(error)) {
     const fs::path path = next->path();
-    if (path.extension() != ".kv") continue;
-    std::optional<Opened> opened = open_checked(path, key_);
-    if (!opened || path_of(id_of(opened->tokens)) != path) {
-      std::error_code ignored;
-      fs::remove(path, ignored);
-      continue;
-    }
+    if (!is_prefix_file(*next)) continue;
+    Opened opened;
+    Reading reading = open_checked(path, key_, opened);
+    if (reading == Reading::kGood && path_of(id_of(opened.tokens)) != path) reading = Reading::kBad;
+    std::error_code ignored;
+    if (reading == Reading::kBad) fs::remove(path, ignored);
+    if (reading != Reading::kGood) continue;
     PrefixFileInfo info;
-    info.id = id_of(opened->tokens);
-    info.tokens = std::move(opened->tokens);
-    info.prompt_tokens = static_cast<int>(opened->header.prompt_tokens);
-    info.bytes = sizeof(Header) + info.tokens.size() * sizeof(Token) + opened->header.image_bytes;
+    info.id = id_of(opened.tokens);
+    info.tokens = std::move(opened.tokens);
+    info.prompt_tokens = static_cast<int>(opened.header.prompt_tokens);
+    info.bytes = sizeof(Header) + info.tokens.size() * sizeof(Token) + opened.header.image_bytes;
     found.push_back(std::move(info));
   }
   return found;
@@ -300,22 +308,24 @@ bool PrefixFiles::write_file(PrefixFileId id, const SavedPrefix& prefix) const {
 std::shared_ptr<const SavedPrefix> PrefixFiles::read_file(PrefixFileId id) const {
   const fs::path path = path_of(id);
   std::error_code ignored;
-  std::optional<Opened> opened = open_checked(path, key_);
-  if (opened && id_of(opened->tokens) == id) {
-    auto prefix = std::make_shared<SavedPrefix>();
-    auto image = std::make_shared<SlotImage>(opened->header.image_bytes);
-    const bool read = std::fread(image->data(), 1, image->size(), opened->file.get()) == image->size();
-    if (read && checksum(image->data(), image->size()) == opened->header.image_checksum) {
-      prefix->tokens = std::move(opened->tokens);
-      prefix->prompt_tokens = static_cast<int>(opened->header.prompt_tokens);
-      prefix->image = std::move(image);
-      fs::last_write_time(path, fs::file_time_type::clock::now(), ignored);  // the latest used is evicted last
-      return prefix;
-    }
+  Opened opened;
+  std::shared_ptr<SlotImage> image;
+  Reading reading = open_checked(path, key_, opened);
+  if (reading == Reading::kGood && id_of(opened.tokens) != id) reading = Reading::kBad;
+  if (reading == Reading::kGood) {
+    image = std::make_shared<SlotImage>(opened.header.image_bytes);
+    reading = read_exactly(opened.file.get(), image->data(), image->size());
   }
-  opened.reset();
-  fs::remove(path, ignored);
-  return nullptr;
+  if (reading == Reading::kGood && checksum(image->data(), image->size()) != opened.header.image_checksum) reading = Reading::kBad;
+  opened.file.reset();
+  if (reading == Reading::kBad) fs::remove(path, ignored);
+  if (reading != Reading::kGood) return nullptr;
+  auto prefix = std::make_shared<SavedPrefix>();
+  prefix->tokens = std::move(opened.tokens);
+  prefix->prompt_tokens = static_cast<int>(opened.header.prompt_tokens);
+  prefix->image = std::move(image);
+  fs::last_write_time(path, fs::file_time_type::clock::now(), ignored);  // the latest used is evicted last
+  return prefix;
 }
 
 }  // namespace zse

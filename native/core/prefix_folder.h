@@ -15,4 +15,7 @@ namespace zse {
  */
 std::vector<std::filesystem::path> trim_folder(const std::filesystem::path& folder, uint64_t limit);
 
+/** Whether it has the name and the kind of a file that the cache writes. */
+bool is_prefix_file(const std::filesystem::directory_entry& entry);
+
 }  // namespace zse

@@ -107,10 +107,10 @@ void Scheduler::handle(AckCommand command) {
   sequence.unacknowledged = std::max(0, sequence.unacknowledged - std::max(0, command.tokens));
   if (sequence.out_of_credit()) return;
   sequence.stall_deadline.reset();
-  if (sequence.state == SequenceState::kParked) {  // a spilled one needs a slot first
-    sequence.state = SequenceState::kDecoding;
-    sequence.clock.unparked(Clock::now());
-  }
+  const auto now = Clock::now();
+  sequence.clock.unparked(now);
+  if (sequence.state == SequenceState::kParked) sequence.state = SequenceState::kDecoding;
+  if (sequence.state == SequenceState::kSpilled) sequence.waits_since = now;  // for a slot: that is not its reader's pause
 }
 
 void Scheduler::end_cancelled_and_stalled() {
@@ -271,6 +271,7 @@ void Scheduler::emit_text(Sequence& sequence, TextAssembler::Output& output, Clo
 void Scheduler::park(Sequence& sequence, Clock::time_point now) {
   sequence.state = SequenceState::kParked;
   sequence.parked_at = now;
+  sequence.parked_bytes.reset();
   sequence.clock.parked(now);
   if (sequence.stall_timeout_ms > 0) {
     sequence.stall_deadline = now + std::chrono::milliseconds(sequence.stall_timeout_ms);

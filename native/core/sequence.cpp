@@ -60,6 +60,7 @@ Sequence::Sequence(PreparedRequest request, uint64_t arrival_number)
       high_water_mark(std::max(1, request.high_water_mark)),
       stall_timeout_ms(request.stall_timeout_ms),
       arrival(arrival_number),
+      waits_since(control->submitted),
       text(std::move(request.stop)),
       clock(control->submitted) {}
 

@@ -69,7 +69,9 @@ class Sequence {
   int generated = 0;       // tokens of the reply
   int unacknowledged = 0;  // tokens given out and not yet taken by the consumer
   uint64_t last_step = 0;
+  Clock::time_point waits_since;  // for a slot: since it came, or since its reader is back
   Clock::time_point parked_at;
+  std::optional<size_t> parked_bytes;               // of the image of its slot, once somebody has asked
   std::optional<Clock::time_point> stall_deadline;  // while parked
   std::shared_ptr<const SavedPrefix> spilled;       // what its slot held, while that is lent
   bool lost = false;                                // it could not be brought back

@@ -1,5 +1,7 @@
 // What is computed once is used again, and never where it does not belong: prefixes in slots, in RAM and on disk, and slots that
 // are lent while a reader pauses. The fake decoder's text depends on every token in the slot, so that a wrong one shows.
+#include <sys/resource.h>
+
 #include <cstdio>
 #include <fstream>
 #include <thread>
@@ -52,6 +54,26 @@ PromptCacheOptions options(bool enabled, uint64_t ram = 1 << 30) {
   o.ram_bytes = ram;
   return o;
 }
+
+SchedulerOptions lending() {
+  SchedulerOptions o;
+  o.lend_after = Clock::duration::zero();
+  return o;
+}
+
+/** While it lives, this process cannot open a file. */
+class NoMoreFiles {
+ public:
+  NoMoreFiles() {
+    getrlimit(RLIMIT_NOFILE, &before_);
+    const rlimit none{0, before_.rlim_max};
+    setrlimit(RLIMIT_NOFILE, &none);
+  }
+  ~NoMoreFiles() { setrlimit(RLIMIT_NOFILE, &before_); }
+
+ private:
+  rlimit before_;
+};
 
 std::unique_ptr<PrefixFiles> files(const TemporaryFolder& folder, uint8_t key = 0, uint64_t limit = 1 << 30) {
   return std::make_unique<PrefixFiles>(folder.path(), CacheKey{key}, limit, [] {});
@@ -411,6 +433,106 @@ TEST("a file of another model, a damaged one and half of one are never used") {
   }
 }
 
+TEST("a good file that cannot be read now is left alone") {
+  const TemporaryFolder folder;
+  const std::vector<Token> prompt = make_prompt(300, 1);
+  {
+    Bench bench(2, 1000, {}, 64, options(true), true, files(folder));
+    cached(bench, prompt);
+    bench.scheduler.write_prefixes();
+  }
+  {
+    Bench known(2, 1000, {}, 64, options(true), true, files(folder));
+    const NoMoreFiles exhausted;
+    CHECK_EQ(cached(known, prompt), 0);  // wanted, and not to be had
+    Bench scanned(2, 1000, {}, 64, options(true), true, files(folder));
+    CHECK_EQ(cached(scanned, make_prompt(300, 2)), 0);
+  }
+  Bench bench(2, 1000, {}, 64, options(true), true, files(folder));
+  CHECK_EQ(cached(bench, prompt), 299);
+}
+
+TEST("what others put into a model's folder stays there") {
+  const TemporaryFolder folder;
+  { Bench bench(2, 1000, {}, 64, options(true), true, files(folder)); }
+  const std::string inside = std::filesystem::directory_iterator(folder.path())->path().string();
+  std::ofstream(inside + "/notes.kv") << "not ours";
+  std::filesystem::create_directory(inside + "/0123456789abcdef.kv");
+  std::filesystem::create_symlink(folder.path(), inside + "/fedcba9876543210.kv");
+  Bench bench(2, 1000, {}, 64, options(true), true, files(folder, 0, 1));
+  CHECK_EQ(cached(bench, make_prompt(300, 1)), 0);
+  CHECK_EQ(std::distance(std::filesystem::directory_iterator(inside), {}), 3);
+}
+
+TEST("an engine with a smaller context leaves longer prefixes alone, and keeps its own") {
+  const TemporaryFolder folder;
+  {
+    Bench large(1, 1000, {}, 64, options(true, 0), true, files(folder));
+    cached(large, make_prompt(900, 1));
+    large.scheduler.write_prefixes();
+  }
+  const std::vector<Token> prompt = make_prompt(200, 1);  // the beginning of the long one
+  for (const int known : {0, 199}) {
+    Bench small(1, 300, {}, 64, options(true, 0), true, files(folder));
+    CHECK_EQ(cached(small, prompt), known);
+    small.scheduler.write_prefixes();
+  }
+  Bench large(1, 1000, {}, 64, options(true, 0), true, files(folder));
+  CHECK_EQ(cached(large, make_prompt(900, 1)), 899);
+}
+
+TEST("known prompts that wait for a slot are not computed anew, whatever RAM there is") {
+  for (const uint64_t ram : {0, 2000, 8000}) {  // for no image, for none of the paused reader's, for its and few others
+    const TemporaryFolder folder;
+    {
+      Bench first(4, 400, {}, 64, options(true), true, files(folder));
+      for (int salt = 1; salt <= 6; salt++) cached(first, make_prompt(300, salt));
+      first.scheduler.write_prefixes();
+    }
+    Bench bench(2, 400, lending(), 64, options(true, ram), true, files(folder));
+    bench.decoder.model.end_one_in = 0;
+    auto paused = bench.request(make_prompt(250, 9));
+    paused.high_water_mark = 5;
+    const StreamId reader = bench.submit(std::move(paused));
+    bench.run_until_idle();
+    CHECK_EQ(bench.stats.parked.load(), 1);
+    std::vector<StreamId> known;
+    for (int salt = 1; salt <= 6; salt++) {
+      auto request = bench.request(make_prompt(300, salt));
+      request.max_tokens = 5;
+      known.push_back(bench.submit(std::move(request)));
+    }
+    for (int i = 0; i < 5000 && bench.ends[known.back()] == 0; i++) {
+      if (!bench.step()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    for (const StreamId id : known) CHECK_EQ(bench.finished[id].usage.cached_tokens, 299);
+    bench.cancel(reader);
+    bench.run_until_idle();
+  }
+}
+
+TEST("a folder that cannot be written is tried again later, not for every stream") {
+  const TemporaryFolder folder;
+  Bench bench(1, 1000, {}, 64, options(true, 0), true, files(folder));
+  const auto ask = [&](int salt) {
+    cached(bench, make_prompt(300, salt), 1);
+    bench.scheduler.write_prefixes();
+    for (int i = 0; i < 5; i++) {
+      bench.step();
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+  };
+  {
+    const NoMoreFiles exhausted;
+    for (int salt = 1; salt <= 6; salt++) ask(salt);
+  }
+  const int saves = bench.decoder.saves;
+  CHECK(saves <= 4);
+  ask(7);
+  CHECK_EQ(bench.decoder.saves, saves);  // the disk rests
+  CHECK_EQ(bench.stats.cache_disk_bytes.load(), 0);
+}
+
 TEST("what is on disk stays within its limit, the latest used longest") {
   const TemporaryFolder folder;
   const uint64_t file = 64 + 300 * 3 * sizeof(Token);
@@ -511,12 +633,6 @@ TEST("a folder that cannot be made is an error that names it") {
 
 namespace {
 
-SchedulerOptions lending() {
-  SchedulerOptions o;
-  o.lend_after = Clock::duration::zero();
-  return o;
-}
-
 /** Two readers that pause take both slots; then others come. */
 struct Pausing {
   Bench bench;
@@ -585,6 +701,68 @@ TEST("slots are lent with the cache off too, and no further than RAM allows") {
   it.read_all();
   it.bench.run_until_idle();
   CHECK_EQ(it.bench.ends[a], 1);
+}
+
+TEST("readers that come back and newcomers get slots in turn, however many there are") {
+  Bench bench(1, 400, lending(), 64, options(true));
+  bench.decoder.model.end_one_in = 0;
+  std::vector<StreamId> readers;
+  for (int i = 0; i < 5; i++) {
+    auto request = bench.request(make_prompt(50, i));
+    request.high_water_mark = 4;
+    request.max_tokens = 200;
+    readers.push_back(bench.submit(std::move(request)));
+  }
+  std::map<StreamId, int> taken, back;
+  for (int round = 0; round < 600; round++) {
+    bench.step();
+    for (const StreamId id : readers) {
+      if (bench.text_tokens[id] < 4) continue;
+      back.try_emplace(id, round + 3);
+      if (round < back[id]) continue;
+      back.erase(id);
+      taken[id] += bench.text_tokens[id];
+      bench.inbox.push(AckCommand{id, std::exchange(bench.text_tokens[id], 0)});
+    }
+    if (round != 300) continue;
+    auto request = bench.request(make_prompt(20, 9));
+    request.max_tokens = 4;
+    readers.push_back(bench.submit(std::move(request)));
+  }
+  CHECK_EQ(bench.ends[readers.back()], 1);
+  readers.pop_back();
+  int least = 1000, most = 0;
+  for (const StreamId id : readers) {
+    least = std::min(least, taken[id]);
+    most = std::max(most, taken[id]);
+  }
+  CHECK(least > 0 && most - least <= 8);
+}
+
+TEST("time that a stream waits for a slot is time between tokens, not its reader's pause") {
+  const auto started = Clock::now();
+  Pausing it(options(true));
+  const StreamId newcomer = it.bench.submit(it.bench.request(make_prompt(80, 7)));
+  it.bench.submit(it.bench.request(make_prompt(80, 8)));
+  for (int i = 0; i < 20; i++) it.bench.step();
+  CHECK_EQ(it.bench.stats.spilled.load(), 2);
+  const auto away = Clock::now();
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  const StreamId id = it.paused[0];
+  it.bench.inbox.push(AckCommand{id, it.bench.text_tokens[id]});  // its reader is back, and both slots are taken
+  const double pause_ms = milliseconds(Clock::now() - away);
+  it.bench.step();
+  const auto back = Clock::now();
+  std::this_thread::sleep_for(std::chrono::milliseconds(30));
+  it.bench.cancel(newcomer);
+  const double waited_ms = milliseconds(Clock::now() - back);
+  for (int i = 0; i < 20; i++) it.bench.step();
+  it.bench.cancel(id);
+  it.bench.run_until_idle();
+  const Timings timings = it.bench.finished[id].timings;
+  CHECK(timings.paused_ms >= pause_ms);
+  CHECK(timings.itl_max_ms >= waited_ms);
+  CHECK(timings.itl_max_ms <= milliseconds(Clock::now() - started) - pause_ms);
 }
 
 TEST("a stream whose slot is lent can be cancelled, and stalls, and frees its memory") {
