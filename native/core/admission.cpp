@@ -21,7 +21,8 @@ std::vector<Sequence*> longest_waiting_first(const Sequences& sequences) {
   for (const auto& [id, sequence] : sequences) {
     if (waits(*sequence)) all.push_back(sequence.get());
   }
-  std::stable_sort(all.begin(), all.end(), [](const Sequence* a, const Sequence* b) { return a->waits_since < b->waits_since; });
+  std::stable_sort(all.begin(), all.end(),
+                   [](const Sequence* a, const Sequence* b) { return a->waits_since < b->waits_since; });
   return all;
 }
 

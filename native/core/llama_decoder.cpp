@@ -75,9 +75,9 @@ void check_memory(const llama_model* model, const ModelInfo& info) {
   if (total == 0 || bytes <= 2 * static_cast<double>(total)) return;
   const auto gigabytes = [](double amount) { return std::to_string(static_cast<int64_t>(std::ceil(amount / 1e9))) + " GB"; };
   throw EngineError("UNSUPPORTED", "the KV cache for " + std::to_string(info.max_streams) + " streams of " +
-                                         std::to_string(info.context_size) + " tokens would take " + gigabytes(bytes) +
-                                         ", and this machine has " + gigabytes(static_cast<double>(total)) +
-                                         " of memory; try a smaller contextSize or fewer maxStreams");
+                                       std::to_string(info.context_size) + " tokens would take " + gigabytes(bytes) +
+                                       ", and this machine has " + gigabytes(static_cast<double>(total)) +
+                                       " of memory; try a smaller contextSize or fewer maxStreams");
 }
 
 }  // namespace

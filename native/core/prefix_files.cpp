@@ -316,7 +316,8 @@ std::shared_ptr<const SavedPrefix> PrefixFiles::read_file(PrefixFileId id) const
     image = std::make_shared<SlotImage>(opened.header.image_bytes);
     reading = read_exactly(opened.file.get(), image->data(), image->size());
   }
-  if (reading == Reading::kGood && checksum(image->data(), image->size()) != opened.header.image_checksum) reading = Reading::kBad;
+  if (reading == Reading::kGood && checksum(image->data(), image->size()) != opened.header.image_checksum)
+    reading = Reading::kBad;
   opened.file.reset();
   if (reading == Reading::kBad) fs::remove(path, ignored);
   if (reading != Reading::kGood) return nullptr;

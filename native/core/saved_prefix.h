@@ -29,9 +29,10 @@ struct SavedPrefix {
 
 /** How much of what was computed for one stream may be used for another. */
 struct ReuseRule {
-  bool can_cut = true;          // false: all of it or nothing (recurrent memory)
-  int grain = 1;                // deterministic mode: whole pieces of a prompt only, since another cut rounds differently
-  size_t slot_size = SIZE_MAX;  // tokens: a longer image, of an engine with a larger context, does not fit into a slot to be cut there
+  bool can_cut = true;  // false: all of it or nothing (recurrent memory)
+  int grain = 1;        // deterministic mode: whole pieces of a prompt only, since another cut rounds differently
+  size_t slot_size =
+      SIZE_MAX;  // tokens: a longer image, of an engine with a larger context, does not fit into a slot to be cut there
 
   /** Tokens of `held` that can be used for `prompt`, whose last token is always computed: its logits begin the reply. */
   int usable(const std::vector<Token>& held, int held_prompt_tokens, const std::vector<Token>& prompt) const {

@@ -36,8 +36,7 @@ struct Bench {
                  PromptCacheOptions cache = {}, bool cuttable = true, std::unique_ptr<PrefixFiles> files = nullptr)
       : decoder(slots, context, max_batch),
         scheduler(decoder,
-                  PrefixCache(cache,
-                              {cuttable, options.deterministic ? kExclusivePiece : 1, static_cast<size_t>(context)},
+                  PrefixCache(cache, {cuttable, options.deterministic ? kExclusivePiece : 1, static_cast<size_t>(context)},
                               std::move(files), stats),
                   inbox, queue, stats, options) {
     decoder.cuttable = cuttable;

@@ -454,7 +454,9 @@ TEST("a good file that cannot be read now is left alone") {
 
 TEST("what others put into a model's folder stays there") {
   const TemporaryFolder folder;
-  { Bench bench(2, 1000, {}, 64, options(true), true, files(folder)); }
+  {
+    Bench bench(2, 1000, {}, 64, options(true), true, files(folder));
+  }
   const std::string inside = std::filesystem::directory_iterator(folder.path())->path().string();
   std::ofstream(inside + "/notes.kv") << "not ours";
   std::filesystem::create_directory(inside + "/0123456789abcdef.kv");
