@@ -36,7 +36,8 @@ await main(async () => {
   const wanted = rows.filter(({ name }) => command.args.length === 0 || command.args.includes(name));
   const models = [];
   for (const which of options.model) models.push(await findModel(which));
-  await prepare(wanted, options);
+  const measurable = wanted.filter((row) => models.some((model) => fits(row, model)));
+  await prepare(measurable, options);
   const threads = options.threads ?? (await physicalCores());
   let measured = 0;
   for (const model of models) measured += await runModel(model, wanted, { ...options, threads });

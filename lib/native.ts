@@ -78,7 +78,7 @@ export interface ModelInfo {
   /** general.name of the file, or its base name. */
   name: string;
   architecture: string;
-  /** llama.cpp's own one-line description, such as "qwen2 0.5B Q4_0". */
+  /** llama.cpp's own one-line description, such as "qwen2 1B Q4_0"; of sizes it does not know, "qwen2 ?B Q8_0". */
   description: string;
   parameters: number;
   sizeBytes: number;
@@ -258,7 +258,10 @@ export interface NativeConversion {
   close(): void;
 }
 
-/** What `inspect` tells of a model file. Texts are the file's own, whatever they hold. */
+/**
+ * What `inspect` tells of a model file. Texts are the file's own, whatever they hold. Of a file with a `refusal`, what could not be
+ * told is 0 or "".
+ */
 export interface NativeInspection {
   format: "gguf" | "zse";
   /** GGUF's version, or the generation of .zse. */

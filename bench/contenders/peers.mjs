@@ -73,7 +73,16 @@ export function installPeers() {
   if (isThere()) return;
   say(`installing node-llama-cpp ${version} in bench/peers …`);
   // Its packages for GPUs are optional dependencies of some hundred megabytes each; the one for this CPU is asked for by name.
-  const args = ["install", "--no-save", "--omit=optional", "--ignore-scripts", "--no-audit", "--no-fund", `${binary}@${version}`];
+  const args = [
+    "install",
+    "--no-save",
+    "--omit=optional",
+    "--ignore-scripts",
+    "--no-audit",
+    "--no-fund",
+    "--loglevel=error",
+    `${binary}@${version}`,
+  ];
   const { status, stderr, error } = spawnSync("npm", args, { cwd: peersDir, encoding: "utf8", shell: process.platform === "win32" });
   if (status === 0 && isThere()) return;
   const why = error?.message ?? stderr?.trim().split("\n").slice(-3).join(" ");
