@@ -1,5 +1,5 @@
-// Owns the fuzzer of model files: each case is a mutated copy of a sound file, opened, given a context and asked for a few tokens in a
-// child process of its own. A case fails when the child crashes, hangs, takes memory that the file's size does not justify, or
+// Owns the fuzzer of model files: each case is a mutated copy of a sound file, inspected, opened, given a context and asked for a few tokens
+// in a child process of its own. A case fails when the child crashes, hangs, takes memory that the file's size does not justify, or
 // refuses the file in another way than with BAD_MODEL or UNSUPPORTED. scripts/fuzz.mjs builds and starts it.
 //
 //   zse_fuzz [--seconds N] [--seed N] [--case N] [--keep DIRECTORY] [--unchecked] file …
@@ -25,6 +25,7 @@
 
 #include "core/devices.h"
 #include "core/gguf_image.h"
+#include "core/inspect_file.h"
 #include "core/llama_decoder.h"
 #include "core/model.h"
 #include "core/prompt.h"
@@ -83,8 +84,13 @@ struct Options {
   std::vector<std::string> files;
 };
 
-/** Opens the file, and uses it as an engine does: a prompt, a few tokens, the text of each token. */
+/** Inspects the file, which tells what it can of a damaged one too; then uses it as an engine does: a prompt, a few tokens, all texts. */
 void use(const std::string& path) {
+  try {
+    zse::inspect_file(path);
+  } catch (const zse::EngineError&) {
+    // What is no model file at all is refused again below.
+  }
   zse::EngineOptions options;
   options.context_size = 64;
   options.max_streams = 2;
