@@ -20,21 +20,30 @@ export const row = {
     await engine.generate(await prompts.cold(64), { maxTokens: 8 });
     const ask = async () => ttft(await engine.generate(await prompts.cold(next), { maxTokens: 2 }));
     const idle = median([await ask(), await ask(), await ask()]);
-    const wholeMs = ttft(await engine.generate(await prompts.cold(long), { maxTokens: 1 }));
+    let wholeMs = ttft(await engine.generate(await prompts.cold(long), { maxTokens: 1 }));
 
-    const measures = { prefillMs: wholeMs };
-    for (const percent of percents) {
+    /** Undefined where the prefill was over before its reader left: then the machine has become quicker than it was. */
+    const askAfterCancel = async (percent) => {
       const texts = [await prompts.cold(long), await prompts.cold(next)];
       const leave = new AbortController();
       const left = engine.generate(texts[0], { maxTokens: 1, signal: leave.signal });
       await sleep((wholeMs * percent) / 100);
       leave.abort();
       const reply = await engine.generate(texts[1], { maxTokens: 2 });
-      const { arrivals } = await left;
-      if (arrivals.length > 0) throw new Error(`a prefill was over before ${percent} % of its time had passed`);
-      measures[`afterCancel${percent}`] = ttft(reply) / idle;
+      const ended = await left;
       // The next measurement begins on an idle engine, whether or not this one could be cancelled.
       await settle(engine, prompts, idle);
+      if (ended.arrivals.length === 0) return ttft(reply);
+      wholeMs = ttft(ended);
+      return undefined;
+    };
+
+    const measures = { prefillMs: wholeMs };
+    for (const percent of percents) {
+      let waited;
+      for (let tries = 0; waited === undefined && tries < 5; tries++) waited = await askAfterCancel(percent);
+      if (waited === undefined) throw new Error(`a prefill was over before ${percent} % of its time had passed, again and again`);
+      measures[`afterCancel${percent}`] = waited / idle;
     }
     return measures;
   },
