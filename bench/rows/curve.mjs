@@ -9,7 +9,6 @@ export const row = {
   name: "curve",
   title: "row c at several settings",
   models: c.models,
-  repetitions: () => 1,
   engine: c.engine,
   measure: joins,
   variants: [

@@ -4,15 +4,15 @@
 import { createServer, type RequestListener, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach } from "vitest";
-
+import { NO_USE } from "../../lib/native.js";
 import { App, type AppOptions } from "../../lib/server/app.js";
 import { HttpServer, type ServerOptions } from "../../lib/server/http-server.js";
 import { openLog } from "../../lib/server/log.js";
-import type { HandlerOptions } from "../../lib/sse/index.js";
+import type { HandlerOptions, ServedModel } from "../../lib/sse/index.js";
 import { nodeHandler } from "../../lib/sse/index.js";
-import type { EngineOptions } from "../../lib/types.js";
+import type { EngineOptions, StreamEvent } from "../../lib/types.js";
 import type { ZSE } from "../../lib/zse.js";
-import { openModel } from "../addon/helpers.js";
+import { openModel, until } from "../addon/helpers.js";
 import { type Parsed, parseStrictly, type Rules } from "./strict-sse.js";
 
 export { ENDLESS, sleep, until } from "../addon/helpers.js";
@@ -59,6 +59,18 @@ export const GREEDY = { ...STORY, temperature: 0, max_tokens: 40 } as const;
 
 /** Goes on to the end of the context. */
 export const LONG = { ...STORY, ignore_eos: true, seed: 1 } as const;
+
+/** A model that says a piece only when the one before it has been `seen`: who holds pieces back never sees the end. */
+export function pieceByPiece(pieces: readonly string[], seen: (piece: string) => boolean): ServedModel {
+  async function* events(): AsyncGenerator<StreamEvent> {
+    for (const text of pieces) {
+      yield { type: "text", text };
+      await until(() => seen(text), `"${text}" arrives`);
+    }
+    yield { type: "finish", reason: "stop", ...NO_USE, seed: 1 };
+  }
+  return { chatStream: () => ({ events }), completionStream: () => ({ events }) };
+}
 
 export function post(url: string, body: unknown, init: RequestInit = {}): Promise<Response> {
   return fetch(url, {
