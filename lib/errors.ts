@@ -53,6 +53,11 @@ export class ZSEError extends Error {
   }
 }
 
+/** What is wrong with an option, or a message, that is named as the caller wrote it. */
+export function bad(option: string, message: string): ZSEError {
+  return new ZSEError("BAD_OPTION", message, { option });
+}
+
 /** An error of the addon's (thrown, or the payload of an event) as a ZSEError; a code not known here is ENGINE_FAILED. */
 export function fromNative(error: unknown): ZSEError {
   if (error instanceof ZSEError) return error;

@@ -1,7 +1,7 @@
 // Owns the check of a conversation's messages, so that a template never meets a shape it does not expect. Runs on the
 // caller's thread, before anything is queued.
 
-import { ZSEError } from "./errors.js";
+import { bad, type ZSEError } from "./errors.js";
 
 type Check = (value: unknown, where: string) => unknown;
 
@@ -96,10 +96,6 @@ function badContent(where: string, value: unknown): ZSEError {
     where,
     `${where} must be a string or an array of { type: "text", text } (null only in an assistant's message with tool_calls); given ${quote(value)}.`,
   );
-}
-
-function bad(option: string, message: string): ZSEError {
-  return new ZSEError("BAD_OPTION", message, { option });
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

@@ -1,7 +1,7 @@
 // Owns how options are read, whoever's they are: a table of rules in, checked values out, and the sentence that says what was wrong.
 // Pure; any thread.
 
-import { ZSEError } from "./errors.js";
+import { bad, ZSEError } from "./errors.js";
 import { quote } from "./messages.js";
 
 /** What one option may be, and what it is when it is left out. */
@@ -84,10 +84,6 @@ function unknownOption(rules: Record<string, Rule>, written: string, of: string)
     .sort((a, b) => a.distance - b.distance)[0];
   const guess = near !== undefined && near.distance <= Math.max(1, wanted.length / 3) ? ` Did you mean ${near.name}?` : "";
   return bad(written, `${written} is not an option of ${of}.${guess} There are: ${names.join(", ")}.`);
-}
-
-export function bad(option: string, message: string): ZSEError {
-  return new ZSEError("BAD_OPTION", message, { option });
 }
 
 function camelCase(name: string): string {

@@ -3,9 +3,10 @@
 
 import { resolve } from "node:path";
 import type { ChunkBy } from "./chunker.js";
+import { bad } from "./errors.js";
 import { quote, validateMessages } from "./messages.js";
 import type { NativeEngineOptions, NativeRequest } from "./native.js";
-import { asObject, bad, INT32_MAX, isPlainObject, type Rule, readOptions } from "./option-rules.js";
+import { asObject, INT32_MAX, isPlainObject, type Rule, readOptions } from "./option-rules.js";
 import type { StreamCallback } from "./types.js";
 
 /** Options of a reply: the one place where they are listed. docs/api.md's table is checked against it by a test. */

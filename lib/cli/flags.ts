@@ -75,16 +75,16 @@ function given<T extends object>(options: T): { [Name in keyof T]?: Exclude<T[Na
 }
 
 function number(text: string): number {
-  const value = Number(text);
-  if (text.trim() === "" || Number.isNaN(value)) throw new InvalidArgumentError("It must be a number.");
-  return value;
+  return parse(text, "It must be a number.");
 }
 
 /** More layers than there are is as good as all of them. */
 function layers(text: string): number | "auto" {
-  if (text === "auto") return text;
-  if (text.trim() === "" || Number.isNaN(Number(text))) {
-    throw new InvalidArgumentError("It must be a number of layers, or auto for as many as fit; 999 is all of them.");
-  }
-  return Number(text);
+  return text === "auto" ? text : parse(text, "It must be a number of layers, or auto for as many as fit; 999 is all of them.");
+}
+
+function parse(text: string, wrong: string): number {
+  const value = Number(text);
+  if (text.trim() === "" || Number.isNaN(value)) throw new InvalidArgumentError(wrong);
+  return value;
 }

@@ -1,19 +1,19 @@
 // Owns what the adapters may be given: the model, and the options with their defaults. Pure; any thread.
 
-import { ZSEError } from "../errors.js";
+import { bad } from "../errors.js";
 import { quote } from "../messages.js";
-import { bad, INT32_MAX, type Rule, readOptions } from "../option-rules.js";
+import { INT32_MAX, type Rule, readOptions } from "../option-rules.js";
 import type { EventStream, HandlerOptions, ResumableOptions, ServedModel, ToResponseOptions } from "./types.js";
 
 /** One place for all of HandlerOptions; docs say the same. */
 const HANDLER_RULES = {
   model: { kind: "custom", read: readName },
   heartbeatMs: { kind: "number", min: 0, max: INT32_MAX, default: 15_000, hint: "0 means never" },
-  maxBodyBytes: { kind: "integer", min: 0, max: 2 ** 31 - 1, default: 1 << 20 },
+  maxBodyBytes: { kind: "integer", min: 0, max: INT32_MAX, default: 1 << 20 },
   maxChoices: { kind: "integer", min: 1, max: 65_536, default: 8 },
   stallTimeoutMs: { kind: "integer", min: 0, max: INT32_MAX, default: 0, hint: "0 means never" },
   earlyErrorMs: { kind: "number", min: 0, max: INT32_MAX, default: 30, hint: "0 means not at all" },
-  resumable: { kind: "custom", read: (name, value) => readOptions(RESUMABLE_RULES, value, name) },
+  resumable: { kind: "custom", read: (_name, value) => value }, // ResumableStreams reads it
   onError: { kind: "function" },
 } as const satisfies Record<keyof HandlerOptions, Rule>;
 
@@ -53,14 +53,14 @@ export function readResumableOptions(given: unknown): Required<ResumableOptions>
 export function checkModel(model: unknown, of: string): asserts model is ServedModel {
   if (has(model, "chatStream") && has(model, "completionStream")) return;
   const what = "a model first: a ZSE, or an object with its chatStream() and completionStream()";
-  throw new ZSEError("BAD_OPTION", `${of} takes ${what}; given ${quote(model)}.`, { option: "model" });
+  throw bad("model", `${of} takes ${what}; given ${quote(model)}.`);
 }
 
 /** @throws ZSEError BAD_OPTION */
 export function checkStream(stream: unknown, of: string): asserts stream is EventStream {
   if (has(stream, "events")) return;
   const what = "a stream first: what chatStream() returns, or an object with its events()";
-  throw new ZSEError("BAD_OPTION", `${of} takes ${what}; given ${quote(stream)}.`, { option: "stream" });
+  throw bad("stream", `${of} takes ${what}; given ${quote(stream)}.`);
 }
 
 function has(value: unknown, method: string): boolean {

@@ -205,9 +205,9 @@ void inspect_plan(const GgufPlan& plan, Inspection& found) {
   choose_template(found, value_of<std::string>(plan, "tokenizer.chat_template"), tokens);
 }
 
-void inspect_zse(const std::string& path, const FileMap& map, Inspection& found) {
+void inspect_zse(const std::string& path, FileKind kind, Inspection& found) {
   found.format = "zse";
-  found.version = kind_of(map.bytes()) == FileKind::kZse1 ? 1 : 2;
+  found.version = kind == FileKind::kZse1 ? 1 : 2;
   std::shared_ptr<const ZseFile> file;
   try {
     file = ZseFile::open(path);
@@ -259,10 +259,11 @@ Inspection inspect_file(const std::string& path) {
   Inspection found;
   const auto file = FileMap::open(path);
   found.size = file->bytes().size;
-  if (kind_of_model(path, file->bytes()) == FileKind::kGguf) {
+  const FileKind kind = kind_of_model(path, file->bytes());
+  if (kind == FileKind::kGguf) {
     inspect_gguf(*file, found);
   } else {
-    inspect_zse(path, *file, found);
+    inspect_zse(path, kind, found);
   }
   return found;
 }

@@ -31,8 +31,8 @@ struct SavedPrefix {
 struct ReuseRule {
   bool can_cut = true;  // false: all of it or nothing (recurrent memory)
   int grain = 1;        // deterministic mode: whole pieces of a prompt only, since another cut rounds differently
-  size_t slot_size =
-      SIZE_MAX;  // tokens: a longer image, of an engine with a larger context, does not fit into a slot to be cut there
+  /** Tokens. A longer image, of an engine with a larger context, does not fit into a slot to be cut there. */
+  size_t slot_size = SIZE_MAX;
 
   /** Tokens of `held` that can be used for `prompt`, whose last token is always computed: its logits begin the reply. */
   int usable(const std::vector<Token>& held, int held_prompt_tokens, const std::vector<Token>& prompt) const {

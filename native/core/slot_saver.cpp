@@ -70,23 +70,25 @@ void SlotSaver::keep(const Saving& saving) {
 
 // ---- what a parked stream goes on with -------------------------------------------------------------------------------
 
-void SlotSaver::begin_lending(SlotId slot, StreamId stream) {
+/** Begins an image that is as large as the room that is reserved for it. */
+std::optional<KvSlots::Save> SlotSaver::begin_reserved(SlotId slot) {
   const size_t bytes = slots_.image_bytes(slot);
-  if (!cache_.reserve(bytes)) return;
+  if (!cache_.reserve(bytes)) return {};
   std::optional<KvSlots::Save> save = slots_.begin_save(slot);
-  if (save && save->prefix->bytes() == bytes)
-    saving_ = Saving{std::move(*save), {}, stream};
-  else
-    cache_.release(bytes);
+  if (save && save->prefix->bytes() == bytes) return save;
+  cache_.release(bytes);
+  return {};
+}
+
+void SlotSaver::begin_lending(SlotId slot, StreamId stream) {
+  if (std::optional<KvSlots::Save> save = begin_reserved(slot)) saving_ = Saving{std::move(*save), {}, stream};
 }
 
 std::shared_ptr<const SavedPrefix> SlotSaver::image_to_lend(SlotId slot) {
-  const size_t bytes = slots_.image_bytes(slot);
-  if (!cache_.reserve(bytes)) return nullptr;
-  std::shared_ptr<const SavedPrefix> image = slots_.save(slot);
-  if (image && image->bytes() == bytes) return image;
-  cache_.release(bytes);
-  return nullptr;
+  const std::optional<KvSlots::Save> save = begin_reserved(slot);
+  if (!save) return nullptr;
+  save->copy->finish();
+  return save->prefix;
 }
 
 // ---- ends ------------------------------------------------------------------------------------------------------------

@@ -59,6 +59,7 @@ class SlotSaver {
   Destinations destinations(SlotId slot, bool in_ram) const;
   std::optional<Saving> begin(SlotId slot, bool in_ram);
   void keep(const Saving& saving);
+  std::optional<KvSlots::Save> begin_reserved(SlotId slot);
 
   KvSlots& slots_;
   PrefixCache& cache_;

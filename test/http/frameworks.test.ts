@@ -83,7 +83,7 @@ describe("Express", () => {
       message.on("error", reject).end(JSON.stringify({ ...GREEDY, stream: true }));
     });
     expect(encoding).toBe(undefined);
-    expect(parseStrictly(parts.join("")).texts).toEqual(["Once upon a time"]);
+    expect(parseStrictly(parts.join(""))).toMatchObject({ done: true, texts: ["Once upon a time"] });
   });
 
   test("a body that express.json() has parsed is taken as it is", async () => {
