@@ -9,6 +9,7 @@ import {
   NativeEventKind as Kind,
   type ModelInfo,
   type NativeAddon,
+  type NativeAnswer,
   type NativeEngineOptions,
   type NativeError,
   type NativeFinish,
@@ -38,6 +39,8 @@ export class Engine {
 
   #native: NativeModel | undefined;
   #sinks = new Map<number, StreamSink>();
+  /** Asked, and not yet answered. */
+  #questions = new Map<number, { resolve: (answer: NativeAnswer) => void; reject: (error: unknown) => void }>();
   /** Opened while the model loads. */
   #waiting = new Set<StreamSink>();
   /** Why no stream can be opened any more. */
@@ -107,13 +110,21 @@ export class Engine {
   abandon(): void {
     this.#abandoned = true;
     if (this.info === undefined && this.#failure === undefined) return; // someone may still await `ready`
-    if (this.#sinks.size === 0 && this.#waiting.size === 0) void this.close();
+    if (this.#sinks.size === 0 && this.#waiting.size === 0 && this.#questions.size === 0) void this.close();
   }
 
-  /** Once loaded; throws what made it impossible before. */
-  tokenize(text: string, special: boolean): number[] {
-    if (this.#failure !== undefined) throw this.#failure;
-    return this.#native!.tokenize(this.#normalize(text), special);
+  /** Once loaded. Rejects with what made it impossible, and with CLOSED when the model is closed before the answer. */
+  tokenize(text: string, special: boolean): Promise<number[]> {
+    return new Promise((resolve, reject) => {
+      if (this.#failure !== undefined) throw this.#failure;
+      let question: number;
+      try {
+        question = this.#native!.tokenize(this.#normalize(text), special);
+      } catch (error) {
+        throw fromNative(error);
+      }
+      this.#questions.set(question, { resolve: (answer) => resolve([...answer.tokens]), reject });
+    });
   }
 
   stats(): NativeStats {
@@ -206,7 +217,24 @@ export class Engine {
       case Kind.Closed:
         this.#onNativeClosed();
         break;
+      case Kind.Answer: {
+        const answer = payload as NativeAnswer;
+        this.#takeQuestion(answer.question)?.resolve(answer);
+        break;
+      }
+      case Kind.AnswerError: {
+        const error = payload as NativeError & { question: number };
+        this.#takeQuestion(error.question)?.reject(fromNative(error));
+        break;
+      }
     }
+  }
+
+  #takeQuestion(question: number) {
+    const asked = this.#questions.get(question);
+    this.#questions.delete(question);
+    if (this.#abandoned) this.abandon();
+    return asked;
   }
 
   #onReady(info: ModelInfo): void {
@@ -237,8 +265,11 @@ export class Engine {
     for (const sink of waiting) sink.onError(error);
   }
 
-  /** Ends all streams that were submitted; what the addon may still say of them is not heard. */
+  /** Ends all streams and questions that were submitted; what the addon may still say of them is not heard. */
   #failRunning(error: ZSEError): void {
+    const asked = [...this.#questions.values()];
+    this.#questions.clear();
+    for (const question of asked) question.reject(error);
     const running = [...this.#sinks.values()];
     this.#sinks.clear();
     for (const sink of running) sink.onError(error);

@@ -180,7 +180,17 @@ export const NativeEventKind = {
   LoadError: 6,
   /** payload: undefined (model); the very last event: threads are joined, memory is free. */
   Closed: 7,
+  /** payload: NativeAnswer (model). */
+  Answer: 8,
+  /** payload: NativeError & { question } (model). */
+  AnswerError: 9,
 } as const;
+
+/** What was asked of the model, by the number that the question was given. */
+export interface NativeAnswer {
+  question: number;
+  tokens: Int32Array;
+}
 
 export type NativeEventListener = (heads: Uint32Array, payloads: readonly unknown[]) => void;
 
@@ -188,7 +198,7 @@ export type NativeEventListener = (heads: Uint32Array, payloads: readonly unknow
 export interface NativeModel {
   /**
    * Queues a request and returns its stream id (a positive integer, of one stream at a time). Only after Ready.
-   * Template and tokenizer run on the engine's prompt thread; their failures come as a StreamError event.
+   * Template and tokenizer run on the engine's prompt workers; their failures come as a StreamError event.
    * Throws an Error with `code` OVERLOADED (queue full) or CLOSED, at once.
    */
   submit(request: NativeRequest): number;
@@ -203,8 +213,11 @@ export interface NativeModel {
   cancel(streamId: number): void;
   /** Cancels every stream (each still gets its Finish), stops the thread, frees the model, then emits Closed. Idempotent. */
   close(): void;
-  /** Token ids of a text; `special` parses control tokens. Only after Ready and before close. */
-  tokenize(text: string, special: boolean): number[];
+  /**
+   * Asks for the token ids of a text; `special` parses control tokens. Only after Ready. Returns the question's number: one Answer or
+   * AnswerError event follows, also when the model is closed first. Throws as submit.
+   */
+  tokenize(text: string, special: boolean): number;
   /** Counters for tests and metrics; cheap, may be called at any time. */
   stats(): NativeStats;
 }

@@ -87,6 +87,7 @@ class WorkBound {
 
   void hold(int64_t bytes) {
     held_ += bytes;
+    fuel_ -= static_cast<int32_t>(bytes >> 12);  // making it takes time as well
     if (limits_.memory != 0 && held_ > static_cast<int64_t>(limits_.memory) && bytes > 0) fail(WorkStop::kMemory);
   }
 
@@ -105,25 +106,35 @@ class WorkBound {
     if (limits_.tokens != 0 && at_least >= limits_.tokens) fail(WorkStop::kTokens);
   }
 
-  /** For places that must not throw: true when the stack is used up, and then the work ends at its next step. */
-  bool stack_exhausted() noexcept {
-    if (used_stack() <= limits_.stack) return false;
-    stop(WorkStop::kStack);
-    return true;
+  /** A step of what must not throw: true when the work is over, and its result does not matter any more. */
+  bool over() noexcept {
+    try {
+      step(1);
+      return false;
+    } catch (const WorkStopped&) {
+      return true;
+    }
   }
 
   /** Tokens that had come of it when it was stopped. */
   uint64_t token_count() const { return tokens_; }
   int64_t held() const { return held_; }
-  std::chrono::nanoseconds spent() const { return spent_ + (Clock::now() - resumed_); }
+  /** Time that it has run, pauses not counted. */
+  std::chrono::nanoseconds spent() const { return at_rest_ ? spent_ : spent_ + (Clock::now() - resumed_); }
 
  protected:
   /** Every few tens of microseconds of work: the place to look at flags, and to let others go first. */
   virtual void look_around() {}
 
   /** Time between these two is not the work's. */
-  void paused() { spent_ += Clock::now() - resumed_; }
-  void resumed() { resumed_ = Clock::now(); }
+  void paused() {
+    spent_ = spent();
+    at_rest_ = true;
+  }
+  void resumed() {
+    resumed_ = Clock::now();
+    at_rest_ = false;
+  }
 
  private:
   static constexpr int32_t kFuel = 256;
@@ -163,6 +174,7 @@ class WorkBound {
   int64_t held_ = 0;
   std::chrono::nanoseconds spent_{0};
   Clock::time_point resumed_;
+  bool at_rest_ = false;
 };
 
 /** `cost` units of work were done or are about to be: one is some hundred nanoseconds. Throws WorkStopped. */
@@ -180,10 +192,10 @@ inline void work_will_hold(uint64_t bytes) {
   if (WorkBound* bound = WorkBound::current()) bound->will_hold(bytes);
 }
 
-/** See WorkBound::stack_exhausted(). */
-inline bool work_stack_exhausted() noexcept {
+/** See WorkBound::over(). */
+inline bool work_over() noexcept {
   WorkBound* bound = WorkBound::current();
-  return bound && bound->stack_exhausted();
+  return bound && bound->over();
 }
 
 /** Bytes that an object holds, counted while it lives. Must die under the bound under which it was made, or under none. */
@@ -192,8 +204,17 @@ class WorkHeld {
   WorkHeld() = default;
   explicit WorkHeld(size_t bytes) { set(bytes); }
   WorkHeld(const WorkHeld& other) { set(other.bytes_); }
+  WorkHeld(WorkHeld&& other) noexcept : bytes_(other.bytes_) { other.bytes_ = 0; }
   WorkHeld& operator=(const WorkHeld& other) {
     set(other.bytes_);
+    return *this;
+  }
+  WorkHeld& operator=(WorkHeld&& other) noexcept {
+    if (this != &other) {
+      give_back();
+      bytes_ = other.bytes_;
+      other.bytes_ = 0;
+    }
     return *this;
   }
   ~WorkHeld() { give_back(); }

@@ -8,13 +8,15 @@
 #include "llama_decoder.h"
 #include "model.h"
 #include "prompt.h"
+#include "prompt_tasks.h"
 #include "scheduler.h"
 
 namespace zse {
 
 namespace {
 
-constexpr StreamId kLargestId = UINT32_MAX;  // JavaScript has ids in a Uint32Array
+constexpr StreamId kLargestId = UINT32_MAX;                           // JavaScript has ids in a Uint32Array
+constexpr PromptWorkers::Id kQuestions = PromptWorkers::Id{1} << 32;  // beyond every stream's id
 
 }  // namespace
 
@@ -33,9 +35,9 @@ Engine::~Engine() {
 StreamId Engine::submit(RequestSpec request) {
   // 0 … 2^32-2: llama.cpp takes the last value to mean "draw one", unreported.
   if (!request.sampling.seed_given) request.sampling.seed = random_() % LLAMA_DEFAULT_SEED;
-  Job job{std::make_shared<StreamControl>(), std::move(request)};
+  const auto control = std::make_shared<StreamControl>();
   std::lock_guard<std::mutex> lock(mutex_);
-  if (closing_ || !model_) throw EngineError("CLOSED", "the model is not open");
+  if (closing_ || !prompt_workers_) throw EngineError("CLOSED", "the model is not open");
   const size_t room = static_cast<size_t>(options_.max_streams) + static_cast<size_t>(options_.max_queue);
   if (controls_.size() - std::min(leaving_, room) >= room) {
     throw EngineError("OVERLOADED", "all " + std::to_string(options_.max_streams) + " streams are running and " +
@@ -45,13 +47,13 @@ StreamId Engine::submit(RequestSpec request) {
   do {
     last_id_ = last_id_ % kLargestId + 1;
   } while (controls_.count(last_id_) != 0);
-  job.control->id = last_id_;
-  job.control->submitted = Clock::now();
-  controls_[last_id_] = job.control;
+  control->id = last_id_;
+  control->submitted = Clock::now();
+  prompt_workers_->submit(static_cast<PromptWorkers::Id>(last_id_),
+                          std::make_unique<PromptTask>(*builder_, inbox_, control, std::move(request)));
+  controls_[last_id_] = control;
   stats_.submitting = true;
   stats_.submitted++;
-  jobs_.push_back(std::move(job));
-  jobs_changed_.notify_one();
   return last_id_;
 }
 
@@ -68,23 +70,35 @@ void Engine::cancel(StreamId stream) {
     const auto found = controls_.find(stream);
     if (found == controls_.end()) return;
     if (!found->second->cancelled.exchange(true)) leaving_++;
+    if (prompt_workers_) prompt_workers_->cancel(static_cast<PromptWorkers::Id>(stream));
   }
   inbox_.push(CancelCommand{stream});
 }
 
 void Engine::close() {
   closing_ = true;
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    cancel_all();
+    if (prompt_workers_) prompt_workers_->close();
+  }
   inbox_.close();
 }
 
-std::vector<Token> Engine::tokenize(const std::string& text, bool special) const {
-  std::shared_ptr<const Model> model;
-  {
-    std::lock_guard<std::mutex> lock(mutex_);
-    model = model_;
+/** Under the lock: each stream gets its one end, as cancelled. */
+void Engine::cancel_all() {
+  for (auto& [id, control] : controls_) {
+    if (!control->cancelled.exchange(true)) leaving_++;
   }
-  if (!model) throw EngineError("CLOSED", "the model is not open");
-  return model->tokenize(text, false, special);
+}
+
+uint32_t Engine::tokenize(std::string text, bool special) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  if (closing_ || !prompt_workers_) throw EngineError("CLOSED", "the model is not open");
+  const uint32_t question = ++last_question_;
+  prompt_workers_->submit(kQuestions + question,
+                          std::make_unique<TokenizeTask>(*builder_, events_, question, std::move(text), special));
+  return question;
 }
 
 // ---- decode thread ---------------------------------------------------------------------------------------------------
@@ -100,6 +114,8 @@ void Engine::run_decode_thread() {
       return !closing_;
     });
     serve(model);
+  } catch (const WorkStopped&) {
+    events_.publish({0, LoadErrorEvent{"CLOSED", "the model was closed while it was loading"}});
   } catch (const EngineError& e) {
     events_.publish({0, LoadErrorEvent{e.code(), e.what()}});
   } catch (const std::exception& e) {
@@ -118,7 +134,7 @@ void Engine::serve(const std::shared_ptr<const Model>& model) {
   }
   const ReuseRule rule{decoder.can_cut(), options_.deterministic ? kExclusivePiece : 1,
                        static_cast<size_t>(decoder.context_size())};
-  const PromptBuilder builder(model);
+  const PromptBuilder builder(model, closing_);
   SchedulerOptions options;
   options.latency_target_ms = options_.latency_target_ms;
   options.deterministic = options_.deterministic;
@@ -131,9 +147,10 @@ void Engine::serve(const std::shared_ptr<const Model>& model) {
   });
   {
     std::lock_guard<std::mutex> lock(mutex_);
-    model_ = model;
+    builder_ = &builder;
+    prompt_workers_ = std::make_unique<PromptWorkers>();
+    if (closing_) prompt_workers_->close();
   }
-  prompt_thread_ = std::thread([this, &builder] { run_prompt_thread(builder); });
   events_.publish({0, ReadyEvent{model->info()}});
   while (!closing_) {
     try {
@@ -142,61 +159,19 @@ void Engine::serve(const std::shared_ptr<const Model>& model) {
       scheduler.fail_all("ENGINE_FAILED", std::string("the engine failed: ") + e.what());
     }
   }
-  stop_prompt_thread();
+  stop_prompt_workers();
   scheduler.finish_all();
   scheduler.write_prefixes();
 }
 
-// ---- prompt thread ---------------------------------------------------------------------------------------------------
-
-void Engine::run_prompt_thread(const PromptBuilder& builder) {
-  while (true) {
-    Job job;
-    {
-      std::unique_lock<std::mutex> lock(mutex_);
-      jobs_changed_.wait(lock, [this] { return prompts_stopped_ || !jobs_.empty(); });
-      if (prompts_stopped_) return;
-      job = std::move(jobs_.front());
-      jobs_.pop_front();
-    }
-    prepare(builder, std::move(job));
-  }
-}
-
-void Engine::prepare(const PromptBuilder& builder, Job job) {
-  PreparedRequest prepared;
-  try {
-    if (!job.control->cancelled) prepared.prompt = builder.build(job.request);
-  } catch (const EngineError& e) {
-    inbox_.push(RejectCommand{job.control, e.code(), e.what()});
-    return;
-  } catch (const std::exception& e) {
-    inbox_.push(RejectCommand{job.control, "ENGINE_FAILED", std::string("the prompt could not be prepared: ") + e.what()});
-    return;
-  }
-  prepared.control = std::move(job.control);
-  prepared.max_tokens = job.request.max_tokens;
-  prepared.sampling = std::move(job.request.sampling);
-  prepared.stop = std::move(job.request.stop);
-  prepared.high_water_mark = job.request.high_water_mark;
-  prepared.stall_timeout_ms = job.request.stall_timeout_ms;
-  inbox_.push(SubmitCommand{std::move(prepared)});
-}
-
-/** Requests that were still waiting for it are handed on as cancelled, so that each gets its one end. */
-void Engine::stop_prompt_thread() {
-  std::deque<Job> left;
+/** What they still had has been handed on as cancelled when this returns. */
+void Engine::stop_prompt_workers() {
+  std::unique_ptr<PromptWorkers> workers;
   {
     std::lock_guard<std::mutex> lock(mutex_);
-    prompts_stopped_ = true;
-    model_.reset();
-    left.swap(jobs_);
-  }
-  jobs_changed_.notify_all();
-  prompt_thread_.join();
-  for (Job& job : left) {
-    cancel(job.control->id);
-    inbox_.push(RejectCommand{std::move(job.control), "CLOSED", "the model was closed"});
+    cancel_all();
+    workers = std::move(prompt_workers_);
+    builder_ = nullptr;
   }
 }
 

@@ -1,11 +1,9 @@
 // Owns one open model's threads and their life: the decode thread (loads the model, runs the scheduler, frees everything) and
-// the prompt thread (templates and tokenizing, so that neither JavaScript nor the decode loop waits for a long prompt).
+// the prompt workers (templates and tokenizing, so that neither JavaScript nor the decode loop waits for a long prompt).
 // The public calls come from the JavaScript thread and never wait for either; only the destructor does.
 #pragma once
 
 #include <atomic>
-#include <condition_variable>
-#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -16,6 +14,7 @@
 #include <vector>
 
 #include "inbox.h"
+#include "prompt_workers.h"
 #include "stream_queue.h"
 #include "types.h"
 
@@ -29,7 +28,7 @@ class Engine {
   /** Starts loading at once. `wake` is called, on any thread, when take_events() has something new. */
   Engine(std::string path, EngineOptions options, std::function<void()> wake);
 
-  /** Closes and waits for the threads: at most for one node of a compute graph or one prompt being tokenized. */
+  /** Closes and waits for the threads: at most for one node of a compute graph or one step of a prompt's work. */
   ~Engine();
 
   /** Queues a request. Throws EngineError OVERLOADED or CLOSED. */
@@ -44,19 +43,15 @@ class Engine {
   void close();
 
   std::vector<Event> take_events() { return events_.take(); }
-  std::vector<Token> tokenize(const std::string& text, bool special) const;
+
+  /** Asks for the tokens of a text: an AnswerEvent or AnswerErrorEvent of the number given back. Throws EngineError CLOSED. */
+  uint32_t tokenize(std::string text, bool special);
   const EngineStats& stats() const { return stats_; }
 
  private:
-  struct Job {
-    std::shared_ptr<StreamControl> control;
-    RequestSpec request;
-  };
-
   void run_decode_thread();
-  void run_prompt_thread(const PromptBuilder& builder);
-  void prepare(const PromptBuilder& builder, Job job);
-  void stop_prompt_thread();
+  void cancel_all();
+  void stop_prompt_workers();
   void serve(const std::shared_ptr<const Model>& model);
 
   const std::string path_;
@@ -67,17 +62,15 @@ class Engine {
   std::atomic<bool> closing_{false};
   std::random_device random_;  // JavaScript thread
 
-  // Guards the life cycle: what the JavaScript thread shares with the other two beyond inbox and events.
+  // Guards the life cycle: what the JavaScript thread shares with the others beyond inbox and events.
   mutable std::mutex mutex_;
-  std::condition_variable jobs_changed_;
-  std::deque<Job> jobs_;
-  bool prompts_stopped_ = false;
-  std::shared_ptr<const Model> model_;                           // set while requests are taken
+  const PromptBuilder* builder_ = nullptr;  // set, with the workers, while requests are taken
+  std::unique_ptr<PromptWorkers> prompt_workers_;
+  uint32_t last_question_ = 0;
   std::map<StreamId, std::shared_ptr<StreamControl>> controls_;  // of every stream that has not ended
   size_t leaving_ = 0;  // of those, streams that were cancelled: they end with the next step and keep nobody waiting
   StreamId last_id_ = 0;
 
-  std::thread prompt_thread_;
   std::thread decode_thread_;
 };
 

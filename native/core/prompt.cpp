@@ -1,9 +1,12 @@
 #include "prompt.h"
 
+#include <algorithm>
 #include <exception>
 #include <string>
 
+#include "base/json_shape.h"
 #include "chat.h"
+#include "ggml_abort.h"
 #include "json.h"
 #include "model.h"
 
@@ -11,11 +14,67 @@ namespace zse {
 
 namespace {
 
-[[noreturn]] void throw_overflow(const std::string& tokens, int context_size) {
-  throw EngineError("CONTEXT_OVERFLOW", "the prompt has " + tokens + " tokens, and the context of a stream holds " +
-                                            std::to_string(context_size) +
-                                            " including at least one of the reply; shorten the prompt or open the model "
-                                            "with a larger contextSize");
+using std::chrono::seconds;
+
+constexpr seconds kTemplateAnalysis{5};  // llama.cpp renders some twenty small conversations to learn what a template can do
+constexpr seconds kPromptTime{10};
+constexpr uint64_t kPromptSteps = uint64_t{1} << 31;
+constexpr uint64_t kPromptMemory = uint64_t{256} << 20;
+
+/** A bound that is cancelled with the engine. */
+class FlagBound : public WorkBound {
+ public:
+  FlagBound(WorkLimits limits, const std::atomic<bool>& cancelled) : WorkBound(limits), cancelled_(cancelled) {}
+
+ private:
+  void look_around() override {
+    if (cancelled_) stop(WorkStop::kCancelled);
+  }
+  const std::atomic<bool>& cancelled_;
+};
+
+/** One line, and no longer than helps: llama.cpp puts the place first and the reason last, over several lines. */
+std::string reason_of(const std::exception& error) { return error.what(); }
+
+void check_shape(const std::string& json, const std::string& where) {
+  const JsonShape shape = json_shape(json);
+  if (shape.depth > kMaxJsonDepth) {
+    throw EngineError("BAD_OPTION", where + " nests deeper than " + std::to_string(kMaxJsonDepth) + " levels");
+  }
+  if (shape.key_pairs > kMaxJsonKeyPairs) throw EngineError("BAD_OPTION", where + " has too many keys in its objects");
+}
+
+size_t text_bytes(const common_json& content) {
+  if (content.is_string()) return content.get<std::string>().size();
+  size_t bytes = 0;
+  if (content.is_array()) {
+    for (const auto& part : content) {
+      if (part.is_object() && part.contains("text") && part.at("text").is_string()) bytes += text_bytes(part.at("text"));
+    }
+  }
+  return bytes;
+}
+
+/** Checks the JSON inside of the messages' JSON, and gives the bytes of their contents. */
+size_t check_messages(const common_json& messages) {
+  size_t bytes = 0, index = 0;
+  for (const auto& message : messages) {
+    work_step();
+    const std::string where = "messages[" + std::to_string(index++) + "]";
+    if (!message.is_object()) continue;
+    if (message.contains("content")) bytes += text_bytes(message.at("content"));
+    if (!message.contains("tool_calls") || !message.at("tool_calls").is_array()) continue;
+    size_t call_index = 0;
+    for (const auto& call : message.at("tool_calls")) {
+      const std::string place = where + ".tool_calls[" + std::to_string(call_index++) + "].function.arguments";
+      if (!call.is_object() || !call.contains("function") || !call.at("function").is_object()) continue;
+      const auto& function = call.at("function");
+      if (function.contains("arguments") && function.at("arguments").is_string()) {
+        check_shape(function.at("arguments").get<std::string>(), place);
+      }
+    }
+  }
+  return bytes;
 }
 
 }  // namespace
@@ -24,48 +83,118 @@ void PromptBuilder::TemplatesDeleter::operator()(common_chat_templates* template
   common_chat_templates_free(templates);
 }
 
-PromptBuilder::PromptBuilder(std::shared_ptr<const Model> model) : model_(std::move(model)) {
+PromptBuilder::PromptBuilder(std::shared_ptr<const Model> model, const std::atomic<bool>& cancelled)
+    : model_(std::move(model)) {
+  WorkLimits limits;
+  limits.time = kTemplateAnalysis;
+  limits.steps = kPromptSteps;
+  limits.memory = kPromptMemory;
+  FlagBound bound(limits, cancelled);
   try {
+    const WorkBound::Scope scope(bound);
     templates_.reset(common_chat_templates_init(model_->get(), model_->info().template_text).release());
+  } catch (const WorkStopped&) {  // said by the bound
   } catch (const std::exception& e) {
-    template_error_ = e.what();
+    template_error_ = reason_of(e);
   }
+  if (bound.stopped() == WorkStop::kCancelled) throw WorkStopped{WorkStop::kCancelled};
+  if (bound.stopped() == WorkStop::kNone) return;
+  templates_.reset();
+  template_error_ = stopped(bound.stopped(), PromptStage::kTemplate, 0).what();
 }
 
 PromptBuilder::~PromptBuilder() = default;
+
+WorkLimits PromptBuilder::limits() const {
+  const auto context = static_cast<uint64_t>(model_->info().context_size);
+  WorkLimits limits;
+  limits.time = kPromptTime;
+  limits.steps = kPromptSteps;
+  limits.memory = kPromptMemory;
+  limits.tokens = std::max(4 * context, context + 8192);  // one that does not fit by a little is told by how much
+  return limits;
+}
+
+EngineError PromptBuilder::stopped(WorkStop why, PromptStage stage, uint64_t tokens) const {
+  if (why == WorkStop::kCancelled) return {"CLOSED", "the model was closed"};
+  if (why == WorkStop::kTokens) {
+    try {
+      throw_overflow("at least " + std::to_string(tokens));
+    } catch (const EngineError& e) {
+      return e;
+    }
+  }
+  const std::string most = why == WorkStop::kTime     ? "runs for more than " + std::to_string(kPromptTime.count()) + " s"
+                           : why == WorkStop::kSteps  ? "takes too many steps"
+                           : why == WorkStop::kMemory ? "takes more than " + std::to_string(kPromptMemory >> 20) + " MB"
+                                                      : "recurses too deeply";
+  if (stage == PromptStage::kTokenizer) {
+    return {"BAD_OPTION", "splitting the prompt into tokens " + most + "; shorten the prompt"};
+  }
+  const ModelInfo& info = model_->info();
+  const std::string name = info.template_source == "model" ? "the chat template of the model file"
+                                                           : "the fallback chat template \"" + info.template_name + "\"";
+  return {"BAD_OPTION",
+          name + " " + most +
+              " on these messages and was stopped; shorten the conversation, or, if it loops whatever it is given, "
+              "take another file of the model"};
+}
+
+void PromptBuilder::throw_overflow(const std::string& tokens) const {
+  throw EngineError("CONTEXT_OVERFLOW", "the prompt has " + tokens + " tokens, and the context of a stream holds " +
+                                            std::to_string(model_->info().context_size) +
+                                            " including at least one of the reply; shorten the prompt or open the model "
+                                            "with a larger contextSize");
+}
 
 std::string PromptBuilder::render(const std::string& messages_json) const {
   if (!templates_) {
     throw EngineError("UNSUPPORTED", "the model file's chat template cannot be used (" + template_error_ +
                                          "); its text can still be continued with completionStream");
   }
+  // What cannot fit is refused before anything is parsed or rendered.
+  const size_t room = static_cast<size_t>(model_->info().context_size) * model_->longest_piece();
+  check_shape(messages_json, "messages");
+  common_chat_templates_inputs inputs;
   try {
-    common_chat_templates_inputs inputs;
-    inputs.messages = common_chat_msgs_parse_oaicompat(common_json::parse(messages_json));
+    const common_json messages = common_json::parse(messages_json);
+    const size_t bytes = check_messages(messages);
+    if (bytes >= room) throw_overflow("at least " + std::to_string(bytes / model_->longest_piece()));
+    inputs.messages = common_chat_msgs_parse_oaicompat(messages);
+  } catch (const EngineError&) {
+    throw;
+  } catch (const std::exception& e) {
+    throw EngineError("BAD_OPTION", "the messages cannot be read: " + reason_of(e));
+  }
+  try {
     inputs.add_generation_prompt = true;
     inputs.use_jinja = true;
     inputs.force_pure_content = true;  // no tools here, so no parser for the reply has to be derived from the template
     return common_chat_templates_apply(templates_.get(), inputs).prompt;
   } catch (const std::exception& e) {
-    throw EngineError("BAD_OPTION", "the model's chat template refused the messages: " + std::string(e.what()));
+    throw EngineError("BAD_OPTION", "the model's chat template refused the messages: " + reason_of(e));
   }
 }
 
-std::vector<Token> PromptBuilder::build(const RequestSpec& request) const {
+std::vector<Token> PromptBuilder::build(const RequestSpec& request, PromptStage& stage) const {
+  stage = PromptStage::kTemplate;
   const std::string text = request.is_chat ? render(request.messages_json) : request.prompt;
-  const int context_size = model_->info().context_size;
+  stage = PromptStage::kTokenizer;
 
-  // Tokenizing costs time that others wait for: a text that cannot fit whatever its tokens are is refused before.
+  // A text that cannot fit whatever its tokens are is refused before they are looked for.
+  const auto context_size = static_cast<size_t>(model_->info().context_size);
   const size_t fewest_tokens = text.size() / model_->longest_piece();
-  if (fewest_tokens >= static_cast<size_t>(context_size)) {
-    throw_overflow("at least " + std::to_string(fewest_tokens), context_size);
-  }
+  if (fewest_tokens >= context_size) throw_overflow("at least " + std::to_string(fewest_tokens));
   std::vector<Token> tokens = model_->tokenize(text, true, true);
   if (tokens.empty()) {
     throw EngineError("BAD_OPTION", "the prompt has no tokens; give at least one character of text");
   }
-  if (tokens.size() >= static_cast<size_t>(context_size)) throw_overflow(std::to_string(tokens.size()), context_size);
+  if (tokens.size() >= context_size) throw_overflow(std::to_string(tokens.size()));
   return tokens;
+}
+
+std::vector<Token> PromptBuilder::tokenize(const std::string& text, bool special) const {
+  return model_->tokenize(text, false, special);
 }
 
 }  // namespace zse

@@ -1,11 +1,13 @@
 // Owns the way from a request's messages or text to prompt tokens: chat template (llama.cpp's Jinja), tokenizer, and the check
-// that they fit. Prompt thread only; it never touches the llama_context.
+// that they fit. Runs under a WorkBound, on a prompt worker's thread; it never touches the llama_context.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "base/work_bound.h"
 #include "inbox.h"
 #include "types.h"
 
@@ -15,19 +17,33 @@ namespace zse {
 
 class Model;
 
+/** What a piece of prompt building was doing, for whoever has to say why it was stopped. */
+enum class PromptStage { kTemplate, kTokenizer };
+
 class PromptBuilder {
  public:
-  explicit PromptBuilder(std::shared_ptr<const Model> model);
+  /** Reads the model's template, for a few seconds at most. `cancelled` ends that with WorkStopped. */
+  PromptBuilder(std::shared_ptr<const Model> model, const std::atomic<bool>& cancelled);
   ~PromptBuilder();
 
-  /** Tokens of the request's prompt. Throws EngineError BAD_OPTION, CONTEXT_OVERFLOW or UNSUPPORTED. */
-  std::vector<Token> build(const RequestSpec& request) const;
+  /** What building one prompt may take. */
+  WorkLimits limits() const;
+
+  /** Tokens of the request's prompt. Throws EngineError BAD_OPTION, CONTEXT_OVERFLOW or UNSUPPORTED, and WorkStopped. */
+  std::vector<Token> build(const RequestSpec& request, PromptStage& stage) const;
+
+  /** Token ids of a text. Throws EngineError and WorkStopped. */
+  std::vector<Token> tokenize(const std::string& text, bool special) const;
+
+  /** The error that a prompt ends with that was stopped. `tokens`: how many it had come to. */
+  EngineError stopped(WorkStop why, PromptStage stage, uint64_t tokens) const;
 
  private:
   struct TemplatesDeleter {
     void operator()(common_chat_templates* templates) const;
   };
   std::string render(const std::string& messages_json) const;
+  [[noreturn]] void throw_overflow(const std::string& tokens) const;
 
   std::shared_ptr<const Model> model_;
   std::unique_ptr<common_chat_templates, TemplatesDeleter> templates_;

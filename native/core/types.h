@@ -154,9 +154,18 @@ struct LoadErrorEvent {
   std::string code, message;
 };
 struct ClosedEvent {};
+/** The tokens of a text that was asked about. */
+struct AnswerEvent {
+  uint32_t question = 0;
+  std::vector<Token> tokens;
+};
+struct AnswerErrorEvent {
+  uint32_t question = 0;
+  std::string code, message;
+};
 
 using EventPayload = std::variant<TextEvent, ProgressEvent, FinishEvent, ErrorEvent, LoadProgressEvent, ReadyEvent,
-                                  LoadErrorEvent, ClosedEvent>;
+                                  LoadErrorEvent, ClosedEvent, AnswerEvent, AnswerErrorEvent>;
 
 struct Event {
   StreamId stream = 0;

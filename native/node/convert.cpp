@@ -9,8 +9,19 @@ namespace zse {
 namespace {
 
 // NativeEventKind of lib/native.ts, in the same order as EventPayload's alternatives but for Error/StreamError's name.
-enum EventKind { kText, kProgress, kFinish, kStreamError, kLoadProgress, kReady, kLoadError, kClosed };
-static_assert(std::variant_size_v<EventPayload> == kClosed + 1, "EventPayload and NativeEventKind must agree");
+enum EventKind {
+  kText,
+  kProgress,
+  kFinish,
+  kStreamError,
+  kLoadProgress,
+  kReady,
+  kLoadError,
+  kClosed,
+  kAnswer,
+  kAnswerError
+};
+static_assert(std::variant_size_v<EventPayload> == kAnswerError + 1, "EventPayload and NativeEventKind must agree");
 
 double number(const Napi::Object& object, const char* key) { return object.Get(key).As<Napi::Number>().DoubleValue(); }
 int integer(const Napi::Object& object, const char* key) { return object.Get(key).As<Napi::Number>().Int32Value(); }
@@ -89,6 +100,20 @@ struct PayloadToJs {
   Napi::Value operator()(const LoadErrorEvent& event) const { return error_object(env, event.code, event.message); }
   Napi::Value operator()(const LoadProgressEvent& event) const { return Napi::Number::New(env, event.fraction); }
   Napi::Value operator()(const ClosedEvent&) const { return env.Undefined(); }
+
+  Napi::Value operator()(const AnswerEvent& event) const {
+    Napi::Int32Array tokens = Napi::Int32Array::New(env, event.tokens.size());
+    std::copy(event.tokens.begin(), event.tokens.end(), tokens.Data());
+    Napi::Object object = Napi::Object::New(env);
+    object.Set("question", static_cast<double>(event.question));
+    object.Set("tokens", tokens);
+    return object;
+  }
+  Napi::Value operator()(const AnswerErrorEvent& event) const {
+    Napi::Object object = error_object(env, event.code, event.message);
+    object.Set("question", static_cast<double>(event.question));
+    return object;
+  }
 
   Napi::Value operator()(const ReadyEvent& event) const {
     const ModelInfo& info = event.info;

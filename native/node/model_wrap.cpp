@@ -108,10 +108,10 @@ void ModelWrap::close(const Napi::CallbackInfo&) {
 Napi::Value ModelWrap::tokenize(const Napi::CallbackInfo& info) {
   return with_js_errors(info.Env(), [&]() -> Napi::Value {
     if (!engine_) throw EngineError("CLOSED", "the model is not open");
-    const std::vector<Token> tokens = engine_->tokenize(info[0].As<Napi::String>(), info[1].ToBoolean().Value());
-    Napi::Array array = Napi::Array::New(info.Env(), tokens.size());
-    for (uint32_t i = 0; i < tokens.size(); i++) array.Set(i, tokens[i]);
-    return array;
+    const uint32_t question = engine_->tokenize(info[0].As<Napi::String>(), info[1].ToBoolean().Value());
+    open_questions_++;
+    channel_->keep_alive(true);
+    return Napi::Number::New(info.Env(), static_cast<double>(question));
   });
 }
 
@@ -150,10 +150,11 @@ bool ModelWrap::follow(const std::vector<Event>& events) {
   for (const Event& event : events) {
     const EventPayload& payload = event.payload;
     if (std::holds_alternative<FinishEvent>(payload) || std::holds_alternative<ErrorEvent>(payload)) active_streams_--;
+    if (std::holds_alternative<AnswerEvent>(payload) || std::holds_alternative<AnswerErrorEvent>(payload)) open_questions_--;
     if (std::holds_alternative<ReadyEvent>(payload) || std::holds_alternative<LoadErrorEvent>(payload)) loading_ = false;
     if (std::holds_alternative<ClosedEvent>(payload)) return true;
   }
-  channel_->keep_alive(loading_ || closing_ || active_streams_ > 0);
+  channel_->keep_alive(loading_ || closing_ || active_streams_ > 0 || open_questions_ > 0);
   return false;
 }
 

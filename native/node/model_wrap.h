@@ -46,7 +46,7 @@ class ModelWrap : public Napi::ObjectWrap<ModelWrap> {
   Napi::Reference<Napi::Uint32Array> heads_;
   bool loading_ = true;
   bool closing_ = false;
-  int active_streams_ = 0;
+  int active_streams_ = 0, open_questions_ = 0;
 
   // Destroyed in reverse order: the engine joins its threads before the channel that they wake goes.
   std::unique_ptr<EventChannel> channel_;

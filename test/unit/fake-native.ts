@@ -84,6 +84,7 @@ export class FakeModel implements NativeModel {
   #pending: unknown[] = [];
   #scheduled = false;
   #generated = 0;
+  #questions = 0;
 
   constructor(
     readonly path: string,
@@ -166,8 +167,14 @@ export class FakeModel implements NativeModel {
     });
   }
 
-  tokenize(text: string): number[] {
-    return [...text].map((character) => character.codePointAt(0)!);
+  tokenize(text: string): number {
+    if (this.#closing) throw Object.assign(new Error("closed"), { code: "CLOSED" });
+    const question = ++this.#questions;
+    const tokens = Int32Array.from([...text].map((character) => character.codePointAt(0)!));
+    setImmediate(() => {
+      if (!this.#closed) this.onEvents([0, Kind.Answer, { question, tokens }, 0]);
+    });
+    return question;
   }
 
   stats(): NativeStats {

@@ -1,0 +1,83 @@
+#include "prompt_tasks.h"
+
+#include <exception>
+#include <utility>
+
+#include "ggml_abort.h"
+
+namespace zse {
+
+namespace {
+
+/** Runs `work`; what it fails with is kept, and what stops it goes on. */
+template <class Work>
+std::unique_ptr<EngineError> failure_of(const char* doing, Work work) {
+  try {
+    const AbortGuard guard;  // an assertion of llama.cpp's about a vocabulary or template is this prompt's failure
+    work();
+    return nullptr;
+  } catch (const EngineError& e) {
+    return std::make_unique<EngineError>(e);
+  } catch (const std::exception& e) {
+    return std::make_unique<EngineError>("ENGINE_FAILED", std::string(doing) + ": " + e.what());
+  }
+}
+
+}  // namespace
+
+PromptTask::PromptTask(const PromptBuilder& builder, Inbox& inbox, std::shared_ptr<StreamControl> control,
+                       RequestSpec request)
+    : builder_(builder), inbox_(inbox), control_(std::move(control)), request_(std::move(request)) {}
+
+void PromptTask::run() {
+  if (control_->cancelled) return;
+  failure_ = failure_of("the prompt could not be prepared", [this] { prompt_ = builder_.build(request_, stage_); });
+}
+
+void PromptTask::finished() {
+  if (failure_) {
+    reject(failure_->code(), failure_->what());
+    return;
+  }
+  PreparedRequest prepared;
+  prepared.control = std::move(control_);
+  prepared.prompt = std::move(prompt_);
+  prepared.max_tokens = request_.max_tokens;
+  prepared.sampling = std::move(request_.sampling);
+  prepared.stop = std::move(request_.stop);
+  prepared.high_water_mark = request_.high_water_mark;
+  prepared.stall_timeout_ms = request_.stall_timeout_ms;
+  inbox_.push(SubmitCommand{std::move(prepared)});
+}
+
+void PromptTask::stopped(WorkStop why, uint64_t tokens) {
+  const EngineError error = builder_.stopped(why, stage_, tokens);
+  reject(error.code(), error.what());
+}
+
+void PromptTask::reject(std::string code, std::string message) {
+  inbox_.push(RejectCommand{std::move(control_), std::move(code), std::move(message)});
+}
+
+TokenizeTask::TokenizeTask(const PromptBuilder& builder, StreamQueue& events, uint32_t question, std::string text,
+                           bool special)
+    : builder_(builder), events_(events), question_(question), text_(std::move(text)), special_(special) {}
+
+void TokenizeTask::run() {
+  failure_ = failure_of("the text could not be tokenized", [this] { tokens_ = builder_.tokenize(text_, special_); });
+}
+
+void TokenizeTask::finished() {
+  if (failure_) {
+    events_.publish({0, AnswerErrorEvent{question_, failure_->code(), failure_->what()}});
+  } else {
+    events_.publish({0, AnswerEvent{question_, std::move(tokens_)}});
+  }
+}
+
+void TokenizeTask::stopped(WorkStop why, uint64_t tokens) {
+  const EngineError error = builder_.stopped(why, PromptStage::kTokenizer, tokens);
+  events_.publish({0, AnswerErrorEvent{question_, error.code(), error.what()}});
+}
+
+}  // namespace zse
