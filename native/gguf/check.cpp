@@ -21,7 +21,6 @@ constexpr uint32_t kMostFileType = 1023;  // the next bit is LLAMA_FTYPE_GUESSED
 constexpr uint32_t kMostContext = 1u << 30;
 constexpr uint32_t kMostWidth = 1u << 20;
 constexpr size_t kLongestTemplate = 1 << 20;
-constexpr int kDeepestTemplate = 100;
 
 /** The values of llama.cpp's token types (llama_token_type). */
 constexpr int32_t kByteToken = 6;
@@ -39,7 +38,7 @@ class Check {
     tensors();
     tokenizer();
     for (const auto& [key, value] : header_.metadata()) {
-      if (key.substr(0, 23) == "tokenizer.chat_template") chat_template(key, value);
+      if (key.substr(0, 23) == "tokenizer.chat_template") chat_template(value);
     }
   }
 
@@ -342,16 +341,12 @@ class Check {
       bad("tokenizer.ggml.merges", "is not an array of strings");
   }
 
-  /** The parser of templates recurses; a nesting that no template needs would take its stack. */
-  void chat_template(std::string_view key, const Value& value) const {
+  /** What it nests and does is bounded where it is read (core/prompt.h). */
+  void chat_template(const Value& value) const {
     if (value.is_array || value.type != Type::kString) return;
     if (value.bytes.size() > kLongestTemplate) {
       throw FileError(value.position, "the chat template has " + std::to_string(value.bytes.size()) + " bytes; " +
                                           std::to_string(kLongestTemplate) + " at most are read");
-    }
-    if (const int depth = template_depth(value.bytes.substr(8)); depth > kDeepestTemplate) {
-      throw FileError(value.position,
-                      "\"" + shown(key) + "\" nests deeper than " + std::to_string(kDeepestTemplate) + " levels");
     }
   }
 
@@ -359,39 +354,7 @@ class Check {
   std::string_view architecture_;
   uint32_t layers_ = 0;
   uint32_t width_ = 0;
-
-  static int template_depth(std::string_view source);
 };
-
-/**
- * An upper bound of how deep the parser can go: open brackets, open blocks, and operators that take what follows as their operand
- * ("not", "-", "else", "is", "|" and the like), counted since the last closing of an expression.
- */
-int Check::template_depth(std::string_view source) {
-  int brackets = 0, blocks = 0, chained = 0, deepest = 0;
-  for (size_t i = 0; i < source.size(); i++) {
-    const char c = source[i];
-    const auto word = [&](std::string_view text) { return source.substr(i, text.size()) == text; };
-    if (c == '(' || c == '[' || c == '{') brackets++;
-    if ((c == ')' || c == ']' || c == '}') && brackets > 0) brackets--;
-    if (word("{%")) {
-      size_t at = i + 2;
-      while (at < source.size() &&
-             (source[at] == '-' || source[at] == '+' || std::isspace(static_cast<unsigned char>(source[at]))))
-        at++;
-      const std::string_view rest = source.substr(at);
-      const auto begins = [&](std::string_view text) { return rest.substr(0, text.size()) == text; };
-      if (begins("if") || begins("for") || begins("macro") || begins("call") || begins("filter") || begins("set") ||
-          begins("elif"))
-        blocks++;
-      if (begins("end") && blocks > 0) blocks--;
-    }
-    if (word("not") || word("else") || c == '-' || c == '+') chained++;
-    if (word("%}") || word("}}")) chained = 0;
-    deepest = std::max(deepest, brackets + chained);
-  }
-  return deepest;
-}
 
 }  // namespace
 
