@@ -17,7 +17,7 @@ namespace {
 using std::chrono::seconds;
 
 constexpr seconds kTemplateAnalysis{5};  // llama.cpp renders some twenty small conversations to learn what a template can do
-constexpr seconds kPromptTime{10};
+constexpr seconds kPromptTime{20};
 constexpr uint64_t kPromptSteps = uint64_t{1} << 31;
 constexpr uint64_t kPromptMemory = uint64_t{256} << 20;
 
