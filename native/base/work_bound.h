@@ -4,6 +4,7 @@
 // from another.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstddef>
@@ -96,9 +97,8 @@ class WorkBound {
 
   /** Refuses to begin what would hold this much at once. */
   void will_hold(uint64_t bytes) {
-    if (limits_.memory != 0 && bytes > limits_.memory) fail(WorkStop::kMemory);
-    hold(static_cast<int64_t>(bytes));
-    release(static_cast<int64_t>(bytes));
+    const uint64_t held = held_ > 0 ? static_cast<uint64_t>(held_) : 0;
+    if (limits_.memory != 0 && bytes > limits_.memory - std::min(held, limits_.memory)) fail(WorkStop::kMemory);
   }
 
   void tokens(uint64_t at_least) {
@@ -222,9 +222,13 @@ class WorkHeld {
   void set(size_t bytes) {
     give_back();
     bytes_ = 0;
+    add(bytes);
+  }
+
+  void add(size_t bytes) {
     if (WorkBound* bound = WorkBound::current()) {
+      bytes_ += bytes;  // first: it is given back also when it was too much
       bound->hold(static_cast<int64_t>(bytes));
-      bytes_ = bytes;
     }
   }
 

@@ -33,6 +33,17 @@ class FlagBound : public WorkBound {
   const std::atomic<bool>& cancelled_;
 };
 
+/** "runs for more than 20 s": what work did that was stopped. */
+std::string too_much(WorkStop why, const WorkLimits& limits) {
+  using std::chrono::duration_cast;
+  switch (why) {
+    case WorkStop::kTime: return "runs for more than " + std::to_string(duration_cast<seconds>(limits.time).count()) + " s";
+    case WorkStop::kMemory: return "takes more than " + std::to_string(limits.memory >> 20) + " MB of memory";
+    case WorkStop::kStack: return "recurses too deeply";
+    default: return "takes too many steps";
+  }
+}
+
 /** One line, and no longer than helps: llama.cpp puts the place first and the reason last, over several lines. */
 std::string reason_of(const std::exception& error) { return error.what(); }
 
@@ -100,7 +111,7 @@ PromptBuilder::PromptBuilder(std::shared_ptr<const Model> model, const std::atom
   if (bound.stopped() == WorkStop::kCancelled) throw WorkStopped{WorkStop::kCancelled};
   if (bound.stopped() == WorkStop::kNone) return;
   templates_.reset();
-  template_error_ = stopped(bound.stopped(), PromptStage::kTemplate, 0).what();
+  template_error_ = "it " + too_much(bound.stopped(), limits);
 }
 
 PromptBuilder::~PromptBuilder() = default;
@@ -124,10 +135,7 @@ EngineError PromptBuilder::stopped(WorkStop why, PromptStage stage, uint64_t tok
       return e;
     }
   }
-  const std::string most = why == WorkStop::kTime     ? "runs for more than " + std::to_string(kPromptTime.count()) + " s"
-                           : why == WorkStop::kSteps  ? "takes too many steps"
-                           : why == WorkStop::kMemory ? "takes more than " + std::to_string(kPromptMemory >> 20) + " MB"
-                                                      : "recurses too deeply";
+  const std::string most = too_much(why, limits());
   if (stage == PromptStage::kTokenizer) {
     return {"BAD_OPTION", "splitting the prompt into tokens " + most + "; shorten the prompt"};
   }
