@@ -22,5 +22,6 @@ import { row as f } from "./f-stalled-readers.mjs";
 import { row as g } from "./g-cold-start.mjs";
 import { row as h } from "./h-main-thread.mjs";
 import { row as j } from "./j-zse-files.mjs";
+import { row as n } from "./n-hostile-prompts.mjs";
 
-export const rows = [a, b, c, d, e, f, g, h, j, curve];
+export const rows = [a, b, c, d, e, f, g, h, j, n, curve];

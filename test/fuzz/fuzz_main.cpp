@@ -24,6 +24,7 @@
 #include <sstream>
 
 #include "core/devices.h"
+#include "core/ggml_abort.h"
 #include "core/gguf_image.h"
 #include "core/inspect_file.h"
 #include "core/llama_decoder.h"
@@ -99,15 +100,21 @@ void use(const std::string& path) {
   options.device = "cpu";
   const auto model = zse::Model::load(path, options, [](float) { return true; });
   zse::LlamaDecoder decoder(model);
-  const zse::PromptBuilder builder(model);
+  const std::atomic<bool> cancelled{false};
+  const zse::PromptBuilder builder(model, cancelled);
   std::vector<zse::Token> tokens = {0};
   for (const bool chat : {false, true}) {
     zse::RequestSpec request;
     request.is_chat = chat;
     request.prompt = "Once upon a time\n 12 <s> \xE2\x82\xAC\xF0\x9F\x99\x82 it's";
     request.messages_json = R"([{"role":"system","content":"Be brief."},{"role":"user","content":"Hi"}])";
+    zse::PromptStage stage;
+    zse::WorkBound bound(builder.limits());
     try {
-      tokens = builder.build(request);
+      const zse::WorkBound::Scope scope(bound);
+      const zse::AbortGuard guard;
+      tokens = builder.build(request, stage);
+    } catch (const zse::WorkStopped&) {
     } catch (const std::exception&) {
       // A prompt that cannot be prepared ends a request, not the engine.
     }
