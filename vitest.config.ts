@@ -36,9 +36,20 @@ export default defineConfig({
       },
       {
         extends: true,
+        // Attacks, in children of their own.
+        test: {
+          name: "hostile",
+          sequence: { groupOrder: 2 },
+          include: ["test/hostile/**/*.test.ts"],
+          ...onTheDemoModel,
+          testTimeout: 300_000,
+        },
+      },
+      {
+        extends: true,
         test: {
           name: "browser",
-          sequence: { groupOrder: 2 },
+          sequence: { groupOrder: 3 },
           include: ["test/browser/**/*.test.ts"],
           testTimeout: 60_000,
           hookTimeout: 120_000,

@@ -26,7 +26,7 @@ const mayUseGgml = new Set(["header", "check", "rows", "tensor_types"]);
  * Files of native/ that may hold a mutex: the two where threads meet, the engine's life cycle, the jobs of the cache's file thread,
  * and the loading of models, which llama.cpp can do only one at a time where it fits layers to a GPU.
  */
-const mayLock = new Set(["inbox", "stream_queue", "engine", "prefix_files", "devices"]);
+const mayLock = new Set(["inbox", "stream_queue", "prompt_workers", "engine", "prefix_files", "devices"]);
 
 const problems = [];
 const native = sources("native", /\.(cpp|h)$/);

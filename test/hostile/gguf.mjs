@@ -2,56 +2,57 @@
 
 import { readFileSync, writeFileSync } from "node:fs";
 
-export type GgufValue = string | number | boolean | string[];
-
 const STRING = 8;
 const ARRAY = 9;
 /** Bytes of each type of number, by the type's id. */
-const SIZES: Record<number, number> = { 0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8 };
+const SIZES = { 0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8 };
 
 class Reader {
   at = 0;
-  constructor(readonly bytes: Buffer) {}
-  u32(): number {
+  constructor(bytes) {
+    this.bytes = bytes;
+  }
+  u32() {
     this.at += 4;
     return this.bytes.readUInt32LE(this.at - 4);
   }
-  u64(): number {
+  u64() {
     this.at += 8;
     return Number(this.bytes.readBigUInt64LE(this.at - 8));
   }
-  string(): string {
+  string() {
     const length = this.u64();
     this.at += length;
     return this.bytes.toString("utf8", this.at - length, this.at);
   }
-  skipValue(type: number): void {
+  skipValue(type) {
     if (type === STRING) this.string();
     else if (type === ARRAY) {
       const of = this.u32();
       for (let left = this.u64(); left > 0; left--) this.skipValue(of);
-    } else this.at += SIZES[type]!;
+    } else this.at += SIZES[type];
   }
 }
 
-const u32 = (value: number) => Buffer.from(Uint32Array.of(value).buffer);
-const u64 = (value: number) => Buffer.from(BigUint64Array.of(BigInt(value)).buffer);
-const text = (value: string) => Buffer.concat([u64(Buffer.byteLength(value)), Buffer.from(value)]);
+const u32 = (value) => Buffer.from(Uint32Array.of(value).buffer);
+const u64 = (value) => Buffer.from(BigUint64Array.of(BigInt(value)).buffer);
+const text = (value) => Buffer.concat([u64(Buffer.byteLength(value)), Buffer.from(value)]);
 
-function encode(value: GgufValue): Buffer {
+/** Strings, booleans, unsigned numbers, lists of strings. */
+function encode(value) {
   if (typeof value === "string") return Buffer.concat([u32(STRING), text(value)]);
   if (typeof value === "boolean") return Buffer.concat([u32(7), Buffer.from([value ? 1 : 0])]);
   if (typeof value === "number") return Buffer.concat([u32(4), u32(value)]);
   return Buffer.concat([u32(ARRAY), u32(STRING), u64(value.length), ...value.map(text)]);
 }
 
-/** Writes `from` to `to` with these keys set; `undefined` takes one away. */
-export function rewriteGguf(from: string, to: string, keys: Record<string, GgufValue | undefined>): string {
+/** Writes `from` to `to` with these keys set; `undefined` takes one away. Returns `to`. */
+export function rewriteGguf(from, to, keys) {
   const reader = new Reader(readFileSync(from));
   reader.at = 8;
   const tensors = reader.u64();
   const count = reader.u64();
-  const kept: Buffer[] = [];
+  const kept = [];
   let alignment = 32;
   for (let i = 0; i < count; i++) {
     const start = reader.at;
