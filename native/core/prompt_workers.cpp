@@ -11,6 +11,7 @@ namespace {
 
 // One in so many turns goes to who has waited longest, so that a flood of short prompts does not hold up a long one for ever.
 constexpr uint64_t kTurnOfTheOldest = 8;
+constexpr std::chrono::milliseconds kKeptAtLeast{4};
 
 }  // namespace
 
@@ -36,13 +37,15 @@ struct PromptWorkers::Worker {
   bool paused = false;  // has begun it and waits
   bool cancelled = false;
   Bound* bound = nullptr;  // while the work runs
-  Nanoseconds spent{0};    // of a paused one
+  Nanoseconds spent{0};    // of a paused one, in all
+  Nanoseconds attempt{0};  // of that, since it was begun the last time
   Clock::time_point waits_since, turn_began;
   int64_t held = 0;  // bytes told of so far
 };
 
 PromptWorkers::PromptWorkers() : PromptWorkers(Options{}) {}
-PromptWorkers::PromptWorkers(Options options) : options_(options) {}
+PromptWorkers::PromptWorkers(Options options)
+    : options_{options.quantum, std::max<size_t>(2, options.threads), options.memory} {}
 
 PromptWorkers::~PromptWorkers() {
   close();
@@ -60,7 +63,11 @@ void PromptWorkers::submit(Id id, std::unique_ptr<Task> task) {
   {
     std::lock_guard<std::mutex> lock(mutex_);
     if (!closed_) {
-      enqueue({id, std::move(task), Nanoseconds(0), Clock::now()});
+      Job job;
+      job.id = id;
+      job.task = std::move(task);
+      job.waits_since = Clock::now();
+      enqueue(std::move(job));
       dispatch();
       if (!workers_.empty()) return;
       const auto at = queue_.find(queued_.at(id));
@@ -147,6 +154,7 @@ void PromptWorkers::work_on(Worker& worker) {
     job = std::move(worker.job);
     if (bound.stopped() == WorkStop::kEvicted && !closed_ && !worker.cancelled) {
       job.spent += bound.spent();
+      job.kept = std::max<Nanoseconds>(2 * bound.spent(), kKeptAtLeast);
       job.waits_since = Clock::now();
       enqueue(std::move(job));
       return;
@@ -177,7 +185,8 @@ void PromptWorkers::look_around(Worker& worker) {
     return;
   }
   worker.bound->paused();
-  worker.spent = worker.job.spent + worker.bound->spent();
+  worker.attempt = worker.bound->spent();
+  worker.spent = worker.job.spent + worker.attempt;
   worker.waits_since = Clock::now();
   worker.paused = true;
   paused_.push_back(&worker);
@@ -227,18 +236,33 @@ void PromptWorkers::dispatch() {
   const auto next = queue_.begin();
   const Job& job = next->second;
   const bool take_paused = paused && (oldest ? paused->waits_since < job.waits_since : paused->spent <= job.spent);
-  if (take_paused) {
-    resume(*paused);
-  } else if (Worker* worker = free_worker()) {
-    begin(*worker, dequeue(next));
+  const bool may_begin = job.kept.count() == 0 || may_begin_anew();
+  Worker* free = may_begin && !take_paused ? free_worker() : nullptr;
+  Worker* evicted = may_begin && !take_paused && !free ? to_evict(job.spent) : nullptr;
+  if (free) {
+    begin(*free, dequeue(next));
+  } else if (evicted) {
+    stop(*evicted, WorkStop::kEvicted);  // its worker takes the new one when it has unwound
   } else if (paused) {
-    Worker* most = *std::max_element(paused_.begin(), paused_.end(), [](auto* a, auto* b) { return a->spent < b->spent; });
-    if (most->spent > job.spent) {
-      stop(*most, WorkStop::kEvicted);  // its worker takes the new one when it has unwound
-    } else {
-      resume(*paused);
-    }
+    resume(*paused);
   }
+}
+
+/** A thread is left to prompts that were never begun: those can always be evicted for the next of their kind. */
+bool PromptWorkers::may_begin_anew() const {
+  const auto begun_anew = std::count_if(workers_.begin(), workers_.end(),
+                                        [](const Worker& worker) { return worker.busy && worker.job.kept.count() != 0; });
+  return static_cast<size_t>(begun_anew) + 1 < options_.threads;
+}
+
+/** Who has had most, and more than this; not who was begun anew and has not yet run for as long as it is kept. */
+PromptWorkers::Worker* PromptWorkers::to_evict(Nanoseconds spent) const {
+  Worker* most = nullptr;
+  for (Worker* worker : paused_) {
+    if (worker->attempt < worker->job.kept || worker->spent <= spent) continue;
+    if (!most || worker->spent > most->spent) most = worker;
+  }
+  return most;
 }
 
 bool PromptWorkers::should_give_way(const Worker& worker) const {

@@ -1,6 +1,7 @@
 // Owns the threads that prepare prompts (templates, tokenizing), and whose turn it is. One prompt runs at a time; it gives way to
 // whoever has had less, so that a short one waits for a millisecond of a long one and not for its end. A prompt that has begun
-// keeps its thread while it waits; where there are no more threads, the one that has had most is begun anew later.
+// keeps its thread while it waits; where there are no more threads, the one that has had most is begun anew later, and then kept for twice
+// as long. One thread at least is left to those that were never begun.
 // submit(), cancel() and close() may come from any thread and never wait for a prompt.
 #pragma once
 
@@ -33,6 +34,8 @@ class PromptWorkers {
     virtual WorkLimits limits() const = 0;
     /** The work. Keeps its result and its failures to itself; WorkStopped goes through it. */
     virtual void run() = 0;
+    /** From within run(), once it has had its first quantum: nobody should wait for it any more. Once for each run(). */
+    virtual void takes_long() {}
     /** After run(), when nothing stopped it. */
     virtual void finished() = 0;
     /** In place of finished(). `tokens`: how many it had come to. */
@@ -43,7 +46,7 @@ class PromptWorkers {
   struct Options {
     /** How long one runs while another that has had less is waiting. */
     Nanoseconds quantum = std::chrono::milliseconds(1);
-    /** Prompts that may have begun at a time. */
+    /** Prompts that may have begun at a time; two at least. */
     size_t threads = 16;
     /** Bytes that all that have begun may hold; beyond it the largest ends. */
     int64_t memory = int64_t{1} << 30;
@@ -72,6 +75,7 @@ class PromptWorkers {
     Id id = 0;
     std::unique_ptr<Task> task;
     Nanoseconds spent{0};
+    Nanoseconds kept{0};  // how long it may run before it can be evicted again; not 0: it was evicted before
     Clock::time_point waits_since;
   };
   using Key = std::pair<Nanoseconds, uint64_t>;  // had so far, arrival
@@ -87,6 +91,8 @@ class PromptWorkers {
   void dispatch();
   bool should_give_way(const Worker& worker) const;
   Worker* best_paused(bool longest_waiting) const;
+  bool may_begin_anew() const;
+  Worker* to_evict(Nanoseconds spent) const;
   Worker* free_worker();
   void begin(Worker& worker, Job job);
   void resume(Worker& worker);
