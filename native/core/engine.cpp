@@ -50,7 +50,7 @@ StreamId Engine::submit(RequestSpec request) {
   control->id = last_id_;
   control->submitted = Clock::now();
   prompt_workers_->submit(static_cast<PromptWorkers::Id>(last_id_),
-                          std::make_unique<PromptTask>(*builder_, inbox_, control, std::move(request)));
+                          std::make_unique<PromptTask>(*builder_, inbox_, stats_, control, std::move(request)));
   controls_[last_id_] = control;
   stats_.submitting = true;
   stats_.submitted++;

@@ -25,9 +25,9 @@ std::unique_ptr<EngineError> failure_of(const char* doing, Work work) {
 
 }  // namespace
 
-PromptTask::PromptTask(const PromptBuilder& builder, Inbox& inbox, std::shared_ptr<StreamControl> control,
-                       RequestSpec request)
-    : builder_(builder), inbox_(inbox), control_(std::move(control)), request_(std::move(request)) {}
+PromptTask::PromptTask(const PromptBuilder& builder, Inbox& inbox, EngineStats& stats,
+                       std::shared_ptr<StreamControl> control, RequestSpec request)
+    : builder_(builder), inbox_(inbox), stats_(stats), control_(std::move(control)), request_(std::move(request)) {}
 
 void PromptTask::run() {
   if (control_->cancelled) return;
@@ -47,7 +47,7 @@ void PromptTask::finished() {
   prepared.stop = std::move(request_.stop);
   prepared.high_water_mark = request_.high_water_mark;
   prepared.stall_timeout_ms = request_.stall_timeout_ms;
-  inbox_.push(SubmitCommand{std::move(prepared)});
+  hand_on(SubmitCommand{std::move(prepared)});
 }
 
 void PromptTask::stopped(WorkStop why, uint64_t tokens) {
@@ -56,7 +56,18 @@ void PromptTask::stopped(WorkStop why, uint64_t tokens) {
 }
 
 void PromptTask::reject(std::string code, std::string message) {
-  inbox_.push(RejectCommand{std::move(control_), std::move(code), std::move(message)});
+  hand_on(RejectCommand{std::move(control_), std::move(code), std::move(message)});
+}
+
+void PromptTask::takes_long() {
+  if (!counted_as_long_) stats_.long_prompts++;
+  counted_as_long_ = true;
+  inbox_.push(WakeCommand{});
+}
+
+void PromptTask::hand_on(Command command) {
+  if (counted_as_long_) stats_.long_prompts--;
+  inbox_.push(std::move(command));
 }
 
 TokenizeTask::TokenizeTask(const PromptBuilder& builder, StreamQueue& events, uint32_t question, std::string text,

@@ -16,17 +16,22 @@ namespace zse {
 /** A stream's prompt. Ends in one SubmitCommand or RejectCommand. */
 class PromptTask : public PromptWorkers::Task {
  public:
-  PromptTask(const PromptBuilder& builder, Inbox& inbox, std::shared_ptr<StreamControl> control, RequestSpec request);
+  PromptTask(const PromptBuilder& builder, Inbox& inbox, EngineStats& stats, std::shared_ptr<StreamControl> control,
+             RequestSpec request);
   WorkLimits limits() const override { return builder_.limits(); }
   void run() override;
+  void takes_long() override;
   void finished() override;
   void stopped(WorkStop why, uint64_t tokens) override;
 
  private:
   void reject(std::string code, std::string message);
+  void hand_on(Command command);
 
   const PromptBuilder& builder_;
   Inbox& inbox_;
+  EngineStats& stats_;
+  bool counted_as_long_ = false;
   std::shared_ptr<StreamControl> control_;
   RequestSpec request_;
   PromptStage stage_ = PromptStage::kTemplate;

@@ -33,7 +33,8 @@ struct PromptWorkers::Worker {
   std::unique_ptr<Thread> thread;
   std::condition_variable turn;
   Job job;
-  bool busy = false;    // has a job
+  bool busy = false;  // has a job
+  bool takes_long = false;
   bool paused = false;  // has begun it and waits
   bool cancelled = false;
   Bound* bound = nullptr;  // while the work runs
@@ -138,6 +139,7 @@ void PromptWorkers::work_on(Worker& worker) {
   {
     std::lock_guard<std::mutex> lock(mutex_);
     worker.bound = &bound;
+    worker.takes_long = false;
     worker.turn_began = Clock::now();
     if (worker.cancelled) bound.stop(WorkStop::kCancelled);
   }
@@ -176,6 +178,10 @@ void PromptWorkers::look_around(Worker& worker) {
     worker.held = held;
     lock.unlock();
     if (all > options_.memory) bound_memory();
+  }
+  if (!worker.takes_long && worker.bound->spent() >= options_.quantum) {
+    worker.takes_long = true;
+    worker.job.task->takes_long();
   }
   if (!others_wait_ || Clock::now() - worker.turn_began < options_.quantum) return;
   std::unique_lock<std::mutex> lock(mutex_);

@@ -70,7 +70,7 @@ void Scheduler::take_commands() {
 // alone, and the others then in the small pieces that a decoding stream leaves room for: a moment's wait puts all into one batch.
 void Scheduler::gather_first() {
   const auto deadline = Clock::now() + options_.gather_time;
-  const auto more_to_come = [this] { return stats_.submitting || received_ < stats_.submitted; };
+  const auto more_to_come = [this] { return stats_.submitting || received_ + stats_.long_prompts < stats_.submitted; };
   while (!sequences_.empty() && more_to_come() && !inbox_.closing() && Clock::now() < deadline) {
     inbox_.wait(deadline);
     take_commands();
