@@ -1,5 +1,7 @@
 // Owns the errors that users see: one class with a stable code, so that programs branch on `code` and people read
-// `message`. Runs on whichever thread made the model (main, or a worker_threads thread). Imports nothing.
+// `message`. Runs on whichever thread made the model (main, or a worker_threads thread). Imports only how messages are cut.
+
+import { cutMessage, cutPath, quoteError } from "./quote.js";
 
 /**
  * What went wrong, stable across versions:
@@ -46,10 +48,10 @@ export class ZSEError extends Error {
   declare readonly option?: string; // no field: an error without one is printed without one
 
   constructor(code: ZSEErrorCode, message: string, details?: { option?: string; cause?: unknown }) {
-    super(message, details?.cause === undefined ? undefined : { cause: details.cause });
+    super(cutMessage(message), details?.cause === undefined ? undefined : { cause: details.cause });
     this.name = "ZSEError";
     this.code = code;
-    if (details?.option !== undefined) this.option = details.option;
+    if (details?.option !== undefined) this.option = cutPath(details.option);
   }
 }
 
@@ -66,6 +68,6 @@ export function fromNative(error: unknown): ZSEError {
     message?: unknown;
   };
   const known = typeof code === "string" && CODES.has(code);
-  const text = typeof message === "string" && message !== "" ? message : String(error);
+  const text = typeof message === "string" && message !== "" ? message : quoteError(error);
   return new ZSEError(known ? (code as ZSEErrorCode) : "ENGINE_FAILED", text, error instanceof Error ? { cause: error } : {});
 }

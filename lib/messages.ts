@@ -2,6 +2,8 @@
 // caller's thread, before anything is queued.
 
 import { bad, type ZSEError } from "./errors.js";
+import { checkJsonText, plainJson } from "./foreign.js";
+import { cutName, quote } from "./quote.js";
 
 type Check = (value: unknown, where: string) => unknown;
 
@@ -23,7 +25,7 @@ export function validateMessages(messages: unknown): Record<string, unknown>[] {
   if (messages.length === 0) {
     throw bad("messages", 'messages must hold at least one message, such as { role: "user", content: "Hello" }; given [].');
   }
-  return Array.from(messages, validateMessage); // unlike map(), this looks at holes too
+  return (plainJson(messages, "messages") as unknown[]).map(validateMessage);
 }
 
 function validateMessage(message: unknown, index: number): Record<string, unknown> {
@@ -43,7 +45,8 @@ function validateMessage(message: unknown, index: number): Record<string, unknow
     const check = Object.hasOwn(fields, field) ? fields[field]! : undefined;
     if (check === undefined) {
       const known = ["role", ...Object.keys(fields)].join(", ");
-      throw bad(`${where}.${field}`, `${where}.${field} is not a field of a message of role "${role as string}" (those are ${known}).`);
+      const at = `${where}.${cutName(field)}`;
+      throw bad(at, `${at} is not a field of a message of role "${role as string}" (those are ${known}).`);
     }
     if (field !== "content" || value !== null) result[field] = check(value, `${where}.${field}`);
   }
@@ -80,7 +83,7 @@ function readToolCalls(value: unknown, where: string): unknown {
       type: "function",
       function: {
         name: readString(call.function.name, `${at}.function.name`),
-        arguments: readString(call.function.arguments, `${at}.function.arguments`),
+        arguments: readArguments(call.function.arguments, `${at}.function.arguments`),
       },
     };
   });
@@ -89,6 +92,13 @@ function readToolCalls(value: unknown, where: string): unknown {
 function readString(value: unknown, where: string): string {
   if (typeof value === "string") return value.toWellFormed();
   throw bad(where, `${where} must be a string; given ${quote(value)}.`);
+}
+
+/** A string that holds JSON, which templates parse. */
+function readArguments(value: unknown, where: string): string {
+  const text = readString(value, where);
+  checkJsonText(text, where);
+  return text;
 }
 
 function badContent(where: string, value: unknown): ZSEError {
@@ -100,20 +110,4 @@ function badContent(where: string, value: unknown): ZSEError {
 
 function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-/** A value as a short piece of a sentence. */
-export function quote(value: unknown): string {
-  if (value === undefined) return "nothing";
-  if (typeof value === "function") return "a function";
-  if (typeof value === "bigint") return `${value}n`;
-  if (typeof value === "symbol" || typeof value === "number") return String(value);
-  let text: string | undefined;
-  try {
-    text = JSON.stringify(value);
-  } catch {
-    // circular, or a toJSON that throws
-  }
-  text ??= Object.prototype.toString.call(value);
-  return text.length <= 80 ? text : `${text.slice(0, 79)}…`;
 }

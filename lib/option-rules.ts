@@ -2,7 +2,8 @@
 // Pure; any thread.
 
 import { bad, ZSEError } from "./errors.js";
-import { quote } from "./messages.js";
+import { entriesOf } from "./foreign.js";
+import { cutName, quote } from "./quote.js";
 
 /** What one option may be, and what it is when it is left out. */
 export type Rule =
@@ -35,7 +36,7 @@ export function readOptions(rules: Record<string, Rule>, given: unknown, of: str
   const options = asObject(given, of);
   const spelling = new Map<string, string>();
   const result: Record<string, unknown> = {};
-  for (const [written, value] of Object.entries(options)) {
+  for (const [written, value] of entriesOf(options)) {
     if (value === undefined) continue;
     const name = Object.hasOwn(rules, written) ? written : camelCase(written);
     if (!Object.hasOwn(rules, name)) throw unknownOption(rules, written, of);
@@ -76,7 +77,8 @@ function check(rule: Rule, name: string, value: unknown): unknown {
   }
 }
 
-function unknownOption(rules: Record<string, Rule>, written: string, of: string): ZSEError {
+function unknownOption(rules: Record<string, Rule>, given: string, of: string): ZSEError {
+  const written = cutName(given); // guessing costs the length of both names
   const names = Object.keys(rules).filter((name) => rules[name]!.kind !== "later");
   const wanted = camelCase(written).toLowerCase();
   const near = names

@@ -4,9 +4,11 @@
 import { resolve } from "node:path";
 import type { ChunkBy } from "./chunker.js";
 import { bad } from "./errors.js";
-import { quote, validateMessages } from "./messages.js";
+import { entriesOf, plainJson, reading } from "./foreign.js";
+import { validateMessages } from "./messages.js";
 import type { NativeEngineOptions, NativeRequest } from "./native.js";
 import { asObject, INT32_MAX, isPlainObject, type Rule, readOptions } from "./option-rules.js";
+import { cutName, quote, quoteError } from "./quote.js";
 import type { StreamCallback } from "./types.js";
 
 /** Options of a reply: the one place where they are listed. docs/api.md's table is checked against it by a test. */
@@ -72,16 +74,20 @@ export interface ReplySettings {
  * @throws ZSEError BAD_OPTION (or UNSUPPORTED) naming the option, what was given and what is allowed
  */
 export function readChatCall(call: string, first: unknown, second: unknown): ReplySettings {
-  const { subject, options } = splitCall(call, "messages", "an array of messages", Array.isArray, first, second);
-  return replySettings({ messages: JSON.stringify(validateMessages(subject)) }, options);
+  return reading(call, () => {
+    const { subject, options } = splitCall(call, "messages", "an array of messages", Array.isArray, first, second);
+    return replySettings({ messages: JSON.stringify(validateMessages(subject)) }, options);
+  });
 }
 
 /** Reads either form of a completion call: `(prompt, options?)` or `({ prompt, ...options })`. Throws as readChatCall. */
 export function readCompletionCall(call: string, first: unknown, second: unknown): ReplySettings {
   const isText = (value: unknown) => typeof value === "string";
-  const { subject, options } = splitCall(call, "prompt", "a string", isText, first, second);
-  if (!isText(subject)) throw bad("prompt", `prompt must be a string; given ${quote(subject)}.`);
-  return replySettings({ prompt: subject as string }, options);
+  return reading(call, () => {
+    const { subject, options } = splitCall(call, "prompt", "a string", isText, first, second);
+    if (!isText(subject)) throw bad("prompt", `prompt must be a string; given ${quote(subject)}.`);
+    return replySettings({ prompt: subject as string }, options);
+  });
 }
 
 /** Reads a model's options. Throws as readChatCall. */
@@ -89,7 +95,8 @@ export function readEngineOptions(given: unknown): {
   native: NativeEngineOptions;
   onProgress: ((fraction: number) => void) | undefined;
 } {
-  const { onProgress, ...native } = readOptions(ENGINE_RULES, given, "new ZSE()") as unknown as NativeEngineOptions & {
+  const of = "new ZSE()";
+  const { onProgress, ...native } = reading(of, () => readOptions(ENGINE_RULES, given, of)) as unknown as NativeEngineOptions & {
     onProgress?: (fraction: number) => void;
   };
   return { native, onProgress };
@@ -97,7 +104,7 @@ export function readEngineOptions(given: unknown): {
 
 /** Reads the options of tokenize(). Throws as readChatCall. */
 export function readTokenizeOptions(given: unknown): { special: boolean } {
-  return readOptions(TOKENIZE_RULES, given, "tokenize()") as { special: boolean };
+  return reading("tokenize()", () => readOptions(TOKENIZE_RULES, given, "tokenize()")) as { special: boolean };
 }
 
 function splitCall(
@@ -115,7 +122,7 @@ function splitCall(
   if (second !== undefined) {
     throw bad(name, `${call} takes its options in the one object { ${name}, ...options }; given a second argument too.`);
   }
-  const { [name]: subject, ...options } = first as Record<string, unknown>;
+  const { [name]: subject, ...options } = Object.fromEntries(entriesOf(first)) as Record<string, unknown>;
   if (subject === undefined) throw bad(name, `${call} needs ${name}: ${what}.`);
   return { subject, options };
 }
@@ -135,7 +142,7 @@ function replySettings(subject: { messages: string } | { prompt: string }, given
 }
 
 function readStop(name: string, value: unknown): string[] {
-  const list = typeof value === "string" ? [value] : value;
+  const list = typeof value === "string" ? [value] : Array.isArray(value) ? plainJson(value, name) : value;
   const fits = (one: unknown) => typeof one === "string" && one.length >= 1 && one.length <= 256;
   if (!Array.isArray(list)) {
     throw bad(name, `${name} must be a string or an array of up to 16 strings; given ${quote(value)}.`);
@@ -153,13 +160,14 @@ function readLogitBias(name: string, value: unknown): number[] {
   if (!isPlainObject(value)) {
     throw bad(name, `${name} must be an object { tokenId: bias }; given ${quote(value)}.`);
   }
-  return Object.entries(value).flatMap(([key, bias]: [string, unknown]) => {
+  return entriesOf(value, name).flatMap(([key, bias]) => {
     const id = Number(key);
     if (!/^\d+$/.test(key) || id > INT32_MAX) {
       throw bad(name, `${name} has token ids as its keys (whole numbers from 0); given ${quote(key)}.`);
     }
     if (typeof bias !== "number" || !(bias >= -100 && bias <= 100)) {
-      throw bad(`${name}[${key}]`, `${name}[${key}] must be a number from -100 to 100; given ${quote(bias)}.`);
+      const at = `${name}[${cutName(key)}]`;
+      throw bad(at, `${at} must be a number from -100 to 100; given ${quote(bias)}.`);
     }
     return [id, bias];
   });
@@ -167,11 +175,15 @@ function readLogitBias(name: string, value: unknown): number[] {
 
 function readSignal(name: string, value: unknown): AbortSignal {
   const signal = value as Partial<AbortSignal> | null;
-  // By its shape, since polyfills and other realms (Electron, jsdom) have an AbortSignal of their own.
-  if (typeof signal === "object" && signal !== null && typeof signal.aborted === "boolean") {
-    if (typeof signal.addEventListener === "function" && typeof signal.removeEventListener === "function") {
-      return value as AbortSignal;
+  try {
+    // By its shape, since polyfills and other realms (Electron, jsdom) have an AbortSignal of their own.
+    if (typeof signal === "object" && signal !== null && typeof signal.aborted === "boolean") {
+      if (typeof signal.addEventListener === "function" && typeof signal.removeEventListener === "function") {
+        return value as AbortSignal;
+      }
     }
+  } catch (error) {
+    throw bad(name, `${name} cannot be read: ${quoteError(error)}.`);
   }
   throw bad(name, `${name} must be an AbortSignal (new AbortController().signal); given ${quote(value)}.`);
 }
@@ -189,7 +201,7 @@ function readPromptCache(name: string, value: unknown): NativeEngineOptions["pro
   if (!isPlainObject(value)) {
     throw bad(name, `${name} must be false, or an object { ram, dir, disk }; given ${quote(value)}.`);
   }
-  for (const [key, given] of Object.entries(value)) {
+  for (const [key, given] of entriesOf(value, name)) {
     if (given === undefined) continue;
     if (key === "ram" || key === "disk") {
       if (typeof given !== "number" || !(given >= 0 && given <= Number.MAX_SAFE_INTEGER)) {
@@ -205,7 +217,7 @@ function readPromptCache(name: string, value: unknown): NativeEngineOptions["pro
       }
       settings.dir = resolve(given);
     } else {
-      throw bad(`${name}.${key}`, `${name} has no ${quote(key)}; there are: ram, dir, disk.`);
+      throw bad(`${name}.${cutName(key)}`, `${name} has no ${quote(key)}; there are: ram, dir, disk.`);
     }
   }
   if (value.disk !== undefined && settings.dir === "") {

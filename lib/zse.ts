@@ -5,10 +5,10 @@ import { fileURLToPath } from "node:url";
 
 import { Engine } from "./engine.js";
 import { ZSEError } from "./errors.js";
-import { quote } from "./messages.js";
 import { loadNative, type ModelInfo, type NativeDevice, type NativeStats } from "./native.js";
 import { readChatCall, readCompletionCall, readEngineOptions, readTokenizeOptions } from "./options.js";
 import { demoModelPath } from "./package-root.js";
+import { quote } from "./quote.js";
 import { collectReply, openStream, type TokenStream } from "./token-stream.js";
 import type { ChatRequest, CompletionRequest, EngineOptionsInput, Message, Reply, ReplyOptionsInput } from "./types.js";
 

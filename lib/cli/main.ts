@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { Command, CommanderError } from "commander";
 
 import { packageRoot } from "../package-root.js";
+import { cutMessage } from "../quote.js";
 import { addChat } from "./chat.js";
 import { addConvert } from "./convert.js";
 import { addInspect } from "./inspect.js";
@@ -21,6 +22,7 @@ const program = new Command("zse")
   .version(version, "-V, --version", "print the version")
   .helpOption("-h, --help", "print this help")
   .configureHelp({ showGlobalOptions: false })
+  .configureOutput({ outputError: (text, write) => write(`${cutMessage(text.trimEnd())}\n`) }) // commander quotes what it does not know
   .exitOverride() // throws instead of leaving with its own exit code
   .addHelpText(
     "after",

@@ -1,6 +1,7 @@
 // Owns how the command line tells of errors. Main thread. Imports nothing native.
 
 import { ZSEError } from "../errors.js";
+import { cutMessage } from "../quote.js";
 
 /** Wrong usage that the command finds itself. */
 export class UsageError extends Error {}
@@ -10,7 +11,7 @@ export function reportError(error: unknown): number {
   const wrongUsage = error instanceof UsageError || (error instanceof ZSEError && error.code === "BAD_OPTION");
   let message = error instanceof Error ? error.message : String(error);
   if (error instanceof ZSEError) message = namingFlags(message, error.option);
-  process.stderr.write(`zse: ${message}\n`);
+  process.stderr.write(`zse: ${cutMessage(message)}\n`);
   if (process.env.ZSE_DEBUG && error instanceof Error) process.stderr.write(`${error.stack ?? ""}\n`);
   return wrongUsage ? 2 : 1;
 }

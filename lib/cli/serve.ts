@@ -5,6 +5,7 @@ import type { Command } from "commander";
 
 import { ZSEError } from "../errors.js";
 import type { ModelInfo } from "../native.js";
+import { cutName, quote } from "../quote.js";
 import { DEFAULT_MAX_CHOICES } from "../sse/options.js";
 import { addModelFlags, type ModelFlags } from "./flags.js";
 import { openModel } from "./loading.js";
@@ -102,7 +103,7 @@ function readFlags(flags: ServeFlags) {
   const number = (name: keyof ServeFlags, min: number, max: number) => readNumber(flags, name, min, max);
   if (flags.name?.trim() === "") throw new UsageError("--name must not be empty.");
   if (!["debug", "info", "warn", "error", "silent"].includes(flags.logLevel)) {
-    throw new UsageError(`--log-level must be debug, info, warn, error or silent; given ${flags.logLevel}.`);
+    throw new UsageError(`--log-level must be debug, info, warn, error or silent; given ${quote(flags.logLevel)}.`);
   }
   const engine = { maxStreams: number("maxStreams", 1, 256), maxQueue: number("maxQueue", 0, 65_536) };
   const apiKeys = readKeys(flags.apiKey ?? [], process.env.ZSE_API_KEY ?? "");
@@ -218,7 +219,7 @@ function readOrigin(text: string): string {
   if (text === "*" || (URL.canParse(text) && new URL(text).origin === text)) return text;
   const near = URL.canParse(text) ? new URL(text).origin : "null";
   const hint = near === "null" ? "" : `; did you mean ${near}?`;
-  throw new UsageError(`--cors must be an origin such as https://example.com, or *; given ${JSON.stringify(text)}${hint}`);
+  throw new UsageError(`--cors must be an origin such as https://example.com, or *; given ${quote(text)}${hint}`);
 }
 
 function readNumber(flags: ServeFlags, name: keyof ServeFlags, min: number, max: number): number {
@@ -226,5 +227,5 @@ function readNumber(flags: ServeFlags, name: keyof ServeFlags, min: number, max:
   const value = Number(text);
   if (text.trim() !== "" && Number.isInteger(value) && value >= min && value <= max) return value;
   const flag = name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-  throw new ZSEError("BAD_OPTION", `--${flag} must be a whole number from ${min} to ${max}; given ${text}.`);
+  throw new ZSEError("BAD_OPTION", `--${flag} must be a whole number from ${min} to ${max}; given ${cutName(text)}.`);
 }

@@ -7,6 +7,7 @@ import type { HttpBindings } from "@hono/node-server";
 import { type Context, Hono } from "hono";
 import { cors } from "hono/cors";
 import type { ModelInfo, NativeStats } from "../native.js";
+import { cutName, cutPath, quote } from "../quote.js";
 import { STREAM_HEADERS } from "../sse/frames.js";
 import { answerToResponse, checkContentType, parseJson } from "../sse/handler.js";
 import { bodyArrived, cutOff, isSmall, readBody } from "../sse/node.js";
@@ -195,7 +196,9 @@ export class App implements Doorkeeper {
     hono.get("/health", (c) => this.#health(c));
     hono.get("/metrics", async (c) => c.body(await this.#metrics.text(), 200, { "content-type": this.#metrics.contentType }));
 
-    hono.notFound((c) => this.#refuse(c, new WireError(404, `There is no ${c.req.method} ${c.req.path} here.`, { code: "not_found" })));
+    hono.notFound((c) =>
+      this.#refuse(c, new WireError(404, `There is no ${cutName(c.req.method)} ${cutPath(c.req.path)} here.`, { code: "not_found" })),
+    );
     hono.onError((error, c) => this.#refuse(c, error));
   }
 
@@ -229,7 +232,7 @@ export class App implements Doorkeeper {
 
   #checkModel(name: string | null | undefined): void {
     if (name === undefined || name === null || name === this.#options.name) return;
-    const message = `There is no model ${JSON.stringify(name.slice(0, 100))} here; there is ${JSON.stringify(this.#options.name)}.`;
+    const message = `There is no model ${quote(name)} here; there is ${JSON.stringify(this.#options.name)}.`;
     throw new WireError(404, message, { param: "model", code: "model_not_found" });
   }
 

@@ -1,5 +1,6 @@
 // Owns what is noted of one request on its way: the line of the log and the numbers of the metrics. Main thread.
 
+import { cutName, cutPath, quoteError } from "../quote.js";
 import type { Envelope } from "../sse/openai.js";
 import type { WireRequest } from "../sse/request.js";
 import type { Watcher } from "../sse/responder.js";
@@ -10,6 +11,9 @@ import type { Metrics, Outcome } from "./metrics.js";
 
 /** What is asked elsewhere is in the log, and is no request for a reply. */
 const REPLIES = new Set<unknown>(["/v1/chat/completions", "/v1/completions"]);
+
+/** Characters of an error in a line. */
+const LONGEST_ERROR = 1000;
 
 export interface RecordSinks {
   log: Logger;
@@ -33,7 +37,7 @@ export class RequestRecord implements Watcher {
 
   constructor(sinks: RecordSinks, id: string, method: string, path: string) {
     this.#sinks = sinks;
-    this.#line = { id, method, path };
+    this.#line = { id, method: cutName(method), path: cutPath(path) };
   }
 
   /** The reply is still being generated. */
@@ -46,7 +50,7 @@ export class RequestRecord implements Watcher {
     this.#generates = true;
     const { stream, choices, ignored } = request;
     Object.assign(this.#line, { reply: envelope.id, stream, ...(choices > 1 ? { n: choices } : {}) });
-    if (ignored.length > 0) this.#line.ignored = ignored.slice(0, 16).map((name) => name.slice(0, 40));
+    if (ignored.length > 0) this.#line.ignored = ignored.slice(0, 16).map(cutName);
     if (this.#sinks.logPrompts) this.#line.prompt = request.kind === "chat" ? request.messages : request.prompt;
   }
 
@@ -82,7 +86,7 @@ export class RequestRecord implements Watcher {
     const ms = Math.round(performance.now() - this.#began);
     const outcome = this.#outcome(status);
     if (this.#line.method === "POST" && REPLIES.has(this.#line.path)) this.#sinks.metrics.onRequest(outcome, ms);
-    const failed = error === undefined ? {} : { error: error instanceof Error ? error.message : String(error) };
+    const failed = error === undefined ? {} : { error: quoteError(error, LONGEST_ERROR) };
     const line = { ...this.#line, status, ms, ...this.#numbers(), ...failed };
     const level =
       status >= 500 ? "error" : status === 429 || this.#line.path === "/health" || this.#line.path === "/metrics" ? "debug" : "info";

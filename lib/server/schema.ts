@@ -3,6 +3,7 @@
 
 import { z } from "zod";
 
+import { fieldPath } from "../quote.js";
 import { WireError } from "../sse/wire-error.js";
 
 export interface BodyLimits {
@@ -12,8 +13,34 @@ export interface BodyLimits {
 
 const INT32_MAX = 2 ** 31 - 1;
 const text = z.string();
+const TOKEN = z.string().regex(/^\d{1,10}$/, "must be a token id");
+const BIAS = z.number().min(-100).max(100);
+
+/** An array that is looked at up to its first wrong item: zod's own array makes issues of all of them, a second's work for a full body. */
+function listOf(item: z.ZodType, { min = 0, max = Number.POSITIVE_INFINITY } = {}) {
+  const list = z.array(z.unknown()).min(min, { abort: true });
+  return (max === Number.POSITIVE_INFINITY ? list : list.max(max, { abort: true })).superRefine((items, context) => {
+    for (const [index, one] of items.entries()) {
+      const issue = item.safeParse(one).error?.issues[0];
+      if (issue === undefined) continue;
+      context.addIssue({ code: "custom", message: issue.message, path: [index, ...issue.path], continue: false });
+      return;
+    }
+  });
+}
+
+/** As an object of numbers, and likewise looked at up to its first wrong entry. */
+const biases = z.looseObject({}).superRefine((given, context) => {
+  for (const [token, bias] of Object.entries(given)) {
+    const issue = TOKEN.safeParse(token).error?.issues[0] ?? BIAS.safeParse(bias).error?.issues[0];
+    if (issue === undefined) continue;
+    context.addIssue({ code: "custom", message: issue.message, path: [token], continue: false });
+    return;
+  }
+});
+
 /** A union says of itself only "Invalid input": what it takes is ours to say. */
-const content = z.union([text, z.array(z.looseObject({ type: z.literal("text"), text }))], {
+const content = z.union([text, listOf(z.looseObject({ type: z.literal("text"), text }))], {
   error: 'must be a string or an array of { type: "text", text }, the only kind of part that is read here',
 });
 const stops = z.union([text.min(1).max(256), z.array(text.min(1).max(256)).max(16)], {
@@ -29,7 +56,7 @@ const message = z.looseObject({
   role: z.enum(["system", "developer", "user", "assistant", "tool"]),
   content: content.nullish(),
   name: text.nullish(),
-  tool_calls: z.array(toolCall).nullish(),
+  tool_calls: listOf(toolCall).nullish(),
   tool_call_id: text.nullish(),
   reasoning_content: text.nullish(),
 });
@@ -62,7 +89,7 @@ function common({ maxChoices }: BodyLimits) {
     presence_penalty: penalty,
     frequency_penalty: penalty,
     repeat_penalty: z.number().min(0.1).max(10).nullish(),
-    logit_bias: z.record(z.string().regex(/^\d{1,10}$/, "must be a token id"), z.number().min(-100).max(100)).nullish(),
+    logit_bias: biases.nullish(),
     ignore_eos: z.boolean().nullish(),
     user: text.nullish(),
   };
@@ -72,7 +99,7 @@ function common({ maxChoices }: BodyLimits) {
 export function bodyChecks(limits: BodyLimits): { chat: (body: unknown) => void; completion: (body: unknown) => void } {
   const chat = z.looseObject({
     ...common(limits),
-    messages: z.array(message).min(1).max(limits.maxMessages),
+    messages: listOf(message, { min: 1, max: limits.maxMessages }),
     max_completion_tokens: count.nullish(),
   });
   const completion = z.looseObject({ ...common(limits), prompt });
@@ -83,13 +110,14 @@ function check(schema: z.ZodType, body: unknown): void {
   const result = schema.safeParse(body);
   if (result.success) return;
   const issue = result.error.issues[0]!;
-  const path = [...issue.path];
-  if (issue.code === "unrecognized_keys") path.push(issue.keys[0]!);
-  const param = path.map((part, i) => (typeof part === "number" ? `[${part}]` : `${i === 0 ? "" : "."}${String(part)}`)).join("");
+  const path = issue.path as (string | number)[]; // of JSON: there are no symbols
+  const stranger = issue.code === "unrecognized_keys" ? issue.keys[0]! : undefined;
+  const param = fieldPath(stranger === undefined ? path : [...path, stranger]);
   const where = param === "" ? "The body" : param;
   const value = valueAt(body, issue.path);
   const given = typeof value === "number" ? `; given ${value}` : ""; // no text: errors are logged, and prompts are not
-  const said = /^must /.test(issue.message) ? ` ${issue.message}` : `: ${issue.message}`;
+  const message = stranger === undefined ? issue.message : "is not a field here"; // zod's names them all
+  const said = /^(must|is) /.test(message) ? ` ${message}` : `: ${message}`;
   throw new WireError(400, `${where}${said}${given}.`, { param: param === "" ? undefined : param, code: "invalid_value" });
 }
 

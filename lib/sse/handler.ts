@@ -1,5 +1,6 @@
 // Owns the adapter for servers that speak the web's Request and Response: Next, Hono, Bun, Deno. JS thread of the model.
 
+import { cutName } from "../quote.js";
 import { type FrameSource, ReplyFrames } from "./frame-source.js";
 import { STREAM_HEADERS } from "./frames.js";
 import { newEnvelope } from "./openai.js";
@@ -133,11 +134,11 @@ export function answerOther(
 /** @internal */
 export function checkContentType(type: string | null | undefined, encoding: string | null | undefined): void {
   if (encoding && encoding.trim().toLowerCase() !== "identity") {
-    const message = `The body must not be compressed; its content-encoding is ${encoding.slice(0, 100)}.`;
+    const message = `The body must not be compressed; its content-encoding is ${cutName(encoding)}.`;
     throw new WireError(415, message, { code: "unsupported_media_type" });
   }
   if (/^application\/([\w.+-]+\+)?json\s*(;|$)/i.test(type ?? "")) return;
-  const given = type ? `given ${type.slice(0, 100)}` : "there is none";
+  const given = type ? `given ${cutName(type)}` : "there is none";
   throw new WireError(415, `The content-type must be application/json; ${given}.`, { code: "unsupported_media_type" });
 }
 

@@ -1,6 +1,7 @@
 // Owns reading the body of an OpenAI request: which of its fields are whose options here. Pure; any thread. Ranges and types of
 // options are the library's to check (lib/options.ts), which names a field as it was written; here is only what it cannot know.
 
+import { cutName } from "../quote.js";
 import type { Message, ReplyOptionsInput } from "../types.js";
 import type { IncludeUsage, ReplyKind } from "./openai.js";
 import { WireError } from "./wire-error.js";
@@ -44,6 +45,8 @@ const IGNORED = new Set(["user", "metadata", "store", "service_tier", "safety_id
 /** Fields of a message that are the library's to check; others mean nothing here, as in what clients send back of an earlier reply. */
 const MESSAGE = new Set(["role", "content", "name", "tool_calls", "tool_call_id", "reasoning_content", "function_call", "audio"]);
 const SEEDS = 2 ** 32 - 1;
+/** Characters of a model's name: every chunk repeats it. */
+const MODEL_NAME = 256;
 
 /** @throws WireError 400 naming the field */
 export function readRequest(body: unknown, maxChoices: number): WireRequest {
@@ -87,8 +90,9 @@ function readKind(given: Body): ReplyKind {
 }
 
 function readModel(given: Body): string | undefined {
-  if (given.model === undefined || typeof given.model === "string") return given.model;
-  throw bad("model must be a string.", "model");
+  const { model } = given;
+  if (model === undefined || (typeof model === "string" && model.length <= MODEL_NAME)) return model;
+  throw bad(`model must be a string of up to ${MODEL_NAME} characters.`, "model");
 }
 
 /** A conversation's next request holds the messages of earlier replies as they were received, `refusal: null` and all. */
@@ -121,7 +125,8 @@ function readStreamOptions(given: Body, stream: boolean): Body {
   if (!stream) throw bad("stream_options is only for stream: true.", "stream_options");
   const unknown = Object.keys(options as Body).find((name) => !STREAM_OPTIONS.includes(name));
   if (unknown !== undefined) {
-    throw bad(`stream_options has no ${unknown}; there are: ${STREAM_OPTIONS.join(", ")}.`, `stream_options.${unknown}`);
+    const name = cutName(unknown);
+    throw bad(`stream_options has no ${name}; there are: ${STREAM_OPTIONS.join(", ")}.`, `stream_options.${name}`);
   }
   return Object.fromEntries(Object.entries(options as Body).filter(([, value]) => value !== null));
 }
@@ -159,7 +164,7 @@ const UNSUPPORTED: Record<string, (value: unknown) => boolean> = {
   response_format: (value) => typeof value === "object" && (value as Body).type === "text",
   logprobs: (value) => value === false,
   top_logprobs: (value) => value === 0,
-  modalities: (value) => JSON.stringify(value) === '["text"]',
+  modalities: (value) => Array.isArray(value) && value.length === 1 && value[0] === "text",
   audio: () => false,
   prediction: () => false,
   web_search_options: () => false,

@@ -1,6 +1,7 @@
 // Owns the answer to one request, whichever HTTP server it came through: checks, opening the streams, and either one JSON body or
 // frames to be pulled. JS thread of the model. handler.ts and node.ts put an answer onto their kind of response.
 
+import { plainJson } from "../foreign.js";
 import { type FrameSource, ReplyFrames } from "./frame-source.js";
 import { STREAM_HEADERS } from "./frames.js";
 import { type Envelope, newEnvelope, ReplyCollector } from "./openai.js";
@@ -79,8 +80,9 @@ export class Responder {
   retryAfterMs = (): number => this.#pace.retryAfter(this.#model.stats?.());
 
   /** @param signal aborted when the client goes while a JSON answer is made; frames are cancelled by their own cancel() */
-  async answer(body: unknown, signal?: AbortSignal, watcher?: Watcher): Promise<Answer> {
+  async answer(given: unknown, signal?: AbortSignal, watcher?: Watcher): Promise<Answer> {
     try {
+      const body = plainJson(given, ""); // whoever has parsed it
       this.#hooks.validate?.(body);
       const request = readRequest(body, this.#options.maxChoices);
       await this.#model.ready;

@@ -1,7 +1,8 @@
 // Owns how errors look on the wire: OpenAI's body, the HTTP status that goes with it, and when to try again. Pure; any thread.
-// Imports errors.ts for its class only, which imports nothing.
+// Imports errors.ts for its class only.
 
 import { ZSEError } from "../errors.js";
+import { cutMessage, cutPath } from "../quote.js";
 
 /** An error with its place in HTTP. */
 export class WireError extends Error {
@@ -17,11 +18,11 @@ export class WireError extends Error {
     message: string,
     details: { type?: string; param?: string | undefined; code?: string; retryAfterMs?: number; cause?: unknown } = {},
   ) {
-    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    super(cutMessage(message), details.cause === undefined ? undefined : { cause: details.cause });
     this.name = "WireError";
     this.status = status;
     this.type = details.type ?? (status >= 500 ? "server_error" : "invalid_request_error");
-    this.param = details.param ?? null;
+    this.param = details.param === undefined ? null : cutPath(details.param);
     this.code = details.code ?? null;
     this.retryAfterMs = details.retryAfterMs ?? (status === 503 ? 1000 : undefined);
   }
@@ -48,8 +49,12 @@ export function toWireError(error: unknown, retryAfterMs: () => number = () => 1
   const { code, message, option } = isZSEError(error) ? error : {};
   const cause = error;
   switch (code) {
-    case "BAD_OPTION":
-      return new WireError(400, message!, { param: option, code: "invalid_value", cause });
+    case "BAD_OPTION": {
+      // The library's own name of an option is seen here only where the engine found what is wrong with it: clients know the other one.
+      const param = option !== undefined && /^[a-z]+(?:[A-Z][a-z]*)+$/.test(option) ? snakeCase(option) : option;
+      const said = param === option ? message! : message!.replaceAll(option!, param!);
+      return new WireError(400, said, { param, code: "invalid_value", cause });
+    }
     case "UNSUPPORTED":
       return new WireError(400, message!, { param: option, code: "unsupported_parameter", cause });
     case "CONTEXT_OVERFLOW":
@@ -69,6 +74,10 @@ export function toWireError(error: unknown, retryAfterMs: () => number = () => 1
     default:
       return new WireError(503, "The server failed to answer this request.", { code: "internal_error", cause });
   }
+}
+
+function snakeCase(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }
 
 /** Whether clients are told all that the error says: no log is needed to understand it. */

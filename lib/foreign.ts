@@ -1,0 +1,187 @@
+// Owns the door for JSON that comes from outside: bodies of requests, messages, the JSON in tool arguments. What it lets through is
+// plain data of bounded depth, so that everything behind it (zod, JSON.stringify, logs, llama.cpp's parser, templates) may recurse.
+// Runs on the caller's thread, before anything is queued; nothing in here recurses.
+
+import { bad, ZSEError } from "./errors.js";
+import { fieldPath, quote, quoteError } from "./quote.js";
+
+/** Levels of arrays and objects in one another. Schemas and conversations of real programs have less than twenty. */
+export const MOST_LEVELS = 100;
+/** Values in all: a conversation has thousands. Against objects that share their parts, which are few in memory and endless as JSON. */
+export const MOST_VALUES = 2_000_000;
+/** Keys of one object in a call's arguments: llama.cpp's JSON compares each key with all the others of its object. */
+export const MOST_KEYS = 4096;
+
+interface Frame {
+  source: object;
+  target: unknown[] | Record<string, unknown>;
+  /** Of an object; an array is read by its indexes. */
+  keys: string[] | undefined;
+  length: number;
+  next: number;
+}
+
+/**
+ * A copy as JSON.stringify sees the value: own fields, toJSON honoured, undefined ones left out.
+ * @param where its name in errors; "" for a body, whose fields are named by themselves
+ * @throws ZSEError BAD_OPTION naming the field that is too deep, contains itself, cannot be read, or is no JSON
+ */
+export function plainJson(value: unknown, where: string): unknown {
+  const root: unknown[] = [];
+  const stack: Frame[] = [{ source: [value], target: root, keys: undefined, length: 1, next: 0 }];
+  let values = 0;
+  while (stack.length > 0) {
+    const frame = stack[stack.length - 1]!;
+    if (frame.next === frame.length) {
+      stack.pop();
+      continue;
+    }
+    const key = frame.keys === undefined ? frame.next : frame.keys[frame.next]!;
+    frame.next += 1;
+    const item = read(stack, where, frame.source, key);
+    if (++values > MOST_VALUES) throw bad(topOf(stack, where), `${named(topOf(stack, where))} holds more than ${MOST_VALUES} values.`);
+    if (typeof item !== "object" || item === null) {
+      if (typeof item === "bigint" || typeof item === "function" || typeof item === "symbol") {
+        const at = pathOf(stack, where);
+        throw bad(at, `${named(at)} must be JSON data; given ${quote(item)}.`);
+      }
+      if (frame.keys === undefined || item !== undefined) put(frame.target, key, item);
+      continue;
+    }
+    if (stack.length > MOST_LEVELS) throw tooDeep(stack, where, item);
+    const inner = open(stack, where, item);
+    put(frame.target, key, inner.target);
+    stack.push(inner);
+  }
+  return root[0];
+}
+
+/**
+ * The fields of an object, read once each.
+ * @param where its name in errors; "" for options, which are named by themselves
+ * @throws ZSEError BAD_OPTION naming the field that cannot be read
+ */
+export function entriesOf(value: object, where = ""): [string, unknown][] {
+  return Object.keys(value).map((key) => {
+    try {
+      return [key, (value as Record<string, unknown>)[key]];
+    } catch (error) {
+      const at = fieldPath(where === "" ? [key] : [where, key]);
+      throw bad(at, `${at} cannot be read: ${quoteError(error)}.`);
+    }
+  });
+}
+
+/**
+ * The net under everything that reads what a caller passed: what its traps throw (a revoked proxy, say) is the caller's mistake too.
+ * @throws ZSEError BAD_OPTION in place of any other error
+ */
+export function reading<Value>(call: string, read: () => Value): Value {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof ZSEError) throw error;
+    throw bad("options", `What ${call} was given cannot be read: ${quoteError(error)}.`);
+  }
+}
+
+/**
+ * Looks over a text that others will parse as JSON; whether it is any is theirs to say.
+ * @throws ZSEError BAD_OPTION naming the field when it nests too deep, or has an object with too many keys
+ */
+export function checkJsonText(text: string, where: string): void {
+  /** Keys so far of each open object, 0 for arrays too: a colon outside of strings is a key's. */
+  const keys: number[] = [];
+  for (let i = 0; i < text.length; i++) {
+    switch (text.charCodeAt(i)) {
+      case 0x22: // "
+        i = endOfString(text, i);
+        break;
+      case 0x5b: // [
+      case 0x7b: // {
+        keys.push(0);
+        if (keys.length > MOST_LEVELS) throw bad(where, `${where} nests deeper than ${MOST_LEVELS} levels.`);
+        break;
+      case 0x5d: // ]
+      case 0x7d: // }
+        keys.pop();
+        break;
+      case 0x3a: // :
+        if (keys.length > 0 && ++keys[keys.length - 1]! > MOST_KEYS) {
+          throw bad(where, `${where} has an object of more than ${MOST_KEYS} keys.`);
+        }
+        break;
+    }
+  }
+}
+
+/** The index of the quotation mark that ends the string which begins at `start`; the text's last one where none does. */
+function endOfString(text: string, start: number): number {
+  for (let end = text.indexOf('"', start + 1); end !== -1; end = text.indexOf('"', end + 1)) {
+    let escapes = 0;
+    while (text.charCodeAt(end - 1 - escapes) === 0x5c) escapes += 1;
+    if (escapes % 2 === 0) return end;
+  }
+  return text.length;
+}
+
+function read(stack: readonly Frame[], where: string, source: object, key: string | number): unknown {
+  try {
+    const item = (source as Record<PropertyKey, unknown>)[key];
+    if (typeof item !== "object" || item === null || typeof (item as { toJSON?: unknown }).toJSON !== "function") return item;
+    return (item as { toJSON: (key: string) => unknown }).toJSON(String(key));
+  } catch (error) {
+    throw unreadable(stack, where, error);
+  }
+}
+
+function open(stack: readonly Frame[], where: string, item: object): Frame {
+  try {
+    if (Array.isArray(item)) return { source: item, target: [], keys: undefined, length: item.length, next: 0 };
+    const keys = Object.keys(item);
+    return { source: item, target: {}, keys, length: keys.length, next: 0 };
+  } catch (error) {
+    throw unreadable(stack, where, error);
+  }
+}
+
+/** JSON.parse makes a field of `__proto__` as of any other; an assignment would not. */
+function put(target: Frame["target"], key: string | number, value: unknown): void {
+  if (typeof key === "number") (target as unknown[]).push(value);
+  else if (key !== "__proto__") (target as Record<string, unknown>)[key] = value;
+  else Object.defineProperty(target, key, { value, enumerable: true, configurable: true, writable: true });
+}
+
+function tooDeep(stack: readonly Frame[], where: string, item: object) {
+  const at = topOf(stack, where);
+  const itself = stack.some(({ source }) => source === item);
+  return bad(at, itself ? `${named(at)} contains itself.` : `${named(at)} nests deeper than ${MOST_LEVELS} levels.`);
+}
+
+function unreadable(stack: readonly Frame[], where: string, error: unknown) {
+  const at = pathOf(stack, where);
+  return bad(at, `${named(at)} cannot be read: ${quoteError(error)}.`);
+}
+
+/** The keys on the way to the value that is looked at, from the root's name. */
+function keysOf(stack: readonly Frame[], where: string): (string | number)[] {
+  const keys = stack.slice(1).map(({ keys, next }) => (keys === undefined ? next - 1 : keys[next - 1]!));
+  return where === "" ? keys : [where, ...keys];
+}
+
+function pathOf(stack: readonly Frame[], where: string): string {
+  return fieldPath(keysOf(stack, where));
+}
+
+/** The field at the top of a nest: up to where names begin to repeat, since the whole way down says nothing. */
+function topOf(stack: readonly Frame[], where: string): string {
+  let keys = keysOf(stack, where).slice(0, 6);
+  const again = keys.findIndex((key, i) => typeof key === "string" && keys.indexOf(key) < i);
+  if (again > 0) keys = keys.slice(0, again);
+  while (keys.length > 1 && typeof keys.at(-1) === "number") keys.pop();
+  return fieldPath(keys);
+}
+
+function named(where: string): string {
+  return where === "" ? "The body" : where;
+}
