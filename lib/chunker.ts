@@ -4,6 +4,11 @@
 // the grouping, the chunks joined are the pieces joined, and no chunk ends inside a grapheme cluster (UAX #29): whether
 // a boundary lies at a place is decided by what stands before it and by the one code point after it, so a chunk is
 // given out once that code point is there, and the last one at flush().
+//
+// The work is linear in the text, whatever the text and the size of chunks: it runs on the thread of everybody's streams.
+
+import { isGraphemeBoundary, LOOK_BACK, lookBack } from "./graphemes.js";
+import { SentenceStarts, type StartFinder, WordStarts } from "./unit-starts.js";
 
 export type ChunkBy = "token" | "word" | "sentence";
 
@@ -24,28 +29,15 @@ export interface Chunker {
  */
 export function createChunker(by: ChunkBy, size: number): Chunker | undefined {
   if (by === "token") return size === 1 ? undefined : new TokenChunker(size);
-  return new UnitChunker(by === "word" ? wordStarts : sentenceStarts, size);
-}
-
-// Made on first use: an Intl.Segmenter costs about 1 ms and some 100 KB.
-const segmenters: Partial<Record<"grapheme" | "word" | "sentence", Intl.Segmenter>> = {};
-function segmenter(granularity: "grapheme" | "word" | "sentence"): Intl.Segmenter {
-  return (segmenters[granularity] ??= new Intl.Segmenter("und", { granularity }));
-}
-
-/** Whether a grapheme cluster begins at `index`; text[index] must be there. `text` must begin at a cluster's start. */
-export function isGraphemeBoundary(text: string, index: number): boolean {
-  const before = text.charCodeAt(index - 1);
-  const after = text.charCodeAt(index);
-  // Below U+0300 nothing joins with its neighbour but CR LF.
-  if (before < 0x300 && after < 0x300) return !(before === 0x0d && after === 0x0a);
-  return segmenter("grapheme").segment(text).containing(index)?.index === index;
+  return new UnitChunker(() => (by === "word" ? new WordStarts() : new SentenceStarts()), size);
 }
 
 /** Chunks of `size` tokens: given out when the next piece shows that no grapheme is split. */
 class TokenChunker implements Chunker {
   readonly #size: number;
   #held = "";
+  /** The end of the text held, to look back on: touching all of it for each token would take the square of its length. */
+  #end = "";
   #tokens = 0;
 
   constructor(size: number) {
@@ -53,13 +45,17 @@ class TokenChunker implements Chunker {
   }
 
   push(piece: string, tokens: number): string {
-    if (this.#tokens < this.#size || !isGraphemeBoundary(this.#held + piece, this.#held.length)) {
+    const end = this.#end + piece;
+    const whole = this.#end.length === this.#held.length;
+    this.#end = end.slice(lookBack(end, end.length, LOOK_BACK));
+    if (this.#tokens < this.#size || !isGraphemeBoundary(end, end.length - piece.length, whole)) {
       this.#held += piece;
       this.#tokens += tokens;
       return "";
     }
     const chunk = this.#held;
     this.#held = piece;
+    this.#end = piece.slice(lookBack(piece, piece.length, LOOK_BACK));
     this.#tokens = tokens;
     return chunk;
   }
@@ -67,6 +63,7 @@ class TokenChunker implements Chunker {
   flush(): string {
     const chunk = this.#held;
     this.#held = "";
+    this.#end = "";
     this.#tokens = 0;
     return chunk;
   }
@@ -76,88 +73,50 @@ class TokenChunker implements Chunker {
   }
 }
 
-/** Finds the places, in rising order and above 0, where a unit begins for certain, whatever text may follow. */
-type FindStarts = (text: string) => number[];
-
 /** Chunks of `size` words or sentences. */
 class UnitChunker implements Chunker {
-  readonly #findStarts: FindStarts;
+  readonly #newFinder: () => StartFinder;
   readonly #size: number;
+  #finder: StartFinder;
+  /** The text held begins at this place of what the finder was given, and so many units have begun in it since. */
+  #heldFrom = 0;
+  #units = 0;
   #held = "";
 
-  constructor(findStarts: FindStarts, size: number) {
-    this.#findStarts = findStarts;
+  constructor(newFinder: () => StartFinder, size: number) {
+    this.#newFinder = newFinder;
     this.#size = size;
+    this.#finder = newFinder();
   }
 
   push(piece: string): string {
     this.#held += piece;
-    const starts = this.#findStarts(this.#held);
+    const starts = this.#finder.push(piece);
+    const units = this.#units + starts.length;
     // A piece may complete several units at once; all full groups go out together, as they arrived together.
-    const whole = starts.length - (starts.length % this.#size);
-    const end = whole === 0 ? 0 : starts[whole - 1]!;
-    const chunk = this.#held.slice(0, end);
-    this.#held = this.#held.slice(end);
+    const whole = units - (units % this.#size);
+    if (whole === 0) {
+      this.#units = units;
+      return "";
+    }
+    const from = starts[whole - this.#units - 1]!;
+    const chunk = this.#held.slice(0, from - this.#heldFrom);
+    this.#held = this.#held.slice(from - this.#heldFrom);
+    this.#heldFrom = from;
+    this.#units = units - whole;
     return chunk;
   }
 
   flush(): string {
     const chunk = this.#held;
     this.#held = "";
+    this.#heldFrom = 0;
+    this.#units = 0;
+    this.#finder = this.#newFinder();
     return chunk;
   }
 
   get holding(): boolean {
     return this.#held !== "";
   }
-}
-
-// White space that delimits words: \s without the no-break spaces.
-const DELIMITER = /[\t-\r \u1680\u2000-\u2006\u2008-\u200a\u2028\u2029\u205f\u3000]/u;
-// Scripts written without spaces between words; there the Segmenter's dictionaries find them.
-const SPACELESS = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}\p{Script=Lao}\p{Script=Khmer}\p{Script=Myanmar}]/u;
-
-/** A word begins with the white space before it (as tokens do), or where the Segmenter says in scripts without spaces. */
-function wordStarts(text: string): number[] {
-  const starts: number[] = [];
-  const spaceless = SPACELESS.test(text);
-  if (!spaceless && !DELIMITER.test(text)) return starts;
-  const words = spaceless ? [...segmenter("word").segment(text)] : [];
-  let next = 1; // words[next - 1] is the one before
-  let inSpace = DELIMITER.test(text[0] ?? "");
-  let inWord = !inSpace;
-  for (let i = 1; i < text.length; i++) {
-    while (next < words.length && words[next]!.index < i) next++;
-    const space = DELIMITER.test(text[i]!);
-    const after = words[next];
-    const dictionary =
-      !space &&
-      !inSpace &&
-      after?.index === i &&
-      after.isWordLike === true &&
-      next < words.length - 1 && // the last segment may still grow, and with it this one may shift
-      (SPACELESS.test(after.segment) || SPACELESS.test(words[next - 1]!.segment));
-    // Leading white space of the text belongs to its first word.
-    if (((space && !inSpace && inWord) || dictionary) && isGraphemeBoundary(text, i)) starts.push(i);
-    inSpace = space;
-    inWord ||= !space;
-  }
-  return starts;
-}
-
-const MAY_END_SENTENCE = /[\p{Sentence_Terminal}\n\r\u0085\u2028\u2029]/u;
-// What settles whether a full stop ended a sentence (UAX #29 SB8 looks past anything else for a lower-case letter).
-const SETTLES = /[\p{L}\p{Nl}\p{Sentence_Terminal}\n\r\u0085\u2028\u2029]/u;
-const LINE_END = /[\n\u0085\u2028\u2029]$/u;
-
-/** A sentence begins where the Segmenter says, once the text after it can no longer change that. */
-function sentenceStarts(text: string): number[] {
-  const starts: number[] = [];
-  if (!MAY_END_SENTENCE.test(text)) return starts;
-  for (const { index } of segmenter("sentence").segment(text)) {
-    if (index === 0) continue;
-    const settled = LINE_END.test(text.slice(index - 1, index)) || SETTLES.test(text.slice(index));
-    if (settled && isGraphemeBoundary(text, index)) starts.push(index);
-  }
-  return starts;
 }

@@ -1,7 +1,8 @@
 import fc from "fast-check";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 
 import { type ChunkBy, createChunker } from "../../lib/chunker.js";
+import { WordStarts } from "../../lib/unit-starts.js";
 
 function chunk(pieces: readonly string[], by: ChunkBy, size: number): string[] {
   const chunker = createChunker(by, size);
@@ -140,4 +141,76 @@ describe("whatever the pieces", () => {
       { numRuns: 400 },
     );
   });
+});
+
+describe("the work is linear in the text: twice the text, twice what the Segmenter is given", () => {
+  const repeat = (pieces: readonly string[], count: number) => Array.from({ length: count }, (_, i) => pieces[i % pieces.length]!);
+  /** UTF-16 units that the Segmenter is given while a text of `count` pieces is chunked. */
+  function segmented(head: string, pieces: readonly string[], by: ChunkBy, size: number, count: number): number {
+    let units = 0;
+    const spy = vi.spyOn(Intl.Segmenter.prototype, "segment").mockImplementation(function (this: Intl.Segmenter, text: string) {
+      units += text.length;
+      return segment.call(this, text);
+    });
+    const all = [head, ...repeat(pieces, count)];
+    expect(chunk(all, by, size).join("")).toBe(all.join(""));
+    spy.mockRestore();
+    return units;
+  }
+  const segment = Intl.Segmenter.prototype.segment;
+
+  const CHINESE = codePoints("今天天气很好我们去公园散步吧她说这本书非常有意思");
+  const THAI = codePoints("สวัสดีชาวโลกที่สวยงาม");
+  test.each<[string, string, readonly string[]]>([
+    ["Chinese", "今", CHINESE],
+    ["Thai", "ส", THAI],
+    ["Burmese", "မ", codePoints("မြန်မာ")],
+    ["Katakana", "カ", codePoints("カタカナ")],
+    ["Chinese with words between", "今", ["今", " a", "b"]],
+    ["one endless word after a Chinese one", "今", ["abc"]],
+    ["one endless mark after a Chinese word", "今", ["\u0301"]],
+    ["full stops without end after a Chinese word", "今", ["。"]],
+    ["spaces after a sign that clings to them", "今\u0600", [" "]],
+    ["English", "A", [" word"]],
+    ["sentences", "A", [" Word", "."]],
+    ["a full stop, and digits without end", "3.", ["1", "4"]],
+    ["numbers that might end a sentence", "A", [" 3", ".", "14"]],
+    ["lines", "A", ["\r", "\n", "-"]],
+    ["combining marks without end", "a", ["\u0301"]],
+    ["an emoji sequence without end", "a", ["👩", "\u200d"]],
+    ["flags without end", "a", codePoints("🇩🇪🇫🇷")],
+    ["signs that cling to what follows, without end", "a", ["\u0600"]],
+    ["Hangul letters without end", "a", ["\u1100"]],
+    ["an Indic conjunct without end", "क", ["\u094d", "ष"]],
+  ])("%s", (_, head, pieces) => {
+    for (const by of ["token", "word", "sentence"] as const) {
+      for (const size of [1 + Number(by === "token"), 65_536]) {
+        const [once, twice] = [1500, 3000].map((count) => segmented(head, pieces, by, size, count)) as [number, number];
+        expect(twice, `${by} × ${size}`).toBeLessThan(2.6 * once + 5000);
+        expect(twice / 3000, `${by} × ${size}`).toBeLessThan(300); // units for each piece
+      }
+    }
+  });
+
+  test("a grapheme of 100,000 marks stays whole, and the text goes on behind it", () => {
+    const chunks = chunk(["a", ...repeat(["\u0301"], 100_000), ...codePoints(" Then it ends. And goes on")], "word", 1);
+    expect(chunks[0]).toBe(`a${"\u0301".repeat(100_000)}`);
+    expect(chunks.slice(1)).toEqual([" Then", " it", " ends.", " And", " goes", " on"]);
+  });
+});
+
+test("N words are N of the words that are found, whatever N is", () => {
+  fc.assert(
+    fc.property(fc.array(fc.constantFrom("今日", "は", "สวัสดี", "ชาวโลก", " a", "b", "。", "\n", "!"), { maxLength: 30 }), (words) => {
+      const pieces = words.flatMap(codePoints);
+      const finder = new WordStarts();
+      const starts = pieces.flatMap((piece) => finder.push(piece));
+      for (const size of [1, 3]) {
+        const chunks = chunk(pieces, "word", size);
+        const ends = chunks.slice(0, -1).map((_, i) => chunks.slice(0, i + 1).join("").length);
+        for (const end of ends) expect((starts.indexOf(end) + 1) % size).toBe(0);
+        expect(starts).toEqual(expect.arrayContaining(ends));
+      }
+    }),
+  );
 });
