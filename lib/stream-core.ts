@@ -6,8 +6,7 @@
 // the consumer wants it, and only then its credit goes back: that is the whole of backpressure on this side.
 // Text held by the chunker counts as taken, so a sentence longer than highWaterMark cannot stop its own stream.
 
-import { setMaxListeners } from "node:events";
-
+import { isAborted, reasonOf, watchAbort } from "./abort.js";
 import type { Chunker } from "./chunker.js";
 import type { Engine, StreamSink } from "./engine.js";
 import { ZSEError } from "./errors.js";
@@ -62,6 +61,8 @@ export class StreamCore implements StreamSink {
 
   /** Consumers of pull(): resolve and reject of each promise that waits, flat. */
   #waiting: (Resolve | Reject)[] = [];
+  /** How many of these are settled already: taking them off one by one would move all the others each time. */
+  #answered = 0;
   #wait = (resolve: Resolve, reject: Reject): void => {
     this.#waiting.push(resolve, reject);
   };
@@ -79,9 +80,9 @@ export class StreamCore implements StreamSink {
   #heldSince = 0;
   #timer: NodeJS.Timeout | undefined;
 
-  #signal: AbortSignal | undefined;
-  #onAbort = (): void => this.abort(this.#signal!.reason);
+  #unwatch: (() => void) | undefined;
 
+  /** @throws ZSEError BAD_OPTION when the signal throws; nothing is opened then */
   constructor(engine: Engine, settings: CoreSettings) {
     this.#engine = engine;
     this.request = settings.request;
@@ -89,19 +90,14 @@ export class StreamCore implements StreamSink {
     this.#maxDelay = settings.chunker === undefined ? 0 : settings.chunkMaxDelayMs;
     this.#ackEvery = Math.max(1, settings.request.highWaterMark >> 1);
     const { signal } = settings;
-    if (signal?.aborted) {
-      this.abort(signal.reason);
+    if (signal !== undefined && isAborted(signal)) {
+      this.abort(reasonOf(signal));
       return;
     }
-    this.#signal = signal;
-    if (signal === undefined) {
-      engine.open(this);
-      return;
-    }
-    // One signal may end a thousand streams, which is no leak: Node would warn from the eleventh on.
-    if (signal instanceof EventTarget) setMaxListeners(0, signal);
-    signal.addEventListener("abort", this.#onAbort, { once: true });
-    engine.open(this);
+    if (signal !== undefined) this.#unwatch = watchAbort(signal, (reason) => this.abort(reason));
+    if (this.#ending === undefined)
+      engine.open(this); // a signal of somebody's own may abort as soon as it is listened to
+    else this.#release();
   }
 
   get reader(): Reader {
@@ -174,12 +170,13 @@ export class StreamCore implements StreamSink {
     this.#over = true;
     this.#left = true;
     this.#dropHeld();
+    const failure = this.#release();
+    if (failure !== undefined) this.#conclude(failure);
     if (this.#ending !== undefined) this.#concludeLeft(this.#ending);
     else if (!this.#engine.cancel(this)) {
       this.#conclude({ reply: this.#reply({ reason: "cancelled", seed: this.request.seed ?? 0, ...NO_USE }) });
     }
-    this.#release();
-    for (const [resolve] of this.#takeWaiting()) resolve(DONE);
+    for (const resolve of this.#takeWaiting()) resolve(DONE);
   }
 
   /** As throw() of an iterator: the consumer leaves with an error of its own, which it does not need to be told. */
@@ -287,11 +284,25 @@ export class StreamCore implements StreamSink {
         if (this.#maxDelay !== 0) this.#armTimer();
         return;
       }
-      // One that waits is the common case, and pop() costs much less than shift().
-      const only = waiting.length === 2;
-      const last = only ? waiting.pop() : undefined;
-      const resolve = (only ? waiting.pop() : waiting.shift()) as Resolve;
-      const reject = (only ? last : waiting.shift()) as Reject;
+      const at = this.#answered;
+      const resolve = waiting[at] as Resolve;
+      const reject = waiting[at + 1] as Reject;
+      if (at + 2 < waiting.length) {
+        this.#answered = at + 2;
+        // A consumer that always has several waiting never empties it.
+        if (this.#answered >= 512 && this.#answered * 2 >= waiting.length) {
+          waiting.splice(0, this.#answered);
+          this.#answered = 0;
+        }
+      } else {
+        // One that waits is the common case, and pop() costs much less than setting a length.
+        this.#answered = 0;
+        if (at > 0) waiting.length = 0;
+        else {
+          waiting.pop();
+          waiting.pop();
+        }
+      }
       if (value !== undefined) resolve({ done: false, value });
       else {
         const error = this.#over ? undefined : this.#reachEnd();
@@ -346,10 +357,14 @@ export class StreamCore implements StreamSink {
   #reachEnd(): { error: unknown } | undefined {
     const ending = this.#ending!;
     this.#over = true;
-    this.#release();
+    const failure = this.#release();
     if ("error" in ending) {
       this.#conclude(ending);
       return ending;
+    }
+    if (failure !== undefined) {
+      this.#conclude(failure);
+      return failure;
     }
     this.#conclude({ reply: this.#reply(ending.finish) });
     return undefined;
@@ -383,18 +398,25 @@ export class StreamCore implements StreamSink {
     this.#next = undefined;
   }
 
-  #takeWaiting(): [Resolve, Reject][] {
-    const pairs: [Resolve, Reject][] = [];
-    while (this.#waiting.length > 0) pairs.push([this.#waiting.shift() as Resolve, this.#waiting.shift() as Reject]);
-    return pairs;
+  #takeWaiting(): Resolve[] {
+    const resolves = this.#waiting.slice(this.#answered).filter((_, i) => i % 2 === 0) as Resolve[];
+    this.#waiting.length = 0;
+    this.#answered = 0;
+    return resolves;
   }
 
-  /** Lets go of what reaches beyond the stream. */
-  #release(): void {
-    this.#signal?.removeEventListener("abort", this.#onAbort);
-    this.#signal = undefined;
+  /** Lets go of what reaches beyond the stream. Returns what the signal threw then, which its owner is to be told. */
+  #release(): { error: unknown } | undefined {
     clearTimeout(this.#timer);
     this.#timer = undefined;
+    const unwatch = this.#unwatch;
+    this.#unwatch = undefined;
+    try {
+      unwatch?.();
+      return undefined;
+    } catch (error) {
+      return { error };
+    }
   }
 
   // ---- chunkMaxDelayMs ----
