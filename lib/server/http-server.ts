@@ -4,6 +4,7 @@ import type { RequestListener, Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { createAdaptorServer } from "@hono/node-server";
 
+import { closeWithSocket } from "../sse/connection.js";
 import { cutOff } from "../sse/node.js";
 import { WireError } from "../sse/wire-error.js";
 import type { App } from "./app.js";
@@ -55,6 +56,7 @@ export class HttpServer {
     const answer = server.listeners("request")[0] as RequestListener;
     server.removeAllListeners("request");
     server.on("request", (incoming, outgoing) => {
+      closeWithSocket(incoming, outgoing);
       // Of whole replies, too: a reply that is still being made has nothing for its client to take.
       if (app.stallTimeoutMs > 0) outgoing.setTimeout(app.stallTimeoutMs, () => outgoing.writableLength > 0 && cutOff(outgoing));
       if (!app.refuseAtDoor(incoming, outgoing)) answer(incoming, outgoing);

@@ -2,6 +2,7 @@
 // node:http but the shape of its two objects.
 
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { closeWithSocket } from "./connection.js";
 import type { FrameSource } from "./frame-source.js";
 import { answerOther, BodyDecoder, checkContentType, checkLength, parseJson } from "./handler.js";
 import { type Answer, Responder } from "./responder.js";
@@ -40,6 +41,7 @@ export function nodeHandler(
     const onClose = () => gone.abort();
     response.on("close", onClose);
     response.on("error", () => {}); // a client that has gone is told by "close"
+    closeWithSocket(request, response);
     try {
       await write(response, await answer(responder, request, (given as { body?: unknown }).body, gone.signal));
     } finally {

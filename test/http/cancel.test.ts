@@ -2,13 +2,15 @@
 // "its slot comes free" alone, which it would some day anyhow: the engine's own counters say what was still computed.
 
 import { channel } from "node:diagnostics_channel";
-import type { Socket } from "node:net";
+import { createServer } from "node:http";
+import { connect, type Socket } from "node:net";
 import { afterEach, describe, expect, test } from "vitest";
 
 import type { NativeStats } from "../../lib/native.js";
+import { nodeHandler } from "../../lib/sse/index.js";
 import type { EngineOptions } from "../../lib/types.js";
 import type { ZSE } from "../../lib/zse.js";
-import { LONG, post, STORY, serveApp, serveModel, sleep, until } from "./helpers.js";
+import { idle, LONG, listen, open, post, STORY, serveApp, serveModel, sleep, until } from "./helpers.js";
 
 const SERVERS: [string, (engine: EngineOptions, heartbeatMs?: number) => Promise<{ url: string; model: ZSE }>][] = [
   ["nodeHandler", (engine, heartbeatMs = 15_000) => serveModel(engine, { heartbeatMs })],
@@ -150,4 +152,66 @@ describe.each(SERVERS)("%s: a client that waits", (_, serve) => {
     expect(model.stats().prefilledTokens).toBeGreaterThan(3000);
     waiting.leave();
   });
+});
+
+describe.each(SERVERS)("%s: requests that wait behind another one on their connection", (_, serve) => {
+  const text = JSON.stringify({ ...LONG, stream: true });
+  const head = `POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(text)}`;
+  const REQUEST = `${head}\r\n\r\n${text}`;
+  const connectTo = async (url: string, requests: number) => {
+    const { hostname, port } = new URL(url);
+    const socket = connect({ host: hostname, port: Number(port), allowHalfOpen: true });
+    socket.on("error", () => {}).on("data", () => {});
+    await new Promise((resolve) => socket.once("connect", resolve));
+    socket.write(REQUEST.repeat(requests));
+    return socket;
+  };
+
+  test.each<[string, (socket: Socket) => void]>([
+    ["closed", (socket) => socket.destroy()],
+    ["reset", (socket) => socket.resetAndDestroy()],
+    ["closed in one direction", (socket) => socket.end()],
+  ])("end with the connection: %s", async (_, close) => {
+    const { url, model } = await serve({ maxStreams: 2, contextSize: 1024 });
+    const socket = await connectTo(url, 6);
+    await until(() => {
+      const { queued, prefilling, decoding, parked } = model.stats();
+      return queued + prefilling + decoding + parked >= 6;
+    }, "all are open");
+    close(socket);
+    await until(() => idle(model, 2), "all slots are free");
+    socket.destroy();
+    expect((await post(url, { ...STORY, max_tokens: 1 })).status).toBe(200);
+  });
+
+  test("are answered one after the other while it is there", async () => {
+    const { url, model } = await serve({ maxStreams: 2 });
+    const short = JSON.stringify({ ...STORY, max_tokens: 3 });
+    const socket = await connectTo(url, 0);
+    let answers = "";
+    socket.setEncoding("utf8").on("data", (part: string) => {
+      answers += part;
+    });
+    socket.write(`${head.replace(/\d+$/, String(Buffer.byteLength(short)))}\r\n\r\n${short}`.repeat(20));
+    await until(() => answers.split("HTTP/1.1 200").length === 21, "20 answers");
+    socket.destroy();
+    await until(() => idle(model, 2), "all slots are free");
+  });
+});
+
+test("a server that closes its connections ends what waits in them", async () => {
+  const model = await open({ maxStreams: 1 });
+  const server = createServer(nodeHandler(model));
+  const base = await listen(server);
+  const { hostname, port } = new URL(base);
+  const socket = connect({ host: hostname, port: Number(port) });
+  socket.on("error", () => {}).on("data", () => {});
+  const text = JSON.stringify({ ...LONG, stream: true });
+  socket.write(
+    `POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(text)}\r\n\r\n${text}`.repeat(4),
+  );
+  await until(() => model.stats().queued + model.stats().parked + model.stats().decoding >= 4, "all are open");
+  server.close();
+  server.closeAllConnections();
+  await until(() => idle(model, 1), "all slots are free");
 });
