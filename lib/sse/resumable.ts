@@ -224,7 +224,7 @@ class Reader implements FrameSource {
     this.#wake?.();
   }
 
-  /** Until there is something new; true when there was nothing for heartbeatMs. */
+  /** Until there is something new; true when there was nothing for heartbeatMs (0: no limit). */
   #wait(): Promise<boolean> {
     return new Promise((resolve) => {
       const settle = (silent: boolean) => {
@@ -232,7 +232,7 @@ class Reader implements FrameSource {
         this.#wake = undefined;
         resolve(silent);
       };
-      const timer = setTimeout(() => settle(true), this.#heartbeatMs);
+      const timer = this.#heartbeatMs > 0 ? setTimeout(() => settle(true), this.#heartbeatMs) : undefined;
       this.#wake = () => settle(false);
     });
   }

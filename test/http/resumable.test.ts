@@ -179,6 +179,24 @@ describe("bounds", () => {
   });
 });
 
+test("heartbeatMs: 0 is never, for a resumable stream too", async () => {
+  const { url, model } = await serveApp({ maxStreams: 1 }, { heartbeatMs: 0 });
+  const first = await begin(url, LONG); // it has the only slot
+  const waiting = new AbortController();
+  const response = await post(url, { ...RESUMABLE, ...GREEDY }, { signal: waiting.signal });
+  let text = "";
+  const reading = (async () => {
+    for await (const bytes of response.body as unknown as AsyncIterable<Uint8Array>) text += new TextDecoder().decode(bytes);
+  })().catch(() => {});
+  await sleep(200);
+  first.leave();
+  waiting.abort();
+  await reading;
+  expect(text).toContain('"role":"assistant"');
+  expect(text).not.toContain(": ping");
+  await model.close();
+});
+
 test("two readers of one stream: the newer one has it", async () => {
   const { url, base } = await serveApp();
   const leaving = new AbortController();
