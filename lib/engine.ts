@@ -4,7 +4,7 @@
 // A stream's id stays in the map until its native terminal event, even when its consumer has long left: only then is its
 // slot free again. Streams opened while the model loads wait here and are submitted in order once it is ready.
 
-import { fromNative, ZSEError } from "./errors.js";
+import { bad, fromNative, ZSEError } from "./errors.js";
 import {
   NativeEventKind as Kind,
   type ModelInfo,
@@ -133,6 +133,7 @@ export class Engine {
 
   #submit(sink: StreamSink): void {
     try {
+      checkBans(sink.request.logitBias, this.info!.vocabularySize);
       sink.id = this.#native!.submit(this.#normalizeRequest(sink.request));
     } catch (error) {
       sink.onError(fromNative(error));
@@ -286,4 +287,15 @@ export class Engine {
       });
     }
   }
+}
+
+/** With every token banned there is nothing to say, which is known before anything is computed. Pairs [token id, bias], flat. */
+function checkBans(logitBias: readonly number[], vocabularySize: number): void {
+  if (logitBias.length < 2 * vocabularySize) return;
+  const banned = new Set<number>();
+  for (let i = 0; i < logitBias.length; i += 2) {
+    if (logitBias[i]! < vocabularySize && logitBias[i + 1]! <= -100) banned.add(logitBias[i]!);
+  }
+  if (banned.size < vocabularySize) return;
+  throw bad("logitBias", `logitBias bans all ${vocabularySize} tokens of the vocabulary; leave one that can be said.`);
 }

@@ -224,7 +224,9 @@ void Scheduler::advance_reply(Sequence& sequence, size_t index) {
   const std::optional<Token> token = decoder_.sample(*sequence.sampler, index);
   const auto now = Clock::now();
   if (!token) {
-    fail(sequence, "ENGINE_FAILED",
+    // Who bans hundreds of tokens has banned all that ignoreEos leaves; the whole vocabulary is refused in lib/engine.ts.
+    const bool banned = sequence.sampling.logit_bias.size() >= 256;
+    fail(sequence, banned ? "BAD_OPTION" : "ENGINE_FAILED",
          "no token can follow token " + std::to_string(sequence.in_cache) +
              ": the model's output is not a number, or logitBias bans every token; without logitBias, the model file is "
              "probably damaged",

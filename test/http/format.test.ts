@@ -141,6 +141,21 @@ describe("a chat stream", () => {
   });
 });
 
+test("a request that bans every token is a 400 that names logit_bias, streamed or whole", async () => {
+  const { url, model } = await serveModel();
+  const all = Object.fromEntries(Array.from({ length: model.info!.vocabularySize }, (_, id) => [id, -100]));
+  for (const stream of [false, true]) {
+    const response = await post(url, { ...GREEDY, stream, logit_bias: all });
+    expect(response.status).toBe(400);
+    const { error } = await json(response);
+    expect(error).toMatchObject({ type: "invalid_request_error", param: "logit_bias", code: "invalid_value" });
+    expect(error.message).toMatch(/^logit_bias bans all \d+ tokens/);
+  }
+  const { 300: _, ...butOne } = all;
+  expect((await post(url, { ...GREEDY, logit_bias: butOne, max_tokens: 3 })).status).toBe(200);
+  await expect(model.chat([{ role: "user", content: "Hi" }], { logitBias: all })).rejects.toMatchObject({ option: "logitBias" });
+});
+
 test("logit_bias, penalties and top_p reach the sampler", async () => {
   const { url, model } = await serveModel();
   const plain = (await stream(url, GREEDY)).texts[0]!;
