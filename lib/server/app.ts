@@ -69,7 +69,7 @@ export class App implements Doorkeeper {
     this.#options = options;
     this.#metrics = new Metrics(options.name, () => model.stats());
     this.#checkKey = keyCheck(options.apiKeys ?? []);
-    this.#resumables = new ResumableStreams(options.resumable);
+    this.#resumables = new ResumableStreams(options.resumable, () => model.stats());
     const { maxMessages = 1024, maxChoices = 8 } = options;
     const checks = bodyChecks({ maxMessages, maxChoices });
     this.#responders = { chat: this.#responder(checks.chat), completion: this.#responder(checks.completion) };
@@ -209,9 +209,15 @@ export class App implements Doorkeeper {
     if (!isSmall(c.env.incoming)) this.#checkRoom(responder);
     const body = parseJson(await readBody(c.env.incoming, responder.maxBodyBytes));
     this.#checkRoom(responder);
-    const answer = await responder.answer(body, c.req.raw.signal, record);
+    const answer = await responder.answer(body, c.req.raw.signal, record, this.#clientOf(c));
     if (answer.frames === undefined) record.end(answer.status, answer.error);
     return answerToResponse(answer, undefined, () => cutOff(c.env.outgoing as ServerResponse));
+  }
+
+  /** By its key where there are keys, by its address otherwise: without keys the header may be anything. */
+  #clientOf(c: Context<Env>): string | undefined {
+    const { apiKeys = [] } = this.#options;
+    return apiKeys.length > 0 ? c.req.header("authorization") : c.env.incoming.socket.remoteAddress;
   }
 
   #checkRoom(responder: Responder): void {

@@ -62,7 +62,7 @@ async function answer(responder: Responder, request: IncomingMessage, parsed: un
     if (isSmall(request)) await bodyArrived(request);
     return responder.refuse(error);
   }
-  return responder.answer(body, signal);
+  return responder.answer(body, signal, undefined, request.socket?.remoteAddress);
 }
 
 /** @internal @throws WireError 413 once the limit is passed (the rest of the body is not read), 400 when the client leaves before its end */

@@ -21,6 +21,7 @@ const RESUMABLE_RULES = {
   keepMs: { kind: "number", min: 0, max: INT32_MAX, default: 60_000 },
   maxEvents: { kind: "integer", min: 2, max: INT32_MAX, default: 65_536 },
   maxStreams: { kind: "integer", min: 0, max: INT32_MAX, default: 64 },
+  maxUnread: { kind: "integer", min: 0, max: INT32_MAX, default: 8 },
 } as const satisfies Record<keyof ResumableOptions, Rule>;
 
 const RESPONSE_RULES = {

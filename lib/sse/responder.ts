@@ -54,7 +54,7 @@ export class Responder {
     this.#model = model;
     this.#options = readHandlerOptions(options, of);
     this.#pace = hooks.pace ?? new Pace();
-    this.#resumables = hooks.resumables ?? new ResumableStreams(this.#options.resumable);
+    this.#resumables = hooks.resumables ?? new ResumableStreams(this.#options.resumable, () => model.stats?.());
     this.#hooks = hooks;
   }
 
@@ -79,14 +79,17 @@ export class Responder {
   /** When a client that is refused now should come back. */
   retryAfterMs = (): number => this.#pace.retryAfter(this.#model.stats?.());
 
-  /** @param signal aborted when the client goes while a JSON answer is made; frames are cancelled by their own cancel() */
-  async answer(given: unknown, signal?: AbortSignal, watcher?: Watcher): Promise<Answer> {
+  /**
+   * @param signal aborted when the client goes while a JSON answer is made; frames are cancelled by their own cancel()
+   * @param client whose request it is, where that is known: an address or a key
+   */
+  async answer(given: unknown, signal?: AbortSignal, watcher?: Watcher, client = ""): Promise<Answer> {
     try {
       const body = plainJson(given, ""); // whoever has parsed it
       this.#hooks.validate?.(body);
       const request = readRequest(body, this.#options.maxChoices);
       await this.#model.ready;
-      return await this.#reply(request, signal, watcher);
+      return await this.#reply(request, signal, watcher, client);
     } catch (error) {
       return this.refuse(error);
     }
@@ -108,7 +111,7 @@ export class Responder {
     (this.#options.onError ?? console.error)(error);
   }
 
-  async #reply(request: WireRequest, signal: AbortSignal | undefined, watcher: Watcher | undefined): Promise<Answer> {
+  async #reply(request: WireRequest, signal: AbortSignal | undefined, watcher: Watcher | undefined, client: string): Promise<Answer> {
     const envelope = newEnvelope(request.kind, request.model ?? this.modelName);
     watcher?.onRequest?.(request, envelope);
     const reply: Reply = new Reply(
@@ -130,7 +133,7 @@ export class Responder {
     if (!request.resumable) return this.#streaming(new ReplyFrames(reply, envelope, request.includeUsage, heartbeatMs));
     const source = new ReplyFrames(reply, envelope, request.includeUsage, 0, true);
     try {
-      return this.#streaming(this.#resumables.add(envelope.id, source).read(0, heartbeatMs));
+      return this.#streaming(this.#resumables.add(envelope.id, source, { choices: reply.choices, client }).read(0, heartbeatMs));
     } catch (error) {
       reply.fail(error);
       throw error;

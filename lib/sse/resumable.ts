@@ -7,8 +7,17 @@
 import type { FrameSource } from "./frame-source.js";
 import { dataFrame, PING_FRAME } from "./frames.js";
 import { readResumableOptions } from "./options.js";
-import type { ResumableOptions } from "./types.js";
+import type { Occupancy, ResumableOptions } from "./types.js";
+import { type Unread, UnreadReplies } from "./unread.js";
 import { WireError } from "./wire-error.js";
+
+/** What a resumable stream holds, and for whom. */
+export interface Holder {
+  /** Streams of the engine. */
+  choices: number;
+  /** Whose they are; see unread.ts. */
+  client: string;
+}
 
 /** The resumable streams of a server. */
 export class ResumableStreams {
@@ -16,18 +25,22 @@ export class ResumableStreams {
   readonly #keepMs: number;
   readonly #maxEvents: number;
   readonly #maxStreams: number;
+  readonly #unread: UnreadReplies;
 
-  constructor(options: ResumableOptions = {}) {
-    const { keepMs, maxEvents, maxStreams } = readResumableOptions(options);
+  /** @param occupancy tells whether others wait while nobody reads a stream */
+  constructor(options: ResumableOptions = {}, occupancy: () => Occupancy | undefined = () => undefined) {
+    const { keepMs, maxEvents, maxStreams, maxUnread } = readResumableOptions(options);
     this.#keepMs = keepMs;
     this.#maxEvents = maxEvents;
     this.#maxStreams = maxStreams;
+    this.#unread = new UnreadReplies(maxUnread, occupancy);
   }
 
   /** @throws WireError 429 when too many are kept and none of them has ended */
-  add(id: string, source: FrameSource): ResumableStream {
+  add(id: string, source: FrameSource, holder: Holder = { choices: 1, client: "" }): ResumableStream {
     if (this.#streams.size >= this.#maxStreams) this.#makeRoom();
-    const stream = new ResumableStream(source, this.#keepMs, this.#maxEvents, () => this.#streams.delete(id));
+    const forget = () => this.#streams.delete(id);
+    const stream = new ResumableStream(source, holder, { keepMs: this.#keepMs, maxEvents: this.#maxEvents, unread: this.#unread, forget });
     this.#streams.set(id, stream);
     return stream;
   }
@@ -40,9 +53,9 @@ export class ResumableStreams {
   }
 
   #makeRoom(): void {
-    const idle = [...this.#streams.values()].find((stream) => stream.ended && !stream.beingRead);
-    if (idle !== undefined) {
-      idle.remove();
+    for (const stream of this.#streams.values()) {
+      if (!stream.ended || stream.beingRead) continue;
+      stream.remove();
       return;
     }
     const message = "Too many resumable streams are kept; try again later, or without stream_options.resumable.";
@@ -50,10 +63,21 @@ export class ResumableStreams {
   }
 }
 
-export class ResumableStream {
+/** What a stream is told of those that it is kept with. */
+interface Keeping {
+  keepMs: number;
+  maxEvents: number;
+  unread: UnreadReplies;
+  forget: () => void;
+}
+
+export class ResumableStream implements Unread {
+  readonly choices: number;
+  readonly client: string;
   readonly #source: FrameSource;
   readonly #keepMs: number;
   readonly #half: number;
+  readonly #unread: UnreadReplies;
   readonly #forget: () => void;
   /** Frames first … first + length - 1; ids begin at 1. */
   #frames: string[] = [];
@@ -61,13 +85,18 @@ export class ResumableStream {
   /** The last id that a reader was given. */
   #given = 0;
   #ended = false;
+  /** Others wait, and nobody reads it. */
+  #paused = false;
   #reader: Reader | undefined;
   #onRoom: (() => void) | undefined;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(source: FrameSource, keepMs: number, maxEvents: number, forget: () => void) {
+  constructor(source: FrameSource, { choices, client }: Holder, { keepMs, maxEvents, unread, forget }: Keeping) {
+    this.choices = choices;
+    this.client = client;
     this.#source = source;
     this.#keepMs = keepMs;
+    this.#unread = unread;
     this.#half = Math.max(1, maxEvents >> 1);
     this.#forget = forget;
     void this.#pump();
@@ -99,6 +128,7 @@ export class ResumableStream {
     clearTimeout(this.#timer);
     const reader = new Reader(this, after, heartbeatMs, () => this.#onLeft(reader));
     this.#reader = reader;
+    this.#unread.delete(this);
     this.#given = after;
     return reader;
   }
@@ -113,9 +143,29 @@ export class ResumableStream {
     return frame;
   }
 
+  pause(): void {
+    this.#paused = true;
+  }
+
+  resume(): void {
+    this.#paused = false;
+    this.#onRoom?.();
+  }
+
+  /** Ends the reply; whoever comes back reads what there was, and why there is no more. */
+  giveWay(): void {
+    if (this.#ended) return;
+    this.#source.cancel();
+    const reason = new WireError(503, "Nobody read this stream while others waited for its place.", { code: "gave_way" });
+    this.#frames.push(dataFrame(reason.body, this.#first + this.#frames.length));
+    this.#ended = true;
+    this.#onRoom?.();
+  }
+
   /** Cancels the reply if it still runs, and forgets its frames. */
   remove(): void {
     clearTimeout(this.#timer);
+    this.#unread.delete(this);
     this.#forget();
     this.#source.cancel();
     this.#reader?.end(new WireError(410, "This stream was deleted.", { code: "stream_deleted" }));
@@ -127,7 +177,7 @@ export class ResumableStream {
   async #pump(): Promise<void> {
     while (!this.#ended) {
       const ahead = this.#first + this.#frames.length - 1 - this.#given;
-      if (ahead >= this.#half) {
+      if (ahead >= this.#half || this.#paused) {
         await new Promise<void>((resolve) => {
           this.#onRoom = resolve;
         });
@@ -135,11 +185,12 @@ export class ResumableStream {
         continue;
       }
       const frame = await this.#source.next();
-      if (frame === undefined) break;
+      if (frame === undefined || this.#ended) break;
       this.#frames.push(frame);
       this.#reader?.wake();
     }
     this.#ended = true;
+    this.#unread.delete(this);
     this.#reader?.wake();
     if (this.#reader === undefined) this.#startTimer();
   }
@@ -156,6 +207,7 @@ export class ResumableStream {
   #onLeft(reader: Reader): void {
     if (this.#reader !== reader) return;
     this.#reader = undefined;
+    if (!this.#ended) this.#unread.add(this);
     this.#startTimer();
   }
 

@@ -28,7 +28,8 @@ export interface ServedModel {
 }
 
 /** How many streams are where. */
-export type Occupancy = Pick<NativeStats, "queued" | "prefilling" | "decoding" | "parked" | "freeSlots">;
+export type Occupancy = Pick<NativeStats, "queued" | "prefilling" | "decoding" | "parked" | "freeSlots"> &
+  Partial<Pick<NativeStats, "spilled">>;
 
 /** Told what happens to a request; for metrics and logs. A call costs a step of the stream, so it must be quick. */
 export interface Observer {
@@ -84,4 +85,10 @@ export interface ResumableOptions {
   maxEvents?: number | undefined;
   /** Streams kept at a time, running or not. Default 64. */
   maxStreams?: number | undefined;
+  /**
+   * Running choices (`n`) that the replies of one client may hold together while nobody reads them and others wait for a slot; of more,
+   * those that nobody has read for longest end. Default 8. A client is an address, or a key of `zse serve`; behind createHandler() all
+   * are one.
+   */
+  maxUnread?: number | undefined;
 }

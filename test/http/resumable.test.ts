@@ -3,6 +3,7 @@
 import { describe, expect, test } from "vitest";
 
 import { createHandler } from "../../lib/sse/index.js";
+import type { EngineOptions } from "../../lib/types.js";
 import { GREEDY, idle, json, LONG, open, post, serveApp, serveModel, sleep, stream, until } from "./helpers.js";
 import { parseStrictly } from "./strict-sse.js";
 
@@ -195,6 +196,44 @@ test("heartbeatMs: 0 is never, for a resumable stream too", async () => {
   expect(text).toContain('"role":"assistant"');
   expect(text).not.toContain(": ping");
   await model.close();
+});
+
+describe("replies whose clients have left", () => {
+  const crowd = async (promptCache: EngineOptions["promptCache"]) => {
+    const { url, base, model } = await serveApp({
+      maxStreams: 4,
+      contextSize: 4096,
+      ...(promptCache === undefined ? {} : { promptCache }),
+    });
+    const begun = await Promise.all(Array.from({ length: 8 }, () => begin(url, { ...LONG, n: 8 })));
+    for (const one of begun) one.leave();
+    return { url, base, model, begun };
+  };
+
+  test.each([
+    ["whose slots are lent", undefined],
+    ["whose slots cannot be lent", { ram: 0 }],
+  ])("and of which one holds 8 streams of 4,096 tokens, %s, do not keep an honest one waiting", async (_, promptCache) => {
+    const { url, base, model, begun } = await crowd(promptCache);
+    const before = model.stats().generatedTokens;
+    expect((await post(url, { ...GREEDY, max_tokens: 1 })).status).toBe(200);
+    // What one client may hold comes first, for a few credits each; all of it would be 64 times 4,096.
+    expect(model.stats().generatedTokens - before).toBeLessThan(promptCache === undefined ? 8 * 1024 : 4 * 4096 * 4);
+    // Whoever comes back is told, after what there was.
+    const first = await fetch(`${base}/v1/streams/${begun[0]!.id}`);
+    expect(parseStrictly(await first.text(), { ids: true })).toMatchObject({ done: false, error: { code: "gave_way" } });
+  });
+
+  test("run to their end while nobody waits", async () => {
+    const { url, base, model } = await serveApp({ maxStreams: 4, contextSize: 512 });
+    const begun = await Promise.all(Array.from({ length: 4 }, () => begin(url, { ...LONG, max_tokens: 200 })));
+    for (const one of begun) one.leave();
+    await until(() => idle(model, 4), "they have ended");
+    for (const { id } of begun) {
+      const { done, chunks } = parseStrictly(await (await fetch(`${base}/v1/streams/${id}`)).text(), { ids: true });
+      expect([done, chunks.at(-1)!.usage!.completion_tokens]).toEqual([true, 200]);
+    }
+  });
 });
 
 test("two readers of one stream: the newer one has it", async () => {
