@@ -16,9 +16,8 @@ export class Reply {
   readonly #streams: readonly EventStream[];
   readonly #iterators: AsyncIterator<StreamEvent>[];
   readonly #observer: Observer | undefined;
-  /** Per choice: a next() is under way, or its arrival is not taken yet. */
-  readonly #asked: boolean[];
-  readonly #finished: boolean[];
+  /** Choices of which no next() is under way and no arrival waits to be taken: looking at all of them for each event would cost n². */
+  #toAsk: number[];
   #running: number;
   #arrivals: Arrival[] = [];
   #wake: (() => void) | undefined;
@@ -30,8 +29,7 @@ export class Reply {
     this.choices = streams.length;
     this.#streams = streams;
     this.#iterators = streams.map((stream) => iteratorOf(stream.events()));
-    this.#asked = streams.map(() => false);
-    this.#finished = streams.map(() => false);
+    this.#toAsk = streams.map((_, choice) => choice);
     this.#running = streams.length;
     this.#observer = observer;
   }
@@ -52,8 +50,8 @@ export class Reply {
       this.fail(arrival.error);
       return arrival;
     }
-    this.#asked[arrival.choice] = false;
     if (arrival.event.type === "finish") this.#finish(arrival.choice, arrival.event);
+    else this.#toAsk.push(arrival.choice);
     return arrival;
   }
 
@@ -107,13 +105,11 @@ export class Reply {
         this.#wake = undefined;
         resolve();
       };
-      for (let choice = 0; choice < this.choices; choice++) this.#ask(choice);
+      for (const choice of this.#toAsk.splice(0)) this.#ask(choice);
     });
   }
 
   #ask(choice: number): void {
-    if (this.#asked[choice] || this.#finished[choice]) return;
-    this.#asked[choice] = true;
     let waitedFor = false;
     this.#iterators[choice]!.next().then(
       ({ done, value }) => {
@@ -141,7 +137,6 @@ export class Reply {
   }
 
   #finish(choice: number, event: FinishEvent): void {
-    this.#finished[choice] = true;
     this.#running -= 1;
     this.#observer?.onFinish?.(choice, event);
     if (this.#running > 0) return;
