@@ -273,6 +273,61 @@ describe("hostile clients get a 4xx or a closed connection, and the streams of o
   });
 });
 
+describe("what a request says is bounded before it is looked into, and quoted no further than it helps", () => {
+  const deep = (levels: number) => "[".repeat(levels) + "]".repeat(levels);
+  const huge = "k".repeat(1_000_000);
+  const USER = '{"role":"user","content":"a"}';
+  const calling = (args: string) =>
+    `{"role":"assistant","content":null,"tool_calls":[{"id":"1","type":"function","function":{"name":"f","arguments":${JSON.stringify(args)}}}]}`;
+  const many = (unit: (i: number) => string) => Array.from({ length: 100_000 }, (_, i) => unit(i)).join();
+
+  test.each([
+    [
+      "nests in a call's arguments",
+      `{"messages":[${USER},${calling(deep(28_000))},${USER}]}`,
+      "messages[1].tool_calls[0].function.arguments",
+    ],
+    ["nests in a content", `{"messages":[{"role":"user","content":${deep(28_000)}}]}`, "messages[0].content"],
+    ["nests in modalities", `{"messages":[${USER}],"modalities":${deep(28_000)}}`, "modalities"],
+    ["nests in tools", `{"messages":[${USER}],"tools":[{"parameters":${deep(28_000)}}]}`, "tools[0].parameters"],
+    ["nests in metadata", `{"messages":[${USER}],"metadata":{"a":${deep(28_000)}}}`, "metadata.a"],
+    ["nests in a field of no meaning", `{"messages":[${USER}],"whatever":${deep(28_000)}}`, "whatever"],
+    ["a key of 1 MB", `{"messages":[${USER}],"stream":true,"stream_options":{"${huge}":1}}`, /^stream_options\.k+…$/],
+    ["100,000 keys", `{"messages":[${USER}],"stream":true,"stream_options":{${many((i) => `"k${i}":1`)}}}`, "stream_options.k0"],
+    ["100,000 biases", `{"messages":[${USER}],"logit_bias":{${many((i) => `"x${i}":1`)}}}`, "logit_bias.x0"],
+    ["a bias for a name of 1 MB", `{"messages":[${USER}],"logit_bias":{"${huge}":1}}`, /^logit_bias\.k+…$/],
+    ["a model's name of 1 MB", `{"messages":[${USER}],"model":"${huge}"}`, "model"],
+    ["100,000 wrong parts", `{"messages":[{"role":"user","content":[${many(() => "{}")}]}]}`, "messages[0].content"],
+    ["100,000 wrong calls", `{"messages":[{"role":"assistant","tool_calls":[${many(() => "{}")}]}]}`, "messages[0].tool_calls[0].function"],
+    ["100,000 wrong messages", `{"messages":[${many(() => "0")}]}`, "messages"],
+  ])("%s", async (_, body, param) => {
+    const served = [await serveApp({}, { maxBodyBytes: 1 << 22 }), await serveModel({}, { maxBodyBytes: 1 << 22 })];
+    for (const { url, model } of served) {
+      const response = await post(url, body);
+      const text = await response.text();
+      const { error } = JSON.parse(text) as { error: { param: string; message: string } };
+      expect(response.status).toBeGreaterThanOrEqual(400);
+      expect(response.status, text).toBeLessThan(500);
+      expect(text.length).toBeLessThan(1000);
+      expect(error.message).not.toBe("");
+      if (url.startsWith(served[0]!.base)) expect(error.param).toEqual(typeof param === "string" ? param : expect.stringMatching(param));
+      expect((await post(url, { ...GREEDY, max_tokens: 1 })).status).toBe(200);
+      await until(() => idle(model, 4), "nothing is left of it");
+    }
+    for (const line of (served[0] as Awaited<ReturnType<typeof serveApp>>).lines) expect(JSON.stringify(line).length).toBeLessThan(1500);
+  });
+
+  test("a long URL and a long Host make short log lines", async () => {
+    const { base, lines } = await serveApp();
+    const answer = await readAll(
+      await raw(base, `GET /${"x".repeat(8000)} HTTP/1.1\r\nHost: ${"h".repeat(7000)}\r\nConnection: close\r\n\r\n`),
+    );
+    expect(answer).toMatch(/^HTTP\/1\.1 4\d\d/);
+    expect(answer.length).toBeLessThan(1500);
+    for (const line of lines) expect(JSON.stringify(line).length).toBeLessThan(1500);
+  });
+});
+
 test("a client that leaves while its prompt is read frees its slot", async () => {
   const { url, model } = await serveModel({ maxStreams: 1, contextSize: 2048 });
   const leaving = new AbortController();

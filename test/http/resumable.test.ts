@@ -206,6 +206,8 @@ describe("replies whose clients have left", () => {
       ...(promptCache === undefined ? {} : { promptCache }),
     });
     const begun = await Promise.all(Array.from({ length: 8 }, () => begin(url, { ...LONG, n: 8 })));
+    begun[0]!.leave();
+    await sleep(100); // the server sees it leave before the others
     for (const one of begun) one.leave();
     return { url, base, model, begun };
   };
