@@ -84,6 +84,16 @@ function processor() {
   return `${process.platform}-${process.arch} ${pick.map((line) => line.slice(line.indexOf(":") + 2)).join(" / ")}`;
 }
 
+/** Empties a build folder that another processor's build was made in: make sees no difference, since the flags are the same. */
+export function keepForProcessor(directory) {
+  const stamp = join(directory, "processor.txt");
+  const here = processor();
+  if (existsSync(stamp) && readFileSync(stamp, "utf8") === here) return;
+  rmSync(directory, { recursive: true, force: true });
+  mkdirSync(directory, { recursive: true });
+  writeFileSync(stamp, here);
+}
+
 function readStamp(path) {
   try {
     return JSON.parse(readFileSync(path, "utf8"));

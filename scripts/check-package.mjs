@@ -16,6 +16,7 @@ const mustHave = [
   "dist/cli/main.js",
   "models/demo/demo.gguf",
   "models/demo/demo.zse",
+  "native/ccache.cmake",
   "native/node/addon.cpp",
   "scripts/install.mjs",
   "vendor/fetch.mjs",
@@ -23,7 +24,7 @@ const mustHave = [
 ];
 const mayHave = [
   /^dist\/.+\.(js|d\.ts|js\.map)$/,
-  /^native\/.+\.(cpp|h)$/,
+  /^native\/.+\.(cpp|h|cmake)$/,
   /^prebuilds\/[a-z0-9]+-[a-z0-9+]+\/.+$/,
   /^vendor\/patches\/.+\.patch$/,
   /^scripts\/(build|build-ts|install|paths|say)\.mjs$/,

@@ -4,7 +4,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
-import { requireTools } from "./build.mjs";
+import { keepForProcessor, requireTools } from "./build.mjs";
 import { root } from "./paths.mjs";
 import { main, SetupError } from "./say.mjs";
 
@@ -31,6 +31,7 @@ function readArguments(words) {
 /** llama.cpp is compiled with the sanitizers, too: minutes the first time. */
 function build() {
   requireTools();
+  keepForProcessor(directory);
   if (!existsSync(join(directory, "CMakeCache.txt"))) {
     const flags = ["C", "CXX"].map((language) => `-DCMAKE_${language}_FLAGS_RELWITHDEBINFO=-O1 -g1`);
     run("cmake", ["-S", root, "-B", directory, "-DZSE_SANITIZE=address", "-DCMAKE_BUILD_TYPE=RelWithDebInfo", ...flags]);

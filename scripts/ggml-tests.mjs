@@ -1,23 +1,28 @@
 // Owns building and running the tests of our patches to ggml (vendor/patches) against ggml's reference path:
-// `node scripts/ggml-tests.mjs [--sanitize=address|thread] [part of a test's name]`. They need llama.cpp's source, no model.
+// `node scripts/ggml-tests.mjs [--sanitize=address|thread] [-DGGML_…=… …] [part of a test's name]`. They need llama.cpp's source, no
+// model. With ggml's own options they are built for another processor, in a folder of its own: -DGGML_NATIVE=OFF -DGGML_AVX2=OFF …
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { fetchLlama } from "../vendor/fetch.mjs";
+import { keepForProcessor } from "./build.mjs";
 import { runCppTests } from "./native-tests.mjs";
 import { root } from "./paths.mjs";
 import { main } from "./say.mjs";
 
 /**
  * @param {string} sanitize "", "address" or "thread"
- * @returns {{passed: number, failed: number}} a crash counts as one failed test
+ * @param {string[]} ggmlOptions "-DGGML_…=…", for another processor than this one
+ * @returns {{passed: number, failed: number, skipped: number}} a crash counts as one failed test
  */
-export function runGgmlTests(sanitize = "", filter = "") {
+export function runGgmlTests(sanitize = "", filter = "", ggmlOptions = []) {
   fetchLlama();
-  const directory = join(root, "build", `ggml-tests${sanitize && `-${sanitize}`}`);
+  const name = ["ggml-tests", sanitize, ...ggmlOptions].filter(Boolean).join("-");
+  const directory = join(root, "build", name.replaceAll(/-DGGML_|[^\w-]/g, ""));
+  keepForProcessor(directory);
   const type = sanitize
     ? ["-DCMAKE_BUILD_TYPE=RelWithDebInfo", "-DCMAKE_C_FLAGS_RELWITHDEBINFO=-O1 -g", "-DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-O1 -g"]
     : ["-DCMAKE_BUILD_TYPE=Release"];
-  const options = [`-DZSE_SANITIZE=${sanitize}`, ...type];
+  const options = [`-DZSE_SANITIZE=${sanitize}`, ...type, ...ggmlOptions];
   return runCppTests({ source: join(root, "test/ggml"), directory, options, target: "zse_ggml_tests", config: "Release" }, filter);
 }
 
@@ -27,7 +32,8 @@ if (process.argv[1] && resolve(process.argv[1]) === fileURLToPath(import.meta.ur
     const sanitize = args.find((arg) => arg.startsWith("--sanitize="))?.slice("--sanitize=".length) ?? "";
     const { failed } = runGgmlTests(
       sanitize,
-      args.find((arg) => !arg.startsWith("--")),
+      args.find((arg) => !arg.startsWith("-")),
+      args.filter((arg) => arg.startsWith("-D")),
     );
     process.exitCode = failed === 0 ? 0 : 1;
   });

@@ -12,7 +12,7 @@ import { main, SetupError } from "./say.mjs";
 
 /**
  * @param {string} sanitize "", "address" or "thread"
- * @returns {{passed: number, failed: number}} a crash counts as one failed test
+ * @returns {{passed: number, failed: number, skipped: number}} a crash counts as one failed test
  */
 export function runNativeTests(sanitize = "", filter = "") {
   const directory = join(root, "build", `native-tests${sanitize && `-${sanitize}`}`);
@@ -42,13 +42,12 @@ export function runCppTests({ source, directory, options, target, config }, filt
     stdio: ["ignore", "pipe", "inherit"],
   });
   process.stdout.write(result.stdout ?? "");
-  const counts = /^(\d+) passed, (\d+) failed$/m.exec(result.stdout ?? "");
-  const passed = counts ? Number(counts[1]) : 0;
-  const failed = counts ? Number(counts[2]) : 0;
+  const counts = /^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$/m.exec(result.stdout ?? "");
+  const [passed, failed, skipped] = [1, 2, 3].map((group) => Number(counts?.[group] ?? 0));
   // A sanitizer's report, a crash, or a leak found at exit is a failure even where every test passed; so is a run of no tests.
-  if (result.status === 0 && passed > 0) return { passed, failed: 0 };
+  if (result.status === 0 && passed + skipped > 0) return { passed, failed: 0, skipped };
   if (failed === 0) console.log(`the C++ tests ended with ${result.signal ?? `exit code ${result.status}`}`);
-  return { passed, failed: Math.max(failed, 1) };
+  return { passed, failed: Math.max(failed, 1), skipped };
 }
 
 function run(command, args) {

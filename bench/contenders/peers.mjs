@@ -2,7 +2,7 @@
 // when its function returns, or the run ends with a sentence that says what is missing.
 import { spawnSync } from "node:child_process";
 import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { availableParallelism, cpus } from "node:os";
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { root } from "../../scripts/paths.mjs";
 import { SetupError, say } from "../../scripts/say.mjs";
@@ -25,11 +25,11 @@ export function toolPath(name) {
 export async function buildTools(tools = compared) {
   const { llamaDir, fetchLlama, pin } = await import("../../vendor/fetch.mjs");
   const stamp = join(buildDir, "built.txt");
-  // The build is for this processor only (-march=native).
-  const wanted = `${pin.commit}, ${cpus()[0]?.model}`;
-  if (existsSync(stamp) && readFileSync(stamp, "utf8") === wanted && tools.every((name) => existsSync(toolPath(name)))) return;
   // Not loaded in measuring processes, whose start is measured too.
-  const { requireTools } = await import("../../scripts/build.mjs");
+  const { keepForProcessor, requireTools } = await import("../../scripts/build.mjs");
+  keepForProcessor(buildDir); // -march=native
+  const wanted = pin.commit;
+  if (existsSync(stamp) && readFileSync(stamp, "utf8") === wanted && tools.every((name) => existsSync(toolPath(name)))) return;
   requireTools();
   fetchLlama();
   mkdirSync(buildDir, { recursive: true });

@@ -205,6 +205,13 @@ class Case {
   ggml_cgraph* graph_ = nullptr;
 };
 
+/** Ends a test where the patch leaves attention to ggml: vectors of a size that the compiler does not know, or none. */
+void skip_without_vectors() {
+  const bool known = ggml_cpu_has_sse3() || ggml_cpu_has_avx() || ggml_cpu_has_vsx() || ggml_cpu_has_vxe() ||
+                     ggml_cpu_has_wasm_simd() || (ggml_cpu_has_neon() && !ggml_cpu_has_sve());
+  if (!known) SKIP("the patch needs vectors whose size the compiler knows, and this build has none");
+}
+
 // Largest difference of two results; a NaN is the largest of all.
 template <class A, class B>
 double distance(const std::vector<A>& a, const std::vector<B>& b) {
@@ -269,11 +276,13 @@ Shape random_shape(std::mt19937_64& random) {
 }
 
 TEST("attention: random shapes give the exact result within 2e-5, and ggml's reference within its own rounding") {
+  skip_without_vectors();
   std::mt19937_64 random(check::seed());
   for (int i = 0; i < 120; i++) check_shape(random_shape(random), random);
 }
 
 TEST("attention: one token at depth, for every ratio of query heads to KV heads and every number of threads") {
+  skip_without_vectors();
   std::mt19937_64 random(check::seed());
   for (int ratio : {1, 2, 3, 4, 7, 8, 32}) {
     for (int threads : {1, 2, 3, 4, 7}) {
@@ -283,6 +292,7 @@ TEST("attention: one token at depth, for every ratio of query heads to KV heads 
 }
 
 TEST("attention: a cell that holds no numbers reaches the tokens that see it, and no others") {
+  skip_without_vectors();
   std::mt19937_64 random(check::seed());
   int spared = 0;
   for (int i = 0; i < 60; i++) {
@@ -312,6 +322,7 @@ TEST("attention: a cell that holds no numbers reaches the tokens that see it, an
 }
 
 TEST("attention: pieces of a prompt beside a decoding stream in one cache") {
+  skip_without_vectors();
   std::mt19937_64 random(check::seed());
   for (int tokens : {2, 3, 9, 17, 33, 65})
     check_shape({64, 64, 2, 7, tokens, 2000, 1, 2, GGML_TYPE_F16, Mask::kSequences, 0, false}, random);

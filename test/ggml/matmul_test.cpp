@@ -1,5 +1,5 @@
 // Q4_0, Q4_1 and Q8_0 matrix products of our patch to ggml's CPU backend (vendor/patches), as llama.cpp asks for them: the weights in the buffer that
-// reorders them. The activations are such that ggml's rounding of them to Q8_0 loses nothing, so that the result is known exactly.
+// reorders them, where it takes them. Which types it takes is the processor's matter; the others' tests are skipped. The activations are such that ggml's rounding of them to Q8_0 loses nothing, so that the result is known exactly.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -15,7 +15,6 @@
 namespace {
 
 constexpr int kBlock = 32;
-constexpr ggml_type kTypes[] = {GGML_TYPE_Q4_0, GGML_TYPE_Q4_1, GGML_TYPE_Q8_0};
 
 struct Free {
   void operator()(ggml_context* context) const { ggml_free(context); }
@@ -34,6 +33,27 @@ ggml_backend_buffer_type_t reordering_buffers() {
   return nullptr;
 }
 
+/** Whether that buffer takes such weights, asked as llama.cpp asks: a buffer without any memory, and one product. */
+bool takes(ggml_backend_buffer_type_t buffers, ggml_type type, int columns, int weight_rows) {
+  const std::unique_ptr<ggml_context, Free> context(ggml_init({ggml_tensor_overhead() * 3, nullptr, true}));
+  const std::unique_ptr<ggml_backend_buffer, Free> empty(ggml_backend_buft_alloc_buffer(buffers, 0));
+  ggml_tensor* weights = ggml_new_tensor_2d(context.get(), type, columns, weight_rows);
+  ggml_tensor* product =
+      ggml_mul_mat(context.get(), weights, ggml_new_tensor_2d(context.get(), GGML_TYPE_F32, columns, 512));
+  weights->buffer = empty.get();
+  return ggml_backend_dev_supports_op(ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU), product);
+}
+
+bool is_reordered(ggml_type type) {
+  ggml_backend_buffer_type_t buffers = reordering_buffers();
+  return buffers && takes(buffers, type, 256, 64);
+}
+
+/** Ends a test of weights that this processor keeps as they are: those go through ggml's own code for rows. */
+void skip_unless_reordered(ggml_type type) {
+  if (!is_reordered(type)) SKIP(std::string("on this processor ggml reorders no ") + ggml_type_name(type));
+}
+
 struct Shape {
   ggml_type type;
   int columns, weight_rows, tokens, threads;
@@ -50,9 +70,9 @@ class Product {
     backend_.reset(ggml_backend_cpu_init());
     ggml_backend_cpu_set_n_threads(backend_.get(), shape.threads);
     weights_ = ggml_new_tensor_2d(weight_context_.get(), shape.type, shape.columns, shape.weight_rows);
-    ggml_backend_buffer_type_t reordering = reordering_buffers();
-    if (!reordering) reordering = ggml_backend_cpu_buffer_type();
-    weight_buffer_.reset(ggml_backend_alloc_ctx_tensors_from_buft(weight_context_.get(), reordering));
+    // Asked for every shape: into a buffer that does not take it nothing can be put.
+    REQUIRE(takes(reordering_buffers(), shape.type, shape.columns, shape.weight_rows));
+    weight_buffer_.reset(ggml_backend_alloc_ctx_tensors_from_buft(weight_context_.get(), reordering_buffers()));
     activations_ = ggml_new_tensor_2d(context_.get(), GGML_TYPE_F32, shape.columns, shape.tokens);
     result_ = ggml_mul_mat(context_.get(), weights_, activations_);
     buffer_.reset(ggml_backend_alloc_ctx_tensors(context_.get(), backend_.get()));
@@ -149,32 +169,62 @@ void check_product(const Shape& shape, std::mt19937_64& random) {
   check::fail(__FILE__, __LINE__, what.str());
 }
 
-}  // namespace
-
-TEST("quantized weights give exact products for any number of tokens") {
+void check_any_number_of_tokens(ggml_type type) {
+  skip_unless_reordered(type);
   std::mt19937_64 random(check::seed());
-  for (int tokens = 1; tokens <= 37; tokens++) {
-    for (const ggml_type type : kTypes) check_product({type, 256, 64, tokens, 1 + tokens % 3, false}, random);
-  }
+  for (int tokens = 1; tokens <= 37; tokens++) check_product({type, 256, 64, tokens, 1 + tokens % 3, false}, random);
 }
 
-TEST("the largest sums of quantized products do not overflow") {
+void check_largest_sums(ggml_type type) {
+  skip_unless_reordered(type);
   std::mt19937_64 random(check::seed());
-  for (const int tokens : {1, 3, 4, 16, 21}) {
-    for (const ggml_type type : kTypes) check_product({type, 512, 32, tokens, 2, true}, random);
-  }
+  for (const int tokens : {1, 3, 4, 16, 21}) check_product({type, 512, 32, tokens, 2, true}, random);
 }
 
-TEST("quantized weights of any shape give exact products (random)") {
+void check_any_shape(ggml_type type) {
+  skip_unless_reordered(type);
   std::mt19937_64 random(check::seed());
   auto below = [&](int n) { return static_cast<int>(random() % static_cast<uint64_t>(n)); };
-  for (int round = 0; round < 200; round++) {
-    check_product(
-        {kTypes[below(3)], kBlock * (1 + below(40)), 8 * (1 + below(60)), 1 + below(70), 1 + below(4), below(4) == 0},
-        random);
+  for (int round = 0; round < 70; round++) {
+    check_product({type, kBlock * (1 + below(40)), 8 * (1 + below(60)), 1 + below(70), 1 + below(4), below(4) == 0}, random);
   }
 }
 
-TEST("on a CPU with AVX2 the weights are reordered, so that these tests look at the patch") {
-  if (ggml_cpu_has_avx2()) CHECK(reordering_buffers() != nullptr);
+}  // namespace
+
+TEST("Q4_0 weights give exact products for any number of tokens") { check_any_number_of_tokens(GGML_TYPE_Q4_0); }
+TEST("Q4_1 weights give exact products for any number of tokens") { check_any_number_of_tokens(GGML_TYPE_Q4_1); }
+TEST("Q8_0 weights give exact products for any number of tokens") { check_any_number_of_tokens(GGML_TYPE_Q8_0); }
+
+TEST("the largest sums of Q4_0 products do not overflow") { check_largest_sums(GGML_TYPE_Q4_0); }
+TEST("the largest sums of Q4_1 products do not overflow") { check_largest_sums(GGML_TYPE_Q4_1); }
+TEST("the largest sums of Q8_0 products do not overflow") { check_largest_sums(GGML_TYPE_Q8_0); }
+
+TEST("Q4_0 weights of any shape give exact products (random)") { check_any_shape(GGML_TYPE_Q4_0); }
+TEST("Q4_1 weights of any shape give exact products (random)") { check_any_shape(GGML_TYPE_Q4_1); }
+TEST("Q8_0 weights of any shape give exact products (random)") { check_any_shape(GGML_TYPE_Q8_0); }
+
+TEST("on AVX2 without AVX-512 and VNNI all three types are reordered, so that these tests look at the patch") {
+  if (!ggml_cpu_has_avx2() || !ggml_cpu_has_fma() || !ggml_cpu_has_f16c()) SKIP("the patch needs AVX2, FMA and F16C");
+  if (ggml_cpu_has_avx512() || ggml_cpu_has_avx_vnni()) SKIP("with AVX-512 or AVX-VNNI ggml's own kernels stay");
+  for (const ggml_type type : {GGML_TYPE_Q4_0, GGML_TYPE_Q4_1, GGML_TYPE_Q8_0}) CHECK(is_reordered(type));
+}
+
+TEST("the buffer takes a type whole or not at all: what it refuses it does not reorder") {
+  ggml_backend_buffer_type_t buffers = reordering_buffers();
+  if (!buffers) SKIP("this build of ggml has no buffer that reorders");
+  for (int i = 0; i < GGML_TYPE_COUNT; i++) {
+    const auto type = static_cast<ggml_type>(i);
+    if (ggml_blck_size(type) == 0 || !ggml_is_quantized(type)) continue;
+    for (const int rows : {1, 4, 7, 8, 16, 33, 64, 32000}) {
+      const std::unique_ptr<ggml_context, Free> context(ggml_init({ggml_tensor_overhead(), nullptr, true}));
+      ggml_tensor* weights = ggml_new_tensor_2d(context.get(), type, ggml_blck_size(type), rows);
+      const std::unique_ptr<ggml_backend_buffer, Free> buffer(
+          ggml_backend_alloc_ctx_tensors_from_buft(context.get(), buffers));
+      const bool taken = takes(buffers, type, ggml_blck_size(type), rows);
+      CHECK_EQ(weights->extra != nullptr, taken);
+      const std::vector<uint8_t> stored(ggml_nbytes(weights));
+      if (taken) ggml_backend_tensor_set(weights, stored.data(), 0, stored.size());
+    }
+  }
 }

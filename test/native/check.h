@@ -1,5 +1,5 @@
 // Owns how the C++ tests are declared and counted: enough for promises with names, nothing more. A failed CHECK is reported and
-// the test goes on; a failed REQUIRE ends its test. Any thread may check.
+// the test goes on; a failed REQUIRE ends its test, and SKIP ends one that does not apply here. Any thread may check.
 #pragma once
 
 #include <atomic>
@@ -33,6 +33,11 @@ struct Register {
 };
 
 struct Stop : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+/** Thrown by a test that does not apply on this machine; what() says why. */
+struct Skip : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
@@ -75,3 +80,4 @@ uint64_t seed();
       throw check::Stop("stopped");                \
     }                                              \
   } while (false)
+#define SKIP(reason) throw check::Skip(reason)
