@@ -10,6 +10,7 @@
 #include "prompt.h"
 #include "prompt_tasks.h"
 #include "scheduler.h"
+#include "start_thread.h"
 
 namespace zse {
 
@@ -22,7 +23,7 @@ constexpr PromptWorkers::Id kQuestions = PromptWorkers::Id{1} << 32;  // beyond 
 
 Engine::Engine(std::string path, EngineOptions options, std::function<void()> wake)
     : path_(std::move(path)), options_(std::move(options)), events_(std::move(wake)) {
-  decode_thread_ = std::thread([this] { run_decode_thread(); });
+  decode_thread_ = start_thread("opening a model", [this] { run_decode_thread(); });
 }
 
 Engine::~Engine() {

@@ -10,7 +10,7 @@ namespace zse {
 
 namespace {
 
-thread_local bool opening = false;
+thread_local const AbortBlame* guarded = nullptr;
 thread_local std::string aborted_with;
 
 /** "/a/b/llama-model.cpp:1260: GGML_ASSERT(x) failed" → "GGML_ASSERT(x) failed (llama-model.cpp:1260)". */
@@ -21,9 +21,11 @@ std::string without_folders(const std::string& message) {
 }
 
 void on_abort(const char* message) {
-  if (opening) {
-    aborted_with = "the model file contradicts itself: llama.cpp gave up with " + without_folders(message);
-    throw EngineError("BAD_MODEL", aborted_with);
+  if (guarded) {
+    const bool by_file = *guarded == AbortBlame::kFile;
+    aborted_with =
+        (by_file ? "the model file contradicts itself: " : "") + ("llama.cpp gave up with " + without_folders(message));
+    throw EngineError(by_file ? "BAD_MODEL" : "ENGINE_FAILED", aborted_with);
   }
   std::fprintf(stderr, "%s\n", message);
 }
@@ -32,11 +34,11 @@ void on_abort(const char* message) {
 
 void install_abort_handler() { ggml_set_abort_callback(on_abort); }
 
-AbortGuard::AbortGuard() : before_(opening) {
-  opening = true;
+AbortGuard::AbortGuard(AbortBlame blame) : before_(guarded), blame_(blame) {
+  guarded = &blame_;
   aborted_with.clear();
 }
-AbortGuard::~AbortGuard() { opening = before_; }
+AbortGuard::~AbortGuard() { guarded = before_; }
 const std::string& AbortGuard::reason() const { return aborted_with; }
 
 }  // namespace zse

@@ -14,6 +14,7 @@
 #include "llama_slot_copy.h"
 #include "model.h"
 #include "sampler.h"
+#include "start_thread.h"
 
 namespace zse {
 
@@ -104,20 +105,24 @@ LlamaDecoder::LlamaDecoder(std::shared_ptr<const Model> model) : model_(std::mov
   };
   params.abort_callback_data = this;
 
-  clear_logged_errors();
-  const AbortGuard guard;  // the first graphs are built here
-  context_.reset(llama_init_from_model(model_->get(), params));
-  if (!context_) {
-    if (!guard.reason().empty()) throw EngineError("BAD_MODEL", "\"" + info.path + "\" cannot be used: " + guard.reason());
-    const std::string reason = logged_errors();
-    throw EngineError("ENGINE_FAILED", "no context could be made for " + std::to_string(info.max_streams) + " streams of " +
-                                           std::to_string(info.context_size) + " tokens" +
-                                           (reason.empty() ? "" : ": " + reason) +
-                                           "; try a smaller contextSize or fewer maxStreams");
-  }
+  make_context(params);
   attach_threads(info.threads);
   can_roll_back_ = !llama_model_is_recurrent(model_->get()) && !llama_model_is_hybrid(model_->get());
   batch_ = llama_batch_init(static_cast<int32_t>(params.n_batch), 0, 1);
+}
+
+void LlamaDecoder::make_context(const llama_context_params& params) {
+  const ModelInfo& info = model_->info();
+  clear_logged_errors();
+  const AbortGuard guard(AbortBlame::kFile);  // the first graphs are built here
+  context_.reset(llama_init_from_model(model_->get(), params));
+  if (context_) return;
+  if (!guard.reason().empty()) throw EngineError("BAD_MODEL", "\"" + info.path + "\" cannot be used: " + guard.reason());
+  const std::string reason = logged_errors();
+  throw EngineError("ENGINE_FAILED", "no context could be made for " + std::to_string(info.max_streams) + " streams of " +
+                                         std::to_string(info.context_size) + " tokens" +
+                                         (reason.empty() ? "" : ": " + reason) +
+                                         "; try a smaller contextSize or fewer maxStreams");
 }
 
 void LlamaDecoder::ThreadpoolDeleter::operator()(ggml_threadpool* pool) const {
@@ -128,9 +133,11 @@ void LlamaDecoder::ThreadpoolDeleter::operator()(ggml_threadpool* pool) const {
 void LlamaDecoder::attach_threads(int count) {
   auto* new_pool = cpu_function<decltype(ggml_threadpool_new)>("ggml_threadpool_new");
   if (count < 2 || !new_pool) return;
+  const AbortGuard guard(AbortBlame::kEngine);
   ggml_threadpool_params params = ggml_threadpool_params_default(count);
   threads_.reset(new_pool(&params));
-  if (threads_) llama_attach_threadpool(context_.get(), threads_.get(), threads_.get());
+  if (!threads_) throw no_threads("computing with " + std::to_string(count) + " of them");
+  llama_attach_threadpool(context_.get(), threads_.get(), threads_.get());
 }
 
 LlamaDecoder::~LlamaDecoder() { llama_batch_free(batch_); }

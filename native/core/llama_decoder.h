@@ -40,6 +40,7 @@ class LlamaDecoder final : public Decoder {
     void operator()(llama_context* context) const { llama_free(context); }
   };
   void roll_back(const Batch& batch);
+  void make_context(const llama_context_params& params);
   void attach_threads(int count);
 
   struct ThreadpoolDeleter {

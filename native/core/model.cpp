@@ -85,7 +85,7 @@ std::shared_ptr<const Model> Model::load(const std::string& path, const EngineOp
   if (choice.gpu_layers < 0 && kind == FileKind::kGguf) fit.apply(path, options, params);  // it reads GGUF files only
 
   clear_logged_errors();
-  const AbortGuard guard;
+  const AbortGuard guard(AbortBlame::kFile);
   llama_model* model =
       kind == FileKind::kGguf ? llama_model_load_from_file(path.c_str(), params) : load_zse_model(path, params);
   if (!model) {

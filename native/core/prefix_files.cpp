@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "prefix_folder.h"
+#include "start_thread.h"
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -130,7 +131,7 @@ PrefixFiles::PrefixFiles(const std::string& dir, const CacheKey& key, uint64_t l
                                         (error ? error.message() : std::string("it is not a folder")) +
                                         "; give a folder that this user may write, or leave it out");
   }
-  thread_ = std::thread([this] { run(); });
+  thread_ = start_thread("the prompt cache on disk", [this] { run(); });
 }
 
 std::error_code PrefixFiles::make_folder() const {

@@ -13,7 +13,8 @@ namespace {
 template <class Work>
 std::unique_ptr<EngineError> failure_of(const char* doing, Work work) {
   try {
-    const AbortGuard guard;  // an assertion of llama.cpp's about a vocabulary or template is this prompt's failure
+    const AbortGuard guard(
+        AbortBlame::kEngine);  // an assertion of llama.cpp's about a vocabulary or template is this prompt's failure
     work();
     return nullptr;
   } catch (const EngineError& e) {

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "convert.h"
+#include "core/start_thread.h"
 
 namespace zse {
 
@@ -50,7 +51,11 @@ ConvertWrap::ConvertWrap(const Napi::CallbackInfo& info)
   Ref();  // until it has ended
   channel_ = std::make_unique<EventChannel>(info.Env(), [this](Napi::Env env) { deliver(env); });
   napi_add_env_cleanup_hook(env_, &ConvertWrap::on_environment_exit, this);
-  thread_ = std::thread([this] { run(); });
+  try {
+    thread_ = start_thread("converting a file", [this] { run(); });
+  } catch (const EngineError& error) {
+    end_with(error);
+  }
 }
 
 ConvertWrap::~ConvertWrap() { shut_down(); }
@@ -82,10 +87,15 @@ void ConvertWrap::run() {
       return !cancelled_;
     });
   } catch (const EngineError& error) {
-    error_ = error;
+    return end_with(error);
   } catch (const std::exception& error) {
-    error_ = EngineError("ENGINE_FAILED", std::string("the conversion failed: ") + error.what());
+    return end_with(EngineError("ENGINE_FAILED", std::string("the conversion failed: ") + error.what()));
   }
+  end_with(std::nullopt);
+}
+
+void ConvertWrap::end_with(std::optional<EngineError> error) {
+  error_ = std::move(error);
   ended_ = true;
   channel_->wake();
 }

@@ -29,6 +29,7 @@ class ConvertWrap : public Napi::ObjectWrap<ConvertWrap> {
   void close(const Napi::CallbackInfo& info);
 
   void run();
+  void end_with(std::optional<EngineError> error);
   void deliver(Napi::Env env);
   void shut_down();
   static void on_environment_exit(void* self);

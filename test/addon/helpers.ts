@@ -75,10 +75,13 @@ export function buildLibrary(): void {
   built = true;
 }
 
-/** Starts a child of node; `ended` resolves when it is gone, and kills it when it hangs. */
-export function start(args: string[], options: SpawnOptions & { timeoutMs?: number } = {}): { child: ChildProcess; ended: Promise<Ended> } {
+/** Starts a child, of node where no other program is given; `ended` resolves when it is gone, and kills it when it hangs. */
+export function start(
+  args: string[],
+  options: SpawnOptions & { timeoutMs?: number; program?: string } = {},
+): { child: ChildProcess; ended: Promise<Ended> } {
   buildLibrary();
-  const child = spawn(process.execPath, args, { cwd: ROOT, stdio: ["pipe", "pipe", "pipe"], ...options });
+  const child = spawn(options.program ?? process.execPath, args, { cwd: ROOT, stdio: ["pipe", "pipe", "pipe"], ...options });
   const result: Ended = { code: null, signal: null, stdout: "", stderr: "" };
   child.stdout?.setEncoding("utf8").on("data", (text: string) => {
     result.stdout += text;

@@ -112,7 +112,7 @@ void use(const std::string& path) {
     zse::WorkBound bound(builder.limits());
     try {
       const zse::WorkBound::Scope scope(bound);
-      const zse::AbortGuard guard;
+      const zse::AbortGuard guard(zse::AbortBlame::kEngine);
       tokens = builder.build(request, stage);
     } catch (const zse::WorkStopped&) {
     } catch (const std::exception&) {

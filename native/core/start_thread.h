@@ -1,0 +1,30 @@
+// Owns what is said where the system gives no thread: a limit of its own or of a container's, which a process meets through no fault of
+// a file or a request. Any thread.
+#pragma once
+
+#include <string>
+#include <system_error>
+#include <thread>
+#include <utility>
+
+#include "types.h"
+
+namespace zse {
+
+/** `wanting`: who wants them, "decoding with 4 threads". */
+inline EngineError no_threads(const std::string& wanting) {
+  return {"ENGINE_FAILED", "the system gives this process no more threads, which " + wanting +
+                               " needs; raise its limit (ulimit -u, or that of the container), or let it do less at once"};
+}
+
+/** A thread, or EngineError ENGINE_FAILED. */
+template <class Work>
+std::thread start_thread(const char* wanting, Work work) {
+  try {
+    return std::thread(std::move(work));
+  } catch (const std::system_error&) {
+    throw no_threads(wanting);
+  }
+}
+
+}  // namespace zse
