@@ -119,7 +119,7 @@ export class Engine {
       if (this.#failure !== undefined) throw this.#failure;
       let question: number;
       try {
-        question = this.#native!.tokenize(this.#normalize(text), special);
+        question = this.#native!.tokenize(text, special);
       } catch (error) {
         throw fromNative(error);
       }
@@ -134,7 +134,7 @@ export class Engine {
   #submit(sink: StreamSink): void {
     try {
       checkBans(sink.request.logitBias, this.info!.vocabularySize);
-      sink.id = this.#native!.submit(this.#normalizeRequest(sink.request));
+      sink.id = this.#native!.submit(sink.request);
     } catch (error) {
       sink.onError(fromNative(error));
       return;
@@ -144,28 +144,6 @@ export class Engine {
       this.#turn = undefined;
       this.#native?.endTurn();
     });
-  }
-
-  /** llama.cpp does not normalize text, and the one who wrote it sees no difference: JavaScript's own normalization does it. */
-  #normalize(text: string): string {
-    return this.info?.normalizer === undefined ? text : text.normalize(this.info.normalizer);
-  }
-
-  #normalizeRequest(request: NativeRequest): NativeRequest {
-    if (this.info?.normalizer === undefined) return request;
-    const { messages, prompt } = request;
-    return {
-      ...request,
-      ...(prompt === undefined ? {} : { prompt: this.#normalize(prompt) }),
-      // Each string by itself: what follows an escape in the JSON text must not be drawn into it.
-      ...(messages === undefined
-        ? {}
-        : {
-            messages: JSON.stringify(
-              JSON.parse(messages, (_key, value: unknown) => (typeof value === "string" ? this.#normalize(value) : value)),
-            ),
-          }),
-    };
   }
 
   /** One batch is one decode step's news of all streams: this loop is the per-token path. */

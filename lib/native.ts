@@ -102,7 +102,7 @@ export interface ModelInfo {
     /** The Jinja source in use. */
     text: string;
   };
-  /** Unicode normalization that the model's tokenizer wants of every text; lib/engine.ts does it. Absent: none. */
+  /** Unicode normalization that the model's tokenizer wants of every text; the engine does it. Absent: none. */
   normalizer?: "NFC";
   deterministic: boolean;
 }

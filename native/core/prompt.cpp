@@ -9,6 +9,7 @@
 #include "ggml_abort.h"
 #include "json.h"
 #include "model.h"
+#include "tokenize/nfc.h"
 
 namespace zse {
 
@@ -64,6 +65,16 @@ size_t text_bytes(const common_json& content) {
     }
   }
   return bytes;
+}
+
+/** Every string of a value, in place. Its depth has been checked. */
+void normalize_strings(common_json& value) {
+  work_step();
+  if (value.is_string()) {
+    value = normalize_nfc(value.get<std::string>());
+  } else if (value.is_array() || value.is_object()) {
+    for (auto& item : value) normalize_strings(item);
+  }
 }
 
 /** Checks the JSON inside of the messages' JSON, and gives the bytes of their contents. */
@@ -165,9 +176,10 @@ std::string PromptBuilder::render(const std::string& messages_json) const {
   check_shape(messages_json, "messages");
   common_chat_templates_inputs inputs;
   try {
-    const common_json messages = common_json::parse(messages_json);
+    common_json messages = common_json::parse(messages_json);
     const size_t bytes = check_messages(messages);
     if (bytes >= room) throw_overflow("at least " + std::to_string(bytes / model_->longest_piece()));
+    if (normalizes()) normalize_strings(messages);
     inputs.messages = common_chat_msgs_parse_oaicompat(messages);
   } catch (const EngineError&) {
     throw;
@@ -186,7 +198,9 @@ std::string PromptBuilder::render(const std::string& messages_json) const {
 
 std::vector<Token> PromptBuilder::build(const RequestSpec& request, PromptStage& stage) const {
   stage = PromptStage::kTemplate;
-  const std::string text = request.is_chat ? render(request.messages_json) : request.prompt;
+  const std::string text = request.is_chat ? render(request.messages_json)
+                           : normalizes()  ? normalize_nfc(request.prompt)
+                                           : request.prompt;
   stage = PromptStage::kTokenizer;
 
   // A text that cannot fit whatever its tokens are is refused before they are looked for.
@@ -202,7 +216,10 @@ std::vector<Token> PromptBuilder::build(const RequestSpec& request, PromptStage&
 }
 
 std::vector<Token> PromptBuilder::tokenize(const std::string& text, bool special) const {
-  return model_->tokenize(text, false, special);
+  return model_->tokenize(normalizes() ? normalize_nfc(text) : text, false, special);
 }
+
+/** llama.cpp does not normalize text, and who wrote it sees no difference. */
+bool PromptBuilder::normalizes() const { return !model_->info().normalizer.empty(); }
 
 }  // namespace zse

@@ -43,6 +43,7 @@ class PromptBuilder {
     void operator()(common_chat_templates* templates) const;
   };
   std::string render(const std::string& messages_json) const;
+  bool normalizes() const;
   [[noreturn]] void throw_overflow(const std::string& tokens) const;
 
   std::shared_ptr<const Model> model_;

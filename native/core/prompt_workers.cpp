@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <system_error>
 
+#include "start_thread.h"
 #include "types.h"
 
 namespace zse {
@@ -73,7 +74,7 @@ void PromptWorkers::submit(Id id, std::unique_ptr<Task> task) {
       if (!workers_.empty()) return;
       const auto at = queue_.find(queued_.at(id));
       dequeue(at);
-      throw EngineError("ENGINE_FAILED", "the system gives no more threads, and preparing a prompt needs one");
+      throw no_threads("preparing a prompt");
     }
   }
   task->stopped(WorkStop::kCancelled, 0);
