@@ -68,23 +68,30 @@ std::array<Letter, 256> byte_letters_table() {
 
 }  // namespace
 
+size_t utf8_length(const std::string& text, size_t at) {
+  const size_t length = length_of(static_cast<unsigned char>(text[at]));
+  if (at + length > text.size()) return 0;
+  for (size_t i = 1; i < length; i++) {
+    if ((static_cast<unsigned char>(text[at + i]) & 0xC0) != 0x80) return 0;
+  }
+  return length;
+}
+
 std::vector<uint32_t> decode_utf8(const std::string& text) {
-  const auto* bytes = reinterpret_cast<const unsigned char*>(text.data());
-  const size_t size = text.size();
   std::vector<uint32_t> characters;
-  characters.reserve(size);
-  for (size_t at = 0; at < size;) {
+  characters.reserve(text.size());
+  for (size_t at = 0; at < text.size();) {
     if (characters.size() % kCharactersPerStep == 0) work_step();
-    const unsigned char first = bytes[at];
-    const size_t length = length_of(first);
-    bool whole = length != 0 && at + length <= size;
-    uint32_t character = length < 2 ? first : first & (0x7Fu >> length);
-    for (size_t i = 1; whole && i < length; i++) {
-      whole = (bytes[at + i] & 0xC0) == 0x80;
-      character = (character << 6) | (bytes[at + i] & 0x3Fu);
+    const auto byte = [&](size_t place) { return static_cast<unsigned char>(text[place]); };
+    if (byte(at) < 0x80) {
+      characters.push_back(byte(at++));
+      continue;
     }
-    characters.push_back(whole ? character : 0xFFFD);
-    at += whole ? length : 1;
+    const size_t length = utf8_length(text, at);
+    uint32_t character = length == 0 ? 0xFFFD : byte(at) & (0x7Fu >> length);
+    for (size_t i = 1; i < length; i++) character = (character << 6) | (byte(at + i) & 0x3Fu);
+    characters.push_back(character);
+    at += length == 0 ? 1 : length;
   }
   return characters;
 }

@@ -9,6 +9,9 @@
 
 namespace zse {
 
+/** Bytes of the character that begins there, 0 where none does. */
+size_t utf8_length(const std::string& text, size_t at);
+
 /** Characters of a text; each byte that begins none is U+FFFD. Overlong forms and surrogates are read, as llama.cpp does. */
 std::vector<uint32_t> decode_utf8(const std::string& text);
 
