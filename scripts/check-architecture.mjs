@@ -28,6 +28,12 @@ const mayUseGgml = new Set(["header", "check", "rows", "tensor_types"]);
  */
 const mayLock = new Set(["inbox", "stream_queue", "prompt_workers", "engine", "prefix_files", "devices"]);
 
+/** Rooms of native/ that are compiled into llama.cpp's library too: each may include itself and these. */
+const belowLlama = new Map([
+  ["base", []],
+  ["tokenize", ["base"]],
+]);
+
 const problems = [];
 const native = sources("native", /\.(cpp|h)$/);
 const library = sources("lib", /\.ts$/);
@@ -74,6 +80,10 @@ function checkIncludes(path, text) {
   const ours = [];
   for (const [, kind, name] of text.matchAll(/^\s*#\s*include\s*([<"])([^>"]+)[>"]/gm)) {
     const own = [join(dirname(path), name), join("native", name)].map((file) => file.split(sep).join("/")).find((file) => native.has(file));
+    const [room, other] = [roomOf(path), own && roomOf(own)];
+    if (other && belowLlama.has(room) && room !== other && !belowLlama.get(room).includes(other)) {
+      problems.push(`${path}: includes ${name}; native/${room} knows only ${["itself", ...belowLlama.get(room)].join(", ")}`);
+    }
     if (own && kind === '"') ours.push(own);
     else if (/^(napi|node_api|js_native_api|uv|v8|node)(\.|-|\/)/.test(name)) {
       if (!path.startsWith("native/node/")) problems.push(`${path}: includes ${name}; only native/node knows of Node`);
@@ -88,6 +98,11 @@ function checkIncludes(path, text) {
     }
   }
   return ours;
+}
+
+/** native/tokenize/utf8.h → tokenize */
+function roomOf(path) {
+  return path.split("/")[1];
 }
 
 /** Files of lib/ that a file imports at run time; types leave no trace there. */
