@@ -75,7 +75,8 @@ test("every class of character, 48 KB and 1 MB long, goes through every pre-toke
     results: Record<string, number | object>;
   }[]) {
     if (name === undefined) continue;
-    expect(load.outcome, name).toBe("ok");
+    // One is for a kind of vocabulary that the demo model's is not: the file is refused.
+    expect(load.outcome, name).toBe(name === "whitespace" ? "BAD_MODEL" : "ok");
     for (const [kind, tokens] of Object.entries(results)) expect(tokens, `${name}: ${kind}, seed ${seed}`).toBeTypeOf("number");
   }
 });

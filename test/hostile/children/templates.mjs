@@ -53,7 +53,7 @@ const templates = {
   "loops at load": { source: "{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}{% endfor %}", ends: "UNSUPPORTED" },
   "recurses at load": { source: "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", ends: "UNSUPPORTED" },
   "refuses everything": { source: "{{ raise_exception('never') }}" },
-  "long lines that nest nothing": { source: `{# ${"-".repeat(500)} #}${"-".repeat(500)}${"{".repeat(200)}${plain}`, ends: "any" },
+  "long lines that nest nothing": { source: `{# ${"-".repeat(500)} #}${"-".repeat(500)}${"(".repeat(200)}${plain}`, ends: "any" },
 };
 
 for (const [name, { source, ends = "BAD_OPTION" }] of Object.entries(templates)) {
