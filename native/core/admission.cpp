@@ -10,23 +10,7 @@ namespace {
 // Taking over a slot costs nothing, but a few tokens that all prompts begin with are no reason to choose one.
 constexpr int kWorthTakingOver = 8;
 
-bool waits(const Sequence& sequence) {
-  if (sequence.state == SequenceState::kSpilled) return !sequence.out_of_credit() && !sequence.lost;
-  return sequence.state == SequenceState::kQueued;
-}
-
-/** New streams and those whose readers are back, alike: whoever would go first always could keep the others out. */
-std::vector<Sequence*> longest_waiting_first(const Sequences& sequences) {
-  std::vector<Sequence*> all;
-  for (const auto& [id, sequence] : sequences) {
-    if (waits(*sequence)) all.push_back(sequence.get());
-  }
-  std::stable_sort(all.begin(), all.end(),
-                   [](const Sequence* a, const Sequence* b) { return a->waits_since < b->waits_since; });
-  return all;
-}
-
-bool flows(const Sequence& sequence) { return sequence.state == SequenceState::kDecoding && !sequence.loading; }
+bool flows(const Sequence& sequence) { return sequence.state() == SequenceState::kDecoding && !sequence.loading; }
 
 }  // namespace
 
@@ -34,52 +18,59 @@ Admission::Admission(Decoder& decoder, PrefixCache cache, EngineStats& stats, Cl
                      size_t copied_at_once)
     : slots_(decoder),
       cache_(std::move(cache)),
+      sources_(slots_, cache_),
       saver_(slots_, cache_, copied_at_once),
       stats_(stats),
       lend_after_(lend_after) {}
 
+// New streams and those whose readers are back, alike: whoever would go first always could keep the others out.
 void Admission::admit(Sequences& sequences, Clock::time_point now) {
   cache_.update();
   admitted_at_ = now;
-  flowing_ = std::any_of(sequences.begin(), sequences.end(), [](const auto& entry) { return flows(*entry.second); });
-  const std::vector<Sequence*> all = longest_waiting_first(sequences);
-  for (Sequence* sequence : all) hold(*sequence);
+  const std::vector<Sequence*> active = sequences.active();
+  flowing_ = std::any_of(active.begin(), active.end(), [](const Sequence* sequence) { return flows(*sequence); });
+  sources_.take_fetched(sequences);
+  if (!flowing_ && saver_.lends().stream != 0) end_saving(sequences);  // it was begun while others were flowing
   int waiting = 0;  // for what will make them quicker: a slot stays free for each
-  for (Sequence* sequence : all) {
+  Sequence* queued = sequences.next_queued();
+  Sequence* returning = sequences.next_returning();
+  while (queued || returning) {
+    const bool is_new = queued && (!returning || queued->waits_since() <= returning->waits_since());
+    Sequence& sequence = is_new ? *queued : *returning;
+    if (is_new) {
+      queued = sequences.next_queued(&sequence);
+    } else {
+      returning = sequences.next_returning(&sequence);
+    }
     const Outcome outcome =
-        sequence->spilled ? bring_back(*sequence, sequences, waiting, now) : start(*sequence, sequences, waiting, now);
-    if (outcome == Outcome::kNoSlot) break;
+        is_new ? start(sequence, sequences, waiting, now) : bring_back(sequence, sequences, waiting, now);
     if (outcome == Outcome::kWaits) waiting++;
+    if (outcome != Outcome::kNoSlot) continue;
+    if (!is_new) break;
+    queued = nullptr;  // for new ones there is none; one that comes back may have a slot in exchange
   }
   cache_.trim();
 }
 
-/** Whether one more can have a slot, when so many before it have one coming. */
+/** Whether one more new stream can have a slot, when so many before it have one coming. */
 bool Admission::has_place(const Sequences& sequences, int waiting, Clock::time_point now) const {
   return waiting < slots_.free_count() || (waiting == slots_.free_count() && longest_parked(sequences, now));
 }
 
-/** What was read from disk for it stays in memory until it has a slot, whatever RAM has to let go of. */
-void Admission::hold(Sequence& sequence) {
-  if (!sequence.fetching || cache_.fetching(*sequence.fetching)) return;
-  if (std::shared_ptr<const SavedPrefix> prefix = find_source(sequence).prefix) sequence.found = std::move(prefix);
-}
-
 Admission::Outcome Admission::start(Sequence& sequence, Sequences& sequences, int waiting, Clock::time_point now) {
   if (!has_place(sequences, waiting, now)) return Outcome::kNoSlot;
-  Source source = find_source(sequence);
-  sequence.found = source.prefix;  // so that it stays in memory for as long as this waits
-  if (computed_soon(sequence, sequences, source.tokens)) return Outcome::kWaits;
-  if (on_disk(sequence, source.tokens)) return Outcome::kWaits;
+  Source source = sources_.find(sequence);
+  if (source.prefix) sequence.found = source.prefix;  // so that it stays in memory for as long as this waits
+  if (sources_.computed_soon(sequence, sequences, source.tokens)) return Outcome::kWaits;
+  if (sources_.on_disk(sequence, source.tokens)) return Outcome::kWaits;
   if (slots_.free_count() <= waiting) {
     if (!make_free(sequences, now)) return Outcome::kNoSlot;
-    source = find_source(sequence);  // making room may have dropped what was found
+    source = sources_.find(sequence);  // making room may have dropped what was found
   }
   const Place place = choose_place(source);
   if (place.displaces && !saver_.displaced(place.slot, flowing_)) return Outcome::kWaits;
   claim(place.slot, sequence);
-  sequence.found.reset();
-  sequence.state = SequenceState::kPrefilling;
+  sequences.prefill(sequence);
   fill(place, source, sequence);
   return Outcome::kAdmitted;
 }
@@ -88,54 +79,10 @@ void Admission::claim(SlotId slot, Sequence& sequence) {
   saver_.forget(slot);  // it goes on from here, and is kept when it is done again
   slots_.take(slot, sequence.id());
   sequence.slot = slot;
+  sequence.found.reset();
 }
 
 // ---- prefixes --------------------------------------------------------------------------------------------------------
-
-Admission::Source Admission::find_source(const Sequence& sequence) {
-  Source best;
-  for (SlotId slot = 0; slot < slots_.size(); slot++) {
-    const KvSlots::Slot& it = slots_[slot];
-    const bool busy = it.owner != 0;
-    const int tokens = cache_.rule().usable(it.tokens, it.prompt_tokens, sequence.prompt);
-    // Without the cache only choices of one request share: the same prompt, at the same time.
-    if (!cache_.enabled() && !(busy && common_prefix(it.tokens, sequence.prompt) == sequence.prompt.size())) continue;
-    if (busy && tokens < kWorthKeeping) continue;
-    const bool cheaper = tokens == best.tokens && best.slot >= 0 && slots_[best.slot].owner != 0 && !busy;
-    if (tokens > best.tokens || cheaper) best = {tokens, slot, nullptr};
-  }
-  if (!cache_.enabled()) return best;
-  PrefixCache::InRam saved = cache_.find(sequence.prompt);
-  if (const auto& found = sequence.found) {  // RAM may have had to let go of it
-    const int tokens = cache_.rule().usable(found->tokens, found->prompt_tokens, sequence.prompt);
-    if (tokens > saved.tokens) saved = {tokens, found};
-  }
-  if (saved.tokens >= std::max(best.tokens + 1, kWorthKeeping)) best = {saved.tokens, -1, std::move(saved.prefix)};
-  return best;
-}
-
-/** Whether another stream is computing most of this prompt now: then waiting for it is shorter than computing it a second time. */
-bool Admission::computed_soon(const Sequence& sequence, const Sequences& sequences, int have) const {
-  if (!cache_.rule().can_cut) return false;
-  const int size = static_cast<int>(sequence.prompt.size());
-  for (const auto& [id, other] : sequences) {
-    if (other->state != SequenceState::kPrefilling) continue;
-    const int tokens = cache_.rule().usable(other->prompt, static_cast<int>(other->prompt.size()), sequence.prompt);
-    const bool enough = cache_.enabled() ? tokens * 2 >= size : other->prompt == sequence.prompt;
-    if (enough && tokens >= kWorthKeeping && tokens > have && other->in_cache < tokens) return true;
-  }
-  return false;
-}
-
-/** Whether more of the prompt is on disk than is at hand; it is being read then. Tried once for each stream. */
-bool Admission::on_disk(Sequence& sequence, int have) {
-  if (sequence.fetching) return cache_.fetching(*sequence.fetching);
-  const PrefixCache::OnDisk file = cache_.find_file(sequence.prompt);
-  if (file.tokens < have + kWorthKeeping) return false;
-  sequence.fetching = file.id;
-  cache_.fetch(file.id);
-  return true;
-}
 
 Admission::Place Admission::choose_place(const Source& source) const {
   const bool in_free_slot = source.slot >= 0 && slots_[source.slot].owner == 0;
@@ -161,20 +108,26 @@ void Admission::fill(const Place& place, const Source& source, Sequence& sequenc
     filled = slots_.copy(source.slot, slot, source.tokens);
   }
   if (!filled) slots_.clear(slot);
-  sequence.in_cache = sequence.taken_over = filled ? source.tokens : 0;
-  stats_.cached_tokens += sequence.taken_over;
+  begins_with(sequence, filled ? source.tokens : 0);
 }
 
-void Admission::loaded(Sequence& sequence) {
+void Admission::begins_with(Sequence& sequence, int tokens) {
+  sequence.in_cache = tokens;
+  if (!sequence.again.empty()) return;  // what it took over at its first time is what counts
+  sequence.taken_over = tokens;
+  stats_.cached_tokens += tokens;
+}
+
+void Admission::loaded(Sequence& sequence, Sequences& sequences) {
   const Sequence::Loading loading = *std::exchange(sequence.loading, std::nullopt);
   slots_.end_load(sequence.slot, *loading.prefix);
   if (sequence.spilled) {
-    brought_back(sequence);
-    return;
+    cache_.release(sequence.spilled->bytes());
+    sequence.spilled.reset();
+    sequences.decode(sequence);
+  } else if (slots_.cut(sequence.slot, loading.wanted)) {
+    begins_with(sequence, loading.wanted);
   }
-  if (!slots_.cut(sequence.slot, loading.wanted)) return;
-  sequence.in_cache = sequence.taken_over = loading.wanted;
-  stats_.cached_tokens += sequence.taken_over;
 }
 
 // ---- between two steps -----------------------------------------------------------------------------------------------
@@ -182,12 +135,12 @@ void Admission::loaded(Sequence& sequence) {
 bool Admission::copy_some(Sequences& sequences, Clock::duration time) {
   const auto until = Clock::now() + time;
   bool copied = false, prefilling = false;
-  for (auto& [id, sequence] : sequences) {
+  for (Sequence* sequence : sequences.active()) {
     prefilling |= sequence->prefilling();
     if (!sequence->loading) continue;
     copied = true;
     if (!sequence->loading->copy->advance_until(until)) return true;
-    loaded(*sequence);
+    loaded(*sequence, sequences);
   }
   if (flowing_ && !saver_.under_way()) saver_.save_ahead();
   if (!saver_.under_way() || (prefilling && !flowing_))
@@ -198,7 +151,8 @@ bool Admission::copy_some(Sequences& sequences, Clock::duration time) {
 
 void Admission::computed(const Sequence& sequence, const Token* tokens, int count) {
   saver_.forget(sequence.slot);  // it was parked, and has gone on
-  slots_.extend(sequence.slot, tokens, count, sequence.prefilling());
+  const bool of_prompt = sequence.in_cache < static_cast<int>(sequence.prompt.size());
+  slots_.extend(sequence.slot, tokens, count, of_prompt);
 }
 
 void Admission::leave(Sequence& sequence, bool sound) {
@@ -212,102 +166,172 @@ void Admission::leave(Sequence& sequence, bool sound) {
   slots_.release(sequence.slot, sequence.prefilling() && sequence.cancelled());
 }
 
-// ---- lending the slots of parked streams -----------------------------------------------------------------------------
+// ---- streams whose readers are back ------------------------------------------------------------------------------------
 
 Admission::Outcome Admission::bring_back(Sequence& sequence, Sequences& sequences, int waiting, Clock::time_point now) {
-  const std::shared_ptr<const SavedPrefix> spilled = sequence.spilled;
-  if (slots_.free_count() <= waiting && !make_free(sequences, now)) return Outcome::kNoSlot;
-  // Nobody may have needed the place in the meantime.
-  SlotId slot = -1;
-  for (SlotId other = 0; other < slots_.size() && slot < 0; other++) {
-    if (slots_[other].owner == 0 && slots_[other].tokens == spilled->tokens) slot = other;
+  Source source;
+  if (!sequence.spilled) {  // computed again: like a new one, it may find a part of that elsewhere
+    source = sources_.find(sequence);
+    if (source.prefix) sequence.found = source.prefix;
+    if (sources_.computed_soon(sequence, sequences, source.tokens) || sources_.on_disk(sequence, source.tokens))
+      return Outcome::kWaits;
   }
-  if (slot >= 0) {
-    claim(slot, sequence);
-    brought_back(sequence);
+  if (waiting < slots_.free_count()) {
+    const SlotId own = own_slot(sequence);
+    const Place place = own >= 0           ? Place{own, true, false}
+                        : sequence.spilled ? Place{slots_.least_valuable(), false, true}
+                                           : choose_place(source);
+    if (place.displaces && !saver_.displaced(place.slot, flowing_)) return Outcome::kWaits;
+    settle(sequence, place.slot, sequences);
     return Outcome::kAdmitted;
   }
-  slot = slots_.least_valuable();
-  if (!saver_.displaced(slot, flowing_)) return Outcome::kWaits;
-  std::unique_ptr<SlotCopy> copy = slots_.begin_load(slot, *spilled);
-  sequence.lost = !copy;
-  if (sequence.lost) return Outcome::kAdmitted;  // the scheduler ends it
-  claim(slot, sequence);
-  sequence.state = SequenceState::kDecoding;
-  sequence.loading = Sequence::Loading{spilled, std::move(copy), static_cast<int>(spilled->tokens.size())};
+  const SlotId slot = exchange(sequence, sequences, now);
+  if (slot < 0) return Outcome::kNoSlot;
+  settle(sequence, slot, sequences);
   return Outcome::kAdmitted;
 }
 
-void Admission::brought_back(Sequence& sequence) {
+/** The free slot that still holds all that the sequence had computed; -1 when somebody has needed it meanwhile. */
+SlotId Admission::own_slot(const Sequence& sequence) const {
+  const std::vector<Token>& tokens = sequence.spilled ? sequence.spilled->tokens : sequence.again;
+  for (SlotId slot = 0; slot < slots_.size(); slot++) {
+    // How many were of a prompt: in deterministic mode what another stream has computed in other pieces is not the same.
+    if (slots_[slot].owner == 0 && slots_[slot].tokens == tokens &&
+        slots_[slot].prompt_tokens == sequence.lent_prompt_tokens) {
+      return slot;
+    }
+  }
+  return -1;
+}
+
+/**
+ * The slot of the longest parked stream, whose image takes the place of the returning one's in RAM. Where that would be more than one image
+ * too many, no image is kept, and what the parked stream had is computed again when its reader is back. -1: nobody pauses, or not yet.
+ */
+SlotId Admission::exchange(Sequence& returning, Sequences& sequences, Clock::time_point now) {
+  Sequence* parked = sequences.next_parked();
+  if (!parked || !lendable(*parked, now) || (flowing_ && saver_.under_way())) return -1;
+  // An image that is on its way into a slot is still in memory: one exchange after the other.
+  const std::vector<Sequence*> active = sequences.active();
+  if (std::any_of(active.begin(), active.end(), [](const Sequence* it) { return it->spilled != nullptr; })) return -1;
+  const SlotId slot = parked->slot;
+  const SlotSaver::Lending lending{parked->id(), returning.id(), returning.spilled ? returning.spilled->bytes() : 0};
+  if (flowing_ && !saver_.is_quick(slot)) {
+    saver_.begin_lending(slot, lending);
+    if (saver_.under_way()) return -1;
+    lend(*parked, sequences, nullptr);
+    return slot;
+  }
+  lend(*parked, sequences, saver_.image_to_lend(slot, lending));
+  if (parked->spilled) stats_.exchanges++;
+  if (!parked->spilled) saver_.displaced(slot, false);  // the disk may have room
+  return slot;
+}
+
+/** Puts a stream whose reader is back into a free slot: as it was, or to be computed again. */
+void Admission::settle(Sequence& sequence, SlotId slot, Sequences& sequences) {
+  if (own_slot(sequence) == slot) {
+    claim(slot, sequence);
+    sequence.in_cache = static_cast<int>(slots_[slot].tokens.size());
+    if (sequence.spilled) cache_.release(sequence.spilled->bytes());
+    sequence.spilled.reset();
+    sequence.again = {};
+    sequences.decode(sequence);
+    return;
+  }
+  if (sequence.spilled) {
+    if (std::unique_ptr<SlotCopy> copy = slots_.begin_load(slot, *sequence.spilled)) {
+      claim(slot, sequence);
+      sequence.loading =
+          Sequence::Loading{sequence.spilled, std::move(copy), static_cast<int>(sequence.spilled->tokens.size())};
+      sequences.decode(sequence);
+      return;
+    }
+    lost(sequence);
+  }
+  const Source source = sources_.find(sequence);
+  claim(slot, sequence);
+  sequences.prefill(sequence);
+  fill({slot, source.slot == slot, false}, source, sequence);
+  stats_.recomputed++;
+}
+
+/** Its image cannot be used. */
+void Admission::lost(Sequence& sequence) {
+  sequence.again = sequence.spilled->tokens;
   cache_.release(sequence.spilled->bytes());
   sequence.spilled.reset();
-  sequence.state = SequenceState::kDecoding;
 }
+
+// ---- lending the slots of parked streams -----------------------------------------------------------------------------
 
 /** One free slot more, by lending one. False: there is none, or not yet. */
 bool Admission::make_free(Sequences& sequences, Clock::time_point now) {
+  if (flowing_ && saver_.under_way()) return false;
   Sequence* parked = longest_parked(sequences, now);
-  if (!parked || (flowing_ && saver_.under_way())) return false;
-  if (saver_.lends() != 0) {  // it was begun while others were flowing
-    const int before = slots_.free_count();
-    end_saving(sequences);
-    return slots_.free_count() > before;
-  }
+  if (!parked) return false;
+  const SlotSaver::Lending lending{parked->id(), 0, 0};
   if (flowing_ && !saver_.is_quick(parked->slot)) {
-    saver_.begin_lending(parked->slot, parked->id());
+    saver_.begin_lending(parked->slot, lending);
     return false;
   }
-  std::shared_ptr<const SavedPrefix> image = saver_.image_to_lend(parked->slot);
+  std::shared_ptr<const SavedPrefix> image = saver_.image_to_lend(parked->slot, lending);
   if (!image) return false;
-  lend(*parked, std::move(image));
+  lend(*parked, sequences, std::move(image));
   return true;
 }
 
 /** Of those whose images there is room for: another one does not keep the rest from being lent. */
 Sequence* Admission::longest_parked(const Sequences& sequences, Clock::time_point now) const {
-  Sequence* longest = nullptr;
-  for (const auto& [id, sequence] : sequences) {
-    if (sequence->state != SequenceState::kParked || now - sequence->parked_at < lend_after_) continue;
-    if (longest && sequence->parked_at >= longest->parked_at) continue;
-    if (!sequence->parked_bytes) sequence->parked_bytes = slots_.image_bytes(sequence->slot);
-    if (saver_.lends() == id || cache_.can_reserve(*sequence->parked_bytes)) longest = sequence.get();
+  const StreamId lends = saver_.lends().stream;
+  for (Sequence* parked = sequences.next_parked(); parked; parked = sequences.next_parked(parked)) {
+    if (!lendable(*parked, now)) break;
+    if (!parked->parked_bytes) parked->parked_bytes = slots_.image_bytes(parked->slot);
+    if (parked->id() == lends || cache_.can_reserve(*parked->parked_bytes)) return parked;
   }
-  return longest;
+  return nullptr;
 }
 
 void Admission::end_saving(Sequences& sequences) {
-  const auto lends = sequences.find(saver_.lends());
-  if (lends == sequences.end()) {
+  const SlotSaver::Lending lends = saver_.lends();
+  if (lends.stream == 0) {
     saver_.finish();
-  } else if (lends->second->state == SequenceState::kParked) {
-    lend(*lends->second, saver_.finish());
-  } else {
-    saver_.forget(lends->second->slot);  // its reader is back
+    return;
   }
+  Sequence* parked = sequences.find(lends.stream);
+  Sequence* returning = sequences.find(lends.returning);
+  const SlotId slot = parked->slot;
+  const bool wanted = lends.returning == 0 || (returning && returning->returns());
+  if (parked->state() != SequenceState::kParked || !wanted) {
+    saver_.forget(slot);  // its reader is back, or whoever wanted it has gone or has another
+    return;
+  }
+  lend(*parked, sequences, saver_.finish());
+  if (!returning) return;
+  stats_.exchanges++;
+  settle(*returning, slot, sequences);
 }
 
-void Admission::lend(Sequence& sequence, std::shared_ptr<const SavedPrefix> image) {
+/** Without an image, what its slot held is computed again. */
+void Admission::lend(Sequence& sequence, Sequences& sequences, std::shared_ptr<const SavedPrefix> image) {
+  sequence.lent_prompt_tokens = slots_[sequence.slot].prompt_tokens;
   sequence.spilled = std::move(image);
+  if (!sequence.spilled) sequence.again = slots_[sequence.slot].tokens;
   if (!cache_.enabled()) slots_.clear(sequence.slot);
   slots_.release(sequence.slot);
   sequence.slot = -1;
-  sequence.state = SequenceState::kSpilled;
+  sequence.fetching.reset();
+  sequences.spill(sequence);
   stats_.spills++;
 }
 
 std::optional<Clock::time_point> Admission::next_deadline(const Sequences& sequences) const {
-  bool anybody_waits = false;
-  std::optional<Clock::time_point> deadline;
-  for (const auto& [id, sequence] : sequences) {
-    anybody_waits |= sequence->state == SequenceState::kQueued ||
-                     (sequence->state == SequenceState::kSpilled && !sequence->out_of_credit());
-    if (sequence->state != SequenceState::kParked) continue;
-    const auto lendable = sequence->parked_at + lend_after_;
-    if (lendable <= admitted_at_) continue;  // it was tried: there is no room for its image
-    if (!deadline || lendable < *deadline) deadline = lendable;
-  }
+  const bool anybody_waits = sequences.next_queued() || sequences.next_returning();
   if (!anybody_waits || slots_.free_count() > 0) return {};
-  return deadline;
+  // Those that could be lent before were tried: there is no room for their images.
+  const Sequence* parked = sequences.parked_after(admitted_at_ - lend_after_);
+  if (!parked) return {};
+  return parked->parked_at() + lend_after_;
 }
 
 }  // namespace zse

@@ -12,27 +12,28 @@
 // next (slot_saver), and into a slot before its stream's first step.
 #pragma once
 
-#include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 
 #include "kv_slots.h"
 #include "prefix_cache.h"
+#include "prefix_sources.h"
 #include "sequence.h"
+#include "sequences.h"
 #include "slot_saver.h"
 #include "types.h"
 
 namespace zse {
-
-using Sequences = std::map<StreamId, std::unique_ptr<Sequence>>;  // ordered by age: ids only grow
 
 class Admission {
  public:
   /** `lend_after`: a reader that pauses for less than this keeps its slot, even if others wait. `copied_at_once`: see SlotSaver. */
   Admission(Decoder& decoder, PrefixCache cache, EngineStats& stats, Clock::duration lend_after, size_t copied_at_once);
 
-  /** Gives slots to those that wait, new streams and spilled ones whose readers are back: whoever has waited longest goes first. */
+  /**
+   * Gives slots to those that wait, new streams and spilled ones whose readers are back: whoever has waited longest goes first. Where RAM has
+   * no room for one image more, only who comes back can have the slot of one that pauses: their images change places.
+   */
   void admit(Sequences& sequences, Clock::time_point now);
 
   /** When admit() should be called again because a parked stream's slot may be lent then. */
@@ -54,20 +55,10 @@ class Admission {
 
  private:
   enum class Outcome { kAdmitted, kWaits, kNoSlot };
-  struct Source {
-    int tokens = 0;
-    SlotId slot = -1;                           // in the KV cache, or
-    std::shared_ptr<const SavedPrefix> prefix;  // outside
-  };
+  using Source = PrefixSources::Source;
 
   Outcome start(Sequence& sequence, Sequences& sequences, int waiting, Clock::time_point now);
-  Outcome bring_back(Sequence& sequence, Sequences& sequences, int waiting, Clock::time_point now);
-  void brought_back(Sequence& sequence);
   bool has_place(const Sequences& sequences, int waiting, Clock::time_point now) const;
-  void hold(Sequence& sequence);
-  Source find_source(const Sequence& sequence);
-  bool computed_soon(const Sequence& sequence, const Sequences& sequences, int have) const;
-  bool on_disk(Sequence& sequence, int have);
   /** The free slot that a source's stream gets. */
   struct Place {
     SlotId slot;
@@ -76,16 +67,25 @@ class Admission {
   };
   Place choose_place(const Source& source) const;
   void fill(const Place& place, const Source& source, Sequence& sequence);
+  void begins_with(Sequence& sequence, int tokens);
   void claim(SlotId slot, Sequence& sequence);
-  void loaded(Sequence& sequence);
+  void loaded(Sequence& sequence, Sequences& sequences);
+
+  Outcome bring_back(Sequence& sequence, Sequences& sequences, int waiting, Clock::time_point now);
+  SlotId own_slot(const Sequence& sequence) const;
+  SlotId exchange(Sequence& returning, Sequences& sequences, Clock::time_point now);
+  void settle(Sequence& sequence, SlotId slot, Sequences& sequences);
+  void lost(Sequence& sequence);
 
   bool make_free(Sequences& sequences, Clock::time_point now);
   Sequence* longest_parked(const Sequences& sequences, Clock::time_point now) const;
+  bool lendable(const Sequence& parked, Clock::time_point now) const { return now - parked.parked_at() >= lend_after_; }
   void end_saving(Sequences& sequences);
-  void lend(Sequence& sequence, std::shared_ptr<const SavedPrefix> image);
+  void lend(Sequence& sequence, Sequences& sequences, std::shared_ptr<const SavedPrefix> image);
 
   KvSlots slots_;
   PrefixCache cache_;
+  PrefixSources sources_;
   SlotSaver saver_;
   EngineStats& stats_;
   const Clock::duration lend_after_;

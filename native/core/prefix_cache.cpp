@@ -93,10 +93,20 @@ void PrefixCache::write(std::shared_ptr<const SavedPrefix> prefix) {
 
 bool PrefixCache::reserve(size_t bytes) {
   if (!can_reserve(bytes)) return false;
-  reserved_bytes_ += bytes;
-  evict(options_.ram_bytes - reserved_bytes_);
-  count();
+  reserved(bytes);
   return true;
+}
+
+bool PrefixCache::reserve_in_exchange(size_t bytes, size_t freed) {
+  if (reserved_bytes_ - freed > options_.ram_bytes) return false;
+  reserved(bytes);
+  return true;
+}
+
+void PrefixCache::reserved(size_t bytes) {
+  reserved_bytes_ += bytes;
+  evict();
+  count();
 }
 
 void PrefixCache::release(size_t bytes) {
@@ -143,11 +153,12 @@ void PrefixCache::update() {
 }
 
 void PrefixCache::trim() {
-  evict(options_.ram_bytes - reserved_bytes_);
+  evict();
   count();
 }
 
-void PrefixCache::evict(size_t limit) {
+void PrefixCache::evict() {
+  const size_t limit = options_.ram_bytes - std::min<size_t>(reserved_bytes_, options_.ram_bytes);
   while (ram_bytes_ > limit) {
     ram_bytes_ -= prefixes_.back()->bytes();
     prefixes_.pop_back();

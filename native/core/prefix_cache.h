@@ -52,9 +52,14 @@ class PrefixCache {
   void insert(std::shared_ptr<const SavedPrefix> prefix);
   void write(std::shared_ptr<const SavedPrefix> prefix);
 
-  /** Room for the image of a stream's slot that is lent to another; cached prefixes make way. False: the limit is reached. */
+  /** Room for the image of a stream's slot that is lent to a new one; cached prefixes make way. False: the limit is reached. */
   bool reserve(size_t bytes);
   bool can_reserve(size_t bytes) const { return reserved_bytes_ + bytes <= options_.ram_bytes; }
+  /**
+   * The same where another stream comes back for the slot, and its own image, of `freed` bytes, makes place afterwards. That may be larger
+   * or smaller: streams grow. So one image too many is allowed for, or nobody could come back once RAM is full. False: it has that already.
+   */
+  bool reserve_in_exchange(size_t bytes, size_t freed);
   void release(size_t bytes);
 
   /** Takes in what the file thread has done. */
@@ -67,8 +72,9 @@ class PrefixCache {
     PrefixFileInfo info;
     bool writing = false;
   };
+  void reserved(size_t bytes);
   bool held_by(const std::vector<Token>& longer, const std::vector<Token>& tokens) const;
-  void evict(size_t limit);
+  void evict();
   void drop_file(PrefixFileId id);
   void count();
 

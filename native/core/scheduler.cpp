@@ -43,7 +43,7 @@ bool Scheduler::step() {
 
 void Scheduler::finish_all() {
   take_commands();
-  while (!sequences_.empty()) finish(*sequences_.begin()->second, FinishReason::kCancelled);
+  while (!sequences_.empty()) finish(sequences_.oldest(), FinishReason::kCancelled);
   publish();
 }
 
@@ -54,7 +54,7 @@ void Scheduler::write_prefixes() {
 }
 
 void Scheduler::fail_all(const std::string& code, const std::string& message) {
-  while (!sequences_.empty()) fail(*sequences_.begin()->second, code, message);
+  while (!sequences_.empty()) fail(sequences_.oldest(), code, message);
   publish();
 }
 
@@ -79,8 +79,8 @@ void Scheduler::gather_first() {
 
 void Scheduler::handle(SubmitCommand command) {
   received_++;
-  const StreamId id = command.request.control->id;
-  sequences_[id] = std::make_unique<Sequence>(std::move(command.request), ++arrivals_);
+  const Sequence& sequence = sequences_.add(std::move(command.request));
+  if (sequence.cancelled()) cancelled_.push_back(sequence.id());  // its command came before it
 }
 
 void Scheduler::handle(RejectCommand command) {
@@ -97,49 +97,52 @@ void Scheduler::handle(RejectCommand command) {
   }
 }
 
-// The flag in StreamControl says it; the command is there to wake the scheduler.
-void Scheduler::handle(CancelCommand) {}
+void Scheduler::handle(CancelCommand command) { cancelled_.push_back(command.stream); }
 
 void Scheduler::handle(AckCommand command) {
-  const auto found = sequences_.find(command.stream);
-  if (found == sequences_.end()) return;
-  Sequence& sequence = *found->second;
-  sequence.unacknowledged = std::max(0, sequence.unacknowledged - std::max(0, command.tokens));
-  if (sequence.out_of_credit()) return;
-  sequence.stall_deadline.reset();
+  Sequence* sequence = sequences_.find(command.stream);
+  if (!sequence) return;
+  sequence->unacknowledged = std::max(0, sequence->unacknowledged - std::max(0, command.tokens));
+  if (sequence->out_of_credit()) return;
   const auto now = Clock::now();
-  sequence.clock.unparked(now);
-  if (sequence.state == SequenceState::kParked) sequence.state = SequenceState::kDecoding;
-  if (sequence.state == SequenceState::kSpilled) sequence.waits_since = now;  // for a slot: that is not its reader's pause
+  sequence->clock.unparked(now);
+  sequences_.reader_is_back(*sequence, now);
 }
 
 void Scheduler::end_cancelled_and_stalled() {
+  for (const StreamId id : std::exchange(cancelled_, {})) {
+    if (Sequence* sequence = sequences_.find(id)) finish(*sequence, FinishReason::kCancelled);
+  }
+  for (Sequence* sequence : sequences_.active()) {  // the flag may have aborted a step before its command is here
+    if (sequence->cancelled()) finish(*sequence, FinishReason::kCancelled);
+  }
   const auto now = Clock::now();
-  for (auto next = sequences_.begin(); next != sequences_.end();) {
-    Sequence& sequence = *(next++)->second;  // ending it erases it
-    if (sequence.cancelled()) {
-      finish(sequence, FinishReason::kCancelled);
-    } else if (sequence.lost) {
-      fail(sequence, "ENGINE_FAILED", "what the paused stream had in the KV cache could not be put back into it");
-    } else if (sequence.stall_deadline && now >= *sequence.stall_deadline) {
-      fail(sequence, "STALLED",
-           "the reader took no text for " + std::to_string(sequence.stall_timeout_ms) +
-               " ms (stallTimeoutMs), so the stream was ended; read faster, or allow a longer stallTimeoutMs");
-    }
+  while (Sequence* sequence = sequences_.stalled(now)) {
+    fail(*sequence, "STALLED",
+         "the reader took no text for " + std::to_string(sequence->stall_timeout_ms) +
+             " ms (stallTimeoutMs), so the stream was ended; read faster, or allow a longer stallTimeoutMs");
   }
 }
 
 // ---- one step --------------------------------------------------------------------------------------------------------
 
+/**
+ * Tokens that are still to be prefilled; 0: it decodes. In deterministic mode a reply that is computed again goes token by token, as it did the
+ * first time: in pieces it would round differently.
+ */
+int Scheduler::remaining(const Sequence& sequence) const {
+  if (!sequence.prefilling()) return 0;
+  const size_t total = options_.deterministic ? sequence.prompt.size() : sequence.to_prefill().size();
+  return std::max(0, static_cast<int>(total) - sequence.in_cache);
+}
+
 bool Scheduler::compute_step(double spent_ms) {
   std::vector<Sequence*> runnable;
   std::vector<PlanCandidate> candidates;
-  for (auto& [id, sequence] : sequences_) {
-    if (sequence->state != SequenceState::kPrefilling && sequence->state != SequenceState::kDecoding) continue;
+  for (Sequence* sequence : sequences_.active()) {
     if (sequence->loading) continue;
-    const int remaining = sequence->prefilling() ? sequence->remaining_prompt() : 0;
-    candidates.push_back({runnable.size(), remaining, sequence->last_step, sequence->arrival});
-    runnable.push_back(sequence.get());
+    candidates.push_back({runnable.size(), remaining(*sequence), sequence->last_step, sequence->arrival});
+    runnable.push_back(sequence);
   }
   PlanLimits limits;
   limits.max_batch_tokens = decoder_.max_batch_tokens();
@@ -167,8 +170,10 @@ bool Scheduler::compute_step(double spent_ms) {
     prefill_tokens += piece.tokens;
     for (int i = 0; i < piece.tokens; i++) {
       const Position position = sequence.in_cache + i;
-      const bool last = position + 1 == static_cast<int>(sequence.prompt.size());
-      batch_.push_back({sequence.slot, position, sequence.prompt[position], last});
+      const bool output = sequence.again.empty()
+                              ? position + 1 == static_cast<int>(sequence.prompt.size())
+                              : options_.deterministic && position + 1 >= static_cast<int>(sequence.prompt.size());
+      batch_.push_back({sequence.slot, position, sequence.to_prefill()[position], output});
     }
   }
 
@@ -194,11 +199,10 @@ bool Scheduler::compute_step(double spent_ms) {
     Sequence& sequence = *runnable[piece.index];
     index += piece.tokens;
     sequence.last_step = step_number_;
-    admission_.computed(sequence, sequence.prefilling() ? &sequence.prompt[sequence.in_cache] : &sequence.next_token,
+    admission_.computed(sequence, sequence.prefilling() ? &sequence.to_prefill()[sequence.in_cache] : &sequence.next_token,
                         piece.tokens);
     sequence.in_cache += piece.tokens;
-    if (sequence.prefilling()) advance_prompt(sequence);
-    if (!sequence.prefilling()) advance_reply(sequence, index - 1);
+    if (!sequence.prefilling() || advance_prompt(sequence)) advance_reply(sequence, index - 1);
   }
   return true;
 }
@@ -212,12 +216,15 @@ DecodeStatus Scheduler::decode(const Batch& batch) {
   });
 }
 
-void Scheduler::advance_prompt(Sequence& sequence) {
-  const int total = static_cast<int>(sequence.prompt.size());
-  news_.push_back({sequence.id(), ProgressEvent{sequence.in_cache, total, sequence.taken_over}});
-  if (sequence.in_cache < total) return;
-  sequence.sampler = decoder_.make_sampler(sequence.sampling, sequence.prompt);
-  sequence.state = SequenceState::kDecoding;
+bool Scheduler::advance_prompt(Sequence& sequence) {
+  const int total = static_cast<int>(sequence.to_prefill().size());
+  const bool again = !sequence.again.empty();  // then its next token was drawn before
+  if (!again) news_.push_back({sequence.id(), ProgressEvent{sequence.in_cache, total, sequence.taken_over}});
+  if (sequence.in_cache < total) return false;
+  if (!again) sequence.sampler = decoder_.make_sampler(sequence.sampling, sequence.prompt);
+  sequence.again = {};
+  sequences_.decode(sequence);
+  return !again;
 }
 
 void Scheduler::advance_reply(Sequence& sequence, size_t index) {
@@ -271,13 +278,9 @@ void Scheduler::emit_text(Sequence& sequence, TextAssembler::Output& output, Clo
 }
 
 void Scheduler::park(Sequence& sequence, Clock::time_point now) {
-  sequence.state = SequenceState::kParked;
-  sequence.parked_at = now;
   sequence.parked_bytes.reset();
   sequence.clock.parked(now);
-  if (sequence.stall_timeout_ms > 0) {
-    sequence.stall_deadline = now + std::chrono::milliseconds(sequence.stall_timeout_ms);
-  }
+  sequences_.park(sequence, now);
 }
 
 // ---- ends ------------------------------------------------------------------------------------------------------------
@@ -301,18 +304,16 @@ void Scheduler::fail(Sequence& sequence, std::string code, std::string message, 
 void Scheduler::remove(Sequence& sequence, bool sound) {
   ended_.push_back(sequence.id());
   admission_.leave(sequence, sound);
-  sequences_.erase(sequence.id());
+  sequences_.erase(sequence);
 }
 
 void Scheduler::publish() {
   // Gauges first: whoever hears of a stream's end must find its slot free.
-  int count[5] = {};
-  for (const auto& [id, sequence] : sequences_) count[static_cast<int>(sequence->state)]++;
-  stats_.queued = count[static_cast<int>(SequenceState::kQueued)];
-  stats_.prefilling = count[static_cast<int>(SequenceState::kPrefilling)];
-  stats_.decoding = count[static_cast<int>(SequenceState::kDecoding)];
-  stats_.spilled = count[static_cast<int>(SequenceState::kSpilled)];
-  stats_.parked = count[static_cast<int>(SequenceState::kParked)] + stats_.spilled;
+  stats_.queued = sequences_.count(SequenceState::kQueued);
+  stats_.prefilling = sequences_.count(SequenceState::kPrefilling);
+  stats_.decoding = sequences_.count(SequenceState::kDecoding);
+  stats_.spilled = sequences_.count(SequenceState::kSpilled);
+  stats_.parked = sequences_.count(SequenceState::kParked) + stats_.spilled;
   stats_.free_slots = admission_.free_slots();
   for (const StreamId stream : ended_) {
     if (on_stream_end_) on_stream_end_(stream);
@@ -322,13 +323,8 @@ void Scheduler::publish() {
 }
 
 std::optional<Clock::time_point> Scheduler::next_deadline() const {
-  std::optional<Clock::time_point> deadline = admission_.next_deadline(sequences_);
-  for (const auto& [id, sequence] : sequences_) {
-    if (sequence->stall_deadline && (!deadline || *sequence->stall_deadline < *deadline)) {
-      deadline = sequence->stall_deadline;
-    }
-  }
-  return deadline;
+  const std::optional<Clock::time_point> lending = admission_.next_deadline(sequences_), stall = sequences_.next_stall();
+  return lending && stall ? std::min(lending, stall) : lending ? lending : stall;
 }
 
 }  // namespace zse

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -14,6 +13,7 @@
 #include "decoder.h"
 #include "inbox.h"
 #include "sequence.h"
+#include "sequences.h"
 #include "stream_queue.h"
 #include "types.h"
 
@@ -47,6 +47,9 @@ class Scheduler {
   /** Writes what ended streams leave in the KV cache to disk, as far as the prompt cache wants it. */
   void write_prefixes();
 
+  /** How many sequences were looked at so far, steps and commands together. */
+  uint64_t visited() const { return sequences_.visited(); }
+
   /** Ends every stream that was taken in with an error: what a failure of the whole engine comes to. */
   void fail_all(const std::string& code, const std::string& message);
 
@@ -62,8 +65,10 @@ class Scheduler {
   void end_cancelled_and_stalled();
   /** `spent_ms`: what the copies before it took. */
   bool compute_step(double spent_ms);
+  int remaining(const Sequence& sequence) const;
   DecodeStatus decode(const Batch& batch);
-  void advance_prompt(Sequence& sequence);
+  /** True when its reply's first token is due, from the same step's logits. */
+  bool advance_prompt(Sequence& sequence);
   /** Samples from batch[index]; the sequence may have ended after it. */
   void advance_reply(Sequence& sequence, size_t index);
   void emit_text(Sequence& sequence, TextAssembler::Output& output, Clock::time_point now);
@@ -87,8 +92,8 @@ class Scheduler {
 
   Sequences sequences_;
   Admission admission_;
-  uint64_t arrivals_ = 0;  // streams taken in
-  int64_t received_ = 0;   // requests that came through the inbox, rejected ones too
+  std::vector<StreamId> cancelled_;  // to be ended by this step, unless they have ended
+  int64_t received_ = 0;             // requests that came through the inbox, rejected ones too
   uint64_t step_number_ = 0;
   StepCost cost_;
 

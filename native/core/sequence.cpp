@@ -60,9 +60,10 @@ Sequence::Sequence(PreparedRequest request, uint64_t arrival_number)
       high_water_mark(std::max(1, request.high_water_mark)),
       stall_timeout_ms(request.stall_timeout_ms),
       arrival(arrival_number),
-      waits_since(control->submitted),
       text(std::move(request.stop)),
-      clock(control->submitted) {}
+      clock(control->submitted) {
+  standing_.waits_since = control->submitted;
+}
 
 Usage Sequence::usage() const {
   Usage usage;

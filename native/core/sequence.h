@@ -1,5 +1,5 @@
 // Owns one stream's way through the engine: its state, its place in the KV cache, its credit with the consumer, its text
-// and its clock. Decode thread only; the scheduler moves it from state to state.
+// and its clock. Decode thread only; `sequences` moves it from state to state.
 #pragma once
 
 #include <memory>
@@ -16,7 +16,7 @@
 namespace zse {
 
 /**
- * queued ─▶ prefilling ─▶ decoding ◀─▶ parked ─▶ spilled (its slot is lent) ─▶ decoding
+ * queued ─▶ prefilling ─▶ decoding ◀─▶ parked ─▶ spilled (its slot is lent) ─▶ decoding, or prefilling where no image could be kept
  * Any of them ends at once in a finish or an error; then the sequence is destroyed.
  */
 enum class SequenceState { kQueued, kPrefilling, kDecoding, kParked, kSpilled };
@@ -48,8 +48,19 @@ class Sequence {
   StreamId id() const { return control->id; }
   bool cancelled() const { return control->cancelled.load(std::memory_order_relaxed); }
   bool out_of_credit() const { return unacknowledged >= high_water_mark; }
-  int remaining_prompt() const { return static_cast<int>(prompt.size()) - in_cache; }
-  bool prefilling() const { return state == SequenceState::kPrefilling; }
+
+  SequenceState state() const { return standing_.state; }
+  bool prefilling() const { return state() == SequenceState::kPrefilling; }
+  /** It was spilled, and its reader is back: it waits for a slot. */
+  bool returns() const { return state() == SequenceState::kSpilled && standing_.returns; }
+  /** For a slot: since it came, or since its reader is back. */
+  Clock::time_point waits_since() const { return standing_.waits_since; }
+  Clock::time_point parked_at() const { return standing_.parked_at; }
+  /** While its reader pauses. */
+  std::optional<Clock::time_point> stall_deadline() const { return standing_.stall_deadline; }
+
+  /** What is prefilled: the prompt; or prompt and reply, where its slot was lent without an image. */
+  const std::vector<Token>& to_prefill() const { return again.empty() ? prompt : again; }
 
   Usage usage() const;
 
@@ -61,7 +72,6 @@ class Sequence {
   const int stall_timeout_ms;
   const uint64_t arrival;
 
-  SequenceState state = SequenceState::kQueued;
   SlotId slot = -1;
   int in_cache = 0;        // tokens of prompt and reply whose keys and values are in the KV cache
   int taken_over = 0;      // of those, prompt tokens that were computed for another stream
@@ -69,12 +79,10 @@ class Sequence {
   int generated = 0;       // tokens of the reply
   int unacknowledged = 0;  // tokens given out and not yet taken by the consumer
   uint64_t last_step = 0;
-  Clock::time_point waits_since;  // for a slot: since it came, or since its reader is back
-  Clock::time_point parked_at;
-  std::optional<size_t> parked_bytes;               // of the image of its slot, once somebody has asked
-  std::optional<Clock::time_point> stall_deadline;  // while parked
-  std::shared_ptr<const SavedPrefix> spilled;       // what its slot held, while that is lent
-  bool lost = false;                                // it could not be brought back
+  std::optional<size_t> parked_bytes;          // of the image of its slot, once somebody has asked
+  std::shared_ptr<const SavedPrefix> spilled;  // what its slot held, while that is lent, or
+  std::vector<Token> again;                    // where there was no room for that, the tokens: they are computed again
+  int lent_prompt_tokens = 0;                  // of either, those computed as pieces of a prompt
 
   /** While a prefix is being copied into its slot: until that is done, no step has anything of this sequence. */
   struct Loading {
@@ -90,6 +98,16 @@ class Sequence {
   std::unique_ptr<TokenSampler> sampler;
   TextAssembler text;
   StreamClock clock;
+
+ private:
+  friend class Sequences;  // which keeps sequences in the order of these
+  struct Standing {
+    SequenceState state = SequenceState::kQueued;
+    bool returns = false;
+    Clock::time_point waits_since, parked_at;
+    std::optional<Clock::time_point> stall_deadline;
+  };
+  Standing standing_;
 };
 
 }  // namespace zse

@@ -56,7 +56,7 @@ std::optional<SlotSaver::Saving> SlotSaver::begin(SlotId slot, bool in_ram) {
   if (!to.ram && !to.disk) return {};
   std::optional<KvSlots::Save> save = slots_.begin_save(slot);
   if (!save) return {};
-  return Saving{std::move(*save), to, 0};
+  return Saving{std::move(*save), to, {}};
 }
 
 void SlotSaver::keep(const Saving& saving) {
@@ -71,21 +71,21 @@ void SlotSaver::keep(const Saving& saving) {
 // ---- what a parked stream goes on with -------------------------------------------------------------------------------
 
 /** Begins an image that is as large as the room that is reserved for it. */
-std::optional<KvSlots::Save> SlotSaver::begin_reserved(SlotId slot) {
+std::optional<KvSlots::Save> SlotSaver::begin_reserved(SlotId slot, const Lending& lending) {
   const size_t bytes = slots_.image_bytes(slot);
-  if (!cache_.reserve(bytes)) return {};
+  if (!(lending.returning != 0 ? cache_.reserve_in_exchange(bytes, lending.freed) : cache_.reserve(bytes))) return {};
   std::optional<KvSlots::Save> save = slots_.begin_save(slot);
   if (save && save->prefix->bytes() == bytes) return save;
   cache_.release(bytes);
   return {};
 }
 
-void SlotSaver::begin_lending(SlotId slot, StreamId stream) {
-  if (std::optional<KvSlots::Save> save = begin_reserved(slot)) saving_ = Saving{std::move(*save), {}, stream};
+void SlotSaver::begin_lending(SlotId slot, const Lending& lending) {
+  if (std::optional<KvSlots::Save> save = begin_reserved(slot, lending)) saving_ = Saving{std::move(*save), {}, lending};
 }
 
-std::shared_ptr<const SavedPrefix> SlotSaver::image_to_lend(SlotId slot) {
-  const std::optional<KvSlots::Save> save = begin_reserved(slot);
+std::shared_ptr<const SavedPrefix> SlotSaver::image_to_lend(SlotId slot, const Lending& lending) {
+  const std::optional<KvSlots::Save> save = begin_reserved(slot, lending);
   if (!save) return nullptr;
   save->copy->finish();
   return save->prefix;
@@ -95,7 +95,7 @@ std::shared_ptr<const SavedPrefix> SlotSaver::image_to_lend(SlotId slot) {
 
 std::shared_ptr<const SavedPrefix> SlotSaver::finish() {
   const Saving saving = *std::exchange(saving_, std::nullopt);
-  if (saving.lends == 0) {
+  if (saving.lends.stream == 0) {
     keep(saving);
     return nullptr;
   }
@@ -105,7 +105,7 @@ std::shared_ptr<const SavedPrefix> SlotSaver::finish() {
 
 void SlotSaver::forget(SlotId slot) {
   if (!saving_ || saving_->save.slot != slot) return;
-  if (saving_->lends != 0) cache_.release(saving_->save.prefix->bytes());
+  if (saving_->lends.stream != 0) cache_.release(saving_->save.prefix->bytes());
   saving_.reset();
 }
 

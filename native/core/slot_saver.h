@@ -31,12 +31,17 @@ class SlotSaver {
   /** Begins to write one free slot's prefix to disk. False: there is nothing left to write. */
   bool write_one();
 
+  /** Whose slot is lent to whom: to a stream that comes back, whose image makes place for it; or, 0, to whoever has waited longest. */
+  struct Lending {
+    StreamId stream = 0, returning = 0;
+    size_t freed = 0;  // bytes of the returning one's image
+  };
   /** Begins the image of a parked stream's slot. Nothing is under way where there is no room for it. */
-  void begin_lending(SlotId slot, StreamId stream);
+  void begin_lending(SlotId slot, const Lending& lending);
   /** The same at once; null where there is no room. */
-  std::shared_ptr<const SavedPrefix> image_to_lend(SlotId slot);
-  /** The parked stream whose image is under way, or 0. */
-  StreamId lends() const { return saving_ ? saving_->lends : 0; }
+  std::shared_ptr<const SavedPrefix> image_to_lend(SlotId slot, const Lending& lending);
+  /** What is under way of that; stream 0: nothing. */
+  Lending lends() const { return saving_ ? saving_->lends : Lending{}; }
 
   /** Goes on with the copy until then, or for one piece. True when it is made, and finish() is due. */
   bool advance(Clock::time_point until) { return saving_->save.copy->advance_until(until); }
@@ -54,12 +59,12 @@ class SlotSaver {
   struct Saving {
     KvSlots::Save save;
     Destinations to;  // of what a stream has left, or
-    StreamId lends;   // the parked stream whose slot it is, or 0
+    Lending lends;    // the parked stream whose slot it is
   };
   Destinations destinations(SlotId slot, bool in_ram) const;
   std::optional<Saving> begin(SlotId slot, bool in_ram);
   void keep(const Saving& saving);
-  std::optional<KvSlots::Save> begin_reserved(SlotId slot);
+  std::optional<KvSlots::Save> begin_reserved(SlotId slot, const Lending& lending);
 
   KvSlots& slots_;
   PrefixCache& cache_;

@@ -84,7 +84,8 @@ struct RequestSpec {
 struct StreamControl {
   StreamId id = 0;
   Clock::time_point submitted;
-  std::atomic<bool> cancelled{false};
+  std::atomic<bool> cancelled{
+      false};  // whoever sets it sends a CancelCommand after it, unless the request has not gone to the inbox yet
 };
 
 enum class FinishReason { kStop, kLength, kCancelled };
@@ -181,6 +182,8 @@ struct EngineStats {
   std::atomic<int64_t> steps{0}, generated_tokens{0}, prefilled_tokens{0}, aborted_steps{0};
   std::atomic<int> spilled{0};            // of the parked, those whose slot is lent
   std::atomic<int64_t> spills{0};         // times that a slot was lent
+  std::atomic<int64_t> exchanges{0};      // of those, the times that two streams' images changed places
+  std::atomic<int64_t> recomputed{0};     // times that what it held was computed again, since RAM had no room for an image
   std::atomic<int64_t> cached_tokens{0};  // prompt tokens that were not computed again
   std::atomic<int64_t> cache_ram_bytes{0}, cache_disk_bytes{0}, spilled_bytes{0};
 };

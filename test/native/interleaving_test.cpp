@@ -55,6 +55,8 @@ class Harness {
     verify(drain);
   }
 
+  int64_t exchanges() const { return stats_.exchanges; }
+
  private:
   SchedulerOptions options(bool deterministic) {
     SchedulerOptions o;
@@ -240,8 +242,11 @@ class Harness {
 TEST("any interleaving of submit, cancel, ack, pause and close ends every stream once and loses no text (random)") {
   std::mt19937_64 random(check::seed());
   const TemporaryFolder folder;
+  int64_t exchanges = 0;
   for (int round = 0; round < 60; round++) {
     Harness harness(random(), 1 + static_cast<int>(random() % 6), random() % 5 == 0, folder.path());
     harness.run(20 + static_cast<int>(random() % 300));
+    exchanges += harness.exchanges();
   }
+  CHECK(exchanges > 0);  // and so it covers those
 }

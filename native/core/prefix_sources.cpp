@@ -1,0 +1,74 @@
+#include "prefix_sources.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace zse {
+
+void PrefixSources::take_fetched(const Sequences& sequences) {
+  const auto done = [&](StreamId id) {
+    Sequence* sequence = sequences.find(id);
+    if (!sequence || !sequence->fetching || sequence->slot >= 0) return true;
+    if (cache_.fetching(*sequence->fetching)) return false;
+    if (std::shared_ptr<const SavedPrefix> prefix = find(*sequence).prefix) sequence->found = std::move(prefix);
+    return true;
+  };
+  fetching_.erase(std::remove_if(fetching_.begin(), fetching_.end(), done), fetching_.end());
+}
+
+/**
+ * What a prefix is looked for to begin: all that is prefilled. In deterministic mode only the prompt, since a reply's tokens were computed one
+ * by one, and another stream may have had the same ones as pieces of its prompt.
+ */
+const std::vector<Token>& PrefixSources::sought(const Sequence& sequence) const {
+  return cache_.rule().grain == 1 ? sequence.to_prefill() : sequence.prompt;
+}
+
+PrefixSources::Source PrefixSources::find(const Sequence& sequence) {
+  const std::vector<Token>& wanted = sought(sequence);
+  Source best;
+  for (SlotId slot = 0; slot < slots_.size(); slot++) {
+    const KvSlots::Slot& it = slots_[slot];
+    const bool busy = it.owner != 0;
+    const int tokens = cache_.rule().usable(it.tokens, it.prompt_tokens, wanted);
+    // Without the cache only choices of one request share: the same prompt, at the same time.
+    if (!cache_.enabled() && !(busy && common_prefix(it.tokens, wanted) == wanted.size())) continue;
+    if (busy && tokens < kWorthKeeping) continue;
+    const bool cheaper = tokens == best.tokens && best.slot >= 0 && slots_[best.slot].owner != 0 && !busy;
+    if (tokens > best.tokens || cheaper) best = {tokens, slot, nullptr};
+  }
+  if (!cache_.enabled()) return best;
+  PrefixCache::InRam saved = cache_.find(wanted);
+  if (const auto& found = sequence.found) {  // RAM may have had to let go of it
+    const int tokens = cache_.rule().usable(found->tokens, found->prompt_tokens, wanted);
+    if (tokens > saved.tokens) saved = {tokens, found};
+  }
+  if (saved.tokens >= std::max(best.tokens + 1, kWorthKeeping)) best = {saved.tokens, -1, std::move(saved.prefix)};
+  return best;
+}
+
+bool PrefixSources::computed_soon(const Sequence& sequence, const Sequences& sequences, int have) const {
+  if (!cache_.rule().can_cut) return false;
+  const std::vector<Token>& wanted = sought(sequence);
+  const int size = static_cast<int>(wanted.size());
+  for (const Sequence* other : sequences.active()) {
+    if (!other->prefilling()) continue;
+    const std::vector<Token>& theirs = sought(*other);
+    const int tokens = cache_.rule().usable(theirs, static_cast<int>(theirs.size()), wanted);
+    const bool enough = cache_.enabled() ? tokens * 2 >= size : theirs == wanted;
+    if (enough && tokens >= kWorthKeeping && tokens > have && other->in_cache < tokens) return true;
+  }
+  return false;
+}
+
+bool PrefixSources::on_disk(Sequence& sequence, int have) {
+  if (sequence.fetching) return cache_.fetching(*sequence.fetching);
+  const PrefixCache::OnDisk file = cache_.find_file(sought(sequence));
+  if (file.tokens < have + kWorthKeeping) return false;
+  sequence.fetching = file.id;
+  cache_.fetch(file.id);
+  fetching_.push_back(sequence.id());
+  return true;
+}
+
+}  // namespace zse

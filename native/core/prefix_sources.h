@@ -1,0 +1,42 @@
+// Owns the search for the longest part of a sequence's tokens that is there already: in a slot, in RAM, on disk, or soon, since another stream
+// is computing it. Decode thread only.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "kv_slots.h"
+#include "prefix_cache.h"
+#include "sequences.h"
+#include "types.h"
+
+namespace zse {
+
+class PrefixSources {
+ public:
+  struct Source {
+    int tokens = 0;
+    SlotId slot = -1;                           // in the KV cache, or
+    std::shared_ptr<const SavedPrefix> prefix;  // outside
+  };
+
+  PrefixSources(const KvSlots& slots, PrefixCache& cache) : slots_(slots), cache_(cache) {}
+
+  /** The longest that can be used now. */
+  Source find(const Sequence& sequence);
+  /** Whether another stream is computing most of it now: then waiting for that is shorter than computing it a second time. */
+  bool computed_soon(const Sequence& sequence, const Sequences& sequences, int have) const;
+  /** Whether more than is at hand is on disk; it is being read then. Tried once for each stream, or each time that its slot was lent. */
+  bool on_disk(Sequence& sequence, int have);
+  /** What was read for a stream stays in memory until it has a slot, whatever RAM has to let go of. */
+  void take_fetched(const Sequences& sequences);
+
+ private:
+  const std::vector<Token>& sought(const Sequence& sequence) const;
+
+  const KvSlots& slots_;
+  PrefixCache& cache_;
+  std::vector<StreamId> fetching_;  // who waits for a file
+};
+
+}  // namespace zse
