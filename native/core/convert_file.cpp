@@ -46,15 +46,19 @@ void gguf_to_zse(const std::string& input, OutputFile& out, const ConvertOptions
                  ConvertReport& report) {
   gguf::check_file(input);
   const auto source = FileMap::open(input);
-  const gguf::Header header = gguf::Header::parse(source->bytes().text());
-  ZsePlan plan;
   try {
-    plan = plan_zse(header, options.quant.value_or(Quant::kInt8));
+    const gguf::Header header = gguf::read_header(*source);
+    const ZsePlan plan = plan_zse(header, options.quant.value_or(Quant::kInt8));
+    report.notes = plan.notes;
+    if (!write_zse(plan, *source, out, progress)) throw_cancelled();
   } catch (const gguf::FileError& error) {
+    source->check_whole(input);
     gguf::refuse(input, error);
+  } catch (const EngineError& error) {
+    if (error.code() != "CLOSED") source->check_whole(input);  // the better reason, where it is that
+    throw;
   }
-  report.notes = plan.notes;
-  if (!write_zse(plan, *source, out, progress)) throw_cancelled();
+  source->check_whole(input);
 }
 
 void zse_to_gguf(const std::string& input, OutputFile& out, const ConvertProgress& progress, ConvertReport& report) {

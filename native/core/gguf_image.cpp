@@ -190,6 +190,7 @@ void GgufImage::read_rows(const Piece& piece, int64_t first, int64_t end, uint8_
                     tensor.add);
     }
   });
+  if (file_->map()) file_->map()->check_whole();
   forget_rows(piece, first, end);
 }
 

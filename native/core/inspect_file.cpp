@@ -87,10 +87,11 @@ std::string refusal_of(const gguf::FileError& error) {
   return "at byte " + std::to_string(error.position()) + ": " + error.what();
 }
 
-void inspect_gguf(const FileMap& file, Inspection& found) {
+void inspect_gguf(FileMap& file, Inspection& found) {
   found.format = "gguf";
   std::optional<gguf::FileError> fault;
   const gguf::Header header = gguf::Header::parse_as_far(file.bytes().text(), fault);
+  file.keep(header.size());
   if (fault) found.refusal = refusal_of(*fault);
   found.version = static_cast<int>(header.version());
   found.name = text_of(header, "general.name");
@@ -265,6 +266,7 @@ Inspection inspect_file(const std::string& path) {
   } else {
     inspect_zse(path, kind, found);
   }
+  file->check_whole(path);
   return found;
 }
 

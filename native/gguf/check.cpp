@@ -365,13 +365,21 @@ void refuse(const std::string& path, const FileError& error) {
 
 void check(const Header& header) { Check(header).all(); }
 
+Header read_header(FileMap& file) {
+  const uint64_t size = Header::parse(file.bytes().text()).size();
+  file.keep(size);
+  return Header::parse(file.bytes().text());
+}
+
 void check_file(const std::string& path) {
   const auto file = FileMap::open(path);
   try {
-    check(Header::parse(file->bytes().text()));
+    check(read_header(*file));
   } catch (const FileError& error) {
+    file->check_whole(path);
     refuse(path, error);
   }
+  file->check_whole(path);
 }
 
 }  // namespace zse::gguf

@@ -7,7 +7,14 @@
 
 #include "header.h"
 
+namespace zse {
+class FileMap;
+}
+
 namespace zse::gguf {
+
+/** The header of an open file, kept: it stays what it was if the file is cut short. @throws FileError, EngineError BAD_MODEL */
+Header read_header(FileMap& file);
 
 /**
  * Refuses a GGUF file that llama.cpp could not load without harm. The other parts of a split model are read too.

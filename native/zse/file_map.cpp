@@ -1,8 +1,10 @@
 #include "file_map.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <new>
 
 #include "core/types.h"
 #include "refuse.h"
@@ -50,7 +52,7 @@ void check_regular(const std::string& path) {
 
 #ifdef _WIN32
 
-std::shared_ptr<const FileMap> FileMap::open(const std::string& path) {
+std::shared_ptr<FileMap> FileMap::open(const std::string& path) {
   check_regular(path);
   const std::wstring wide = std::filesystem::u8path(path).wstring();
   const HANDLE file = CreateFileW(wide.c_str(), GENERIC_READ, FILE_SHARE_READ, nullptr, OPEN_EXISTING, 0, nullptr);
@@ -66,13 +68,16 @@ std::shared_ptr<const FileMap> FileMap::open(const std::string& path) {
   const std::string reason = "Windows error " + std::to_string(GetLastError());
   CloseHandle(file);
   if (size.QuadPart > 0 && !data) cannot_map(path, reason);
-  return std::shared_ptr<const FileMap>(
-      new FileMap(static_cast<const uint8_t*>(data), static_cast<size_t>(size.QuadPart), -1));
+  return std::shared_ptr<FileMap>(new FileMap(static_cast<const uint8_t*>(data), static_cast<size_t>(size.QuadPart), -1));
 }
 
 FileMap::~FileMap() {
   if (data_) UnmapViewOfFile(data_);
 }
+
+void FileMap::check_whole(const std::string&) const {}
+
+void FileMap::keep(uint64_t) {}
 
 void FileMap::read(uint64_t offset, uint64_t size, uint8_t* out) const { std::memcpy(out, data_ + offset, size); }
 
@@ -80,7 +85,7 @@ void FileMap::forget(uint64_t, uint64_t) const {}
 
 #else
 
-std::shared_ptr<const FileMap> FileMap::open(const std::string& path) {
+std::shared_ptr<FileMap> FileMap::open(const std::string& path) {
   check_regular(path);
   const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // not to wait for a pipe's writer
   if (file < 0) cannot_open(path, std::strerror(errno));
@@ -96,12 +101,33 @@ std::shared_ptr<const FileMap> FileMap::open(const std::string& path) {
     ::close(file);
     cannot_map(path, reason);
   }
-  return std::shared_ptr<const FileMap>(new FileMap(static_cast<const uint8_t*>(data), size, file));
+  return std::shared_ptr<FileMap>(new FileMap(static_cast<const uint8_t*>(data), size, file));
 }
 
 FileMap::~FileMap() {
   if (data_) munmap(const_cast<uint8_t*>(data_), size_);
   ::close(file_);
+}
+
+void FileMap::check_whole(const std::string& path) const {
+  // A cut within a page raises no signal: the rest of that page reads as zeros.
+  struct stat status{};
+  const bool shorter = fstat(file_, &status) != 0 || static_cast<uint64_t>(status.st_size) < size_;
+  if (!shorter && !guard_.lost_pages()) return;
+  throw EngineError("BAD_MODEL", (path.empty() ? "" : "\"" + path + "\": ") +
+                                     (shorter ? "the file was cut short by another program while it was read; copy or "
+                                                "download it again"
+                                              : "a part of the file could not be read from its disk"));
+}
+
+void FileMap::keep(uint64_t size) {
+  if (size == 0) return;
+  const auto page = static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+  const uint64_t whole = std::min<uint64_t>((size + page - 1) / page * page, size_);
+  auto* place = const_cast<uint8_t*>(data_);
+  const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
+  if (mmap(place, whole, PROT_READ | PROT_WRITE, flags, -1, 0) == MAP_FAILED) throw std::bad_alloc();
+  read(0, whole, place);
 }
 
 void FileMap::read(uint64_t offset, uint64_t size, uint8_t* out) const {

@@ -45,6 +45,7 @@ std::shared_ptr<const ZseFile> ZseFile::read(std::shared_ptr<const FileMap> map,
   }
   check_index(file->contents_.tensors);
   decide_layouts(bytes, map.get(), file->contents_, options);
+  if (map) map->check_whole();
   file->map_ = std::move(map);
   const auto& tensors = file->contents_.tensors;
   for (size_t i = 0; i < tensors.size(); i++) file->index_.emplace(tensors[i].name, i);

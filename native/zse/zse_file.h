@@ -2,7 +2,7 @@
 //
 // What is in this folder, none of it knowing of Node or of llama.cpp (the field's own name is .zse; the format is described in
 // docs/ZSE-FORMAT.md):
-//   bytes.h refuse.h file_map.h      views of bytes, errors with the place in the file, mmap
+//   bytes.h refuse.h file_map.h map_guard.h   views of bytes, errors with the place in the file, mmap, files that shrink under it
 //   config.h tensor.h tokenizer.h contents.h   plain data: what the model is, how each tensor lies in the file, the tokenizer
 //   generation1.h generation2.h      each parses its own header and index into those
 //   value_reader.h crc32.h json.h    what the two need for that: generation 2's tagged values and checksums, generation 1's JSON
