@@ -10,3 +10,13 @@ endif()
 # Loads a model and prints logits: test/addon/zse.test.ts compares them.
 add_executable(zse_logits EXCLUDE_FROM_ALL test/zse/logits.cpp)
 target_link_libraries(zse_logits PRIVATE zse_core zse_warnings)
+
+# What needs llama.cpp to be tested: scripts/llama-tests.mjs builds it, with sanitizers.
+if(UNIX)
+  file(GLOB llama_test_sources CONFIGURE_DEPENDS test/llama/*.cpp)
+  add_executable(zse_llama_tests EXCLUDE_FROM_ALL ${llama_test_sources} test/native/check_main.cpp)
+  target_include_directories(zse_llama_tests PRIVATE test/native)
+  target_compile_definitions(zse_llama_tests PRIVATE ZSE_DEMO_MODEL="${CMAKE_CURRENT_SOURCE_DIR}/models/demo/demo.gguf"
+    ZSE_FIXTURES="${CMAKE_CURRENT_SOURCE_DIR}/test/fixtures/zse")
+  target_link_libraries(zse_llama_tests PRIVATE zse_core zse_warnings)
+endif()

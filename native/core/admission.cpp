@@ -53,7 +53,7 @@ void Admission::admit(Sequences& sequences, Clock::time_point now) {
 }
 
 /** Whether one more new stream can have a slot, when so many before it have one coming. */
-bool Admission::has_place(const Sequences& sequences, int waiting, Clock::time_point now) const {
+bool Admission::has_place(const Sequences& sequences, int waiting, Clock::time_point now) {
   return waiting < slots_.free_count() || (waiting == slots_.free_count() && longest_parked(sequences, now));
 }
 
@@ -104,6 +104,7 @@ void Admission::fill(const Place& place, const Source& source, Sequence& sequenc
       sequence.loading = Sequence::Loading{source.prefix, std::move(copy), source.tokens};
       return;
     }
+    cache_.reject(*source.prefix);
   } else if (source.tokens >= kWorthKeeping) {
     filled = slots_.copy(source.slot, slot, source.tokens);
   }
@@ -120,6 +121,15 @@ void Admission::begins_with(Sequence& sequence, int tokens) {
 
 void Admission::loaded(Sequence& sequence, Sequences& sequences) {
   const Sequence::Loading loading = *std::exchange(sequence.loading, std::nullopt);
+  if (!loading.copy->sound()) {
+    slots_.clear(sequence.slot);
+    if (!sequence.spilled) return cache_.reject(*loading.prefix);
+    lost(sequence);
+    sequences.prefill(sequence);
+    begins_with(sequence, 0);
+    stats_.recomputed++;
+    return;
+  }
   slots_.end_load(sequence.slot, *loading.prefix);
   if (sequence.spilled) {
     cache_.release(sequence.spilled->bytes());
@@ -282,13 +292,20 @@ bool Admission::make_free(Sequences& sequences, Clock::time_point now) {
 }
 
 /** Of those whose images there is room for: another one does not keep the rest from being lent. */
-Sequence* Admission::longest_parked(const Sequences& sequences, Clock::time_point now) const {
-  const StreamId lends = saver_.lends().stream;
-  for (Sequence* parked = sequences.next_parked(); parked; parked = sequences.next_parked(parked)) {
-    if (!lendable(*parked, now)) break;
-    if (!parked->parked_bytes) parked->parked_bytes = slots_.image_bytes(parked->slot);
-    if (parked->id() == lends || cache_.can_reserve(*parked->parked_bytes)) return parked;
+Sequence* Admission::longest_parked(const Sequences& sequences, Clock::time_point now) {
+  if (const StreamId lends = saver_.lends().stream) {  // it has its room
+    Sequence* parked = sequences.find(lends);
+    return parked->state() == SequenceState::kParked ? parked : nullptr;
   }
+  if (least_of_parkings_ == sequences.parkings() && !cache_.can_reserve(least_image_)) return nullptr;
+  size_t least = SIZE_MAX;
+  for (Sequence* parked = sequences.next_parked(); parked; parked = sequences.next_parked(parked)) {
+    if (!parked->parked_bytes) parked->parked_bytes = slots_.image_bytes(parked->slot);
+    if (lendable(*parked, now) && cache_.can_reserve(*parked->parked_bytes)) return parked;
+    least = std::min(least, *parked->parked_bytes);
+  }
+  least_of_parkings_ = sequences.parkings();
+  least_image_ = least;
   return nullptr;
 }
 
@@ -326,12 +343,13 @@ void Admission::lend(Sequence& sequence, Sequences& sequences, std::shared_ptr<c
 }
 
 std::optional<Clock::time_point> Admission::next_deadline(const Sequences& sequences) const {
+  std::optional<Clock::time_point> deadline = sources_.next_deadline(sequences);
   const bool anybody_waits = sequences.next_queued() || sequences.next_returning();
-  if (!anybody_waits || slots_.free_count() > 0) return {};
+  if (!anybody_waits || slots_.free_count() > 0) return deadline;
   // Those that could be lent before were tried: there is no room for their images.
   const Sequence* parked = sequences.parked_after(admitted_at_ - lend_after_);
-  if (!parked) return {};
-  return parked->parked_at() + lend_after_;
+  if (parked && (!deadline || parked->parked_at() + lend_after_ < *deadline)) deadline = parked->parked_at() + lend_after_;
+  return deadline;
 }
 
 }  // namespace zse

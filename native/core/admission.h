@@ -36,7 +36,7 @@ class Admission {
    */
   void admit(Sequences& sequences, Clock::time_point now);
 
-  /** When admit() should be called again because a parked stream's slot may be lent then. */
+  /** When admit() should be called again because a parked stream's slot may be lent then, or the disk has not answered for too long. */
   std::optional<Clock::time_point> next_deadline(const Sequences& sequences) const;
 
   /** Goes on with the copies that are under way, for `time`, or for one piece where that is longer. False: there were none. */
@@ -58,7 +58,7 @@ class Admission {
   using Source = PrefixSources::Source;
 
   Outcome start(Sequence& sequence, Sequences& sequences, int waiting, Clock::time_point now);
-  bool has_place(const Sequences& sequences, int waiting, Clock::time_point now) const;
+  bool has_place(const Sequences& sequences, int waiting, Clock::time_point now);
   /** The free slot that a source's stream gets. */
   struct Place {
     SlotId slot;
@@ -78,7 +78,7 @@ class Admission {
   void lost(Sequence& sequence);
 
   bool make_free(Sequences& sequences, Clock::time_point now);
-  Sequence* longest_parked(const Sequences& sequences, Clock::time_point now) const;
+  Sequence* longest_parked(const Sequences& sequences, Clock::time_point now);
   bool lendable(const Sequence& parked, Clock::time_point now) const { return now - parked.parked_at() >= lend_after_; }
   void end_saving(Sequences& sequences);
   void lend(Sequence& sequence, Sequences& sequences, std::shared_ptr<const SavedPrefix> image);
@@ -90,6 +90,8 @@ class Admission {
   EngineStats& stats_;
   const Clock::duration lend_after_;
   Clock::time_point admitted_at_;
+  uint64_t least_of_parkings_ = 0;  // until one more is parked, no image of theirs is smaller than
+  size_t least_image_ = 0;
   bool flowing_ = false;  // streams are decoding: what takes long must be done in pieces
 };
 

@@ -71,6 +71,9 @@ class SlotCopy {
     while (!advance(SIZE_MAX)) continue;
   }
 
+  /** False: what was to be copied in is not made of numbers; the rest was left out, and the slot must be cleared. Known when all is copied. */
+  virtual bool sound() const { return true; }
+
   const std::shared_ptr<const SlotImage>& image() const { return image_; }
 
  private:
@@ -111,11 +114,17 @@ class Decoder {
   /** Bytes of the image that save_slot() would make. */
   virtual size_t image_bytes(SlotId slot) const = 0;
 
+  /** Bytes that no image of a slot exceeds. */
+  virtual size_t largest_image() const = 0;
+
   /** Begins to copy out what a slot holds; null where there is no memory for it. */
   virtual std::unique_ptr<SlotCopy> begin_save(SlotId slot) = 0;
 
-  /** Begins to make a slot hold what was saved. Null, and the slot is empty, where the image is not one of this model and context. */
-  virtual std::unique_ptr<SlotCopy> begin_load(SlotId slot, std::shared_ptr<const SlotImage> image) = 0;
+  /**
+   * Begins to make a slot hold what was saved. Null, and the slot is empty, where the image is not one of this model and context, or not of so
+   * many tokens: it may come from a file that anybody has written.
+   */
+  virtual std::unique_ptr<SlotCopy> begin_load(SlotId slot, std::shared_ptr<const SlotImage> image, int tokens) = 0;
 
   virtual std::unique_ptr<TokenSampler> make_sampler(const SamplingParams& params, const std::vector<Token>& prompt) = 0;
 

@@ -131,7 +131,7 @@ void Engine::serve(const std::shared_ptr<const Model>& model) {
   std::unique_ptr<PrefixFiles> files;
   if (cache_options.enabled && !cache_options.dir.empty()) {
     files = std::make_unique<PrefixFiles>(cache_options.dir, cache_key(model->info()), cache_options.disk_bytes,
-                                          [this] { inbox_.push(WakeCommand{}); });
+                                          decoder.largest_image(), [this] { inbox_.push(WakeCommand{}); });
   }
   const ReuseRule rule{decoder.can_cut(), options_.deterministic ? kExclusivePiece : 1,
                        static_cast<size_t>(decoder.context_size())};

@@ -91,7 +91,7 @@ std::shared_ptr<const SavedPrefix> KvSlots::save(SlotId slot) const {
 
 std::unique_ptr<SlotCopy> KvSlots::begin_load(SlotId slot, const SavedPrefix& prefix) {
   clear(slot);
-  return decoder_.begin_load(slot, prefix.image);
+  return decoder_.begin_load(slot, prefix.image, static_cast<int>(prefix.tokens.size()));
 }
 
 void KvSlots::end_load(SlotId slot, const SavedPrefix& prefix) {
@@ -103,6 +103,10 @@ bool KvSlots::load(SlotId slot, const SavedPrefix& prefix) {
   const std::unique_ptr<SlotCopy> copy = begin_load(slot, prefix);
   if (!copy) return false;
   copy->finish();
+  if (!copy->sound()) {
+    clear(slot);
+    return false;
+  }
   end_load(slot, prefix);
   return true;
 }

@@ -62,7 +62,7 @@ class KvSlots {
   /** The same at once; null where there is no memory for it. */
   std::shared_ptr<const SavedPrefix> save(SlotId slot) const;
 
-  /** Begins to put a prefix into a slot, which counts as empty until end_load(). Null, and it is empty, when the image is not of this model. */
+  /** Begins to put a prefix into a slot, which counts as empty until end_load(). Null, and it is empty, when the image is not of this model and prefix. */
   std::unique_ptr<SlotCopy> begin_load(SlotId slot, const SavedPrefix& prefix);
   void end_load(SlotId slot, const SavedPrefix& prefix);
   /** The same at once; false, and the slot is empty, when the image is not of this model. */

@@ -8,6 +8,7 @@
 #include <new>
 #include <utility>
 
+#include "../src/llama-ext.h"  // llama_get_memory_breakdown
 #include "devices.h"
 #include "ggml_abort.h"
 #include "llama_log.h"
@@ -194,6 +195,14 @@ bool LlamaDecoder::cut_slot(SlotId slot, int tokens) {
   return false;
 }
 
+/** A slot's share of all that the context keeps; and what stands between, of which each token has a few bytes. */
+size_t LlamaDecoder::largest_image() const {
+  size_t kept = 0;
+  for (const auto& [type, memory] : llama_get_memory_breakdown(context_.get())) kept += memory.context;
+  constexpr size_t kBetween = size_t{16} << 20, kOfToken = 64;
+  return kept / max_slots() + kBetween + kOfToken * context_size();
+}
+
 size_t LlamaDecoder::image_bytes(SlotId slot) const { return llama_state_seq_get_size(context_.get(), slot); }
 
 // Between buffers, llama_memory_seq_cp() only notes a copy of the whole buffer down for the next step, and whatever touches either slot
@@ -216,23 +225,30 @@ std::unique_ptr<SlotCopy> LlamaDecoder::begin_save(SlotId slot) try {
   return nullptr;
 }
 
-std::unique_ptr<SlotCopy> LlamaDecoder::begin_load(SlotId slot, std::shared_ptr<const SlotImage> image) try {
+std::unique_ptr<SlotCopy> LlamaDecoder::begin_load(SlotId slot, std::shared_ptr<const SlotImage> image, int tokens) try {
   auto copy = std::make_unique<LlamaSlotCopy>(LlamaSlotCopy::Direction::kIn, image);
+  zse_state_expect_tokens(tokens);
   const bool all = copy->collect(
       [&] { return llama_state_seq_set_data(context_.get(), image->data(), image->size(), slot) == image->size(); });
-  if (!all) {
-    clear_slot(slot);
-    return nullptr;
+  zse_state_expect_tokens(0);
+  bool sound = all && llama_memory_seq_pos_max(llama_get_memory(context_.get()), slot) == tokens - 1;
+  if (sound && !can_roll_back_) {
+    copy->finish();
+    sound = copy->sound();
   }
-  if (!can_roll_back_) copy->finish();
-  return copy;
+  if (sound) return copy;
+  clear_slot(slot);
+  return nullptr;
 } catch (const std::bad_alloc&) {
+  zse_state_expect_tokens(0);
   clear_slot(slot);
   return nullptr;
 }
 
 std::unique_ptr<TokenSampler> LlamaDecoder::make_sampler(const SamplingParams& params, const std::vector<Token>& prompt) {
-  return std::make_unique<LlamaSampler>(*model_, params, prompt);
+  const ModelInfo& info = model_->info();
+  const SamplerModel model{info.vocabulary_size, info.context_size, model_->end_tokens()};
+  return std::make_unique<LlamaSampler>(model, params, prompt);
 }
 
 std::optional<Token> LlamaDecoder::sample(TokenSampler& sampler, size_t index) {

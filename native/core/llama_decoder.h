@@ -28,8 +28,9 @@ class LlamaDecoder final : public Decoder {
   bool can_cut() const override { return can_roll_back_; }
   bool share_slot(SlotId from, SlotId to, int tokens) override;
   size_t image_bytes(SlotId slot) const override;
+  size_t largest_image() const override;
   std::unique_ptr<SlotCopy> begin_save(SlotId slot) override;
-  std::unique_ptr<SlotCopy> begin_load(SlotId slot, std::shared_ptr<const SlotImage> image) override;
+  std::unique_ptr<SlotCopy> begin_load(SlotId slot, std::shared_ptr<const SlotImage> image, int tokens) override;
   std::unique_ptr<TokenSampler> make_sampler(const SamplingParams& params, const std::vector<Token>& prompt) override;
   std::optional<Token> sample(TokenSampler& sampler, size_t index) override;
   bool is_end_of_generation(Token token) const override;

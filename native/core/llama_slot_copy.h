@@ -2,6 +2,8 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdint>
+#include <cstring>
 #include <memory>
 #include <new>
 #include <utility>
@@ -34,13 +36,21 @@ class LlamaSlotCopy final : public SlotCopy {
     return ok && !out_of_memory_;
   }
 
+  bool sound() const override { return sound_; }
+
   bool advance(size_t bytes) override {
+    if (!sound_) return true;
     while (next_ < parts_.size() && bytes > 0) {
       const Part& part = parts_[next_];
       const size_t size = std::min(bytes, part.size - done_);
       if (direction_ == Direction::kOut) {
         ggml_backend_tensor_get(part.tensor, part.host + done_, part.offset + done_, size);
       } else {
+        if (!are_numbers(part.tensor->type, part.host + done_,
+                         size)) {  // they could reach other sequences through their attention
+          sound_ = false;
+          return true;
+        }
         ggml_backend_tensor_set(part.tensor, part.host + done_, part.offset + done_, size);
       }
       bytes -= size;
@@ -60,6 +70,26 @@ class LlamaSlotCopy final : public SlotCopy {
     size_t size;
   };
 
+  /** Whether none of the elements is infinite or NaN: all bits of the exponent are set then. */
+  template <class Element, Element kExponent>
+  static bool are_finite(const uint8_t* bytes, size_t size) {
+    Element bad = 0;
+    for (size_t at = 0; at + sizeof(Element) <= size; at += sizeof(Element)) {
+      Element element;
+      std::memcpy(&element, bytes + at, sizeof element);
+      bad |= (element & kExponent) == kExponent;
+    }
+    return bad == 0;
+  }
+  static bool are_numbers(ggml_type type, const uint8_t* bytes, size_t size) {
+    switch (type) {
+      case GGML_TYPE_F16: return are_finite<uint16_t, 0x7C00>(bytes, size);
+      case GGML_TYPE_BF16: return are_finite<uint16_t, 0x7F80>(bytes, size);
+      case GGML_TYPE_F32: return are_finite<uint32_t, 0x7F800000>(bytes, size);
+      default: return true;
+    }
+  }
+
   void add(const Part& part) noexcept try {  // called in a destructor of llama.cpp's
     parts_.push_back(part);
   } catch (const std::bad_alloc&) {
@@ -69,7 +99,7 @@ class LlamaSlotCopy final : public SlotCopy {
   const Direction direction_;
   std::vector<Part> parts_;
   size_t next_ = 0, done_ = 0;  // the part that is being copied, and its bytes that are
-  bool out_of_memory_ = false;
+  bool out_of_memory_ = false, sound_ = true;
 };
 
 }  // namespace zse

@@ -10,6 +10,7 @@ namespace {
 constexpr size_t kMostWaitingBytes = size_t{256} << 20;  // images that a slow disk may keep in memory; more are not written
 constexpr int kMostFailedWrites = 3;                     // then the disk is full or gone, and left alone for
 constexpr auto kDiskRest = std::chrono::minutes(1);
+constexpr auto kLongestFetch = std::chrono::seconds(10);  // a network's disk may never answer
 
 }  // namespace
 
@@ -17,8 +18,7 @@ PrefixCache::PrefixCache(const PromptCacheOptions& options, ReuseRule rule, std:
                          EngineStats& stats)
     : options_(options), rule_(rule), stats_(stats), files_(std::move(files)) {
   if (!files_) return;
-  for (PrefixFileInfo& info : files_->scan()) {
-    if (info.tokens.size() > rule_.slot_size) continue;
+  for (PrefixFileInfo& info : files_->scan(rule_.slot_size)) {
     disk_bytes_ += info.bytes;
     const PrefixFileId id = info.id;
     on_disk_[id] = {std::move(info), false};
@@ -51,7 +51,18 @@ PrefixCache::OnDisk PrefixCache::find_file(const std::vector<Token>& prompt) con
 }
 
 void PrefixCache::fetch(PrefixFileId id) {
-  if (fetching_.insert(id).second) files_->read(id);
+  if (fetching_.emplace(id, Clock::now()).second) files_->read(id);
+}
+
+bool PrefixCache::fetching(PrefixFileId id) const {
+  const std::optional<Clock::time_point> deadline = fetched_by(id);
+  return deadline && Clock::now() < *deadline;
+}
+
+std::optional<Clock::time_point> PrefixCache::fetched_by(PrefixFileId id) const {
+  const auto found = fetching_.find(id);
+  if (found == fetching_.end()) return {};
+  return found->second + kLongestFetch;
 }
 
 /** Whether whoever has `longer` has no use for `tokens`. */
@@ -89,6 +100,20 @@ void PrefixCache::write(std::shared_ptr<const SavedPrefix> prefix) {
   const PrefixFileId id = info.id;
   on_disk_[id] = {std::move(info), true};
   files_->write(std::move(prefix));
+}
+
+void PrefixCache::reject(const SavedPrefix& prefix) {
+  prefixes_.remove_if([&](const auto& other) {
+    if (other->tokens != prefix.tokens) return false;
+    ram_bytes_ -= other->bytes();
+    return true;
+  });
+  const PrefixFileId id = PrefixFiles::info_of(prefix).id;
+  if (files_ && on_disk_.count(id) != 0) {
+    files_->remove(id);
+    drop_file(id);
+  }
+  count();
 }
 
 bool PrefixCache::reserve(size_t bytes) {

@@ -7,7 +7,6 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <vector>
 
 #include "prefix_files.h"
@@ -43,7 +42,9 @@ class PrefixCache {
 
   /** Begins to read a file into RAM; when fetching() is over, find() has it, unless it was bad. */
   void fetch(PrefixFileId id);
-  bool fetching(PrefixFileId id) const { return fetching_.count(id) != 0; }
+  bool fetching(PrefixFileId id) const;
+  /** When it is given up to wait for that, and fetching() is over though the disk has not answered. */
+  std::optional<Clock::time_point> fetched_by(PrefixFileId id) const;
 
   /** True when keeping these tokens in RAM would add something. */
   bool wants(const std::vector<Token>& tokens) const;
@@ -51,10 +52,14 @@ class PrefixCache {
   bool wants_file(const std::vector<Token>& tokens) const;
   void insert(std::shared_ptr<const SavedPrefix> prefix);
   void write(std::shared_ptr<const SavedPrefix> prefix);
+  /** The image is not what it says: it is used no more, and its file is removed. */
+  void reject(const SavedPrefix& prefix);
 
   /** Room for the image of a stream's slot that is lent to a new one; cached prefixes make way. False: the limit is reached. */
   bool reserve(size_t bytes);
-  bool can_reserve(size_t bytes) const { return reserved_bytes_ + bytes <= options_.ram_bytes; }
+  bool can_reserve(size_t bytes) const {
+    return reserved_bytes_ <= options_.ram_bytes && bytes <= options_.ram_bytes - reserved_bytes_;
+  }
   /**
    * The same where another stream comes back for the slot, and its own image, of `freed` bytes, makes place afterwards. That may be larger
    * or smaller: streams grow. So one image too many is allowed for, or nobody could come back once RAM is full. False: it has that already.
@@ -87,8 +92,8 @@ class PrefixCache {
   size_t ram_bytes_ = 0, reserved_bytes_ = 0;
   std::map<PrefixFileId, File> on_disk_;
   uint64_t disk_bytes_ = 0;
-  std::set<PrefixFileId> fetching_;
-  int failed_writes_ = 0;  // in a row
+  std::map<PrefixFileId, Clock::time_point> fetching_;  // since when
+  int failed_writes_ = 0;                               // in a row
   Clock::time_point disk_rests_until_;
 };
 

@@ -1,6 +1,5 @@
 #include "prefix_files.h"
 
-#include <atomic>
 #include <cstdio>
 #include <cstring>
 #include <exception>
@@ -8,16 +7,14 @@
 
 #include "prefix_folder.h"
 #include "start_thread.h"
+#include "temporary_file.h"
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
 #ifdef _WIN32
 #include <io.h>
-#include <windows.h>
-#else
-#include <fcntl.h>
-#include <unistd.h>
+#define fdopen _fdopen
 #endif
 
 namespace fs = std::filesystem;
@@ -42,39 +39,17 @@ struct FileCloser {
 };
 using File = std::unique_ptr<std::FILE, FileCloser>;
 
-File open(const fs::path& path, const char* mode) {
-#ifdef _WIN32
-  const std::wstring wide_mode(mode, mode + std::strlen(mode));
-  return File(_wfopen(path.c_str(), wide_mode.c_str()));
-#else
-  return File(std::fopen(path.c_str(), mode));
-#endif
-}
-
-/** Onto the disk, not only into the system's cache: a rename must not outlive the bytes. */
-bool flush_to_disk(std::FILE* file) {
-  if (std::fflush(file) != 0) return false;
-#ifdef _WIN32
-  return _commit(_fileno(file)) == 0;
-#else
-  return fsync(fileno(file)) == 0;
-#endif
-}
-
-void flush_folder(const fs::path& folder) {
-#ifndef _WIN32
-  const int descriptor = ::open(folder.c_str(), O_RDONLY);
-  if (descriptor < 0) return;
-  fsync(descriptor);
-  ::close(descriptor);
-#else
-  (void)folder;
-#endif
+File open_to_read(const fs::path& path) {
+  const int descriptor = open_own_file(path);
+  return File(descriptor < 0 ? nullptr : fdopen(descriptor, "rb"));
 }
 
 uint64_t checksum(const void* bytes, size_t size) { return XXH3_64bits(bytes, size); }
 
 uint64_t header_checksum(const Header& header) { return checksum(&header, offsetof(Header, header_checksum)); }
+
+// Tokens of all files that are kept in mind: far more than sound files of any limit have, since an image is much larger than its tokens.
+constexpr size_t kMostScanned = size_t{64} << 20;
 
 /** What became of reading a file. One that cannot be read now (no descriptors left, no permission, a disk that fails) may be good. */
 enum class Reading { kGood, kBad, kFailed };
@@ -85,16 +60,16 @@ Reading read_exactly(std::FILE* file, void* out, size_t size) {
   return std::ferror(file) != 0 ? Reading::kFailed : Reading::kBad;
 }
 
-/** The header and the tokens of a file, checked against each other and against the file's length. */
+/** The header and the tokens of a file, checked against each other, against the file's length and against what there can be. */
 struct Opened {
   File file;
   Header header;
   std::vector<Token> tokens;
 };
-Reading open_checked(const fs::path& path, const CacheKey& key, Opened& opened) {
+Reading open_checked(const fs::path& path, const CacheKey& key, size_t largest_image, size_t most_tokens, Opened& opened) {
   std::error_code error;
   const uint64_t length = fs::file_size(path, error);
-  opened.file = error ? nullptr : open(path, "rb");
+  opened.file = error ? nullptr : open_to_read(path);
   if (!opened.file) return Reading::kFailed;
   Header& header = opened.header;
   Reading reading = read_exactly(opened.file.get(), &header, sizeof header);
@@ -102,9 +77,10 @@ Reading open_checked(const fs::path& path, const CacheKey& key, Opened& opened) 
   const bool sound = std::memcmp(header.magic, kMagic, sizeof kMagic) == 0 &&
                      header_checksum(header) == header.header_checksum &&
                      std::memcmp(header.key, key.data(), key.size()) == 0 && header.prompt_tokens <= header.tokens &&
-                     header.tokens <= kMostTokens;
+                     header.tokens <= kMostTokens && header.image_bytes <= largest_image;
   const uint64_t body = length - sizeof(Header), token_bytes = uint64_t{header.tokens} * sizeof(Token);
   if (!sound || token_bytes > body || header.image_bytes != body - token_bytes || header.tokens == 0) return Reading::kBad;
+  if (header.tokens > most_tokens) return Reading::kFailed;  // it is good for an engine with a larger context
   opened.tokens.resize(header.tokens);
   reading = read_exactly(opened.file.get(), opened.tokens.data(), token_bytes);
   if (reading != Reading::kGood) return reading;
@@ -123,8 +99,13 @@ std::string hex(const uint8_t* bytes, size_t size) {
 
 }  // namespace
 
-PrefixFiles::PrefixFiles(const std::string& dir, const CacheKey& key, uint64_t limit, std::function<void()> wake)
-    : key_(key), limit_(limit), wake_(std::move(wake)), folder_(fs::u8path(dir) / hex(key.data(), key.size())) {
+PrefixFiles::PrefixFiles(const std::string& dir, const CacheKey& key, uint64_t limit, size_t largest_image,
+                         std::function<void()> wake)
+    : key_(key),
+      limit_(limit),
+      largest_image_(largest_image),
+      wake_(std::move(wake)),
+      folder_(fs::u8path(dir) / hex(key.data(), key.size())) {
   const std::error_code error = make_folder();
   if (error || !fs::is_directory(folder_)) {
     throw EngineError("BAD_OPTION", "promptCache.dir \"" + dir + "\" cannot be used: " +
@@ -166,16 +147,20 @@ fs::path PrefixFiles::path_of(PrefixFileId id) const {
   return folder_ / (hex(bytes, sizeof bytes) + ".kv");
 }
 
-std::vector<PrefixFileInfo> PrefixFiles::scan() {
-  trim();
+std::vector<PrefixFileInfo> PrefixFiles::scan(size_t most_tokens) {
+  std::vector<PrefixFileId> ignored_ids;
+  make_room(0, ignored_ids);
   std::vector<PrefixFileInfo> found;
+  size_t scanned = 0;
   std::error_code error;
   for (fs::directory_iterator next(folder_, error), end; !error && next != end; next.increment(error)) {
     const fs::path path = next->path();
     if (!is_prefix_file(*next)) continue;
     Opened opened;
-    Reading reading = open_checked(path, key_, opened);
+    Reading reading = open_checked(path, key_, largest_image_, most_tokens, opened);
     if (reading == Reading::kGood && path_of(id_of(opened.tokens)) != path) reading = Reading::kBad;
+    scanned += opened.tokens.size();
+    if (scanned > kMostScanned) break;
     std::error_code ignored;
     if (reading == Reading::kBad) fs::remove(path, ignored);
     if (reading != Reading::kGood) continue;
@@ -189,12 +174,14 @@ std::vector<PrefixFileInfo> PrefixFiles::scan() {
   return found;
 }
 
-std::vector<PrefixFileId> PrefixFiles::trim() const {
-  std::vector<PrefixFileId> ours;
-  for (const fs::path& path : trim_folder(folder_.parent_path(), limit_)) {
-    if (path.parent_path() == folder_) ours.push_back(std::stoull(path.stem().string(), nullptr, 16));
+/** So many bytes of the limit are free then, unless it is false: others are writing so much. Adds to `displaced` what had to go of this key. */
+bool PrefixFiles::make_room(uint64_t bytes, std::vector<PrefixFileId>& displaced) const {
+  if (bytes > limit_) return false;
+  const Trimmed trimmed = trim_folder(folder_.parent_path(), limit_ - bytes);
+  for (const fs::path& path : trimmed.removed) {
+    if (path.parent_path() == folder_) displaced.push_back(std::stoull(path.stem().string(), nullptr, 16));
   }
-  return ours;
+  return trimmed.within;
 }
 
 void PrefixFiles::write(std::shared_ptr<const SavedPrefix> prefix) {
@@ -247,8 +234,7 @@ void PrefixFiles::run() {
     try {
       if (job.kind == Kind::kRead) outcome.prefix = read_file(job.id);
       if (job.kind == Kind::kWrite) {
-        outcome.ok = write_file(job.id, *job.prefix);
-        outcome.displaced = trim();
+        outcome.ok = write_file(job.id, *job.prefix, outcome.displaced);
       }
       if (job.kind == Kind::kRemove) {
         std::error_code ignored;
@@ -266,17 +252,8 @@ void PrefixFiles::run() {
   }
 }
 
-bool PrefixFiles::write_file(PrefixFileId id, const SavedPrefix& prefix) const {
-  const fs::path path = path_of(id);
-  // Another process or model may be writing the same text: each its own temporary file, and the last rename stands.
-  static std::atomic<uint64_t> writes{0};
-#ifdef _WIN32
-  const uint64_t process = GetCurrentProcessId();
-#else
-  const uint64_t process = getpid();
-#endif
-  fs::path temporary = path;
-  temporary += "." + std::to_string(process) + "-" + std::to_string(++writes) + ".tmp";
+// Another process or model may be writing the same text: each its own temporary file, and the last rename stands.
+bool PrefixFiles::write_file(PrefixFileId id, const SavedPrefix& prefix, std::vector<PrefixFileId>& displaced) const {
   Header header{};
   std::memcpy(header.magic, kMagic, sizeof kMagic);
   std::memcpy(header.key, key_.data(), key_.size());
@@ -287,23 +264,16 @@ bool PrefixFiles::write_file(PrefixFileId id, const SavedPrefix& prefix) const {
   header.image_checksum = checksum(prefix.image->data(), prefix.image->size());
   header.header_checksum = header_checksum(header);
 
-  std::error_code error;
-  File file = open(temporary, "wb");
-  if (!file && !make_folder()) file = open(temporary, "wb");  // another model's limit may have taken the empty folder
-  bool ok = file != nullptr;
-  if (ok) fs::permissions(temporary, fs::perms::owner_read | fs::perms::owner_write, error);
-  ok = ok && std::fwrite(&header, sizeof header, 1, file.get()) == 1;
-  ok = ok && std::fwrite(prefix.tokens.data(), sizeof(Token), prefix.tokens.size(), file.get()) == prefix.tokens.size();
-  ok = ok && std::fwrite(prefix.image->data(), 1, prefix.image->size(), file.get()) == prefix.image->size();
-  ok = ok && flush_to_disk(file.get());
-  file.reset();
-  if (ok) fs::rename(temporary, path, error);
-  if (!ok || error) {
-    fs::remove(temporary, error);
-    return false;
+  const size_t token_bytes = prefix.tokens.size() * sizeof(Token);
+  const uint64_t bytes = sizeof header + token_bytes + prefix.image->size();
+  std::unique_ptr<TemporaryFile> file;
+  {
+    const FolderLock lock(folder_.parent_path());                     // or two could take the same room
+    if (!make_room(bytes, displaced) || make_folder()) return false;  // it may just have become empty, and gone
+    file = TemporaryFile::make(path_of(id), bytes);
   }
-  flush_folder(folder_);
-  return true;
+  return file && file->write(&header, sizeof header) && file->write(prefix.tokens.data(), token_bytes) &&
+         file->write(prefix.image->data(), prefix.image->size()) && file->publish();
 }
 
 std::shared_ptr<const SavedPrefix> PrefixFiles::read_file(PrefixFileId id) const {
@@ -311,7 +281,7 @@ std::shared_ptr<const SavedPrefix> PrefixFiles::read_file(PrefixFileId id) const
   std::error_code ignored;
   Opened opened;
   std::shared_ptr<SlotImage> image;
-  Reading reading = open_checked(path, key_, opened);
+  Reading reading = open_checked(path, key_, largest_image_, SIZE_MAX, opened);
   if (reading == Reading::kGood && id_of(opened.tokens) != id) reading = Reading::kBad;
   if (reading == Reading::kGood) {
     image = std::make_shared<SlotImage>(opened.header.image_bytes);

@@ -3,7 +3,8 @@
 // it here: only who sees the whole folder knows.
 //
 // A file is written under a temporary name, flushed to the disk and renamed; it is checked by checksums when read, and removed when
-// anything about it is wrong. Layout, little-endian:
+// anything about it is wrong. Checksums are no signatures: who writes as this user can forge a file. So sizes are bounded before anything is
+// allocated, and what the image holds is checked where it is used (decoder). Layout, little-endian:
 //   0  magic "ZSEKV" 0 0 1      8  key (16 bytes: of the model and its context's settings)   24  tokens u32    28  of the prompt u32
 //   32 image bytes u64          40 checksum of the tokens      48 checksum of the image      56  checksum of the 56 bytes before
 //   64 the tokens, i32 each, then the image.     Checksums are XXH3 (64 bits), so are the names, of the tokens.
@@ -52,19 +53,19 @@ struct PrefixFileOutcome {
 class PrefixFiles {
  public:
   /**
-   * Makes the folder and starts the thread. `limit`: bytes of all files in `dir`, whichever models they are of. `wake` is called on that
-   * thread when there are outcomes to take.
+   * Makes the folder and starts the thread. `limit`: bytes of all files in `dir`, whichever models they are of. `largest_image`: bytes that no
+   * image exceeds. `wake` is called on that thread when there are outcomes to take.
    * Throws EngineError BAD_OPTION when the folder cannot be made or written.
    */
-  PrefixFiles(const std::string& dir, const CacheKey& key, uint64_t limit, std::function<void()> wake);
+  PrefixFiles(const std::string& dir, const CacheKey& key, uint64_t limit, size_t largest_image, std::function<void()> wake);
 
   /** Finishes what was begun; writes that are still waiting when `kCloseTime` has passed are given up. */
   ~PrefixFiles();
 
   uint64_t limit() const { return limit_; }
 
-  /** Every good file of this key; bad ones are removed. Before the first job. */
-  std::vector<PrefixFileInfo> scan();
+  /** Every good file of this key of no more than so many tokens; bad ones are removed. Before the first job. */
+  std::vector<PrefixFileInfo> scan(size_t most_tokens = SIZE_MAX);
 
   /** Of the file that a prefix will be. */
   static PrefixFileInfo info_of(const SavedPrefix& prefix);
@@ -93,13 +94,14 @@ class PrefixFiles {
   void push(Job job);
   void run();
   std::error_code make_folder() const;
-  std::vector<PrefixFileId> trim() const;
+  bool make_room(uint64_t bytes, std::vector<PrefixFileId>& displaced) const;
   std::filesystem::path path_of(PrefixFileId id) const;
-  bool write_file(PrefixFileId id, const SavedPrefix& prefix) const;
+  bool write_file(PrefixFileId id, const SavedPrefix& prefix, std::vector<PrefixFileId>& displaced) const;
   std::shared_ptr<const SavedPrefix> read_file(PrefixFileId id) const;
 
   const CacheKey key_;
   const uint64_t limit_;
+  const size_t largest_image_;
   const std::function<void()> wake_;
   std::filesystem::path folder_;
 

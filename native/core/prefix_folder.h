@@ -9,11 +9,16 @@
 namespace zse {
 
 /**
- * Removes the files that were used longest ago, whoever's they are, until all hold at most `limit` bytes, and returns their paths; a
- * model's folder that becomes empty goes, too, and so does what a process left that died while writing. Touches nothing but what the cache
- * itself has named. Another process may be using, writing or removing the same files: one that is gone when it is wanted is computed again.
+ * Removes the files that were used longest ago, whoever's they are, until all, those that are being written too, hold at most `limit` bytes,
+ * and returns their paths; a model's folder that becomes empty goes, too, and so does what a process left that died while writing. Nothing
+ * else is removed where that cannot be enough: others are writing so much. Touches nothing but what the cache itself has named. Another process
+ * may be using, writing or removing the same files: one that is gone when it is wanted is computed again.
  */
-std::vector<std::filesystem::path> trim_folder(const std::filesystem::path& folder, uint64_t limit);
+struct Trimmed {
+  std::vector<std::filesystem::path> removed;
+  bool within = false;  // the limit
+};
+Trimmed trim_folder(const std::filesystem::path& folder, uint64_t limit);
 
 /** Whether it has the name and the kind of a file that the cache writes. */
 bool is_prefix_file(const std::filesystem::directory_entry& entry);

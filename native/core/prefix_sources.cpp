@@ -16,6 +16,16 @@ void PrefixSources::take_fetched(const Sequences& sequences) {
   fetching_.erase(std::remove_if(fetching_.begin(), fetching_.end(), done), fetching_.end());
 }
 
+std::optional<Clock::time_point> PrefixSources::next_deadline(const Sequences& sequences) const {
+  std::optional<Clock::time_point> first;
+  for (const StreamId id : fetching_) {
+    const Sequence* sequence = sequences.find(id);
+    const auto deadline = sequence && sequence->fetching ? cache_.fetched_by(*sequence->fetching) : std::nullopt;
+    if (deadline && (!first || *deadline < *first)) first = deadline;
+  }
+  return first;
+}
+
 /**
  * What a prefix is looked for to begin: all that is prefilled. In deterministic mode only the prompt, since a reply's tokens were computed one
  * by one, and another stream may have had the same ones as pieces of its prompt.

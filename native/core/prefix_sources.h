@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "kv_slots.h"
@@ -30,6 +31,8 @@ class PrefixSources {
   bool on_disk(Sequence& sequence, int have);
   /** What was read for a stream stays in memory until it has a slot, whatever RAM has to let go of. */
   void take_fetched(const Sequences& sequences);
+  /** When take_fetched() should be called again, whether or not the disk has answered. */
+  std::optional<Clock::time_point> next_deadline(const Sequences& sequences) const;
 
  private:
   const std::vector<Token>& sought(const Sequence& sequence) const;

@@ -3,16 +3,30 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-
-#include "model.h"
+#include <map>
 
 namespace zse {
 
 namespace {
 
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
 constexpr float kBanned = -100.0f;     // OpenAI's logit_bias: this much bans a token
 constexpr int kRepeatWindow = 64;      // tokens that repeatPenalty looks back on, llama.cpp's default
 constexpr int kLargestShortcut = 256;  // top-k by a heap pays only while k is small
+
+// Below this two logits would have to agree in all their digits for the second to have a chance: greedy, as vLLM has it.
+constexpr float kLeastTemperature = 1e-5f;
+// So that nothing overflows on the way: 1e30 × 100 / 1e-5 can still be held.
+constexpr float kLargestLogit = 1e30f, kLargestPenalty = 1e4f, kLargestRepeat = 100.0f;
+// More would leave no digits of the logit that it is added to.
+constexpr float kLargestBias = 1e4f;
+// A probability of e^-64 is nothing, but still a float: its logarithm is finite.
+constexpr float kUnlikely = 64.0f;
+
+/** Within the limits, whatever it is. */
+float within(float value, float limit, float otherwise) {
+  return std::isnan(value) ? otherwise : std::clamp(value, -limit, limit);
+}
 
 bool better(const llama_token_data& a, const llama_token_data& b) {
   return a.logit != b.logit ? a.logit > b.logit : a.id < b.id;
@@ -20,38 +34,47 @@ bool better(const llama_token_data& a, const llama_token_data& b) {
 
 }  // namespace
 
-LlamaSampler::LlamaSampler(const Model& model, const SamplingParams& params, const std::vector<Token>& prompt)
-    : vocabulary_size_(model.info().vocabulary_size), top_k_(params.top_k), greedy_(params.temperature <= 0) {
+LlamaSampler::LlamaSampler(const SamplerModel& model, const SamplingParams& params, const std::vector<Token>& prompt)
+    : vocabulary_size_(model.vocabulary_size),
+      top_k_(params.top_k),
+      greedy_(!(params.temperature >= kLeastTemperature)),
+      typical_(params.typical_p < 1) {
+  std::map<Token, float> biases;
   for (const auto& [token, value] : params.logit_bias) {
     if (token < 0 || token >= vocabulary_size_) continue;
-    bias_.push_back({token, value <= kBanned ? -std::numeric_limits<float>::infinity() : value});
+    biases[token] += value <= kBanned ? -kInfinity : within(value, kLargestBias, 0);
   }
   if (params.ignore_eos) {
-    for (const Token token : model.end_tokens()) bias_.push_back({token, -std::numeric_limits<float>::infinity()});
+    for (const Token token : model.end_tokens) biases[token] = -kInfinity;
   }
+  for (const auto& [token, value] : biases) bias_.push_back({token, value});
 
   llama_sampler_chain_params chain_params = llama_sampler_chain_default_params();
   chain_params.no_perf = true;
   adjust_ = llama_sampler_chain_init(chain_params);
   // The repeat penalty sees prompt and reply, presence and frequency the reply alone: as OpenAI and vLLM have it.
-  if (params.repeat_penalty != 1.0f) {
-    llama_sampler* repeat = llama_sampler_init_penalties(vocabulary_size_, kRepeatWindow, params.repeat_penalty, 0, 0);
+  const float repeat_penalty =
+      std::clamp(within(params.repeat_penalty, kLargestRepeat, 1), 1 / kLargestRepeat, kLargestRepeat);
+  const float presence = within(params.presence_penalty, kLargestPenalty, 0);
+  const float frequency = within(params.frequency_penalty, kLargestPenalty, 0);
+  if (repeat_penalty != 1.0f) {
+    llama_sampler* repeat = llama_sampler_init_penalties(vocabulary_size_, kRepeatWindow, repeat_penalty, 0, 0);
     llama_sampler_chain_add(adjust_, repeat);
     for (const Token token : prompt) llama_sampler_accept(repeat, token);
   }
-  if (params.presence_penalty != 0 || params.frequency_penalty != 0) {
-    llama_sampler_chain_add(adjust_, llama_sampler_init_penalties(vocabulary_size_, model.info().context_size, 1.0f,
-                                                                  params.frequency_penalty, params.presence_penalty));
+  if (presence != 0 || frequency != 0) {
+    llama_sampler_chain_add(adjust_,
+                            llama_sampler_init_penalties(vocabulary_size_, model.context_size, 1.0f, frequency, presence));
   }
   plain_ = llama_sampler_chain_n(adjust_) == 0;
 
   choose_ = llama_sampler_chain_init(chain_params);
   if (greedy_) return;
   if (params.top_k > 0) llama_sampler_chain_add(choose_, llama_sampler_init_top_k(params.top_k));
-  if (params.typical_p < 1) llama_sampler_chain_add(choose_, llama_sampler_init_typical(params.typical_p, 1));
+  if (typical_) llama_sampler_chain_add(choose_, llama_sampler_init_typical(params.typical_p, 1));
   if (params.top_p < 1) llama_sampler_chain_add(choose_, llama_sampler_init_top_p(params.top_p, 1));
-  if (params.min_p > 0) llama_sampler_chain_add(choose_, llama_sampler_init_min_p(params.min_p, 1));
-  llama_sampler_chain_add(choose_, llama_sampler_init_temp(params.temperature));
+  if (params.min_p > 0) llama_sampler_chain_add(choose_, llama_sampler_init_min_p(std::min(params.min_p, 1.0f), 1));
+  llama_sampler_chain_add(choose_, llama_sampler_init_temp(std::min(params.temperature, kLargestLogit)));
   llama_sampler_chain_add(choose_, llama_sampler_init_dist(params.seed));
 }
 
@@ -62,7 +85,8 @@ LlamaSampler::~LlamaSampler() {
 
 std::optional<Token> LlamaSampler::sample(float* logits) {
   if (!logits) return {};
-  for (const llama_logit_bias& bias : bias_) logits[bias.token] += bias.bias;
+  // What is banned is no candidate, whatever the model makes of it.
+  for (const auto& [token, bias] : bias_) logits[token] = bias == -kInfinity ? bias : logits[token] + bias;
   if (plain_ && greedy_) return greedy(logits);
 
   const bool shortcut = plain_ && top_k_ > 0 && top_k_ <= std::min(kLargestShortcut, vocabulary_size_);
@@ -71,11 +95,13 @@ std::optional<Token> LlamaSampler::sample(float* logits) {
   Token token;
   if (greedy_) {
     llama_sampler_apply(adjust_, &array);
-    const auto best = std::min_element(array.data, array.data + array.size, better);
-    if (!std::isfinite(best->logit)) return {};
-    token = best->id;
+    token = std::min_element(array.data, array.data + array.size, better)->id;
   } else {
     if (!plain_) llama_sampler_apply(adjust_, &array);
+    if (typical_) {
+      drop_unlikely();
+      array.size = candidates_.size();
+    }
     llama_sampler_apply(choose_, &array);
     if (array.selected < 0 || static_cast<size_t>(array.selected) >= array.size) return {};
     token = array.data[array.selected].id;
@@ -89,39 +115,46 @@ std::optional<Token> LlamaSampler::sample(float* logits) {
 // block that holds the maximum.
 std::optional<Token> LlamaSampler::greedy(const float* logits) const {
   constexpr int kLanes = 16, kBlock = 256 * kLanes;
-  float best = -std::numeric_limits<float>::infinity();
-  int best_block = 0;
+  float best = -kInfinity;
+  int best_block = 0, not_numbers = 0;
   for (int block = 0; block < vocabulary_size_; block += kBlock) {
     float lanes[kLanes];
-    std::fill(lanes, lanes + kLanes, -std::numeric_limits<float>::infinity());
+    int nan[kLanes] = {};
+    std::fill(lanes, lanes + kLanes, -kInfinity);
     const int end = std::min(vocabulary_size_, block + kBlock);
     int i = block;
     for (; i + kLanes <= end; i += kLanes) {
       for (int lane = 0; lane < kLanes; lane++) {
         lanes[lane] = logits[i + lane] > lanes[lane] ? logits[i + lane] : lanes[lane];
+        nan[lane] |= logits[i + lane] != logits[i + lane];
       }
     }
-    for (; i < end; i++) lanes[0] = logits[i] > lanes[0] ? logits[i] : lanes[0];
+    for (; i < end; i++) {
+      lanes[0] = logits[i] > lanes[0] ? logits[i] : lanes[0];
+      nan[0] |= logits[i] != logits[i];
+    }
+    for (const int lane : nan) not_numbers |= lane;
     const float greatest = *std::max_element(lanes, lanes + kLanes);
     if (greatest > best) {
       best = greatest;
       best_block = block;
     }
   }
-  if (!std::isfinite(best)) return {};  // a model whose arithmetic overflowed gives nothing but NaN
+  if (not_numbers || !std::isfinite(best)) return {};  // a model whose arithmetic overflowed gives NaN, or infinity
   const float* end = logits + std::min(vocabulary_size_, best_block + kBlock);
   return static_cast<Token>(std::find(logits + best_block, end, best) - logits);
 }
 
+/** All that can be drawn; false when that is nothing, or one of the logits is not a number. */
 bool LlamaSampler::fill_all(const float* logits) {
-  candidates_.resize(vocabulary_size_);
-  bool finite = false;
+  candidates_.clear();
+  candidates_.reserve(vocabulary_size_);
   for (int i = 0; i < vocabulary_size_; i++) {
-    if (std::isnan(logits[i])) return false;
-    finite |= std::isfinite(logits[i]);
-    candidates_[i] = {i, logits[i], 0.0f};
+    if (logits[i] == -kInfinity) continue;
+    if (!std::isfinite(logits[i])) return false;
+    candidates_.push_back({i, std::clamp(logits[i], -kLargestLogit, kLargestLogit), 0.0f});
   }
-  return finite;
+  return !candidates_.empty();
 }
 
 // The k greatest logits through a heap whose least is a threshold that nearly every logit fails with one comparison.
@@ -143,7 +176,20 @@ bool LlamaSampler::fill_top_k(const float* logits) {
     }
   }
   std::sort_heap(candidates_.begin(), candidates_.end(), better);
-  return std::isfinite(candidates_.front().logit);
+  if (!std::isfinite(candidates_.front().logit)) return false;
+  while (candidates_.back().logit == -kInfinity) candidates_.pop_back();
+  for (llama_token_data& candidate : candidates_) {
+    candidate.logit = std::clamp(candidate.logit, -kLargestLogit, kLargestLogit);
+  }
+  return true;
+}
+
+/** Those whose probability a float cannot hold, of which typicalP would take the logarithm. Their order stays. */
+void LlamaSampler::drop_unlikely() {
+  const auto by_logit = [](const llama_token_data& a, const llama_token_data& b) { return a.logit < b.logit; };
+  const float least = std::max_element(candidates_.begin(), candidates_.end(), by_logit)->logit - kUnlikely;
+  const auto unlikely = [least](const llama_token_data& candidate) { return candidate.logit < least; };
+  candidates_.erase(std::remove_if(candidates_.begin(), candidates_.end(), unlikely), candidates_.end());
 }
 
 }  // namespace zse

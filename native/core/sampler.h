@@ -1,5 +1,9 @@
 // Owns how a token is drawn from logits: llama.cpp's sampler chain in its usual order, with two exact short cuts that keep a
 // large vocabulary from costing a pass of the chain. One per stream; decode thread.
+//
+// The chain is only ever given finite logits: several of llama.cpp's samplers compute 0 × -inf or inf - inf otherwise, and then draw from
+// another set than the one asked for. So banned tokens are no candidates at all, what a model gives is refused unless it is a number, and
+// parameters are kept within what floats can hold.
 #pragma once
 
 #include <memory>
@@ -12,16 +16,21 @@
 
 namespace zse {
 
-class Model;
+/** What a sampler must know of a model. */
+struct SamplerModel {
+  int vocabulary_size = 0;
+  int context_size = 0;
+  std::vector<Token> end_tokens;  // that end a reply
+};
 
 class LlamaSampler final : public TokenSampler {
  public:
-  LlamaSampler(const Model& model, const SamplingParams& params, const std::vector<Token>& prompt);
+  LlamaSampler(const SamplerModel& model, const SamplingParams& params, const std::vector<Token>& prompt);
   ~LlamaSampler() override;
 
   /**
-   * Draws a token from the vocabulary's logits and remembers it; nothing when the logits are not numbers. Biases are written into
-   * the logits, which nobody reads again.
+   * Draws a token from the vocabulary's logits and remembers it; nothing when one of them is not a number, or all are banned. Biases are
+   * written into the logits, which nobody reads again.
    */
   std::optional<Token> sample(float* logits);
 
@@ -29,14 +38,16 @@ class LlamaSampler final : public TokenSampler {
   std::optional<Token> greedy(const float* logits) const;
   bool fill_all(const float* logits);
   bool fill_top_k(const float* logits);
+  void drop_unlikely();
 
   const int vocabulary_size_;
   const int top_k_;
   bool plain_;  // no penalties: what is left can be found without a pass of the chain over the vocabulary
   bool greedy_;
-  std::vector<llama_logit_bias> bias_;
-  llama_sampler* adjust_ = nullptr;  // penalties, on the whole vocabulary
-  llama_sampler* choose_ = nullptr;  // truncation, temperature, draw
+  const bool typical_;
+  std::vector<llama_logit_bias> bias_;  // -inf: banned
+  llama_sampler* adjust_ = nullptr;     // penalties, on the whole vocabulary
+  llama_sampler* choose_ = nullptr;     // truncation, temperature, draw
   std::vector<llama_token_data> candidates_;
 };
 

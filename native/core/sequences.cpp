@@ -65,6 +65,7 @@ void Sequences::decode(Sequence& sequence) {
 }
 
 void Sequences::park(Sequence& sequence, Clock::time_point now) {
+  parkings_++;
   change(sequence, [&](auto& standing) {
     standing.state = SequenceState::kParked;
     standing.parked_at = now;

@@ -55,6 +55,9 @@ class Sequences {
   Sequence* stalled(Clock::time_point now) const;
   std::optional<Clock::time_point> next_stall() const;
 
+  /** How often one was parked. */
+  uint64_t parkings() const { return parkings_; }
+
   /** How many sequences were looked at so far: what must not grow with those that wait. */
   uint64_t visited() const { return visited_; }
 
@@ -102,6 +105,7 @@ class Sequences {
   std::set<Sequence*, FirstToStallFirst> stalling_;
   std::array<int, 5> counts_{};
   uint64_t arrivals_ = 0;  // streams taken in
+  uint64_t parkings_ = 0;
   mutable uint64_t visited_ = 0;
 };
 

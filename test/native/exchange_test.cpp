@@ -240,4 +240,18 @@ TEST("a step looks at the sequences that are in it, however many are queued, par
   for (int i = 0; i < 20; i++) bench.step();
   CHECK_EQ(bench.stats.decoding.load(), 4);
   CHECK(visited_by_step(bench) <= 8 * 4);
+
+  Bench full(200, 1000, lending(), 256, with_ram(100));  // no image fits, and one who waits asks in each step
+  full.decoder.model.end_one_in = 0;
+  for (int i = 0; i < 198; i++) {
+    auto request = full.request(make_prompt(100, i));
+    request.high_water_mark = 2;
+    full.submit(std::move(request));
+  }
+  full.run_until_idle();
+  CHECK_EQ(full.stats.parked.load(), 198);
+  for (int i = 0; i < 3; i++) full.submit(10);
+  for (int i = 0; i < 20; i++) full.step();
+  CHECK_EQ(full.stats.queued.load(), 1);
+  CHECK(visited_by_step(full) <= 20);
 }

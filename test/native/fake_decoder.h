@@ -154,10 +154,11 @@ class FakeDecoder final : public Decoder {
       std::memcpy(out + from * sizeof(Token), cache_[slot].data() + from, (to - from) * sizeof(Token));
     });
   }
-  std::unique_ptr<SlotCopy> begin_load(SlotId slot, std::shared_ptr<const SlotImage> image) override {
+  size_t largest_image() const override { return static_cast<size_t>(context_size_) * 2 * sizeof(Token); }
+  std::unique_ptr<SlotCopy> begin_load(SlotId slot, std::shared_ptr<const SlotImage> image, int tokens) override {
     loads++;
     cache_[slot].clear();
-    if (load_fails) return nullptr;
+    if (load_fails || image->size() != static_cast<size_t>(tokens) * 2 * sizeof(Token)) return nullptr;
     cache_[slot].assign(image->size() / 2 / sizeof(Token), Token{-1});
     const uint8_t* const in = image->data();
     return std::make_unique<Copy>(image, copy_tokens, [this, slot, in](size_t from, size_t to) {

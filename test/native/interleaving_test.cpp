@@ -82,7 +82,8 @@ class Harness {
   }
   std::unique_ptr<PrefixFiles> files() {
     if (cache_.dir.empty()) return nullptr;
-    return std::make_unique<PrefixFiles>(cache_.dir, CacheKey{}, cache_.disk_bytes, [this] { inbox_.push(WakeCommand{}); });
+    return std::make_unique<PrefixFiles>(cache_.dir, CacheKey{}, cache_.disk_bytes, decoder_.largest_image(),
+                                         [this] { inbox_.push(WakeCommand{}); });
   }
 
   void act() {

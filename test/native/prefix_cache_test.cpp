@@ -76,7 +76,7 @@ class NoMoreFiles {
 };
 
 std::unique_ptr<PrefixFiles> files(const TemporaryFolder& folder, uint8_t key = 0, uint64_t limit = 1 << 30) {
-  return std::make_unique<PrefixFiles>(folder.path(), CacheKey{key}, limit, [] {});
+  return std::make_unique<PrefixFiles>(folder.path(), CacheKey{key}, limit, size_t{1} << 20, [] {});
 }
 
 }  // namespace
@@ -519,7 +519,7 @@ TEST("a folder that cannot be written is tried again later, not for every stream
   const auto ask = [&](int salt) {
     cached(bench, make_prompt(300, salt), 1);
     bench.scheduler.write_prefixes();
-    for (int i = 0; i < 5; i++) {
+    for (int i = 0; i < 50; i++) {  // until the file thread has said what became of it
       bench.step();
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }
@@ -614,16 +614,23 @@ TEST("a longer conversation takes its shorter self's place on disk") {
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }
   }
-  int count = 0;
-  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder.path())) count += entry.is_regular_file();
-  CHECK_EQ(count, 1);
+  const auto count = [&] {
+    int files = 0;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(folder.path())) files += entry.is_regular_file();
+    return files;
+  };
+  for (int i = 0; i < 5000 && count() != 1; i++) {
+    bench.step();
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  CHECK_EQ(count(), 1);
 }
 
 TEST("a folder that cannot be made is an error that names it") {
   const TemporaryFolder folder;
   std::ofstream(folder.path() + "/file") << "x";
   try {
-    PrefixFiles files(folder.path() + "/file/inside", CacheKey{}, 1 << 30, [] {});
+    PrefixFiles files(folder.path() + "/file/inside", CacheKey{}, 1 << 30, 1 << 20, [] {});
     CHECK(!"it was taken");
   } catch (const EngineError& e) {
     CHECK_EQ(e.code(), "BAD_OPTION");
