@@ -158,6 +158,14 @@ describe("sampling", () => {
     const greedy = await model.chat(ask("Tell me a story"), GREEDY);
     expect((await model.chat(ask("Tell me a story"), { ...GREEDY, temperature: 3, topK: 1 })).text).toBe(greedy.text);
   });
+  test("a temperature of next to nothing is greedy, with nothing cut away either", async () => {
+    const model = await openReady();
+    const greedy = await model.chat(ask("Count from 3 to 14"), GREEDY);
+    for (const temperature of [1e-6, 1e-40]) {
+      const options = { ...GREEDY, temperature, topK: 0, topP: 1, minP: 0 };
+      expect((await model.chat(ask("Count from 3 to 14"), options)).text).toBe(greedy.text);
+    }
+  });
 });
 
 describe("limits", () => {
