@@ -1,5 +1,10 @@
 // Splitting by the expressions of llama.cpp's pre-tokenizers: what std::regex finds, without its recursion and in linear work. The
 // expressions are read out of llama.cpp's source, so that those of a new version are tried too.
+#if defined(__GNUC__) && !defined(__clang__)
+// GCC's own <regex>, under sanitizers: a warning about its inside.
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
+
 #include "tokenize/splitter.h"
 
 #include <algorithm>
