@@ -4,6 +4,7 @@
 import { z } from "zod";
 
 import { fieldPath } from "../quote.js";
+import { LARGEST_SEED, SEED_RULE } from "../sse/request.js";
 import { WireError } from "../sse/wire-error.js";
 
 export interface BodyLimits {
@@ -69,6 +70,8 @@ const streamOptions = z.strictObject({
   chunk_max_delay_ms: z.int().min(0).max(INT32_MAX).nullish(),
   resumable: z.boolean().nullish(),
 });
+/** Of 64 bits, unlike z.int(). */
+const seed = z.number(SEED_RULE).refine((given) => Number.isInteger(given) && Math.abs(given) <= LARGEST_SEED, SEED_RULE);
 const penalty = z.number().min(-2).max(2).nullish();
 
 /** Fields of both routes. Ones that are not listed are let pass: newer clients send more than older servers know. */
@@ -81,10 +84,10 @@ function common({ maxChoices }: BodyLimits) {
     max_tokens: count.nullish(),
     temperature: z.number().min(0).max(5).nullish(),
     top_p: z.number().min(0).max(1).nullish(),
-    top_k: z.int().min(0).max(INT32_MAX).nullish(),
+    top_k: z.int().min(-1).max(INT32_MAX).nullish(),
     min_p: z.number().min(0).max(1).nullish(),
     typical_p: z.number().min(0).max(1).nullish(),
-    seed: z.number().multipleOf(1, "must be an integer").nullish(), // 64 bits, unlike z.int()
+    seed: seed.nullish(),
     stop: stops.nullish(),
     presence_penalty: penalty,
     frequency_penalty: penalty,

@@ -44,7 +44,11 @@ const READ_HERE = ["model", "messages", "prompt", "stream", "stream_options", "n
 const IGNORED = new Set(["user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key", "verbosity"]);
 /** Fields of a message that are the library's to check; others mean nothing here, as in what clients send back of an earlier reply. */
 const MESSAGE = new Set(["role", "content", "name", "tool_calls", "tool_call_id", "reasoning_content", "function_call", "audio"]);
+/** Seeds of the engine. */
 const SEEDS = 2 ** 32 - 1;
+/** OpenAI's bounds of a seed, as JSON.parse reads them: a number that needs more than 53 bits is rounded. */
+export const LARGEST_SEED = 2 ** 63;
+export const SEED_RULE = "must be a whole number of 64 bits, from -9223372036854775808 to 9223372036854775807 (-1 draws one)";
 /** Characters of a model's name: every chunk repeats it. */
 const MODEL_NAME = 256;
 
@@ -60,6 +64,7 @@ export function readRequest(body: unknown, maxChoices: number): WireRequest {
   const ignored = Object.keys(given).filter((name) => !isKnown(name));
   const options: Body = {};
   for (const name of OPTIONS) if (name in given) options[name] = given[name];
+  if (options.top_k === -1) options.top_k = 0; // how clients of local servers turn it off
   Object.assign(options, readLimit(given), readSeed(given));
   for (const name of ["chunk_size", "chunk_by", "chunk_max_delay_ms"]) {
     if (name in streamOptions) options[name] = streamOptions[name];
@@ -146,11 +151,11 @@ function readLimit(given: Body): Body {
   throw bad(`${name} must be a whole number from 1.`, name);
 }
 
-/** OpenAI's seeds are any 64-bit integers (beyond 2^53 JSON.parse rounds them); what is beyond the engine's range is folded into it. */
+/** -1 is how clients of local servers ask for a drawn one. What is beyond the engine's range is folded into it. */
 function readSeed(given: Body): Body {
   const { seed } = given;
-  if (seed === undefined) return {};
-  if (typeof seed !== "number" || !Number.isInteger(seed) || Math.abs(seed) > 2 ** 64) throw bad("seed must be an integer.", "seed");
+  if (seed === undefined || seed === -1) return {};
+  if (typeof seed !== "number" || !Number.isInteger(seed) || Math.abs(seed) > LARGEST_SEED) throw bad(`seed ${SEED_RULE}.`, "seed");
   return { seed: ((seed % SEEDS) + SEEDS) % SEEDS };
 }
 

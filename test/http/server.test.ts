@@ -78,7 +78,7 @@ describe("refusals name the field", () => {
     ],
     ["resumable", { ...GREEDY, stream: true, stream_options: { resumable: 1 } }, 400, "stream_options.resumable"],
     ["stream_options without stream", { ...GREEDY, stream_options: { chunk_size: 2 } }, 400, "stream_options"],
-    ["top_k", { ...GREEDY, top_k: -1 }, 400, "top_k"],
+    ["top_k", { ...GREEDY, top_k: -2 }, 400, "top_k"],
     ["min_p", { ...GREEDY, min_p: 2 }, 400, "min_p"],
     ["typical_p", { ...GREEDY, typical_p: "x" }, 400, "typical_p"],
     ["repeat_penalty", { ...GREEDY, repeat_penalty: 0 }, 400, "repeat_penalty"],

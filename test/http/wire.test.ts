@@ -1,0 +1,27 @@
+// What clients of OpenAI's API and of local servers take for granted, one promise a test. Each goes through both doors: the adapter's
+// nodeHandler and the whole server, since they read bodies in their own ways.
+
+import { describe, expect, test } from "vitest";
+
+import { GREEDY, json, post, STORY, serveApp, serveModel } from "./helpers.js";
+
+const DOORS = [
+  ["nodeHandler", serveModel],
+  ["zse serve", serveApp],
+] as const;
+
+describe.each(DOORS)("through %s", (_, serve) => {
+  test("seed -1 draws a seed, top_k -1 turns it off, and seeds beyond 64 bits are a 400 that says the bound", async () => {
+    const { url } = await serve();
+    const hot = { ...STORY, temperature: 2, min_p: 0, max_tokens: 24 };
+    const say = async (more: object) => (await json(await post(url, { ...hot, ...more }))).choices[0]!.message.content;
+    expect(new Set(await Promise.all([1, 2, 3].map(() => say({ seed: -1 })))).size).toBeGreaterThan(1);
+    expect(await say({ seed: 5, top_k: -1 })).toBe(await say({ seed: 5, top_k: 0 }));
+    expect((await post(url, { ...GREEDY, seed: -(2 ** 63) })).status).toBe(200);
+    for (const seed of [2 ** 64, 2 ** 70, -(2 ** 64), 1.5]) {
+      const response = await post(url, { ...GREEDY, seed });
+      expect(response.status, `${seed}`).toBe(400);
+      expect((await json(response)).error).toMatchObject({ param: "seed", message: expect.stringContaining("9223372036854775807") });
+    }
+  });
+});
