@@ -94,9 +94,10 @@ function readString(value: unknown, where: string): string {
   throw bad(where, `${where} must be a string; given ${quote(value)}.`);
 }
 
-/** A string that holds JSON, which templates parse. */
+/** A string that holds JSON, which templates parse. A call without arguments is told in three ways: all are an empty object. */
 function readArguments(value: unknown, where: string): string {
-  const text = readString(value, where);
+  const text = value === undefined || value === null ? "" : readString(value, where);
+  if (text.trim() === "") return "{}";
   checkJsonText(text, where);
   return text;
 }

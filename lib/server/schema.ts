@@ -51,7 +51,7 @@ const prompt = z.union([text, z.array(text).length(1)], { error: "must be a stri
 const toolCall = z.looseObject({
   id: text.optional(),
   type: z.literal("function").optional(),
-  function: z.looseObject({ name: text, arguments: text }),
+  function: z.looseObject({ name: text, arguments: text.nullish() }),
 });
 const message = z.looseObject({
   role: z.enum(["system", "developer", "user", "assistant", "tool"]),

@@ -24,4 +24,19 @@ describe.each(DOORS)("through %s", (_, serve) => {
       expect((await json(response)).error).toMatchObject({ param: "seed", message: expect.stringContaining("9223372036854775807") });
     }
   });
+
+  test.each(["", " ", null, undefined])("a call in the history with arguments %j goes on as one with {}", async (given) => {
+    const { url } = await serve();
+    const body = (args: unknown) => ({
+      ...GREEDY,
+      messages: [
+        { role: "user", content: "What time is it?" },
+        { role: "assistant", content: null, tool_calls: [{ id: "c1", type: "function", function: { name: "now", arguments: args } }] },
+        { role: "tool", tool_call_id: "c1", content: "noon" },
+      ],
+    });
+    const response = await post(url, body(given));
+    expect(response.status).toBe(200);
+    expect((await json(response)).usage.prompt_tokens).toBe((await json(await post(url, body("{}")))).usage.prompt_tokens);
+  });
 });
