@@ -29,7 +29,7 @@ interface WireUsage {
   prompt_tokens: number;
   completion_tokens: number;
   total_tokens: number;
-  prompt_tokens_details?: { cached_tokens: number };
+  prompt_tokens_details: { cached_tokens: number };
 }
 
 /** The usage of all choices of a reply: they share one prompt, and cached is what not even the first of them had to compute. */
@@ -41,7 +41,7 @@ export function wireUsage(usages: readonly Usage[]): WireUsage {
     prompt_tokens: prompt,
     completion_tokens: completion,
     total_tokens: prompt + completion,
-    ...(cached > 0 ? { prompt_tokens_details: { cached_tokens: cached } } : {}),
+    prompt_tokens_details: { cached_tokens: cached },
   };
 }
 

@@ -121,7 +121,7 @@ describe("a chat stream", () => {
     expect(texts.length).toBe(4);
     expect(prompt_tokens).toBeGreaterThan(100);
     expect(model.stats().prefilledTokens).toBeLessThan(1.2 * prompt_tokens);
-    expect(prompt_tokens_details).toBe(undefined);
+    expect(prompt_tokens_details).toEqual({ cached_tokens: 0 });
   });
 
   test("fields that mean nothing here are let pass, and null is as good as absent", async () => {

@@ -79,12 +79,12 @@ describe("events become chunks", () => {
     expect(writer.event(0, { type: "surprise" } as never)).toEqual([]);
   });
 
-  test("cached prompt tokens are told, and only where there are some", () => {
+  test("cached prompt tokens are told with every usage, 0 where there are none", () => {
     const usage = { promptTokens: 10, completionTokens: 5, totalTokens: 15, cachedTokens: 8 };
     const [chunk] = new ChunkWriter(envelope, 1, undefined).event(0, finish({ usage }));
     expect(chunk).toMatchObject({ usage: { prompt_tokens: 10, total_tokens: 15, prompt_tokens_details: { cached_tokens: 8 } } });
     const [plain] = new ChunkWriter(envelope, 1, undefined).event(0, finish());
-    expect(plain).not.toHaveProperty("usage.prompt_tokens_details");
+    expect(plain).toHaveProperty("usage.prompt_tokens_details", { cached_tokens: 0 });
   });
 
   test("whatever a reply says, its frames are lines that every parser reads", async () => {
