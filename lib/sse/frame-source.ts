@@ -1,9 +1,9 @@
 // Owns the frames of one reply: its events, pulled one at a time, as what goes into the socket. JS thread of the model.
 
 import { DONE, dataFrame, PING_FRAME } from "./frames.js";
-import { ChunkWriter, type Envelope, type IncludeUsage } from "./openai.js";
+import { ChunkWriter, type Envelope, type IncludeUsage, subjectOf } from "./openai.js";
 import type { Reply } from "./reply.js";
-import { toWireError } from "./wire-error.js";
+import { type Subject, toWireError } from "./wire-error.js";
 
 /** Frames of one stream, pulled one at a time. */
 export interface FrameSource {
@@ -21,6 +21,7 @@ export class ReplyFrames implements FrameSource {
   readonly #writer: ChunkWriter;
   readonly #heartbeatMs: number;
   readonly #numbered: boolean;
+  readonly #subject: Subject;
   #count = 0;
   #ready: string[];
   #ended = false;
@@ -34,6 +35,7 @@ export class ReplyFrames implements FrameSource {
     this.#writer = new ChunkWriter(envelope, reply.choices, includeUsage);
     this.#heartbeatMs = heartbeatMs;
     this.#numbered = numbered;
+    this.#subject = subjectOf(envelope.kind);
     this.#ready = this.#writer.begin().map((chunk) => this.#frame(chunk));
   }
 
@@ -51,7 +53,7 @@ export class ReplyFrames implements FrameSource {
         if (this.#reply.over) this.#end(DONE);
       } else if ("error" in pulled) {
         // Without [DONE]: a stream that just ends would look whole.
-        this.#end(toWireError(pulled.error).body);
+        this.#end(toWireError(pulled.error, undefined, this.#subject).body);
       } else {
         this.#ended = true;
       }

@@ -3,8 +3,14 @@
 
 import type { Usage } from "../native.js";
 import type { FinishEvent, StreamEvent } from "../types.js";
+import type { Subject } from "./wire-error.js";
 
 export type ReplyKind = "chat" | "completion";
+
+/** The field of a request that says what is asked. */
+export function subjectOf(kind: ReplyKind): Subject {
+  return kind === "chat" ? "messages" : "prompt";
+}
 
 /** What every object of one reply has in common. */
 export interface Envelope {

@@ -4,7 +4,7 @@
 import { plainJson } from "../foreign.js";
 import { type FrameSource, ReplyFrames } from "./frame-source.js";
 import { STREAM_HEADERS } from "./frames.js";
-import { type Envelope, newEnvelope, ReplyCollector } from "./openai.js";
+import { type Envelope, newEnvelope, ReplyCollector, subjectOf } from "./openai.js";
 import { checkModel, type HandlerSettings, readHandlerOptions } from "./options.js";
 import { Pace } from "./pace.js";
 import { PatientFrames } from "./patience.js";
@@ -12,7 +12,7 @@ import { Reply } from "./reply.js";
 import { readRequest, type WireRequest } from "./request.js";
 import { ResumableStreams } from "./resumable.js";
 import type { HandlerOptions, Observer, ServedModel } from "./types.js";
-import { isToldInFull, toWireError, WireError } from "./wire-error.js";
+import { isToldInFull, type Subject, toWireError, WireError } from "./wire-error.js";
 
 /** A request's answer: JSON, or frames. */
 export type Answer =
@@ -84,21 +84,23 @@ export class Responder {
    * @param client whose request it is, where that is known: an address or a key
    */
   async answer(given: unknown, signal?: AbortSignal, watcher?: Watcher, client = ""): Promise<Answer> {
+    let subject: Subject | undefined;
     try {
       const body = plainJson(given, ""); // whoever has parsed it
       this.#hooks.validate?.(body);
       const request = readRequest(body, this.#options.maxChoices);
+      subject = subjectOf(request.kind);
       await this.#model.ready;
       return await this.#reply(request, signal, watcher, client);
     } catch (error) {
-      return this.refuse(error);
+      return this.refuse(error, subject);
     }
   }
 
-  /** An error as an answer. */
-  refuse(error: unknown): Answer & { body: string } {
+  /** An error as an answer. `subject`: as toWireError has it. */
+  refuse(error: unknown, subject?: Subject): Answer & { body: string } {
     this.#tell(error);
-    const { status, headers, body } = toWireError(error, this.retryAfterMs);
+    const { status, headers, body } = toWireError(error, this.retryAfterMs, subject);
     return { status, headers, body: JSON.stringify(body), error };
   }
 

@@ -4,6 +4,9 @@
 import { ZSEError } from "../errors.js";
 import { cutMessage, cutPath } from "../quote.js";
 
+/** The field of a request that says what is asked. */
+export type Subject = "messages" | "prompt";
+
 /** An error with its place in HTTP. */
 export class WireError extends Error {
   readonly status: number;
@@ -43,22 +46,25 @@ export class WireError extends Error {
   }
 }
 
-/** Any error as one for the wire. `retryAfterMs` is asked only where it is of use. What is not ours is not told to clients. */
-export function toWireError(error: unknown, retryAfterMs: () => number = () => 1000): WireError {
+/**
+ * Any error as one for the wire. `retryAfterMs` is asked only where it is of use. What is not ours is not told to clients.
+ * @param subject the field that held what was asked: what only the model could find wrong is wrong with it
+ */
+export function toWireError(error: unknown, retryAfterMs: () => number = () => 1000, subject?: Subject): WireError {
   if (error instanceof WireError) return error;
   const { code, message, option } = isZSEError(error) ? error : {};
   const cause = error;
   switch (code) {
     case "BAD_OPTION": {
       // The library's own name of an option is seen here only where the engine found what is wrong with it: clients know the other one.
-      const param = option !== undefined && /^[a-z]+(?:[A-Z][a-z]*)+$/.test(option) ? snakeCase(option) : option;
-      const said = param === option ? message! : message!.replaceAll(option!, param!);
+      const param = option !== undefined && /^[a-z]+(?:[A-Z][a-z]*)+$/.test(option) ? snakeCase(option) : (option ?? subject);
+      const said = option === undefined || param === option ? message! : message!.replaceAll(option, param!);
       return new WireError(400, said, { param, code: "invalid_value", cause });
     }
     case "UNSUPPORTED":
-      return new WireError(400, message!, { param: option, code: "unsupported_parameter", cause });
+      return new WireError(400, message!, { param: option ?? subject, code: "unsupported_parameter", cause });
     case "CONTEXT_OVERFLOW":
-      return new WireError(400, message!, { param: "messages", code: "context_length_exceeded", cause });
+      return overflow(message!, subject ?? "messages", cause);
     case "OVERLOADED":
       return new WireError(429, message!, { type: "rate_limit_error", code: "rate_limit_exceeded", retryAfterMs: retryAfterMs(), cause });
     case "CLOSED": // its message names the model's file
@@ -74,6 +80,17 @@ export function toWireError(error: unknown, retryAfterMs: () => number = () => 1
     default:
       return new WireError(503, "The server failed to answer this request.", { code: "internal_error", cause });
   }
+}
+
+/** In the words that agents look for to know that they must shorten the conversation. What the engine advises is for its owner. */
+function overflow(message: string, param: Subject, cause: unknown): WireError {
+  const [, tokens, context] = /has ((?:at least )?\d+) tokens, and the context of a stream holds (\d+)/.exec(message) ?? [];
+  const known = `This model's maximum context length is ${context} tokens, of which the reply needs at least 1.`;
+  const said =
+    context === undefined
+      ? `This model's maximum context length is exceeded by your ${param}.`
+      : `${known} However, your ${param} resulted in ${tokens} tokens.`;
+  return new WireError(400, `${said} Please reduce the length of the ${param}.`, { param, code: "context_length_exceeded", cause });
 }
 
 function snakeCase(name: string): string {

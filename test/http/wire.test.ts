@@ -39,4 +39,28 @@ describe.each(DOORS)("through %s", (_, serve) => {
     expect(response.status).toBe(200);
     expect((await json(response)).usage.prompt_tokens).toBe((await json(await post(url, body("{}")))).usage.prompt_tokens);
   });
+
+  test("a prompt that does not fit is told in the words that agents look for, by its own field, without advice to the owner", async () => {
+    const { base } = await serve({ contextSize: 256 });
+    const long = "story ".repeat(1000);
+    for (const stream of [false, true]) {
+      for (const [path, param, body] of [
+        ["chat/completions", "messages", { messages: [{ role: "user", content: long }] }],
+        ["completions", "prompt", { prompt: long }],
+      ] as const) {
+        const response = await post(`${base}/v1/${path}`, { ...body, stream });
+        expect(response.status).toBe(400);
+        const { error } = await json(response);
+        expect(error).toMatchObject({ type: "invalid_request_error", param, code: "context_length_exceeded" });
+        expect(error.message).toMatch(/maximum context length is 256 tokens.*resulted in (at least )?\d+ tokens.*reduce the length/);
+        expect(error.message).not.toMatch(/contextSize|open the model/);
+      }
+    }
+  });
+
+  test("an empty prompt is a 400 of prompt", async () => {
+    const { base } = await serve();
+    const response = await post(`${base}/v1/completions`, { prompt: "" });
+    expect([response.status, (await json(response)).error.param]).toEqual([400, "prompt"]);
+  });
 });
