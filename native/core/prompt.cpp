@@ -45,9 +45,6 @@ std::string too_much(WorkStop why, const WorkLimits& limits) {
   }
 }
 
-/** One line, and no longer than helps: llama.cpp puts the place first and the reason last, over several lines. */
-std::string reason_of(const std::exception& error) { return error.what(); }
-
 void check_shape(const std::string& json, const std::string& where) {
   const JsonShape shape = json_shape(json);
   if (shape.depth > kMaxJsonDepth) {
@@ -117,7 +114,7 @@ PromptBuilder::PromptBuilder(std::shared_ptr<const Model> model, const std::atom
     templates_.reset(common_chat_templates_init(model_->get(), model_->info().template_text).release());
   } catch (const WorkStopped&) {  // said by the bound
   } catch (const std::exception& e) {
-    template_error_ = reason_of(e);
+    template_error_ = e.what();
   }
   if (bound.stopped() == WorkStop::kCancelled) throw WorkStopped{WorkStop::kCancelled};
   if (bound.stopped() == WorkStop::kNone) return;
@@ -184,7 +181,7 @@ std::string PromptBuilder::render(const std::string& messages_json) const {
   } catch (const EngineError&) {
     throw;
   } catch (const std::exception& e) {
-    throw EngineError("BAD_OPTION", "the messages cannot be read: " + reason_of(e));
+    throw EngineError("BAD_OPTION", "the messages cannot be read: " + std::string(e.what()));
   }
   try {
     inputs.add_generation_prompt = true;
@@ -192,7 +189,7 @@ std::string PromptBuilder::render(const std::string& messages_json) const {
     inputs.force_pure_content = true;  // no tools here, so no parser for the reply has to be derived from the template
     return common_chat_templates_apply(templates_.get(), inputs).prompt;
   } catch (const std::exception& e) {
-    throw EngineError("BAD_OPTION", "the model's chat template refused the messages: " + reason_of(e));
+    throw EngineError("BAD_OPTION", "the model's chat template refused the messages: " + std::string(e.what()));
   }
 }
 
