@@ -272,8 +272,11 @@ bool PrefixFiles::write_file(PrefixFileId id, const SavedPrefix& prefix, std::ve
     if (!make_room(bytes, displaced) || make_folder()) return false;  // it may just have become empty, and gone
     file = TemporaryFile::make(path_of(id), bytes);
   }
-  return file && file->write(&header, sizeof header) && file->write(prefix.tokens.data(), token_bytes) &&
-         file->write(prefix.image->data(), prefix.image->size()) && file->publish();
+  const bool written = file && file->write(&header, sizeof header) && file->write(prefix.tokens.data(), token_bytes) &&
+                       file->write(prefix.image->data(), prefix.image->size()) && file->flush();
+  if (!written) return false;
+  const FolderLock lock(folder_.parent_path());  // or one who counts the folder might find it under neither of its names
+  return file->publish();
 }
 
 std::shared_ptr<const SavedPrefix> PrefixFiles::read_file(PrefixFileId id) const {

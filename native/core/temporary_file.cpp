@@ -113,12 +113,17 @@ bool TemporaryFile::write(const void* bytes, size_t size) {
   return true;
 }
 
+bool TemporaryFile::flush() {
+#ifdef _WIN32
+  return _commit(descriptor_) == 0;
+#else
+  return fsync(descriptor_) == 0;
+#endif
+}
+
 bool TemporaryFile::publish() {
 #ifdef _WIN32
-  if (_commit(descriptor_) != 0) return false;
   close();  // an open file cannot be renamed
-#else
-  if (fsync(descriptor_) != 0) return false;
 #endif
   std::error_code error;
   fs::rename(path_, target_, error);

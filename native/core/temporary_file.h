@@ -21,7 +21,10 @@ class TemporaryFile {
 
   bool write(const void* bytes, size_t size);
 
-  /** Onto the disk, not only into the system's cache (a rename must not outlive the bytes), then under the target's name. */
+  /** Onto the disk, not only into the system's cache: a rename must not outlive the bytes. */
+  bool flush();
+
+  /** Gives the flushed file its target's name. Whoever counts the folder must not meanwhile: hold its FolderLock. */
   bool publish();
 
  private:
