@@ -9,10 +9,12 @@
 //   memory()                                         → promise of the bytes resident in the engine's process
 //   cachedBytes()                                    what of it is a prompt cache; only those that can say
 //   startedAt                                        when that process was started, ms of performance.now()
+//   model, load(file)                                zStream's own: its model, and the module of dist/ that belongs to it
 //   inProcess                                        whether the engine shares JavaScript's process
 //   close()
 //
 // Raw llama.cpp measures itself: a row calls contenders/raw.mjs instead (its `raw` function).
+import { resolve } from "node:path";
 import { buildTools, installPeers } from "./peers.mjs";
 
 const server = { module: "llama-server.mjs", prepare: buildTools };
@@ -22,8 +24,19 @@ export const untuned = ["zstream", "node-llama-cpp", "llama-server"];
 
 export const contenders = {
   zstream: { title: "zStream", module: "zstream.mjs" },
+  ...earlier(process.env.ZSE_BENCH_BEFORE),
   "node-llama-cpp": { title: "node-llama-cpp", module: "node-llama-cpp.mjs", prepare: installPeers },
   "llama-server": { title: "llama-server", ...server },
   "llama-server-tuned": { title: "llama-server -b 64 -ub 64", ...server, options: { args: ["-b", 64, "-ub", 64] } },
   raw: { title: "raw llama.cpp", prepare: buildTools },
 };
+
+/** Another build of zStream, in a folder of its own, as one more contender: measured wherever zStream is. */
+function earlier(folder) {
+  return folder ? { before: { title: "zStream before", module: "zstream.mjs", as: "zstream", options: { folder: resolve(folder) } } } : {};
+}
+
+/** Whether a list that a row or a figure gives names this contender; an earlier build goes by zStream's name. */
+export function isNamed(list, name) {
+  return list.includes(contenders[name]?.as ?? name);
+}

@@ -1,5 +1,7 @@
-// Owns zStream as a contender: its public library, in the measuring process.
-import { ZSE } from "../../dist/index.js";
+// Owns zStream as a contender: its public library, in the measuring process; this checkout's, or that of another folder.
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { root } from "../../scripts/paths.mjs";
 import { residentBytes } from "../lib/memory.mjs";
 import { Arrivals } from "../lib/reply.mjs";
 
@@ -7,7 +9,9 @@ import { Arrivals } from "../lib/reply.mjs";
 const greedy = { temperature: 0, ignoreEos: true };
 
 /** Opens the model as bench/contenders/index.mjs says. */
-export async function open({ model: path, threads, contextSize, maxStreams, cacheDir, latencyTargetMs, startedAt }) {
+export async function open({ folder = root, model: path, threads, contextSize, maxStreams, cacheDir, latencyTargetMs, startedAt }) {
+  const load = (file) => import(pathToFileURL(join(folder, "dist", file)).href);
+  const { ZSE } = await load("index.js");
   const options = { threads, contextSize, maxStreams, maxQueue: 0, ...(latencyTargetMs && { latencyTargetMs }) };
   const model = new ZSE(path, { ...options, ...(cacheDir && { promptCache: { dir: cacheDir } }) });
   await model.ready;
@@ -16,6 +20,7 @@ export async function open({ model: path, threads, contextSize, maxStreams, cach
     startedAt,
     inProcess: true,
     model,
+    load,
     tokenize: (text) => model.tokenize(text),
 
     async generate(prompt, { maxTokens, signal, onText, sampling = greedy }) {

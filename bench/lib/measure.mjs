@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { contenders } from "../contenders/index.mjs";
+import { contenders, isNamed } from "../contenders/index.mjs";
 
 const worker = fileURLToPath(new URL("worker.mjs", import.meta.url));
 
@@ -13,7 +13,7 @@ const limitMs = 10 * 60_000;
 
 /** What runs in a row, of the wanted contenders: its variants, or one of each contender that it is about. */
 export function entriesOf(row, wanted) {
-  const names = wanted.filter((name) => (name === "raw" ? row.raw !== undefined : !row.contenders || row.contenders.includes(name)));
+  const names = wanted.filter((name) => (name === "raw" ? row.raw !== undefined : !row.contenders || isNamed(row.contenders, name)));
   if (!row.variants) return names.map((name) => ({ name, contender: name }));
   return row.variants.filter(({ contender }) => names.includes(contender)).map((variant) => ({ name: variant.label, ...variant }));
 }

@@ -1,5 +1,5 @@
 // Owns turning measurements into figures, and figures into the tables that are printed and kept. Pure.
-import { contenders } from "../contenders/index.mjs";
+import { contenders, isNamed } from "../contenders/index.mjs";
 import { compare, reaches, summarize } from "./statistics.mjs";
 
 /**
@@ -12,13 +12,15 @@ export function figuresOf(row, samples, model) {
   return figures.map(({ label, unit, measure, goals = [], note, only }) => {
     const values = {};
     for (const [name, measures] of samples) {
-      if (only && !only.includes(name)) continue;
+      if (only && !isNamed(only, name)) continue;
       // llama.cpp's tools have no streams to look at: what they cannot tell is left out, for them alone.
       if (measures[measure] === undefined && name === "raw") continue;
       values[name] = summarize(valuesOf(measures, measure, row, name));
     }
     const judged = goals.flatMap((goal) => judge(goal, measure, samples));
-    return { label, unit, measure, ...(note && { note }), values, goals: judged };
+    const before = samples.get("before")?.[measure];
+    const ours = samples.get("zstream")?.[measure];
+    return { label, unit, measure, ...(note && { note }), values, goals: judged, ...(ours && before && { change: compare(ours, before) }) };
   });
 }
 
@@ -45,10 +47,12 @@ export function table(row, { spread = true, goals = true } = {}) {
 
 function comparison(figures, { spread, goals }) {
   const names = Object.keys(contenders).filter((name) => figures.some((figure) => figure.values[name]));
-  const header = ["", ...names.map((name) => contenders[name].title), ...(goals ? ["goals"] : [])];
+  const changes = figures.some(({ change }) => change);
+  const header = ["", ...names.map((name) => contenders[name].title), ...(changes ? ["over before"] : []), ...(goals ? ["goals"] : [])];
   const lines = figures.map((figure) => [
     `${figure.label}, ${figure.unit}`,
     ...names.map((name) => (figure.values[name] ? cell(figure.values[name], spread) : "–")),
+    ...(changes ? [figure.change ? changeText(figure.change) : "–"] : []),
     ...(goals ? [figure.goals.map(goalText).join("; ")] : []),
   ]);
   return grid(header, lines);
@@ -68,6 +72,11 @@ function grid(header, lines) {
 
 function cell({ median, spread }, withSpread) {
   return withSpread ? `${significant(median)} ± ${(spread * 100).toFixed(1)} %` : significant(median);
+}
+
+/** "1.01 (0.98 to 1.03)": the median of the repetitions' ratios, and how far they reach. */
+function changeText({ median, min, max }) {
+  return `${median.toFixed(3)} (${min.toFixed(3)} to ${max.toFixed(3)})`;
 }
 
 /** "≥ 0.99 × raw llama.cpp: 0.94, missed". */

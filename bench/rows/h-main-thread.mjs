@@ -36,8 +36,8 @@ export const row = {
     };
     const measures = { cpuUs: await cpuOf(inProcess, tokens), delayMs: await delayOf(inProcess) };
     if (!engine.model) return measures;
-    const sseCpuUs = await overSse(engine.model, texts, (serve) => cpuOf(serve, tokens));
-    return { ...measures, sseCpuUs, sseDelayMs: await overSse(engine.model, texts, delayOf) };
+    const sseCpuUs = await overSse(engine, texts, (serve) => cpuOf(serve, tokens));
+    return { ...measures, sseCpuUs, sseDelayMs: await overSse(engine, texts, delayOf) };
   },
 
   figures: [
@@ -66,8 +66,8 @@ async function delayOf(task) {
 }
 
 /** What `measure` says of serving all streams to a reader in another process. */
-async function overSse(model, texts, measure) {
-  const { nodeHandler } = await import("../../dist/sse/index.js");
+async function overSse({ model, load }, texts, measure) {
+  const { nodeHandler } = await load("sse/index.js");
   const server = createServer(nodeHandler(model));
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
