@@ -4,6 +4,7 @@
 
 import { ZSEError } from "../errors.js";
 import type { FinishEvent, StreamEvent } from "../types.js";
+import { Alarm } from "./alarm.js";
 import type { EventStream, Observer } from "./types.js";
 
 /** What next() gives. */
@@ -21,6 +22,7 @@ export class Reply {
   #running: number;
   #arrivals: Arrival[] = [];
   #wake: (() => void) | undefined;
+  #alarm = new Alarm(() => this.#wake?.());
   #over = false;
   /** The streams have ended, and the error that says so is still to be pulled. */
   #aborted = false;
@@ -99,13 +101,18 @@ export class Reply {
   /** Asks every choice that has not been asked, and waits for one to answer. */
   #arrive(silenceMs: number): Promise<void> {
     return new Promise((resolve) => {
-      const timer = silenceMs > 0 ? setTimeout(() => this.#wake?.(), silenceMs) : undefined;
+      this.#alarm.set(silenceMs);
       this.#wake = () => {
-        clearTimeout(timer);
+        this.#alarm.silence();
         this.#wake = undefined;
         resolve();
       };
-      for (const choice of this.#toAsk.splice(0)) this.#ask(choice);
+      const toAsk = this.#toAsk;
+      if (toAsk.length === 1) this.#ask(toAsk.pop()!);
+      else {
+        for (const choice of toAsk) this.#ask(choice);
+        toAsk.length = 0;
+      }
     });
   }
 
@@ -141,11 +148,13 @@ export class Reply {
     this.#observer?.onFinish?.(choice, event);
     if (this.#running > 0) return;
     this.#over = true;
+    this.#alarm.stop();
     this.#observer?.onEnd?.();
   }
 
   #leave(): void {
     this.#over = true;
+    this.#alarm.stop();
     this.#arrivals = [];
     this.#leaveStreams();
   }

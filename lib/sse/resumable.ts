@@ -4,6 +4,7 @@
 // A frame that was written is not a frame that arrived: what a dead connection had in its buffers is asked for again. So half of
 // what is kept is behind the reader, half before it; when that half is full, frames are no longer pulled and the reply parks.
 
+import { Alarm } from "./alarm.js";
 import type { FrameSource } from "./frame-source.js";
 import { dataFrame, PING_FRAME } from "./frames.js";
 import { readResumableOptions } from "./options.js";
@@ -226,7 +227,8 @@ class Reader implements FrameSource {
   #last: number;
   #over = false;
   #lastWord: string | undefined;
-  #wake: (() => void) | undefined;
+  #settle: ((silent: boolean) => void) | undefined;
+  #alarm = new Alarm(() => this.#settle?.(true));
 
   constructor(stream: ResumableStream, after: number, heartbeatMs: number, onLeft: () => void) {
     this.#stream = stream;
@@ -258,14 +260,15 @@ class Reader implements FrameSource {
   cancel(): void {
     if (this.#over) return;
     this.#over = true;
-    this.#wake?.();
+    this.#settle?.(false);
+    this.#alarm.stop();
     this.#onLeft();
   }
 
   onStalled(): void {} // the reply does not stall: its frames are kept, within their bounds
 
   wake(): void {
-    this.#wake?.();
+    this.#settle?.(false);
   }
 
   /** Another reader has taken over, or the stream is gone. A stream that just ends would look whole, so the client is told. */
@@ -273,19 +276,19 @@ class Reader implements FrameSource {
     if (this.#over) return;
     this.#over = true;
     this.#lastWord = dataFrame(reason.body); // no id: it is no event of the stream
-    this.#wake?.();
+    this.#settle?.(false);
+    this.#alarm.stop();
   }
 
   /** Until there is something new; true when there was nothing for heartbeatMs (0: no limit). */
   #wait(): Promise<boolean> {
     return new Promise((resolve) => {
-      const settle = (silent: boolean) => {
-        clearTimeout(timer);
-        this.#wake = undefined;
+      this.#settle = (silent) => {
+        this.#alarm.silence();
+        this.#settle = undefined;
         resolve(silent);
       };
-      const timer = this.#heartbeatMs > 0 ? setTimeout(() => settle(true), this.#heartbeatMs) : undefined;
-      this.#wake = () => settle(false);
+      this.#alarm.set(this.#heartbeatMs);
     });
   }
 }
