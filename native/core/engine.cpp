@@ -16,6 +16,8 @@ namespace zse {
 
 namespace {
 
+/** Bytes: what Linux gives by default, and opening a model and computing with it have always had there. */
+constexpr size_t kDecodeStack = size_t{8} << 20;
 constexpr StreamId kLargestId = UINT32_MAX;                           // JavaScript has ids in a Uint32Array
 constexpr PromptWorkers::Id kQuestions = PromptWorkers::Id{1} << 32;  // beyond every stream's id
 
@@ -23,7 +25,7 @@ constexpr PromptWorkers::Id kQuestions = PromptWorkers::Id{1} << 32;  // beyond 
 
 Engine::Engine(std::string path, EngineOptions options, std::function<void()> wake)
     : path_(std::move(path)), options_(std::move(options)), events_(std::move(wake)) {
-  decode_thread_ = start_thread("opening a model", [this] { run_decode_thread(); });
+  decode_thread_ = start_thread("opening a model", [this] { run_decode_thread(); }, kDecodeStack);
 }
 
 Engine::~Engine() {

@@ -10,9 +10,9 @@
 #include <mutex>
 #include <random>
 #include <string>
-#include <thread>
 #include <vector>
 
+#include "base/thread.h"
 #include "inbox.h"
 #include "prompt_workers.h"
 #include "stream_queue.h"
@@ -71,7 +71,7 @@ class Engine {
   size_t leaving_ = 0;  // of those, streams that were cancelled: they end with the next step and keep nobody waiting
   StreamId last_id_ = 0;
 
-  std::thread decode_thread_;
+  Thread decode_thread_;
 };
 
 }  // namespace zse

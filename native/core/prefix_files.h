@@ -20,9 +20,9 @@
 #include <mutex>
 #include <string>
 #include <system_error>
-#include <thread>
 #include <vector>
 
+#include "base/thread.h"
 #include "saved_prefix.h"
 #include "types.h"
 
@@ -113,7 +113,7 @@ class PrefixFiles {
   bool closing_ = false;
   Clock::time_point give_up_;
 
-  std::thread thread_;
+  Thread thread_;
 };
 
 }  // namespace zse

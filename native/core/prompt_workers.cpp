@@ -31,7 +31,7 @@ class PromptWorkers::Bound : public WorkBound {
 };
 
 struct PromptWorkers::Worker {
-  std::unique_ptr<Thread> thread;
+  Thread thread;
   std::condition_variable turn;
   Job job;
   bool busy = false;  // has a job
@@ -56,7 +56,7 @@ PromptWorkers::~PromptWorkers() {
     ended_ = true;
     for (Worker& worker : workers_) worker.turn.notify_all();
   }
-  for (Worker& worker : workers_) worker.thread->join();
+  for (Worker& worker : workers_) worker.thread.join();
 }
 
 // ---- any thread ------------------------------------------------------------------------------------------------------
@@ -294,7 +294,7 @@ PromptWorkers::Worker* PromptWorkers::free_worker() {
   if (workers_.size() >= options_.threads) return nullptr;
   Worker& worker = workers_.emplace_back();
   try {
-    worker.thread = std::make_unique<Thread>([this, &worker] { run(worker); });
+    worker.thread = Thread([this, &worker] { run(worker); });
     return &worker;
   } catch (const std::system_error&) {
     workers_.pop_back();  // those that there are will do

@@ -2,11 +2,12 @@
 // a file or a request. Any thread.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <system_error>
-#include <thread>
 #include <utility>
 
+#include "base/thread.h"
 #include "types.h"
 
 namespace zse {
@@ -17,11 +18,10 @@ inline EngineError no_threads(const std::string& wanting) {
                                " needs; raise its limit (ulimit -u, or that of the container), or let it do less at once"};
 }
 
-/** A thread, or EngineError ENGINE_FAILED. */
-template <class Work>
-std::thread start_thread(const char* wanting, Work work) {
+/** A thread, or EngineError ENGINE_FAILED. `stack` in bytes. */
+inline Thread start_thread(const char* wanting, std::function<void()> work, size_t stack = Thread::kStack) {
   try {
-    return std::thread(std::move(work));
+    return Thread(std::move(work), stack);
   } catch (const std::system_error&) {
     throw no_threads(wanting);
   }

@@ -8,8 +8,8 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <thread>
 
+#include "base/thread.h"
 #include "core/convert_file.h"
 #include "core/types.h"
 #include "event_channel.h"
@@ -46,7 +46,7 @@ class ConvertWrap : public Napi::ObjectWrap<ConvertWrap> {
   std::optional<EngineError> error_;
 
   std::unique_ptr<EventChannel> channel_;
-  std::thread thread_;
+  Thread thread_;
 };
 
 }  // namespace zse
