@@ -20,7 +20,9 @@ using std::chrono::seconds;
 constexpr seconds kTemplateAnalysis{5};  // llama.cpp renders some twenty small conversations to learn what a template can do
 constexpr seconds kPromptTime{20};
 constexpr uint64_t kPromptSteps = uint64_t{1} << 31;
-constexpr uint64_t kPromptMemory = uint64_t{256} << 20;
+// Giving back what a template holds takes some 50 ms for 256 MB of small values, and a cancel waits for that.
+constexpr uint64_t kPromptMemory = uint64_t{64} << 20;
+constexpr uint64_t kMemoryOfToken = 64;  // of the context: a text several times over
 
 /** A bound that is cancelled with the engine. */
 class FlagBound : public WorkBound {
@@ -39,7 +41,10 @@ std::string too_much(WorkStop why, const WorkLimits& limits) {
   using std::chrono::duration_cast;
   switch (why) {
     case WorkStop::kTime: return "runs for more than " + std::to_string(duration_cast<seconds>(limits.time).count()) + " s";
-    case WorkStop::kMemory: return "takes more than " + std::to_string(limits.memory >> 20) + " MB of memory";
+    case WorkStop::kMemory: {
+      return "takes more memory than prompts may (" + std::to_string(limits.memory >> 20) +
+             " MB, less while others take much)";
+    }
     case WorkStop::kStack: return "recurses too deeply";
     default: return "takes too many steps";
   }
@@ -129,7 +134,7 @@ WorkLimits PromptBuilder::limits() const {
   WorkLimits limits;
   limits.time = kPromptTime;
   limits.steps = kPromptSteps;
-  limits.memory = kPromptMemory;
+  limits.memory = kPromptMemory + context * kMemoryOfToken;
   limits.tokens = std::max(4 * context, context + 8192);  // one that does not fit by a little is told by how much
   return limits;
 }

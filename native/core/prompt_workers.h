@@ -49,7 +49,7 @@ class PromptWorkers {
     /** Prompts that may have begun at a time; two at least. */
     size_t threads = 16;
     /** Bytes that all that have begun may hold; beyond it the largest ends. */
-    int64_t memory = int64_t{1} << 30;
+    int64_t memory = int64_t{256} << 20;
   };
 
   explicit PromptWorkers(Options options);
