@@ -133,7 +133,7 @@ export class Engine {
 
   #submit(sink: StreamSink): void {
     try {
-      checkBans(sink.request.logitBias, this.info!.vocabularySize);
+      checkBiases(sink.request.logitBias, this.info!.vocabularySize);
       sink.id = this.#native!.submit(sink.request);
     } catch (error) {
       sink.onError(fromNative(error));
@@ -267,12 +267,19 @@ export class Engine {
   }
 }
 
-/** With every token banned there is nothing to say, which is known before anything is computed. Pairs [token id, bias], flat. */
-function checkBans(logitBias: readonly number[], vocabularySize: number): void {
+/**
+ * A token that there is none of would change nothing, in silence. With every token banned there is nothing to say, which is known before
+ * anything is computed. Pairs [token id, bias], flat.
+ */
+function checkBiases(logitBias: readonly number[], vocabularySize: number): void {
+  for (let i = 0; i < logitBias.length; i += 2) {
+    if (logitBias[i]! < vocabularySize) continue;
+    throw bad("logitBias", `logitBias names token ${logitBias[i]}; the token ids of this vocabulary are 0 to ${vocabularySize - 1}.`);
+  }
   if (logitBias.length < 2 * vocabularySize) return;
   const banned = new Set<number>();
   for (let i = 0; i < logitBias.length; i += 2) {
-    if (logitBias[i]! < vocabularySize && logitBias[i + 1]! <= -100) banned.add(logitBias[i]!);
+    if (logitBias[i + 1]! <= -100) banned.add(logitBias[i]!);
   }
   if (banned.size < vocabularySize) return;
   throw bad("logitBias", `logitBias bans all ${vocabularySize} tokens of the vocabulary; leave one that can be said.`);

@@ -14,7 +14,7 @@ export interface BodyLimits {
 
 const INT32_MAX = 2 ** 31 - 1;
 const text = z.string();
-const TOKEN = z.string().regex(/^\d{1,10}$/, "must be a token id");
+const TOKEN = /^\d{1,10}$/;
 const BIAS = z.number().min(-100).max(100);
 
 /** An array that is looked at up to its first wrong item: zod's own array makes issues of all of them, a second's work for a full body. */
@@ -33,9 +33,9 @@ function listOf(item: z.ZodType, { min = 0, max = Number.POSITIVE_INFINITY } = {
 /** As an object of numbers, and likewise looked at up to its first wrong entry. */
 const biases = z.looseObject({}).superRefine((given, context) => {
   for (const [token, bias] of Object.entries(given)) {
-    const issue = TOKEN.safeParse(token).error?.issues[0] ?? BIAS.safeParse(bias).error?.issues[0];
-    if (issue === undefined) continue;
-    context.addIssue({ code: "custom", message: issue.message, path: [token], continue: false });
+    const wrong = TOKEN.test(token) ? BIAS.safeParse(bias).error?.issues[0]?.message : "is no token id (a whole number from 0)";
+    if (wrong === undefined) continue;
+    context.addIssue({ code: "custom", message: wrong, path: [token], continue: false });
     return;
   }
 });
@@ -118,7 +118,7 @@ function check(schema: z.ZodType, body: unknown): void {
   const param = fieldPath(stranger === undefined ? path : [...path, stranger]);
   const where = param === "" ? "The body" : param;
   const value = valueAt(body, issue.path);
-  const given = typeof value === "number" ? `; given ${value}` : ""; // no text: errors are logged, and prompts are not
+  const given = typeof value === "number" && !issue.message.startsWith("is no ") ? `; given ${value}` : ""; // no text: errors are logged, and prompts are not
   const message = stranger === undefined ? issue.message : "is not a field here"; // zod's names them all
   const said = /^(must|is) /.test(message) ? ` ${message}` : `: ${message}`;
   throw new WireError(400, `${where}${said}${given}.`, { param: param === "" ? undefined : param, code: "invalid_value" });

@@ -63,4 +63,22 @@ describe.each(DOORS)("through %s", (_, serve) => {
     const response = await post(`${base}/v1/completions`, { prompt: "" });
     expect([response.status, (await json(response)).error.param]).toEqual([400, "prompt"]);
   });
+
+  test("logit_bias takes token ids of the vocabulary only, and says so", async () => {
+    const { url, model } = await serve();
+    const last = model.info!.vocabularySize - 1;
+    expect((await post(url, { ...GREEDY, logit_bias: { [last]: 1 }, max_tokens: 2 })).status).toBe(200);
+    for (const token of [last + 1, 999_999]) {
+      for (const stream of [false, true]) {
+        const response = await post(url, { ...GREEDY, stream, logit_bias: { [token]: 1 } });
+        expect(response.status).toBe(400);
+        const { error } = await json(response);
+        expect(error).toMatchObject({ type: "invalid_request_error", param: "logit_bias", code: "invalid_value" });
+        expect(error.message).toBe(`logit_bias names token ${token}; the token ids of this vocabulary are 0 to ${last}.`);
+      }
+    }
+    const negative = await json(await post(url, { ...GREEDY, logit_bias: { "-1": 1 } }));
+    expect(negative.error.message).toMatch(/token ids?.* \(?.*whole numbers? from 0/);
+    expect(negative.error.param).toMatch(/^logit_bias/);
+  });
 });
