@@ -72,6 +72,7 @@ const streamOptions = z.strictObject({
 });
 /** Of 64 bits, unlike z.int(). */
 const seed = z.number(SEED_RULE).refine((given) => Number.isInteger(given) && Math.abs(given) <= LARGEST_SEED, SEED_RULE);
+const repetition = z.number().min(0.1).max(10).nullish();
 const penalty = z.number().min(-2).max(2).nullish();
 
 /** Fields of both routes. Ones that are not listed are let pass: newer clients send more than older servers know. */
@@ -91,7 +92,8 @@ function common({ maxChoices }: BodyLimits) {
     stop: stops.nullish(),
     presence_penalty: penalty,
     frequency_penalty: penalty,
-    repeat_penalty: z.number().min(0.1).max(10).nullish(),
+    repeat_penalty: repetition,
+    repetition_penalty: repetition,
     logit_bias: biases.nullish(),
     ignore_eos: z.boolean().nullish(),
     user: text.nullish(),

@@ -4,6 +4,7 @@
 import { cutName } from "../quote.js";
 import type { Message, ReplyOptionsInput } from "../types.js";
 import type { IncludeUsage, ReplyKind } from "./openai.js";
+import { isUnsupported, refuseUnsupported } from "./unsupported.js";
 import { WireError } from "./wire-error.js";
 
 /** A request, understood. */
@@ -39,7 +40,18 @@ const OPTIONS = [
   "ignore_eos",
 ] as const;
 const STREAM_OPTIONS = ["include_usage", "include_obfuscation", "chunk_size", "chunk_by", "chunk_max_delay_ms", "resumable"];
-const READ_HERE = ["model", "messages", "prompt", "stream", "stream_options", "n", "max_tokens", "max_completion_tokens", "seed"];
+const READ_HERE = [
+  "model",
+  "messages",
+  "prompt",
+  "stream",
+  "stream_options",
+  "n",
+  "max_tokens",
+  "max_completion_tokens",
+  "seed",
+  "repetition_penalty",
+];
 /** Known, without a meaning for a local model. */
 const IGNORED = new Set(["user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key", "verbosity"]);
 /** Fields of a message that are the library's to check; others mean nothing here, as in what clients send back of an earlier reply. */
@@ -64,6 +76,7 @@ export function readRequest(body: unknown, maxChoices: number): WireRequest {
   const ignored = Object.keys(given).filter((name) => !isKnown(name));
   const options: Body = {};
   for (const name of OPTIONS) if (name in given) options[name] = given[name];
+  Object.assign(options, readRepetition(given));
   if (options.top_k === -1) options.top_k = 0; // how clients of local servers turn it off
   Object.assign(options, readLimit(given), readSeed(given));
   for (const name of ["chunk_size", "chunk_by", "chunk_max_delay_ms"]) {
@@ -84,7 +97,7 @@ export function readRequest(body: unknown, maxChoices: number): WireRequest {
 }
 
 function isKnown(name: string): boolean {
-  return READ_HERE.includes(name) || (OPTIONS as readonly string[]).includes(name) || IGNORED.has(name) || name in UNSUPPORTED;
+  return READ_HERE.includes(name) || (OPTIONS as readonly string[]).includes(name) || IGNORED.has(name) || isUnsupported(name);
 }
 
 function readKind(given: Body): ReplyKind {
@@ -159,31 +172,14 @@ function readSeed(given: Body): Body {
   return { seed: ((seed % SEEDS) + SEEDS) % SEEDS };
 }
 
-/** Fields whose meaning this version lacks, with the values that ask for nothing. Better refused than ignored. */
-const UNSUPPORTED: Record<string, (value: unknown) => boolean> = {
-  tools: (value) => Array.isArray(value) && value.length === 0,
-  tool_choice: (value) => value === "none" || value === "auto",
-  functions: (value) => Array.isArray(value) && value.length === 0,
-  function_call: (value) => value === "none" || value === "auto",
-  parallel_tool_calls: (value) => typeof value === "boolean",
-  response_format: (value) => typeof value === "object" && (value as Body).type === "text",
-  logprobs: (value) => value === false,
-  top_logprobs: (value) => value === 0,
-  modalities: (value) => Array.isArray(value) && value.length === 1 && value[0] === "text",
-  audio: () => false,
-  prediction: () => false,
-  web_search_options: () => false,
-  echo: (value) => value === false,
-  suffix: (value) => value === "",
-  best_of: (value) => value === 1,
-};
-
-function refuseUnsupported(given: Body): void {
-  for (const [name, asksNothing] of Object.entries(UNSUPPORTED)) {
-    if (name in given && !asksNothing(given[name])) {
-      throw new WireError(400, `${name} is not supported by this version; leave it out.`, { param: name, code: "unsupported_parameter" });
-    }
-  }
+/** The name that most local servers have for repeat_penalty. */
+function readRepetition(given: Body): Body {
+  const { repetition_penalty: value } = given;
+  if (value === undefined) return {};
+  const name = "repetition_penalty";
+  if ("repeat_penalty" in given) throw bad(`${name} and repeat_penalty are the same; give one of them.`, name);
+  if (typeof value === "number" && value >= 0.1 && value <= 10) return { repeat_penalty: value };
+  throw bad(`${name} must be a number from 0.1 to 10.`, name);
 }
 
 function readBoolean(given: Body, name: string, written = name): boolean | undefined {

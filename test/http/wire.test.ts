@@ -81,4 +81,43 @@ describe.each(DOORS)("through %s", (_, serve) => {
     expect(negative.error.message).toMatch(/token ids?.* \(?.*whole numbers? from 0/);
     expect(negative.error.param).toMatch(/^logit_bias/);
   });
+
+  test("parameters that would change the answer and are not supported are a 400 that names them", async () => {
+    const { url } = await serve();
+    const asking = {
+      grammar: 'root ::= "yes"',
+      json_schema: { type: "object" },
+      guided_json: { type: "object" },
+      structured_outputs: { json: {} },
+      stop_token_ids: [1],
+      min_tokens: 5,
+      bad_words: ["story"],
+      chat_template: "{{ messages }}",
+      chat_template_kwargs: { enable_thinking: false },
+      continue_final_message: true,
+      truncate_prompt_tokens: 10,
+      prompt_logprobs: 1,
+      use_beam_search: true,
+      mirostat: 2,
+      n_predict: 5,
+    };
+    for (const [name, value] of Object.entries(asking)) {
+      const response = await post(url, { ...GREEDY, max_tokens: 2, [name]: value });
+      expect(response.status, name).toBe(400);
+      expect((await json(response)).error).toMatchObject({ param: name, code: "unsupported_parameter" });
+    }
+    const nothing = { grammar: "", stop_token_ids: [], min_tokens: 0, chat_template_kwargs: {}, use_beam_search: false, mirostat: 0 };
+    expect((await post(url, { ...GREEDY, max_tokens: 2, ...nothing, continue_final_message: false, toString: 1 })).status).toBe(200);
+  });
+
+  test("repetition_penalty is repeat_penalty, and giving both is a 400", async () => {
+    const { url } = await serve();
+    const say = async (more: object) => (await json(await post(url, { ...GREEDY, ...more }))).choices[0]!.message.content;
+    expect(await say({ repetition_penalty: 5 })).toBe(await say({ repeat_penalty: 5 }));
+    expect(await say({ repetition_penalty: 5 })).not.toBe(await say({}));
+    for (const wrong of [{ repetition_penalty: 5, repeat_penalty: 5 }, { repetition_penalty: 0 }, { repetition_penalty: "x" }]) {
+      const response = await post(url, { ...GREEDY, ...wrong });
+      expect([response.status, (await json(response)).error.param]).toEqual([400, "repetition_penalty"]);
+    }
+  });
 });

@@ -1,0 +1,93 @@
+// Owns which fields of a request would change the answer and are not supported: OpenAI's own and those of other local servers. Pure; any
+// thread. Such a field is refused by its name, unless its value asks for nothing: an answer that ignores it would be a wrong one.
+
+import { WireError } from "./wire-error.js";
+
+type AsksNothing = (value: unknown) => boolean;
+
+const always: AsksNothing = () => false;
+const is =
+  (...values: unknown[]): AsksNothing =>
+  (value) =>
+    values.includes(value);
+const isEmpty: AsksNothing = (value) => value === "" || (typeof value === "object" && value !== null && Object.keys(value).length === 0);
+
+/** Each with the test for values that ask for nothing. */
+const UNSUPPORTED: ReadonlyMap<string, AsksNothing> = new Map(
+  Object.entries({
+    // OpenAI's
+    tools: isEmpty,
+    tool_choice: is("none", "auto"),
+    functions: isEmpty,
+    function_call: is("none", "auto"),
+    parallel_tool_calls: is(true, false),
+    response_format: (value) => typeof value === "object" && (value as { type?: unknown }).type === "text",
+    logprobs: is(false),
+    top_logprobs: is(0),
+    modalities: (value) => Array.isArray(value) && value.length === 1 && value[0] === "text",
+    audio: always,
+    prediction: always,
+    web_search_options: always,
+    echo: is(false),
+    suffix: is(""),
+    best_of: is(1),
+    // The form of the answer
+    grammar: is(""),
+    json_schema: always,
+    format: is(""),
+    guided_json: always,
+    guided_regex: is(""),
+    guided_choice: isEmpty,
+    guided_grammar: is(""),
+    structured_outputs: isEmpty,
+    include_stop_str_in_output: is(false),
+    skip_special_tokens: is(true),
+    prompt_logprobs: always,
+    n_probs: is(0),
+    // Where it ends, and what it must not say
+    stop_token_ids: isEmpty,
+    min_tokens: is(0),
+    min_length: is(0),
+    n_predict: always,
+    bad_words: isEmpty,
+    allowed_token_ids: always,
+    banned_tokens: isEmpty,
+    logits_processors: isEmpty,
+    // The prompt
+    chat_template: is(""),
+    chat_template_kwargs: isEmpty,
+    enable_thinking: always,
+    thinking: (value) => typeof value === "object" && (value as { type?: unknown }).type === "disabled",
+    documents: isEmpty,
+    add_generation_prompt: is(true),
+    continue_final_message: is(false),
+    truncate_prompt_tokens: always,
+    add_special_tokens: is(true),
+    // Sampling
+    use_beam_search: is(false),
+    length_penalty: is(1),
+    top_a: is(0),
+    tfs: is(1),
+    tfs_z: is(1),
+    top_n_sigma: is(0, -1),
+    mirostat: is(0),
+    mirostat_mode: is(0),
+    dynatemp_range: is(0),
+    dry_multiplier: is(0),
+    xtc_probability: is(0),
+    no_repeat_ngram_size: is(0),
+    samplers: isEmpty,
+  } satisfies Record<string, AsksNothing>),
+);
+
+export function isUnsupported(name: string): boolean {
+  return UNSUPPORTED.has(name);
+}
+
+/** @throws WireError 400 naming the field */
+export function refuseUnsupported(given: Readonly<Record<string, unknown>>): void {
+  for (const [name, value] of Object.entries(given)) {
+    if (UNSUPPORTED.get(name)?.(value) ?? true) continue;
+    throw new WireError(400, `${name} is not supported by this version; leave it out.`, { param: name, code: "unsupported_parameter" });
+  }
+}
