@@ -1,6 +1,6 @@
 // Owns the frames of one reply: its events, pulled one at a time, as what goes into the socket. JS thread of the model.
 
-import { DONE, dataFrame, PING_FRAME } from "./frames.js";
+import { DONE, dataFrame } from "./frames.js";
 import { ChunkWriter, type Envelope, type IncludeUsage, subjectOf } from "./openai.js";
 import type { Reply } from "./reply.js";
 import { type Subject, toWireError } from "./wire-error.js";
@@ -15,8 +15,14 @@ export interface FrameSource {
   onStalled(cut: () => void): void;
 }
 
+/** Frames that are kept for readers to come, each of which has silences of its own. */
+export interface KeptFrames extends FrameSource {
+  /** What a reader gets that has waited for long. */
+  ping(): string;
+}
+
 /** The frames of an OpenAI stream. */
-export class ReplyFrames implements FrameSource {
+export class ReplyFrames implements KeptFrames {
   readonly #reply: Reply;
   readonly #writer: ChunkWriter;
   readonly #heartbeatMs: number;
@@ -47,7 +53,7 @@ export class ReplyFrames implements FrameSource {
       if (ready !== undefined || this.#ended) return ready;
       const silenceMs = this.#heartbeatMs === 0 ? 0 : Math.max(1, pingAt - performance.now());
       const pulled = await this.#reply.next(silenceMs);
-      if ("silence" in pulled) return PING_FRAME;
+      if ("silence" in pulled) return this.ping();
       if ("event" in pulled) {
         for (const chunk of this.#writer.event(pulled.choice, pulled.event)) this.#ready.push(this.#frame(chunk));
         if (this.#reply.over) this.#end(DONE);
@@ -58,6 +64,11 @@ export class ReplyFrames implements FrameSource {
         this.#ended = true;
       }
     }
+  }
+
+  /** A sign of life. Without an `id:`: it is no event of the stream, so whoever comes back does not ask for it. */
+  ping(): string {
+    return dataFrame(this.#writer.ping());
   }
 
   cancel(): void {

@@ -1,16 +1,10 @@
 // Owns how objects become lines of a Server-Sent Events stream. Pure; any thread.
 //
 // The shapes are the ones that the decoders of both OpenAI SDKs, EventSource and line-splitting scripts read alike: one `data:`
-// line an event, `id:` only on request, no `event:`, no `retry:`.
+// line an event, `id:` only on request, no `event:`, no `retry:`, no comments: readers that split at blank lines lose the event behind one.
 
 /** The data of the event that ends an OpenAI stream. */
 export const DONE = "[DONE]";
-
-/**
- * A sign of life: a comment, ended by ONE newline. A blank line after it would dispatch an empty event in decoders that have
- * seen an `id:` before (openai-python fails to parse it).
- */
-export const PING_FRAME = ": ping\n";
 
 /** Line ends to Unicode but not to SSE or JSON: readers that split decoded text (Python's str.splitlines, httpx) would cut a frame there. */
 const UNICODE_LINE_ENDS = /[\u0085\u2028\u2029]/;

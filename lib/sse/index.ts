@@ -1,6 +1,6 @@
 // Owns the list of what `import … from "zstream/sse"` gives. Loads nothing native and no HTTP library.
 
-export { DONE, dataFrame, PING_FRAME, STREAM_HEADERS } from "./frames.js";
+export { DONE, dataFrame, STREAM_HEADERS } from "./frames.js";
 export { createHandler, toResponse } from "./handler.js";
 export { nodeHandler } from "./node.js";
 export { ChunkWriter, type Envelope, type IncludeUsage, newEnvelope, type ReplyKind } from "./openai.js";

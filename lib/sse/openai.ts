@@ -59,6 +59,7 @@ export class ChunkWriter {
   readonly #includeUsage: IncludeUsage;
   #usages: Usage[] = [];
   #toolCalls = new Set<number>();
+  readonly #finished = new Set<number>();
 
   constructor(envelope: Envelope, choices: number, includeUsage: IncludeUsage) {
     const { kind, id, created, model } = envelope;
@@ -72,6 +73,13 @@ export class ChunkWriter {
   begin(): object[] {
     if (this.#kind === "completion") return [];
     return Array.from({ length: this.#choices }, (_, index) => this.#chunk({ index, delta: { role: "assistant" }, finish_reason: null }));
+  }
+
+  /** A sign of life: a chunk that says nothing, of the first choice that has not ended. */
+  ping(): object {
+    let index = 0;
+    while (this.#finished.has(index)) index += 1;
+    return this.#kind === "chat" ? this.#delta(index, { content: "" }) : this.#text(index, "", null);
   }
 
   /** The chunks that an event makes: none for what the format has no place for. */
@@ -97,6 +105,7 @@ export class ChunkWriter {
 
   #finish(index: number, event: FinishEvent): object[] {
     this.#usages.push(event.usage);
+    this.#finished.add(index);
     const reason = finishReason(event, this.#toolCalls.has(index));
     const last = this.#usages.length === this.#choices;
     const chunk = this.#kind === "chat" ? this.#delta(index, {}, reason) : this.#text(index, "", reason);

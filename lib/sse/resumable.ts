@@ -5,8 +5,8 @@
 // what is kept is behind the reader, half before it; when that half is full, frames are no longer pulled and the reply parks.
 
 import { Alarm } from "./alarm.js";
-import type { FrameSource } from "./frame-source.js";
-import { dataFrame, PING_FRAME } from "./frames.js";
+import type { FrameSource, KeptFrames } from "./frame-source.js";
+import { dataFrame } from "./frames.js";
 import { readResumableOptions } from "./options.js";
 import type { Occupancy, ResumableOptions } from "./types.js";
 import { type Unread, UnreadReplies } from "./unread.js";
@@ -38,7 +38,7 @@ export class ResumableStreams {
   }
 
   /** @throws WireError 429 when too many are kept and none of them has ended */
-  add(id: string, source: FrameSource, holder: Holder = { choices: 1, client: "" }): ResumableStream {
+  add(id: string, source: KeptFrames, holder: Holder = { choices: 1, client: "" }): ResumableStream {
     if (this.#streams.size >= this.#maxStreams) this.#makeRoom();
     const forget = () => this.#streams.delete(id);
     const stream = new ResumableStream(source, holder, { keepMs: this.#keepMs, maxEvents: this.#maxEvents, unread: this.#unread, forget });
@@ -75,7 +75,7 @@ interface Keeping {
 export class ResumableStream implements Unread {
   readonly choices: number;
   readonly client: string;
-  readonly #source: FrameSource;
+  readonly #source: KeptFrames;
   readonly #keepMs: number;
   readonly #half: number;
   readonly #unread: UnreadReplies;
@@ -92,7 +92,7 @@ export class ResumableStream implements Unread {
   #onRoom: (() => void) | undefined;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(source: FrameSource, { choices, client }: Holder, { keepMs, maxEvents, unread, forget }: Keeping) {
+  constructor(source: KeptFrames, { choices, client }: Holder, { keepMs, maxEvents, unread, forget }: Keeping) {
     this.choices = choices;
     this.client = client;
     this.#source = source;
@@ -142,6 +142,11 @@ export class ResumableStream implements Unread {
     this.#trim();
     this.#onRoom?.();
     return frame;
+  }
+
+  /** @internal */
+  ping(): string {
+    return this.#source.ping();
   }
 
   pause(): void {
@@ -249,7 +254,7 @@ class Reader implements FrameSource {
         this.#last += 1;
         return frame;
       }
-      if (silent) return PING_FRAME;
+      if (silent) return this.#stream.ping();
       silent = await this.#wait();
     }
     const lastWord = this.#lastWord;

@@ -46,7 +46,7 @@ export interface Observer {
 export interface HandlerOptions {
   /** The name that replies carry as their `model`. Default: the name in the model's file. */
   model?: string | undefined;
-  /** Silence (ms) after which a comment line is sent, so that no proxy takes the stream for dead. Default 15000. */
+  /** Silence (ms) after which a chunk with an empty delta is sent, so that no proxy takes the stream for dead. Default 15000. */
   heartbeatMs?: number | undefined;
   /** Largest body that is read, in bytes. Default 1 MiB. */
   maxBodyBytes?: number | undefined;

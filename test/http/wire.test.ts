@@ -3,7 +3,8 @@
 
 import { describe, expect, test } from "vitest";
 
-import { GREEDY, json, post, STORY, serveApp, serveModel } from "./helpers.js";
+import { GREEDY, json, post, STORY, serveApp, serveModel, until } from "./helpers.js";
+import { type Chunk, parseStrictly } from "./strict-sse.js";
 
 const DOORS = [
   ["nodeHandler", serveModel],
@@ -120,4 +121,36 @@ describe.each(DOORS)("through %s", (_, serve) => {
       expect([response.status, (await json(response)).error.param]).toEqual([400, "repetition_penalty"]);
     }
   });
+
+  test.each([
+    ["a chat", "chat/completions", { messages: STORY.messages }, '"choices":[{"index":0,"delta":{"content":""},"finish_reason":null}]'],
+    ["a completion", "completions", { prompt: "Once" }, '"choices":[{"text":"","index":0,"logprobs":null,"finish_reason":null}]'],
+    [
+      "a resumable chat",
+      "chat/completions",
+      { messages: STORY.messages, stream_options: { resumable: true } },
+      '"choices":[{"index":0,"delta":{"content":""},"finish_reason":null}]',
+    ],
+  ])(
+    "heartbeats of %s are chunks that say nothing, and no token is lost to clients that split at blank lines",
+    async (_, path, body, ping) => {
+      const { base, model } = await serve({ maxStreams: 1, promptCache: { ram: 0 } }, { heartbeatMs: 20 });
+      const busy = model.chatStream(STORY.messages, { ignoreEos: true, highWaterMark: 1 });
+      await until(() => model.stats().parked === 1, "the slot is taken");
+      const response = await post(`${base}/v1/${path}`, { ...body, temperature: 0, max_tokens: 8, stream: true });
+      let text = "";
+      const decoder = new TextDecoder();
+      for await (const bytes of response.body as unknown as AsyncIterable<Uint8Array>) {
+        text += decoder.decode(bytes, { stream: true });
+        if (text.split(ping).length > 3) busy.abort();
+      }
+      const { pings, texts } = parseStrictly(text, { ids: true });
+      expect(pings).toBeGreaterThan(2);
+      // A client that takes what lies between blank lines, and of it only what begins with "data: ".
+      const blocks = text.split("\n\n").map((block) => block.replace(/^id: \d+\n/, ""));
+      const chunks = blocks.filter((block) => block.startsWith("data: {")).map((block) => JSON.parse(block.slice(6)) as Chunk);
+      expect(chunks.map(({ choices: [choice] }) => choice?.delta?.content ?? choice?.text ?? "").join("")).toBe(texts[0]);
+      expect(texts[0]!.length).toBeGreaterThan(0);
+    },
+  );
 });
