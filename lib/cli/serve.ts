@@ -26,6 +26,7 @@ interface ServeFlags extends ModelFlags {
   headerTimeout: string;
   requestTimeout: string;
   drainTimeout: string;
+  earlyRole?: boolean;
   logLevel: string;
   logPrompts?: boolean;
 }
@@ -50,6 +51,7 @@ export function addServe(program: Command): void {
     .option("--header-timeout <seconds>", "time for a request's headers", "10")
     .option("--request-timeout <seconds>", "time for a whole request to arrive", "30")
     .option("--drain-timeout <seconds>", "time for running replies at SIGTERM or Ctrl-C", "30")
+    .option("--early-role", "send a reply's role chunk before its first token, not with it")
     .option("--log-level <level>", "debug, info, warn, error or silent", "info")
     .option("--log-prompts", "put what is asked into the log");
   addModelFlags(command).addHelpText(
@@ -125,6 +127,7 @@ function readFlags(flags: ServeFlags) {
       maxQueue: engine.maxQueue,
       maxChoices: Math.min(DEFAULT_MAX_CHOICES, engine.maxStreams + engine.maxQueue), // more would be a 429 however often they are asked for
       stallTimeoutMs: number("stallTimeout", 0, 86_400) * 1000,
+      earlyRole: flags.earlyRole === true,
       logPrompts: flags.logPrompts === true,
     },
   };

@@ -37,6 +37,8 @@ export interface AppOptions {
   maxQueue?: number;
   heartbeatMs?: number;
   stallTimeoutMs?: number;
+  /** Role chunks go out before the first token. */
+  earlyRole?: boolean;
   resumable?: ResumableOptions;
   log: Logger;
   logPrompts?: boolean;
@@ -136,9 +138,9 @@ export class App implements Doorkeeper {
   }
 
   #responder(validate: (body: unknown) => void): Responder {
-    const { name, maxBodyBytes, maxChoices, heartbeatMs, stallTimeoutMs } = this.#options;
+    const { name, maxBodyBytes, maxChoices, heartbeatMs, stallTimeoutMs, earlyRole } = this.#options;
     const onError = () => {}; // records log what they are told
-    const options = { model: name, maxBodyBytes, maxChoices, heartbeatMs, stallTimeoutMs, onError };
+    const options = { model: name, maxBodyBytes, maxChoices, heartbeatMs, stallTimeoutMs, earlyRole, onError };
     return new Responder(this.#model, options, "zse serve", {
       resumables: this.#resumables,
       pace: this.#pace,

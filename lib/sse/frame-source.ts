@@ -21,6 +21,15 @@ export interface KeptFrames extends FrameSource {
   ping(): string;
 }
 
+export interface FrameForm {
+  /** 0 is never. */
+  heartbeatMs: number;
+  /** Role chunks go out at once, not with the first token. */
+  earlyRole?: boolean;
+  /** Each frame has an `id:`, from 1. */
+  numbered?: boolean;
+}
+
 /** The frames of an OpenAI stream. */
 export class ReplyFrames implements KeptFrames {
   readonly #reply: Reply;
@@ -29,20 +38,16 @@ export class ReplyFrames implements KeptFrames {
   readonly #numbered: boolean;
   readonly #subject: Subject;
   #count = 0;
-  #ready: string[];
+  #ready: string[] = [];
   #ended = false;
 
-  /**
-   * @param heartbeatMs 0 is never
-   * @param numbered each frame has an `id:`, from 1
-   */
-  constructor(reply: Reply, envelope: Envelope, includeUsage: IncludeUsage, heartbeatMs: number, numbered = false) {
+  constructor(reply: Reply, envelope: Envelope, includeUsage: IncludeUsage, form: FrameForm) {
     this.#reply = reply;
     this.#writer = new ChunkWriter(envelope, reply.choices, includeUsage);
-    this.#heartbeatMs = heartbeatMs;
-    this.#numbered = numbered;
+    this.#heartbeatMs = form.heartbeatMs;
+    this.#numbered = form.numbered ?? false;
     this.#subject = subjectOf(envelope.kind);
-    this.#ready = this.#writer.begin().map((chunk) => this.#frame(chunk));
+    if (form.earlyRole === true) this.#ready = this.#writer.begin().map((chunk) => this.#frame(chunk));
   }
 
   async next(): Promise<string | undefined> {

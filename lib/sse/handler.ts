@@ -36,8 +36,8 @@ export function createHandler(model: ServedModel, options: HandlerOptions = {}):
 /** A TokenStream as the Response of a streaming request. The stream's `includeUsage` decides the form of its usage. */
 export function toResponse(stream: EventStream, options: ToResponseOptions = {}): Response {
   checkStream(stream, "toResponse()");
-  const { kind, model, heartbeatMs } = readResponseOptions(options, "toResponse()");
-  const frames = new ReplyFrames(new Reply([stream]), newEnvelope(kind, model), stream.includeUsage, heartbeatMs);
+  const { kind, model, heartbeatMs, earlyRole } = readResponseOptions(options, "toResponse()");
+  const frames = new ReplyFrames(new Reply([stream]), newEnvelope(kind, model), stream.includeUsage, { heartbeatMs, earlyRole });
   return answerToResponse({ status: 200, headers: STREAM_HEADERS, frames });
 }
 

@@ -59,6 +59,8 @@ export class ChunkWriter {
   readonly #includeUsage: IncludeUsage;
   #usages: Usage[] = [];
   #toolCalls = new Set<number>();
+  /** Choices whose role was said, and ones that have ended. */
+  readonly #begun = new Set<number>();
   readonly #finished = new Set<number>();
 
   constructor(envelope: Envelope, choices: number, includeUsage: IncludeUsage) {
@@ -69,21 +71,34 @@ export class ChunkWriter {
     this.#head = { id, object: kind === "chat" ? "chat.completion.chunk" : "text_completion", created, model };
   }
 
-  /** What goes out before anything is generated. */
+  /** The role chunks of all choices, for those who want them before the first token. */
   begin(): object[] {
-    if (this.#kind === "completion") return [];
-    return Array.from({ length: this.#choices }, (_, index) => this.#chunk({ index, delta: { role: "assistant" }, finish_reason: null }));
+    return Array.from({ length: this.#choices }, (_, index) => this.#begin(index)).flat();
+  }
+
+  /** A choice's role chunk, once, in the form that OpenAI sends it. */
+  #begin(index: number): object[] {
+    if (this.#kind === "completion" || this.#begun.has(index)) return [];
+    this.#begun.add(index);
+    return [this.#delta(index, { role: "assistant", content: "" })];
   }
 
   /** A sign of life: a chunk that says nothing, of the first choice that has not ended. */
   ping(): object {
     let index = 0;
     while (this.#finished.has(index)) index += 1;
-    return this.#kind === "chat" ? this.#delta(index, { content: "" }) : this.#text(index, "", null);
+    if (this.#kind === "completion") return this.#text(index, "", null);
+    // Clients take what comes first for the one with the role.
+    return this.#begin(index)[0] ?? this.#delta(index, { content: "" });
   }
 
-  /** The chunks that an event makes: none for what the format has no place for. */
+  /** The chunks that an event makes, the role's before a choice's first: none for what the format has no place for. */
   event(index: number, event: StreamEvent): object[] {
+    const chunks = this.#said(index, event);
+    return chunks.length === 0 || this.#begun.has(index) ? chunks : [...this.#begin(index), ...chunks];
+  }
+
+  #said(index: number, event: StreamEvent): object[] {
     switch (event.type) {
       case "text":
         return [this.#kind === "chat" ? this.#delta(index, { content: event.text }) : this.#text(index, event.text, null)];

@@ -13,6 +13,7 @@ const HANDLER_RULES = {
   maxChoices: { kind: "integer", min: 1, max: 65_536, default: 8 },
   stallTimeoutMs: { kind: "integer", min: 0, max: INT32_MAX, default: 0, hint: "0 means never" },
   earlyErrorMs: { kind: "number", min: 0, max: INT32_MAX, default: 30, hint: "0 means not at all" },
+  earlyRole: { kind: "boolean", default: false },
   resumable: { kind: "custom", read: (_name, value) => value }, // ResumableStreams reads it
   onError: { kind: "function" },
 } as const satisfies Record<keyof HandlerOptions, Rule>;
@@ -28,6 +29,7 @@ const RESPONSE_RULES = {
   model: { kind: "custom", read: readName, default: "local" },
   kind: { kind: "enum", values: ["chat", "completion"], default: "chat" },
   heartbeatMs: HANDLER_RULES.heartbeatMs,
+  earlyRole: HANDLER_RULES.earlyRole,
 } as const satisfies Record<keyof ToResponseOptions, Rule>;
 
 export const DEFAULT_MAX_CHOICES = HANDLER_RULES.maxChoices.default;

@@ -131,9 +131,10 @@ export class Responder {
     } finally {
       signal?.removeEventListener("abort", leave);
     }
-    const { heartbeatMs } = this.#options;
-    if (!request.resumable) return this.#streaming(new ReplyFrames(reply, envelope, request.includeUsage, heartbeatMs));
-    const source = new ReplyFrames(reply, envelope, request.includeUsage, 0, true);
+    const { heartbeatMs, earlyRole } = this.#options;
+    if (!request.resumable) return this.#streaming(new ReplyFrames(reply, envelope, request.includeUsage, { heartbeatMs, earlyRole }));
+    // At once, since it names the stream: who is cut off before the first token comes back by this name.
+    const source = new ReplyFrames(reply, envelope, request.includeUsage, { heartbeatMs: 0, earlyRole: true, numbered: true });
     try {
       return this.#streaming(this.#resumables.add(envelope.id, source, { choices: reply.choices, client }).read(0, heartbeatMs));
     } catch (error) {

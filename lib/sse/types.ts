@@ -59,6 +59,8 @@ export interface HandlerOptions {
    * OpenAI's clients expect it, not an error in the stream. They wait no longer than until the first event. Default 30; 0 is not at all.
    */
   earlyErrorMs?: number | undefined;
+  /** The role chunk goes out before the first token, as soon as the request is accepted. Default: with the first token. */
+  earlyRole?: boolean | undefined;
   /** Bounds of streams that clients ask to be resumable. */
   resumable?: ResumableOptions | undefined;
   /**
@@ -75,6 +77,8 @@ export interface ToResponseOptions {
   kind?: ReplyKind | undefined;
   /** See HandlerOptions. */
   heartbeatMs?: number | undefined;
+  /** See HandlerOptions. */
+  earlyRole?: boolean | undefined;
 }
 
 /** Bounds of resumable streams. */

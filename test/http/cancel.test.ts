@@ -129,7 +129,7 @@ describe.each(SERVERS)("%s: a client that waits", (_, serve) => {
   const PING = '"delta":{"content":""}';
   const pings = (text: string) => text.split(PING).length - 1;
 
-  test("in the queue has its headers, its role chunk, and then heartbeats", async () => {
+  test("in the queue has its headers, and then heartbeats, the first of which says the role", async () => {
     const { url, model } = await serve({ maxStreams: 1, promptCache: { ram: 0 } }, 40);
     const busy = model.chatStream(STORY.messages, { ignoreEos: true, highWaterMark: 1 });
     await until(() => model.stats().parked === 1, "the slot is taken");
@@ -143,7 +143,7 @@ describe.each(SERVERS)("%s: a client that waits", (_, serve) => {
     busy.abort();
   });
 
-  test("for its prompt to be read has its role chunk, and then heartbeats until the first text", async () => {
+  test("for its prompt to be read has heartbeats, the first of which says the role, until the first text", async () => {
     const { url, model } = await serve(ROOMY, 2);
     const waiting = await reader(url, { messages: LONG_PROMPT, max_tokens: 2, temperature: 0 });
     const seen = await waiting.until((text) => /"content":"[^"]/.test(text) || text.includes('"finish_reason":"'));

@@ -15,7 +15,7 @@ describe("a chat stream", () => {
       object: "chat.completion.chunk",
       created: chunks[0]!.created,
       model: "qwen-7b",
-      choices: [{ index: 0, delta: { role: "assistant" }, finish_reason: null }],
+      choices: [{ index: 0, delta: { role: "assistant", content: "" }, finish_reason: null }],
     });
     expect(chunks[1]!.choices[0]!.delta).toEqual({ content: expect.stringMatching(/./) });
     const last = chunks.at(-1)!;
@@ -180,7 +180,7 @@ test("a completion streams text_completion objects", async () => {
 });
 
 describe("while there is nothing to say", () => {
-  test("headers and the role chunk go out at once, pings follow, in queued and prefilling streams", async () => {
+  test("headers go out at once, heartbeats follow, in queued and prefilling streams", async () => {
     const { url, model } = await serveModel({ maxStreams: 1, promptCache: { ram: 0 } }, { heartbeatMs: 40 });
     const busy = model.chatStream(STORY.messages, { ignoreEos: true, highWaterMark: 1 }); // parked; without RAM its slot is not lent
     await until(() => model.stats().parked === 1, "the slot is taken");
@@ -189,7 +189,7 @@ describe("while there is nothing to say", () => {
     const decoder = new TextDecoder();
     let seen = "";
     while (seen.split('"delta":{"content":""}').length <= 3) seen += decoder.decode((await reader.read()).value);
-    expect(seen).toContain('"delta":{"role":"assistant"}');
+    expect(seen).toContain('"delta":{"role":"assistant","content":""}'); // the first heartbeat
     expect(seen).not.toMatch(/"content":"[^"]|^:/m);
     expect(model.stats().queued).toBe(1);
     busy.abort();

@@ -52,6 +52,7 @@ describe("events become chunks", () => {
       return writer.event(0, event).map((chunk) => (chunk as { choices: { delta: object; finish_reason: string }[] }).choices[0]!);
     });
     expect(deltas.map(({ delta }) => delta)).toEqual([
+      { role: "assistant", content: "" },
       { reasoning_content: "Hm" },
       { tool_calls: [{ index: 0, id: "call_1", type: "function", function: { name: "weather", arguments: "" } }] },
       { tool_calls: [{ index: 0, function: { arguments: '{"city":' } }] },
@@ -81,9 +82,9 @@ describe("events become chunks", () => {
 
   test("cached prompt tokens are told with every usage, 0 where there are none", () => {
     const usage = { promptTokens: 10, completionTokens: 5, totalTokens: 15, cachedTokens: 8 };
-    const [chunk] = new ChunkWriter(envelope, 1, undefined).event(0, finish({ usage }));
+    const [, chunk] = new ChunkWriter(envelope, 1, undefined).event(0, finish({ usage }));
     expect(chunk).toMatchObject({ usage: { prompt_tokens: 10, total_tokens: 15, prompt_tokens_details: { cached_tokens: 8 } } });
-    const [plain] = new ChunkWriter(envelope, 1, undefined).event(0, finish());
+    const [, plain] = new ChunkWriter(envelope, 1, undefined).event(0, finish());
     expect(plain).toHaveProperty("usage.prompt_tokens_details", { cached_tokens: 0 });
   });
 
@@ -93,12 +94,9 @@ describe("events become chunks", () => {
         fc.array(fc.oneof(fc.string({ unit: "binary", minLength: 1 }), fc.constantFrom("\u2028", "a\u0085b", "\n\n", "data: [DONE]"))),
         async (pieces) => {
           const said = pieces.map((piece) => piece.toWellFormed());
-          const frames = new ReplyFrames(
-            new Reply([streamOf([...said.map(text), finish()])]),
-            newEnvelope("chat", "m\n\r"),
-            undefined,
-            1000,
-          );
+          const frames = new ReplyFrames(new Reply([streamOf([...said.map(text), finish()])]), newEnvelope("chat", "m\n\r"), undefined, {
+            heartbeatMs: 1000,
+          });
           let all = "";
           for (let frame = await frames.next(); frame !== undefined; frame = await frames.next()) all += frame;
           expect(parseStrictly(all).texts[0]).toBe(said.join(""));
@@ -138,7 +136,7 @@ describe("heartbeats", () => {
         yield { type: "progress", processedTokens: i, promptTokens: 1e6, cachedTokens: 0 };
       }
     }
-    const frames = new ReplyFrames(new Reply([{ events: reading }]), newEnvelope("chat", "m"), undefined, 20);
+    const frames = new ReplyFrames(new Reply([{ events: reading }]), newEnvelope("chat", "m"), undefined, { heartbeatMs: 20 });
     expect(await frames.next()).toContain('"role":"assistant"');
     for (let i = 0; i < 3; i++)
       expect(await frames.next()).toContain('"choices":[{"index":0,"delta":{"content":""},"finish_reason":null}]');
@@ -164,7 +162,11 @@ describe("a resumable stream", () => {
         fc.array(fc.record({ frames: fc.nat(12), lost: fc.nat(3) }), { maxLength: 20 }),
         async (pieces, drops) => {
           const envelope = newEnvelope("chat", "m");
-          const source = () => new ReplyFrames(new Reply([streamOf([...pieces.map(text), finish()])]), envelope, undefined, 0, true);
+          const source = () =>
+            new ReplyFrames(new Reply([streamOf([...pieces.map(text), finish()])]), envelope, undefined, {
+              heartbeatMs: 0,
+              numbered: true,
+            });
           let whole = "";
           const undisturbed = source();
           for (let frame = await undisturbed.next(); frame !== undefined; frame = await undisturbed.next()) whole += frame;

@@ -153,4 +153,25 @@ describe.each(DOORS)("through %s", (_, serve) => {
       expect(texts[0]!.length).toBeGreaterThan(0);
     },
   );
+
+  test.each([
+    ["with the first token", {}],
+    ["at once where earlyRole asks for it", { earlyRole: true }],
+  ])("headers go out at once, the role chunk %s", async (_, options) => {
+    const { url, model } = await serve({ maxStreams: 1, promptCache: { ram: 0 } }, options);
+    const busy = model.chatStream(STORY.messages, { ignoreEos: true, highWaterMark: 1 });
+    await until(() => model.stats().parked === 1, "the slot is taken");
+    const response = await post(url, { ...GREEDY, stream: true }); // resolves with the headers
+    expect([response.status, model.stats().queued]).toEqual([200, 1]);
+    const reader = response.body!.getReader();
+    const first = reader.read();
+    const early = await Promise.race([first.then(() => true), new Promise((resolve) => setTimeout(() => resolve(false), 300))]);
+    expect(early).toBe("earlyRole" in options);
+    busy.abort();
+    let text = new TextDecoder().decode((await first).value);
+    for (let part = await reader.read(); !part.done; part = await reader.read()) text += new TextDecoder().decode(part.value);
+    const { chunks } = parseStrictly(text);
+    expect(chunks[0]!.choices[0]!.delta).toEqual({ role: "assistant", content: "" });
+    expect(chunks[1]!.choices[0]!.delta!.content).toMatch(/./);
+  });
 });
