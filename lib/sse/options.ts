@@ -12,7 +12,7 @@ const HANDLER_RULES = {
   maxBodyBytes: { kind: "integer", min: 0, max: INT32_MAX, default: 1 << 20 },
   maxChoices: { kind: "integer", min: 1, max: 65_536, default: 8 },
   stallTimeoutMs: { kind: "integer", min: 0, max: INT32_MAX, default: 0, hint: "0 means never" },
-  earlyErrorMs: { kind: "number", min: 0, max: INT32_MAX, default: 30, hint: "0 means not at all" },
+  earlyErrorMs: { kind: "number", min: 0, max: INT32_MAX, default: 10_000, hint: "0 means not at all" },
   earlyRole: { kind: "boolean", default: false },
   resumable: { kind: "custom", read: (_name, value) => value }, // ResumableStreams reads it
   onError: { kind: "function" },

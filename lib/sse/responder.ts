@@ -126,7 +126,7 @@ export class Responder {
     signal?.addEventListener("abort", leave, { once: true });
     try {
       if (!request.stream) return await this.#collect(reply, envelope);
-      const early = await reply.earlyError(this.#options.earlyErrorMs);
+      const early = await reply.earlyError(this.#patienceFor(request));
       if (early !== undefined) throw early.error;
     } finally {
       signal?.removeEventListener("abort", leave);
@@ -141,6 +141,12 @@ export class Responder {
       reply.fail(error);
       throw error;
     }
+  }
+
+  /** How long (ms) a stream's headers wait for a word of the engine. Load must not decide how a client is told that its prompt is too long. */
+  #patienceFor(request: WireRequest): number {
+    const { earlyErrorMs } = this.#options;
+    return mayOverflow(request, this.#model.info?.contextSize) ? earlyErrorMs : Math.min(earlyErrorMs, AT_ONCE_MS);
   }
 
   /** Goes on with a resumable stream after the event `lastEventId` (as the header says it; left out: from the beginning). */
@@ -216,6 +222,21 @@ export class Responder {
       },
     };
   }
+}
+
+/** Time (ms) in which an engine says what is wrong with a prompt that fits. */
+const AT_ONCE_MS = 30;
+/** Tokens that a chat template adds at most, as far as is known: to a conversation, and to each of its messages. */
+const TEMPLATE_TOKENS = 256;
+const MESSAGE_TOKENS = 32;
+/** The context of a model that does not tell it. */
+const USUAL_CONTEXT = 4096;
+
+/** Whether the prompt may have more tokens than the context: a token is a byte at least. */
+function mayOverflow({ kind, messages, prompt }: WireRequest, contextSize = USUAL_CONTEXT): boolean {
+  const text = kind === "chat" ? JSON.stringify(messages) : prompt;
+  const more = kind === "chat" && Array.isArray(messages) ? TEMPLATE_TOKENS + MESSAGE_TOKENS * messages.length : 1;
+  return text.length + more >= contextSize || new TextEncoder().encode(text).length + more >= contextSize;
 }
 
 const JSON_HEADERS = { "content-type": "application/json; charset=utf-8" };

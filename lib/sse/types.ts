@@ -21,8 +21,8 @@ export interface ServedModel {
   completionStream(request: { prompt: string } & ReplyOptionsInput): EventStream;
   /** Awaited before the first request is answered. */
   readonly ready?: Promise<unknown>;
-  /** `name` is the replies' `model` where nothing else says it. */
-  readonly info?: Pick<ModelInfo, "name"> | undefined;
+  /** `name` is the replies' `model` where nothing else says it; `contextSize` tells which prompts cannot be too long. */
+  readonly info?: (Pick<ModelInfo, "name"> & Partial<Pick<ModelInfo, "contextSize">>) | undefined;
   /** Tells a full server's clients when to come back. */
   stats?(): Occupancy;
 }
@@ -55,8 +55,9 @@ export interface HandlerOptions {
   /** A client that takes nothing for this long (ms), after highWaterMark tokens are waiting for it, is cut off. Default: never. */
   stallTimeoutMs?: number | undefined;
   /**
-   * How long (ms) an accepted stream's headers may wait for the prompt's check: a prompt that is too long is then a 400, as
-   * OpenAI's clients expect it, not an error in the stream. They wait no longer than until the first event. Default 30; 0 is not at all.
+   * How long (ms) the headers of a stream whose prompt may be too long wait for its check: one that is too long is then a 400, as
+   * OpenAI's clients expect it, not an error in the stream. They wait no longer than until the first event. Those of prompts that fit
+   * in any case wait 30 ms at most. Default 10000; 0 is not at all.
    */
   earlyErrorMs?: number | undefined;
   /** The role chunk goes out before the first token, as soon as the request is accepted. Default: with the first token. */

@@ -3,7 +3,10 @@
 
 import { describe, expect, test } from "vitest";
 
-import { GREEDY, json, post, STORY, serveApp, serveModel, until } from "./helpers.js";
+import { ZSEError } from "../../lib/errors.js";
+import { createHandler, type ServedModel } from "../../lib/sse/index.js";
+import type { StreamEvent } from "../../lib/types.js";
+import { GREEDY, json, post, STORY, serveApp, serveModel, sleep, until } from "./helpers.js";
 import { type Chunk, parseStrictly } from "./strict-sse.js";
 
 const DOORS = [
@@ -173,5 +176,46 @@ describe.each(DOORS)("through %s", (_, serve) => {
     const { chunks } = parseStrictly(text);
     expect(chunks[0]!.choices[0]!.delta).toEqual({ role: "assistant", content: "" });
     expect(chunks[1]!.choices[0]!.delta!.content).toMatch(/./);
+  });
+});
+
+describe("a prompt that turns out too long only after a while", () => {
+  const slow = (ms: number): ServedModel => {
+    async function* events(): AsyncGenerator<StreamEvent> {
+      await sleep(ms);
+      yield* [];
+      throw new ZSEError("CONTEXT_OVERFLOW", "the prompt has 300 tokens, and the context of a stream holds 256 including …");
+    }
+    return { info: { name: "m", contextSize: 256 }, chatStream: () => ({ events }), completionStream: () => ({ events }) };
+  };
+  const ask = (ms: number, prompt: string, options = {}) =>
+    createHandler(
+      slow(ms),
+      options,
+    )(
+      new Request("http://x/", {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify({ prompt, stream: true }),
+      }),
+    );
+
+  test("is a 400 all the same, however busy the machine is", async () => {
+    const response = await ask(500, "x".repeat(300));
+    expect([response.status, (await json(response)).error.code]).toEqual([400, "context_length_exceeded"]);
+    expect((await ask(500, "é".repeat(128))).status).toBe(400);
+  });
+
+  test("holds up the headers of no prompt that fits in any case, and of none for longer than earlyErrorMs", async () => {
+    for (const [prompt, options] of [
+      ["Hi", {}],
+      ["x".repeat(300), { earlyErrorMs: 50 }],
+    ] as const) {
+      const began = performance.now();
+      const response = await ask(2000, prompt, options);
+      expect(performance.now() - began).toBeLessThan(1000);
+      expect(response.status).toBe(200);
+      await response.body!.cancel();
+    }
   });
 });
