@@ -25,8 +25,7 @@ class Thread {
   Thread() = default;
   /** Throws std::system_error where the system gives no thread. */
   explicit Thread(std::function<void()> work, size_t stack = kStack) { start(std::move(work), stack); }
-  Thread(Thread&& other) noexcept
-      : thread_(std::exchange(other.thread_, {})), runs_(std::exchange(other.runs_, false)) {}
+  Thread(Thread&& other) noexcept : thread_(std::exchange(other.thread_, {})), runs_(std::exchange(other.runs_, false)) {}
   Thread& operator=(Thread&& other) noexcept {
     std::swap(thread_, other.thread_);
     std::swap(runs_, other.runs_);
