@@ -70,7 +70,7 @@ describe("a chat stream", () => {
   test("chunk_by: word gives a word at a time, chunk_by: sentence a sentence", async () => {
     const { url } = await serveModel();
     const contents = async (chunk_by: string) =>
-      (await stream(url, { ...GREEDY, stream_options: { chunk_by } })).chunks.flatMap((one) => one.choices[0]?.delta?.content ?? []);
+      (await stream(url, { ...GREEDY, stream_options: { chunk_by } })).chunks.flatMap((one) => one.choices[0]?.delta?.content || []);
     for (const word of await contents("word")) expect(word).toMatch(/^\s*\S+\s*$/);
     for (const sentence of (await contents("sentence")).slice(0, -1)) expect(sentence).toMatch(/[.!?\n]["”']?\s*$/);
   });
