@@ -13,7 +13,10 @@ namespace zse {
 /** Tokens of context per stream when the caller does not say and the model was trained for more. */
 constexpr int kDefaultContextSize = 4096;
 
-/** Starts ggml's backends, once for the process. */
+/**
+ * Starts ggml's backends, once for the process. Where they are libraries, those beside the addon and no others.
+ * Throws EngineError ENGINE_FAILED where they are not there.
+ */
 void init_backends();
 
 /** Every device of ggml's backend registry. */

@@ -33,7 +33,11 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   stay_loaded();
   exports.Set("version", ZSE_VERSION);
   exports.Set("llamaVersion", ZSE_LLAMA_VERSION);
-  exports.Set("systemInfo", zse::system_info());
+  try {
+    exports.Set("systemInfo", zse::system_info());
+  } catch (const std::exception& error) {
+    throw zse::error_to_js(env, error);
+  }
   exports.Set("devices", Napi::Function::New(env, devices, "devices"));
   exports.Set("Model", zse::ModelWrap::define(env));
   exports.Set("inspect", Napi::Function::New(env, zse::inspect, "inspect"));
