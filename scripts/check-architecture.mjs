@@ -1,38 +1,34 @@
 // Owns the rules of docs/ARCHITECTURE.md that a machine can check: who may include what, no cycles, who may hold a mutex.
 import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { basename, dirname, join, sep } from "node:path";
+import { dirname, join, sep } from "node:path";
 import { root } from "./paths.mjs";
 
-/** Files of native/core (without extension) that may include llama.cpp's headers. */
-const mayUseLlama = new Set([
-  "model",
-  "prompt",
-  "sampler",
-  "llama_decoder",
-  "llama_slot_copy",
-  "cache_key",
-  "llama_log",
-  "chat_templates",
-  "devices",
-  "gguf_image",
-  "ggml_abort",
-  "zse_model",
-]);
-/** Files of native/zse that may include the JSON library that comes with llama.cpp. */
-const mayUseJson = new Set(["json"]);
-/** Files of native/gguf that may include ggml's header, for its table of types and its dequantizers. */
-const mayUseGgml = new Set(["header", "check", "rows", "tensor_types"]);
 /**
- * Files of native/ that may hold a mutex: the two where threads meet, the engine's life cycle, the jobs of the cache's file thread,
- * and the loading of models, which llama.cpp can do only one at a time where it fits layers to a GPU.
+ * The rooms of native/, from the ground up, and whom each may include beside itself: no arrow runs back up. base and tokenize are
+ * compiled into llama.cpp's library too.
  */
-const mayLock = new Set(["inbox", "stream_queue", "prompt_workers", "engine", "prefix_files", "devices"]);
-
-/** Rooms of native/ that are compiled into llama.cpp's library too: each may include itself and these. */
-const belowLlama = new Map([
-  ["base", []],
-  ["tokenize", ["base"]],
-]);
+const rooms = {
+  base: [],
+  tokenize: ["base"],
+  core: ["base"],
+  reply: ["base", "core"],
+  kv: ["base", "core"],
+  schedule: ["base", "core", "reply", "kv"],
+  files: ["base"],
+  llama: ["base", "core", "kv", "files", "tokenize"],
+  engine: ["base", "core", "kv", "schedule", "llama"],
+  node: ["base", "core", "files", "llama", "engine"],
+};
+/** Rooms where threads meet, and the one whose library keeps state of the process. Nobody else may hold a mutex. */
+const mayLock = ["core", "kv", "engine", "llama"];
+/** Headers from outside, and the folders that may include them; quoted ones that are not ours are llama.cpp's. */
+const outside = [
+  { headers: /^(napi|node_api|js_native_api|uv|node-)/, folders: ["native/node"] },
+  { headers: /^(v8|node)\./, folders: [] }, // only Node-API keeps its binary interface
+  { headers: /^nlohmann\//, folders: ["native/base", "native/llama"] },
+  { headers: /^(ggml|gguf)\.h$/, folders: ["native/llama", "native/files/gguf"] },
+  { headers: /^(llama|ggml|gguf|common|chat|jinja)\b/, folders: ["native/llama"] },
+];
 
 const problems = [];
 const native = sources("native", /\.(cpp|h)$/);
@@ -42,9 +38,10 @@ const libraryGraph = new Map([...library].map(([path, text]) => [path, importsOf
 
 for (const [path, text] of native) {
   const lock = /std::(\w*mutex)/.exec(text);
-  if (lock && !mayLock.has(stem(path))) problems.push(`${path}: holds a std::${lock[1]}; only ${[...mayLock].join(", ")} may`);
+  if (lock && !mayLock.includes(roomOf(path))) problems.push(`${path}: holds a std::${lock[1]}; only ${mayLock.join(", ")} may`);
 }
 findCycles(nativeGraph, "include");
+findCycles(byFolder(nativeGraph), "folder");
 findCycles(libraryGraph, "import");
 for (const path of library.keys()) {
   if (!path.startsWith("lib/sse/")) continue;
@@ -78,24 +75,20 @@ function withoutComments(text) {
 /** Checks each #include of a file and returns those of our own files. */
 function checkIncludes(path, text) {
   const ours = [];
+  const room = roomOf(path);
+  if (!(room in rooms)) problems.push(`${path}: native/${room} is no room; there are ${Object.keys(rooms).join(", ")}`);
   for (const [, kind, name] of text.matchAll(/^\s*#\s*include\s*([<"])([^>"]+)[>"]/gm)) {
     const own = [join(dirname(path), name), join("native", name)].map((file) => file.split(sep).join("/")).find((file) => native.has(file));
-    const [room, other] = [roomOf(path), own && roomOf(own)];
-    if (other && belowLlama.has(room) && room !== other && !belowLlama.get(room).includes(other)) {
-      problems.push(`${path}: includes ${name}; native/${room} knows only ${["itself", ...belowLlama.get(room)].join(", ")}`);
+    if (own && kind === '"') {
+      ours.push(own);
+      const other = roomOf(own);
+      if (other === room || rooms[room]?.includes(other)) continue;
+      problems.push(`${path}: includes ${name}; native/${room} knows only ${["itself", ...(rooms[room] ?? [])].join(", ")}`);
+      continue;
     }
-    if (own && kind === '"') ours.push(own);
-    else if (/^(napi|node_api|js_native_api|uv|v8|node)(\.|-|\/)/.test(name)) {
-      if (!path.startsWith("native/node/")) problems.push(`${path}: includes ${name}; only native/node knows of Node`);
-      if (/^(v8|node)\./.test(name)) problems.push(`${path}: includes ${name}; only Node-API keeps its binary interface`);
-    } else if (kind === '"' || /^(llama|ggml|gguf|nlohmann)/.test(name)) {
-      // A quoted header that is not ours can only be llama.cpp's.
-      const allowed =
-        (path.startsWith("native/core/") && mayUseLlama.has(stem(path))) ||
-        (path.startsWith("native/gguf/") && name === "ggml.h" && mayUseGgml.has(stem(path))) ||
-        (path.startsWith("native/zse/") && name.startsWith("nlohmann/") && mayUseJson.has(stem(path)));
-      if (!allowed) problems.push(`${path}: includes ${name} of llama.cpp; only ${[...mayUseLlama].join(", ")} of native/core may`);
-    }
+    const rule = outside.find(({ headers }) => headers.test(name)) ?? (kind === '"' ? { folders: ["native/llama"] } : undefined);
+    if (!rule || rule.folders.some((folder) => path.startsWith(`${folder}/`))) continue;
+    problems.push(`${path}: includes ${name}; ${rule.folders.length > 0 ? `only ${rule.folders.join(", ")} may` : "nobody may"}`);
   }
   return ours;
 }
@@ -116,6 +109,17 @@ function importsOf(path, text) {
     if (!onlyTypes && library.has(file)) found.push(file);
   }
   return found;
+}
+
+/** The same graph with a folder in place of its files. */
+function byFolder(graph) {
+  const folders = new Map();
+  for (const [path, others] of graph) {
+    const known = folders.get(dirname(path)) ?? new Set();
+    for (const other of others) if (dirname(other) !== dirname(path)) known.add(dirname(other));
+    folders.set(dirname(path), known);
+  }
+  return folders;
 }
 
 /** Depth-first; a file met again while it is still open closes a cycle. */
@@ -146,8 +150,4 @@ function wayTo(from, target, seen = new Set()) {
     if (rest) return [from, ...rest];
   }
   return undefined;
-}
-
-function stem(path) {
-  return basename(path).replace(/\.\w+$/, "");
 }

@@ -6,7 +6,7 @@
 #include <filesystem>
 #include <new>
 
-#include "core/types.h"
+#include "error.h"
 #include "refuse.h"
 
 #ifdef _WIN32

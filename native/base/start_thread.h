@@ -7,8 +7,8 @@
 #include <system_error>
 #include <utility>
 
-#include "base/thread.h"
-#include "types.h"
+#include "error.h"
+#include "thread.h"
 
 namespace zse {
 

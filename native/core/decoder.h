@@ -10,7 +10,8 @@
 #include <utility>
 #include <vector>
 
-#include "types.h"
+#include "ids.h"
+#include "request.h"
 
 namespace zse {
 

@@ -10,7 +10,8 @@
 #include <variant>
 #include <vector>
 
-#include "types.h"
+#include "ids.h"
+#include "request.h"
 
 namespace zse {
 

@@ -3,8 +3,7 @@
 #include <algorithm>
 #include <system_error>
 
-#include "start_thread.h"
-#include "types.h"
+#include "base/start_thread.h"
 
 namespace zse {
 

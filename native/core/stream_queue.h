@@ -6,7 +6,7 @@
 #include <mutex>
 #include <vector>
 
-#include "types.h"
+#include "events.h"
 
 namespace zse {
 

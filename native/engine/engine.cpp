@@ -4,13 +4,14 @@
 #include <exception>
 #include <utility>
 
-#include "cache_key.h"
-#include "llama_decoder.h"
-#include "model.h"
-#include "prompt.h"
+#include "base/error.h"
+#include "base/start_thread.h"
+#include "llama/cache_key.h"
+#include "llama/llama_decoder.h"
+#include "llama/model.h"
+#include "llama/prompt.h"
 #include "prompt_tasks.h"
-#include "scheduler.h"
-#include "start_thread.h"
+#include "schedule/scheduler.h"
 
 namespace zse {
 

@@ -13,10 +13,14 @@
 #include <vector>
 
 #include "base/thread.h"
-#include "inbox.h"
-#include "prompt_workers.h"
-#include "stream_queue.h"
-#include "types.h"
+#include "core/events.h"
+#include "core/ids.h"
+#include "core/inbox.h"
+#include "core/options.h"
+#include "core/prompt_workers.h"
+#include "core/request.h"
+#include "core/stats.h"
+#include "core/stream_queue.h"
 
 namespace zse {
 

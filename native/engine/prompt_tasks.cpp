@@ -3,7 +3,8 @@
 #include <exception>
 #include <utility>
 
-#include "ggml_abort.h"
+#include "core/events.h"
+#include "llama/ggml_abort.h"
 
 namespace zse {
 

@@ -6,10 +6,14 @@
 #include <string>
 #include <vector>
 
-#include "inbox.h"
-#include "prompt.h"
-#include "prompt_workers.h"
-#include "stream_queue.h"
+#include "base/error.h"
+#include "core/ids.h"
+#include "core/inbox.h"
+#include "core/prompt_workers.h"
+#include "core/request.h"
+#include "core/stats.h"
+#include "core/stream_queue.h"
+#include "llama/prompt.h"
 
 namespace zse {
 

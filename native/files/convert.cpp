@@ -1,13 +1,13 @@
-#include "convert_file.h"
+#include "convert.h"
 
 #include <algorithm>
 #include <cctype>
 
-#include "gguf/check.h"
-#include "gguf_image.h"
+#include "base/error.h"
+#include "files/gguf/check.h"
+#include "files/gguf/gguf_image.h"
+#include "files/zse/zse_file.h"
 #include "model_kind.h"
-#include "types.h"
-#include "zse/zse_file.h"
 
 namespace zse {
 

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "zse/quantize.h"
-#include "zse/zse_writer.h"
+#include "files/gguf_to_zse/quantize.h"
+#include "files/gguf_to_zse/zse_writer.h"
 
 namespace zse {
 

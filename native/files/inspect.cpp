@@ -1,15 +1,15 @@
-#include "inspect_file.h"
+#include "inspect.h"
 
 #include <algorithm>
 #include <map>
 #include <tuple>
 
-#include "chat_templates.h"
-#include "gguf/check.h"
-#include "gguf/tensor_types.h"
+#include "base/error.h"
+#include "fallback_templates.h"
+#include "files/gguf/check.h"
+#include "files/gguf/tensor_types.h"
+#include "files/zse_to_gguf/gguf_plan.h"
 #include "model_kind.h"
-#include "types.h"
-#include "zse/gguf_plan.h"
 
 namespace zse {
 

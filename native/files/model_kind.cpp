@@ -1,7 +1,7 @@
 #include "model_kind.h"
 
-#include "gguf/header.h"
-#include "types.h"
+#include "base/error.h"
+#include "files/gguf/header.h"
 
 namespace zse {
 

@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "zse/zse_file.h"
+#include "files/zse/zse_file.h"
 
 namespace zse {
 

@@ -5,9 +5,9 @@
 #include <optional>
 #include <vector>
 
-#include "decoder.h"
+#include "core/decoder.h"
+#include "core/ids.h"
 #include "saved_prefix.h"
-#include "types.h"
 
 namespace zse {
 

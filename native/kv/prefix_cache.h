@@ -9,9 +9,11 @@
 #include <optional>
 #include <vector>
 
+#include "core/ids.h"
+#include "core/options.h"
+#include "core/stats.h"
 #include "prefix_files.h"
 #include "saved_prefix.h"
-#include "types.h"
 
 namespace zse {
 

@@ -5,8 +5,9 @@
 #include <exception>
 #include <utility>
 
+#include "base/error.h"
+#include "base/start_thread.h"
 #include "prefix_folder.h"
-#include "start_thread.h"
 #include "temporary_file.h"
 
 #define XXH_INLINE_ALL

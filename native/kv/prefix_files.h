@@ -23,8 +23,8 @@
 #include <vector>
 
 #include "base/thread.h"
+#include "core/ids.h"
 #include "saved_prefix.h"
-#include "types.h"
 
 namespace zse {
 

@@ -8,8 +8,8 @@
 #include <memory>
 #include <vector>
 
-#include "decoder.h"
-#include "types.h"
+#include "core/decoder.h"
+#include "core/ids.h"
 
 namespace zse {
 

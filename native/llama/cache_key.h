@@ -2,8 +2,8 @@
 // what a slot's image means. Decode thread, once for each open model.
 #pragma once
 
-#include "prefix_files.h"
-#include "types.h"
+#include "core/info.h"
+#include "kv/prefix_files.h"
 
 namespace zse {
 

@@ -13,6 +13,7 @@
 #include <dlfcn.h>
 #endif
 
+#include "base/error.h"
 #include "fit.h"
 #include "ggml_abort.h"
 #include "llama_log.h"

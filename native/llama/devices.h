@@ -5,8 +5,9 @@
 #include <string>
 #include <vector>
 
+#include "core/info.h"
+#include "core/options.h"
 #include "llama.h"
-#include "types.h"
 
 namespace zse {
 

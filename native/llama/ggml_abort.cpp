@@ -3,8 +3,8 @@
 #include <cstdio>
 #include <filesystem>
 
+#include "base/error.h"
 #include "ggml.h"
-#include "types.h"
 
 namespace zse {
 

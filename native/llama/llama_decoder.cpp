@@ -9,13 +9,15 @@
 #include <utility>
 
 #include "../src/llama-ext.h"  // llama_get_memory_breakdown
+#include "base/error.h"
+#include "base/start_thread.h"
+#include "core/info.h"
 #include "devices.h"
 #include "ggml_abort.h"
 #include "llama_log.h"
 #include "llama_slot_copy.h"
 #include "model.h"
 #include "sampler.h"
-#include "start_thread.h"
 
 namespace zse {
 

@@ -5,7 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "decoder.h"
+#include "core/decoder.h"
+#include "core/ids.h"
+#include "core/request.h"
 #include "llama.h"
 
 namespace zse {

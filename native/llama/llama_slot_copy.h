@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "decoder.h"
+#include "core/decoder.h"
 #include "ggml-backend.h"
 #include "llama.h"
 

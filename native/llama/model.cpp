@@ -5,13 +5,14 @@
 #include <filesystem>
 #include <thread>
 
+#include "base/error.h"
 #include "chat_templates.h"
 #include "common.h"
 #include "devices.h"
+#include "files/gguf/check.h"
+#include "files/model_kind.h"
 #include "ggml_abort.h"
-#include "gguf/check.h"
 #include "llama_log.h"
-#include "model_kind.h"
 #include "zse_model.h"
 
 namespace zse {

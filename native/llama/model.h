@@ -7,8 +7,10 @@
 #include <string>
 #include <vector>
 
+#include "core/ids.h"
+#include "core/info.h"
+#include "core/options.h"
 #include "llama.h"
-#include "types.h"
 
 namespace zse {
 

@@ -6,6 +6,7 @@
 
 #include "base/json_shape.h"
 #include "chat.h"
+#include "core/info.h"
 #include "ggml_abort.h"
 #include "json.h"
 #include "model.h"

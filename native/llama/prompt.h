@@ -7,9 +7,11 @@
 #include <string>
 #include <vector>
 
+#include "base/error.h"
 #include "base/work_bound.h"
-#include "inbox.h"
-#include "types.h"
+#include "core/ids.h"
+#include "core/inbox.h"
+#include "core/request.h"
 
 struct common_chat_templates;
 

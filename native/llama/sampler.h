@@ -10,9 +10,10 @@
 #include <optional>
 #include <vector>
 
-#include "decoder.h"
+#include "core/decoder.h"
+#include "core/ids.h"
+#include "core/request.h"
 #include "llama.h"
-#include "types.h"
 
 namespace zse {
 

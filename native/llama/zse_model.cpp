@@ -6,8 +6,8 @@
 #include <memory>
 #include <vector>
 
-#include "gguf_image.h"
-#include "types.h"
+#include "base/error.h"
+#include "files/gguf/gguf_image.h"
 
 /** vendor/patches/0003-stream-read.patch: large reads of `file` by this thread go to `read`, without a copy in the stream's buffer. */
 extern "C" void zse_set_stream_read(std::FILE* file, bool (*read)(void* user_data, uint64_t offset, void* out, size_t size),

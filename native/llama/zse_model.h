@@ -4,8 +4,8 @@
 
 #include <string>
 
+#include "files/zse_to_gguf/gguf_plan.h"
 #include "llama.h"
-#include "zse/gguf_plan.h"
 
 namespace zse {
 

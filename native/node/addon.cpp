@@ -6,11 +6,11 @@
 #include <dlfcn.h>
 #endif
 
-#include "convert.h"
-#include "convert_wrap.h"
-#include "core/devices.h"
+#include "conversion_wrap.h"
+#include "engine_wrap.h"
 #include "inspect.h"
-#include "model_wrap.h"
+#include "llama/devices.h"
+#include "values.h"
 
 namespace {
 
@@ -27,7 +27,7 @@ void stay_loaded() {
 
 Napi::Value devices(const Napi::CallbackInfo& info) { return zse::devices_to_js(info.Env(), zse::list_devices()); }
 
-void on_process_exit(const Napi::CallbackInfo& info) { zse::ModelWrap::shut_down_all(info.Env()); }
+void on_process_exit(const Napi::CallbackInfo& info) { zse::EngineWrap::shut_down_all(info.Env()); }
 
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   stay_loaded();
@@ -39,9 +39,9 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
     throw zse::error_to_js(env, error);
   }
   exports.Set("devices", Napi::Function::New(env, devices, "devices"));
-  exports.Set("Model", zse::ModelWrap::define(env));
+  exports.Set("Engine", zse::EngineWrap::define(env));
   exports.Set("inspect", Napi::Function::New(env, zse::inspect, "inspect"));
-  exports.Set("Conversion", zse::ConvertWrap::define(env));
+  exports.Set("Conversion", zse::ConversionWrap::define(env));
   const Napi::Object process = env.Global().Get("process").As<Napi::Object>();
   process.Get("on").As<Napi::Function>().Call(
       process, {Napi::String::New(env, "exit"), Napi::Function::New(env, on_process_exit, "zstreamExit")});

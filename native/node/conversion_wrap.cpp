@@ -1,9 +1,9 @@
-#include "convert_wrap.h"
+#include "conversion_wrap.h"
 
 #include <utility>
 
-#include "convert.h"
-#include "core/start_thread.h"
+#include "base/start_thread.h"
+#include "values.h"
 
 namespace zse {
 
@@ -35,13 +35,13 @@ Napi::Object report_to_js(Napi::Env env, const ConvertReport& report) {
 
 }  // namespace
 
-Napi::Function ConvertWrap::define(Napi::Env env) {
+Napi::Function ConversionWrap::define(Napi::Env env) {
   return DefineClass(env, "Conversion",
-                     {InstanceMethod<&ConvertWrap::cancel>("cancel"), InstanceMethod<&ConvertWrap::close>("close")});
+                     {InstanceMethod<&ConversionWrap::cancel>("cancel"), InstanceMethod<&ConversionWrap::close>("close")});
 }
 
-ConvertWrap::ConvertWrap(const Napi::CallbackInfo& info)
-    : Napi::ObjectWrap<ConvertWrap>(info),
+ConversionWrap::ConversionWrap(const Napi::CallbackInfo& info)
+    : Napi::ObjectWrap<ConversionWrap>(info),
       env_(info.Env()),
       input_(info[0].As<Napi::String>()),
       output_(info[1].As<Napi::String>()),
@@ -50,7 +50,7 @@ ConvertWrap::ConvertWrap(const Napi::CallbackInfo& info)
       on_end_(Napi::Persistent(info[4].As<Napi::Function>())) {
   Ref();  // until it has ended
   channel_ = std::make_unique<EventChannel>(info.Env(), [this](Napi::Env env) { deliver(env); });
-  napi_add_env_cleanup_hook(env_, &ConvertWrap::on_environment_exit, this);
+  napi_add_env_cleanup_hook(env_, &ConversionWrap::on_environment_exit, this);
   try {
     thread_ = start_thread("converting a file", [this] { run(); });
   } catch (const EngineError& error) {
@@ -58,24 +58,24 @@ ConvertWrap::ConvertWrap(const Napi::CallbackInfo& info)
   }
 }
 
-ConvertWrap::~ConvertWrap() { shut_down(); }
+ConversionWrap::~ConversionWrap() { shut_down(); }
 
-void ConvertWrap::on_environment_exit(void* self) { static_cast<ConvertWrap*>(self)->shut_down(); }
+void ConversionWrap::on_environment_exit(void* self) { static_cast<ConversionWrap*>(self)->shut_down(); }
 
-void ConvertWrap::shut_down() {
+void ConversionWrap::shut_down() {
   cancelled_ = true;
   if (thread_.joinable()) thread_.join();
   if (!channel_) return;
-  napi_remove_env_cleanup_hook(env_, &ConvertWrap::on_environment_exit, this);
+  napi_remove_env_cleanup_hook(env_, &ConversionWrap::on_environment_exit, this);
   channel_.reset();
 }
 
-void ConvertWrap::cancel(const Napi::CallbackInfo&) { cancelled_ = true; }
+void ConversionWrap::cancel(const Napi::CallbackInfo&) { cancelled_ = true; }
 
-void ConvertWrap::close(const Napi::CallbackInfo&) { shut_down(); }
+void ConversionWrap::close(const Napi::CallbackInfo&) { shut_down(); }
 
 // The conversion's own thread.
-void ConvertWrap::run() {
+void ConversionWrap::run() {
   try {
     double told = 0;
     report_ = convert_file(input_, output_, options_, [&](double fraction) {
@@ -94,13 +94,13 @@ void ConvertWrap::run() {
   end_with(std::nullopt);
 }
 
-void ConvertWrap::end_with(std::optional<EngineError> error) {
+void ConversionWrap::end_with(std::optional<EngineError> error) {
   error_ = std::move(error);
   ended_ = true;
   channel_->wake();
 }
 
-void ConvertWrap::deliver(Napi::Env env) {
+void ConversionWrap::deliver(Napi::Env env) {
   if (!channel_) return;
   if (!ended_) {
     on_progress_.Call({Napi::Number::New(env, fraction_)});

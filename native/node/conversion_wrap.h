@@ -9,20 +9,20 @@
 #include <optional>
 #include <string>
 
+#include "base/error.h"
 #include "base/thread.h"
-#include "core/convert_file.h"
-#include "core/types.h"
 #include "event_channel.h"
+#include "files/convert.h"
 
 namespace zse {
 
-class ConvertWrap : public Napi::ObjectWrap<ConvertWrap> {
+class ConversionWrap : public Napi::ObjectWrap<ConversionWrap> {
  public:
   static Napi::Function define(Napi::Env env);
 
   /** new Conversion(input, output, options, onProgress, onEnd) */
-  explicit ConvertWrap(const Napi::CallbackInfo& info);
-  ~ConvertWrap() override;
+  explicit ConversionWrap(const Napi::CallbackInfo& info);
+  ~ConversionWrap() override;
 
  private:
   void cancel(const Napi::CallbackInfo& info);

@@ -1,10 +1,14 @@
-#include "model_wrap.h"
+#include "engine_wrap.h"
 
 #include <algorithm>
 #include <utility>
 #include <variant>
 
-#include "convert.h"
+#include "base/error.h"
+#include "core/ids.h"
+#include "core/options.h"
+#include "core/stats.h"
+#include "values.h"
 
 namespace zse {
 
@@ -14,7 +18,7 @@ constexpr size_t kFewEvents = 64;
 
 /** What the addon keeps for each environment: the models whose engines are alive. */
 struct OpenModels {
-  std::set<ModelWrap*> models;
+  std::set<EngineWrap*> models;
 };
 
 /** Runs `body`; what C++ throws in it is thrown into JavaScript with its code, never into Node. */
@@ -31,21 +35,21 @@ auto with_js_errors(Napi::Env env, Body body) {
 
 }  // namespace
 
-Napi::Function ModelWrap::define(Napi::Env env) {
+Napi::Function EngineWrap::define(Napi::Env env) {
   env.SetInstanceData(new OpenModels);
   return DefineClass(env, "Model",
                      {
-                         InstanceMethod<&ModelWrap::submit>("submit"),
-                         InstanceMethod<&ModelWrap::end_turn>("endTurn"),
-                         InstanceMethod<&ModelWrap::ack>("ack"),
-                         InstanceMethod<&ModelWrap::cancel>("cancel"),
-                         InstanceMethod<&ModelWrap::close>("close"),
-                         InstanceMethod<&ModelWrap::tokenize>("tokenize"),
-                         InstanceMethod<&ModelWrap::stats>("stats"),
+                         InstanceMethod<&EngineWrap::submit>("submit"),
+                         InstanceMethod<&EngineWrap::end_turn>("endTurn"),
+                         InstanceMethod<&EngineWrap::ack>("ack"),
+                         InstanceMethod<&EngineWrap::cancel>("cancel"),
+                         InstanceMethod<&EngineWrap::close>("close"),
+                         InstanceMethod<&EngineWrap::tokenize>("tokenize"),
+                         InstanceMethod<&EngineWrap::stats>("stats"),
                      });
 }
 
-ModelWrap::ModelWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<ModelWrap>(info), env_(info.Env()) {
+EngineWrap::EngineWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<EngineWrap>(info), env_(info.Env()) {
   const std::string path = info[0].As<Napi::String>();
   EngineOptions options = engine_options_from_js(info[1].As<Napi::Object>());
   on_events_ = Napi::Persistent(info[2].As<Napi::Function>());
@@ -54,29 +58,29 @@ ModelWrap::ModelWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<ModelWra
     return std::make_unique<Engine>(path, std::move(options), [channel = channel_.get()] { channel->wake(); });
   });
   // Hooks run last in, first out: the engine's threads end before the channel, made above, is torn down.
-  napi_add_env_cleanup_hook(env_, &ModelWrap::on_environment_exit, this);
+  napi_add_env_cleanup_hook(env_, &EngineWrap::on_environment_exit, this);
   info.Env().GetInstanceData<OpenModels>()->models.insert(this);
 }
 
-ModelWrap::~ModelWrap() { shut_down(); }
+EngineWrap::~EngineWrap() { shut_down(); }
 
-void ModelWrap::on_environment_exit(void* self) { static_cast<ModelWrap*>(self)->shut_down(); }
+void EngineWrap::on_environment_exit(void* self) { static_cast<EngineWrap*>(self)->shut_down(); }
 
-void ModelWrap::shut_down_all(Napi::Env env) {
-  const std::set<ModelWrap*> models = env.GetInstanceData<OpenModels>()->models;
-  for (ModelWrap* model : models) model->engine_->close();  // all begin to close before the first is waited for
-  for (ModelWrap* model : models) model->shut_down();
+void EngineWrap::shut_down_all(Napi::Env env) {
+  const std::set<EngineWrap*> models = env.GetInstanceData<OpenModels>()->models;
+  for (EngineWrap* model : models) model->engine_->close();  // all begin to close before the first is waited for
+  for (EngineWrap* model : models) model->shut_down();
 }
 
-void ModelWrap::shut_down() {
+void EngineWrap::shut_down() {
   if (!channel_) return;
-  napi_remove_env_cleanup_hook(env_, &ModelWrap::on_environment_exit, this);
+  napi_remove_env_cleanup_hook(env_, &EngineWrap::on_environment_exit, this);
   if (auto* open = Napi::Env(env_).GetInstanceData<OpenModels>()) open->models.erase(this);
   engine_.reset();
   channel_.reset();
 }
 
-Napi::Value ModelWrap::submit(const Napi::CallbackInfo& info) {
+Napi::Value EngineWrap::submit(const Napi::CallbackInfo& info) {
   return with_js_errors(info.Env(), [&]() -> Napi::Value {
     if (!engine_) throw EngineError("CLOSED", "the model is not open");
     const StreamId id = engine_->submit(request_from_js(info[0].As<Napi::Object>()));
@@ -86,26 +90,26 @@ Napi::Value ModelWrap::submit(const Napi::CallbackInfo& info) {
   });
 }
 
-void ModelWrap::end_turn(const Napi::CallbackInfo&) {
+void EngineWrap::end_turn(const Napi::CallbackInfo&) {
   if (engine_) engine_->end_turn();
 }
 
-void ModelWrap::ack(const Napi::CallbackInfo& info) {
+void EngineWrap::ack(const Napi::CallbackInfo& info) {
   if (engine_) engine_->ack(info[0].As<Napi::Number>().Int64Value(), info[1].As<Napi::Number>().Int32Value());
 }
 
-void ModelWrap::cancel(const Napi::CallbackInfo& info) {
+void EngineWrap::cancel(const Napi::CallbackInfo& info) {
   if (engine_) engine_->cancel(info[0].As<Napi::Number>().Int64Value());
 }
 
-void ModelWrap::close(const Napi::CallbackInfo&) {
+void EngineWrap::close(const Napi::CallbackInfo&) {
   if (!engine_ || closing_) return;
   closing_ = true;
   channel_->keep_alive(true);
   engine_->close();
 }
 
-Napi::Value ModelWrap::tokenize(const Napi::CallbackInfo& info) {
+Napi::Value EngineWrap::tokenize(const Napi::CallbackInfo& info) {
   return with_js_errors(info.Env(), [&]() -> Napi::Value {
     if (!engine_) throw EngineError("CLOSED", "the model is not open");
     const uint32_t question = engine_->tokenize(info[0].As<Napi::String>(), info[1].ToBoolean().Value());
@@ -115,12 +119,12 @@ Napi::Value ModelWrap::tokenize(const Napi::CallbackInfo& info) {
   });
 }
 
-Napi::Value ModelWrap::stats(const Napi::CallbackInfo& info) {
+Napi::Value EngineWrap::stats(const Napi::CallbackInfo& info) {
   static const EngineStats nothing;
   return stats_to_js(info.Env(), engine_ ? engine_->stats() : nothing);
 }
 
-void ModelWrap::deliver(Napi::Env env) {
+void EngineWrap::deliver(Napi::Env env) {
   if (!engine_) return;
   const std::vector<Event> events = engine_->take_events();
   if (events.empty()) return;
@@ -137,7 +141,7 @@ void ModelWrap::deliver(Napi::Env env) {
 }
 
 /** Grows with the largest batch, and is used again for each: JavaScript has read it when the call returns. */
-Napi::Uint32Array ModelWrap::heads_for(Napi::Env env, size_t events) {
+Napi::Uint32Array EngineWrap::heads_for(Napi::Env env, size_t events) {
   const size_t numbers = events * kNumbersOfAnEvent;
   if (heads_.IsEmpty() || heads_.Value().ElementLength() < numbers) {
     heads_ = Napi::Persistent(Napi::Uint32Array::New(env, std::max(2 * numbers, kNumbersOfAnEvent * kFewEvents)));
@@ -146,7 +150,7 @@ Napi::Uint32Array ModelWrap::heads_for(Napi::Env env, size_t events) {
 }
 
 /** Keeps count of what is open, so that a quiet model does not keep the process alive. True when the engine has closed. */
-bool ModelWrap::follow(const std::vector<Event>& events) {
+bool EngineWrap::follow(const std::vector<Event>& events) {
   for (const Event& event : events) {
     const EventPayload& payload = event.payload;
     if (std::holds_alternative<FinishEvent>(payload) || std::holds_alternative<ErrorEvent>(payload)) active_streams_--;

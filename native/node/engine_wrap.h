@@ -7,12 +7,13 @@
 #include <memory>
 #include <set>
 
-#include "core/engine.h"
+#include "core/events.h"
+#include "engine/engine.h"
 #include "event_channel.h"
 
 namespace zse {
 
-class ModelWrap : public Napi::ObjectWrap<ModelWrap> {
+class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
  public:
   static Napi::Function define(Napi::Env env);
 
@@ -23,8 +24,8 @@ class ModelWrap : public Napi::ObjectWrap<ModelWrap> {
   static void shut_down_all(Napi::Env env);
 
   /** new Model(path, options, onEvents) */
-  explicit ModelWrap(const Napi::CallbackInfo& info);
-  ~ModelWrap() override;
+  explicit EngineWrap(const Napi::CallbackInfo& info);
+  ~EngineWrap() override;
 
  private:
   Napi::Value submit(const Napi::CallbackInfo& info);

@@ -4,9 +4,9 @@
 #include <string>
 #include <utility>
 
-#include "convert.h"
-#include "core/inspect_file.h"
-#include "core/types.h"
+#include "base/error.h"
+#include "files/inspect.h"
+#include "values.h"
 
 namespace zse {
 

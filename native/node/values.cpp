@@ -1,8 +1,10 @@
-#include "convert.h"
+#include "values.h"
 
 #include <algorithm>
 #include <utility>
 #include <variant>
+
+#include "base/error.h"
 
 namespace zse {
 

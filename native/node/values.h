@@ -7,7 +7,11 @@
 #include <exception>
 #include <vector>
 
-#include "core/types.h"
+#include "core/events.h"
+#include "core/info.h"
+#include "core/options.h"
+#include "core/request.h"
+#include "core/stats.h"
 
 namespace zse {
 

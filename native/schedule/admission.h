@@ -15,13 +15,14 @@
 #include <memory>
 #include <optional>
 
-#include "kv_slots.h"
-#include "prefix_cache.h"
+#include "core/ids.h"
+#include "core/stats.h"
+#include "kv/kv_slots.h"
+#include "kv/prefix_cache.h"
 #include "prefix_sources.h"
 #include "sequence.h"
 #include "sequences.h"
 #include "slot_saver.h"
-#include "types.h"
 
 namespace zse {
 

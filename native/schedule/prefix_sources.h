@@ -6,10 +6,10 @@
 #include <optional>
 #include <vector>
 
-#include "kv_slots.h"
-#include "prefix_cache.h"
+#include "core/ids.h"
+#include "kv/kv_slots.h"
+#include "kv/prefix_cache.h"
 #include "sequences.h"
-#include "types.h"
 
 namespace zse {
 

@@ -10,12 +10,15 @@
 
 #include "admission.h"
 #include "batch_planner.h"
-#include "decoder.h"
-#include "inbox.h"
+#include "core/decoder.h"
+#include "core/events.h"
+#include "core/ids.h"
+#include "core/inbox.h"
+#include "core/request.h"
+#include "core/stats.h"
+#include "core/stream_queue.h"
 #include "sequence.h"
 #include "sequences.h"
-#include "stream_queue.h"
-#include "types.h"
 
 namespace zse {
 

@@ -7,11 +7,13 @@
 #include <string>
 #include <vector>
 
-#include "decoder.h"
-#include "inbox.h"
-#include "saved_prefix.h"
-#include "text_assembler.h"
-#include "types.h"
+#include "core/decoder.h"
+#include "core/events.h"
+#include "core/ids.h"
+#include "core/inbox.h"
+#include "core/request.h"
+#include "kv/saved_prefix.h"
+#include "reply/text_assembler.h"
 
 namespace zse {
 

@@ -11,8 +11,8 @@
 #include <utility>
 #include <vector>
 
+#include "core/ids.h"
 #include "sequence.h"
-#include "types.h"
 
 namespace zse {
 

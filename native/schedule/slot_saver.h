@@ -5,9 +5,9 @@
 #include <memory>
 #include <optional>
 
-#include "kv_slots.h"
-#include "prefix_cache.h"
-#include "types.h"
+#include "core/ids.h"
+#include "kv/kv_slots.h"
+#include "kv/prefix_cache.h"
 
 namespace zse {
 

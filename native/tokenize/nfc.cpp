@@ -1,4 +1,4 @@
-#include "nfc.h"
+#include "tokenize/nfc.h"
 
 #include <algorithm>
 #include <array>
@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/work_bound.h"
-#include "nfc_tables.h"
+#include "tokenize/nfc_tables.h"
 
 namespace zse {
 

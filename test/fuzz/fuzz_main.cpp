@@ -23,14 +23,14 @@
 #include <map>
 #include <sstream>
 
-#include "core/devices.h"
-#include "core/ggml_abort.h"
-#include "core/gguf_image.h"
-#include "core/inspect_file.h"
-#include "core/llama_decoder.h"
-#include "core/model.h"
-#include "core/prompt.h"
+#include "files/gguf/gguf_image.h"
+#include "files/inspect.h"
 #include "gguf_mutator.h"
+#include "llama/devices.h"
+#include "llama/ggml_abort.h"
+#include "llama/llama_decoder.h"
+#include "llama/model.h"
+#include "llama/prompt.h"
 #include "random.h"
 #include "zse_mutator.h"
 

@@ -2,8 +2,8 @@
 
 #include <cstring>
 
+#include "files/gguf/header.h"
 #include "ggml.h"
-#include "gguf/header.h"
 
 namespace fuzz {
 

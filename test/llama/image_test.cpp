@@ -12,10 +12,10 @@
 #include <sstream>
 
 #include "check.h"
-#include "core/devices.h"
-#include "core/llama_decoder.h"
-#include "core/model.h"
-#include "core/sampler.h"
+#include "llama/devices.h"
+#include "llama/llama_decoder.h"
+#include "llama/model.h"
+#include "llama/sampler.h"
 
 using namespace zse;
 namespace fs = std::filesystem;

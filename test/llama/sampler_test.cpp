@@ -1,5 +1,5 @@
 // A token is drawn from the set that was asked for, whatever the parameters and whatever the model gives: nothing on the way is NaN or infinite.
-#include "core/sampler.h"
+#include "llama/sampler.h"
 
 #include <cmath>
 #include <limits>

@@ -1,4 +1,4 @@
-#include "core/batch_planner.h"
+#include "schedule/batch_planner.h"
 
 #include <algorithm>
 #include <random>

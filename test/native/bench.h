@@ -7,8 +7,13 @@
 #include <vector>
 
 #include "check.h"
-#include "core/scheduler.h"
+#include "core/events.h"
+#include "core/ids.h"
+#include "core/options.h"
+#include "core/request.h"
+#include "core/stats.h"
 #include "fake_decoder.h"
+#include "schedule/scheduler.h"
 
 namespace zse {
 

@@ -14,6 +14,8 @@
 
 #include "check.h"
 #include "core/decoder.h"
+#include "core/ids.h"
+#include "core/request.h"
 
 namespace zse {
 

@@ -1,11 +1,11 @@
-#include "zse/file_map.h"
+#include "base/file_map.h"
+#include "base/error.h"
 
 #include <filesystem>
 #include <fstream>
 #include <numeric>
 
 #include "check.h"
-#include "core/types.h"
 #include "temporary_folder.h"
 
 #ifndef _WIN32

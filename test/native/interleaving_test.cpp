@@ -7,8 +7,8 @@
 #include <thread>
 
 #include "check.h"
-#include "core/scheduler.h"
 #include "fake_decoder.h"
+#include "schedule/scheduler.h"
 #include "temporary_folder.h"
 
 using namespace zse;

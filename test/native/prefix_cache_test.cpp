@@ -6,6 +6,7 @@
 #include <fstream>
 #include <thread>
 
+#include "base/error.h"
 #include "bench.h"
 #include "check.h"
 #include "fake_decoder.h"

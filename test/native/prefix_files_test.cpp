@@ -15,8 +15,8 @@
 
 #include "bench.h"
 #include "check.h"
-#include "core/prefix_files.h"
-#include "core/temporary_file.h"
+#include "kv/prefix_files.h"
+#include "kv/temporary_file.h"
 #include "temporary_folder.h"
 
 #define XXH_INLINE_ALL

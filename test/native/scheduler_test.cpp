@@ -1,4 +1,4 @@
-#include "core/scheduler.h"
+#include "schedule/scheduler.h"
 
 #include <algorithm>
 

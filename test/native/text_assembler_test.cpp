@@ -1,4 +1,4 @@
-#include "core/text_assembler.h"
+#include "reply/text_assembler.h"
 
 #include <random>
 

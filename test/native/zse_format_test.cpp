@@ -11,14 +11,14 @@
 #include <nlohmann/json.hpp>
 #include <random>
 
+#include "base/error.h"
+#include "base/half.h"
 #include "check.h"
-#include "core/types.h"
-#include "zse/gguf_plan.h"
-#include "zse/gguf_tokenizer.h"
-#include "zse/half.h"
-#include "zse/rope_scaling.h"
-#include "zse/value_reader.h"
-#include "zse/zse_file.h"
+#include "files/zse/value_reader.h"
+#include "files/zse/zse_file.h"
+#include "files/zse_to_gguf/gguf_plan.h"
+#include "files/zse_to_gguf/gguf_tokenizer.h"
+#include "files/zse_to_gguf/rope_scaling.h"
 
 extern "C" {
 #include "hash/sha256/sha256.h"

@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "core/devices.h"
-#include "core/zse_model.h"
 #include "llama.h"
+#include "llama/devices.h"
+#include "llama/zse_model.h"
 #include "nlohmann/json.hpp"
 
 namespace {

@@ -7,9 +7,9 @@
 #include <set>
 #include <unordered_set>
 
-#include "core/types.h"
+#include "base/error.h"
+#include "base/file_map.h"
 #include "ggml.h"
-#include "zse/file_map.h"
 
 namespace zse::gguf {
 

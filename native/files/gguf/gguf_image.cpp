@@ -4,9 +4,9 @@
 #include <cstring>
 #include <type_traits>
 
+#include "base/parallel.h"
 #include "ggml.h"
 #include "gguf.h"
-#include "zse/parallel.h"
 
 namespace zse {
 

@@ -6,7 +6,7 @@
 #include <memory>
 #include <vector>
 
-#include "zse/gguf_plan.h"
+#include "files/zse_to_gguf/gguf_plan.h"
 
 namespace zse {
 

@@ -4,8 +4,8 @@
 #include <cmath>
 #include <cstring>
 
-#include "core/types.h"
-#include "half.h"
+#include "base/error.h"
+#include "base/half.h"
 
 namespace zse {
 

@@ -9,8 +9,8 @@
 #include <set>
 #include <unordered_map>
 
-#include "core/types.h"
-#include "transcode.h"
+#include "base/error.h"
+#include "files/zse/transcode.h"
 #include "value_writer.h"
 #include "zse_tokenizer.h"
 

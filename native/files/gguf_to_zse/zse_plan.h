@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "gguf/header.h"
+#include "files/gguf/header.h"
 #include "quantize.h"
 
 namespace zse {

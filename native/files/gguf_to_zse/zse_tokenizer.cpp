@@ -7,8 +7,8 @@
 #include <tuple>
 #include <unordered_map>
 
-#include "core/types.h"
-#include "tokenizer.h"
+#include "base/error.h"
+#include "files/zse/tokenizer.h"
 #include "value_writer.h"
 
 namespace zse {

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "gguf/header.h"
+#include "files/gguf/header.h"
 
 namespace zse {
 

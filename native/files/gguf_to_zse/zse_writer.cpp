@@ -3,9 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
-#include "core/types.h"
-#include "crc32.h"
-#include "gguf/rows.h"
+#include "base/crc32.h"
+#include "files/gguf/rows.h"
 #include "value_writer.h"
 
 namespace zse {

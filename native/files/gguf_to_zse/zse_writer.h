@@ -4,8 +4,8 @@
 
 #include <functional>
 
-#include "file_map.h"
-#include "output_file.h"
+#include "base/file_map.h"
+#include "base/output_file.h"
 #include "zse_plan.h"
 
 namespace zse {

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <string_view>
 
-#include "refuse.h"
+#include "base/refuse.h"
 
 namespace zse {
 

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "bytes.h"
+#include "base/bytes.h"
 #include "config.h"
 #include "tensor.h"
 #include "tokenizer.h"

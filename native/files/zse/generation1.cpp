@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "base/json.h"
+#include "base/refuse.h"
 #include "hf_tokenizer.h"
-#include "json.h"
-#include "refuse.h"
 
 namespace zse {
 

@@ -2,7 +2,7 @@
 // inside. Pure; any thread.
 #pragma once
 
-#include "bytes.h"
+#include "base/bytes.h"
 #include "contents.h"
 
 namespace zse {

@@ -4,8 +4,8 @@
 #include <array>
 #include <cmath>
 
-#include "crc32.h"
-#include "refuse.h"
+#include "base/crc32.h"
+#include "base/refuse.h"
 #include "value_reader.h"
 
 namespace zse {

@@ -1,7 +1,7 @@
 // Owns reading a generation 2 .zse file ("ZSE" 01): header, section table, checksums, CONFIG, WEIGHT_INDEX, TOKENIZER. Pure; any thread.
 #pragma once
 
-#include "bytes.h"
+#include "base/bytes.h"
 #include "contents.h"
 
 namespace zse {

@@ -2,7 +2,7 @@
 
 #include <array>
 
-#include "refuse.h"
+#include "base/refuse.h"
 
 namespace zse {
 

@@ -2,7 +2,7 @@
 // generation 1 keeps inside the .zse. Pure; any thread.
 #pragma once
 
-#include "json.h"
+#include "base/json.h"
 #include "tokenizer.h"
 
 namespace zse {

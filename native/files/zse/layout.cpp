@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "parallel.h"
-#include "refuse.h"
+#include "base/parallel.h"
+#include "base/refuse.h"
 
 namespace zse {
 

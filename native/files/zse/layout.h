@@ -6,9 +6,9 @@
 // distributed weights and large groups only one in ten thousand gives it away.
 #pragma once
 
-#include "bytes.h"
+#include "base/bytes.h"
+#include "base/file_map.h"
 #include "contents.h"
-#include "file_map.h"
 
 namespace zse {
 

@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "bytes.h"
+#include "base/bytes.h"
 
 namespace zse {
 

@@ -5,9 +5,9 @@
 #include <cstring>
 #include <string>
 
-#include "half.h"
+#include "base/half.h"
+#include "base/refuse.h"
 #include "layout.h"
-#include "refuse.h"
 
 namespace zse {
 

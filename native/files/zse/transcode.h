@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "bytes.h"
+#include "base/bytes.h"
 #include "tensor.h"
 
 namespace zse {

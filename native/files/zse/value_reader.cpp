@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "refuse.h"
+#include "base/refuse.h"
 
 namespace zse {
 

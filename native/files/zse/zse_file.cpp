@@ -2,11 +2,11 @@
 
 #include <cstring>
 
-#include "core/types.h"
+#include "base/error.h"
+#include "base/refuse.h"
 #include "generation1.h"
 #include "generation2.h"
 #include "layout.h"
-#include "refuse.h"
 
 namespace zse {
 

@@ -20,8 +20,8 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/file_map.h"
 #include "contents.h"
-#include "file_map.h"
 
 namespace zse {
 

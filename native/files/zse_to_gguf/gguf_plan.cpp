@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <unordered_set>
 
+#include "base/refuse.h"
 #include "gguf_tokenizer.h"
-#include "refuse.h"
 #include "rope_scaling.h"
 
 namespace zse {

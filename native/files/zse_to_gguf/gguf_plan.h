@@ -8,9 +8,9 @@
 #include <variant>
 #include <vector>
 
-#include "tokenizer.h"
-#include "transcode.h"
-#include "zse_file.h"
+#include "files/zse/tokenizer.h"
+#include "files/zse/transcode.h"
+#include "files/zse/zse_file.h"
 
 namespace zse {
 

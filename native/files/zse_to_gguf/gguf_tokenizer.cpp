@@ -7,8 +7,8 @@
 #include <functional>
 #include <unordered_map>
 
-#include "parallel.h"
-#include "refuse.h"
+#include "base/parallel.h"
+#include "base/refuse.h"
 
 namespace zse {
 

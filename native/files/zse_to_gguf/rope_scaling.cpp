@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "refuse.h"
+#include "base/refuse.h"
 
 namespace zse {
 

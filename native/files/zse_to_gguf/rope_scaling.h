@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <string>
 
-#include "config.h"
+#include "files/zse/config.h"
 #include "gguf_plan.h"
 
 namespace zse {

@@ -1,0 +1,80 @@
+// Owns what the engine says to JavaScript, of a stream or of itself. Made by one thread, moved to the next.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "ids.h"
+#include "info.h"
+
+namespace zse {
+
+enum class FinishReason { kStop, kLength, kCancelled };
+
+struct Usage {
+  int prompt_tokens = 0;
+  int completion_tokens = 0;
+  int cached_tokens = 0;
+};
+
+/** Milliseconds, as lib/native.ts describes them. */
+struct Timings {
+  double queue_ms = 0;
+  double prefill_ms = 0;
+  double ttft_ms = 0;
+  double itl_p50_ms = 0;
+  double itl_p99_ms = 0;
+  double itl_max_ms = 0;
+  double tokens_per_second = 0;
+  double paused_ms = 0;
+};
+
+struct TextEvent {
+  std::string text;  // whole code points, never empty
+  int tokens = 0;    // credit it takes
+};
+struct ProgressEvent {
+  int processed = 0, total = 0, cached = 0;  // prompt tokens
+};
+struct FinishEvent {
+  FinishReason reason = FinishReason::kStop;
+  std::optional<std::string> stop_string;
+  uint32_t seed = 0;
+  Usage usage;
+  Timings timings;
+};
+struct ErrorEvent {
+  std::string code, message;
+};
+struct LoadProgressEvent {
+  float fraction = 0;
+};
+struct ReadyEvent {
+  ModelInfo info;
+};
+struct LoadErrorEvent {
+  std::string code, message;
+};
+struct ClosedEvent {};
+/** The tokens of a text that was asked about. */
+struct AnswerEvent {
+  uint32_t question = 0;
+  std::vector<Token> tokens;
+};
+struct AnswerErrorEvent {
+  uint32_t question = 0;
+  std::string code, message;
+};
+
+using EventPayload = std::variant<TextEvent, ProgressEvent, FinishEvent, ErrorEvent, LoadProgressEvent, ReadyEvent,
+                                  LoadErrorEvent, ClosedEvent, AnswerEvent, AnswerErrorEvent>;
+
+struct Event {
+  StreamId stream = 0;
+  EventPayload payload;
+};
+
+}  // namespace zse

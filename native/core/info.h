@@ -1,0 +1,26 @@
+// Owns what is told of an open model and of the devices that there are. Plain values.
+#pragma once
+
+#include <string>
+
+namespace zse {
+
+struct ModelInfo {
+  std::string path, name, architecture, description;
+  double parameters = 0, size_bytes = 0;
+  int layers = 0, embedding_size = 0, vocabulary_size = 0, trained_context_size = 0;
+  int context_size = 0, max_streams = 0, threads = 0, gpu_layers = 0;
+  std::string device;
+  std::string template_source, template_name, template_text;
+  std::string normalizer;  // "NFC" where texts must be normalized so before they are tokenized, or ""
+  bool deterministic = false;
+  /** longrope: llama.cpp rotates keys by one of two sets of factors, whichever goes with the size of the context. */
+  bool rotates_by_context = false;
+};
+
+struct DeviceInfo {
+  std::string name, description, kind, backend;
+  double memory_free = 0, memory_total = 0;
+};
+
+}  // namespace zse

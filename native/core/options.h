@@ -1,0 +1,29 @@
+// Owns what an engine is opened with; lib/addon/contract.ts has the same. Plain values.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace zse {
+
+/** Where prefixes of earlier streams are kept for later ones. */
+struct PromptCacheOptions {
+  bool enabled = true;
+  uint64_t ram_bytes = uint64_t{256} << 20;  // images of slots, those of spilled streams included
+  std::string dir;                           // empty: nothing on disk
+  uint64_t disk_bytes = uint64_t{4} << 30;
+};
+
+struct EngineOptions {
+  int context_size = 0;  // tokens per stream; 0: min(trained, 4096)
+  int max_streams = 4;
+  int max_queue = 64;
+  int threads = 0;      // 0: physical cores
+  int gpu_layers = -1;  // -1: as many as fit
+  std::string device = "auto";
+  double latency_target_ms = 150;
+  bool deterministic = false;
+  PromptCacheOptions prompt_cache;
+};
+
+}  // namespace zse
