@@ -1,7 +1,7 @@
 // Owns the errors that users see: one class with a stable code, so that programs branch on `code` and people read
 // `message`. Runs on whichever thread made the model (main, or a worker_threads thread). Imports only how messages are cut.
 
-import { cutMessage, cutPath, quoteError } from "./quote.js";
+import { cutMessage, cutPath, quoteError } from "./base/quote.js";
 
 /**
  * What went wrong, stable across versions:

@@ -1,8 +1,8 @@
 // Owns the public types: what callers pass in and what streams give out. Types only; nothing of this file exists at run time.
 // Their validation is options.ts's, and defaults and ranges stand there in one table.
 
-import type { ChunkBy } from "./chunker.js";
-import type { FinishReason, Timings, Usage } from "./native.js";
+/** How the text of a reply is grouped. */
+export type ChunkBy = "token" | "word" | "sentence";
 
 /** One part of a message's content. Text is the only kind a language model without eyes can take. */
 export interface TextPart {
@@ -190,3 +190,102 @@ export interface FinishEvent {
 
 /** What `events()` gives. Take care of unknown types: later versions may add some. */
 export type StreamEvent = ProgressEvent | TextEvent | ReasoningEvent | ToolCallEvent | FinishEvent;
+
+/** What a device listing says of one device, from ggml's backend registry. */
+export interface Device {
+  name: string;
+  description: string;
+  kind: "cpu" | "gpu" | "igpu" | "accel";
+  /** The backend the device belongs to, in ggml's spelling ("CPU", "CUDA", "Metal", "Vulkan"). */
+  backend: string;
+  memoryFreeBytes: number;
+  memoryTotalBytes: number;
+}
+
+/** What is known of an open model. */
+export interface ModelInfo {
+  path: string;
+  /** general.name of the file, or its base name. */
+  name: string;
+  architecture: string;
+  /** llama.cpp's own one-line description, such as "qwen2 1B Q4_0"; of sizes it does not know, "qwen2 ?B Q8_0". */
+  description: string;
+  parameters: number;
+  sizeBytes: number;
+  layers: number;
+  embeddingSize: number;
+  vocabularySize: number;
+  /** Tokens of context the model was trained for. */
+  trainedContextSize: number;
+  /** Tokens of context each stream has here. */
+  contextSize: number;
+  maxStreams: number;
+  threads: number;
+  gpuLayers: number;
+  /** Name of the device that holds the layers. */
+  device: string;
+  chatTemplate: {
+    /** "model": the file's own; "fallback": chosen by its architecture and control tokens. */
+    source: "model" | "fallback";
+    /** Name of the fallback, such as "chatml"; "own" when it is the model's. */
+    name: string;
+    /** The Jinja source in use. */
+    text: string;
+  };
+  /** Unicode normalization that the model's tokenizer wants of every text; the engine does it. Absent: none. */
+  normalizer?: "NFC";
+  deterministic: boolean;
+}
+
+/** Tokens used by a request. */
+export interface Usage {
+  promptTokens: number;
+  completionTokens: number;
+  totalTokens: number;
+  /** Prompt tokens taken from the prefix cache instead of being computed. */
+  cachedTokens: number;
+}
+
+/** Times of a request, in milliseconds, measured in the engine (a slow reader changes only pausedMs). */
+export interface Timings {
+  /** From submit to the first prefill step. */
+  queueMs: number;
+  /** From the first prefill step to the first sampled token. */
+  prefillMs: number;
+  /** From submit to the first token's being handed over; 0 when there was none. */
+  ttftMs: number;
+  /** Time between consecutive tokens, without the time the sequence was parked; waiting for a slot that was lent meanwhile is part of it. */
+  itlMs: { p50: number; p99: number; max: number };
+  /** Tokens per second after the first one, without the time parked. */
+  tokensPerSecond: number;
+  /** Time parked at highWaterMark, until the reader is back. */
+  pausedMs: number;
+}
+
+export type FinishReason = "stop" | "length" | "cancelled";
+
+/** Gauges and counters of a model, as `stats()` gives them. */
+export interface EngineStats {
+  queued: number;
+  prefilling: number;
+  decoding: number;
+  /** Ahead of their readers by highWaterMark. */
+  parked: number;
+  /** Of the parked, those whose slot is lent to another stream; what it held is in RAM. */
+  spilled: number;
+  /** Free slots of maxStreams. */
+  freeSlots: number;
+  /** Since the model was opened. */
+  steps: number;
+  generatedTokens: number;
+  prefilledTokens: number;
+  abortedSteps: number;
+  /** Prompt tokens taken from another stream's computation instead of being computed. */
+  cachedTokens: number;
+  /** Times that a parked stream's slot was lent. */
+  spills: number;
+  /** Bytes now: prefixes in RAM, prefixes on disk, and what lent slots held. */
+  cacheRamBytes: number;
+  cacheDiskBytes: number;
+  spilledBytes: number;
+}

@@ -2,15 +2,24 @@
 
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-
-import { Engine } from "./engine.js";
+import { loadNative } from "./addon/load.js";
+import { demoModelPath } from "./addon/package-root.js";
+import { quote } from "./base/quote.js";
+import { Engine } from "./engine/engine.js";
 import { ZSEError } from "./errors.js";
-import { loadNative, type ModelInfo, type NativeDevice, type NativeStats } from "./native.js";
-import { readChatCall, readCompletionCall, readEngineOptions, readTokenizeOptions } from "./options.js";
-import { demoModelPath } from "./package-root.js";
-import { quote } from "./quote.js";
-import { collectReply, openStream, type TokenStream } from "./token-stream.js";
-import type { ChatRequest, CompletionRequest, EngineOptionsInput, Message, Reply, ReplyOptionsInput } from "./types.js";
+import { readChatCall, readCompletionCall, readEngineOptions, readTokenizeOptions } from "./options/options.js";
+import { collectReply, openStream, type TokenStream } from "./stream/token-stream.js";
+import type {
+  ChatRequest,
+  CompletionRequest,
+  Device,
+  EngineOptionsInput,
+  EngineStats,
+  Message,
+  ModelInfo,
+  Reply,
+  ReplyOptionsInput,
+} from "./types.js";
 
 /** Closes a model that was dropped without close(): its weights and its threads would stay for good. */
 const dropped = new FinalizationRegistry<Engine>((engine) => engine.abandon());
@@ -45,7 +54,7 @@ export class ZSE implements AsyncDisposable {
   }
 
   /** The devices that models can run on, as ggml's backends list them. */
-  static devices(): NativeDevice[] {
+  static devices(): Device[] {
     return loadNative().devices();
   }
 
@@ -112,7 +121,7 @@ export class ZSE implements AsyncDisposable {
   }
 
   /** Counters of the engine, for tests and metrics; cheap. All 0 while there is no engine. */
-  stats(): NativeStats {
+  stats(): EngineStats {
     return this.#engine.stats();
   }
 

@@ -19,6 +19,21 @@ const rooms = {
   engine: ["base", "core", "kv", "schedule", "llama"],
   node: ["base", "core", "files", "llama", "engine"],
 };
+/** The same of lib/, types included. Files beside the rooms stand for themselves. */
+const libraryRooms = {
+  base: [],
+  errors: ["base"],
+  types: [],
+  addon: ["errors", "types"],
+  options: ["base", "errors", "types", "addon"],
+  engine: ["errors", "types", "addon"],
+  stream: ["base", "errors", "types", "addon", "options", "engine"],
+  zse: ["base", "errors", "types", "addon", "options", "engine", "stream"],
+  index: ["errors", "types", "stream", "zse"],
+  http: ["base", "errors", "types", "options"],
+  server: ["base", "errors", "types", "http"],
+  cli: ["base", "errors", "types", "addon", "options", "stream", "zse", "http", "server"],
+};
 /** Rooms where threads meet, and the one whose library keeps state of the process. Nobody else may hold a mutex. */
 const mayLock = ["core", "kv", "engine", "llama"];
 /** Headers from outside, and the folders that may include them; quoted ones that are not ours are llama.cpp's. */
@@ -41,12 +56,13 @@ for (const [path, text] of native) {
   if (lock && !mayLock.includes(roomOf(path))) problems.push(`${path}: holds a std::${lock[1]}; only ${mayLock.join(", ")} may`);
 }
 findCycles(nativeGraph, "include");
-findCycles(byFolder(nativeGraph), "folder");
+findCycles(grouped(nativeGraph, dirname), "folder");
 findCycles(libraryGraph, "import");
+findCycles(grouped(libraryGraph, roomOf), "room");
 for (const path of library.keys()) {
-  if (!path.startsWith("lib/sse/")) continue;
-  const way = wayTo(path, "lib/native.ts");
-  if (way) problems.push(`${path}: lib/sse must load without the addon, but imports it by way of ${way.join(" → ")}`);
+  if (!path.startsWith("lib/http/")) continue;
+  const way = wayTo(path, "lib/addon/load.ts");
+  if (way) problems.push(`${path}: lib/http must load without the addon, but imports it by way of ${way.join(" → ")}`);
 }
 
 for (const problem of problems) console.log(problem);
@@ -93,33 +109,40 @@ function checkIncludes(path, text) {
   return ours;
 }
 
-/** native/tokenize/utf8.h → tokenize */
+/** native/tokenize/utf8.h → tokenize, lib/zse.ts → zse */
 function roomOf(path) {
-  return path.split("/")[1];
+  return path.split("/")[1].replace(/\.ts$/, "");
 }
 
 /** Files of lib/ that a file imports at run time; types leave no trace there. */
 function importsOf(path, text) {
   const found = [];
+  const room = roomOf(path);
+  if (!(room in libraryRooms)) problems.push(`${path}: lib/${room} is no room; there are ${Object.keys(libraryRooms).join(", ")}`);
   for (const [, clause, name] of text.matchAll(/(?:import|export)\s+([^;"']*?)(?:from\s+)?["'](\.[^"']+)["']/g)) {
     const named = /^\{([\s\S]*)\}$/.exec(clause.trim());
     const parts = named?.[1].split(",").filter((part) => part.trim() !== "");
     const onlyTypes = /^type\s/.test(clause) || parts?.every((part) => /^type\s/.test(part.trim()));
     const file = join(dirname(path), name.replace(/\.js$/, ".ts")).split(sep).join("/");
-    if (!onlyTypes && library.has(file)) found.push(file);
+    if (!library.has(file)) continue;
+    const other = roomOf(file);
+    if (other !== room && !libraryRooms[room]?.includes(other)) {
+      problems.push(`${path}: imports ${name}; lib/${room} knows only ${["itself", ...(libraryRooms[room] ?? [])].join(", ")}`);
+    }
+    if (!onlyTypes) found.push(file);
   }
   return found;
 }
 
-/** The same graph with a folder in place of its files. */
-function byFolder(graph) {
-  const folders = new Map();
+/** The same graph with what `groupOf` says in place of a file. */
+function grouped(graph, groupOf) {
+  const groups = new Map();
   for (const [path, others] of graph) {
-    const known = folders.get(dirname(path)) ?? new Set();
-    for (const other of others) if (dirname(other) !== dirname(path)) known.add(dirname(other));
-    folders.set(dirname(path), known);
+    const known = groups.get(groupOf(path)) ?? new Set();
+    for (const other of others) if (groupOf(other) !== groupOf(path)) known.add(groupOf(other));
+    groups.set(groupOf(path), known);
   }
-  return folders;
+  return groups;
 }
 
 /** Depth-first; a file met again while it is still open closes a cycle. */

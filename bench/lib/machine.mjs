@@ -10,7 +10,7 @@ const quietLimit = 0.1;
 
 /** What the figures depend on. The addon is asked in a process of its own: here it would hold memory while others measure. */
 export function describeMachine() {
-  const script = `import { loadNative } from ${JSON.stringify(new URL("../../dist/native.js", import.meta.url).href)};
+  const script = `import { loadNative } from ${JSON.stringify(new URL("../../dist/addon/load.js", import.meta.url).href)};
     const { version, llamaVersion } = loadNative(); console.log(JSON.stringify({ version, llamaVersion }));`;
   const addon = JSON.parse(execFileSync(process.execPath, ["--input-type=module", "--eval", script], { encoding: "utf8" }));
   return {

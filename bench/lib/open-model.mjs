@@ -1,8 +1,8 @@
 // Owns the process that opens one model and says how long that took and what it held at most, as one line of JSON: row j starts it. So small a
 // context that the weights are what memory is taken for. Linux (the peak is VmHWM of proc(5)). Arguments: path, threads.
 import { readFileSync } from "node:fs";
+import { loadNative } from "../../dist/addon/load.js";
 import { ZSE } from "../../dist/index.js";
-import { loadNative } from "../../dist/native.js";
 
 const [path, threads] = process.argv.slice(2);
 loadNative(); // the library itself is loaded before the clock starts

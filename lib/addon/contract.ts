@@ -1,13 +1,7 @@
-// Owns the typed contract with the native addon, and finding and loading it. Main thread (or a worker_threads thread).
-// Everything that crosses the border between TypeScript and C++ is described here and nowhere else; its C++ side is
-// native/node/convert.cpp. Values are validated in options.ts before they get here: the addon trusts their types and ranges.
+// Owns the contract with the native addon: all that crosses between TypeScript and C++, described here and nowhere else. Its C++ side is
+// native/node/values.cpp. options/ has checked all values before: the addon trusts their types and ranges. Types, but for the kinds of events.
 
-import { existsSync, readdirSync } from "node:fs";
-import { createRequire } from "node:module";
-import { join } from "node:path";
-
-import { ZSEError } from "./errors.js";
-import { packageRoot } from "./package-root.js";
+import type { Device, EngineStats, FinishReason, Timings, Usage } from "../types.js";
 
 /** Settings of the engine, fixed when a model is opened. All are required here; defaults come from options.ts. */
 export interface NativeEngineOptions {
@@ -60,79 +54,6 @@ export interface NativeRequest {
   /** A sequence parked for longer than this many ms ends with STALLED; 0 means never. */
   stallTimeoutMs: number;
 }
-
-/** What a device listing says of one device, from ggml's backend registry. */
-export interface NativeDevice {
-  name: string;
-  description: string;
-  kind: "cpu" | "gpu" | "igpu" | "accel";
-  /** The backend the device belongs to, in ggml's spelling ("CPU", "CUDA", "Metal", "Vulkan"). */
-  backend: string;
-  memoryFreeBytes: number;
-  memoryTotalBytes: number;
-}
-
-/** What is known of an open model. */
-export interface ModelInfo {
-  path: string;
-  /** general.name of the file, or its base name. */
-  name: string;
-  architecture: string;
-  /** llama.cpp's own one-line description, such as "qwen2 1B Q4_0"; of sizes it does not know, "qwen2 ?B Q8_0". */
-  description: string;
-  parameters: number;
-  sizeBytes: number;
-  layers: number;
-  embeddingSize: number;
-  vocabularySize: number;
-  /** Tokens of context the model was trained for. */
-  trainedContextSize: number;
-  /** Tokens of context each stream has here. */
-  contextSize: number;
-  maxStreams: number;
-  threads: number;
-  gpuLayers: number;
-  /** Name of the device that holds the layers. */
-  device: string;
-  chatTemplate: {
-    /** "model": the file's own; "fallback": chosen by its architecture and control tokens. */
-    source: "model" | "fallback";
-    /** Name of the fallback, such as "chatml"; "own" when it is the model's. */
-    name: string;
-    /** The Jinja source in use. */
-    text: string;
-  };
-  /** Unicode normalization that the model's tokenizer wants of every text; the engine does it. Absent: none. */
-  normalizer?: "NFC";
-  deterministic: boolean;
-}
-
-/** Tokens used by a request. */
-export interface Usage {
-  promptTokens: number;
-  completionTokens: number;
-  totalTokens: number;
-  /** Prompt tokens taken from the prefix cache instead of being computed. */
-  cachedTokens: number;
-}
-
-/** Times of a request, in milliseconds, measured in the engine (a slow reader changes only pausedMs). */
-export interface Timings {
-  /** From submit to the first prefill step. */
-  queueMs: number;
-  /** From the first prefill step to the first sampled token. */
-  prefillMs: number;
-  /** From submit to the first token's being handed over; 0 when there was none. */
-  ttftMs: number;
-  /** Time between consecutive tokens, without the time the sequence was parked; waiting for a slot that was lent meanwhile is part of it. */
-  itlMs: { p50: number; p99: number; max: number };
-  /** Tokens per second after the first one, without the time parked. */
-  tokensPerSecond: number;
-  /** Time parked at highWaterMark, until the reader is back. */
-  pausedMs: number;
-}
-
-export type FinishReason = "stop" | "length" | "cancelled";
 
 /** Payload of a Finish event. */
 export interface NativeFinish {
@@ -195,7 +116,7 @@ export interface NativeAnswer {
 export type NativeEventListener = (heads: Uint32Array, payloads: readonly unknown[]) => void;
 
 /** The addon's model: one decode thread, one llama_context. */
-export interface NativeModel {
+export interface NativeEngine {
   /**
    * Queues a request and returns its stream id (a positive integer, of one stream at a time). Only after Ready.
    * Template and tokenizer run on the engine's prompt workers; their failures come as a StreamError event.
@@ -219,32 +140,7 @@ export interface NativeModel {
    */
   tokenize(text: string, special: boolean): number;
   /** Counters for tests and metrics; cheap, may be called at any time. */
-  stats(): NativeStats;
-}
-
-export interface NativeStats {
-  queued: number;
-  prefilling: number;
-  decoding: number;
-  /** Ahead of their readers by highWaterMark. */
-  parked: number;
-  /** Of the parked, those whose slot is lent to another stream; what it held is in RAM. */
-  spilled: number;
-  /** Free slots of maxStreams. */
-  freeSlots: number;
-  /** Since the model was opened. */
-  steps: number;
-  generatedTokens: number;
-  prefilledTokens: number;
-  abortedSteps: number;
-  /** Prompt tokens taken from another stream's computation instead of being computed. */
-  cachedTokens: number;
-  /** Times that a parked stream's slot was lent. */
-  spills: number;
-  /** Bytes now: prefixes in RAM, prefixes on disk, and what lent slots held. */
-  cacheRamBytes: number;
-  cacheDiskBytes: number;
-  spilledBytes: number;
+  stats(): EngineStats;
 }
 
 /** What a conversion is told. */
@@ -332,31 +228,6 @@ export interface NativeInspection {
   notes: string[];
 }
 
-/** What a stream took that never began. */
-export const NO_USE: Pick<NativeFinish, "usage" | "timings"> = {
-  usage: { promptTokens: 0, completionTokens: 0, totalTokens: 0, cachedTokens: 0 },
-  timings: { queueMs: 0, prefillMs: 0, ttftMs: 0, itlMs: { p50: 0, p99: 0, max: 0 }, tokensPerSecond: 0, pausedMs: 0 },
-};
-
-/** Of a model that is not open. */
-export const NO_STATS: NativeStats = {
-  queued: 0,
-  prefilling: 0,
-  decoding: 0,
-  parked: 0,
-  spilled: 0,
-  freeSlots: 0,
-  steps: 0,
-  generatedTokens: 0,
-  prefilledTokens: 0,
-  abortedSteps: 0,
-  cachedTokens: 0,
-  spills: 0,
-  cacheRamBytes: 0,
-  cacheDiskBytes: 0,
-  spilledBytes: 0,
-};
-
 export interface NativeAddon {
   /** The project's version the addon was built from. */
   version: string;
@@ -364,13 +235,13 @@ export interface NativeAddon {
   llamaVersion: string;
   /** Instruction sets and backends in use, llama.cpp's own line. */
   systemInfo: string;
-  devices(): NativeDevice[];
+  devices(): Device[];
   /** Opens a model in the background; `onEvents` is called on the thread that made it, once per decode step at most. */
-  Model: new (
+  Engine: new (
     path: string,
     options: NativeEngineOptions,
     onEvents: NativeEventListener,
-  ) => NativeModel;
+  ) => NativeEngine;
 }
 
 /** What the addon does with model files that are not opened. */
@@ -385,76 +256,4 @@ export interface NativeFileTools {
     onProgress: (fraction: number) => void,
     onEnd: (error: unknown, report: NativeConversionReport | undefined) => void,
   ) => NativeConversion;
-}
-
-let loaded: (NativeAddon & NativeFileTools) | undefined;
-
-/**
- * The addon, loaded on first use: build/Release of a checkout, or prebuilds/ of an installation.
- * @throws ZSEError ENGINE_FAILED with what was tried and what to do, when there is none that this process can load
- */
-export function loadNative(): NativeAddon & NativeFileTools {
-  if (loaded !== undefined) return loaded;
-  const require = createRequire(import.meta.url);
-  const root = packageRoot();
-  try {
-    const load = require("node-gyp-build") as (root: string) => NativeAddon & NativeFileTools;
-    return (loaded = load(root));
-  } catch (error) {
-    throw new ZSEError("ENGINE_FAILED", loadHelp(root, error), { cause: error });
-  }
-}
-
-/** Puts another addon in its place (unit tests), or with undefined takes it away again. Not part of the public face. */
-export function setNative(addon: NativeAddon | undefined): void {
-  loaded = addon as typeof loaded;
-}
-
-/** What to print when the addon cannot be loaded. Exported for its test. */
-export function loadHelp(root: string, error: unknown): string {
-  const reason = error instanceof Error ? error.message.split("\n")[0]! : String(error);
-  const target = `${process.platform}-${process.arch}`;
-  const electron = process.versions.electron === undefined ? "" : `, Electron ${process.versions.electron}`;
-  const tried = [join(root, "build", "Release"), join(root, "build", "Debug"), join(root, "prebuilds", target)].map(
-    (folder) => `    ${folder}: ${describeFolder(folder)}`,
-  );
-  return [
-    "zStream's native engine could not be loaded.",
-    `  Here:   ${target}, Node ${process.version} (Node-API ${process.versions.napi ?? "unknown"})${electron}`,
-    `  Reason: ${reason}`,
-    "  Looked for zstream.node in:",
-    ...tried,
-    "  What to do:",
-    ...advice(root, reason).map((line) => `    - ${line}`),
-  ].join("\n");
-}
-
-function describeFolder(folder: string): string {
-  if (!existsSync(folder)) return "no such folder";
-  try {
-    const addons = readdirSync(folder).filter((name) => name.endsWith(".node"));
-    return addons.length === 0 ? "holds no .node file" : `holds ${addons.join(", ")}`;
-  } catch (error) {
-    return `cannot be read (${(error as Error).message})`;
-  }
-}
-
-function advice(root: string, reason: string): string[] {
-  const rebuild = "To build it here: npm rebuild zstream (in a clone of zStream: npm install). It needs git, CMake and a C++17 compiler.";
-  if (/[\\/][^\\/]+\.asar[\\/]/.test(root)) {
-    return ['Electron: a .node file cannot be loaded from inside an archive; add "**/node_modules/zstream/**" to asarUnpack.', rebuild];
-  }
-  if (/No native build was found/i.test(reason)) {
-    return ["If npm ran with --ignore-scripts, or node_modules was copied from another machine, the engine was never built here.", rebuild];
-  }
-  if (/GLIBC|musl|version `/i.test(reason)) {
-    return ["The addon was built for another (newer, or musl/glibc) C library than this machine has.", rebuild];
-  }
-  if (/invalid ELF|mach-o|wrong architecture|not a valid Win32|incompatible architecture/i.test(reason)) {
-    return [
-      `The addon was built for another machine; node_modules was perhaps copied from one that is not ${process.platform}-${process.arch}.`,
-      rebuild,
-    ];
-  }
-  return [rebuild, "If it still fails after that, please report it with this whole text."];
 }

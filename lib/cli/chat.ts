@@ -4,7 +4,7 @@ import { createInterface, type Interface } from "node:readline";
 import type { Command } from "commander";
 
 import { ZSEError } from "../errors.js";
-import { readChatCall } from "../options.js";
+import { readChatCall } from "../options/options.js";
 import type { Message, ReplyOptions } from "../types.js";
 import type { ZSE } from "../zse.js";
 import { addModelFlags, addReplyFlags, type ModelFlags, type ReplyFlags, replyOptions } from "./flags.js";

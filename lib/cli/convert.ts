@@ -3,9 +3,9 @@
 
 import { basename, resolve } from "node:path";
 import { type Command, Option } from "commander";
-
+import type { NativeConversion, NativeConversionReport } from "../addon/contract.js";
+import { loadNative } from "../addon/load.js";
 import { fromNative } from "../errors.js";
-import { loadNative, type NativeConversion, type NativeConversionReport } from "../native.js";
 import { progressBar } from "./progress.js";
 import { reportError, UsageError } from "./report.js";
 import { bytes, terminalText } from "./terminal.js";

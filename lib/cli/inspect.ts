@@ -4,9 +4,9 @@
 import { resolve } from "node:path";
 import { styleText } from "node:util";
 import type { Command } from "commander";
-
+import type { NativeInspection } from "../addon/contract.js";
+import { loadNative } from "../addon/load.js";
 import { fromNative } from "../errors.js";
-import { loadNative, type NativeInspection } from "../native.js";
 import { Output } from "./output.js";
 import { reportError } from "./report.js";
 import { bytes, count, terminalText } from "./terminal.js";

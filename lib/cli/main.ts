@@ -6,8 +6,8 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Command, CommanderError } from "commander";
 
-import { packageRoot } from "../package-root.js";
-import { cutMessage } from "../quote.js";
+import { packageRoot } from "../addon/package-root.js";
+import { cutMessage } from "../base/quote.js";
 import { addChat } from "./chat.js";
 import { addConvert } from "./convert.js";
 import { addInspect } from "./inspect.js";

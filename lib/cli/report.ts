@@ -1,7 +1,7 @@
 // Owns how the command line tells of errors. Main thread. Imports nothing native.
 
+import { cutMessage } from "../base/quote.js";
 import { ZSEError } from "../errors.js";
-import { cutMessage } from "../quote.js";
 
 /** Wrong usage that the command finds itself. */
 export class UsageError extends Error {}

@@ -4,7 +4,7 @@ import { text as readText } from "node:stream/consumers";
 import type { Command } from "commander";
 
 import { ZSEError } from "../errors.js";
-import type { TokenStream } from "../token-stream.js";
+import type { TokenStream } from "../stream/token-stream.js";
 import type { Message, Reply } from "../types.js";
 import type { ZSE } from "../zse.js";
 import { addModelFlags, addReplyFlags, type ModelFlags, type ReplyFlags, replyOptions } from "./flags.js";

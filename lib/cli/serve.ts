@@ -2,11 +2,10 @@
 
 import { createServer } from "node:net";
 import type { Command } from "commander";
-
+import { cutName, quote } from "../base/quote.js";
 import { ZSEError } from "../errors.js";
-import type { ModelInfo } from "../native.js";
-import { cutName, quote } from "../quote.js";
-import { DEFAULT_MAX_CHOICES } from "../sse/options.js";
+import { DEFAULT_MAX_CHOICES } from "../http/options.js";
+import type { ModelInfo } from "../types.js";
 import { addModelFlags, type ModelFlags } from "./flags.js";
 import { openModel } from "./loading.js";
 import { reportError, UsageError } from "./report.js";

@@ -1,24 +1,22 @@
 // Owns one native model: its load state, the way from a stream id to its stream, and closing. JS thread that made the model
-// (main, or a worker_threads thread); the decode thread is on the other side of native.ts.
+// (main, or a worker_threads thread); the decode thread is on the other side of the addon.
 //
 // A stream's id stays in the map until its native terminal event, even when its consumer has long left: only then is its
 // slot free again. Streams opened while the model loads wait here and are submitted in order once it is ready.
 
-import { bad, fromNative, ZSEError } from "./errors.js";
 import {
   NativeEventKind as Kind,
-  type ModelInfo,
   type NativeAddon,
   type NativeAnswer,
+  type NativeEngine,
   type NativeEngineOptions,
   type NativeError,
   type NativeFinish,
-  type NativeModel,
   type NativeProgress,
   type NativeRequest,
-  type NativeStats,
-  NO_STATS,
-} from "./native.js";
+} from "../addon/contract.js";
+import { bad, fromNative, ZSEError } from "../errors.js";
+import type { EngineStats, ModelInfo } from "../types.js";
 
 /** What receives a stream's events. Exactly one of onFinish and onError is the last call. */
 export interface StreamSink {
@@ -37,7 +35,7 @@ export class Engine {
   /** undefined until the model is loaded. */
   info: ModelInfo | undefined;
 
-  #native: NativeModel | undefined;
+  #native: NativeEngine | undefined;
   #sinks = new Map<number, StreamSink>();
   /** Asked, and not yet answered. */
   #questions = new Map<number, { resolve: (answer: NativeAnswer) => void; reject: (error: unknown) => void }>();
@@ -62,7 +60,7 @@ export class Engine {
     });
     this.ready.catch(() => {}); // the first call reports it too, so nobody has to look here
     try {
-      this.#native = new addon.Model(path, options, (heads, payloads) => this.#onEvents(heads, payloads));
+      this.#native = new addon.Engine(path, options, (heads, payloads) => this.#onEvents(heads, payloads));
     } catch (error) {
       this.#fail(fromNative(error));
     }
@@ -127,7 +125,7 @@ export class Engine {
     });
   }
 
-  stats(): NativeStats {
+  stats(): EngineStats {
     return this.#native === undefined || this.closing ? { ...NO_STATS } : this.#native.stats();
   }
 
@@ -284,3 +282,22 @@ function checkBiases(logitBias: readonly number[], vocabularySize: number): void
   if (banned.size < vocabularySize) return;
   throw bad("logitBias", `logitBias bans all ${vocabularySize} tokens of the vocabulary; leave one that can be said.`);
 }
+
+/** Of a model that is not open. */
+export const NO_STATS: EngineStats = {
+  queued: 0,
+  prefilling: 0,
+  decoding: 0,
+  parked: 0,
+  spilled: 0,
+  freeSlots: 0,
+  steps: 0,
+  generatedTokens: 0,
+  prefilledTokens: 0,
+  abortedSteps: 0,
+  cachedTokens: 0,
+  spills: 0,
+  cacheRamBytes: 0,
+  cacheDiskBytes: 0,
+  spilledBytes: 0,
+};

@@ -1,7 +1,7 @@
 // Owns the frames of one reply: its events, pulled one at a time, as what goes into the socket. JS thread of the model.
 
+import { ChunkWriter, type Envelope, type IncludeUsage, subjectOf } from "./formats/openai-chat/chunks.js";
 import { DONE, dataFrame } from "./frames.js";
-import { ChunkWriter, type Envelope, type IncludeUsage, subjectOf } from "./openai.js";
 import type { Reply } from "./reply.js";
 import { type Subject, toWireError } from "./wire-error.js";
 

@@ -4,9 +4,9 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { closeWithSocket } from "./connection.js";
 import type { FrameSource } from "./frame-source.js";
-import { answerOther, BodyDecoder, checkContentType, checkLength, parseJson } from "./handler.js";
 import { type Answer, Responder } from "./responder.js";
 import type { HandlerOptions, ServedModel } from "./types.js";
+import { answerOther, BodyDecoder, checkContentType, checkLength, parseJson } from "./web.js";
 import { WireError } from "./wire-error.js";
 
 /** Fastify's request and reply, as far as they matter. */

@@ -1,8 +1,8 @@
 // Owns what the adapters may be given: the model, and the options with their defaults. Pure; any thread.
 
+import { quote } from "../base/quote.js";
 import { bad } from "../errors.js";
-import { INT32_MAX, type Rule, readOptions } from "../option-rules.js";
-import { quote } from "../quote.js";
+import { INT32_MAX, type Rule, readOptions } from "../options/rules.js";
 import type { EventStream, HandlerOptions, ResumableOptions, ServedModel, ToResponseOptions } from "./types.js";
 
 /** One place for all of HandlerOptions; docs say the same. */

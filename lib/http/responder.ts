@@ -1,15 +1,15 @@
 // Owns the answer to one request, whichever HTTP server it came through: checks, opening the streams, and either one JSON body or
 // frames to be pulled. JS thread of the model. handler.ts and node.ts put an answer onto their kind of response.
 
-import { plainJson } from "../foreign.js";
+import { plainJson } from "../options/foreign.js";
+import { type Envelope, newEnvelope, ReplyCollector, subjectOf } from "./formats/openai-chat/chunks.js";
+import { readRequest, type WireRequest } from "./formats/openai-chat/request.js";
 import { type FrameSource, ReplyFrames } from "./frame-source.js";
 import { STREAM_HEADERS } from "./frames.js";
-import { type Envelope, newEnvelope, ReplyCollector, subjectOf } from "./openai.js";
 import { checkModel, type HandlerSettings, readHandlerOptions } from "./options.js";
 import { Pace } from "./pace.js";
 import { PatientFrames } from "./patience.js";
 import { Reply } from "./reply.js";
-import { readRequest, type WireRequest } from "./request.js";
 import { ResumableStreams } from "./resumable.js";
 import type { HandlerOptions, Observer, ServedModel } from "./types.js";
 import { isToldInFull, type Subject, toWireError, WireError } from "./wire-error.js";

@@ -1,9 +1,8 @@
 // Owns what the SSE adapter asks of a model and of a stream: shapes, so that anything that keeps them can be served, and nothing
 // native is imported. Types only.
 
-import type { ModelInfo, NativeStats } from "../native.js";
-import type { FinishEvent, Message, ReplyOptionsInput, StreamEvent } from "../types.js";
-import type { ReplyKind } from "./openai.js";
+import type { EngineStats, FinishEvent, Message, ModelInfo, ReplyOptionsInput, StreamEvent } from "../types.js";
+import type { ReplyKind } from "./formats/openai-chat/chunks.js";
 
 /** What the adapter uses of a TokenStream: one that is wrapped, or made up, will do. */
 export interface EventStream {
@@ -28,8 +27,8 @@ export interface ServedModel {
 }
 
 /** How many streams are where. */
-export type Occupancy = Pick<NativeStats, "queued" | "prefilling" | "decoding" | "parked" | "freeSlots"> &
-  Partial<Pick<NativeStats, "spilled">>;
+export type Occupancy = Pick<EngineStats, "queued" | "prefilling" | "decoding" | "parked" | "freeSlots"> &
+  Partial<Pick<EngineStats, "spilled">>;
 
 /** Told what happens to a request; for metrics and logs. A call costs a step of the stream, so it must be quick. */
 export interface Observer {

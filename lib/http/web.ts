@@ -1,9 +1,9 @@
 // Owns the adapter for servers that speak the web's Request and Response: Next, Hono, Bun, Deno. JS thread of the model.
 
-import { cutName } from "../quote.js";
+import { cutName } from "../base/quote.js";
+import { newEnvelope } from "./formats/openai-chat/chunks.js";
 import { type FrameSource, ReplyFrames } from "./frame-source.js";
 import { STREAM_HEADERS } from "./frames.js";
-import { newEnvelope } from "./openai.js";
 import { checkStream, readResponseOptions } from "./options.js";
 import { Reply } from "./reply.js";
 import { type Answer, Responder } from "./responder.js";

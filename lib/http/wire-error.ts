@@ -1,8 +1,8 @@
 // Owns how errors look on the wire: OpenAI's body, the HTTP status that goes with it, and when to try again. Pure; any thread.
 // Imports errors.ts for its class only.
 
+import { cutMessage, cutPath } from "../base/quote.js";
 import { ZSEError } from "../errors.js";
-import { cutMessage, cutPath } from "../quote.js";
 
 /** The field of a request that says what is asked. */
 export type Subject = "messages" | "prompt";

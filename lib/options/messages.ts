@@ -1,9 +1,9 @@
 // Owns the check of a conversation's messages, so that a template never meets a shape it does not expect. Runs on the
 // caller's thread, before anything is queued.
 
-import { bad, type ZSEError } from "./errors.js";
+import { cutName, quote } from "../base/quote.js";
+import { bad, type ZSEError } from "../errors.js";
 import { checkJsonText, plainJson } from "./foreign.js";
-import { cutName, quote } from "./quote.js";
 
 type Check = (value: unknown, where: string) => unknown;
 

@@ -2,14 +2,13 @@
 // thread, before anything is queued. Everything behind this file trusts what it lets through.
 
 import { resolve } from "node:path";
-import type { ChunkBy } from "./chunker.js";
-import { bad } from "./errors.js";
+import type { NativeEngineOptions, NativeRequest } from "../addon/contract.js";
+import { cutName, quote, quoteError } from "../base/quote.js";
+import { bad } from "../errors.js";
+import type { ChunkBy, StreamCallback } from "../types.js";
 import { entriesOf, plainJson, reading } from "./foreign.js";
 import { validateMessages } from "./messages.js";
-import type { NativeEngineOptions, NativeRequest } from "./native.js";
-import { asObject, INT32_MAX, isPlainObject, type Rule, readOptions } from "./option-rules.js";
-import { cutName, quote, quoteError } from "./quote.js";
-import type { StreamCallback } from "./types.js";
+import { asObject, INT32_MAX, isPlainObject, type Rule, readOptions } from "./rules.js";
 
 /** Options of a reply: the one place where they are listed. docs/api.md's table is checked against it by a test. */
 export const REPLY_RULES = {

@@ -1,9 +1,9 @@
 // Owns how options are read, whoever's they are: a table of rules in, checked values out, and the sentence that says what was wrong.
 // Pure; any thread.
 
-import { bad, ZSEError } from "./errors.js";
+import { cutName, quote } from "../base/quote.js";
+import { bad, ZSEError } from "../errors.js";
 import { entriesOf } from "./foreign.js";
-import { cutName, quote } from "./quote.js";
 
 /** What one option may be, and what it is when it is left out. */
 export type Rule =

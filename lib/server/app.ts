@@ -6,17 +6,17 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { HttpBindings } from "@hono/node-server";
 import { type Context, Hono } from "hono";
 import { cors } from "hono/cors";
-import type { ModelInfo, NativeStats } from "../native.js";
-import { cutName, cutPath, quote } from "../quote.js";
-import { STREAM_HEADERS } from "../sse/frames.js";
-import { answerToResponse, checkContentType, parseJson } from "../sse/handler.js";
-import { bodyArrived, cutOff, isSmall, readBody } from "../sse/node.js";
-import type { ReplyKind } from "../sse/openai.js";
-import { Pace } from "../sse/pace.js";
-import { Responder } from "../sse/responder.js";
-import { ResumableStreams } from "../sse/resumable.js";
-import type { ResumableOptions, ServedModel } from "../sse/types.js";
-import { WireError } from "../sse/wire-error.js";
+import { cutName, cutPath, quote } from "../base/quote.js";
+import type { ReplyKind } from "../http/formats/openai-chat/chunks.js";
+import { STREAM_HEADERS } from "../http/frames.js";
+import { bodyArrived, cutOff, isSmall, readBody } from "../http/node.js";
+import { Pace } from "../http/pace.js";
+import { Responder } from "../http/responder.js";
+import { ResumableStreams } from "../http/resumable.js";
+import type { ResumableOptions, ServedModel } from "../http/types.js";
+import { answerToResponse, checkContentType, parseJson } from "../http/web.js";
+import { WireError } from "../http/wire-error.js";
+import type { EngineStats, ModelInfo } from "../types.js";
 import { keyCheck } from "./auth.js";
 import type { Doorkeeper, Refusal } from "./door.js";
 import type { Logger } from "./log.js";
@@ -45,7 +45,7 @@ export interface AppOptions {
 }
 
 /** What the server needs of a model: a ZSE. */
-export type AppModel = Omit<ServedModel, "stats" | "info"> & { stats(): NativeStats; readonly info?: ModelInfo | undefined };
+export type AppModel = Omit<ServedModel, "stats" | "info"> & { stats(): EngineStats; readonly info?: ModelInfo | undefined };
 
 /** Time (ms) for which what a full server says is said again as it was made. */
 const REFUSAL_LIFE_MS = 50;

@@ -4,9 +4,9 @@ import type { RequestListener, Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { createAdaptorServer } from "@hono/node-server";
 
-import { closeWithSocket } from "../sse/connection.js";
-import { cutOff } from "../sse/node.js";
-import { WireError } from "../sse/wire-error.js";
+import { closeWithSocket } from "../http/connection.js";
+import { cutOff } from "../http/node.js";
+import { WireError } from "../http/wire-error.js";
 import type { App } from "./app.js";
 import { Door } from "./door.js";
 

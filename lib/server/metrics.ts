@@ -4,9 +4,7 @@
 // prefix, with finer buckets below where a small model on a CPU needs them.
 
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
-
-import type { NativeStats } from "../native.js";
-import type { FinishEvent } from "../types.js";
+import type { EngineStats, FinishEvent } from "../types.js";
 
 const TTFT = [0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10];
 const PER_TOKEN = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1, 2.5];
@@ -29,7 +27,7 @@ export class Metrics {
   readonly #cacheHits: Counter;
   readonly #requests: Counter<"finished_reason">;
 
-  constructor(model: string, stats: () => NativeStats) {
+  constructor(model: string, stats: () => EngineStats) {
     const registers = [this.#registry];
     this.#registry.setDefaultLabels({ model_name: model });
     collectDefaultMetrics({ register: this.#registry });
@@ -84,8 +82,8 @@ export class Metrics {
   }
 
   /** Read from the engine when they are asked for. */
-  #gauges(stats: () => NativeStats): void {
-    const gauge = (name: string, help: string, read: (now: NativeStats) => number) =>
+  #gauges(stats: () => EngineStats): void {
+    const gauge = (name: string, help: string, read: (now: EngineStats) => number) =>
       new Gauge({
         name,
         help,

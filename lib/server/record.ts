@@ -1,10 +1,10 @@
 // Owns what is noted of one request on its way: the line of the log and the numbers of the metrics. Main thread.
 
-import { cutName, cutPath, quoteError } from "../quote.js";
-import type { Envelope } from "../sse/openai.js";
-import type { WireRequest } from "../sse/request.js";
-import type { Watcher } from "../sse/responder.js";
-import { toWireError } from "../sse/wire-error.js";
+import { cutName, cutPath, quoteError } from "../base/quote.js";
+import type { Envelope } from "../http/formats/openai-chat/chunks.js";
+import type { WireRequest } from "../http/formats/openai-chat/request.js";
+import type { Watcher } from "../http/responder.js";
+import { toWireError } from "../http/wire-error.js";
 import type { FinishEvent } from "../types.js";
 import type { Logger } from "./log.js";
 import type { Metrics, Outcome } from "./metrics.js";

@@ -3,9 +3,9 @@
 
 import { z } from "zod";
 
-import { fieldPath } from "../quote.js";
-import { LARGEST_SEED, SEED_RULE } from "../sse/request.js";
-import { WireError } from "../sse/wire-error.js";
+import { fieldPath } from "../base/quote.js";
+import { LARGEST_SEED, SEED_RULE } from "../http/formats/openai-chat/request.js";
+import { WireError } from "../http/wire-error.js";
 
 export interface BodyLimits {
   maxMessages: number;

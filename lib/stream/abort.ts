@@ -1,8 +1,8 @@
 // Owns how an AbortSignal reaches what it ends: one listener a signal, however many it ends, since adding and removing one of
 // forty thousand listeners looks at all of them. JS thread of whoever asks. A signal may be anybody's, so each touch of it may throw.
 
-import { bad } from "./errors.js";
-import { quoteError } from "./quote.js";
+import { quoteError } from "../base/quote.js";
+import { bad } from "../errors.js";
 
 type OnAbort = (reason: unknown) => void;
 

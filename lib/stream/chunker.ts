@@ -7,10 +7,9 @@
 //
 // The work is linear in the text, whatever the text and the size of chunks: it runs on the thread of everybody's streams.
 
+import type { ChunkBy } from "../types.js";
 import { isGraphemeBoundary, LOOK_BACK, lookBack } from "./graphemes.js";
 import { SentenceStarts, type StartFinder, WordStarts } from "./unit-starts.js";
-
-export type ChunkBy = "token" | "word" | "sentence";
 
 /** Groups pieces into chunks. */
 export interface Chunker {

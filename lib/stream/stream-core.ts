@@ -6,13 +6,13 @@
 // the consumer wants it, and only then its credit goes back: that is the whole of backpressure on this side.
 // Text held by the chunker counts as taken, so a sentence longer than highWaterMark cannot stop its own stream.
 
+import type { NativeFinish, NativeProgress, NativeRequest } from "../addon/contract.js";
+import type { Engine, StreamSink } from "../engine/engine.js";
+import { ZSEError } from "../errors.js";
+import type { FinishEvent, Reply, StreamCallback, StreamEvent } from "../types.js";
 import { isAborted, reasonOf, watchAbort } from "./abort.js";
 import type { Chunker } from "./chunker.js";
-import type { Engine, StreamSink } from "./engine.js";
-import { ZSEError } from "./errors.js";
 import { EventBuffer, type Item } from "./event-buffer.js";
-import { type NativeFinish, type NativeProgress, type NativeRequest, NO_USE } from "./native.js";
-import type { FinishEvent, Reply, StreamCallback, StreamEvent } from "./types.js";
 
 /** Who reads a stream; "nobody" until someone does. */
 export type Reader = "nobody" | "a for await loop" | "events()" | "toReadableStream()" | "streamCallback" | "result";
@@ -34,6 +34,12 @@ export interface CoreSettings {
 }
 
 const DONE: IteratorResult<Given, undefined> = { done: true, value: undefined };
+
+/** What a stream took that never began. */
+export const NO_USE: Pick<NativeFinish, "usage" | "timings"> = {
+  usage: { promptTokens: 0, completionTokens: 0, totalTokens: 0, cachedTokens: 0 },
+  timings: { queueMs: 0, prefillMs: 0, ttftMs: 0, itlMs: { p50: 0, p99: 0, max: 0 }, tokensPerSecond: 0, pausedMs: 0 },
+};
 
 export class StreamCore implements StreamSink {
   id = 0;

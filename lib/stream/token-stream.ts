@@ -1,11 +1,11 @@
 // Owns the public face of one reply's stream: the ways to read it and to end it. JS thread of the model. Everything it does
 // is stream-core.ts's; this object only stands for the consumer, so that dropping it can be noticed.
 
+import type { Engine } from "../engine/engine.js";
+import type { ReplySettings } from "../options/options.js";
+import type { Reply, StreamEvent } from "../types.js";
 import { createChunker } from "./chunker.js";
-import type { Engine } from "./engine.js";
-import type { ReplySettings } from "./options.js";
 import { StreamCore } from "./stream-core.js";
-import type { Reply, StreamEvent } from "./types.js";
 
 /** Cancels the stream of a TokenStream that was dropped before its end: its slot would stay parked for good. */
 const dropped = new FinalizationRegistry<StreamCore>((core) => core.abandon());

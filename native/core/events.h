@@ -20,7 +20,7 @@ struct Usage {
   int cached_tokens = 0;
 };
 
-/** Milliseconds, as lib/native.ts describes them. */
+/** Milliseconds, as lib/types.ts describes them. */
 struct Timings {
   double queue_ms = 0;
   double prefill_ms = 0;

@@ -1,4 +1,4 @@
-// Owns the addon's entry point: what `require` of the .node file gives (NativeAddon of lib/native.ts), in every environment
+// Owns the addon's entry point: what `require` of the .node file gives (NativeAddon of lib/addon/contract.ts), in every environment
 // (main thread, worker_threads) that loads it. JavaScript thread.
 #include <napi.h>
 

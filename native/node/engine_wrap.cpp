@@ -37,7 +37,7 @@ auto with_js_errors(Napi::Env env, Body body) {
 
 Napi::Function EngineWrap::define(Napi::Env env) {
   env.SetInstanceData(new OpenModels);
-  return DefineClass(env, "Model",
+  return DefineClass(env, "Engine",
                      {
                          InstanceMethod<&EngineWrap::submit>("submit"),
                          InstanceMethod<&EngineWrap::end_turn>("endTurn"),

@@ -1,4 +1,4 @@
-// Owns the JavaScript face of one engine (NativeModel of lib/native.ts): its methods, its events, and its end with the
+// Owns the JavaScript face of one engine (NativeEngine of lib/addon/contract.ts): its methods, its events, and its end with the
 // environment it lives in. JavaScript thread.
 #pragma once
 

@@ -10,7 +10,7 @@ namespace zse {
 
 namespace {
 
-// NativeEventKind of lib/native.ts, in the same order as EventPayload's alternatives but for Error/StreamError's name.
+// NativeEventKind of lib/addon/contract.ts, in the same order as EventPayload's alternatives but for Error/StreamError's name.
 enum EventKind {
   kText,
   kProgress,

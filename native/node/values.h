@@ -1,4 +1,4 @@
-// Owns the crossing between JavaScript values and the plain structs of native/core, once each way. lib/native.ts is the contract;
+// Owns the crossing between JavaScript values and the plain structs of native/core, once each way. lib/addon/contract.ts is the contract;
 // lib/options.ts has validated what comes in. JavaScript thread.
 #pragma once
 
@@ -18,7 +18,7 @@ namespace zse {
 EngineOptions engine_options_from_js(const Napi::Object& value);
 RequestSpec request_from_js(const Napi::Object& value);
 
-/** A batch of lib/native.ts: every event's payload, in order, and what else there is of it, streamId, kind and tokens, in `heads`. */
+/** A batch of lib/addon/contract.ts: every event's payload, in order, and what else there is of it, streamId, kind and tokens, in `heads`. */
 Napi::Array payloads_to_js(Napi::Env env, const std::vector<Event>& events);
 constexpr size_t kNumbersOfAnEvent = 3;
 void write_heads(const std::vector<Event>& events, uint32_t* heads);

@@ -10,8 +10,8 @@ import { type Browser, chromium, type Page } from "playwright-core";
 import { build } from "vite";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
-import { type EventStream, nodeHandler, type ServedModel } from "../../lib/sse/index.js";
-import type { TokenStream } from "../../lib/token-stream.js";
+import { type EventStream, nodeHandler, type ServedModel } from "../../lib/http/index.js";
+import type { TokenStream } from "../../lib/stream/token-stream.js";
 import type { ZSE } from "../../lib/zse.js";
 import { ROOT, sleep, start, until } from "../addon/helpers.js";
 import { GREEDY, idle, listen, open, stream } from "../http/helpers.js";

@@ -6,12 +6,12 @@ import { connect, type Socket } from "node:net";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { describe, expect, test } from "vitest";
+import { NO_STATS } from "../../lib/engine/engine.js";
 import { ZSEError } from "../../lib/errors.js";
-import { NO_STATS } from "../../lib/native.js";
+import { type EventStream, nodeHandler, type ServedModel } from "../../lib/http/index.js";
 import { App } from "../../lib/server/app.js";
 import { HttpServer } from "../../lib/server/http-server.js";
 import { openLog } from "../../lib/server/log.js";
-import { type EventStream, nodeHandler, type ServedModel } from "../../lib/sse/index.js";
 import type { StreamEvent } from "../../lib/types.js";
 import { listen, STORY, sleep, until } from "./helpers.js";
 

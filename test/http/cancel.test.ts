@@ -5,10 +5,8 @@ import { channel } from "node:diagnostics_channel";
 import { createServer } from "node:http";
 import { connect, type Socket } from "node:net";
 import { afterEach, describe, expect, test } from "vitest";
-
-import type { NativeStats } from "../../lib/native.js";
-import { nodeHandler } from "../../lib/sse/index.js";
-import type { EngineOptions } from "../../lib/types.js";
+import { nodeHandler } from "../../lib/http/index.js";
+import type { EngineOptions, EngineStats } from "../../lib/types.js";
 import type { ZSE } from "../../lib/zse.js";
 import { idle, LONG, listen, open, post, STORY, serveApp, serveModel, sleep, until } from "./helpers.js";
 
@@ -22,7 +20,7 @@ const LONG_PROMPT = [{ role: "user", content: "one two three four five six seven
 const ROOMY = { maxStreams: 1, contextSize: 4096 };
 
 /** The engine's counters at the moment in which the server sees a connection close, before anybody is told. */
-let atClose: NativeStats | undefined;
+let atClose: EngineStats | undefined;
 let watched: ZSE;
 const onRequest = (message: unknown) => {
   (message as { socket: Socket }).socket.prependOnceListener("close", () => {
@@ -39,7 +37,7 @@ afterEach(() => void channel("http.server.request.start").unsubscribe(onRequest)
 /** The step that runs when the cancel arrives may come to its end, and one may have ended since the counters were read. */
 const STEPS = 2;
 
-async function left(model: ZSE, state: "queued" | "prefilling" | "decoding" | "parked"): Promise<NativeStats> {
+async function left(model: ZSE, state: "queued" | "prefilling" | "decoding" | "parked"): Promise<EngineStats> {
   await until(() => atClose !== undefined, "the server sees it");
   await until(() => model.stats()[state] === 0, `nothing is ${state}`);
   const before = atClose!;

@@ -5,7 +5,7 @@ import { createParser } from "eventsource-parser";
 import OpenAI from "openai";
 import { describe, expect, test } from "vitest";
 
-import { nodeHandler } from "../../lib/sse/index.js";
+import { nodeHandler } from "../../lib/http/index.js";
 import { GREEDY, idle, LONG, listen, pieceByPiece, post, STORY, serveApp, serveModel, stream, until } from "./helpers.js";
 import { parseStrictly } from "./strict-sse.js";
 

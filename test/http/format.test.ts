@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from "vitest";
 import { ZSEError } from "../../lib/errors.js";
-import { createHandler, nodeHandler, toResponse } from "../../lib/sse/index.js";
+import { createHandler, nodeHandler, toResponse } from "../../lib/http/index.js";
 import { GREEDY, idle, json, LONG, listen, open, post, STORY, serveModel, stream, until } from "./helpers.js";
 import { parseStrictly } from "./strict-sse.js";
 

@@ -8,7 +8,7 @@ import express from "express";
 import Fastify from "fastify";
 import { afterEach, describe, expect, test } from "vitest";
 
-import { nodeHandler } from "../../lib/sse/index.js";
+import { nodeHandler } from "../../lib/http/index.js";
 import { start } from "../addon/helpers.js";
 import { GREEDY, idle, LONG, listen, open, pieceByPiece, post, STORY, stream, until } from "./helpers.js";
 import { parseStrictly } from "./strict-sse.js";

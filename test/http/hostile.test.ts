@@ -43,7 +43,7 @@ describe("clients that stop reading", () => {
     // Behind the adapter, with a response that never drains: what a full socket looks like, without filling one.
     const { ServerResponse, IncomingMessage } = await import("node:http");
     const { Socket: NetSocket } = await import("node:net");
-    const { nodeHandler } = await import("../../lib/sse/index.js");
+    const { nodeHandler } = await import("../../lib/http/index.js");
     const { open } = await import("./helpers.js");
     const model = await open({ maxStreams: 1 });
     const message = new IncomingMessage(new NetSocket());
@@ -73,7 +73,7 @@ describe("clients that stop reading", () => {
   });
 
   test("are cut off after stallTimeoutMs, also through the Request/Response handler", async () => {
-    const { createHandler } = await import("../../lib/sse/index.js");
+    const { createHandler } = await import("../../lib/http/index.js");
     const { open } = await import("./helpers.js");
     const model = await open({ maxStreams: 1 });
     const handler = createHandler(model, { stallTimeoutMs: 50 });

@@ -3,15 +3,14 @@
 
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-
-import type { FrameSource } from "../../lib/sse/frame-source.js";
-import { ReplyFrames } from "../../lib/sse/frame-source.js";
-import { toResponse } from "../../lib/sse/index.js";
-import { ChunkWriter, newEnvelope, ReplyCollector } from "../../lib/sse/openai.js";
-import { Pace } from "../../lib/sse/pace.js";
-import { Reply } from "../../lib/sse/reply.js";
-import { ResumableStreams } from "../../lib/sse/resumable.js";
-import { toWireError } from "../../lib/sse/wire-error.js";
+import { ChunkWriter, newEnvelope, ReplyCollector } from "../../lib/http/formats/openai-chat/chunks.js";
+import type { FrameSource } from "../../lib/http/frame-source.js";
+import { ReplyFrames } from "../../lib/http/frame-source.js";
+import { toResponse } from "../../lib/http/index.js";
+import { Pace } from "../../lib/http/pace.js";
+import { Reply } from "../../lib/http/reply.js";
+import { ResumableStreams } from "../../lib/http/resumable.js";
+import { toWireError } from "../../lib/http/wire-error.js";
 import type { FinishEvent, StreamEvent } from "../../lib/types.js";
 import { parseStrictly } from "./strict-sse.js";
 

@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from "vitest";
 
-import { createHandler } from "../../lib/sse/index.js";
+import { createHandler } from "../../lib/http/index.js";
 import type { EngineOptions } from "../../lib/types.js";
 import { GREEDY, idle, json, LONG, open, post, serveApp, serveModel, sleep, stream, until } from "./helpers.js";
 import { parseStrictly } from "./strict-sse.js";

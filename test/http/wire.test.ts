@@ -4,7 +4,7 @@
 import { describe, expect, test } from "vitest";
 
 import { ZSEError } from "../../lib/errors.js";
-import { createHandler, type ServedModel } from "../../lib/sse/index.js";
+import { createHandler, type ServedModel } from "../../lib/http/index.js";
 import type { StreamEvent } from "../../lib/types.js";
 import { GREEDY, json, post, STORY, serveApp, serveModel, sleep, until } from "./helpers.js";
 import { type Chunk, parseStrictly } from "./strict-sse.js";

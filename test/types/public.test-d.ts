@@ -2,7 +2,7 @@
 // goes away, fails it. Never run.
 
 import { expectTypeOf } from "vitest";
-
+import { createHandler, nodeHandler, toResponse } from "../../lib/http/index.js";
 import {
   type ChatRequest,
   type CompletionRequest,
@@ -14,7 +14,6 @@ import {
   type ZSEError,
   type ZSEErrorCode,
 } from "../../lib/index.js";
-import { createHandler, nodeHandler, toResponse } from "../../lib/sse/index.js";
 
 const model = new ZSE("model.gguf");
 const user = [{ role: "user", content: "Hello" }] as const;

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { Alarm } from "../../lib/sse/alarm.js";
+import { Alarm } from "../../lib/http/alarm.js";
 
 describe("a deadline that moves ahead with every token", () => {
   let rings: number[];

@@ -1,8 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, test, vi } from "vitest";
 
-import { type ChunkBy, createChunker } from "../../lib/chunker.js";
-import { WordStarts } from "../../lib/unit-starts.js";
+import { createChunker } from "../../lib/stream/chunker.js";
+import { WordStarts } from "../../lib/stream/unit-starts.js";
+import type { ChunkBy } from "../../lib/types.js";
 
 function chunk(pieces: readonly string[], by: ChunkBy, size: number): string[] {
   const chunker = createChunker(by, size);

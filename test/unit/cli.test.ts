@@ -4,7 +4,7 @@ import { progressBar } from "../../lib/cli/progress.js";
 import { reportError, UsageError } from "../../lib/cli/report.js";
 import { statsLine } from "../../lib/cli/stats-line.js";
 import { ZSEError } from "../../lib/errors.js";
-import { readChatCall, readEngineOptions } from "../../lib/options.js";
+import { readChatCall, readEngineOptions } from "../../lib/options/options.js";
 import type { Reply } from "../../lib/types.js";
 import { USER } from "./helpers.js";
 

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 
-import { ENGINE_RULES, REPLY_RULES } from "../../lib/options.js";
+import { ENGINE_RULES, REPLY_RULES } from "../../lib/options/options.js";
 
 const page = readFileSync(join(import.meta.dirname, "..", "..", "docs", "api.md"), "utf8");
 

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 
-import { EventBuffer, type Item } from "../../lib/event-buffer.js";
+import { EventBuffer, type Item } from "../../lib/stream/event-buffer.js";
 
 const progress = (processedTokens: number) => ({ type: "progress", processedTokens, promptTokens: 9, cachedTokens: 0 }) as const;
 

@@ -1,21 +1,20 @@
-// A NativeAddon in TypeScript for the unit tests: it keeps the contract of lib/native.ts (slots, queue, credits, parking,
+// A NativeAddon in TypeScript for the unit tests: it keeps the contract of lib/addon/contract.ts (slots, queue, credits, parking,
 // one terminal event per stream, Closed last) without a model. It steps on its own, one batch a turn of the event loop, or
 // by hand with step() where a test wants to stand between two tokens.
 
 import type {
-  ModelInfo,
   NativeAddon,
-  NativeDevice,
+  NativeEngine,
   NativeEngineOptions,
   NativeError,
   NativeEventListener,
   NativeFinish,
-  NativeModel,
   NativeProgress,
   NativeRequest,
-  NativeStats,
-} from "../../lib/native.js";
-import { NativeEventKind as Kind, NO_STATS } from "../../lib/native.js";
+} from "../../lib/addon/contract.js";
+import { NativeEventKind as Kind } from "../../lib/addon/contract.js";
+import { NO_STATS } from "../../lib/engine/engine.js";
+import type { Device, EngineStats, ModelInfo } from "../../lib/types.js";
 
 /** What a stream says: text pieces (one token each), pieces of several tokens, progress, or an error that ends it. */
 export type ScriptItem = string | { text: string; tokens: number } | { progress: NativeProgress } | { error: NativeError };
@@ -50,12 +49,12 @@ export class FakeAddon implements NativeAddon {
   version = "0.0.0";
   llamaVersion = "fake";
   systemInfo = "fake";
-  readonly models: FakeModel[] = [];
-  readonly Model: NativeAddon["Model"];
+  readonly models: FakeEngine[] = [];
+  readonly Engine: NativeAddon["Engine"];
 
   constructor(readonly options: FakeOptions = {}) {
     const addon = this;
-    this.Model = class extends FakeModel {
+    this.Engine = class extends FakeEngine {
       constructor(path: string, engineOptions: NativeEngineOptions, onEvents: NativeEventListener) {
         super(path, engineOptions, onEvents, addon.options);
         addon.models.push(this);
@@ -63,17 +62,17 @@ export class FakeAddon implements NativeAddon {
     };
   }
 
-  devices(): NativeDevice[] {
+  devices(): Device[] {
     return [{ name: "CPU", description: "fake", kind: "cpu", backend: "CPU", memoryFreeBytes: 1, memoryTotalBytes: 2 }];
   }
 
   /** The model opened last. */
-  get model(): FakeModel {
+  get model(): FakeEngine {
     return this.models[this.models.length - 1]!;
   }
 }
 
-export class FakeModel implements NativeModel {
+export class FakeEngine implements NativeEngine {
   readonly streams: FakeStream[] = [];
   readonly acks: { id: number; tokens: number }[] = [];
   readonly cancels: number[] = [];
@@ -177,7 +176,7 @@ export class FakeModel implements NativeModel {
     return question;
   }
 
-  stats(): NativeStats {
+  stats(): EngineStats {
     const count = (state: FakeStream["state"]) => this.streams.filter((one) => one.state === state).length;
     const decoding = count("decoding");
     const parked = this.streams.filter((one) => one.state === "decoding" && this.#isParked(one)).length;

@@ -1,12 +1,11 @@
 // What comes from outside: bounded before anything recursive sees it, refused by name, and quoted no further than it helps.
 
 import { describe, expect, test } from "vitest";
-
+import { cut, fieldPath, quote } from "../../lib/base/quote.js";
 import { ZSEError } from "../../lib/errors.js";
-import { checkJsonText, MOST_KEYS, MOST_LEVELS, plainJson } from "../../lib/foreign.js";
-import { readChatCall, readCompletionCall, readEngineOptions } from "../../lib/options.js";
-import { cut, fieldPath, quote } from "../../lib/quote.js";
-import { createHandler } from "../../lib/sse/index.js";
+import { createHandler } from "../../lib/http/index.js";
+import { checkJsonText, MOST_KEYS, MOST_LEVELS, plainJson } from "../../lib/options/foreign.js";
+import { readChatCall, readCompletionCall, readEngineOptions } from "../../lib/options/options.js";
 import { openReady, rejection, USER } from "./helpers.js";
 
 function refusal(run: () => unknown): ZSEError {
@@ -204,7 +203,7 @@ describe("what is quoted is cut", () => {
 });
 
 test("a body that a framework has parsed is checked as one that came as text", async () => {
-  const { nodeHandler } = await import("../../lib/sse/index.js");
+  const { nodeHandler } = await import("../../lib/http/index.js");
   const { IncomingMessage, ServerResponse } = await import("node:http");
   const { Socket } = await import("node:net");
   const { model } = await openReady();

@@ -4,17 +4,17 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { afterEach } from "vitest";
 
-import { setNative } from "../../lib/native.js";
+import { setNative } from "../../lib/addon/load.js";
 import type { EngineOptionsInput } from "../../lib/types.js";
 import { ZSE } from "../../lib/zse.js";
-import { FakeAddon, type FakeModel, type FakeOptions } from "./fake-native.js";
+import { FakeAddon, type FakeEngine, type FakeOptions } from "./fake-native.js";
 
 export const USER = [{ role: "user", content: "Tell me a story" }] as const;
 
 afterEach(() => setNative(undefined));
 
 /** A ZSE on a fake addon. */
-export function openFake(options: FakeOptions = {}, engineOptions: EngineOptionsInput = {}): { model: ZSE; fake: FakeModel } {
+export function openFake(options: FakeOptions = {}, engineOptions: EngineOptionsInput = {}): { model: ZSE; fake: FakeEngine } {
   const addon = new FakeAddon(options);
   setNative(addon);
   const model = new ZSE("fake.gguf", engineOptions);

@@ -4,7 +4,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 
-import type { TokenStream } from "../../lib/token-stream.js";
+import type { TokenStream } from "../../lib/stream/token-stream.js";
 import { openReady, settle, USER } from "./helpers.js";
 
 const TOKENS = Array.from({ length: 30 }, (_, i) => ` ${i}`);

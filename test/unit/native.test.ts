@@ -2,10 +2,9 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
-
+import { loadHelp } from "../../lib/addon/load-help.js";
+import { packageRoot } from "../../lib/addon/package-root.js";
 import { fromNative, ZSEError } from "../../lib/errors.js";
-import { loadHelp } from "../../lib/native.js";
-import { packageRoot } from "../../lib/package-root.js";
 
 const root = mkdtempSync(join(tmpdir(), "zstream-help-"));
 afterAll(() => rmSync(root, { recursive: true }));

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 
 import { ZSEError } from "../../lib/errors.js";
-import { ENGINE_RULES, REPLY_RULES, readChatCall, readCompletionCall, readEngineOptions } from "../../lib/options.js";
+import { ENGINE_RULES, REPLY_RULES, readChatCall, readCompletionCall, readEngineOptions } from "../../lib/options/options.js";
 import { USER } from "./helpers.js";
 
 /** The error that reading these options gives. */

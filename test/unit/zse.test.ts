@@ -1,9 +1,9 @@
 import { pathToFileURL } from "node:url";
 import { describe, expect, test, vi } from "vitest";
-
+import { NativeEventKind } from "../../lib/addon/contract.js";
+import { setNative } from "../../lib/addon/load.js";
 import { ZSE, ZSEError } from "../../lib/index.js";
-import { NativeEventKind, setNative } from "../../lib/native.js";
-import { FakeAddon, type FakeModel, STORY } from "./fake-native.js";
+import { FakeAddon, type FakeEngine, STORY } from "./fake-native.js";
 import { endless, exposeGc, openFake, openReady, readAll, rejection, settle, USER, unhandledDuring } from "./helpers.js";
 
 const TEXT = STORY.join("");
@@ -73,7 +73,7 @@ describe("opening", () => {
   test("an addon whose constructor throws is a load failure", async () => {
     const addon = new FakeAddon();
     const broken = { ...addon, devices: () => [] };
-    broken.Model = class {
+    broken.Engine = class {
       constructor() {
         throw Object.assign(new Error("no such file: /x"), { code: "MODEL_NOT_FOUND" });
       }
@@ -192,7 +192,7 @@ describe("close", () => {
     expect(await rejection(model.chat(USER))).toMatchObject({ code: "CLOSED" });
   });
   test("at the end of an await using block", async () => {
-    let fake: FakeModel;
+    let fake: FakeEngine;
     {
       const opened = await openReady();
       await using model = opened.model;

@@ -1,9 +1,8 @@
 // Owns the objects of OpenAI's wire format: what a stream's events are as chunks, and what a whole reply is. Pure (apart from
 // drawing an id); any thread.
 
-import type { Usage } from "../native.js";
-import type { FinishEvent, StreamEvent } from "../types.js";
-import type { Subject } from "./wire-error.js";
+import type { FinishEvent, StreamEvent, Usage } from "../../../types.js";
+import type { Subject } from "../../wire-error.js";
 
 export type ReplyKind = "chat" | "completion";
 

@@ -1,11 +1,11 @@
 // Owns reading the body of an OpenAI request: which of its fields are whose options here. Pure; any thread. Ranges and types of
-// options are the library's to check (lib/options.ts), which names a field as it was written; here is only what it cannot know.
+// options are the library's to check (lib/options/options.ts), which names a field as it was written; here is only what it cannot know.
 
-import { cutName } from "../quote.js";
-import type { Message, ReplyOptionsInput } from "../types.js";
-import type { IncludeUsage, ReplyKind } from "./openai.js";
+import { cutName } from "../../../base/quote.js";
+import type { Message, ReplyOptionsInput } from "../../../types.js";
+import { WireError } from "../../wire-error.js";
+import type { IncludeUsage, ReplyKind } from "./chunks.js";
 import { isUnsupported, refuseUnsupported } from "./unsupported.js";
-import { WireError } from "./wire-error.js";
 
 /** A request, understood. */
 export interface WireRequest {

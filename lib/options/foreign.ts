@@ -2,8 +2,8 @@
 // plain data of bounded depth, so that everything behind it (zod, JSON.stringify, logs, llama.cpp's parser, templates) may recurse.
 // Runs on the caller's thread, before anything is queued; nothing in here recurses.
 
-import { bad, ZSEError } from "./errors.js";
-import { fieldPath, quote, quoteError } from "./quote.js";
+import { fieldPath, quote, quoteError } from "../base/quote.js";
+import { bad, ZSEError } from "../errors.js";
 
 /** Levels of arrays and objects in one another. Schemas and conversations of real programs have less than twenty. */
 export const MOST_LEVELS = 100;
