@@ -1,5 +1,5 @@
 // Owns the public types: what callers pass in and what streams give out. Types only; nothing of this file exists at run time.
-// Their validation is options.ts's, and defaults and ranges stand there in one table.
+// Their validation is lib/options', and defaults and ranges stand there in one table.
 
 /** How the text of a reply is grouped. */
 export type ChunkBy = "token" | "word" | "sentence";

@@ -3,7 +3,7 @@
 
 import type { Device, EngineStats, FinishReason, Timings, Usage } from "../types.js";
 
-/** Settings of the engine, fixed when a model is opened. All are required here; defaults come from options.ts. */
+/** Settings of the engine, fixed when a model is opened. All are required here; defaults come from lib/options. */
 export interface NativeEngineOptions {
   /** Tokens of context per stream; 0 means min(trained context, 4096). */
   contextSize: number;
@@ -25,7 +25,7 @@ export interface NativeEngineOptions {
   promptCache: { enabled: boolean; ram: number; dir: string; disk: number };
 }
 
-/** One request for a reply. All fields but messages/prompt are required here; defaults come from options.ts. */
+/** One request for a reply. All fields but messages/prompt are required here; defaults come from lib/options. */
 export interface NativeRequest {
   /** Chat messages as the JSON text of an OpenAI `messages` array; exactly one of messages and prompt is given. */
   messages?: string;

@@ -16,7 +16,7 @@ struct JsonShape {
       0;  // pairs of keys of the same object: what a reader compares that looks for each key among those before it
 };
 
-/** Levels that any recursive reader of foreign JSON is given. lib/foreign.ts bounds what comes from JavaScript, before. */
+/** Levels that any recursive reader of foreign JSON is given. lib/options/foreign.ts bounds what comes from JavaScript, before. */
 constexpr size_t kMaxJsonDepth = 128;
 /** An object of 8,000 keys, or so many objects of fewer. */
 constexpr uint64_t kMaxJsonKeyPairs = uint64_t{32} << 20;

@@ -1,5 +1,5 @@
 // Owns the crossing between JavaScript values and the plain structs of native/core, once each way. lib/addon/contract.ts is the contract;
-// lib/options.ts has validated what comes in. JavaScript thread.
+// lib/options has checked what comes in. JavaScript thread.
 #pragma once
 
 #include <napi.h>

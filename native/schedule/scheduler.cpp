@@ -231,7 +231,7 @@ void Scheduler::advance_reply(Sequence& sequence, size_t index) {
   const std::optional<Token> token = decoder_.sample(*sequence.sampler, index);
   const auto now = Clock::now();
   if (!token) {
-    // Who bans hundreds of tokens has banned all that ignoreEos leaves; the whole vocabulary is refused in lib/engine.ts.
+    // Who bans hundreds of tokens has banned all that ignoreEos leaves; the whole vocabulary is refused in lib/engine.
     const bool banned = sequence.sampling.logit_bias.size() >= 256;
     fail(sequence, banned ? "BAD_OPTION" : "ENGINE_FAILED",
          "no token can follow token " + std::to_string(sequence.in_cache) +
