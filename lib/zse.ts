@@ -2,9 +2,11 @@
 
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import type { NativeEngineOptions } from "./addon/contract.js";
 import { loadNative } from "./addon/load.js";
 import { demoModelPath } from "./addon/package-root.js";
 import { quote } from "./base/quote.js";
+import { AddonLink } from "./engine/addon-link.js";
 import { Engine } from "./engine/engine.js";
 import { ZSEError } from "./errors.js";
 import { readChatCall, readCompletionCall, readEngineOptions, readTokenizeOptions } from "./options/options.js";
@@ -49,7 +51,7 @@ export class ZSE implements AsyncDisposable {
       throw new ZSEError("BAD_OPTION", `new ZSE() takes a path or file: URL first; given ${quote(first)}.`, { option: "path" });
     }
     const { native, onProgress } = readEngineOptions(named || first === undefined ? second : first);
-    this.#engine = new Engine(loadNative(), named ? readPath(first) : demoModelPath(), native, onProgress);
+    this.#engine = openEngine(named ? readPath(first) : demoModelPath(), native, onProgress);
     dropped.register(this, this.#engine);
   }
 
@@ -133,6 +135,11 @@ export class ZSE implements AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
+}
+
+function openEngine(path: string, options: NativeEngineOptions, onProgress: ((fraction: number) => void) | undefined): Engine {
+  const addon = loadNative();
+  return new Engine(path, options, (listener) => new AddonLink(addon, path, options, listener), onProgress);
 }
 
 function readPath(given: string | URL): string {

@@ -118,11 +118,11 @@ export type NativeEventListener = (heads: Uint32Array, payloads: readonly unknow
 /** The addon's model: one decode thread, one llama_context. */
 export interface NativeEngine {
   /**
-   * Queues a request and returns its stream id (a positive integer, of one stream at a time). Only after Ready.
+   * Queues a request under the id that the caller chose: from 1 to 2^32 - 1, of one stream at a time. Only after Ready.
    * Template and tokenizer run on the engine's prompt workers; their failures come as a StreamError event.
-   * Throws an Error with `code` OVERLOADED (queue full) or CLOSED, at once.
+   * Throws an Error with `code` CLOSED, or ENGINE_FAILED where no thread can be had.
    */
-  submit(request: NativeRequest): number;
+  submit(streamId: number, request: NativeRequest): void;
   /**
    * Says that the turn of the event loop in which something was submitted is over. Until then, but for a few milliseconds at most, an
    * idle engine waits for more, so that what is asked for in one turn begins in one batch.
@@ -135,10 +135,10 @@ export interface NativeEngine {
   /** Cancels every stream (each still gets its Finish), stops the thread, frees the model, then emits Closed. Idempotent. */
   close(): void;
   /**
-   * Asks for the token ids of a text; `special` parses control tokens. Only after Ready. Returns the question's number: one Answer or
-   * AnswerError event follows, also when the model is closed first. Throws as submit.
+   * Asks for the token ids of a text; `special` parses control tokens. Only after Ready. One Answer or AnswerError event with the
+   * caller's number (from 1 to 2^32 - 1) follows, also when the model is closed first. Throws as submit.
    */
-  tokenize(text: string, special: boolean): number;
+  tokenize(question: number, text: string, special: boolean): void;
   /** Counters for tests and metrics; cheap, may be called at any time. */
   stats(): EngineStats;
 }

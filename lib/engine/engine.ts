@@ -1,14 +1,12 @@
-// Owns one native model: its load state, the way from a stream id to its stream, and closing. JS thread that made the model
-// (main, or a worker_threads thread); the decode thread is on the other side of the addon.
+// Owns one engine as JavaScript sees it: its load state, ids and room, the way from an id to its stream, and closing. JS thread that made the model
+// (main, or a worker_threads thread); the decode thread is on the other side of the link.
 //
 // A stream's id stays in the map until its native terminal event, even when its consumer has long left: only then is its
 // slot free again. Streams opened while the model loads wait here and are submitted in order once it is ready.
 
 import {
   NativeEventKind as Kind,
-  type NativeAddon,
   type NativeAnswer,
-  type NativeEngine,
   type NativeEngineOptions,
   type NativeError,
   type NativeFinish,
@@ -16,18 +14,26 @@ import {
   type NativeRequest,
 } from "../addon/contract.js";
 import { bad, fromNative, ZSEError } from "../errors.js";
-import type { EngineStats, ModelInfo } from "../types.js";
+import type { EngineStats, ModelInfo, StreamEvent } from "../types.js";
+import type { EngineLink, OpenLink, StreamId } from "./link.js";
 
-/** What receives a stream's events. Exactly one of onFinish and onError is the last call. */
+/** What a stream gives: text, as the bare string (the common case costs no object), or any other event. */
+export type Item = string | Exclude<StreamEvent, { type: "text" }>;
+
+/** How a stream ended on the engine's side. */
+export type Ending = { finish: NativeFinish } | { error: unknown };
+
+/** What receives a stream's items. end() is the last call, and comes once. */
 export interface StreamSink {
-  /** The native stream id; 0 until the engine has submitted it. Set by the engine. */
-  id: number;
+  /** Its id in the engine; 0 until it is submitted. Set by the engine. */
+  id: StreamId;
   readonly request: NativeRequest;
-  onText(text: string, tokens: number): void;
-  onProgress(progress: NativeProgress): void;
-  onFinish(finish: NativeFinish): void;
-  onError(error: unknown): void;
+  /** `tokens`: the credit that the item takes; given back with ack() once the consumer has taken it. */
+  on(item: Item, tokens: number): void;
+  end(ending: Ending): void;
 }
+
+const LARGEST_ID = 2 ** 32 - 1;
 
 export class Engine {
   readonly path: string;
@@ -35,9 +41,15 @@ export class Engine {
   /** undefined until the model is loaded. */
   info: ModelInfo | undefined;
 
-  #native: NativeEngine | undefined;
-  #sinks = new Map<number, StreamSink>();
+  #link: EngineLink | undefined;
+  /** Streams and waiting requests that there may be at a time. */
+  readonly #room: { maxStreams: number; maxQueue: number };
+  #sinks = new Map<StreamId, StreamSink>();
+  /** Of these, the ones that were cancelled and have not ended yet. */
+  #leaving = new Set<StreamId>();
+  #lastId: StreamId = 0;
   /** Asked, and not yet answered. */
+  #lastQuestion = 0;
   #questions = new Map<number, { resolve: (answer: NativeAnswer) => void; reject: (error: unknown) => void }>();
   /** Opened while the model loads. */
   #waiting = new Set<StreamSink>();
@@ -52,15 +64,22 @@ export class Engine {
   #onProgress: ((fraction: number) => void) | undefined;
   #settleReady!: { resolve: (info: ModelInfo) => void; reject: (error: ZSEError) => void };
 
-  constructor(addon: NativeAddon, path: string, options: NativeEngineOptions, onProgress: ((fraction: number) => void) | undefined) {
+  /** @param open makes the link; what it throws makes every call fail */
+  constructor(
+    path: string,
+    options: Pick<NativeEngineOptions, "maxStreams" | "maxQueue">,
+    open: OpenLink,
+    onProgress?: (fraction: number) => void,
+  ) {
     this.path = path;
+    this.#room = options;
     this.#onProgress = onProgress;
     this.ready = new Promise((resolve, reject) => {
       this.#settleReady = { resolve, reject };
     });
     this.ready.catch(() => {}); // the first call reports it too, so nobody has to look here
     try {
-      this.#native = new addon.Engine(path, options, (heads, payloads) => this.#onEvents(heads, payloads));
+      this.#link = open((heads, payloads) => this.#onEvents(heads, payloads));
     } catch (error) {
       this.#fail(fromNative(error));
     }
@@ -70,22 +89,23 @@ export class Engine {
     return this.#closed !== undefined;
   }
 
-  /** Opens a stream now, or once the model is ready. Failures come as the sink's onError, perhaps before this returns. */
+  /** Opens a stream now, or once the model is ready. Failures come as the sink's end, perhaps before this returns. */
   open(sink: StreamSink): void {
-    if (this.#failure !== undefined) sink.onError(this.#failure);
+    if (this.#failure !== undefined) sink.end({ error: this.#failure });
     else if (this.info === undefined) this.#waiting.add(sink);
     else this.#submit(sink);
   }
 
   /** Gives back credit for tokens that the consumer has taken. */
   ack(sink: StreamSink, tokens: number): void {
-    if (this.#sinks.has(sink.id)) this.#native!.ack(sink.id, tokens);
+    if (this.#sinks.has(sink.id)) this.#link!.ack(sink.id, tokens);
   }
 
   /** Ends a stream. Returns whether a terminal event is still to come: not when it was never submitted. */
   cancel(sink: StreamSink): boolean {
     if (this.#waiting.delete(sink) || !this.#sinks.has(sink.id)) return false;
-    this.#native!.cancel(sink.id);
+    this.#leaving.add(sink.id);
+    this.#link!.cancel(sink.id);
     return true;
   }
 
@@ -99,8 +119,8 @@ export class Engine {
     this.#fail(error);
     this.#failure = error; // also after a load that failed: what is asked of a closed model is told so
     this.#failRunning(error);
-    if (this.#native === undefined) this.#onClosed?.();
-    else this.#native.close();
+    if (this.#link === undefined) this.#onClosed?.();
+    else this.#link.close();
     return this.#closed;
   }
 
@@ -115,33 +135,43 @@ export class Engine {
   tokenize(text: string, special: boolean): Promise<number[]> {
     return new Promise((resolve, reject) => {
       if (this.#failure !== undefined) throw this.#failure;
-      let question: number;
-      try {
-        question = this.#native!.tokenize(text, special);
-      } catch (error) {
-        throw fromNative(error);
-      }
-      this.#questions.set(question, { resolve: (answer) => resolve([...answer.tokens]), reject });
+      this.#lastQuestion = (this.#lastQuestion % LARGEST_ID) + 1;
+      this.#questions.set(this.#lastQuestion, { resolve: (answer) => resolve([...answer.tokens]), reject });
+      this.#link!.ask(this.#lastQuestion, { tokenize: text, special });
     });
   }
 
   stats(): EngineStats {
-    return this.#native === undefined || this.closing ? { ...NO_STATS } : this.#native.stats();
+    return this.#link === undefined || this.closing ? { ...NO_STATS } : this.#link.stats;
   }
 
   #submit(sink: StreamSink): void {
     try {
+      this.#checkRoom();
       checkBiases(sink.request.logitBias, this.info!.vocabularySize);
-      sink.id = this.#native!.submit(sink.request);
     } catch (error) {
-      sink.onError(fromNative(error));
+      sink.end({ error });
       return;
     }
+    do {
+      this.#lastId = (this.#lastId % LARGEST_ID) + 1;
+    } while (this.#sinks.has(this.#lastId));
+    sink.id = this.#lastId;
     this.#sinks.set(sink.id, sink);
+    this.#link!.submit(sink.id, sink.request);
     this.#turn ??= setImmediate(() => {
       this.#turn = undefined;
-      this.#native?.endTurn();
+      this.#link?.endTurn();
     });
+  }
+
+  /** Streams that were cancelled make room at once, though not without end: they take memory until they have ended. */
+  #checkRoom(): void {
+    const { maxStreams, maxQueue } = this.#room;
+    const room = maxStreams + maxQueue;
+    if (this.#sinks.size - Math.min(this.#leaving.size, room) < room) return;
+    const all = `all ${maxStreams} streams are running and ${maxQueue} requests are waiting (maxStreams, maxQueue)`;
+    throw new ZSEError("OVERLOADED", `${all}; try again later`);
   }
 
   /** One batch is one decode step's news of all streams: this loop is the per-token path. */
@@ -158,18 +188,18 @@ export class Engine {
       if (sink === undefined) continue;
       switch (kind) {
         case Kind.Text:
-          sink.onText(payload as string, heads[head + 2]!);
+          sink.on(payload as string, heads[head + 2]!);
           break;
         case Kind.Progress:
-          sink.onProgress(payload as NativeProgress);
+          sink.on({ type: "progress", ...(payload as NativeProgress) }, heads[head + 2]!);
           break;
         case Kind.Finish:
           this.#forget(id);
-          sink.onFinish(payload as NativeFinish);
+          sink.end({ finish: payload as NativeFinish });
           break;
         case Kind.StreamError:
           this.#forget(id);
-          sink.onError(fromNative(payload as NativeError));
+          sink.end({ error: fromNative(payload as NativeError) });
           break;
       }
     }
@@ -177,6 +207,7 @@ export class Engine {
 
   #forget(id: number): void {
     this.#sinks.delete(id);
+    this.#leaving.delete(id);
     if (this.#abandoned) this.abandon();
   }
 
@@ -228,7 +259,7 @@ export class Engine {
     const error = new ZSEError("ENGINE_FAILED", `The engine ended unexpectedly (${this.path}).`);
     this.#fail(error);
     this.#failRunning(error);
-    this.#native = undefined;
+    this.#link = undefined;
     this.#onClosed?.();
   }
 
@@ -239,7 +270,7 @@ export class Engine {
     this.#settleReady.reject(error);
     const waiting = [...this.#waiting];
     this.#waiting.clear();
-    for (const sink of waiting) sink.onError(error);
+    for (const sink of waiting) sink.end({ error });
   }
 
   /** Ends all streams and questions that were submitted; what the addon may still say of them is not heard. */
@@ -249,7 +280,8 @@ export class Engine {
     for (const question of asked) question.reject(error);
     const running = [...this.#sinks.values()];
     this.#sinks.clear();
-    for (const sink of running) sink.onError(error);
+    this.#leaving.clear();
+    for (const sink of running) sink.end({ error });
   }
 
   #reportProgress(fraction: number): void {

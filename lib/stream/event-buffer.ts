@@ -3,10 +3,7 @@
 //
 // Its length is bounded by the credits (highWaterMark tokens): the engine stops delivering when they are used up.
 
-import type { StreamEvent } from "../types.js";
-
-/** Text, as the bare string (the common case costs no object), or any other event. */
-export type Item = string | Exclude<StreamEvent, { type: "text" }>;
+import type { Item } from "../engine/engine.js";
 
 export class EventBuffer {
   #items: Item[] = [];

@@ -5,6 +5,7 @@ import type { Engine } from "../engine/engine.js";
 import type { ReplySettings } from "../options/options.js";
 import type { Reply, StreamEvent } from "../types.js";
 import { createChunker } from "./chunker.js";
+import { PullEvents, PullText, Push } from "./consumers.js";
 import { StreamCore } from "./stream-core.js";
 
 /** Cancels the stream of a TokenStream that was dropped before its end: its slot would stay parked for good. */
@@ -16,8 +17,7 @@ export function openStream(engine: Engine, settings: ReplySettings): TokenStream
   const stream = new TokenStream(core, settings.includeUsage);
   dropped.register(stream, core);
   if (settings.streamCallback !== undefined) {
-    core.claim("streamCallback");
-    core.push(settings.streamCallback);
+    core.claim(new Push("streamCallback", core, settings.streamCallback)).deliver();
   }
   return stream;
 }
@@ -25,8 +25,8 @@ export function openStream(engine: Engine, settings: ReplySettings): TokenStream
 /** Opens a stream that is only collected, or called back: the promise of its reply. */
 export function collectReply(engine: Engine, settings: ReplySettings): Promise<Reply> {
   const core = openCore(engine, settings);
-  core.claim(settings.streamCallback === undefined ? "result" : "streamCallback");
-  core.push(settings.streamCallback);
+  const { streamCallback } = settings;
+  core.claim(new Push(streamCallback === undefined ? "result" : "streamCallback", core, streamCallback)).deliver();
   return core.result();
 }
 
@@ -55,20 +55,17 @@ export class TokenStream implements AsyncIterable<string>, AsyncDisposable {
 
   /** The text, chunk by chunk. Leaving the loop early cancels the reply. */
   [Symbol.asyncIterator](): AsyncIterableIterator<string> {
-    this.#core.claim("a for await loop");
-    return new StreamIterator<string>(this, this.#core);
+    return new StreamIterator<string>(this, this.#core, this.#core.claim(new PullText("a for await loop", this.#core)));
   }
 
   /** Everything that happens, in order; `finish` comes last. Leaving the loop early cancels the reply. */
   events(): AsyncIterableIterator<StreamEvent> {
-    this.#core.claim("events()");
-    return new StreamIterator<StreamEvent>(this, this.#core);
+    return new StreamIterator<StreamEvent>(this, this.#core, this.#core.claim(new PullEvents("events()", this.#core)));
   }
 
   /** The text as a web stream. It is read only on demand, so a slow reader slows the reply; cancelling it cancels the reply. */
   toReadableStream(): ReadableStream<string> {
-    this.#core.claim("toReadableStream()");
-    const iterator = new StreamIterator<string>(this, this.#core);
+    const iterator = new StreamIterator<string>(this, this.#core, this.#core.claim(new PullText("toReadableStream()", this.#core)));
     return new ReadableStream<string>(
       {
         async pull(controller) {
@@ -109,14 +106,16 @@ export class TokenStream implements AsyncIterable<string>, AsyncDisposable {
 class StreamIterator<Value> implements AsyncIterableIterator<Value> {
   readonly stream: TokenStream;
   readonly #core: StreamCore;
+  readonly #consumer: PullText;
 
-  constructor(stream: TokenStream, core: StreamCore) {
+  constructor(stream: TokenStream, core: StreamCore, consumer: PullText) {
     this.stream = stream;
     this.#core = core;
+    this.#consumer = consumer;
   }
 
   next(): Promise<IteratorResult<Value, undefined>> {
-    return this.#core.pull() as Promise<IteratorResult<never, undefined>>; // what claim() asked for
+    return this.#consumer.pull() as Promise<IteratorResult<never, undefined>>; // of its kind
   }
 
   return(): Promise<IteratorResult<Value, undefined>> {

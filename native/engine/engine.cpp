@@ -19,7 +19,6 @@ namespace {
 
 /** Bytes: what Linux gives by default, and opening a model and computing with it have always had there. */
 constexpr size_t kDecodeStack = size_t{8} << 20;
-constexpr StreamId kLargestId = UINT32_MAX;                           // JavaScript has ids in a Uint32Array
 constexpr PromptWorkers::Id kQuestions = PromptWorkers::Id{1} << 32;  // beyond every stream's id
 
 }  // namespace
@@ -36,29 +35,20 @@ Engine::~Engine() {
 
 // ---- JavaScript thread -----------------------------------------------------------------------------------------------
 
-StreamId Engine::submit(RequestSpec request) {
+void Engine::submit(StreamId id, RequestSpec request) {
   // 0 … 2^32-2: llama.cpp takes the last value to mean "draw one", unreported.
   if (!request.sampling.seed_given) request.sampling.seed = random_() % LLAMA_DEFAULT_SEED;
   const auto control = std::make_shared<StreamControl>();
   std::lock_guard<std::mutex> lock(mutex_);
   if (closing_ || !prompt_workers_) throw EngineError("CLOSED", "the model is not open");
-  const size_t room = static_cast<size_t>(options_.max_streams) + static_cast<size_t>(options_.max_queue);
-  if (controls_.size() - std::min(leaving_, room) >= room) {
-    throw EngineError("OVERLOADED", "all " + std::to_string(options_.max_streams) + " streams are running and " +
-                                        std::to_string(options_.max_queue) +
-                                        " requests are waiting (maxStreams, maxQueue); try again later");
-  }
-  do {
-    last_id_ = last_id_ % kLargestId + 1;
-  } while (controls_.count(last_id_) != 0);
-  control->id = last_id_;
+  if (controls_.count(id) != 0) throw EngineError("ENGINE_FAILED", "two streams have the id " + std::to_string(id));
+  control->id = id;
   control->submitted = Clock::now();
-  prompt_workers_->submit(static_cast<PromptWorkers::Id>(last_id_),
+  prompt_workers_->submit(static_cast<PromptWorkers::Id>(id),
                           std::make_unique<PromptTask>(*builder_, inbox_, stats_, control, std::move(request)));
-  controls_[last_id_] = control;
+  controls_[id] = control;
   stats_.submitting = true;
   stats_.submitted++;
-  return last_id_;
 }
 
 void Engine::end_turn() {
@@ -73,7 +63,7 @@ void Engine::cancel(StreamId stream) {
     std::lock_guard<std::mutex> lock(mutex_);
     const auto found = controls_.find(stream);
     if (found == controls_.end()) return;
-    if (!found->second->cancelled.exchange(true)) leaving_++;
+    found->second->cancelled = true;
     if (prompt_workers_) prompt_workers_->cancel(static_cast<PromptWorkers::Id>(stream));
   }
   inbox_.push(CancelCommand{stream});
@@ -91,18 +81,14 @@ void Engine::close() {
 
 /** Under the lock: each stream gets its one end, as cancelled. */
 void Engine::cancel_all() {
-  for (auto& [id, control] : controls_) {
-    if (!control->cancelled.exchange(true)) leaving_++;
-  }
+  for (auto& [id, control] : controls_) control->cancelled = true;
 }
 
-uint32_t Engine::tokenize(std::string text, bool special) {
+void Engine::tokenize(uint32_t question, std::string text, bool special) {
   std::lock_guard<std::mutex> lock(mutex_);
   if (closing_ || !prompt_workers_) throw EngineError("CLOSED", "the model is not open");
-  const uint32_t question = ++last_question_;
   prompt_workers_->submit(kQuestions + question,
                           std::make_unique<TokenizeTask>(*builder_, events_, question, std::move(text), special));
-  return question;
 }
 
 // ---- decode thread ---------------------------------------------------------------------------------------------------
@@ -145,9 +131,7 @@ void Engine::serve(const std::shared_ptr<const Model>& model) {
   PrefixCache cache(cache_options, rule, std::move(files), stats_);
   Scheduler scheduler(decoder, std::move(cache), inbox_, events_, stats_, options, [this](StreamId stream) {
     std::lock_guard<std::mutex> lock(mutex_);
-    const auto ended = controls_.find(stream);
-    if (ended->second->cancelled) leaving_--;
-    controls_.erase(ended);
+    controls_.erase(stream);
   });
   {
     std::lock_guard<std::mutex> lock(mutex_);

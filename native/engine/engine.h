@@ -35,8 +35,8 @@ class Engine {
   /** Closes and waits for the threads: at most for one node of a compute graph or one step of a prompt's work. */
   ~Engine();
 
-  /** Queues a request. Throws EngineError OVERLOADED or CLOSED. */
-  StreamId submit(RequestSpec request);
+  /** Queues a request under an id of its own. Throws EngineError CLOSED, or ENGINE_FAILED where no thread can be had. */
+  void submit(StreamId id, RequestSpec request);
 
   /** The turn of the event loop in which something was submitted is over: the decode thread need not wait for more of it. */
   void end_turn();
@@ -48,8 +48,8 @@ class Engine {
 
   std::vector<Event> take_events() { return events_.take(); }
 
-  /** Asks for the tokens of a text: an AnswerEvent or AnswerErrorEvent of the number given back. Throws EngineError CLOSED. */
-  uint32_t tokenize(std::string text, bool special);
+  /** Asks for the tokens of a text: an AnswerEvent or AnswerErrorEvent of this number follows. Throws EngineError CLOSED. */
+  void tokenize(uint32_t question, std::string text, bool special);
   const EngineStats& stats() const { return stats_; }
 
  private:
@@ -70,10 +70,7 @@ class Engine {
   mutable std::mutex mutex_;
   const PromptBuilder* builder_ = nullptr;  // set, with the workers, while requests are taken
   std::unique_ptr<PromptWorkers> prompt_workers_;
-  uint32_t last_question_ = 0;
   std::map<StreamId, std::shared_ptr<StreamControl>> controls_;  // of every stream that has not ended
-  size_t leaving_ = 0;  // of those, streams that were cancelled: they end with the next step and keep nobody waiting
-  StreamId last_id_ = 0;
 
   Thread decode_thread_;
 };

@@ -80,13 +80,12 @@ void EngineWrap::shut_down() {
   channel_.reset();
 }
 
-Napi::Value EngineWrap::submit(const Napi::CallbackInfo& info) {
-  return with_js_errors(info.Env(), [&]() -> Napi::Value {
+void EngineWrap::submit(const Napi::CallbackInfo& info) {
+  with_js_errors(info.Env(), [&] {
     if (!engine_) throw EngineError("CLOSED", "the model is not open");
-    const StreamId id = engine_->submit(request_from_js(info[0].As<Napi::Object>()));
+    engine_->submit(info[0].As<Napi::Number>().Int64Value(), request_from_js(info[1].As<Napi::Object>()));
     active_streams_++;
     channel_->keep_alive(true);
-    return Napi::Number::New(info.Env(), static_cast<double>(id));
   });
 }
 
@@ -109,13 +108,12 @@ void EngineWrap::close(const Napi::CallbackInfo&) {
   engine_->close();
 }
 
-Napi::Value EngineWrap::tokenize(const Napi::CallbackInfo& info) {
-  return with_js_errors(info.Env(), [&]() -> Napi::Value {
+void EngineWrap::tokenize(const Napi::CallbackInfo& info) {
+  with_js_errors(info.Env(), [&] {
     if (!engine_) throw EngineError("CLOSED", "the model is not open");
-    const uint32_t question = engine_->tokenize(info[0].As<Napi::String>(), info[1].ToBoolean().Value());
+    engine_->tokenize(info[0].As<Napi::Number>().Uint32Value(), info[1].As<Napi::String>(), info[2].ToBoolean().Value());
     open_questions_++;
     channel_->keep_alive(true);
-    return Napi::Number::New(info.Env(), static_cast<double>(question));
   });
 }
 

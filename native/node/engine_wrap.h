@@ -28,12 +28,12 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
   ~EngineWrap() override;
 
  private:
-  Napi::Value submit(const Napi::CallbackInfo& info);
+  void submit(const Napi::CallbackInfo& info);
   void end_turn(const Napi::CallbackInfo& info);
   void ack(const Napi::CallbackInfo& info);
   void cancel(const Napi::CallbackInfo& info);
   void close(const Napi::CallbackInfo& info);
-  Napi::Value tokenize(const Napi::CallbackInfo& info);
+  void tokenize(const Napi::CallbackInfo& info);
   Napi::Value stats(const Napi::CallbackInfo& info);
 
   void deliver(Napi::Env env);

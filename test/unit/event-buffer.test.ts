@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 
-import { EventBuffer, type Item } from "../../lib/stream/event-buffer.js";
+import type { Item } from "../../lib/engine/engine.js";
+import { EventBuffer } from "../../lib/stream/event-buffer.js";
 
 const progress = (processedTokens: number) => ({ type: "progress", processedTokens, promptTokens: 9, cachedTokens: 0 }) as const;
 

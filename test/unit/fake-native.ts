@@ -83,7 +83,6 @@ export class FakeEngine implements NativeEngine {
   #pending: unknown[] = [];
   #scheduled = false;
   #generated = 0;
-  #questions = 0;
 
   constructor(
     readonly path: string,
@@ -113,16 +112,14 @@ export class FakeEngine implements NativeEngine {
     if (!this.#closing) this.onEvents([0, Kind.LoadError, error, 0]);
   }
 
-  submit(request: NativeRequest): number {
+  submit(id: number, request: NativeRequest): void {
     if (this.#closing) throw Object.assign(new Error("closed"), { code: "CLOSED" });
     if (!this.#isReady) throw new Error("contract broken: submit before Ready");
-    const alive = this.streams.filter((one) => one.state !== "ended").length;
-    if (alive >= this.engineOptions.maxStreams + this.engineOptions.maxQueue) {
-      throw Object.assign(new Error(`all ${alive} places are taken`), { code: "OVERLOADED" });
-    }
+    if (this.streams.some((one) => one.id === id && one.state !== "ended"))
+      throw new Error(`contract broken: stream ${id} was there before`);
     const script = this.options.script?.(request, this.streams.length) ?? STORY;
     const stream: FakeStream = {
-      id: this.streams.length + 1,
+      id,
       request,
       script: script[Symbol.iterator](),
       state: "queued",
@@ -134,14 +131,13 @@ export class FakeEngine implements NativeEngine {
     };
     this.streams.push(stream);
     this.#schedule();
-    return stream.id;
   }
 
   endTurn(): void {}
 
   ack(id: number, tokens: number): void {
     this.acks.push({ id, tokens });
-    const stream = this.streams[id - 1];
+    const stream = this.#streamOf(id);
     if (stream === undefined) return;
     stream.outstanding -= tokens;
     if (stream.outstanding < 0) throw new Error(`contract broken: stream ${id} gave back more than it was given`);
@@ -150,7 +146,7 @@ export class FakeEngine implements NativeEngine {
 
   cancel(id: number): void {
     this.cancels.push(id);
-    const stream = this.streams[id - 1];
+    const stream = this.#streamOf(id);
     if (stream !== undefined) stream.cancelled = true;
     this.#schedule();
   }
@@ -166,14 +162,17 @@ export class FakeEngine implements NativeEngine {
     });
   }
 
-  tokenize(text: string): number {
+  tokenize(question: number, text: string): void {
     if (this.#closing) throw Object.assign(new Error("closed"), { code: "CLOSED" });
-    const question = ++this.#questions;
     const tokens = Int32Array.from([...text].map((character) => character.codePointAt(0)!));
     setImmediate(() => {
       if (!this.#closed) this.onEvents([0, Kind.Answer, { question, tokens }, 0]);
     });
-    return question;
+  }
+
+  /** The newest that has the id. */
+  #streamOf(id: number): FakeStream | undefined {
+    return this.streams.findLast((one) => one.id === id && one.state !== "ended") ?? this.streams.findLast((one) => one.id === id);
   }
 
   stats(): EngineStats {

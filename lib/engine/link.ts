@@ -1,0 +1,32 @@
+// Owns the seam between an engine as JavaScript sees it and its native half, wherever that runs: in this process (addon-link.ts), or in
+// another one. Types only. What comes back are batches of events, as lib/addon/contract.ts describes them, in one order for all.
+
+import type { NativeEventListener, NativeRequest } from "../addon/contract.js";
+import type { EngineStats } from "../types.js";
+
+/** A whole number from 1 to 2^32 - 1, of one stream at a time. lib/engine chooses it. 0 stands for the engine itself. */
+export type StreamId = number;
+
+/** What is asked of an engine beside streams. */
+export type Question = { tokenize: string; special: boolean };
+
+/** One open engine. No method throws or waits; each may be called from Ready on, and close() before, too. */
+export interface EngineLink {
+  /** Opens a stream. A refusal is a StreamError event, like any other end. */
+  submit(id: StreamId, request: NativeRequest): void;
+  /** The turn of the event loop in which something was submitted is over: what was asked for in it begins together. */
+  endTurn(): void;
+  /** Gives back credit for tokens that the consumer has taken. Ids of streams that have ended are ignored. */
+  ack(id: StreamId, tokens: number): void;
+  /** Ends a stream in whatever state it is, with Finish{cancelled}. Ids of streams that have ended are ignored. */
+  cancel(id: StreamId): void;
+  /** One Answer or AnswerError event with the same number follows, also when the engine is closed first. */
+  ask(question: number, what: Question): void;
+  /** Ends every stream, frees the model, and says Closed, the last event. May be called again. */
+  close(): void;
+  /** In this process as they are now; elsewhere as of the last batch. */
+  readonly stats: EngineStats;
+}
+
+/** Opens an engine in the background. Throws only where there is no native half at all. */
+export type OpenLink = (listener: NativeEventListener) => EngineLink;

@@ -1,0 +1,30 @@
+// The fake addon keeps the promises that the engine relies on: what is tested against it holds for what passes the same tests.
+import type { NativeEngineOptions, NativeRequest } from "../../lib/addon/contract.js";
+import { AddonLink } from "../../lib/engine/addon-link.js";
+import { readEngineOptions } from "../../lib/options/options.js";
+import { linkContract } from "../link-contract.js";
+import { FakeAddon, type ScriptItem } from "./fake-native.js";
+
+const options: NativeEngineOptions = readEngineOptions({ maxStreams: 2 }).native;
+
+function request(more: Partial<NativeRequest> = {}): NativeRequest {
+  return {
+    prompt: "Once",
+    maxTokens: 0,
+    highWaterMark: 64,
+    stallTimeoutMs: 0,
+    logitBias: [],
+    stop: [],
+    ...more,
+  } as unknown as NativeRequest;
+}
+
+function* script({ prompt }: NativeRequest): Generator<ScriptItem> {
+  if (prompt === "refused") yield { error: { code: "CONTEXT_OVERFLOW", message: "too long" } };
+  for (;;) yield " word";
+}
+
+linkContract("the fake link", (listener) => new AddonLink(new FakeAddon({ script }), "/fake.gguf", options, listener), request, {
+  request: request({ prompt: "refused" }),
+  code: "CONTEXT_OVERFLOW",
+});
