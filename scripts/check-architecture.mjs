@@ -31,7 +31,7 @@ const libraryRooms = {
   zse: ["base", "errors", "types", "addon", "options", "engine", "stream"],
   index: ["errors", "types", "stream", "zse"],
   http: ["base", "errors", "types", "options"],
-  server: ["base", "errors", "types", "http"],
+  server: ["base", "errors", "types", "options", "http"],
   cli: ["base", "errors", "types", "addon", "options", "stream", "zse", "http", "server"],
 };
 /** Rooms where threads meet, and the one whose library keeps state of the process. Nobody else may hold a mutex. */

@@ -3,6 +3,7 @@
 
 import { type Command, InvalidArgumentError } from "commander";
 
+import { ENGINE_OPTIONS, type Option, type OptionTable, REPLY_OPTIONS } from "../options/table.js";
 import type { EngineOptions, ReplyOptions } from "../types.js";
 
 /** Flags as commander gives them: those that were not given are absent. */
@@ -28,28 +29,40 @@ export interface ReplyFlags {
 }
 
 export function addModelFlags(command: Command): Command {
-  return command
-    .option("--context-size <tokens>", "tokens of context", number)
-    .option("--threads <n>", "compute threads (default: the physical cores)", number)
-    .option("--gpu-layers <n>", 'layers on the GPU, or "auto"', layers)
-    .option("--device <kind>", "auto, cpu, cuda, metal or vulkan")
-    .option("--deterministic", "other streams cannot change the rounding; slower")
+  return addFlags(command, ENGINE_OPTIONS)
     .option("--prompt-cache <dir>", "keep computed prompts in this folder too, for after a restart")
     .option("--no-prompt-cache", "compute every prompt from its first token");
 }
 
 export function addReplyFlags(command: Command): Command {
-  return command
-    .option("-n, --max-tokens <n>", "tokens to generate at most (default: up to the end of the context)", number)
-    .option("-t, --temperature <t>", "0 always takes the likeliest token (default: 0.8)", number)
-    .option("--top-p <p>", "keep the likeliest tokens that together reach p (default: 0.95)", number)
-    .option("--top-k <k>", "keep the k likeliest tokens; 0 keeps all (default: 40)", number)
-    .option("--min-p <p>", "drop tokens less likely than p times the likeliest (default: 0.05)", number)
-    .option("--repeat-penalty <x>", "make recent tokens less likely; 1 turns it off (default: 1)", number)
-    .option("-s, --seed <n>", "the same seed gives the same text", number)
-    .option("--stop <text>", "end the reply before this text; may be given several times", (value, all: string[] = []) => [...all, value])
-    .option("--ignore-eos", "go on past the model's end of text, for measuring");
+  return addFlags(command, REPLY_OPTIONS);
 }
+
+/** A flag for each option of a table that has one. */
+function addFlags(command: Command, table: OptionTable): Command {
+  for (const [name, option] of Object.entries(table)) {
+    if (option.flag === undefined) continue;
+    const help = `${option.help}${hint(option)}`;
+    const read = READERS[name];
+    if (read !== undefined) command.option(option.flag, help, read);
+    else if (option.kind === "number" || option.kind === "integer") command.option(option.flag, help, number);
+    else command.option(option.flag, help);
+  }
+  return command;
+}
+
+/** What happens without the flag, where that is a number: " (1 turns it off; default: 1)". */
+function hint(option: Option): string {
+  if (option.kind !== "number" && option.kind !== "integer") return "";
+  const said = [option.hint, option.default === undefined ? undefined : `default: ${option.default}`].filter((part) => part !== undefined);
+  return said.length === 0 ? "" : ` (${said.join("; ")})`;
+}
+
+/** Flags that are more than a number, a word, or there. */
+const READERS: Record<string, (text: string, before: unknown) => unknown> = {
+  gpuLayers: layers,
+  stop: (text, before) => [...((before as string[] | undefined) ?? []), text],
+};
 
 export function engineOptions(flags: ModelFlags): EngineOptions {
   const { contextSize, threads, gpuLayers, device, deterministic } = flags;

@@ -6,16 +6,37 @@ import { z } from "zod";
 import { fieldPath } from "../base/quote.js";
 import { LARGEST_SEED, SEED_RULE } from "../http/formats/openai-chat/request.js";
 import { WireError } from "../http/wire-error.js";
+import { type Option, REPLY_OPTIONS, wireOptions } from "../options/table.js";
 
 export interface BodyLimits {
   maxMessages: number;
   maxChoices: number;
 }
 
-const INT32_MAX = 2 ** 31 - 1;
 const text = z.string();
 const TOKEN = /^\d{1,10}$/;
 const BIAS = z.number().min(-100).max(100);
+
+/** What the table of options says of one. Those that it leaves to a reader of their own have their schema here. */
+function ofRule(option: Option): z.ZodType {
+  switch (option.kind) {
+    case "number":
+      return z.number().min(option.min).max(option.max);
+    case "integer":
+      return z.int().min(option.min).max(option.max);
+    case "boolean":
+      return z.boolean();
+    case "enum":
+      return z.enum(option.values);
+    default:
+      return z.unknown();
+  }
+}
+
+/** All options that a part of the body has. */
+function byTable(place: "body" | "stream_options"): Record<string, z.ZodType> {
+  return Object.fromEntries([...wireOptions(place)].map(([name, option]) => [name, ofRule(option).nullish()]));
+}
 
 /** An array that is looked at up to its first wrong item: zod's own array makes issues of all of them, a second's work for a full body. */
 function listOf(item: z.ZodType, { min = 0, max = Number.POSITIVE_INFINITY } = {}) {
@@ -65,16 +86,11 @@ const count = z.int().min(1);
 const streamOptions = z.strictObject({
   include_usage: z.boolean().nullish(),
   include_obfuscation: z.boolean().nullish(),
-  chunk_size: z.int().min(1).max(65_536).nullish(),
-  chunk_by: z.enum(["token", "word", "sentence"]).nullish(),
-  chunk_max_delay_ms: z.int().min(0).max(INT32_MAX).nullish(),
+  ...byTable("stream_options"),
   resumable: z.boolean().nullish(),
 });
 /** Of 64 bits, unlike z.int(). */
 const seed = z.number(SEED_RULE).refine((given) => Number.isInteger(given) && Math.abs(given) <= LARGEST_SEED, SEED_RULE);
-const repetition = z.number().min(0.1).max(10).nullish();
-const penalty = z.number().min(-2).max(2).nullish();
-
 /** Fields of both routes. Ones that are not listed are let pass: newer clients send more than older servers know. */
 function common({ maxChoices }: BodyLimits) {
   return {
@@ -83,19 +99,12 @@ function common({ maxChoices }: BodyLimits) {
     stream_options: streamOptions.nullish(),
     n: z.int().min(1).max(maxChoices).nullish(),
     max_tokens: count.nullish(),
-    temperature: z.number().min(0).max(5).nullish(),
-    top_p: z.number().min(0).max(1).nullish(),
-    top_k: z.int().min(-1).max(INT32_MAX).nullish(),
-    min_p: z.number().min(0).max(1).nullish(),
-    typical_p: z.number().min(0).max(1).nullish(),
+    ...byTable("body"),
+    top_k: ofRule({ ...REPLY_OPTIONS.topK, min: -1 }).nullish(), // -1 is off, as 0
+    repetition_penalty: ofRule(REPLY_OPTIONS.repeatPenalty).nullish(),
     seed: seed.nullish(),
     stop: stops.nullish(),
-    presence_penalty: penalty,
-    frequency_penalty: penalty,
-    repeat_penalty: repetition,
-    repetition_penalty: repetition,
     logit_bias: biases.nullish(),
-    ignore_eos: z.boolean().nullish(),
     user: text.nullish(),
   };
 }

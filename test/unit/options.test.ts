@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
 
 import { ZSEError } from "../../lib/errors.js";
-import { ENGINE_RULES, REPLY_RULES, readChatCall, readCompletionCall, readEngineOptions } from "../../lib/options/options.js";
+import { readChatCall, readCompletionCall, readEngineOptions } from "../../lib/options/options.js";
+import { ENGINE_OPTIONS, REPLY_OPTIONS } from "../../lib/options/table.js";
 import { USER } from "./helpers.js";
 
 /** The error that reading these options gives. */
@@ -66,8 +67,8 @@ describe("defaults", () => {
 describe("spellings", () => {
   test("every option has its snake_case alias", () => {
     const snake = (name: string) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
-    for (const [name, rule] of Object.entries({ ...REPLY_RULES, ...ENGINE_RULES })) {
-      const isEngine = name in ENGINE_RULES;
+    for (const [name, rule] of Object.entries({ ...REPLY_OPTIONS, ...ENGINE_OPTIONS })) {
+      const isEngine = name in ENGINE_OPTIONS;
       const read = (key: string) =>
         isEngine ? readEngineOptions({ [key]: Symbol("x") }) : readChatCall("chat()", USER, { [key]: Symbol("x") });
       expect(caught(() => read(snake(name))).code, name).toBe(rule.kind === "later" ? "UNSUPPORTED" : "BAD_OPTION");

@@ -2,6 +2,7 @@
 // options are the library's to check (lib/options/options.ts), which names a field as it was written; here is only what it cannot know.
 
 import { cutName } from "../../../base/quote.js";
+import { REPLY_OPTIONS, wireOptions } from "../../../options/table.js";
 import type { Message, ReplyOptionsInput } from "../../../types.js";
 import { WireError } from "../../wire-error.js";
 import type { IncludeUsage, ReplyKind } from "./chunks.js";
@@ -26,20 +27,9 @@ export interface WireRequest {
 type Body = Record<string, unknown>;
 
 /** Passed on under their own names. null is OpenAI's way of leaving a field out. */
-const OPTIONS = [
-  "temperature",
-  "top_p",
-  "top_k",
-  "min_p",
-  "typical_p",
-  "stop",
-  "presence_penalty",
-  "frequency_penalty",
-  "repeat_penalty",
-  "logit_bias",
-  "ignore_eos",
-] as const;
-const STREAM_OPTIONS = ["include_usage", "include_obfuscation", "chunk_size", "chunk_by", "chunk_max_delay_ms", "resumable"];
+const OPTIONS = [...wireOptions("body").keys()];
+const CHUNKING = [...wireOptions("stream_options").keys()];
+const STREAM_OPTIONS = ["include_usage", "include_obfuscation", ...CHUNKING, "resumable"];
 const READ_HERE = [
   "model",
   "messages",
@@ -79,7 +69,7 @@ export function readRequest(body: unknown, maxChoices: number): WireRequest {
   Object.assign(options, readRepetition(given));
   if (options.top_k === -1) options.top_k = 0; // how clients of local servers turn it off
   Object.assign(options, readLimit(given), readSeed(given));
-  for (const name of ["chunk_size", "chunk_by", "chunk_max_delay_ms"]) {
+  for (const name of CHUNKING) {
     if (name in streamOptions) options[name] = streamOptions[name];
   }
   return {
@@ -97,7 +87,7 @@ export function readRequest(body: unknown, maxChoices: number): WireRequest {
 }
 
 function isKnown(name: string): boolean {
-  return READ_HERE.includes(name) || (OPTIONS as readonly string[]).includes(name) || IGNORED.has(name) || isUnsupported(name);
+  return READ_HERE.includes(name) || OPTIONS.includes(name) || IGNORED.has(name) || isUnsupported(name);
 }
 
 function readKind(given: Body): ReplyKind {
@@ -178,8 +168,9 @@ function readRepetition(given: Body): Body {
   if (value === undefined) return {};
   const name = "repetition_penalty";
   if ("repeat_penalty" in given) throw bad(`${name} and repeat_penalty are the same; give one of them.`, name);
-  if (typeof value === "number" && value >= 0.1 && value <= 10) return { repeat_penalty: value };
-  throw bad(`${name} must be a number from 0.1 to 10.`, name);
+  const { min, max } = REPLY_OPTIONS.repeatPenalty;
+  if (typeof value === "number" && value >= min && value <= max) return { repeat_penalty: value };
+  throw bad(`${name} must be a number from ${min} to ${max}.`, name);
 }
 
 function readBoolean(given: Body, name: string, written = name): boolean | undefined {

@@ -1,0 +1,85 @@
+// One option has one range, wherever it is told or read: the table of lib/options, the docs, the types, the wire, the command line and
+// the addon's reader agree.
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { Command } from "commander";
+import { describe, expect, test } from "vitest";
+import { addModelFlags, addReplyFlags } from "../../lib/cli/flags.js";
+import { readRequest } from "../../lib/http/formats/openai-chat/request.js";
+import { ENGINE_OPTIONS, type OptionTable, REPLY_OPTIONS, snakeCase } from "../../lib/options/table.js";
+import { bodyChecks } from "../../lib/server/schema.js";
+
+const root = join(import.meta.dirname, "..", "..");
+const read = (...path: string[]) => readFileSync(join(root, ...path), "utf8");
+const api = read("docs", "api.md");
+const types = read("lib", "types.ts");
+const addonReader = read("native", "node", "values.cpp");
+/** Options that end on the JavaScript side. */
+const NOT_NATIVE = new Set(["signal", "chunkSize", "chunkBy", "chunkMaxDelayMs", "includeUsage", "streamCallback", "onProgress"]);
+
+const all = Object.entries({ ...ENGINE_OPTIONS, ...REPLY_OPTIONS } as OptionTable);
+const present = all.filter(([, option]) => option.kind !== "later");
+const { chat: check } = bodyChecks({ maxMessages: 10, maxChoices: 8 });
+const body = (more: object) => ({ messages: [{ role: "user", content: "Hi" }], stream: true, ...more });
+
+describe("docs/api.md tells every option with its range and default, as the code has them", () => {
+  test.each(all)("%s", (name, option) => {
+    const row = api.split("\n").find((line) => line.startsWith(`| \`${name}\` |`));
+    if (option.kind === "later") return expect(row).toBeUndefined();
+    expect(row, "a row of the table").toBeDefined();
+    const [, , values, standard] = row!.split("|").map((cell) => cell.trim());
+    if (option.kind === "number" || option.kind === "integer") {
+      expect(values).toBe(`${option.min} to ${option.max}`);
+      expect(standard).toBe("default" in option ? String(option.default) : "drawn");
+    } else if (option.kind === "enum") {
+      expect(values).toBe(option.values.map((one) => `\`"${one}"\``).join(", "));
+      expect(standard).toBe(`\`"${option.default}"\``);
+    } else if (option.kind === "boolean") {
+      expect(values).toBe("boolean");
+      expect(standard).toBe("default" in option ? `\`${option.default}\`` : "");
+    }
+  });
+});
+
+test.each(present)("%s is a field of the public types", (name) => {
+  expect(types).toMatch(new RegExp(`^ {2}${name}\\?: `, "m"));
+});
+
+test.each(present.filter(([name]) => !NOT_NATIVE.has(name)))("the addon reads %s under its own name", (name) => {
+  expect(addonReader).toContain(`"${name}"`);
+});
+
+describe("a body takes what the library takes, and no more", () => {
+  const wired = Object.entries(REPLY_OPTIONS as OptionTable).filter(([, option]) => option.wire !== undefined);
+  const put = (name: string, wire: string | undefined, value: unknown) =>
+    body(wire === "body" ? { [snakeCase(name)]: value } : { stream_options: { [snakeCase(name)]: value } });
+
+  test.each(wired)("%s", (name, option) => {
+    if (option.kind === "number" || option.kind === "integer") {
+      for (const value of [option.min, option.max]) {
+        const request = put(name, option.wire, value);
+        expect(() => check(request)).not.toThrow();
+        expect(readRequest(request, 8).options).toMatchObject({ [snakeCase(name)]: value });
+      }
+      const below = name === "topK" ? -2 : option.min - 1; // -1 is how clients of local servers turn it off
+      for (const value of [below, option.max + 1, "1"]) expect(() => check(put(name, option.wire, value))).toThrow(snakeCase(name));
+    } else if (option.kind === "enum") {
+      for (const value of option.values) expect(() => check(put(name, option.wire, value))).not.toThrow();
+      expect(() => check(put(name, option.wire, "none of them"))).toThrow(snakeCase(name));
+    } else if (option.kind === "boolean") {
+      expect(() => check(put(name, option.wire, true))).not.toThrow();
+      expect(() => check(put(name, option.wire, "yes"))).toThrow(snakeCase(name));
+    }
+  });
+});
+
+test("the command line tells each default as it is", () => {
+  const command = addReplyFlags(addModelFlags(new Command()));
+  const help = command.helpInformation().replace(/\s+/g, " ");
+  for (const [, option] of present) {
+    if (option.flag === undefined) continue;
+    expect(help).toContain(option.flag);
+    if ((option.kind === "number" || option.kind === "integer") && option.default !== undefined)
+      expect(help).toContain(`default: ${option.default})`);
+  }
+});
