@@ -1,51 +1,43 @@
-// Owns the generated parts of README.md and docs/PERFORMANCE.md: writes figures from bench/results/*.json between markers, so that none is
-// ever typed. Usage: node bench/readme.mjs, after `npm run bench -- --write`.
+// Owns the six rows of figures in README.md: written from bench/results/*.json between markers, so that none is ever typed.
+// Usage: node bench/readme.mjs, after `npm run bench -- --write`.
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { root } from "../scripts/paths.mjs";
-import { provenance, table } from "./lib/report.mjs";
+import { contenders } from "./contenders/index.mjs";
+import { significant } from "./lib/report.mjs";
 import { readResults } from "./lib/results.mjs";
 
-const models = ["qwen2-0.5b", "demo"].map(readResults).filter((result) => result?.rows);
-if (models.length === 0) throw new Error("bench/results/ has no figures: run `npm run bench -- --write` first.");
+const model = "qwen2-0.5b";
+const columns = ["zstream", "node-llama-cpp", "llama-server"];
+/** What most people want to know: the row of the benchmark, its measure, and the words for it. */
+const six = [
+  ["a", "decoding", "one stream, tokens a second"],
+  ["b", "16 streams, new tokens in all", "16 streams, tokens a second in all"],
+  ["c", "longest gap of the running stream", "longest gap of a stream when a long prompt joins, ms"],
+  ["d", "first token of the next, cancelled at 10 %", "first token after a cancelled prompt, times that of an idle engine"],
+  ["e", "after a restart, first token", "first token of a known prompt after a restart, ms"],
+  ["g", "resident memory", "memory of the process, MB"],
+];
 
-writeBetween("README.md", "figures", models.map(overview).join("\n\n"));
-for (const name of new Set(models.flatMap(({ rows }) => Object.keys(rows)))) {
-  const parts = models.filter(({ rows }) => rows[name]).map((result) => detail(result, name));
-  writeBetween("docs/PERFORMANCE.md", `row-${name}`, parts.join("\n\n"));
-}
+const results = readResults(model);
+if (!results?.rows) throw new Error("bench/results/ has no figures: run `npm run bench -- --write` first.");
+writeBetween("README.md", "figures", overview(results));
 
-/** One model in the README: the medians of all rows, and the charts. */
-function overview({ model, machine, rows }) {
-  const compared = Object.entries(rows).filter(([, row]) => !row.isCurve);
-  const figures = compared.flatMap(([name, row]) => row.figures.map((figure) => ({ ...figure, label: `${name}: ${figure.label}` })));
-  const dates = [...new Set(compared.map(([, { measured }]) => measured.date.slice(0, 10)))].join(", ");
-  const goals = figures.flatMap((figure) => figure.goals);
-  const drawn = [
-    ["b", "streams", "New tokens per second of 4, 8 and 16 streams"],
-    ["curve", "curve", "Waiting against smoothness when a long prompt joins, at several settings"],
-  ].filter(([name]) => rows[name] && model.name !== "demo");
+function overview({ machine, rows }) {
+  const lines = six.map(([name, label, words]) => {
+    const figure = rows[name]?.figures.find((one) => one.label === label);
+    if (!figure) throw new Error(`row ${name} has no figure "${label}": measure it with \`npm run bench -- ${name} --model ${model} --write\`.`);
+    const cells = columns.map((column) => (figure.values[column] ? significant(figure.values[column].median) : "–"));
+    return `| ${[words, ...cells].join(" | ")} |`;
+  });
+  const dates = [...new Set(six.map(([name]) => rows[name].measured.date.slice(0, 10)))].join(", ");
   return [
-    `**${model.name}** (${model.description}), ${compared[0][1].measured.threads} threads on ${machine.cpu}, ${dates}; ` +
-      `${goals.filter(({ reached }) => reached).length} of ${goals.length} goals reached:`,
-    table({ figures }, { spread: false, goals: false }),
-    ...drawn.map(([, chart, alt]) => picture(`bench/results/${model.name}-${chart}`, alt)),
-    ...compared.flatMap(([name, { measured }]) => measured.notes.map((note) => `*Row ${name}: ${note}*`)),
-  ].join("\n\n");
-}
-
-function picture(path, alt) {
-  return `<picture><source media="(prefers-color-scheme: dark)" srcset="${path}-dark.svg"><img alt="${alt}" src="${path}-light.svg"></picture>`;
-}
-
-/** One row on one model in docs/PERFORMANCE.md: the table with spread and goals, and where it comes from. */
-function detail({ model, machine, rows }, name) {
-  const row = rows[name];
-  return [`**${model.name}** on ${machine.cpu}, ${provenance(row.measured)}`, table(row), ...notesOf([row])].join("\n\n");
-}
-
-function notesOf(rows) {
-  return [...new Set(rows.flatMap(({ measured }) => measured.notes))].map((note) => `*${note}*`);
+    `| | ${columns.map((column) => contenders[column].title).join(" | ")} |`,
+    `|---|${columns.map(() => "---|").join("")}`,
+    ...lines,
+    "",
+    `Qwen2.5-0.5B's shapes in Q4_0, ${rows.a.measured.threads} threads on ${machine.cpu}, ${dates}: \`npm run bench -- --write && node bench/readme.mjs\`.`,
+  ].join("\n");
 }
 
 function writeBetween(file, marker, text) {

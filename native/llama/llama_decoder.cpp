@@ -34,11 +34,11 @@ Function* cpu_function(const char* name) {
 // With a KV buffer for each sequence, a step that decodes and computes a piece of a prompt takes two passes over the weights; with one
 // for all it takes one, and each token's attention passes over the others' cells, which our kernel on the CPU leaves out
 // (vendor/patches). That pays where the weights are what a step waits for. Beyond it the mask over everybody's cells costs more,
-// and in deterministic mode the places of a sequence's cells must not depend on others (docs/PERFORMANCE.md has the figures).
+// and in deterministic mode the places of a sequence's cells must not depend on others (docs/lab/kv-buffer.md has the figures).
 constexpr int kMostUnifiedStreams = 32;
 constexpr double kLeastUnifiedBytes = 64 << 20;
 
-// A GPU needs many rows to be busy. On a CPU half as many are computed as quickly (docs/PERFORMANCE.md), in half the buffers; and
+// A GPU needs many rows to be busy. On a CPU half as many are computed as quickly (docs/lab/batches.md), in half the buffers; and
 // a newcomer, or whoever comes after an aborted step, waits half as long.
 constexpr uint32_t kBatchTokensOnCpu = 256;
 
