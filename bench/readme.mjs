@@ -26,7 +26,8 @@ writeBetween("README.md", "figures", overview(results));
 function overview({ machine, rows }) {
   const lines = six.map(([name, label, words]) => {
     const figure = rows[name]?.figures.find((one) => one.label === label);
-    if (!figure) throw new Error(`row ${name} has no figure "${label}": measure it with \`npm run bench -- ${name} --model ${model} --write\`.`);
+    if (!figure)
+      throw new Error(`row ${name} has no figure "${label}": measure it with \`npm run bench -- ${name} --model ${model} --write\`.`);
     const cells = columns.map((column) => (figure.values[column] ? significant(figure.values[column].median) : "–"));
     return `| ${[words, ...cells].join(" | ")} |`;
   });
