@@ -16,7 +16,7 @@ import { isToldInFull, type Subject, toWireError, WireError } from "./wire-error
 
 /** A request's answer: JSON, or frames. */
 export type Answer =
-  | { status: number; headers: Record<string, string>; body: string; frames?: undefined; error?: unknown }
+  | { status: number; headers: Record<string, string>; body?: string; frames?: undefined; error?: unknown }
   | { status: number; headers: Record<string, string>; frames: FrameSource; body?: undefined; error?: undefined };
 
 /** What a responder can be told beyond a handler's options; the server's part. */
@@ -159,7 +159,10 @@ export class Responder {
           code: "invalid_value",
         });
       }
-      return this.#streaming(stream.read(Number(lastEventId ?? 0), this.#options.heartbeatMs));
+      const after = Number(lastEventId ?? 0);
+      // EventSource comes back after every end; this status alone stops it.
+      if (stream.endedAt(after)) return { status: 204, headers: { "cache-control": "no-store" } };
+      return this.#streaming(stream.read(after, this.#options.heartbeatMs));
     } catch (error) {
       return this.refuse(error);
     }

@@ -4,10 +4,10 @@
 // A frame that was written is not a frame that arrived: what a dead connection had in its buffers is asked for again. So half of
 // what is kept is behind the reader, half before it; when that half is full, frames are no longer pulled and the reply parks.
 
-import { Alarm } from "./alarm.js";
 import type { FrameSource, KeptFrames } from "./frame-source.js";
 import { dataFrame } from "./frames.js";
 import { readResumableOptions } from "./options.js";
+import { type KeptEvents, Reader } from "./stream-reader.js";
 import type { Occupancy, ResumableOptions } from "./types.js";
 import { type Unread, UnreadReplies } from "./unread.js";
 import { WireError } from "./wire-error.js";
@@ -72,7 +72,7 @@ interface Keeping {
   forget: () => void;
 }
 
-export class ResumableStream implements Unread {
+export class ResumableStream implements Unread, KeptEvents {
   readonly choices: number;
   readonly client: string;
   readonly #source: KeptFrames;
@@ -91,12 +91,16 @@ export class ResumableStream implements Unread {
   #reader: Reader | undefined;
   #onRoom: (() => void) | undefined;
   #timer: NodeJS.Timeout | undefined;
+  /** Time (ms) that it is kept unread from now on. Of an ended one, visits stop it and do not give it back. */
+  #keepLeftMs: number;
+  #unreadSince = 0;
 
   constructor(source: KeptFrames, { choices, client }: Holder, { keepMs, maxEvents, unread, forget }: Keeping) {
     this.choices = choices;
     this.client = client;
     this.#source = source;
     this.#keepMs = keepMs;
+    this.#keepLeftMs = keepMs;
     this.#unread = unread;
     this.#half = Math.max(1, maxEvents >> 1);
     this.#forget = forget;
@@ -106,6 +110,11 @@ export class ResumableStream implements Unread {
   /** All of the reply is here. */
   get ended(): boolean {
     return this.#ended;
+  }
+
+  /** Who has had the frame numbered `after` has had all. */
+  endedAt(after: number): boolean {
+    return this.#ended && after > 0 && after === this.#first + this.#frames.length - 1;
   }
 
   /** Someone reads it now. */
@@ -126,7 +135,7 @@ export class ResumableStream implements Unread {
     }
     if (after + 1 < this.#first) throw new WireError(410, "The events after this one are no longer kept.", { code: "events_gone" });
     this.#reader?.end(new WireError(409, "Another connection reads this stream now.", { code: "stream_taken_over" }));
-    clearTimeout(this.#timer);
+    this.#stopTimer();
     const reader = new Reader(this, after, heartbeatMs, () => this.#onLeft(reader));
     this.#reader = reader;
     this.#unread.delete(this);
@@ -219,81 +228,16 @@ export class ResumableStream implements Unread {
 
   #startTimer(): void {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.remove(), this.#keepMs);
+    this.#unreadSince = performance.now();
+    this.#timer = setTimeout(() => this.remove(), this.#keepLeftMs);
     this.#timer.unref?.();
   }
-}
 
-/** One connection's view of a stream. */
-class Reader implements FrameSource {
-  readonly #stream: ResumableStream;
-  readonly #heartbeatMs: number;
-  readonly #onLeft: () => void;
-  #last: number;
-  #over = false;
-  #lastWord: string | undefined;
-  #settle: ((silent: boolean) => void) | undefined;
-  #alarm = new Alarm(() => this.#settle?.(true));
-
-  constructor(stream: ResumableStream, after: number, heartbeatMs: number, onLeft: () => void) {
-    this.#stream = stream;
-    this.#last = after;
-    this.#heartbeatMs = heartbeatMs;
-    this.#onLeft = onLeft;
-  }
-
-  async next(): Promise<string | undefined> {
-    let silent = false;
-    while (!this.#over) {
-      const frame = this.#stream.take(this.#last + 1);
-      if (frame === "end") {
-        this.cancel(); // the stream is kept on, for its time
-        return undefined;
-      }
-      if (frame !== undefined) {
-        this.#last += 1;
-        return frame;
-      }
-      if (silent) return this.#stream.ping();
-      silent = await this.#wait();
-    }
-    const lastWord = this.#lastWord;
-    this.#lastWord = undefined;
-    return lastWord;
-  }
-
-  cancel(): void {
-    if (this.#over) return;
-    this.#over = true;
-    this.#settle?.(false);
-    this.#alarm.stop();
-    this.#onLeft();
-  }
-
-  onStalled(): void {} // the reply does not stall: its frames are kept, within their bounds
-
-  wake(): void {
-    this.#settle?.(false);
-  }
-
-  /** Another reader has taken over, or the stream is gone. A stream that just ends would look whole, so the client is told. */
-  end(reason: WireError): void {
-    if (this.#over) return;
-    this.#over = true;
-    this.#lastWord = dataFrame(reason.body); // no id: it is no event of the stream
-    this.#settle?.(false);
-    this.#alarm.stop();
-  }
-
-  /** Until there is something new; true when there was nothing for heartbeatMs (0: no limit). */
-  #wait(): Promise<boolean> {
-    return new Promise((resolve) => {
-      this.#settle = (silent) => {
-        this.#alarm.silence();
-        this.#settle = undefined;
-        resolve(silent);
-      };
-      this.#alarm.set(this.#heartbeatMs);
-    });
+  #stopTimer(): void {
+    if (this.#timer === undefined) return;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    const unreadMs = performance.now() - this.#unreadSince;
+    this.#keepLeftMs = this.#ended ? Math.max(0, this.#keepLeftMs - unreadMs) : this.#keepMs;
   }
 }

@@ -44,7 +44,7 @@ export function toResponse(stream: EventStream, options: ToResponseOptions = {})
 /** @internal `cut` destroys the connection of a client that does not read; without it, the body fails. */
 export function answerToResponse(answer: Answer, signal?: AbortSignal, cut?: () => void): Response {
   const { status, headers, body, frames } = answer;
-  return new Response(frames === undefined ? body : toBody(frames, signal, cut), { status, headers });
+  return new Response(frames === undefined ? (body ?? null) : toBody(frames, signal, cut), { status, headers });
 }
 
 /** A frame is pulled when the server asks for one; it asks when its socket takes one. */

@@ -1,10 +1,11 @@
 // Resumable streams: whatever is dropped wherever, the text is that of an undisturbed stream, byte for byte.
 
+import { Readable } from "node:stream";
 import { describe, expect, test } from "vitest";
 
 import { createHandler } from "../../lib/http/index.js";
 import type { EngineOptions } from "../../lib/types.js";
-import { GREEDY, idle, json, LONG, open, post, serveApp, serveModel, sleep, stream, until } from "./helpers.js";
+import { GREEDY, idle, json, LONG, listen, open, post, serveApp, serveModel, sleep, stream, until } from "./helpers.js";
 import { parseStrictly } from "./strict-sse.js";
 
 const RESUMABLE = { stream: true, stream_options: { resumable: true } };
@@ -263,6 +264,50 @@ test("HEAD says that a stream is there, and takes it from nobody", async () => {
   expect([head.status, head.headers.get("content-type")]).toEqual([200, "text/event-stream; charset=utf-8"]);
   expect((await fetch(`${base}/v1/streams/none`, { method: "HEAD" })).status).toBe(404);
   expect(parseStrictly(await readOn(reader, value!), { ids: true }).done).toBe(true);
+});
+
+describe("a stream that has ended", () => {
+  test.each(["nodeHandler", "createHandler", "zse serve"])("is a 204 to who has had its last event (%s)", async (door) => {
+    const { url, ask } = await doorOf(door);
+    const { chunks, ids } = await stream(url, { ...GREEDY, ...RESUMABLE }, { ids: true });
+    const { id } = chunks[0]!;
+    const ended = await ask(id, ids.at(-1));
+    expect([ended.status, await ended.text(), ended.headers.get("content-type")]).toEqual([204, "", null]);
+    const last = await ask(id, ids.at(-2));
+    expect([last.status, await last.text()]).toEqual([200, `id: ${ids.at(-1)}\ndata: [DONE]\n\n`]);
+  });
+
+  test("is kept for its time alone, however often it is looked at", async () => {
+    const { url, base } = await serveApp({}, { resumable: { keepMs: 400 } });
+    const { chunks, ids } = await stream(url, { ...GREEDY, ...RESUMABLE }, { ids: true });
+    const began = performance.now();
+    const statuses = new Set<number>();
+    for (let i = 0; i < 40; i++) {
+      const headers: Record<string, string> = i % 2 === 0 ? { "last-event-id": `${ids.at(-1)}` } : {};
+      const response = await fetch(`${base}/v1/streams/${chunks[0]!.id}`, { headers });
+      await response.text();
+      statuses.add(response.status);
+      if (response.status === 404) break;
+      await sleep(50);
+    }
+    expect([...statuses].sort()).toEqual([200, 204, 404]);
+    expect(performance.now() - began).toBeGreaterThan(300);
+  });
+
+  /** A server of the kind, and going on with a stream of its. */
+  async function doorOf(door: string) {
+    const headers = (after: number | undefined) => ({ "last-event-id": `${after}` });
+    if (door !== "createHandler") {
+      const { url, base } = await (door === "zse serve" ? serveApp() : serveModel());
+      return { url, ask: (id: string, after?: number) => fetch(`${base}/v1/streams/${id}`, { headers: headers(after) }) };
+    }
+    const handler = createHandler(await open());
+    const base = await listen((request, response) => {
+      const init = { method: "POST", headers: { "content-type": "application/json" }, body: Readable.toWeb(request), duplex: "half" };
+      void handler(new Request("http://x/", init as RequestInit)).then(async (answer) => response.end(await answer.text()));
+    });
+    return { url: base, ask: (id: string, after?: number) => handler(new Request(`http://x/streams/${id}`, { headers: headers(after) })) };
+  }
 });
 
 test("DELETE tells the reader of the stream, which would take what it has for all of it", async () => {
