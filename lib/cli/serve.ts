@@ -6,6 +6,7 @@ import { cutName, quote } from "../base/quote.js";
 import { ZSEError } from "../errors.js";
 import { DEFAULT_MAX_CHOICES } from "../http/options.js";
 import type { ModelInfo } from "../types.js";
+import { originProblem } from "../server/origins.js";
 import { addModelFlags, type ModelFlags } from "./flags.js";
 import { openModel } from "./loading.js";
 import { reportError, UsageError } from "./report.js";
@@ -41,7 +42,11 @@ export function addServe(program: Command): void {
     .option("--host <address>", "who may connect: this machine alone, or 0.0.0.0 for everyone", "127.0.0.1")
     .option("--name <name>", "the model's name in requests and replies (default: the one in its file)")
     .option("--api-key <key>", "ask for this key; may be given several times (also: ZSE_API_KEY, several by commas)", collect)
-    .option("--cors <origin>", "let pages of this origin call from browsers; may be given several times, * is any", collect)
+    .option(
+      "--cors <origin>",
+      "let pages of this origin call (https://example.com, http://localhost:*); may be given several times, * is any",
+      collect,
+    )
     .option("--max-streams <n>", "replies that are generated at once", "4")
     .option("--max-queue <n>", "requests that may wait; one more is refused with 429", "64")
     .option("--max-body <bytes>", "largest request", "1048576")
@@ -216,12 +221,10 @@ function readKeys(given: readonly string[], environment: string): string[] {
   });
 }
 
-/** As browsers send it in their `origin` header: anything else would never match. */
 function readOrigin(text: string): string {
-  if (text === "*" || (URL.canParse(text) && new URL(text).origin === text)) return text;
-  const near = URL.canParse(text) ? new URL(text).origin : "null";
-  const hint = near === "null" ? "" : `; did you mean ${near}?`;
-  throw new UsageError(`--cors must be an origin such as https://example.com, or *; given ${quote(text)}${hint}`);
+  const problem = originProblem(text);
+  if (problem !== undefined) throw new UsageError(problem);
+  return text;
 }
 
 function readNumber(flags: ServeFlags, name: keyof ServeFlags, min: number, max: number): number {

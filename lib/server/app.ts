@@ -21,6 +21,7 @@ import { keyCheck } from "./auth.js";
 import type { Doorkeeper, Refusal } from "./door.js";
 import type { Logger } from "./log.js";
 import { Metrics } from "./metrics.js";
+import { originCheck } from "./origins.js";
 import { RequestRecord } from "./record.js";
 import { bodyChecks } from "./schema.js";
 
@@ -28,7 +29,7 @@ export interface AppOptions {
   /** The model's name on the wire; a request that names another one is a 404. */
   name: string;
   apiKeys?: readonly string[];
-  /** Origins that browsers may call from; none unless given. "*" is any. */
+  /** Patterns of origins that browsers may call from, see origins.ts; none unless given. "*" is any. */
   corsOrigins?: readonly string[];
   maxBodyBytes?: number;
   maxMessages?: number;
@@ -164,7 +165,8 @@ export class App implements Doorkeeper {
       c.res.headers.set("x-request-id", id);
     });
     if (corsOrigins.length > 0) {
-      const origin = corsOrigins.includes("*") ? "*" : [...corsOrigins];
+      const allows = originCheck(corsOrigins);
+      const origin = corsOrigins.includes("*") ? "*" : (origin: string) => (allows(origin) ? origin : null);
       hono.use(
         cors({
           origin,

@@ -187,6 +187,14 @@ describe("browsers of other origins", () => {
   });
 });
 
+test("pages of apps, subdomains and ports that --cors names are let in; sandboxed ones are not", async () => {
+  const { base } = await serveApp({}, { corsOrigins: ["app://obsidian.md", "https://*.example.com", "http://localhost:*"] });
+  const allowed = async (origin: string) =>
+    (await fetch(`${base}/v1/models`, { headers: { origin } })).headers.get("access-control-allow-origin");
+  for (const good of ["app://obsidian.md", "https://a.example.com", "http://localhost:5173"]) expect(await allowed(good)).toBe(good);
+  for (const bad of ["null", "https://example.com", "app://other", "http://localhost.test"]) expect(await allowed(bad), bad).toBe(null);
+});
+
 test("the openai SDK works from a page of an allowed origin: the preflight allows every header that it sends", async () => {
   const { base } = await serveApp({}, { corsOrigins: ["http://page.test"] });
   let sent: string[] = [];
@@ -424,6 +432,7 @@ describe("zse serve", () => {
     ["a variable without a key in it", { ZSE_API_KEY: " , " }, [], "ZSE_API_KEY"],
     ["a key that no client can send", {}, ["--api-key", "schlüssel"], "ASCII"],
     ["an origin that no browser sends", {}, ["--cors", "https://example.com/"], "did you mean https://example.com?"],
+    ["an origin that no page has", {}, ["--cors", "http://a*.example.com"], "https://*.example.com (its subdomains)"],
     ["an empty name", {}, ["--name", ""], "--name"],
   ])("%s is refused before anything listens", async (_, env, args, said) => {
     const main = join(ROOT, "dist", "cli", "main.js");
