@@ -6,6 +6,7 @@ import { cutName, quote } from "../base/quote.js";
 import { ZSEError } from "../errors.js";
 import { DEFAULT_MAX_CHOICES } from "../http/options.js";
 import type { ModelInfo } from "../types.js";
+import { hostProblem } from "../server/hosts.js";
 import { originProblem } from "../server/origins.js";
 import { addModelFlags, type ModelFlags } from "./flags.js";
 import { openModel } from "./loading.js";
@@ -17,6 +18,7 @@ interface ServeFlags extends ModelFlags {
   host: string;
   name?: string;
   apiKey?: string[];
+  allowHost?: string[];
   cors?: string[];
   maxStreams: string;
   maxQueue: string;
@@ -42,6 +44,7 @@ export function addServe(program: Command): void {
     .option("--host <address>", "who may connect: this machine alone, or 0.0.0.0 for everyone", "127.0.0.1")
     .option("--name <name>", "the model's name in requests and replies (default: the one in its file)")
     .option("--api-key <key>", "ask for this key; may be given several times (also: ZSE_API_KEY, several by commas)", collect)
+    .option("--allow-host <name>", "answer to this name too, where no key is asked for; may be given several times", collect)
     .option(
       "--cors <origin>",
       "let pages of this origin call (https://example.com, http://localhost:*); may be given several times, * is any",
@@ -125,6 +128,7 @@ function readFlags(flags: ServeFlags) {
     engine,
     app: {
       apiKeys,
+      allowedHosts: (flags.allowHost ?? []).map(readHost),
       corsOrigins: (flags.cors ?? []).map(readOrigin),
       maxBodyBytes: number("maxBody", 1, 2 ** 30),
       maxMessages: number("maxMessages", 1, 1_000_000),
@@ -219,6 +223,12 @@ function readKeys(given: readonly string[], environment: string): string[] {
     const wrong = key === "" ? "given an empty one" : "given one with others";
     throw new UsageError(`A key (--api-key, ZSE_API_KEY) has ASCII characters without spaces, as the authorization header does; ${wrong}.`);
   });
+}
+
+function readHost(text: string): string {
+  const problem = hostProblem(text);
+  if (problem !== undefined) throw new UsageError(problem);
+  return text;
 }
 
 function readOrigin(text: string): string {

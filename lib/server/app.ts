@@ -18,7 +18,8 @@ import { answerToResponse, checkContentType, parseJson } from "../http/web.js";
 import { WireError } from "../http/wire-error.js";
 import type { EngineStats, ModelInfo } from "../types.js";
 import { keyCheck } from "./auth.js";
-import type { Doorkeeper, Refusal } from "./door.js";
+import type { Credentials, Doorkeeper, Refusal } from "./door.js";
+import { forbiddenHost, hostCheck, isLoopback } from "./hosts.js";
 import type { Logger } from "./log.js";
 import { Metrics } from "./metrics.js";
 import { originCheck } from "./origins.js";
@@ -29,6 +30,8 @@ export interface AppOptions {
   /** The model's name on the wire; a request that names another one is a 404. */
   name: string;
   apiKeys?: readonly string[];
+  /** Names beside the machine's own that a server on loopback without keys answers to, see hosts.ts. */
+  allowedHosts?: readonly string[];
   /** Patterns of origins that browsers may call from, see origins.ts; none unless given. "*" is any. */
   corsOrigins?: readonly string[];
   maxBodyBytes?: number;
@@ -63,6 +66,7 @@ export class App implements Doorkeeper {
   readonly #pace = new Pace();
   readonly #resumables: ResumableStreams;
   readonly #checkKey: (authorization: string | undefined) => void;
+  #knowsHost: (host: string | undefined) => boolean = () => true;
   #draining = false;
   /** What a full server says, made a moment ago. */
   #refusal = { made: Number.NEGATIVE_INFINITY, headers: {} as Record<string, string>, body: "" };
@@ -84,8 +88,15 @@ export class App implements Doorkeeper {
     return !this.#draining && !this.#hasRoom();
   }
 
-  /** What a full server says to a request for a reply, which is counted and logged; undefined for one without a good key. */
-  refusal(path: string, authorization: string | undefined): Refusal | undefined {
+  /** Told the address that the server is bound to, before the first request. */
+  onListening(address: string): void {
+    const { apiKeys = [], allowedHosts = [] } = this.#options;
+    if (apiKeys.length === 0 && isLoopback(address)) this.#knowsHost = hostCheck(allowedHosts);
+  }
+
+  /** What a full server says to a request for a reply, which is counted and logged; undefined where the routes have something else to say. */
+  refusal(path: string, { authorization, host }: Credentials): Refusal | undefined {
+    if (!this.#knowsHost(host)) return undefined;
     try {
       this.#checkKey(authorization);
     } catch {
@@ -108,7 +119,7 @@ export class App implements Doorkeeper {
     const { method, url, headers } = incoming;
     if (method !== "POST" || (url !== "/v1/chat/completions" && url !== "/v1/completions")) return false;
     if (headers.origin !== undefined || !isSmall(incoming) || !this.full) return false;
-    const refusal = this.refusal(url, headers.authorization);
+    const refusal = this.refusal(url, headers);
     if (refusal === undefined) return false;
     void bodyArrived(incoming).then(() => {
       if (outgoing.destroyed) return;
@@ -163,6 +174,11 @@ export class App implements Doorkeeper {
       await next();
       if (!c.get("record").ongoing) c.get("record").end(c.res.status);
       c.res.headers.set("x-request-id", id);
+    });
+    hono.use(async ({ env }, next) => {
+      const { host } = env.incoming.headers;
+      if (!this.#knowsHost(host)) throw forbiddenHost(host);
+      await next();
     });
     if (corsOrigins.length > 0) {
       const allows = originCheck(corsOrigins);

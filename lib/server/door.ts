@@ -12,7 +12,13 @@ export interface Doorkeeper {
   /** Whether a request for a reply would be refused now. */
   readonly full: boolean;
   /** What a refused request is told; undefined where the routes have something else to say. */
-  refusal(path: string, authorization: string | undefined): Refusal | undefined;
+  refusal(path: string, credentials: Credentials): Refusal | undefined;
+}
+
+/** What of a request's headers says whether it may come in. */
+export interface Credentials {
+  authorization?: string | undefined;
+  host?: string | undefined;
 }
 
 export interface Refusal {
@@ -36,6 +42,7 @@ const REQUEST_LINE = /^POST (\/v1\/(?:chat\/)?completions) HTTP\/1\.1\r\n/;
 const NOT_PLAIN = /\r\n(?:origin|expect|transfer-encoding|upgrade)[ \t]*:/i;
 const CONTENT_LENGTH = /\r\ncontent-length:[ \t]*(\d{1,6})[ \t]*(?=\r\n)/gi;
 const AUTHORIZATION = /\r\nauthorization:[ \t]*([^\r\n]*)/i;
+const HOST = /\r\nhost:[ \t]*([^\r\n]*?)[ \t]*\r\n/i;
 
 /** Stands before a server's own handling of connections. */
 export class Door {
@@ -86,12 +93,12 @@ class Caller {
     const seen = look(this.#bytes);
     if (seen === "more" && ++this.#parts < MOST_PARTS) return;
     if (typeof seen === "string") this.enter();
-    else this.#turns.take(() => this.#refuse(seen.path, seen.authorization));
+    else this.#turns.take(() => this.#refuse(seen));
   };
 
-  #refuse(path: string, authorization: string | undefined): void {
+  #refuse(seen: Seen): void {
     if (this.#settled || this.#socket.destroyed) return;
-    const refusal = this.#keeper.full ? this.#keeper.refusal(path, authorization) : undefined;
+    const refusal = this.#keeper.full ? this.#keeper.refusal(seen.path, seen) : undefined;
     if (refusal === undefined) {
       this.enter();
       return;
@@ -115,7 +122,7 @@ class Caller {
   };
 }
 
-type Seen = { path: string; authorization: string | undefined };
+type Seen = Credentials & { path: string };
 
 /** What the bytes of a connection are: a request to be refused, part of one, or anything else. */
 export function look(bytes: Buffer): Seen | "more" | "other" {
@@ -129,7 +136,7 @@ export function look(bytes: Buffer): Seen | "more" | "other" {
   const whole = end + 4 + Number(lengths[0]![1]);
   if (whole > SMALL || bytes.length > whole) return "other";
   if (bytes.length < whole) return "more";
-  return { path, authorization: AUTHORIZATION.exec(head)?.[1] };
+  return { path, authorization: AUTHORIZATION.exec(head)?.[1], host: HOST.exec(head)?.[1] };
 }
 
 /** A refusal as the bytes of a whole response. */

@@ -66,6 +66,7 @@ export class HttpServer {
       server.once("error", reject);
       server.listen(port, host, BACKLOG, () => {
         server.off("error", reject);
+        app.onListening((server.address() as AddressInfo).address);
         resolve();
       });
     });

@@ -92,6 +92,18 @@ describe("of a full server", () => {
     expect((await post(url, GREEDY)).status).toBe(401);
   });
 
+  test("a name that is not this machine's is still a 403, on a new connection and on one that is there", async () => {
+    const { base, model, lines } = await serveApp(FULL);
+    await fillUp(model);
+    const evil = request("Connection: close\r\n").replace("Host: x", "Host: evil.example");
+    for (const parts of [[evil], ["GET /health HTTP/1.1\r\nHost: x\r\n\r\n", evil]]) {
+      const text = await exchange(base, ...parts);
+      expect(statuses(text).at(-1)).toBe(403);
+      expect(text).toContain('"code":"forbidden_host"');
+    }
+    expect(lines.filter(({ status }) => status === 403).length).toBe(2);
+  });
+
   test("a request is refused however its bytes come: body apart, head in pieces, in chunks, with 100-continue, from a browser", async () => {
     const { base, model } = await serveApp(FULL, { corsOrigins: ["*"] });
     await fillUp(model);
@@ -172,7 +184,7 @@ describe("what is looked at", () => {
 
   test("is a whole plain request, at every place it may be cut", () => {
     const whole = request("Authorization: Bearer k\r\n");
-    expect(look(Buffer.from(whole))).toEqual({ path: "/v1/chat/completions", authorization: "Bearer k" });
+    expect(look(Buffer.from(whole))).toEqual({ path: "/v1/chat/completions", authorization: "Bearer k", host: "x" });
     const headEnd = whole.indexOf("\r\n\r\n") + 4;
     for (let cut = 0; cut < whole.length; cut++) expect(kind(whole.slice(0, cut))).toBe(cut < headEnd ? "other" : "more");
   });

@@ -112,7 +112,14 @@ export async function serveApp(
   const model = await open(engine);
   const lines: Record<string, unknown>[] = [];
   const log = openLog("debug", { write: (line) => void lines.push(JSON.parse(line)) });
-  const app = new App(model, { name: "qwen-7b", log, ...(engine.maxQueue === undefined ? {} : { maxQueue: engine.maxQueue }), ...options });
+  // Raw requests of tests have "Host: x".
+  const app = new App(model, {
+    name: "qwen-7b",
+    log,
+    allowedHosts: ["x"],
+    ...(engine.maxQueue === undefined ? {} : { maxQueue: engine.maxQueue }),
+    ...options,
+  });
   const server = await HttpServer.listen(app, { port: 0, host: "127.0.0.1", ...limits });
   apps.push(server);
   return { model, app, server, base: server.address, url: `${server.address}/v1/chat/completions`, lines };

@@ -2,6 +2,7 @@
 
 import { spawn } from "node:child_process";
 import { type IncomingMessage, request } from "node:http";
+import { hostname } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import OpenAI from "openai";
@@ -169,6 +170,48 @@ describe("keys", () => {
     for (const good of ["Bearer first", "Bearer second", "bearer second"]) expect((await ask(good)).status).toBe(200);
     expect((await fetch(`${base}/v1/models`)).status).toBe(401);
     expect((await fetch(`${base}/health`)).status).toBe(200);
+  });
+});
+
+describe("a server on loopback without keys", () => {
+  /** With a Host of our own, which fetch does not allow. */
+  const ask = async (base: string, host: string, path = "/health") => {
+    const response = await new Promise<IncomingMessage>((resolve, reject) => {
+      request(`${base}${path}`, { headers: { host } }, resolve).on("error", reject).end();
+    });
+    const body = (await response.setEncoding("utf8").toArray()).join("");
+    return { status: response.statusCode, body: JSON.parse(body) as { error: { code: string; message: string } } };
+  };
+
+  test("answers to this machine's names alone: a page whose name was pointed at it gets a 403", async () => {
+    const { base, lines } = await serveApp({}, { allowedHosts: ["My-Proxy.example"] });
+    const own = ["localhost", "LOCALHOST:8000", "app.localhost:1", "localhost.", "127.0.0.1", "127.0.0.1:80", "[::1]:8000", "192.168.1.7"];
+    for (const host of [...own, hostname(), `${hostname()}.local:8000`, "my-proxy.example:8000"]) {
+      expect((await ask(base, host)).status, host).toBe(200);
+    }
+    const foreign = [
+      "evil.example",
+      "evil.example:8000",
+      "localhost.evil.example",
+      "127.0.0.1.evil.example",
+      "evillocalhost",
+      "proxy.example",
+    ];
+    for (const host of foreign) {
+      for (const path of ["/health", "/v1/models", "/nothing"]) {
+        const { status, body } = await ask(base, host, path);
+        expect([status, body.error.code], host).toEqual([403, "forbidden_host"]);
+        expect(body.error.message).toContain(`--allow-host ${host.replace(/:\d+$/, "")}`);
+      }
+    }
+    expect(lines.filter(({ status }) => status === 403).length).toBe(3 * foreign.length);
+  });
+
+  test("does not ask for a name where there are keys, or where others may connect", async () => {
+    const keys = await serveApp({}, { apiKeys: ["k"] });
+    expect((await ask(keys.base, "evil.example")).status).toBe(200);
+    const everyone = await serveApp({}, {}, { host: "0.0.0.0" });
+    expect((await ask(everyone.base.replace("0.0.0.0", "127.0.0.1"), "evil.example")).status).toBe(200);
   });
 });
 
@@ -433,6 +476,7 @@ describe("zse serve", () => {
     ["a key that no client can send", {}, ["--api-key", "schlüssel"], "ASCII"],
     ["an origin that no browser sends", {}, ["--cors", "https://example.com/"], "did you mean https://example.com?"],
     ["an origin that no page has", {}, ["--cors", "http://a*.example.com"], "https://*.example.com (its subdomains)"],
+    ["a host with a port", {}, ["--allow-host", "my-pc:8000"], "--allow-host must be a name"],
     ["an empty name", {}, ["--name", ""], "--name"],
   ])("%s is refused before anything listens", async (_, env, args, said) => {
     const main = join(ROOT, "dist", "cli", "main.js");
