@@ -1,6 +1,6 @@
 // Owns the listening socket of `zse serve`: its limits against slow and hostile clients, and going down in good order. Main thread.
 
-import type { RequestListener, Server } from "node:http";
+import type { IncomingMessage, RequestListener, Server, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { createAdaptorServer } from "@hono/node-server";
 
@@ -44,7 +44,9 @@ export class HttpServer {
     const server = createAdaptorServer({
       fetch: app.hono.fetch,
       overrideGlobalObjects: false,
+      hostname: "localhost", // of requests that name none
       serverOptions: {
+        requireHostHeader: false, // HTTP/1.0 has none; see isNameless()
         headersTimeout: headersTimeoutMs,
         requestTimeout: Math.max(requestTimeoutMs, headersTimeoutMs),
         connectionsCheckingInterval: Math.min(2000, headersTimeoutMs),
@@ -57,6 +59,7 @@ export class HttpServer {
     server.removeAllListeners("request");
     server.on("request", (incoming, outgoing) => {
       closeWithSocket(incoming, outgoing);
+      if (isNameless(incoming)) return refuseNameless(outgoing);
       // Of whole replies, too: a reply that is still being made has nothing for its client to take.
       if (app.stallTimeoutMs > 0) outgoing.setTimeout(app.stallTimeoutMs, () => outgoing.writableLength > 0 && cutOff(outgoing));
       if (!app.refuseAtDoor(incoming, outgoing)) answer(incoming, outgoing);
@@ -94,6 +97,16 @@ export class HttpServer {
     this.#server.closeAllConnections();
     await closed;
   }
+}
+
+/** HTTP/1.1 without a `Host` may be half of somebody else's request. The health checks of HTTP/1.0 have none. */
+function isNameless({ headers, httpVersion }: IncomingMessage): boolean {
+  return headers.host === undefined && httpVersion === "1.1";
+}
+
+function refuseNameless(outgoing: ServerResponse): void {
+  const { status, headers, body } = new WireError(400, "A request of HTTP/1.1 must have a Host header.", { code: "invalid_request" });
+  outgoing.writeHead(status, { ...headers, connection: "close" }).end(JSON.stringify(body));
 }
 
 async function waitFor(condition: () => boolean, timeoutMs: number): Promise<void> {

@@ -2,6 +2,7 @@
 
 import { spawn } from "node:child_process";
 import { type IncomingMessage, request } from "node:http";
+import { connect } from "node:net";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
@@ -43,6 +44,39 @@ describe("routes", () => {
     const nothing = await fetch(`${base}/v1/nothing`);
     expect(nothing.status).toBe(404);
     expect((await json(nothing)).error.code).toBe("not_found");
+  });
+});
+
+describe("HTTP/1.0", () => {
+  /** The request's bytes, and all that comes until the connection is closed. */
+  const exchange = (base: string, head: string, body = "") =>
+    new Promise<string>((resolve, reject) => {
+      const socket = connect(Number(new URL(base).port), "127.0.0.1");
+      let text = "";
+      socket.setEncoding("utf8").on("error", reject);
+      socket.on("data", (part) => {
+        text += part;
+      });
+      socket.on("close", () => resolve(text));
+      socket.write(`${head}\r\n\r\n${body}`);
+    });
+
+  test("without a Host, as health checks speak it, is answered on every route", async () => {
+    const { base } = await serveApp();
+    for (const path of ["/health", "/metrics", "/v1/models"]) {
+      expect(await exchange(base, `GET ${path} HTTP/1.0`), path).toMatch(/^HTTP\/1\.1 200 OK\r\n[\s\S]*\r\n\r\n[\s\S]+/);
+    }
+    expect(await exchange(base, "GET /v1/nothing HTTP/1.0")).toMatch(/^HTTP\/1\.1 404 [\s\S]*"code":"not_found"/);
+    const body = JSON.stringify({ ...GREEDY, stream: true });
+    const head = `POST /v1/chat/completions HTTP/1.0\r\nContent-Type: application/json\r\nContent-Length: ${body.length}`;
+    const [answer, events] = (await exchange(base, head, body)).split("\r\n\r\n") as [string, string];
+    expect(answer).not.toMatch(/transfer-encoding/i);
+    expect(parseStrictly(events)).toMatchObject({ done: true });
+  });
+
+  test("alone may leave it out: HTTP/1.1 may not", async () => {
+    const { base } = await serveApp();
+    expect(await exchange(base, "GET /health HTTP/1.1")).toMatch(/^HTTP\/1\.1 400 [\s\S]*Host header/);
   });
 });
 
