@@ -2,39 +2,53 @@
 // node:http but the shape of its two objects.
 
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { type BodyHeaders, checkHeaders, checkType, jsonOf, readJson, usedUp } from "./body.js";
 import { closeWithSocket } from "./connection.js";
 import type { FrameSource } from "./frame-source.js";
 import { type Answer, Responder } from "./responder.js";
 import type { HandlerOptions, ServedModel } from "./types.js";
-import { answerOther, BodyDecoder, checkContentType, checkLength, parseJson } from "./web.js";
-import { WireError } from "./wire-error.js";
+import { answerOther } from "./web.js";
+
+/** What a parser in front may leave beside a request. */
+interface Parsed {
+  body?: unknown;
+  rawBody?: unknown;
+}
 
 /** Fastify's request and reply, as far as they matter. */
-interface FastifyLike {
+interface FastifyLike extends Parsed {
   raw: unknown;
   hijack?: () => unknown;
   getHeaders?: () => Record<string, number | string | string[] | undefined>;
-  body?: unknown;
+}
+
+/** Koa's ctx.request and ctx.response. */
+interface KoaLike extends Parsed {
+  req?: unknown;
+  res?: unknown;
+  ctx?: { respond?: boolean };
 }
 
 /**
- * A handler of POST requests in OpenAI's format for node:http, Express and Fastify, at any path. A body that was already parsed
- * (express.json(), Fastify) is taken as it is.
+ * A handler of POST requests in OpenAI's format for node:http, Express, Fastify and Koa, at any path. A body that was read before is
+ * taken from `body` or `rawBody`: parsed (express.json(), Fastify), as text, or as bytes.
  *
  * ```js
  * http.createServer(nodeHandler(model)).listen(8000);
  * app.post("/v1/chat/completions", nodeHandler(model));
+ * koa.use((ctx) => nodeHandler(model)(ctx.request, ctx.response));
  * ```
  */
 export function nodeHandler(
   model: ServedModel,
   options: HandlerOptions = {},
-): (request: IncomingMessage | FastifyLike, response: ServerResponse | FastifyLike) => Promise<void> {
+): (request: IncomingMessage | FastifyLike | KoaLike, response: ServerResponse | FastifyLike | KoaLike) => Promise<void> {
   const responder = new Responder(model, options, "nodeHandler()");
   return async (given, reply) => {
     if ("raw" in reply) reply.hijack?.();
-    const request = ("raw" in given ? given.raw : given) as IncomingMessage;
-    const response = ("raw" in reply ? reply.raw : reply) as ServerResponse;
+    const request = ("raw" in given ? given.raw : "req" in given ? given.req : given) as IncomingMessage;
+    const response = ("raw" in reply ? reply.raw : "res" in reply ? reply.res : reply) as ServerResponse;
+    if ("res" in reply && reply.ctx !== undefined) reply.ctx.respond = false; // as Koa leaves a reply to others
     // What hooks and plugins have set (CORS, say), which Fastify leaves to whoever takes the reply over.
     if ("raw" in reply) for (const [name, value] of Object.entries(reply.getHeaders?.() ?? {})) response.setHeader(name, value ?? "");
     const gone = new AbortController();
@@ -43,21 +57,25 @@ export function nodeHandler(
     response.on("error", () => {}); // a client that has gone is told by "close"
     closeWithSocket(request, response);
     try {
-      await write(response, await answer(responder, request, (given as { body?: unknown }).body, gone.signal));
+      await write(response, await answer(responder, request, bodyIn(given) ?? bodyIn(request), gone.signal));
     } finally {
       response.off("close", onClose);
     }
   };
 }
 
-async function answer(responder: Responder, request: IncomingMessage, parsed: unknown, signal: AbortSignal): Promise<Answer> {
-  let body = parsed;
+/** What a parser in front has left: what it made of the body, or the body as it was. */
+function bodyIn(given: object): unknown {
+  const { body, rawBody } = given as Parsed;
+  return body ?? rawBody;
+}
+
+async function answer(responder: Responder, request: IncomingMessage, found: unknown, signal: AbortSignal): Promise<Answer> {
+  let body: unknown;
   try {
     const other = answerOther(responder, request.method, request.url, (request.headers["last-event-id"] as string | undefined) ?? null);
     if (other !== undefined) return other;
-    // A framework that has parsed the body has unpacked it, too.
-    checkContentType(request.headers["content-type"], body === undefined ? request.headers["content-encoding"] : undefined);
-    if (body === undefined) body = parseJson(await readBody(request, responder.maxBodyBytes));
+    body = await bodyOf(request, found, responder.maxBodyBytes);
   } catch (error) {
     if (isSmall(request)) await bodyArrived(request);
     return responder.refuse(error);
@@ -65,23 +83,33 @@ async function answer(responder: Responder, request: IncomingMessage, parsed: un
   return responder.answer(body, signal, undefined, request.socket?.remoteAddress);
 }
 
-/** @internal @throws WireError 413 once the limit is passed (the rest of the body is not read), 400 when the client leaves before its end */
-export async function readBody(request: IncomingMessage, maxBytes: number): Promise<string> {
-  checkLength(Number(request.headers["content-length"] ?? 0), maxBytes);
-  const decoder = new BodyDecoder();
-  let text = "";
-  let bytes = 0;
-  try {
-    for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
-      bytes += chunk.length;
-      checkLength(bytes, maxBytes);
-      text += decoder.decode(chunk);
-    }
-  } catch (error) {
-    if (error instanceof WireError) throw error;
-    throw new WireError(400, "The body ended before its end.", { code: "incomplete_body", cause: error });
+/** The body of a request: as something in front has read it, or from the connection. */
+async function bodyOf(request: IncomingMessage, found: unknown, maxBytes: number): Promise<unknown> {
+  // express.json() of Express 4 leaves {} for a body that it did not read.
+  const read = isEmpty(found) && request.readableDidRead === false ? undefined : found;
+  if (read !== undefined) {
+    checkType(request.headers["content-type"]); // and no more: who has read the body has unpacked it, too
+    return jsonOf(read, maxBytes);
   }
-  return text + decoder.end();
+  checkHeaders(bodyHeaders(request), maxBytes);
+  if (request.readableDidRead) {
+    throw usedUp("nodeHandler()", "Hand on what was read as `request.body`, or mount nodeHandler() before what reads it.");
+  }
+  return readJson(bodyChunks(request), maxBytes);
+}
+
+function isEmpty(body: unknown): boolean {
+  return body === null || (typeof body === "object" && !(body instanceof Uint8Array) && Object.keys(body).length === 0);
+}
+
+/** @internal */
+export function bodyHeaders({ headers }: IncomingMessage): BodyHeaders {
+  return { type: headers["content-type"], encoding: headers["content-encoding"], length: headers["content-length"] };
+}
+
+/** @internal The connection outlives who stops reading. */
+export function bodyChunks(request: IncomingMessage): AsyncIterable<Uint8Array> {
+  return request.iterator({ destroyOnReturn: false });
 }
 
 /** @internal Whether a body can be read without a thought. */

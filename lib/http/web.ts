@@ -1,6 +1,7 @@
 // Owns the adapter for servers that speak the web's Request and Response: Next, Hono, Bun, Deno. JS thread of the model.
 
 import { cutName } from "../base/quote.js";
+import { checkHeaders, readJson, usedUp } from "./body.js";
 import { newEnvelope } from "./formats/openai-chat/chunks.js";
 import { type FrameSource, ReplyFrames } from "./frame-source.js";
 import { STREAM_HEADERS } from "./frames.js";
@@ -25,7 +26,7 @@ export function createHandler(model: ServedModel, options: HandlerOptions = {}):
     try {
       const other = answerOther(responder, request.method, request.url, request.headers.get("last-event-id"));
       if (other !== undefined) return answerToResponse(other, request.signal);
-      body = await readJson(request, responder.maxBodyBytes);
+      body = await bodyOf(request, responder.maxBodyBytes);
     } catch (error) {
       return answerToResponse(responder.refuse(error));
     }
@@ -78,42 +79,24 @@ function toBody(frames: FrameSource, signal: AbortSignal | undefined, cut?: () =
   );
 }
 
-async function readJson(request: Request, maxBytes: number): Promise<unknown> {
-  checkContentType(request.headers.get("content-type"), request.headers.get("content-encoding"));
-  checkLength(Number(request.headers.get("content-length") ?? 0), maxBytes);
-  const decoder = new BodyDecoder();
-  let text = "";
-  let bytes = 0;
-  const reader = request.body?.getReader();
-  while (reader !== undefined) {
-    const { done, value } = await reader.read();
-    if (done) break;
-    bytes += value.byteLength;
-    if (bytes > maxBytes) await reader.cancel();
-    checkLength(bytes, maxBytes);
-    text += decoder.decode(value);
+/** The body of a Request. */
+async function bodyOf(request: Request, maxBytes: number): Promise<unknown> {
+  const { headers, body } = request;
+  const [type, encoding, length] = ["content-type", "content-encoding", "content-length"].map((name) => headers.get(name));
+  checkHeaders({ type, encoding, length }, maxBytes);
+  if (request.bodyUsed || body?.locked) {
+    throw usedUp("createHandler()", "Read a copy instead (request.clone()), or hand on a new Request that has the body again.");
   }
-  return parseJson(text + decoder.end());
+  return readJson(chunksOf(body), maxBytes);
 }
 
-/** @internal A body's bytes as text, in pieces. Throws WireError 400 on what is not UTF-8: to guess would change what was said. */
-export class BodyDecoder {
-  readonly #decoder = new TextDecoder("utf-8", { fatal: true });
-
-  decode(bytes: Uint8Array): string {
-    return this.#decode(bytes, true);
-  }
-
-  end(): string {
-    return this.#decode(undefined, false);
-  }
-
-  #decode(bytes: Uint8Array | undefined, stream: boolean): string {
-    try {
-      return this.#decoder.decode(bytes, { stream });
-    } catch (cause) {
-      throw new WireError(400, "The body is not valid UTF-8.", { code: "invalid_json", cause });
-    }
+async function* chunksOf(body: ReadableStream<Uint8Array> | null): AsyncGenerator<Uint8Array> {
+  const reader = body?.getReader();
+  if (reader === undefined) return;
+  try {
+    for (let part = await reader.read(); !part.done; part = await reader.read()) yield part.value;
+  } finally {
+    reader.cancel().catch(() => {}); // of what is not wanted any more
   }
 }
 
@@ -129,31 +112,4 @@ export function answerOther(
   if (id !== undefined && method === "GET") return responder.resume(id, lastEventId);
   if (id !== undefined && method === "DELETE") return responder.remove(id);
   throw new WireError(405, "Only POST is answered here.", { code: "method_not_allowed" });
-}
-
-/** @internal */
-export function checkContentType(type: string | null | undefined, encoding: string | null | undefined): void {
-  if (encoding && encoding.trim().toLowerCase() !== "identity") {
-    const message = `The body must not be compressed; its content-encoding is ${cutName(encoding)}.`;
-    throw new WireError(415, message, { code: "unsupported_media_type" });
-  }
-  if (/^application\/([\w.+-]+\+)?json\s*(;|$)/i.test(type ?? "")) return;
-  const given = type ? `given ${cutName(type)}` : "there is none";
-  throw new WireError(415, `The content-type must be application/json; ${given}.`, { code: "unsupported_media_type" });
-}
-
-/** @internal */
-export function checkLength(bytes: number, maxBytes: number): void {
-  if (!(bytes > maxBytes)) return;
-  throw new WireError(413, `The body is larger than the ${maxBytes} bytes that are read here.`, { code: "body_too_large" });
-}
-
-/** @internal */
-export function parseJson(text: string): unknown {
-  if (text.trim() === "") throw new WireError(400, "The body is empty; it must be a JSON object.", { code: "invalid_json" });
-  try {
-    return JSON.parse(text);
-  } catch {
-    throw new WireError(400, "The body is not valid JSON.", { code: "invalid_json" });
-  }
 }

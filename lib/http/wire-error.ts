@@ -42,6 +42,7 @@ export class WireError extends Error {
       headers["retry-after"] = String(Math.max(1, Math.ceil(this.retryAfterMs / 1000))); // whole seconds by its grammar
       headers["retry-after-ms"] = String(Math.max(1, Math.ceil(this.retryAfterMs))); // what OpenAI's clients read first
     }
+    if (this.status === 500) headers["x-should-retry"] = "false"; // OpenAI's clients try every other one again
     return headers;
   }
 }
@@ -97,9 +98,9 @@ function snakeCase(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }
 
-/** Whether clients are told all that the error says: no log is needed to understand it. */
+/** Whether clients are told all that the error says and no log is needed to understand it. A 500 is the program's mistake: its owner's. */
 export function isToldInFull(error: unknown): boolean {
-  if (error instanceof WireError) return true;
+  if (error instanceof WireError) return error.status !== 500;
   const hidden = ["MODEL_NOT_FOUND", "BAD_MODEL", "ENGINE_FAILED"];
   return isZSEError(error) && !hidden.includes(error.code);
 }

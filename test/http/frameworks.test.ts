@@ -1,14 +1,16 @@
 // The adapter under Express (with compression in front), Fastify, Hono and Next's kind of route: the examples, started and called.
 
-import { request } from "node:http";
+import { request, type Server } from "node:http";
 import { connect as connectHttp2, createServer as createHttp2Server } from "node:http2";
 import type { AddressInfo } from "node:net";
+import { createAdaptorServer } from "@hono/node-server";
 import compression from "compression";
 import express from "express";
 import Fastify from "fastify";
+import { Hono } from "hono";
+import OpenAI from "openai";
 import { afterEach, describe, expect, test } from "vitest";
-
-import { nodeHandler } from "../../lib/http/index.js";
+import { createHandler, nodeHandler, nodeHandler } from "../../lib/http/index.js";
 import { start } from "../addon/helpers.js";
 import { GREEDY, idle, LONG, listen, open, pieceByPiece, post, STORY, stream, until } from "./helpers.js";
 import { parseStrictly } from "./strict-sse.js";
@@ -95,6 +97,117 @@ describe("Express", () => {
     expect((await stream(url, GREEDY)).done).toBe(true);
   });
 });
+
+describe("a body that something in front has read", () => {
+  test.each([
+    ["express.json()", express.json()],
+    ["express.text()", express.text({ type: "*/*" })],
+    ["express.raw()", express.raw({ type: "*/*" })],
+    ["a parser of another type, which leaves {} as Express 4 did", leave((request) => ({ body: request.headers.cookie ?? {} }))],
+    ["rawBody alone", readThen((body) => ({ rawBody: body }))],
+    ["rawBody as text", readThen((body) => ({ rawBody: body.toString() }))],
+  ])("is taken as it is: %s", async (_, middleware) => {
+    const app = express();
+    app.use(middleware);
+    app.post("/", nodeHandler(await open(), { model: "qwen-7b", maxBodyBytes: 2000 }));
+    const url = await listen(app);
+    expect((await stream(url, GREEDY)).done).toBe(true);
+    expect((await post(url, "{nope")).status).toBe(400);
+    expect((await post(url, "")).status).toBe(400);
+  });
+
+  test("is bounded and UTF-8 as any other", async () => {
+    const app = express();
+    app.use(express.raw({ type: "*/*" }));
+    app.post("/", nodeHandler(await open(), { maxBodyBytes: 1000 }));
+    const url = await listen(app);
+    expect((await post(url, { ...GREEDY, user: "x".repeat(1000) })).status).toBe(413);
+    expect(await (await post(url, "", { body: Buffer.of(0x22, 0xc3, 0x22) })).json()).toMatchObject({
+      error: { message: "The body is not valid UTF-8." },
+    });
+  });
+
+  test("is found behind Koa's request, and Koa leaves the reply alone", async () => {
+    const handler = nodeHandler(await open(), { model: "qwen-7b" });
+    const contexts: { respond?: boolean }[] = [];
+    const url = await listen(async (req, res) => {
+      const ctx = {};
+      contexts.push(ctx);
+      const text = (await req.setEncoding("utf8").toArray()).join("");
+      await handler({ req, ctx, body: JSON.parse(text), rawBody: text } as never, { res, ctx } as never);
+    });
+    expect((await stream(url, GREEDY)).done).toBe(true);
+    expect(contexts).toEqual([{ respond: false }]);
+  });
+
+  test("and is nowhere to be found is a 500 that says what to do, told to onError, and tried once", async () => {
+    const told: unknown[] = [];
+    const app = express();
+    app.use(readThen(() => ({})));
+    app.post("/v1/chat/completions", nodeHandler(await open(), { onError: (error) => told.push(error) }));
+    const base = await listen(app);
+    const client = new OpenAI({ baseURL: `${base}/v1`, apiKey: "k" });
+    const failed = client.chat.completions.create({ ...GREEDY, messages: [...GREEDY.messages] });
+    await expect(failed).rejects.toMatchObject({ status: 500, code: "body_used", message: expect.stringContaining("`request.body`") });
+    expect(told).toEqual([expect.objectContaining({ code: "body_used" })]);
+  });
+
+  test.each(["used", "locked"])("of a Request that is %s is a 500 that says what to do, told to onError", async (how) => {
+    const told: unknown[] = [];
+    const handler = createHandler(await open(), { model: "qwen-7b", onError: (error) => told.push(error) });
+    const ask = () =>
+      new Request("http://x/", { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(GREEDY) });
+    const request = ask();
+    if (how === "used") await request.json();
+    else request.body!.getReader();
+    const response = await handler(request);
+    expect([response.status, response.headers.get("x-should-retry")]).toEqual([500, "false"]);
+    expect(await response.json()).toMatchObject({ error: { code: "body_used", message: expect.stringContaining("request.clone()") } });
+    expect(told).toEqual([expect.objectContaining({ code: "body_used" })]);
+    const copied = ask();
+    const copy = copied.clone();
+    await copied.json();
+    expect((await handler(copy)).status).toBe(200);
+  });
+
+  test("by Hono's c.req.json() is told in the same way", async () => {
+    const told: unknown[] = [];
+    const handler = createHandler(await open(), { model: "qwen-7b", onError: (error) => told.push(error) });
+    const app = new Hono();
+    app.post("/used", async (c) => {
+      await c.req.json();
+      return handler(c.req.raw);
+    });
+    app.post("/again", async (c) =>
+      handler(new Request(c.req.raw.url, { ...c.req.raw, method: "POST", headers: c.req.raw.headers, body: await c.req.text() })),
+    );
+    const base = await listen(createAdaptorServer({ fetch: app.fetch }) as Server);
+    expect((await post(`${base}/used`, GREEDY)).status).toBe(500);
+    expect(told.length).toBe(1);
+    expect((await post(`${base}/again`, GREEDY)).status).toBe(200);
+  });
+});
+
+/** Middleware that sets fields of the request. */
+function leave(fields: (request: express.Request) => object): express.RequestHandler {
+  return (request, _, next) => {
+    Object.assign(request, fields(request));
+    next();
+  };
+}
+
+/** Middleware that reads the body and sets fields of the request. */
+function readThen(fields: (body: Buffer) => object): express.RequestHandler {
+  return (request, _, next) => {
+    const parts: Buffer[] = [];
+    request
+      .on("data", (part) => parts.push(part))
+      .on("end", () => {
+        Object.assign(request, fields(Buffer.concat(parts)));
+        next();
+      });
+  };
+}
 
 test("zstream/sse loads neither the addon nor an HTTP library", async () => {
   const program = `

@@ -1,0 +1,102 @@
+// Owns a request's body, whichever server it came through: what its headers may say, its bytes within their bound, and its JSON. JS
+// thread of the model. It needs nothing of Node's. What the JSON means is request.ts's.
+
+import { cutName } from "../base/quote.js";
+import { WireError } from "./wire-error.js";
+
+/** What a request's headers say of its body. */
+export interface BodyHeaders {
+  type: string | null | undefined;
+  encoding: string | null | undefined;
+  length: string | null | undefined;
+}
+
+/** @throws WireError 415 for what is no JSON or is packed, 413 for what says itself that it is too large */
+export function checkHeaders({ type, encoding, length }: BodyHeaders, maxBytes: number): void {
+  if (encoding && encoding.trim().toLowerCase() !== "identity") {
+    const message = `The body must not be compressed; its content-encoding is ${cutName(encoding)}.`;
+    throw new WireError(415, message, { code: "unsupported_media_type" });
+  }
+  checkType(type);
+  checkLength(Number(length ?? 0), maxBytes);
+}
+
+/** @throws WireError 415 */
+export function checkType(type: string | null | undefined): void {
+  if (/^application\/([\w.+-]+\+)?json\s*(;|$)/i.test(type ?? "")) return;
+  const given = type ? `given ${cutName(type)}` : "there is none";
+  throw new WireError(415, `The content-type must be application/json; ${given}.`, { code: "unsupported_media_type" });
+}
+
+/** @throws WireError 413 once the bound is passed (what follows is not read), 400 for what is no JSON or ends before its end */
+export async function readJson(chunks: AsyncIterable<Uint8Array>, maxBytes: number): Promise<unknown> {
+  const decoder = new BodyDecoder();
+  let text = "";
+  let bytes = 0;
+  try {
+    for await (const chunk of chunks) {
+      bytes += chunk.byteLength;
+      checkLength(bytes, maxBytes);
+      text += decoder.decode(chunk);
+    }
+  } catch (error) {
+    if (error instanceof WireError) throw error;
+    throw new WireError(400, "The body ended before its end.", { code: "incomplete_body", cause: error });
+  }
+  return parseJson(text + decoder.end());
+}
+
+/**
+ * A body that something in front has read: JSON as text or bytes, or what it was parsed to.
+ * @throws WireError as readJson
+ */
+export function jsonOf(body: unknown, maxBytes: number): unknown {
+  if (typeof body === "string") {
+    checkLength(body.length, maxBytes);
+    return parseJson(body);
+  }
+  if (!(body instanceof Uint8Array)) return body;
+  checkLength(body.byteLength, maxBytes);
+  const decoder = new BodyDecoder();
+  return parseJson(decoder.decode(body) + decoder.end());
+}
+
+/** The program's mistake, and not one that goes away: so neither a 400 nor a 503, which clients try again. */
+export function usedUp(of: string, remedy: string): WireError {
+  return new WireError(500, `The body of this request was read before ${of} had it. ${remedy}`, { code: "body_used" });
+}
+
+/** A body's bytes as text, in pieces. Throws WireError 400 on what is not UTF-8: to guess would change what was said. */
+class BodyDecoder {
+  readonly #decoder = new TextDecoder("utf-8", { fatal: true });
+
+  decode(bytes: Uint8Array): string {
+    return this.#decode(bytes, true);
+  }
+
+  end(): string {
+    return this.#decode(undefined, false);
+  }
+
+  #decode(bytes: Uint8Array | undefined, stream: boolean): string {
+    try {
+      return this.#decoder.decode(bytes, { stream });
+    } catch (cause) {
+      throw new WireError(400, "The body is not valid UTF-8.", { code: "invalid_json", cause });
+    }
+  }
+}
+
+function checkLength(bytes: number, maxBytes: number): void {
+  if (!(bytes > maxBytes)) return;
+  throw new WireError(413, `The body is larger than the ${maxBytes} bytes that are read here.`, { code: "body_too_large" });
+}
+
+function parseJson(text: string): unknown {
+  if (text.trim() === "") throw new WireError(400, "The body is empty; it must be a JSON object.", { code: "invalid_json" });
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new WireError(400, "The body is not valid JSON.", { code: "invalid_json" });
+  }
+}
