@@ -5,9 +5,9 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { type BodyHeaders, checkHeaders, checkType, jsonOf, readJson, usedUp } from "./body.js";
 import { closeWithSocket } from "./connection.js";
 import type { FrameSource } from "./frame-source.js";
+import { answerOther } from "./web.js";
 import { type Answer, Responder } from "./responder.js";
 import type { HandlerOptions, ServedModel } from "./types.js";
-import { answerOther } from "./web.js";
 
 /** What a parser in front may leave beside a request. */
 interface Parsed {

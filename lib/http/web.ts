@@ -1,10 +1,9 @@
 // Owns the adapter for servers that speak the web's Request and Response: Next, Hono, Bun, Deno. JS thread of the model.
 
-import { cutName } from "../base/quote.js";
 import { checkHeaders, readJson, usedUp } from "./body.js";
-import { newEnvelope } from "./formats/openai-chat/chunks.js";
 import { type FrameSource, ReplyFrames } from "./frame-source.js";
 import { STREAM_HEADERS } from "./frames.js";
+import { newEnvelope } from "./formats/openai-chat/chunks.js";
 import { checkStream, readResponseOptions } from "./options.js";
 import { Reply } from "./reply.js";
 import { type Answer, Responder } from "./responder.js";
@@ -111,5 +110,5 @@ export function answerOther(
   const id = /\/streams\/([\w-]+)(?:\?|$)/.exec(url ?? "")?.[1];
   if (id !== undefined && method === "GET") return responder.resume(id, lastEventId);
   if (id !== undefined && method === "DELETE") return responder.remove(id);
-  throw new WireError(405, "Only POST is answered here.", { code: "method_not_allowed" });
+  throw WireError.badMethod(method, id === undefined ? "POST" : "GET, DELETE, POST");
 }

@@ -1,7 +1,7 @@
 // Owns how errors look on the wire: OpenAI's body, the HTTP status that goes with it, and when to try again. Pure; any thread.
 // Imports errors.ts for its class only.
 
-import { cutMessage, cutPath } from "../base/quote.js";
+import { cutMessage, cutName, cutPath } from "../base/quote.js";
 import { ZSEError } from "../errors.js";
 
 /** The field of a request that says what is asked. */
@@ -15,11 +15,13 @@ export class WireError extends Error {
   readonly code: string | null;
   /** For 429 and 503: when it may work, in ms from now. */
   readonly retryAfterMs: number | undefined;
+  /** For 405: the methods that are answered there. */
+  readonly allow: string | undefined;
 
   constructor(
     status: number,
     message: string,
-    details: { type?: string; param?: string | undefined; code?: string; retryAfterMs?: number; cause?: unknown } = {},
+    details: { type?: string; param?: string | undefined; code?: string; retryAfterMs?: number; allow?: string; cause?: unknown } = {},
   ) {
     super(cutMessage(message), details.cause === undefined ? undefined : { cause: details.cause });
     this.name = "WireError";
@@ -28,6 +30,13 @@ export class WireError extends Error {
     this.param = details.param === undefined ? null : cutPath(details.param);
     this.code = details.code ?? null;
     this.retryAfterMs = details.retryAfterMs ?? (status === 503 ? 1000 : undefined);
+    this.allow = details.allow;
+  }
+
+  /** A method that is not answered where others are, such as `GET, HEAD`. */
+  static badMethod(method: string | undefined, allow: string): WireError {
+    const message = `${cutName(method ?? "The method")} is not answered here; ${allow.replace(/, (?=\w+$)/, " and ")} ${allow.includes(",") ? "are" : "is"}.`;
+    return new WireError(405, message, { code: "method_not_allowed", allow });
   }
 
   /** The JSON body, and equally the data of an error inside a stream. */
@@ -42,6 +51,7 @@ export class WireError extends Error {
       headers["retry-after"] = String(Math.max(1, Math.ceil(this.retryAfterMs / 1000))); // whole seconds by its grammar
       headers["retry-after-ms"] = String(Math.max(1, Math.ceil(this.retryAfterMs))); // what OpenAI's clients read first
     }
+    if (this.allow !== undefined) headers.allow = this.allow;
     if (this.status === 500) headers["x-should-retry"] = "false"; // OpenAI's clients try every other one again
     return headers;
   }

@@ -6,18 +6,18 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { HttpBindings } from "@hono/node-server";
 import { type Context, Hono } from "hono";
 import { cors } from "hono/cors";
+import type { ModelInfo, EngineStats } from "../types.js";
 import { cutName, cutPath, quote } from "../base/quote.js";
 import { checkHeaders, readJson } from "../http/body.js";
-import type { ReplyKind } from "../http/formats/openai-chat/chunks.js";
 import { STREAM_HEADERS } from "../http/frames.js";
+import { answerToResponse } from "../http/web.js";
 import { bodyArrived, bodyChunks, bodyHeaders, cutOff, isSmall } from "../http/node.js";
+import type { ReplyKind } from "../http/formats/openai-chat/chunks.js";
 import { Pace } from "../http/pace.js";
 import { Responder } from "../http/responder.js";
 import { ResumableStreams } from "../http/resumable.js";
 import type { ResumableOptions, ServedModel } from "../http/types.js";
-import { answerToResponse } from "../http/web.js";
 import { WireError } from "../http/wire-error.js";
-import type { EngineStats, ModelInfo } from "../types.js";
 import { keyCheck } from "./auth.js";
 import type { Credentials, Doorkeeper, Refusal } from "./door.js";
 import { forbiddenHost, hostCheck, isLoopback } from "./hosts.js";
@@ -217,10 +217,22 @@ export class App implements Doorkeeper {
     hono.get("/health", (c) => this.#health(c));
     hono.get("/metrics", async (c) => c.body(await this.#metrics.text(), 200, { "content-type": this.#metrics.contentType }));
 
-    hono.notFound((c) =>
-      this.#refuse(c, new WireError(404, `There is no ${cutName(c.req.method)} ${cutPath(c.req.path)} here.`, { code: "not_found" })),
-    );
+    hono.notFound((c) => {
+      const { method, path } = c.req;
+      const allow = this.#methodsAt(path);
+      if (allow !== "") return this.#refuse(c, WireError.badMethod(method, allow));
+      return this.#refuse(c, new WireError(404, `There is no ${cutName(method)} ${cutPath(path)} here.`, { code: "not_found" }));
+    });
     hono.onError((error, c) => this.#refuse(c, error));
+  }
+
+  /** The methods that a path has routes for, such as "GET, HEAD". */
+  #methodsAt(path: string): string {
+    const { router } = this.hono;
+    const routed = ["GET", "POST", "DELETE"].filter((method) =>
+      router.match(method, path)[0].some(([[, route]]) => route.method === method),
+    );
+    return routed.join(", ").replace("GET", "GET, HEAD");
   }
 
   async #answer(c: Context<Env>, responder: Responder): Promise<Response> {

@@ -247,7 +247,10 @@ describe("errors", () => {
     const { url } = await serveModel({}, { maxBodyBytes: 1000 });
     expect((await post(url, GREEDY, { headers: { "content-type": "text/plain" } })).status).toBe(415);
     expect((await post(url, { ...GREEDY, user: "x".repeat(2000) })).status).toBe(413);
-    expect((await fetch(url)).status).toBe(405);
+    const wrong = await fetch(url);
+    expect([wrong.status, wrong.headers.get("allow")]).toEqual([405, "POST"]);
+    const nothing = await fetch(url.replace("chat/completions", "streams/x"), { method: "PUT" });
+    expect([nothing.status, nothing.headers.get("allow")]).toEqual([405, "GET, DELETE, POST"]);
     expect((await post(url, GREEDY, { headers: { "content-type": "application/json; charset=utf-8" } })).status).toBe(200);
   });
 

@@ -47,6 +47,30 @@ describe("routes", () => {
   });
 });
 
+describe("a method that a path does not have", () => {
+  test.each([
+    ["GET", "/v1/chat/completions", "POST"],
+    ["PUT", "/v1/completions", "POST"],
+    ["POST", "/v1/models", "GET, HEAD"],
+    ["DELETE", "/v1/models/qwen-7b", "GET, HEAD"],
+    ["POST", "/v1/streams/x", "GET, HEAD, DELETE"],
+    ["POST", "/health", "GET, HEAD"],
+    ["OPTIONS", "/metrics", "GET, HEAD"],
+  ])("is a 405 that says which it has: %s %s", async (method, path, allow) => {
+    const { base, url, lines } = await serveApp();
+    const response = await fetch(`${base}${path}`, { method });
+    expect([response.status, response.headers.get("allow")]).toEqual([405, allow]);
+    expect((await json(response)).error.code).toBe("method_not_allowed");
+    expect(lines.at(-1)).toMatchObject({ method, path, status: 405 });
+    expect((await fetch(url.replace("chat", "no-chat"), { method })).status).toBe(404);
+  });
+
+  test("is a 401 to who has no key", async () => {
+    const { base } = await serveApp({}, { apiKeys: ["k"] });
+    expect((await fetch(`${base}/v1/completions`)).status).toBe(401);
+  });
+});
+
 describe("HTTP/1.0", () => {
   /** The request's bytes, and all that comes until the connection is closed. */
   const exchange = (base: string, head: string, body = "") =>
