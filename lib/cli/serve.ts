@@ -16,7 +16,7 @@ import { bytes, count, terminalText } from "./terminal.js";
 interface ServeFlags extends ModelFlags {
   port: string;
   host: string;
-  name?: string;
+  name?: string[];
   apiKey?: string[];
   allowHost?: string[];
   cors?: string[];
@@ -42,7 +42,7 @@ export function addServe(program: Command): void {
     .argument("[model]", "a .gguf or .zse file; left out: the embedded demo model")
     .option("-p, --port <port>", "0 takes a free one", "8000")
     .option("--host <address>", "who may connect: this machine alone, or 0.0.0.0 for everyone", "127.0.0.1")
-    .option("--name <name>", "the model's name in requests and replies (default: the one in its file)")
+    .option("--name <name>", "the model's name in requests and replies (default: the one in its file); more are aliases", collect)
     .option("--api-key <key>", "ask for this key; may be given several times (also: ZSE_API_KEY, several by commas)", collect)
     .option("--allow-host <name>", "answer to this name too, where no key is asked for; may be given several times", collect)
     .option(
@@ -81,7 +81,7 @@ Routes: POST /v1/chat/completions, POST /v1/completions, GET /v1/models, GET /he
 }
 
 async function serve(path: string | undefined, flags: ServeFlags): Promise<void> {
-  const { port, limits, drainTimeoutMs, name, apiKeys, engine, app: appOptions } = readFlags(flags);
+  const { port, limits, drainTimeoutMs, names, apiKeys, engine, app: appOptions } = readFlags(flags);
   // Loaded here, not above: the other commands need none of it, and start sooner without.
   const [{ App }, { openLog }, { HttpServer }] = await Promise.all([
     import("../server/app.js"),
@@ -93,11 +93,12 @@ async function serve(path: string | undefined, flags: ServeFlags): Promise<void>
   const model = openModel(path, flags, engine);
   try {
     const info = await model.ready;
-    const app = new App(model, { name: name ?? info.name, ...appOptions, log: openLog(flags.logLevel) });
+    const [name = info.name, ...aliases] = names;
+    const app = new App(model, { name, aliases, ...appOptions, log: openLog(flags.logLevel) });
     const server = await listening(address, () => HttpServer.listen(app, { ...address, ...limits }));
     const stopped = untilStopped(); // listening before the ready line: who reads it may signal at once
     warnIfOpen(flags.host, apiKeys.length > 0);
-    printReady(name ?? info.name, describe(info), server.address, apiKeys);
+    printReady(name, describe(info), server.address, apiKeys);
     if ((await stopped) === "SIGINT") process.exitCode = 130;
     const running = app.active > 0 ? `; running ones have ${drainTimeoutMs / 1000} s` : "";
     process.stderr.write(`zse: no new requests${running}\n`);
@@ -110,7 +111,7 @@ async function serve(path: string | undefined, flags: ServeFlags): Promise<void>
 /** Everything that can be wrong with the flags is found here, before anything is loaded. */
 function readFlags(flags: ServeFlags) {
   const number = (name: keyof ServeFlags, min: number, max: number) => readNumber(flags, name, min, max);
-  if (flags.name?.trim() === "") throw new UsageError("--name must not be empty.");
+  if (flags.name?.some((name) => name.trim() === "")) throw new UsageError("--name must not be empty.");
   if (!["debug", "info", "warn", "error", "silent"].includes(flags.logLevel)) {
     throw new UsageError(`--log-level must be debug, info, warn, error or silent; given ${quote(flags.logLevel)}.`);
   }
@@ -123,7 +124,7 @@ function readFlags(flags: ServeFlags) {
       requestTimeoutMs: number("requestTimeout", 1, 3600) * 1000,
     },
     drainTimeoutMs: number("drainTimeout", 0, 86_400) * 1000,
-    name: flags.name,
+    names: flags.name ?? [],
     apiKeys,
     engine,
     app: {

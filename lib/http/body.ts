@@ -1,7 +1,8 @@
 // Owns a request's body, whichever server it came through: what its headers may say, its bytes within their bound, and its JSON. JS
-// thread of the model. It needs nothing of Node's. What the JSON means is request.ts's.
+// thread of the model. It needs nothing of Node's. Unpacking is unpack.ts's; what the JSON means is request.ts's.
 
 import { cutName } from "../base/quote.js";
+import { Bytes, type Coding, codingOf, unpack } from "./unpack.js";
 import { WireError } from "./wire-error.js";
 
 /** What a request's headers say of its body. */
@@ -11,14 +12,15 @@ export interface BodyHeaders {
   length: string | null | undefined;
 }
 
-/** @throws WireError 415 for what is no JSON or is packed, 413 for what says itself that it is too large */
-export function checkHeaders({ type, encoding, length }: BodyHeaders, maxBytes: number): void {
-  if (encoding && encoding.trim().toLowerCase() !== "identity") {
-    const message = `The body must not be compressed; its content-encoding is ${cutName(encoding)}.`;
-    throw new WireError(415, message, { code: "unsupported_media_type" });
-  }
+/**
+ * @returns how the body is packed
+ * @throws WireError 415 for what is no JSON or packed in another way than is read here, 413 for what says itself that it is too large
+ */
+export function checkHeaders({ type, encoding, length }: BodyHeaders, maxBytes: number): Coding | undefined {
+  const coding = encoding ? codingOf(encoding) : undefined;
   checkType(type);
   checkLength(Number(length ?? 0), maxBytes);
+  return coding;
 }
 
 /** @throws WireError 415 */
@@ -28,20 +30,30 @@ export function checkType(type: string | null | undefined): void {
   throw new WireError(415, `The content-type must be application/json; ${given}.`, { code: "unsupported_media_type" });
 }
 
-/** @throws WireError 413 once the bound is passed (what follows is not read), 400 for what is no JSON or ends before its end */
-export async function readJson(chunks: AsyncIterable<Uint8Array>, maxBytes: number): Promise<unknown> {
+/**
+ * @param maxBytes of the body as it comes, and again once it is unpacked
+ * @throws WireError 413 once the bound is passed (what follows is neither read nor unpacked), 400 for what is no JSON or ends before its end
+ */
+export async function readJson(chunks: AsyncIterable<Uint8Array>, coding: Coding | undefined, maxBytes: number): Promise<unknown> {
   const decoder = new BodyDecoder();
+  const packed = coding === undefined ? undefined : new Bytes();
   let text = "";
   let bytes = 0;
   try {
     for await (const chunk of chunks) {
       bytes += chunk.byteLength;
       checkLength(bytes, maxBytes);
-      text += decoder.decode(chunk);
+      if (packed === undefined) text += decoder.decode(chunk);
+      else packed.add(chunk);
     }
   } catch (error) {
     if (error instanceof WireError) throw error;
     throw new WireError(400, "The body ended before its end.", { code: "incomplete_body", cause: error });
+  }
+  if (coding !== undefined && packed !== undefined && packed.length > 0) {
+    const whole = await unpack(packed.value, coding, maxBytes);
+    checkLength(whole?.byteLength ?? Number.POSITIVE_INFINITY, maxBytes);
+    text = decoder.decode(whole!);
   }
   return parseJson(text + decoder.end());
 }

@@ -5,9 +5,9 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { type BodyHeaders, checkHeaders, checkType, jsonOf, readJson, usedUp } from "./body.js";
 import { closeWithSocket } from "./connection.js";
 import type { FrameSource } from "./frame-source.js";
-import { answerOther } from "./web.js";
 import { type Answer, Responder } from "./responder.js";
 import type { HandlerOptions, ServedModel } from "./types.js";
+import { answerOther } from "./web.js";
 
 /** What a parser in front may leave beside a request. */
 interface Parsed {
@@ -91,11 +91,11 @@ async function bodyOf(request: IncomingMessage, found: unknown, maxBytes: number
     checkType(request.headers["content-type"]); // and no more: who has read the body has unpacked it, too
     return jsonOf(read, maxBytes);
   }
-  checkHeaders(bodyHeaders(request), maxBytes);
+  const coding = checkHeaders(bodyHeaders(request), maxBytes);
   if (request.readableDidRead) {
     throw usedUp("nodeHandler()", "Hand on what was read as `request.body`, or mount nodeHandler() before what reads it.");
   }
-  return readJson(bodyChunks(request), maxBytes);
+  return readJson(bodyChunks(request), coding, maxBytes);
 }
 
 function isEmpty(body: unknown): boolean {

@@ -1,9 +1,9 @@
 // Owns the adapter for servers that speak the web's Request and Response: Next, Hono, Bun, Deno. JS thread of the model.
 
 import { checkHeaders, readJson, usedUp } from "./body.js";
+import { newEnvelope } from "./formats/openai-chat/chunks.js";
 import { type FrameSource, ReplyFrames } from "./frame-source.js";
 import { STREAM_HEADERS } from "./frames.js";
-import { newEnvelope } from "./formats/openai-chat/chunks.js";
 import { checkStream, readResponseOptions } from "./options.js";
 import { Reply } from "./reply.js";
 import { type Answer, Responder } from "./responder.js";
@@ -82,11 +82,11 @@ function toBody(frames: FrameSource, signal: AbortSignal | undefined, cut?: () =
 async function bodyOf(request: Request, maxBytes: number): Promise<unknown> {
   const { headers, body } = request;
   const [type, encoding, length] = ["content-type", "content-encoding", "content-length"].map((name) => headers.get(name));
-  checkHeaders({ type, encoding, length }, maxBytes);
+  const coding = checkHeaders({ type, encoding, length }, maxBytes);
   if (request.bodyUsed || body?.locked) {
     throw usedUp("createHandler()", "Read a copy instead (request.clone()), or hand on a new Request that has the body again.");
   }
-  return readJson(chunksOf(body), maxBytes);
+  return readJson(chunksOf(body), coding, maxBytes);
 }
 
 async function* chunksOf(body: ReadableStream<Uint8Array> | null): AsyncGenerator<Uint8Array> {
@@ -107,7 +107,7 @@ export function answerOther(
   lastEventId: string | null,
 ): Answer | undefined {
   if (method === "POST") return undefined;
-  const id = /\/streams\/([\w-]+)(?:\?|$)/.exec(url ?? "")?.[1];
+  const id = /\/streams\/([\w-]+)\/?(?:\?|$)/.exec(url ?? "")?.[1];
   if (id !== undefined && method === "GET") return responder.resume(id, lastEventId);
   if (id !== undefined && method === "DELETE") return responder.remove(id);
   throw WireError.badMethod(method, id === undefined ? "POST" : "GET, DELETE, POST");

@@ -6,30 +6,35 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { HttpBindings } from "@hono/node-server";
 import { type Context, Hono } from "hono";
 import { cors } from "hono/cors";
-import type { ModelInfo, EngineStats } from "../types.js";
-import { cutName, cutPath, quote } from "../base/quote.js";
+import { getPath } from "hono/utils/url";
+import { cutName, cutPath } from "../base/quote.js";
 import { checkHeaders, readJson } from "../http/body.js";
-import { STREAM_HEADERS } from "../http/frames.js";
-import { answerToResponse } from "../http/web.js";
-import { bodyArrived, bodyChunks, bodyHeaders, cutOff, isSmall } from "../http/node.js";
 import type { ReplyKind } from "../http/formats/openai-chat/chunks.js";
+import { STREAM_HEADERS } from "../http/frames.js";
+import { bodyArrived, bodyChunks, bodyHeaders, cutOff, isSmall } from "../http/node.js";
 import { Pace } from "../http/pace.js";
 import { Responder } from "../http/responder.js";
 import { ResumableStreams } from "../http/resumable.js";
 import type { ResumableOptions, ServedModel } from "../http/types.js";
+import { answerToResponse } from "../http/web.js";
 import { WireError } from "../http/wire-error.js";
+import type { EngineStats, ModelInfo } from "../types.js";
 import { keyCheck } from "./auth.js";
 import type { Credentials, Doorkeeper, Refusal } from "./door.js";
 import { forbiddenHost, hostCheck, isLoopback } from "./hosts.js";
 import type { Logger } from "./log.js";
 import { Metrics } from "./metrics.js";
 import { originCheck } from "./origins.js";
+import { asksForReply, canonicalPath } from "./paths.js";
 import { RequestRecord } from "./record.js";
 import { bodyChecks } from "./schema.js";
+import { ServedNames } from "./served-names.js";
 
 export interface AppOptions {
-  /** The model's name on the wire; a request that names another one is a 404. */
+  /** The model's name on the wire; a request that names none of its names is a 404. */
   name: string;
+  /** More names that the model answers to. */
+  aliases?: readonly string[];
   apiKeys?: readonly string[];
   /** Names beside the machine's own that a server on loopback without keys answers to, see hosts.ts. */
   allowedHosts?: readonly string[];
@@ -58,12 +63,12 @@ const REFUSAL_LIFE_MS = 50;
 type Env = { Bindings: HttpBindings; Variables: { record: RequestRecord } };
 
 export class App implements Doorkeeper {
-  readonly hono = new Hono<Env>();
+  readonly hono = new Hono<Env>({ getPath: (request) => canonicalPath(getPath(request)) });
   readonly #model: AppModel;
   readonly #options: AppOptions;
   readonly #metrics: Metrics;
   readonly #responders: Record<ReplyKind, Responder>;
-  readonly #created = Math.floor(Date.now() / 1000);
+  readonly #names: ServedNames;
   readonly #pace = new Pace();
   readonly #resumables: ResumableStreams;
   readonly #checkKey: (authorization: string | undefined) => void;
@@ -76,6 +81,7 @@ export class App implements Doorkeeper {
     this.#model = model;
     this.#options = options;
     this.#metrics = new Metrics(options.name, () => model.stats());
+    this.#names = new ServedNames([options.name, ...(options.aliases ?? [])], () => model.info?.contextSize);
     this.#checkKey = keyCheck(options.apiKeys ?? []);
     this.#resumables = new ResumableStreams(options.resumable, () => model.stats());
     const { maxMessages = 1024, maxChoices = 8 } = options;
@@ -105,7 +111,7 @@ export class App implements Doorkeeper {
     }
     const id = newRequestId();
     this.#metrics.onRequest("rejected", 0);
-    this.#options.log.debug({ id, method: "POST", path, status: 429, ms: 0 }, "refused");
+    this.#options.log.debug({ id, method: "POST", path: canonicalPath(path), status: 429, ms: 0 }, "refused");
     const now = performance.now();
     if (now - this.#refusal.made > REFUSAL_LIFE_MS) {
       const { headers, body } = this.#responders.chat.refuse(this.#full(this.#responders.chat.retryAfterMs()));
@@ -118,7 +124,7 @@ export class App implements Doorkeeper {
   /** The same, on a connection that is there already. False where the routes are to answer. */
   refuseAtDoor(incoming: IncomingMessage, outgoing: ServerResponse): boolean {
     const { method, url, headers } = incoming;
-    if (method !== "POST" || (url !== "/v1/chat/completions" && url !== "/v1/completions")) return false;
+    if (method !== "POST" || url === undefined || !asksForReply(url)) return false;
     if (headers.origin !== undefined || !isSmall(incoming) || !this.full) return false;
     const refusal = this.refusal(url, headers);
     if (refusal === undefined) return false;
@@ -159,7 +165,7 @@ export class App implements Doorkeeper {
       pace: this.#pace,
       validate: (body) => {
         validate(body);
-        this.#checkModel((body as { model?: string | null }).model);
+        this.#names.check((body as { model?: string | null }).model);
       },
     });
   }
@@ -209,11 +215,8 @@ export class App implements Doorkeeper {
       return answerToResponse(answer, undefined, () => cutOff(c.env.outgoing as ServerResponse));
     });
     hono.delete("/v1/streams/:id", (c) => answerToResponse(this.#responders.chat.remove(c.req.param("id"))));
-    hono.get("/v1/models", (c) => this.#json(c, { object: "list", data: [this.#modelObject()] }));
-    hono.get("/v1/models/:model{.+}", (c) => {
-      this.#checkModel(c.req.param("model"));
-      return this.#json(c, this.#modelObject());
-    });
+    hono.get("/v1/models", (c) => this.#json(c, this.#names.list()));
+    hono.get("/v1/models/:model{.+}", (c) => this.#json(c, this.#names.one(c.req.param("model"))));
     hono.get("/health", (c) => this.#health(c));
     hono.get("/metrics", async (c) => c.body(await this.#metrics.text(), 200, { "content-type": this.#metrics.contentType }));
 
@@ -239,9 +242,9 @@ export class App implements Doorkeeper {
     const record = c.get("record");
     if (this.#draining) throw new WireError(503, "The server is shutting down.", { code: "shutting_down" });
     const { incoming } = c.env;
-    checkHeaders(bodyHeaders(incoming), responder.maxBodyBytes);
+    const coding = checkHeaders(bodyHeaders(incoming), responder.maxBodyBytes);
     if (!isSmall(incoming)) this.#checkRoom(responder);
-    const body = await readJson(bodyChunks(incoming), responder.maxBodyBytes);
+    const body = await readJson(bodyChunks(incoming), coding, responder.maxBodyBytes);
     this.#checkRoom(responder);
     const answer = await responder.answer(body, c.req.raw.signal, record, this.#clientOf(c));
     if (answer.frames === undefined) record.end(answer.status, answer.error);
@@ -268,23 +271,6 @@ export class App implements Doorkeeper {
   #full(retryAfterMs: number): WireError {
     const message = "All streams are taken and the queue is full; try again later.";
     return new WireError(429, message, { type: "rate_limit_error", code: "rate_limit_exceeded", retryAfterMs });
-  }
-
-  #checkModel(name: string | null | undefined): void {
-    if (name === undefined || name === null || name === this.#options.name) return;
-    const message = `There is no model ${quote(name)} here; there is ${JSON.stringify(this.#options.name)}.`;
-    throw new WireError(404, message, { param: "model", code: "model_not_found" });
-  }
-
-  #modelObject(): object {
-    const contextSize = this.#model.info?.contextSize;
-    return {
-      id: this.#options.name,
-      object: "model",
-      created: this.#created,
-      owned_by: "zstream",
-      ...(contextSize === undefined ? {} : { max_model_len: contextSize }),
-    };
   }
 
   #health(c: Context<Env>): Response {

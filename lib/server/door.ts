@@ -7,6 +7,8 @@
 import type { Server } from "node:http";
 import type { Socket } from "node:net";
 
+import { asksForReply } from "./paths.js";
+
 /** What the door asks of the app. */
 export interface Doorkeeper {
   /** Whether a request for a reply would be refused now. */
@@ -37,7 +39,7 @@ const MOST_PARTS = 8;
 /** Refusals in a turn of the event loop: the running streams' frames go out in between. */
 const REFUSALS_A_TURN = 32;
 
-const REQUEST_LINE = /^POST (\/v1\/(?:chat\/)?completions) HTTP\/1\.1\r\n/;
+const REQUEST_LINE = /^POST (\/[^\s?#%]{1,256}) HTTP\/1\.1\r\n/;
 /** Headers that make it more than a plain request: a browser's, one that waits for a "100 Continue", a body in chunks. */
 const NOT_PLAIN = /\r\n(?:origin|expect|transfer-encoding|upgrade)[ \t]*:/i;
 const CONTENT_LENGTH = /\r\ncontent-length:[ \t]*(\d{1,6})[ \t]*(?=\r\n)/gi;
@@ -129,7 +131,7 @@ export function look(bytes: Buffer): Seen | "more" | "other" {
   const text = bytes.toString("latin1", 0, Math.min(bytes.length, SMALL));
   const path = REQUEST_LINE.exec(text)?.[1];
   const end = text.indexOf("\r\n\r\n");
-  if (path === undefined || end < 0) return "other";
+  if (path === undefined || end < 0 || !asksForReply(path)) return "other";
   const head = text.slice(0, end + 2);
   const lengths = [...head.matchAll(CONTENT_LENGTH)];
   if (lengths.length !== 1 || NOT_PLAIN.test(head)) return "other";

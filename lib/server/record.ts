@@ -8,9 +8,7 @@ import { toWireError } from "../http/wire-error.js";
 import type { FinishEvent } from "../types.js";
 import type { Logger } from "./log.js";
 import type { Metrics, Outcome } from "./metrics.js";
-
-/** What is asked elsewhere is in the log, and is no request for a reply. */
-const REPLIES = new Set<unknown>(["/v1/chat/completions", "/v1/completions"]);
+import { asksForReply } from "./paths.js";
 
 /** Characters of an error in a line. */
 const LONGEST_ERROR = 1000;
@@ -85,7 +83,7 @@ export class RequestRecord implements Watcher {
     this.#ended = true;
     const ms = Math.round(performance.now() - this.#began);
     const outcome = this.#outcome(status);
-    if (this.#line.method === "POST" && REPLIES.has(this.#line.path)) this.#sinks.metrics.onRequest(outcome, ms);
+    if (this.#line.method === "POST" && asksForReply(String(this.#line.path))) this.#sinks.metrics.onRequest(outcome, ms);
     const failed = error === undefined ? {} : { error: quoteError(error, LONGEST_ERROR) };
     const line = { ...this.#line, status, ms, ...this.#numbers(), ...failed };
     const level =

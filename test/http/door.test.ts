@@ -176,6 +176,20 @@ describe("of a full server", () => {
   });
 });
 
+test.each(["/chat/completions", "//v1/completions", "/v1/chat/completions/"])(
+  "a full server refuses POST %s at the door, too",
+  async (path) => {
+    const { base, model, lines } = await serveApp(FULL);
+    await fillUp(model);
+    const other = request().replace("/v1/chat/completions", path);
+    expect(statuses(await exchange(base, other))).toEqual([429]);
+    const health = "GET /health HTTP/1.1\r\nHost: x\r\n\r\n";
+    const last = other.replace("Host: x", "Host: x\r\nConnection: close");
+    expect(statuses(await exchange(base, health, other, last))).toEqual([200, 429, 429]);
+    expect(lines.filter(({ status }) => status === 429).length).toBe(3);
+  },
+);
+
 describe("what is looked at", () => {
   const kind = (text: string) => {
     const seen = look(Buffer.from(text, "latin1"));

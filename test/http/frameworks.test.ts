@@ -10,7 +10,7 @@ import Fastify from "fastify";
 import { Hono } from "hono";
 import OpenAI from "openai";
 import { afterEach, describe, expect, test } from "vitest";
-import { createHandler, nodeHandler, nodeHandler } from "../../lib/http/index.js";
+import { createHandler, nodeHandler } from "../../lib/http/index.js";
 import { start } from "../addon/helpers.js";
 import { GREEDY, idle, LONG, listen, open, pieceByPiece, post, STORY, stream, until } from "./helpers.js";
 import { parseStrictly } from "./strict-sse.js";

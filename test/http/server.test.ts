@@ -5,7 +5,6 @@ import { type IncomingMessage, request } from "node:http";
 import { connect } from "node:net";
 import { hostname } from "node:os";
 import { join } from "node:path";
-import { gzipSync } from "node:zlib";
 import OpenAI from "openai";
 import { describe, expect, test } from "vitest";
 
@@ -45,6 +44,63 @@ describe("routes", () => {
     expect(nothing.status).toBe(404);
     expect((await json(nothing)).error.code).toBe("not_found");
   });
+});
+
+describe("paths as clients write them", () => {
+  test.each(["/models", "//v1/models", "/v1//models", "/v1/models/", "/models/", "//models//"])("GET %s lists the models", async (path) => {
+    const { base, lines } = await serveApp();
+    expect(await json(await fetch(base + path))).toMatchObject({ data: [{ id: "qwen-7b" }] });
+    expect(lines.at(-1)).toMatchObject({ path: "/v1/models" });
+  });
+
+  test.each(["/chat/completions", "/completions", "//v1/chat/completions", "/v1/completions/", "/chat/completions/"])(
+    "POST %s is answered, and counted as a request for a reply",
+    async (path) => {
+      const { base } = await serveApp();
+      const body = { ...GREEDY, max_tokens: 2, ...(path.includes("chat") ? {} : { messages: undefined, prompt: "Once" }) };
+      expect(await json(await post(base + path, body))).toHaveProperty("choices");
+      expect(await (await fetch(`${base}/metrics/`)).text()).toMatch(/zstream_requests_total\{finished_reason="\w+".*\} 1/);
+    },
+  );
+
+  test("need a key as the others do", async () => {
+    const { base } = await serveApp({}, { apiKeys: ["k"] });
+    for (const path of [
+      "/models",
+      "/models/qwen-7b",
+      "//v1/models",
+      "//models",
+      "/v1/models/",
+      "/streams/x",
+      "/%76%31/models",
+      "/v1/../models",
+    ]) {
+      expect((await fetch(base + path)).status, path).toBe(401);
+    }
+    for (const path of ["/chat/completions", "/completions/", "//completions"])
+      expect((await post(base + path, GREEDY)).status, path).toBe(401);
+    expect((await fetch(`${base}//health/`)).status).toBe(200);
+    expect((await fetch(`${base}/nothing/`)).status).toBe(404);
+  });
+
+  test("resumable streams, too", async () => {
+    const { url, base } = await serveApp();
+    const { chunks } = await stream(url, { ...GREEDY, stream_options: { resumable: true } }, { ids: true });
+    expect(parseStrictly(await (await fetch(`${base}/streams/${chunks[0]!.id}/`)).text(), { ids: true }).done).toBe(true);
+  });
+});
+
+test("a model answers to its aliases: all are listed, and replies carry the one that was asked for", async () => {
+  const { base, url } = await serveApp({}, { aliases: ["gpt-4o", "org/model", "qwen-7b"] });
+  const { data } = (await json(await fetch(`${base}/v1/models`))) as unknown as { data: { id: string }[] };
+  expect(data.map(({ id }) => id)).toEqual(["qwen-7b", "gpt-4o", "org/model"]);
+  expect(await json(await fetch(`${base}/v1/models/org/model`))).toMatchObject({ id: "org/model" });
+  expect(await json(await post(url, { ...GREEDY, model: "gpt-4o" }))).toMatchObject({ model: "gpt-4o" });
+  expect((await stream(url, { ...GREEDY, model: "org/model" })).chunks[0]!.model).toBe("org/model");
+  expect(await json(await post(url, { ...GREEDY, model: undefined }))).toMatchObject({ model: "qwen-7b" });
+  const refused = await post(url, { ...GREEDY, model: "gpt-4" });
+  expect([refused.status, (await json(refused)).error.message]).toEqual([404, expect.stringContaining('"qwen-7b", "gpt-4o", "org/model"')]);
+  expect(await json(await fetch(`${base}/health`))).toMatchObject({ model: "qwen-7b" });
 });
 
 describe("a method that a path does not have", () => {
@@ -200,9 +256,7 @@ describe("refusals name the field", () => {
     expect((await post(url, "null")).status).toBe(400);
     expect((await post(url, GREEDY, { headers: { "content-type": "text/plain" } })).status).toBe(415);
     expect((await post(url, { ...GREEDY, user: "x".repeat(3000) })).status).toBe(413);
-    // What is compressed or not UTF-8 is not guessed at.
-    const headers = { "content-type": "application/json", "content-encoding": "gzip" };
-    expect((await post(url, "", { headers, body: gzipSync(JSON.stringify(GREEDY)) })).status).toBe(415);
+    // What is not UTF-8 is not guessed at.
     const [before, after] = JSON.stringify(GREEDY).split("story");
     const broken = Buffer.concat([Buffer.from(before!), Buffer.of(0xc3), Buffer.from(after!)]);
     const answer = await post(url, "", { body: broken });
@@ -502,6 +556,15 @@ describe("zse serve", () => {
     child.kill("SIGTERM");
     const { error, done } = parseStrictly(await response.text());
     expect([error, done]).toEqual([expect.objectContaining({ code: "closed" }), false]);
+    expect((await ended).code).toBe(0);
+  });
+
+  test("the first --name is the model's, and more are aliases", async () => {
+    const { child, ended, out } = await started("--name", "qwen-7b", "--name", "gpt-4o");
+    expect(out).toMatch(/^qwen-7b \(/);
+    const { data } = (await json(await fetch(`${/http:\S+/.exec(out)![0]}/v1/models`))) as unknown as { data: { id: string }[] };
+    expect(data.map(({ id }) => id)).toEqual(["qwen-7b", "gpt-4o"]);
+    child.kill("SIGTERM");
     expect((await ended).code).toBe(0);
   });
 

@@ -1,0 +1,20 @@
+// Owns the ways in which clients write a route's path: base URLs without /v1, with a slash too many before or behind. Pure; any thread.
+
+/** Routes as nearly every request has them. */
+const USUAL = new Set(["/v1/chat/completions", "/v1/completions", "/v1/models", "/health", "/metrics"]);
+const REPLIES = new Set(["/v1/chat/completions", "/v1/completions"]);
+/** Routes that stand under /v1. */
+const WITHOUT_VERSION = /^\/(?:chat\/completions|completions|models|streams)(?:\/|$)/;
+
+/** The one way in which a path is routed, checked and logged here. */
+export function canonicalPath(path: string): string {
+  if (USUAL.has(path)) return path;
+  const single = path.replace(/\/{2,}/g, "/");
+  const short = single.length > 1 && single.endsWith("/") ? single.slice(0, -1) : single;
+  return WITHOUT_VERSION.test(short) ? `/v1${short}` : short;
+}
+
+/** Whether a path is one of those that replies come from. */
+export function asksForReply(path: string): boolean {
+  return REPLIES.has(canonicalPath(path));
+}

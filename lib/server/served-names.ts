@@ -1,0 +1,45 @@
+// Owns the names that the one model of a server has on the wire: which ones are answered to, and how they are listed. Main thread.
+
+import { quote } from "../base/quote.js";
+import { WireError } from "../http/wire-error.js";
+
+export class ServedNames {
+  readonly #names: readonly string[];
+  readonly #created = Math.floor(Date.now() / 1000);
+  readonly #contextSize: () => number | undefined;
+
+  /** @param names the first is the model's own, the others are aliases */
+  constructor(names: readonly string[], contextSize: () => number | undefined) {
+    this.#names = [...new Set(names)];
+    this.#contextSize = contextSize;
+  }
+
+  /** @throws WireError 404 for a name of no model here; none is as good as the first */
+  check(name: string | null | undefined): void {
+    if (name === undefined || name === null || this.#names.includes(name)) return;
+    const known = this.#names.map((one) => JSON.stringify(one)).join(", ");
+    const message = `There is no model ${quote(name)} here; there is ${known}.`;
+    throw new WireError(404, message, { param: "model", code: "model_not_found" });
+  }
+
+  list(): object {
+    return { object: "list", data: this.#names.map((name) => this.#object(name)) };
+  }
+
+  /** @throws WireError 404 */
+  one(name: string): object {
+    this.check(name);
+    return this.#object(name);
+  }
+
+  #object(name: string): object {
+    const contextSize = this.#contextSize();
+    return {
+      id: name,
+      object: "model",
+      created: this.#created,
+      owned_by: "zstream",
+      ...(contextSize === undefined ? {} : { max_model_len: contextSize }),
+    };
+  }
+}
