@@ -1,9 +1,9 @@
 // Owns the frames of one reply: its events, pulled one at a time, as what goes into the socket. JS thread of the model.
 
-import { ChunkWriter, type Envelope, type IncludeUsage, subjectOf } from "./formats/openai-chat/chunks.js";
-import { DONE, dataFrame } from "./frames.js";
+import type { Frame, FrameWriter } from "./formats/format.js";
+import { frameText } from "./frames.js";
 import type { Reply } from "./reply.js";
-import { type Subject, toWireError } from "./wire-error.js";
+import { toWireError, type WireError } from "./wire-error.js";
 
 /** Frames of one stream, pulled one at a time. */
 export interface FrameSource {
@@ -19,6 +19,8 @@ export interface FrameSource {
 export interface KeptFrames extends FrameSource {
   /** What a reader gets that has waited for long. */
   ping(): string;
+  /** What a reader is told that gets no more, as one text; with `id`, as an event of the stream. */
+  fail(error: WireError, id?: number): string;
 }
 
 export interface FrameForm {
@@ -30,24 +32,25 @@ export interface FrameForm {
   numbered?: boolean;
 }
 
-/** The frames of an OpenAI stream. */
+/** The frames of a reply, as its format writes them. */
 export class ReplyFrames implements KeptFrames {
   readonly #reply: Reply;
-  readonly #writer: ChunkWriter;
+  readonly #writer: FrameWriter;
   readonly #heartbeatMs: number;
   readonly #numbered: boolean;
-  readonly #subject: Subject;
+  readonly #subject: string;
   #count = 0;
   #ready: string[] = [];
   #ended = false;
 
-  constructor(reply: Reply, envelope: Envelope, includeUsage: IncludeUsage, form: FrameForm) {
+  /** @param subject the field of the request that says what was asked */
+  constructor(reply: Reply, writer: FrameWriter, subject: string, form: FrameForm) {
     this.#reply = reply;
-    this.#writer = new ChunkWriter(envelope, reply.choices, includeUsage);
+    this.#writer = writer;
     this.#heartbeatMs = form.heartbeatMs;
     this.#numbered = form.numbered ?? false;
-    this.#subject = subjectOf(envelope.kind);
-    if (form.earlyRole === true) this.#ready = this.#writer.begin().map((chunk) => this.#frame(chunk));
+    this.#subject = subject;
+    if (form.earlyRole === true) this.#push(writer.begin());
   }
 
   async next(): Promise<string | undefined> {
@@ -60,11 +63,10 @@ export class ReplyFrames implements KeptFrames {
       const pulled = await this.#reply.next(silenceMs);
       if ("silence" in pulled) return this.ping();
       if ("event" in pulled) {
-        for (const chunk of this.#writer.event(pulled.choice, pulled.event)) this.#ready.push(this.#frame(chunk));
-        if (this.#reply.over) this.#end(DONE);
+        this.#push(this.#writer.event(pulled.choice, pulled.event));
+        if (this.#reply.over) this.#end(this.#writer.end());
       } else if ("error" in pulled) {
-        // Without [DONE]: a stream that just ends would look whole.
-        this.#end(toWireError(pulled.error, undefined, this.#subject).body);
+        this.#end(this.#writer.fail(toWireError(pulled.error, undefined, this.#subject)));
       } else {
         this.#ended = true;
       }
@@ -73,7 +75,14 @@ export class ReplyFrames implements KeptFrames {
 
   /** A sign of life. Without an `id:`: it is no event of the stream, so whoever comes back does not ask for it. */
   ping(): string {
-    return dataFrame(this.#writer.ping());
+    return frameText(this.#writer.ping());
+  }
+
+  fail(error: WireError, id?: number): string {
+    return this.#writer
+      .fail(error)
+      .map((frame) => frameText(frame, id))
+      .join("");
   }
 
   cancel(): void {
@@ -86,13 +95,15 @@ export class ReplyFrames implements KeptFrames {
     });
   }
 
-  #end(last: object | typeof DONE): void {
+  #end(last: Frame[]): void {
     this.#ended = true;
-    this.#ready.push(this.#frame(last));
+    this.#push(last);
   }
 
-  #frame(value: object | typeof DONE): string {
-    this.#count += 1;
-    return dataFrame(value, this.#numbered ? this.#count : undefined);
+  #push(frames: Frame[]): void {
+    for (const frame of frames) {
+      this.#count += 1;
+      this.#ready.push(frameText(frame, this.#numbered ? this.#count : undefined));
+    }
   }
 }

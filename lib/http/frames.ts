@@ -1,19 +1,19 @@
 // Owns how objects become lines of a Server-Sent Events stream. Pure; any thread.
 //
 // The shapes are the ones that the decoders of both OpenAI SDKs, EventSource and line-splitting scripts read alike: one `data:`
-// line an event, `id:` only on request, no `event:`, no `retry:`, no comments: readers that split at blank lines lose the event behind one.
+// line an event, `id:` only on request, `event:` only in formats that have it, no `retry:`, no comments: readers that split at blank lines lose the event behind one.
 
-/** The data of the event that ends an OpenAI stream. */
-export const DONE = "[DONE]";
+import type { Frame } from "./formats/format.js";
 
 /** Line ends to Unicode but not to SSE or JSON: readers that split decoded text (Python's str.splitlines, httpx) would cut a frame there. */
 const UNICODE_LINE_ENDS = /[\u0085\u2028\u2029]/;
 
-/** One event: an object, or DONE; always one line. `id`: only in resumable streams. */
-export function dataFrame(value: object | typeof DONE, id?: number): string {
-  let data = value === DONE ? DONE : JSON.stringify(value);
-  if (UNICODE_LINE_ENDS.test(data)) data = escapeLineEnds(data);
-  return id === undefined ? `data: ${data}\n\n` : `id: ${id}\ndata: ${data}\n\n`;
+/** One event as it goes into the socket. `id`: only in resumable streams. */
+export function frameText({ event, data }: Frame, id?: number): string {
+  let line = typeof data === "string" ? data : JSON.stringify(data);
+  if (UNICODE_LINE_ENDS.test(line)) line = escapeLineEnds(line);
+  const named = event === undefined ? "" : `event: ${event}\n`;
+  return id === undefined ? `${named}data: ${line}\n\n` : `${named}id: ${id}\ndata: ${line}\n\n`;
 }
 
 function escapeLineEnds(json: string): string {

@@ -1,7 +1,8 @@
 // Owns the list of what `import … from "zstream/sse"` gives. Loads nothing native and no HTTP library.
 
-export { ChunkWriter, type Envelope, type IncludeUsage, newEnvelope, type ReplyKind } from "./formats/openai-chat/chunks.js";
-export { DONE, dataFrame, STREAM_HEADERS } from "./frames.js";
+export type { Collector, Envelope, Frame, FrameWriter, IncludeUsage, WireFormat, WireRequest } from "./formats/format.js";
+export { chatCompletions, completions } from "./formats/openai-chat/index.js";
+export { frameText, STREAM_HEADERS } from "./frames.js";
 export { nodeHandler } from "./node.js";
 export type { EventStream, HandlerOptions, Occupancy, ResumableOptions, ServedModel, ToResponseOptions } from "./types.js";
 export { createHandler, toResponse } from "./web.js";

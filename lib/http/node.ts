@@ -80,7 +80,7 @@ async function answer(responder: Responder, request: IncomingMessage, found: unk
     if (isSmall(request)) await bodyArrived(request);
     return responder.refuse(error);
   }
-  return responder.answer(body, signal, undefined, request.socket?.remoteAddress);
+  return responder.answer(body, { signal, client: request.socket?.remoteAddress });
 }
 
 /** The body of a request: as something in front has read it, or from the connection. */

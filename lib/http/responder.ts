@@ -1,9 +1,9 @@
 // Owns the answer to one request, whichever HTTP server it came through: checks, opening the streams, and either one JSON body or
-// frames to be pulled. JS thread of the model. handler.ts and node.ts put an answer onto their kind of response.
+// frames to be pulled. JS thread of the model. web.ts and node.ts put an answer onto their kind of response.
 
 import { plainJson } from "../options/foreign.js";
-import { type Envelope, newEnvelope, ReplyCollector, subjectOf } from "./formats/openai-chat/chunks.js";
-import { readRequest, type WireRequest } from "./formats/openai-chat/request.js";
+import type { Ask, Collector, Envelope, WireFormat, WireRequest } from "./formats/format.js";
+import { FORMATS, formatOf } from "./formats/index.js";
 import { type FrameSource, ReplyFrames } from "./frame-source.js";
 import { STREAM_HEADERS } from "./frames.js";
 import { checkModel, type HandlerSettings, readHandlerOptions } from "./options.js";
@@ -12,7 +12,7 @@ import { PatientFrames } from "./patience.js";
 import { Reply } from "./reply.js";
 import { ResumableStreams } from "./resumable.js";
 import type { HandlerOptions, Observer, ServedModel } from "./types.js";
-import { isToldInFull, type Subject, toWireError, WireError } from "./wire-error.js";
+import { isToldInFull, toWireError, WireError } from "./wire-error.js";
 
 /** A request's answer: JSON, or frames. */
 export type Answer =
@@ -22,11 +22,20 @@ export type Answer =
 /** What a responder can be told beyond a handler's options; the server's part. */
 export interface ResponderHooks {
   /** Checks a body before anything else is done with it; throws WireErrors. */
-  validate?(body: unknown): void;
-  /** Where resumable streams are kept, when several responders share them. */
+  validate?(body: unknown, format: WireFormat): void;
+  /** Where resumable streams are kept, when somebody else looks at them too. */
   resumables?: ResumableStreams;
-  /** What is known of how long replies take, when several responders share a model. */
-  pace?: Pace;
+}
+
+/** What is known of a request beside its body. */
+export interface Circumstances {
+  /** Aborted when the client goes while a JSON answer is made; frames are cancelled by their own cancel(). */
+  signal?: AbortSignal | undefined;
+  watcher?: Watcher | undefined;
+  /** Whose request it is, where that is known: an address or a key. */
+  client?: string | undefined;
+  /** The format of the path that it came to; left out: as its body looks. */
+  format?: WireFormat | undefined;
 }
 
 /** Follows one request; for metrics and logs. */
@@ -39,7 +48,7 @@ export class Responder {
   readonly #model: ServedModel;
   readonly #options: HandlerSettings;
   readonly #hooks: ResponderHooks;
-  readonly #pace: Pace;
+  readonly #pace = new Pace();
   readonly #replies = new Set<Reply>();
   readonly #resumables: ResumableStreams;
   /** Errors that onError has been told of: every request to a model that cannot be loaded fails with the same one. */
@@ -53,7 +62,6 @@ export class Responder {
     checkModel(model, of);
     this.#model = model;
     this.#options = readHandlerOptions(options, of);
-    this.#pace = hooks.pace ?? new Pace();
     this.#resumables = hooks.resumables ?? new ResumableStreams(this.#options.resumable, () => model.stats?.());
     this.#hooks = hooks;
   }
@@ -79,29 +87,26 @@ export class Responder {
   /** When a client that is refused now should come back. */
   retryAfterMs = (): number => this.#pace.retryAfter(this.#model.stats?.());
 
-  /**
-   * @param signal aborted when the client goes while a JSON answer is made; frames are cancelled by their own cancel()
-   * @param client whose request it is, where that is known: an address or a key
-   */
-  async answer(given: unknown, signal?: AbortSignal, watcher?: Watcher, client = ""): Promise<Answer> {
-    let subject: Subject | undefined;
+  async answer(given: unknown, circumstances: Circumstances = {}): Promise<Answer> {
+    let format: WireFormat | undefined;
     try {
       const body = plainJson(given, ""); // whoever has parsed it
-      this.#hooks.validate?.(body);
-      const request = readRequest(body, this.#options.maxChoices);
-      subject = subjectOf(request.kind);
+      const chosen = circumstances.format ?? formatOf(body);
+      this.#hooks.validate?.(body, chosen);
+      const request = chosen.read(body, this.#options.maxChoices);
+      format = chosen;
       await this.#model.ready;
-      return await this.#reply(request, signal, watcher, client);
+      return await this.#reply(request, format, circumstances);
     } catch (error) {
-      return this.refuse(error, subject);
+      return this.refuse(error, format ?? circumstances.format, format?.subject);
     }
   }
 
   /** An error as an answer. `subject`: as toWireError has it. */
-  refuse(error: unknown, subject?: Subject): Answer & { body: string } {
+  refuse(error: unknown, format: WireFormat = FORMATS[0], subject?: string): Answer & { body: string } {
     this.#tell(error);
-    const { status, headers, body } = toWireError(error, this.retryAfterMs, subject);
-    return { status, headers, body: JSON.stringify(body), error };
+    const wire = toWireError(error, this.retryAfterMs, subject);
+    return { status: wire.status, headers: wire.headers, body: JSON.stringify(format.refuse(wire)), error };
   }
 
   #tell(error: unknown): void {
@@ -113,8 +118,8 @@ export class Responder {
     (this.#options.onError ?? console.error)(error);
   }
 
-  async #reply(request: WireRequest, signal: AbortSignal | undefined, watcher: Watcher | undefined, client: string): Promise<Answer> {
-    const envelope = newEnvelope(request.kind, request.model ?? this.modelName);
+  async #reply(request: WireRequest, format: WireFormat, { signal, watcher, client = "" }: Circumstances): Promise<Answer> {
+    const envelope = format.envelope(request.model ?? this.modelName);
     watcher?.onRequest?.(request, envelope);
     const reply: Reply = new Reply(
       this.#open(request),
@@ -125,16 +130,17 @@ export class Responder {
     if (signal?.aborted) leave();
     signal?.addEventListener("abort", leave, { once: true });
     try {
-      if (!request.stream) return await this.#collect(reply, envelope);
+      if (!request.stream) return await this.#collect(reply, format.collect(envelope, reply.choices));
       const early = await reply.earlyError(this.#patienceFor(request));
       if (early !== undefined) throw early.error;
     } finally {
       signal?.removeEventListener("abort", leave);
     }
     const { heartbeatMs, earlyRole } = this.#options;
-    if (!request.resumable) return this.#streaming(new ReplyFrames(reply, envelope, request.includeUsage, { heartbeatMs, earlyRole }));
+    const writer = format.writer(envelope, reply.choices, request.includeUsage);
+    if (!request.resumable) return this.#streaming(new ReplyFrames(reply, writer, format.subject, { heartbeatMs, earlyRole }));
     // At once, since it names the stream: who is cut off before the first token comes back by this name.
-    const source = new ReplyFrames(reply, envelope, request.includeUsage, { heartbeatMs: 0, earlyRole: true, numbered: true });
+    const source = new ReplyFrames(reply, writer, format.subject, { heartbeatMs: 0, earlyRole: true, numbered: true });
     try {
       return this.#streaming(this.#resumables.add(envelope.id, source, { choices: reply.choices, client }).read(0, heartbeatMs));
     } catch (error) {
@@ -146,7 +152,7 @@ export class Responder {
   /** How long (ms) a stream's headers wait for a word of the engine. Load must not decide how a client is told that its prompt is too long. */
   #patienceFor(request: WireRequest): number {
     const { earlyErrorMs } = this.#options;
-    return mayOverflow(request, this.#model.info?.contextSize) ? earlyErrorMs : Math.min(earlyErrorMs, AT_ONCE_MS);
+    return mayOverflow(request.ask, this.#model.info?.contextSize) ? earlyErrorMs : Math.min(earlyErrorMs, AT_ONCE_MS);
   }
 
   /** Goes on with a resumable stream after the event `lastEventId` (as the header says it; left out: from the beginning). */
@@ -179,18 +185,17 @@ export class Responder {
   }
 
   /** One stream a choice. With a seed, each choice has its own, so that they differ and can be had again. */
-  #open({ kind, choices, messages, prompt, options, resumable }: WireRequest) {
+  #open({ ask, choices, options, resumable }: WireRequest) {
     // A resumable stream that nobody reads has a time limit of its own.
     const { stallTimeoutMs } = this.#options;
     const shared = resumable || stallTimeoutMs === 0 ? options : { ...options, stall_timeout_ms: stallTimeoutMs };
     return Array.from({ length: choices }, (_, i) => {
       const own = shared.seed === undefined || i === 0 ? shared : { ...shared, seed: (shared.seed + i) % (2 ** 32 - 1) };
-      return kind === "chat" ? this.#model.chatStream({ messages, ...own }) : this.#model.completionStream({ prompt, ...own });
+      return "messages" in ask ? this.#model.chatStream({ ...ask, ...own }) : this.#model.completionStream({ ...ask, ...own });
     });
   }
 
-  async #collect(reply: Reply, envelope: Envelope): Promise<Answer> {
-    const collector = new ReplyCollector(envelope, reply.choices);
+  async #collect(reply: Reply, collector: Collector): Promise<Answer> {
     do {
       const pulled = await reply.next(0);
       if ("error" in pulled) throw pulled.error;
@@ -236,9 +241,9 @@ const MESSAGE_TOKENS = 32;
 const USUAL_CONTEXT = 4096;
 
 /** Whether the prompt may have more tokens than the context: a token is a byte at least. */
-function mayOverflow({ kind, messages, prompt }: WireRequest, contextSize = USUAL_CONTEXT): boolean {
-  const text = kind === "chat" ? JSON.stringify(messages) : prompt;
-  const more = kind === "chat" && Array.isArray(messages) ? TEMPLATE_TOKENS + MESSAGE_TOKENS * messages.length : 1;
+function mayOverflow(ask: Ask, contextSize = USUAL_CONTEXT): boolean {
+  const text = "messages" in ask ? JSON.stringify(ask.messages) : ask.prompt;
+  const more = "messages" in ask && Array.isArray(ask.messages) ? TEMPLATE_TOKENS + MESSAGE_TOKENS * ask.messages.length : 1;
   return text.length + more >= contextSize || new TextEncoder().encode(text).length + more >= contextSize;
 }
 

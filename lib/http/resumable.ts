@@ -5,7 +5,6 @@
 // what is kept is behind the reader, half before it; when that half is full, frames are no longer pulled and the reply parks.
 
 import type { FrameSource, KeptFrames } from "./frame-source.js";
-import { dataFrame } from "./frames.js";
 import { readResumableOptions } from "./options.js";
 import { type KeptEvents, Reader } from "./stream-reader.js";
 import type { Occupancy, ResumableOptions } from "./types.js";
@@ -158,6 +157,11 @@ export class ResumableStream implements Unread, KeptEvents {
     return this.#source.ping();
   }
 
+  /** @internal Without an id: it is no event of the stream. */
+  lastWord(reason: WireError): string {
+    return this.#source.fail(reason);
+  }
+
   pause(): void {
     this.#paused = true;
   }
@@ -172,7 +176,7 @@ export class ResumableStream implements Unread, KeptEvents {
     if (this.#ended) return;
     this.#source.cancel();
     const reason = new WireError(503, "Nobody read this stream while others waited for its place.", { code: "gave_way" });
-    this.#frames.push(dataFrame(reason.body, this.#first + this.#frames.length));
+    this.#frames.push(this.#source.fail(reason, this.#first + this.#frames.length));
     this.#ended = true;
     this.#onRoom?.();
   }

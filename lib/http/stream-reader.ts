@@ -2,7 +2,6 @@
 
 import { Alarm } from "./alarm.js";
 import type { FrameSource } from "./frame-source.js";
-import { dataFrame } from "./frames.js";
 import type { WireError } from "./wire-error.js";
 
 /** What a reader asks of its stream. */
@@ -11,6 +10,8 @@ export interface KeptEvents {
   take(id: number): string | "end" | undefined;
   /** A heartbeat. */
   ping(): string;
+  /** Why there is no more, in the words of the stream's format. Without an id: it is no event of the stream. */
+  lastWord(reason: WireError): string;
 }
 
 /** One connection's view of a stream. */
@@ -69,7 +70,7 @@ export class Reader implements FrameSource {
   end(reason: WireError): void {
     if (this.#over) return;
     this.#over = true;
-    this.#lastWord = dataFrame(reason.body); // no id: it is no event of the stream
+    this.#lastWord = this.#stream.lastWord(reason);
     this.#settle?.(false);
     this.#alarm.stop();
   }

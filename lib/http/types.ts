@@ -2,7 +2,6 @@
 // native is imported. Types only.
 
 import type { EngineStats, FinishEvent, Message, ModelInfo, ReplyOptionsInput, StreamEvent } from "../types.js";
-import type { ReplyKind } from "./formats/openai-chat/chunks.js";
 
 /** What the adapter uses of a TokenStream: one that is wrapped, or made up, will do. */
 export interface EventStream {
@@ -74,7 +73,7 @@ export interface ToResponseOptions {
   /** The reply's `model`. Default "local". */
   model?: string | undefined;
   /** Which of OpenAI's formats. Default "chat". */
-  kind?: ReplyKind | undefined;
+  kind?: "chat" | "completion" | undefined;
   /** See HandlerOptions. */
   heartbeatMs?: number | undefined;
   /** See HandlerOptions. */

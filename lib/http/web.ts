@@ -1,7 +1,7 @@
 // Owns the adapter for servers that speak the web's Request and Response: Next, Hono, Bun, Deno. JS thread of the model.
 
 import { checkHeaders, readJson, usedUp } from "./body.js";
-import { newEnvelope } from "./formats/openai-chat/chunks.js";
+import { formatFor } from "./formats/index.js";
 import { type FrameSource, ReplyFrames } from "./frame-source.js";
 import { STREAM_HEADERS } from "./frames.js";
 import { checkStream, readResponseOptions } from "./options.js";
@@ -29,7 +29,7 @@ export function createHandler(model: ServedModel, options: HandlerOptions = {}):
     } catch (error) {
       return answerToResponse(responder.refuse(error));
     }
-    return answerToResponse(await responder.answer(body, request.signal), request.signal);
+    return answerToResponse(await responder.answer(body, { signal: request.signal }), request.signal);
   };
 }
 
@@ -37,7 +37,9 @@ export function createHandler(model: ServedModel, options: HandlerOptions = {}):
 export function toResponse(stream: EventStream, options: ToResponseOptions = {}): Response {
   checkStream(stream, "toResponse()");
   const { kind, model, heartbeatMs, earlyRole } = readResponseOptions(options, "toResponse()");
-  const frames = new ReplyFrames(new Reply([stream]), newEnvelope(kind, model), stream.includeUsage, { heartbeatMs, earlyRole });
+  const format = formatFor(kind);
+  const writer = format.writer(format.envelope(model), 1, stream.includeUsage);
+  const frames = new ReplyFrames(new Reply([stream]), writer, format.subject, { heartbeatMs, earlyRole });
   return answerToResponse({ status: 200, headers: STREAM_HEADERS, frames });
 }
 

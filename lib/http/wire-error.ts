@@ -4,9 +4,6 @@
 import { cutMessage, cutName, cutPath } from "../base/quote.js";
 import { ZSEError } from "../errors.js";
 
-/** The field of a request that says what is asked. */
-export type Subject = "messages" | "prompt";
-
 /** An error with its place in HTTP. */
 export class WireError extends Error {
   readonly status: number;
@@ -61,7 +58,7 @@ export class WireError extends Error {
  * Any error as one for the wire. `retryAfterMs` is asked only where it is of use. What is not ours is not told to clients.
  * @param subject the field that held what was asked: what only the model could find wrong is wrong with it
  */
-export function toWireError(error: unknown, retryAfterMs: () => number = () => 1000, subject?: Subject): WireError {
+export function toWireError(error: unknown, retryAfterMs: () => number = () => 1000, subject?: string): WireError {
   if (error instanceof WireError) return error;
   const { code, message, option } = isZSEError(error) ? error : {};
   const cause = error;
@@ -94,7 +91,7 @@ export function toWireError(error: unknown, retryAfterMs: () => number = () => 1
 }
 
 /** In the words that agents look for to know that they must shorten the conversation. What the engine advises is for its owner. */
-function overflow(message: string, param: Subject, cause: unknown): WireError {
+function overflow(message: string, param: string, cause: unknown): WireError {
   const [, tokens, context] = /has ((?:at least )?\d+) tokens, and the context of a stream holds (\d+)/.exec(message) ?? [];
   const known = `This model's maximum context length is ${context} tokens, of which the reply needs at least 1.`;
   const said =

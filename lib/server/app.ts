@@ -1,5 +1,5 @@
 // Owns the routes of `zse serve`: who may ask, what is refused at the door, and which part answers. Main thread. The replies
-// themselves are lib/sse's; the sockets are http-server.ts's.
+// themselves are lib/http's; the sockets are http-server.ts's.
 
 import { randomUUID } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
@@ -9,10 +9,10 @@ import { cors } from "hono/cors";
 import { getPath } from "hono/utils/url";
 import { cutName, cutPath } from "../base/quote.js";
 import { checkHeaders, readJson } from "../http/body.js";
-import type { ReplyKind } from "../http/formats/openai-chat/chunks.js";
+import type { WireFormat } from "../http/formats/format.js";
+import { FORMATS } from "../http/formats/index.js";
 import { STREAM_HEADERS } from "../http/frames.js";
 import { bodyArrived, bodyChunks, bodyHeaders, cutOff, isSmall } from "../http/node.js";
-import { Pace } from "../http/pace.js";
 import { Responder } from "../http/responder.js";
 import { ResumableStreams } from "../http/resumable.js";
 import type { ResumableOptions, ServedModel } from "../http/types.js";
@@ -27,7 +27,7 @@ import { Metrics } from "./metrics.js";
 import { originCheck } from "./origins.js";
 import { asksForReply, canonicalPath } from "./paths.js";
 import { RequestRecord } from "./record.js";
-import { bodyChecks } from "./schema.js";
+import { bodyCheck } from "./schema.js";
 import { ServedNames } from "./served-names.js";
 
 export interface AppOptions {
@@ -67,9 +67,8 @@ export class App implements Doorkeeper {
   readonly #model: AppModel;
   readonly #options: AppOptions;
   readonly #metrics: Metrics;
-  readonly #responders: Record<ReplyKind, Responder>;
+  readonly #responder: Responder;
   readonly #names: ServedNames;
-  readonly #pace = new Pace();
   readonly #resumables: ResumableStreams;
   readonly #checkKey: (authorization: string | undefined) => void;
   #knowsHost: (host: string | undefined) => boolean = () => true;
@@ -84,9 +83,7 @@ export class App implements Doorkeeper {
     this.#names = new ServedNames([options.name, ...(options.aliases ?? [])], () => model.info?.contextSize);
     this.#checkKey = keyCheck(options.apiKeys ?? []);
     this.#resumables = new ResumableStreams(options.resumable, () => model.stats());
-    const { maxMessages = 1024, maxChoices = 8 } = options;
-    const checks = bodyChecks({ maxMessages, maxChoices });
-    this.#responders = { chat: this.#responder(checks.chat), completion: this.#responder(checks.completion) };
+    this.#responder = this.#makeResponder();
     this.#routes();
   }
 
@@ -114,7 +111,7 @@ export class App implements Doorkeeper {
     this.#options.log.debug({ id, method: "POST", path: canonicalPath(path), status: 429, ms: 0 }, "refused");
     const now = performance.now();
     if (now - this.#refusal.made > REFUSAL_LIFE_MS) {
-      const { headers, body } = this.#responders.chat.refuse(this.#full(this.#responders.chat.retryAfterMs()));
+      const { headers, body } = this.#responder.refuse(this.#full(this.#responder.retryAfterMs()));
       this.#refusal = { made: now, headers, body };
     }
     const { headers, body } = this.#refusal;
@@ -148,23 +145,23 @@ export class App implements Doorkeeper {
 
   /** Replies that are under way. */
   get active(): number {
-    return this.#responders.chat.active + this.#responders.completion.active;
+    return this.#responder.active;
   }
 
   /** Ends every reply with an error event. */
   abortAll(error: unknown): void {
-    for (const responder of Object.values(this.#responders)) responder.abortAll(error);
+    this.#responder.abortAll(error);
   }
 
-  #responder(validate: (body: unknown) => void): Responder {
-    const { name, maxBodyBytes, maxChoices, heartbeatMs, stallTimeoutMs, earlyRole } = this.#options;
+  #makeResponder(): Responder {
+    const { name, maxBodyBytes, maxMessages = 1024, maxChoices = 8, heartbeatMs, stallTimeoutMs, earlyRole } = this.#options;
+    const check = bodyCheck({ maxMessages, maxChoices });
     const onError = () => {}; // records log what they are told
     const options = { model: name, maxBodyBytes, maxChoices, heartbeatMs, stallTimeoutMs, earlyRole, onError };
     return new Responder(this.#model, options, "zse serve", {
       resumables: this.#resumables,
-      pace: this.#pace,
-      validate: (body) => {
-        validate(body);
+      validate: (body, format) => {
+        check(body, format);
         this.#names.check((body as { model?: string | null }).model);
       },
     });
@@ -203,18 +200,19 @@ export class App implements Doorkeeper {
       await next();
     });
 
-    hono.post("/v1/chat/completions", (c) => this.#answer(c, this.#responders.chat));
-    hono.post("/v1/completions", (c) => this.#answer(c, this.#responders.completion));
+    for (const format of FORMATS) {
+      for (const route of format.routes) hono.post(route, (c) => this.#answer(c, format));
+    }
     hono.get("/v1/streams/:id", (c) => {
       const id = c.req.param("id");
       if (c.req.method === "HEAD") {
         this.#resumables.get(id); // and no more: a reader would take the stream from the one that it has
         return c.body(null, 200, STREAM_HEADERS);
       }
-      const answer = this.#responders.chat.resume(id, c.req.header("last-event-id"));
+      const answer = this.#responder.resume(id, c.req.header("last-event-id"));
       return answerToResponse(answer, undefined, () => cutOff(c.env.outgoing as ServerResponse));
     });
-    hono.delete("/v1/streams/:id", (c) => answerToResponse(this.#responders.chat.remove(c.req.param("id"))));
+    hono.delete("/v1/streams/:id", (c) => answerToResponse(this.#responder.remove(c.req.param("id"))));
     hono.get("/v1/models", (c) => this.#json(c, this.#names.list()));
     hono.get("/v1/models/:model{.+}", (c) => this.#json(c, this.#names.one(c.req.param("model"))));
     hono.get("/health", (c) => this.#health(c));
@@ -238,15 +236,16 @@ export class App implements Doorkeeper {
     return routed.join(", ").replace("GET", "GET, HEAD");
   }
 
-  async #answer(c: Context<Env>, responder: Responder): Promise<Response> {
+  async #answer(c: Context<Env>, format: WireFormat): Promise<Response> {
     const record = c.get("record");
     if (this.#draining) throw new WireError(503, "The server is shutting down.", { code: "shutting_down" });
     const { incoming } = c.env;
-    const coding = checkHeaders(bodyHeaders(incoming), responder.maxBodyBytes);
-    if (!isSmall(incoming)) this.#checkRoom(responder);
-    const body = await readJson(bodyChunks(incoming), coding, responder.maxBodyBytes);
-    this.#checkRoom(responder);
-    const answer = await responder.answer(body, c.req.raw.signal, record, this.#clientOf(c));
+    const { maxBodyBytes } = this.#responder;
+    const coding = checkHeaders(bodyHeaders(incoming), maxBodyBytes);
+    if (!isSmall(incoming)) this.#checkRoom();
+    const body = await readJson(bodyChunks(incoming), coding, maxBodyBytes);
+    this.#checkRoom();
+    const answer = await this.#responder.answer(body, { signal: c.req.raw.signal, watcher: record, client: this.#clientOf(c), format });
     if (answer.frames === undefined) record.end(answer.status, answer.error);
     return answerToResponse(answer, undefined, () => cutOff(c.env.outgoing as ServerResponse));
   }
@@ -257,8 +256,8 @@ export class App implements Doorkeeper {
     return apiKeys.length > 0 ? c.req.header("authorization") : c.env.incoming.socket.remoteAddress;
   }
 
-  #checkRoom(responder: Responder): void {
-    if (!this.#hasRoom()) throw this.#full(responder.retryAfterMs());
+  #checkRoom(): void {
+    if (!this.#hasRoom()) throw this.#full(this.#responder.retryAfterMs());
   }
 
   /** Whether there is a free slot or a place in the queue. */
@@ -288,7 +287,7 @@ export class App implements Doorkeeper {
   }
 
   async #refuse(c: Context<Env>, error: unknown): Promise<Response> {
-    const { status, headers, body } = this.#responders.chat.refuse(error);
+    const { status, headers, body } = this.#responder.refuse(error);
     c.get("record")?.end(status, error);
     const { incoming } = c.env;
     let more: Record<string, string> = {};

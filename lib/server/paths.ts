@@ -1,8 +1,10 @@
 // Owns the ways in which clients write a route's path: base URLs without /v1, with a slash too many before or behind. Pure; any thread.
 
+import { FORMATS } from "../http/formats/index.js";
+
 /** Routes as nearly every request has them. */
-const USUAL = new Set(["/v1/chat/completions", "/v1/completions", "/v1/models", "/health", "/metrics"]);
-const REPLIES = new Set(["/v1/chat/completions", "/v1/completions"]);
+const REPLIES = new Set(FORMATS.flatMap((format) => format.routes));
+const USUAL = new Set([...REPLIES, "/v1/models", "/health", "/metrics"]);
 /** Routes that stand under /v1. */
 const WITHOUT_VERSION = /^\/(?:chat\/completions|completions|models|streams)(?:\/|$)/;
 

@@ -1,8 +1,7 @@
 // Owns what is noted of one request on its way: the line of the log and the numbers of the metrics. Main thread.
 
 import { cutName, cutPath, quoteError } from "../base/quote.js";
-import type { Envelope } from "../http/formats/openai-chat/chunks.js";
-import type { WireRequest } from "../http/formats/openai-chat/request.js";
+import type { Envelope, WireRequest } from "../http/formats/format.js";
 import type { Watcher } from "../http/responder.js";
 import { toWireError } from "../http/wire-error.js";
 import type { FinishEvent } from "../types.js";
@@ -49,7 +48,7 @@ export class RequestRecord implements Watcher {
     const { stream, choices, ignored } = request;
     Object.assign(this.#line, { reply: envelope.id, stream, ...(choices > 1 ? { n: choices } : {}) });
     if (ignored.length > 0) this.#line.ignored = ignored.slice(0, 16).map(cutName);
-    if (this.#sinks.logPrompts) this.#line.prompt = request.kind === "chat" ? request.messages : request.prompt;
+    if (this.#sinks.logPrompts) this.#line.prompt = "messages" in request.ask ? request.ask.messages : request.ask.prompt;
   }
 
   onText(choice: number, waitedFor: boolean): void {

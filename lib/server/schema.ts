@@ -4,6 +4,8 @@
 import { z } from "zod";
 
 import { fieldPath } from "../base/quote.js";
+import type { WireFormat } from "../http/formats/format.js";
+import { chatCompletions, completions } from "../http/formats/openai-chat/index.js";
 import { LARGEST_SEED, SEED_RULE } from "../http/formats/openai-chat/request.js";
 import { WireError } from "../http/wire-error.js";
 import { type Option, REPLY_OPTIONS, wireOptions } from "../options/table.js";
@@ -109,15 +111,23 @@ function common({ maxChoices }: BodyLimits) {
   };
 }
 
-/** The checks of both routes' bodies. They throw WireErrors. */
-export function bodyChecks(limits: BodyLimits): { chat: (body: unknown) => void; completion: (body: unknown) => void } {
-  const chat = z.looseObject({
-    ...common(limits),
-    messages: listOf(message, { min: 1, max: limits.maxMessages }),
-    max_completion_tokens: count.nullish(),
-  });
-  const completion = z.looseObject({ ...common(limits), prompt });
-  return { chat: (body) => check(chat, body), completion: (body) => check(completion, body) };
+/** The check of a body in one of the formats. It throws WireErrors. */
+export function bodyCheck(limits: BodyLimits): (body: unknown, format: WireFormat) => void {
+  const schemas = new Map<WireFormat, z.ZodType>([
+    [
+      chatCompletions,
+      z.looseObject({
+        ...common(limits),
+        messages: listOf(message, { min: 1, max: limits.maxMessages }),
+        max_completion_tokens: count.nullish(),
+      }),
+    ],
+    [completions, z.looseObject({ ...common(limits), prompt })],
+  ]);
+  return (body, format) => {
+    const schema = schemas.get(format);
+    if (schema !== undefined) check(schema, body);
+  };
 }
 
 function check(schema: z.ZodType, body: unknown): void {

@@ -3,7 +3,7 @@
 
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { ChunkWriter, newEnvelope, ReplyCollector } from "../../lib/http/formats/openai-chat/chunks.js";
+import { chatCompletions as chat } from "../../lib/http/formats/openai-chat/index.js";
 import type { FrameSource } from "../../lib/http/frame-source.js";
 import { ReplyFrames } from "../../lib/http/frame-source.js";
 import { toResponse } from "../../lib/http/index.js";
@@ -34,11 +34,11 @@ function streamOf(events: StreamEvent[]): { events(): AsyncIterator<StreamEvent>
 }
 
 describe("events become chunks", () => {
-  const envelope = newEnvelope("chat", "m");
+  const envelope = chat.envelope("m");
 
   test("tool calls and reasoning stream in OpenAI's delta shapes, and the finish_reason says tool_calls", () => {
-    const writer = new ChunkWriter(envelope, 1, undefined);
-    const collector = new ReplyCollector(envelope, 1);
+    const writer = chat.writer(envelope, 1, undefined);
+    const collector = chat.collect(envelope, 1);
     const events: StreamEvent[] = [
       { type: "reasoning", text: "Hm" },
       { type: "toolCall", index: 0, id: "call_1", name: "weather", argumentsDelta: "" },
@@ -48,7 +48,7 @@ describe("events become chunks", () => {
     ];
     const deltas = events.flatMap((event) => {
       collector.event(0, event);
-      return writer.event(0, event).map((chunk) => (chunk as { choices: { delta: object; finish_reason: string }[] }).choices[0]!);
+      return writer.event(0, event).map(({ data }) => (data as { choices: { delta: object; finish_reason: string }[] }).choices[0]!);
     });
     expect(deltas.map(({ delta }) => delta)).toEqual([
       { role: "assistant", content: "" },
@@ -74,17 +74,17 @@ describe("events become chunks", () => {
   });
 
   test("progress and events of later versions make none", () => {
-    const writer = new ChunkWriter(envelope, 1, undefined);
+    const writer = chat.writer(envelope, 1, undefined);
     expect(writer.event(0, { type: "progress", processedTokens: 1, promptTokens: 2, cachedTokens: 0 })).toEqual([]);
     expect(writer.event(0, { type: "surprise" } as never)).toEqual([]);
   });
 
   test("cached prompt tokens are told with every usage, 0 where there are none", () => {
     const usage = { promptTokens: 10, completionTokens: 5, totalTokens: 15, cachedTokens: 8 };
-    const [, chunk] = new ChunkWriter(envelope, 1, undefined).event(0, finish({ usage }));
-    expect(chunk).toMatchObject({ usage: { prompt_tokens: 10, total_tokens: 15, prompt_tokens_details: { cached_tokens: 8 } } });
-    const [, plain] = new ChunkWriter(envelope, 1, undefined).event(0, finish());
-    expect(plain).toHaveProperty("usage.prompt_tokens_details", { cached_tokens: 0 });
+    const [, chunk] = chat.writer(envelope, 1, undefined).event(0, finish({ usage }));
+    expect(chunk!.data).toMatchObject({ usage: { prompt_tokens: 10, total_tokens: 15, prompt_tokens_details: { cached_tokens: 8 } } });
+    const [, plain] = chat.writer(envelope, 1, undefined).event(0, finish());
+    expect(plain!.data).toHaveProperty("usage.prompt_tokens_details", { cached_tokens: 0 });
   });
 
   test("whatever a reply says, its frames are lines that every parser reads", async () => {
@@ -93,9 +93,14 @@ describe("events become chunks", () => {
         fc.array(fc.oneof(fc.string({ unit: "binary", minLength: 1 }), fc.constantFrom("\u2028", "a\u0085b", "\n\n", "data: [DONE]"))),
         async (pieces) => {
           const said = pieces.map((piece) => piece.toWellFormed());
-          const frames = new ReplyFrames(new Reply([streamOf([...said.map(text), finish()])]), newEnvelope("chat", "m\n\r"), undefined, {
-            heartbeatMs: 1000,
-          });
+          const frames = new ReplyFrames(
+            new Reply([streamOf([...said.map(text), finish()])]),
+            chat.writer(chat.envelope("m\n\r"), 1, undefined),
+            "messages",
+            {
+              heartbeatMs: 1000,
+            },
+          );
           let all = "";
           for (let frame = await frames.next(); frame !== undefined; frame = await frames.next()) all += frame;
           expect(parseStrictly(all).texts[0]).toBe(said.join(""));
@@ -135,7 +140,9 @@ describe("heartbeats", () => {
         yield { type: "progress", processedTokens: i, promptTokens: 1e6, cachedTokens: 0 };
       }
     }
-    const frames = new ReplyFrames(new Reply([{ events: reading }]), newEnvelope("chat", "m"), undefined, { heartbeatMs: 20 });
+    const frames = new ReplyFrames(new Reply([{ events: reading }]), chat.writer(chat.envelope("m"), 1, undefined), "messages", {
+      heartbeatMs: 20,
+    });
     expect(await frames.next()).toContain('"role":"assistant"');
     for (let i = 0; i < 3; i++)
       expect(await frames.next()).toContain('"choices":[{"index":0,"delta":{"content":""},"finish_reason":null}]');
@@ -160,9 +167,9 @@ describe("a resumable stream", () => {
         fc.array(fc.string({ minLength: 1 }), { maxLength: 40 }),
         fc.array(fc.record({ frames: fc.nat(12), lost: fc.nat(3) }), { maxLength: 20 }),
         async (pieces, drops) => {
-          const envelope = newEnvelope("chat", "m");
+          const envelope = chat.envelope("m");
           const source = () =>
-            new ReplyFrames(new Reply([streamOf([...pieces.map(text), finish()])]), envelope, undefined, {
+            new ReplyFrames(new Reply([streamOf([...pieces.map(text), finish()])]), chat.writer(envelope, 1, undefined), "messages", {
               heartbeatMs: 0,
               numbered: true,
             });

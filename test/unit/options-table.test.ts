@@ -5,9 +5,10 @@ import { join } from "node:path";
 import { Command } from "commander";
 import { describe, expect, test } from "vitest";
 import { addModelFlags, addReplyFlags } from "../../lib/cli/flags.js";
+import { chatCompletions } from "../../lib/http/formats/openai-chat/index.js";
 import { readRequest } from "../../lib/http/formats/openai-chat/request.js";
 import { ENGINE_OPTIONS, type OptionTable, REPLY_OPTIONS, snakeCase } from "../../lib/options/table.js";
-import { bodyChecks } from "../../lib/server/schema.js";
+import { bodyCheck } from "../../lib/server/schema.js";
 
 const root = join(import.meta.dirname, "..", "..");
 const read = (...path: string[]) => readFileSync(join(root, ...path), "utf8");
@@ -19,7 +20,8 @@ const NOT_NATIVE = new Set(["signal", "chunkSize", "chunkBy", "chunkMaxDelayMs",
 
 const all = Object.entries({ ...ENGINE_OPTIONS, ...REPLY_OPTIONS } as OptionTable);
 const present = all.filter(([, option]) => option.kind !== "later");
-const { chat: check } = bodyChecks({ maxMessages: 10, maxChoices: 8 });
+const checkBody = bodyCheck({ maxMessages: 10, maxChoices: 8 });
+const check = (body: unknown) => checkBody(body, chatCompletions);
 const body = (more: object) => ({ messages: [{ role: "user", content: "Hi" }], stream: true, ...more });
 
 describe("docs/api.md tells every option with its range and default, as the code has them", () => {

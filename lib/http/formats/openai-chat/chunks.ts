@@ -2,30 +2,17 @@
 // drawing an id); any thread.
 
 import type { FinishEvent, StreamEvent, Usage } from "../../../types.js";
-import type { Subject } from "../../wire-error.js";
+import type { WireError } from "../../wire-error.js";
+import type { Collector, Envelope, Frame, FrameWriter, IncludeUsage } from "../format.js";
 
 export type ReplyKind = "chat" | "completion";
 
-/** The field of a request that says what is asked. */
-export function subjectOf(kind: ReplyKind): Subject {
-  return kind === "chat" ? "messages" : "prompt";
-}
-
-/** What every object of one reply has in common. */
-export interface Envelope {
-  kind: ReplyKind;
-  id: string;
-  /** Seconds since 1970. */
-  created: number;
-  model: string;
-}
-
-/** The forms of usage: undefined, beside the last finish_reason; true, a chunk of its own; false, none. */
-export type IncludeUsage = boolean | undefined;
+/** The data of the event that ends a stream. */
+const DONE = "[DONE]";
 
 export function newEnvelope(kind: ReplyKind, model: string): Envelope {
   const id = `${kind === "chat" ? "chatcmpl" : "cmpl"}-${crypto.randomUUID().replaceAll("-", "")}`;
-  return { kind, id, created: Math.floor(Date.now() / 1000), model };
+  return { id, created: Math.floor(Date.now() / 1000), model };
 }
 
 type FinishReason = "stop" | "length" | "tool_calls";
@@ -51,7 +38,7 @@ export function wireUsage(usages: readonly Usage[]): WireUsage {
 }
 
 /** Turns the events of a reply's choices into chunks. */
-export class ChunkWriter {
+export class ChunkWriter implements FrameWriter {
   readonly #head: object;
   readonly #kind: ReplyKind;
   readonly #choices: number;
@@ -62,8 +49,7 @@ export class ChunkWriter {
   readonly #begun = new Set<number>();
   readonly #finished = new Set<number>();
 
-  constructor(envelope: Envelope, choices: number, includeUsage: IncludeUsage) {
-    const { kind, id, created, model } = envelope;
+  constructor(kind: ReplyKind, { id, created, model }: Envelope, choices: number, includeUsage: IncludeUsage) {
     this.#kind = kind;
     this.#choices = choices;
     this.#includeUsage = includeUsage;
@@ -71,19 +57,19 @@ export class ChunkWriter {
   }
 
   /** The role chunks of all choices, for those who want them before the first token. */
-  begin(): object[] {
+  begin(): Frame[] {
     return Array.from({ length: this.#choices }, (_, index) => this.#begin(index)).flat();
   }
 
   /** A choice's role chunk, once, in the form that OpenAI sends it. */
-  #begin(index: number): object[] {
+  #begin(index: number): Frame[] {
     if (this.#kind === "completion" || this.#begun.has(index)) return [];
     this.#begun.add(index);
     return [this.#delta(index, { role: "assistant", content: "" })];
   }
 
   /** A sign of life: a chunk that says nothing, of the first choice that has not ended. */
-  ping(): object {
+  ping(): Frame {
     let index = 0;
     while (this.#finished.has(index)) index += 1;
     if (this.#kind === "completion") return this.#text(index, "", null);
@@ -92,12 +78,21 @@ export class ChunkWriter {
   }
 
   /** The chunks that an event makes, the role's before a choice's first: none for what the format has no place for. */
-  event(index: number, event: StreamEvent): object[] {
+  event(index: number, event: StreamEvent): Frame[] {
     const chunks = this.#said(index, event);
     return chunks.length === 0 || this.#begun.has(index) ? chunks : [...this.#begin(index), ...chunks];
   }
 
-  #said(index: number, event: StreamEvent): object[] {
+  /** Without [DONE]: a stream that just ends would look whole. */
+  fail(error: WireError): Frame[] {
+    return [{ data: error.body }];
+  }
+
+  end(): Frame[] {
+    return [{ data: DONE }];
+  }
+
+  #said(index: number, event: StreamEvent): Frame[] {
     switch (event.type) {
       case "text":
         return [this.#kind === "chat" ? this.#delta(index, { content: event.text }) : this.#text(index, event.text, null)];
@@ -117,7 +112,7 @@ export class ChunkWriter {
     }
   }
 
-  #finish(index: number, event: FinishEvent): object[] {
+  #finish(index: number, event: FinishEvent): Frame[] {
     this.#usages.push(event.usage);
     this.#finished.add(index);
     const reason = finishReason(event, this.#toolCalls.has(index));
@@ -125,19 +120,22 @@ export class ChunkWriter {
     const chunk = this.#kind === "chat" ? this.#delta(index, {}, reason) : this.#text(index, "", reason);
     if (!last || this.#includeUsage === false) return [chunk];
     const usage = wireUsage(this.#usages);
-    return this.#includeUsage === true ? [chunk, { ...this.#head, choices: [], usage }] : [{ ...chunk, usage }];
+    return this.#includeUsage === true
+      ? [chunk, { data: { ...this.#head, choices: [], usage } }]
+      : [{ data: { ...(chunk.data as object), usage } }];
   }
 
-  #delta(index: number, delta: object, reason: FinishReason | null = null): object {
+  #delta(index: number, delta: object, reason: FinishReason | null = null): Frame {
     return this.#chunk({ index, delta, finish_reason: reason });
   }
 
-  #text(index: number, text: string, reason: FinishReason | null): object {
+  #text(index: number, text: string, reason: FinishReason | null): Frame {
     return this.#chunk({ text, index, logprobs: null, finish_reason: reason });
   }
 
-  #chunk(choice: object): object {
-    return this.#includeUsage === true ? { ...this.#head, choices: [choice], usage: null } : { ...this.#head, choices: [choice] };
+  #chunk(choice: object): Frame {
+    const chunk = { ...this.#head, choices: [choice] };
+    return { data: this.#includeUsage === true ? { ...chunk, usage: null } : chunk };
   }
 }
 
@@ -153,11 +151,13 @@ interface CollectedCall {
 }
 
 /** Gathers the events of a reply that is sent as one object. */
-export class ReplyCollector {
+export class ReplyCollector implements Collector {
+  readonly #kind: ReplyKind;
   readonly #envelope: Envelope;
   readonly #choices: { text: string; reasoning: string; calls: CollectedCall[]; finish: FinishEvent | undefined }[];
 
-  constructor(envelope: Envelope, choices: number) {
+  constructor(kind: ReplyKind, envelope: Envelope, choices: number) {
+    this.#kind = kind;
     this.#envelope = envelope;
     this.#choices = Array.from({ length: choices }, () => ({ text: "", reasoning: "", calls: [], finish: undefined }));
   }
@@ -177,7 +177,8 @@ export class ReplyCollector {
 
   /** The `chat.completion` or `text_completion` object, once every choice has its finish event. */
   object(): object {
-    const { kind, id, created, model } = this.#envelope;
+    const { id, created, model } = this.#envelope;
+    const kind = this.#kind;
     const choices = this.#choices.map(({ text, reasoning, calls, finish }, index) => {
       const finish_reason = finishReason(finish!, calls.length > 0);
       if (kind === "completion") return { text, index, logprobs: null, finish_reason };

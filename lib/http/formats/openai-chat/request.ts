@@ -5,24 +5,9 @@ import { cutName } from "../../../base/quote.js";
 import { REPLY_OPTIONS, wireOptions } from "../../../options/table.js";
 import type { Message, ReplyOptionsInput } from "../../../types.js";
 import { WireError } from "../../wire-error.js";
-import type { IncludeUsage, ReplyKind } from "./chunks.js";
+import type { WireRequest } from "../format.js";
+import type { ReplyKind } from "./chunks.js";
 import { isUnsupported, refuseUnsupported } from "./unsupported.js";
-
-/** A request, understood. */
-export interface WireRequest {
-  kind: ReplyKind;
-  /** As the client wrote it. */
-  model: string | undefined;
-  stream: boolean;
-  choices: number;
-  includeUsage: IncludeUsage;
-  resumable: boolean;
-  messages: readonly Message[];
-  prompt: string;
-  options: ReplyOptionsInput;
-  /** Fields of the body that mean nothing here. */
-  ignored: string[];
-}
 
 type Body = Record<string, unknown>;
 
@@ -73,14 +58,12 @@ export function readRequest(body: unknown, maxChoices: number): WireRequest {
     if (name in streamOptions) options[name] = streamOptions[name];
   }
   return {
-    kind,
     model: readModel(given),
     stream,
     choices: readChoices(given, maxChoices),
     includeUsage: readBoolean(streamOptions, "include_usage", "stream_options.include_usage"),
     resumable: readBoolean(streamOptions, "resumable", "stream_options.resumable") ?? false,
-    messages: readMessages(given.messages, ignored),
-    prompt: kind === "completion" ? readPrompt(given.prompt) : "",
+    ask: kind === "chat" ? { messages: readMessages(given.messages, ignored) } : { prompt: readPrompt(given.prompt) },
     options: options as ReplyOptionsInput,
     ignored,
   };
