@@ -69,7 +69,7 @@ async function ask(base: string): Promise<Socket> {
   const socket = connect({ host: hostname, port: Number(port) });
   socket.on("error", () => {});
   const body = JSON.stringify({ ...STORY, stream: true });
-  const head = `POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n`;
+  const head = `POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n`;
   socket.write(head + body);
   await new Promise((resolve) => socket.once("readable", resolve)); // and then nothing is read
   return socket;

@@ -155,7 +155,7 @@ describe.each(SERVERS)("%s: a client that waits", (_, serve) => {
 
 describe.each(SERVERS)("%s: requests that wait behind another one on their connection", (_, serve) => {
   const text = JSON.stringify({ ...LONG, stream: true });
-  const head = `POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(text)}`;
+  const head = `POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(text)}`;
   const REQUEST = `${head}\r\n\r\n${text}`;
   const connectTo = async (url: string, requests: number) => {
     const { hostname, port } = new URL(url);
@@ -207,7 +207,7 @@ test("a server that closes its connections ends what waits in them", async () =>
   socket.on("error", () => {}).on("data", () => {});
   const text = JSON.stringify({ ...LONG, stream: true });
   socket.write(
-    `POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(text)}\r\n\r\n${text}`.repeat(4),
+    `POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(text)}\r\n\r\n${text}`.repeat(4),
   );
   await until(() => model.stats().queued + model.stats().parked + model.stats().decoding >= 4, "all are open");
   server.close();

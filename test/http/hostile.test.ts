@@ -24,7 +24,7 @@ async function raw(base: string, text = ""): Promise<Socket> {
 
 function asHttp(body: object, path = "/v1/chat/completions"): string {
   const text = JSON.stringify(body);
-  return `POST ${path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(text)}\r\n\r\n${text}`;
+  return `POST ${path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(text)}\r\n\r\n${text}`;
 }
 
 /** All that comes until the other side closes. */
@@ -95,7 +95,7 @@ describe("a client that takes nothing of a whole reply", () => {
       };
       subscribe("net.server.socket", onSocket);
     });
-    const socket = await raw(base, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n".repeat(1000)); // 20 MB, more than sockets hold
+    const socket = await raw(base, "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(1000)); // 20 MB, more than sockets hold
     await closed;
     socket.destroy();
   });
@@ -205,7 +205,7 @@ describe("hostile clients get a 4xx or a closed connection, and the streams of o
         const answer = await readAll(await raw(base, text));
         expect(answer).toMatch(/HTTP\/1\.1 400 Bad Request/);
       }
-      const tooLarge = await readAll(await raw(base, `GET / HTTP/1.1\r\nHost: x\r\nX: ${"x".repeat(40_000)}\r\n\r\n`));
+      const tooLarge = await readAll(await raw(base, `GET / HTTP/1.1\r\nHost: localhost\r\nX: ${"x".repeat(40_000)}\r\n\r\n`));
       expect(tooLarge).toMatch(/HTTP\/1\.1 431/);
     });
   });
