@@ -33,7 +33,7 @@ if (mode === "bare") {
 /** Reads the answer to its end; resolves with its status. */
 function ask(seed) {
   const text = mode === "flood" ? body : JSON.stringify({ ...JSON.parse(body), seed });
-  const head = "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\n";
+  const head = "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\n";
   return new Promise((resolve) => {
     let status = "closed";
     const socket = connect({ host: "127.0.0.1", port: Number(port), noDelay: true });

@@ -1,4 +1,4 @@
-// Owns the adapter for node:http and what is built on it: Express, Fastify. JS thread of the model. It needs nothing of
+// Owns the adapter for node:http and what is built on it: Express, Fastify, Koa. JS thread of the model. It needs nothing of
 // node:http but the shape of its two objects.
 
 import type { IncomingMessage, ServerResponse } from "node:http";

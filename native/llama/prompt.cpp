@@ -42,10 +42,8 @@ std::string too_much(WorkStop why, const WorkLimits& limits) {
   using std::chrono::duration_cast;
   switch (why) {
     case WorkStop::kTime: return "runs for more than " + std::to_string(duration_cast<seconds>(limits.time).count()) + " s";
-    case WorkStop::kMemory: {
-      return "takes more memory than prompts may (" + std::to_string(limits.memory >> 20) +
-             " MB, less while others take much)";
-    }
+    case WorkStop::kMemory:
+      return "takes more than " + std::to_string(limits.memory >> 20) + " MB of memory, or than other prompts leave it";
     case WorkStop::kStack: return "recurses too deeply";
     default: return "takes too many steps";
   }

@@ -1,8 +1,8 @@
 // Files that are not models, or not whole: a typed error with a useful sentence, never a crash.
 
 import { execFileSync } from "node:child_process";
-import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { chmodSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { tmpdir, totalmem } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
@@ -152,6 +152,19 @@ describe("MODEL_NOT_FOUND", () => {
       expect(error.message).toMatch(/permission|denied|may not be read/i);
     });
   });
+});
+
+test("a model file that zeros make longer than the machine's memory opens and closes like any other", async () => {
+  const path = file("long.gguf", readFileSync(DEMO));
+  try {
+    truncateSync(path, 2 * totalmem()); // takes no room on the disk
+  } catch {
+    return; // a file system without such files
+  }
+  const model = openModel({ contextSize: 64 }, path);
+  await model.ready;
+  expect((await model.chat(ask("Hi"), { maxTokens: 1 })).finishReason).toBe("length");
+  await model.close();
 });
 
 test("a device that is not there is UNSUPPORTED", async () => {

@@ -207,7 +207,9 @@ test("a server that closes its connections ends what waits in them", async () =>
   socket.on("error", () => {}).on("data", () => {});
   const text = JSON.stringify({ ...LONG, stream: true });
   socket.write(
-    `POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(text)}\r\n\r\n${text}`.repeat(4),
+    `POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(text)}\r\n\r\n${text}`.repeat(
+      4,
+    ),
   );
   await until(() => model.stats().queued + model.stats().parked + model.stats().decoding >= 4, "all are open");
   server.close();

@@ -12,14 +12,22 @@ const BODY = JSON.stringify(GREEDY);
 const request = (more = "", body = BODY) =>
   `POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n${more}\r\n${body}`;
 
+/** A stream that nobody holds is cancelled by the garbage collection, and the server is full no longer. */
+const held: unknown[] = [];
+
 /** All slots are taken by streams that nobody reads, and the queue is full. */
 async function fillUp(model: ZSE): Promise<{ leave: () => void }> {
   const busy = [1, 2].map(() => model.chatStream(STORY.messages, { ignoreEos: true, highWaterMark: 1 }));
-  await until(() => model.stats().parked + model.stats().queued === 2, "full");
+  held.push(busy);
+  await until(() => {
+    const { freeSlots, parked, queued } = model.stats();
+    return freeSlots === 0 && parked === 1 && queued === 1;
+  }, "full");
   return { leave: () => busy.forEach((one) => void one.abort()) };
 }
 
-const FULL = { maxStreams: 1, maxQueue: 1 };
+/** Without room for what a slot holds: a slot that nobody reads is not lent after 50 ms, and the queue stays full. */
+const FULL = { maxStreams: 1, maxQueue: 1, promptCache: { ram: 0 } };
 
 async function raw(base: string): Promise<Socket> {
   const { hostname, port } = new URL(base);

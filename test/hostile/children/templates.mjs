@@ -10,6 +10,9 @@ const nested = (depth) => grown("[1]", "[ns.x]", depth);
 const shared = grown("[1]", "[ns.x, ns.x]");
 const sharedTuple = grown("(1, 2)", "(ns.x, ns.x)");
 
+/** Two strings, m of a million times one letter, and a of two million. */
+const halves = "{% set m = (((('a' * 1000) | replace('b','c')) * 1000) | replace('b','c')) %}{% set a = (m ~ m) | replace('b','c') %}";
+
 /** name → template. `ends`: what a chat of "go" ends with; "abort" for what would run to the bound of its time. */
 const templates = {
   "loops for ever": { source: onGo("{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}{% endfor %}"), ends: "abort" },
@@ -35,6 +38,12 @@ const templates = {
   "JSON with an indent of gigabytes": { source: onGo("{{ [1, [2, [3]]] | tojson(indent=2000000000) }}") },
   "replacing that explodes": { source: onGo("{{ ('a' * 100000) | replace('a', 'b' * 100000) }}") },
   "replacing nothing that explodes": { source: onGo("{{ ('a' * 100000) | replace('', 'b' * 100000) }}") },
+  "a search for what nearly matches everywhere": { source: onGo(`${halves}{{ (m ~ 'b') in a }}`), ends: "ok" },
+  "splitting at what nearly matches everywhere": { source: onGo(`${halves}{{ a.split(m ~ 'b') | length }}`), ends: "ok" },
+  "splitting from behind at what nearly matches everywhere": { source: onGo(`${halves}{{ a.rsplit('b' ~ m) | length }}`), ends: "ok" },
+  "replacing what nearly matches everywhere": { source: onGo(`${halves}{{ a.replace(m ~ 'b', 'x') | length }}`), ends: "ok" },
+  "stripping a million characters": { source: onGo(`${halves}{{ a.strip(m) | length }}`), ends: "ok" },
+  "a string of millions of parts": { source: onGo(`${grown("'ab'", "ns.x ~ ns.x")}{{ ns.x | length }}`) },
   "a division by zero": { source: onGo("{{ 5 is divisibleby(0) }}") },
   "a remainder of nothing": { source: onGo("{{ 5 % 0 }}"), ends: "any" },
   "sorting what has no order": {
