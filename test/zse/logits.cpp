@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/error.h"
 #include "llama.h"
 #include "llama/devices.h"
 #include "llama/zse_model.h"
