@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "ids.h"
+#include "prompt.h"
 #include "request.h"
 
 namespace zse {
@@ -127,7 +128,7 @@ class Decoder {
    */
   virtual std::unique_ptr<SlotCopy> begin_load(SlotId slot, std::shared_ptr<const SlotImage> image, int tokens) = 0;
 
-  virtual std::unique_ptr<TokenSampler> make_sampler(const SamplingParams& params, const std::vector<Token>& prompt) = 0;
+  virtual std::unique_ptr<TokenSampler> make_sampler(const SamplingParams& params, const Prompt& prompt) = 0;
 
   /** Draws the next token from the logits of batch[index]; nothing when they are not numbers. */
   virtual std::optional<Token> sample(TokenSampler& sampler, size_t index) = 0;

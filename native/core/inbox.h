@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "ids.h"
+#include "prompt.h"
 #include "request.h"
 
 namespace zse {
@@ -18,7 +19,7 @@ namespace zse {
 /** A request whose prompt is tokenized and known to fit. */
 struct PreparedRequest {
   std::shared_ptr<StreamControl> control;
-  std::vector<Token> prompt;
+  Prompt prompt;
   int max_tokens = 0;
   SamplingParams sampling;
   std::vector<std::string> stop;

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "core/ids.h"
 #include "core/inbox.h"
+#include "core/prompt.h"
 #include "core/prompt_workers.h"
 #include "core/request.h"
 #include "core/stats.h"
@@ -39,7 +40,7 @@ class PromptTask : public PromptWorkers::Task {
   std::shared_ptr<StreamControl> control_;
   RequestSpec request_;
   PromptStage stage_ = PromptStage::kTemplate;
-  std::vector<Token> prompt_;
+  Prompt prompt_;
   std::unique_ptr<EngineError> failure_;
 };
 

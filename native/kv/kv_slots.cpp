@@ -11,7 +11,7 @@ SlotId KvSlots::least_valuable(SlotId but) const {
   SlotId best = -1;
   for (SlotId slot = 0; slot < size(); slot++) {
     if (slots_[slot].owner != 0 || slot == but) continue;
-    if (slots_[slot].tokens.empty()) return slot;
+    if (slots_[slot].content.empty()) return slot;
     const auto value = [this](SlotId it) { return std::pair(!slots_[it].abandoned, slots_[it].released); };
     if (best < 0 || value(slot) < value(best)) best = slot;
   }
@@ -33,27 +33,27 @@ void KvSlots::release(SlotId slot, bool abandoned) {
 
 void KvSlots::extend(SlotId slot, const Token* tokens, int count, bool of_prompt) {
   Slot& it = slots_[slot];
-  it.tokens.insert(it.tokens.end(), tokens, tokens + count);
+  it.content.append(tokens, static_cast<size_t>(count));
   it.written = it.kept = it.considered = false;
-  if (of_prompt) it.prompt_tokens = static_cast<int>(it.tokens.size());
+  if (of_prompt) it.prompt_tokens = static_cast<int>(it.content.size());
 }
 
 void KvSlots::clear(SlotId slot) {
   decoder_.clear_slot(slot);
-  slots_[slot].tokens.clear();
+  slots_[slot].content.clear();
   slots_[slot].prompt_tokens = 0;
   slots_[slot].written = slots_[slot].kept = slots_[slot].considered = false;
 }
 
 bool KvSlots::cut(SlotId slot, int tokens) {
   Slot& it = slots_[slot];
-  if (static_cast<size_t>(tokens) == it.tokens.size()) return true;
+  if (static_cast<size_t>(tokens) == it.content.size()) return true;
   if (!decoder_.cut_slot(slot, tokens)) {
-    it.tokens.clear();
+    it.content.clear();
     it.prompt_tokens = 0;
     return false;
   }
-  it.tokens.resize(tokens);
+  it.content.cut(tokens);
   it.prompt_tokens = std::min(it.prompt_tokens, tokens);
   return true;
 }
@@ -65,7 +65,7 @@ bool KvSlots::copy(SlotId from, SlotId to, int tokens) {
     return saved && load(to, *saved) && cut(to, tokens);
   }
   const Slot& source = slots_[from];
-  slots_[to].tokens.assign(source.tokens.begin(), source.tokens.begin() + tokens);
+  slots_[to].content.assign_prefix(source.content, tokens);
   slots_[to].prompt_tokens = std::min(source.prompt_tokens, tokens);
   return true;
 }
@@ -74,7 +74,7 @@ std::optional<KvSlots::Save> KvSlots::begin_save(SlotId slot) const try {
   std::unique_ptr<SlotCopy> copy = decoder_.begin_save(slot);
   if (!copy) return {};
   auto prefix = std::make_shared<SavedPrefix>();
-  prefix->tokens = slots_[slot].tokens;
+  prefix->content = slots_[slot].content;
   prefix->prompt_tokens = slots_[slot].prompt_tokens;
   prefix->image = copy->image();
   return Save{slot, std::move(prefix), std::move(copy)};
@@ -91,11 +91,11 @@ std::shared_ptr<const SavedPrefix> KvSlots::save(SlotId slot) const {
 
 std::unique_ptr<SlotCopy> KvSlots::begin_load(SlotId slot, const SavedPrefix& prefix) {
   clear(slot);
-  return decoder_.begin_load(slot, prefix.image, static_cast<int>(prefix.tokens.size()));
+  return decoder_.begin_load(slot, prefix.image, static_cast<int>(prefix.content.size()));
 }
 
 void KvSlots::end_load(SlotId slot, const SavedPrefix& prefix) {
-  slots_[slot].tokens = prefix.tokens;
+  slots_[slot].content = prefix.content;
   slots_[slot].prompt_tokens = prefix.prompt_tokens;
 }
 

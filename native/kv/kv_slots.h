@@ -7,6 +7,7 @@
 
 #include "core/decoder.h"
 #include "core/ids.h"
+#include "core/prompt.h"
 #include "saved_prefix.h"
 
 namespace zse {
@@ -15,7 +16,7 @@ class KvSlots {
  public:
   struct Slot {
     StreamId owner = 0;  // 0: free
-    std::vector<Token> tokens;
+    Prompt content;
     int prompt_tokens = 0;    // of those, the ones computed as pieces of a prompt
     uint64_t released = 0;    // when it came free, in order
     bool written = false;     // to disk, or tried to: once is enough, whatever becomes of the file
@@ -50,7 +51,7 @@ class KvSlots {
   /** Puts the first `tokens` of one slot into another; false, and `to` is empty, where that cannot be. */
   bool copy(SlotId from, SlotId to, int tokens);
 
-  size_t image_bytes(SlotId slot) const { return decoder_.image_bytes(slot) + slots_[slot].tokens.size() * sizeof(Token); }
+  size_t image_bytes(SlotId slot) const { return decoder_.image_bytes(slot) + slots_[slot].content.bytes(); }
 
   /** Begins to copy a slot out: `prefix` is what it will have been. Nothing where there is no memory for it. */
   struct Save {

@@ -26,11 +26,11 @@ PrefixCache::PrefixCache(const PromptCacheOptions& options, ReuseRule rule, std:
   count();
 }
 
-PrefixCache::InRam PrefixCache::find(const std::vector<Token>& prompt) {
+PrefixCache::InRam PrefixCache::find(const Prompt& prompt) {
   InRam best;
   auto found = prefixes_.end();
   for (auto next = prefixes_.begin(); next != prefixes_.end(); ++next) {
-    const int tokens = rule_.usable((*next)->tokens, (*next)->prompt_tokens, prompt);
+    const int tokens = rule_.usable((*next)->content, (*next)->prompt_tokens, prompt);
     if (tokens > best.tokens) {
       best = {tokens, *next};
       found = next;
@@ -40,11 +40,11 @@ PrefixCache::InRam PrefixCache::find(const std::vector<Token>& prompt) {
   return best;
 }
 
-PrefixCache::OnDisk PrefixCache::find_file(const std::vector<Token>& prompt) const {
+PrefixCache::OnDisk PrefixCache::find_file(const Prompt& prompt) const {
   OnDisk best;
   for (const auto& [id, file] : on_disk_) {
     if (file.writing) continue;
-    const int tokens = rule_.usable(file.info.tokens, file.info.prompt_tokens, prompt);
+    const int tokens = rule_.usable(file.info.content, file.info.prompt_tokens, prompt);
     if (tokens > best.tokens) best = {tokens, id};
   }
   return best;
@@ -65,28 +65,27 @@ std::optional<Clock::time_point> PrefixCache::fetched_by(PrefixFileId id) const 
   return found->second + kLongestFetch;
 }
 
-/** Whether whoever has `longer` has no use for `tokens`. */
-bool PrefixCache::held_by(const std::vector<Token>& longer, const std::vector<Token>& tokens) const {
-  if (rule_.can_cut ? longer.size() < tokens.size() : longer.size() != tokens.size()) return false;
-  return std::equal(tokens.begin(), tokens.end(), longer.begin());
+/** Whether whoever has `longer` has no use for `content`. */
+bool PrefixCache::held_by(const Prompt& longer, const Prompt& content) const {
+  return rule_.can_cut ? longer.starts_with(content) : longer == content;
 }
 
-bool PrefixCache::wants(const std::vector<Token>& tokens) const {
-  if (!options_.enabled || options_.ram_bytes == 0 || tokens.size() < kWorthKeeping) return false;
+bool PrefixCache::wants(const Prompt& content) const {
+  if (!options_.enabled || options_.ram_bytes == 0 || content.size() < kWorthKeeping) return false;
   return std::none_of(prefixes_.begin(), prefixes_.end(),
-                      [&](const auto& prefix) { return held_by(prefix->tokens, tokens); });
+                      [&](const auto& prefix) { return held_by(prefix->content, content); });
 }
 
-bool PrefixCache::wants_file(const std::vector<Token>& tokens) const {
-  if (!files_ || tokens.size() < kWorthKeeping || Clock::now() < disk_rests_until_) return false;
+bool PrefixCache::wants_file(const Prompt& content) const {
+  if (!files_ || content.size() < kWorthKeeping || Clock::now() < disk_rests_until_) return false;
   if (files_->waiting_bytes() > kMostWaitingBytes) return false;
   return std::none_of(on_disk_.begin(), on_disk_.end(),
-                      [&](const auto& entry) { return held_by(entry.second.info.tokens, tokens); });
+                      [&](const auto& entry) { return held_by(entry.second.info.content, content); });
 }
 
 void PrefixCache::insert(std::shared_ptr<const SavedPrefix> prefix) {
   prefixes_.remove_if([&](const auto& other) {
-    if (!held_by(prefix->tokens, other->tokens)) return false;
+    if (!held_by(prefix->content, other->content)) return false;
     ram_bytes_ -= other->bytes();
     return true;
   });
@@ -104,7 +103,7 @@ void PrefixCache::write(std::shared_ptr<const SavedPrefix> prefix) {
 
 void PrefixCache::reject(const SavedPrefix& prefix) {
   prefixes_.remove_if([&](const auto& other) {
-    if (other->tokens != prefix.tokens) return false;
+    if (other->content != prefix.content) return false;
     ram_bytes_ -= other->bytes();
     return true;
   });
@@ -165,7 +164,7 @@ void PrefixCache::update() {
       // What the new one begins with is not needed by itself any more.
       std::vector<PrefixFileId> superseded;
       for (const auto& [id, file] : on_disk_) {
-        if (id != outcome.id && !file.writing && held_by(written->second.info.tokens, file.info.tokens))
+        if (id != outcome.id && !file.writing && held_by(written->second.info.content, file.info.content))
           superseded.push_back(id);
       }
       for (const PrefixFileId id : superseded) {

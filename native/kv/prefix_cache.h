@@ -7,10 +7,10 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <vector>
 
 #include "core/ids.h"
 #include "core/options.h"
+#include "core/prompt.h"
 #include "core/stats.h"
 #include "prefix_files.h"
 #include "saved_prefix.h"
@@ -38,9 +38,9 @@ class PrefixCache {
   const ReuseRule& rule() const { return rule_; }
 
   /** The longest usable prefix in RAM; tokens 0 when there is none. */
-  InRam find(const std::vector<Token>& prompt);
+  InRam find(const Prompt& prompt);
   /** The longest on disk, of which only the tokens are in memory. */
-  OnDisk find_file(const std::vector<Token>& prompt) const;
+  OnDisk find_file(const Prompt& prompt) const;
 
   /** Begins to read a file into RAM; when fetching() is over, find() has it, unless it was bad. */
   void fetch(PrefixFileId id);
@@ -48,10 +48,10 @@ class PrefixCache {
   /** When it is given up to wait for that, and fetching() is over though the disk has not answered. */
   std::optional<Clock::time_point> fetched_by(PrefixFileId id) const;
 
-  /** True when keeping these tokens in RAM would add something. */
-  bool wants(const std::vector<Token>& tokens) const;
-  /** True when writing these tokens to disk would. */
-  bool wants_file(const std::vector<Token>& tokens) const;
+  /** True when keeping this in RAM would add something. */
+  bool wants(const Prompt& content) const;
+  /** True when writing it to disk would. */
+  bool wants_file(const Prompt& content) const;
   void insert(std::shared_ptr<const SavedPrefix> prefix);
   void write(std::shared_ptr<const SavedPrefix> prefix);
   /** The image is not what it says: it is used no more, and its file is removed. */
@@ -80,7 +80,7 @@ class PrefixCache {
     bool writing = false;
   };
   void reserved(size_t bytes);
-  bool held_by(const std::vector<Token>& longer, const std::vector<Token>& tokens) const;
+  bool held_by(const Prompt& longer, const Prompt& content) const;
   void evict();
   void drop_file(PrefixFileId id);
   void count();

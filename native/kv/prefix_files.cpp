@@ -65,7 +65,7 @@ Reading read_exactly(std::FILE* file, void* out, size_t size) {
 struct Opened {
   File file;
   Header header;
-  std::vector<Token> tokens;
+  Prompt content;
 };
 Reading open_checked(const fs::path& path, const CacheKey& key, size_t largest_image, size_t most_tokens, Opened& opened) {
   std::error_code error;
@@ -82,10 +82,11 @@ Reading open_checked(const fs::path& path, const CacheKey& key, size_t largest_i
   const uint64_t body = length - sizeof(Header), token_bytes = uint64_t{header.tokens} * sizeof(Token);
   if (!sound || token_bytes > body || header.image_bytes != body - token_bytes || header.tokens == 0) return Reading::kBad;
   if (header.tokens > most_tokens) return Reading::kFailed;  // it is good for an engine with a larger context
-  opened.tokens.resize(header.tokens);
-  reading = read_exactly(opened.file.get(), opened.tokens.data(), token_bytes);
+  std::vector<Token> tokens(header.tokens);
+  reading = read_exactly(opened.file.get(), tokens.data(), token_bytes);
+  opened.content = Prompt(std::move(tokens));
   if (reading != Reading::kGood) return reading;
-  return checksum(opened.tokens.data(), token_bytes) == header.tokens_checksum ? Reading::kGood : Reading::kBad;
+  return opened.content.hash() == header.tokens_checksum ? Reading::kGood : Reading::kBad;
 }
 
 std::string hex(const uint8_t* bytes, size_t size) {
@@ -135,11 +136,7 @@ PrefixFiles::~PrefixFiles() {
 }
 
 PrefixFileInfo PrefixFiles::info_of(const SavedPrefix& prefix) {
-  return {id_of(prefix.tokens), prefix.tokens, prefix.prompt_tokens, sizeof(Header) + prefix.bytes()};
-}
-
-PrefixFileId PrefixFiles::id_of(const std::vector<Token>& tokens) {
-  return checksum(tokens.data(), tokens.size() * sizeof(Token));
+  return {prefix.content.hash(), prefix.content, prefix.prompt_tokens, sizeof(Header) + prefix.bytes()};
 }
 
 fs::path PrefixFiles::path_of(PrefixFileId id) const {
@@ -159,17 +156,17 @@ std::vector<PrefixFileInfo> PrefixFiles::scan(size_t most_tokens) {
     if (!is_prefix_file(*next)) continue;
     Opened opened;
     Reading reading = open_checked(path, key_, largest_image_, most_tokens, opened);
-    if (reading == Reading::kGood && path_of(id_of(opened.tokens)) != path) reading = Reading::kBad;
-    scanned += opened.tokens.size();
+    if (reading == Reading::kGood && path_of(opened.content.hash()) != path) reading = Reading::kBad;
+    scanned += opened.content.size();
     if (scanned > kMostScanned) break;
     std::error_code ignored;
     if (reading == Reading::kBad) fs::remove(path, ignored);
     if (reading != Reading::kGood) continue;
     PrefixFileInfo info;
-    info.id = id_of(opened.tokens);
-    info.tokens = std::move(opened.tokens);
+    info.id = opened.content.hash();
+    info.content = std::move(opened.content);
     info.prompt_tokens = static_cast<int>(opened.header.prompt_tokens);
-    info.bytes = sizeof(Header) + info.tokens.size() * sizeof(Token) + opened.header.image_bytes;
+    info.bytes = sizeof(Header) + info.content.bytes() + opened.header.image_bytes;
     found.push_back(std::move(info));
   }
   return found;
@@ -186,7 +183,7 @@ bool PrefixFiles::make_room(uint64_t bytes, std::vector<PrefixFileId>& displaced
 }
 
 void PrefixFiles::write(std::shared_ptr<const SavedPrefix> prefix) {
-  const PrefixFileId id = id_of(prefix->tokens);
+  const PrefixFileId id = prefix->content.hash();
   push({Kind::kWrite, id, std::move(prefix)});
 }
 void PrefixFiles::read(PrefixFileId id) { push({Kind::kRead, id, nullptr}); }
@@ -258,14 +255,14 @@ bool PrefixFiles::write_file(PrefixFileId id, const SavedPrefix& prefix, std::ve
   Header header{};
   std::memcpy(header.magic, kMagic, sizeof kMagic);
   std::memcpy(header.key, key_.data(), key_.size());
-  header.tokens = static_cast<uint32_t>(prefix.tokens.size());
+  header.tokens = static_cast<uint32_t>(prefix.content.size());
   header.prompt_tokens = static_cast<uint32_t>(prefix.prompt_tokens);
   header.image_bytes = prefix.image->size();
-  header.tokens_checksum = id_of(prefix.tokens);
+  header.tokens_checksum = prefix.content.hash();
   header.image_checksum = checksum(prefix.image->data(), prefix.image->size());
   header.header_checksum = header_checksum(header);
 
-  const size_t token_bytes = prefix.tokens.size() * sizeof(Token);
+  const size_t token_bytes = prefix.content.bytes();
   const uint64_t bytes = sizeof header + token_bytes + prefix.image->size();
   std::unique_ptr<TemporaryFile> file;
   {
@@ -273,7 +270,8 @@ bool PrefixFiles::write_file(PrefixFileId id, const SavedPrefix& prefix, std::ve
     if (!make_room(bytes, displaced) || make_folder()) return false;  // it may just have become empty, and gone
     file = TemporaryFile::make(path_of(id), bytes);
   }
-  const bool written = file && file->write(&header, sizeof header) && file->write(prefix.tokens.data(), token_bytes) &&
+  const bool written = file && file->write(&header, sizeof header) &&
+                       file->write(prefix.content.tokens().data(), token_bytes) &&
                        file->write(prefix.image->data(), prefix.image->size()) && file->flush();
   if (!written) return false;
   const FolderLock lock(folder_.parent_path());  // or one who counts the folder might find it under neither of its names
@@ -286,7 +284,7 @@ std::shared_ptr<const SavedPrefix> PrefixFiles::read_file(PrefixFileId id) const
   Opened opened;
   std::shared_ptr<SlotImage> image;
   Reading reading = open_checked(path, key_, largest_image_, SIZE_MAX, opened);
-  if (reading == Reading::kGood && id_of(opened.tokens) != id) reading = Reading::kBad;
+  if (reading == Reading::kGood && opened.content.hash() != id) reading = Reading::kBad;
   if (reading == Reading::kGood) {
     image = std::make_shared<SlotImage>(opened.header.image_bytes);
     reading = read_exactly(opened.file.get(), image->data(), image->size());
@@ -297,7 +295,7 @@ std::shared_ptr<const SavedPrefix> PrefixFiles::read_file(PrefixFileId id) const
   if (reading == Reading::kBad) fs::remove(path, ignored);
   if (reading != Reading::kGood) return nullptr;
   auto prefix = std::make_shared<SavedPrefix>();
-  prefix->tokens = std::move(opened.tokens);
+  prefix->content = std::move(opened.content);
   prefix->prompt_tokens = static_cast<int>(opened.header.prompt_tokens);
   prefix->image = std::move(image);
   fs::last_write_time(path, fs::file_time_type::clock::now(), ignored);  // the latest used is evicted last

@@ -24,6 +24,7 @@
 
 #include "base/thread.h"
 #include "core/ids.h"
+#include "core/prompt.h"
 #include "saved_prefix.h"
 
 namespace zse {
@@ -31,12 +32,12 @@ namespace zse {
 /** Says which model and which settings of its context a slot's image belongs to. */
 using CacheKey = std::array<uint8_t, 16>;
 
-/** Names a file: the hash of its tokens. */
+/** Names a file: Prompt::hash() of its tokens. */
 using PrefixFileId = uint64_t;
 
 struct PrefixFileInfo {
   PrefixFileId id = 0;
-  std::vector<Token> tokens;
+  Prompt content;
   int prompt_tokens = 0;
   uint64_t bytes = 0;  // of the whole file
 };
@@ -90,7 +91,6 @@ class PrefixFiles {
     std::shared_ptr<const SavedPrefix> prefix;
   };
 
-  static PrefixFileId id_of(const std::vector<Token>& tokens);
   void push(Job job);
   void run();
   std::error_code make_folder() const;

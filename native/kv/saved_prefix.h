@@ -6,25 +6,18 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <vector>
 
 #include "core/decoder.h"
-#include "core/ids.h"
+#include "core/prompt.h"
 
 namespace zse {
 
-/** Tokens that two texts have in common from their beginning. */
-inline size_t common_prefix(const std::vector<Token>& a, const std::vector<Token>& b) {
-  const size_t shorter = std::min(a.size(), b.size());
-  return std::mismatch(a.begin(), a.begin() + static_cast<std::ptrdiff_t>(shorter), b.begin()).first - a.begin();
-}
-
 struct SavedPrefix {
-  std::vector<Token> tokens;
+  Prompt content;
   int prompt_tokens = 0;  // of those, computed as pieces of a prompt; the rest one by one, as a reply
   std::shared_ptr<const SlotImage> image;
 
-  size_t bytes() const { return image->size() + tokens.size() * sizeof(Token); }
+  size_t bytes() const { return image->size() + content.bytes(); }
 };
 
 /** How much of what was computed for one stream may be used for another. */
@@ -35,9 +28,9 @@ struct ReuseRule {
   size_t slot_size = SIZE_MAX;
 
   /** Tokens of `held` that can be used for `prompt`, whose last token is always computed: its logits begin the reply. */
-  int usable(const std::vector<Token>& held, int held_prompt_tokens, const std::vector<Token>& prompt) const {
+  int usable(const Prompt& held, int held_prompt_tokens, const Prompt& prompt) const {
     if (prompt.empty() || held.empty() || held[0] != prompt[0]) return 0;
-    const size_t common = std::min(common_prefix(held, prompt), prompt.size() - 1);
+    const size_t common = std::min(held.common_prefix(prompt), prompt.size() - 1);
     if (!can_cut && common != held.size()) return 0;
     if (grain == 1) return static_cast<int>(common);
     return std::min(static_cast<int>(common), held_prompt_tokens) / grain * grain;

@@ -247,7 +247,7 @@ std::unique_ptr<SlotCopy> LlamaDecoder::begin_load(SlotId slot, std::shared_ptr<
   return nullptr;
 }
 
-std::unique_ptr<TokenSampler> LlamaDecoder::make_sampler(const SamplingParams& params, const std::vector<Token>& prompt) {
+std::unique_ptr<TokenSampler> LlamaDecoder::make_sampler(const SamplingParams& params, const Prompt& prompt) {
   const ModelInfo& info = model_->info();
   const SamplerModel model{info.vocabulary_size, info.context_size, model_->end_tokens()};
   return std::make_unique<LlamaSampler>(model, params, prompt);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <exception>
 #include <string>
+#include <utility>
 
 #include "base/json_shape.h"
 #include "chat.h"
@@ -197,7 +198,7 @@ std::string PromptBuilder::render(const std::string& messages_json) const {
   }
 }
 
-std::vector<Token> PromptBuilder::build(const RequestSpec& request, PromptStage& stage) const {
+Prompt PromptBuilder::build(const RequestSpec& request, PromptStage& stage) const {
   stage = PromptStage::kTemplate;
   const std::string text = request.is_chat ? render(request.messages_json)
                            : normalizes()  ? normalize_nfc(request.prompt)
@@ -213,7 +214,7 @@ std::vector<Token> PromptBuilder::build(const RequestSpec& request, PromptStage&
     throw EngineError("BAD_OPTION", "the prompt has no tokens; give at least one character of text");
   }
   if (tokens.size() >= context_size) throw_overflow(std::to_string(tokens.size()));
-  return tokens;
+  return Prompt(std::move(tokens));
 }
 
 std::vector<Token> PromptBuilder::tokenize(const std::string& text, bool special) const {

@@ -10,7 +10,7 @@
 #include "base/error.h"
 #include "base/work_bound.h"
 #include "core/ids.h"
-#include "core/inbox.h"
+#include "core/prompt.h"
 #include "core/request.h"
 
 struct common_chat_templates;
@@ -31,8 +31,8 @@ class PromptBuilder {
   /** What building one prompt may take. */
   WorkLimits limits() const;
 
-  /** Tokens of the request's prompt. Throws EngineError BAD_OPTION, CONTEXT_OVERFLOW or UNSUPPORTED, and WorkStopped. */
-  std::vector<Token> build(const RequestSpec& request, PromptStage& stage) const;
+  /** The request's prompt. Throws EngineError BAD_OPTION, CONTEXT_OVERFLOW or UNSUPPORTED, and WorkStopped. */
+  Prompt build(const RequestSpec& request, PromptStage& stage) const;
 
   /** Token ids of a text. Throws EngineError and WorkStopped. */
   std::vector<Token> tokenize(const std::string& text, bool special) const;

@@ -34,7 +34,7 @@ bool better(const llama_token_data& a, const llama_token_data& b) {
 
 }  // namespace
 
-LlamaSampler::LlamaSampler(const SamplerModel& model, const SamplingParams& params, const std::vector<Token>& prompt)
+LlamaSampler::LlamaSampler(const SamplerModel& model, const SamplingParams& params, const Prompt& prompt)
     : vocabulary_size_(model.vocabulary_size),
       top_k_(params.top_k),
       greedy_(!(params.temperature >= kLeastTemperature)),
@@ -60,7 +60,7 @@ LlamaSampler::LlamaSampler(const SamplerModel& model, const SamplingParams& para
   if (repeat_penalty != 1.0f) {
     llama_sampler* repeat = llama_sampler_init_penalties(vocabulary_size_, kRepeatWindow, repeat_penalty, 0, 0);
     llama_sampler_chain_add(adjust_, repeat);
-    for (const Token token : prompt) llama_sampler_accept(repeat, token);
+    for (const Token token : prompt.tokens()) llama_sampler_accept(repeat, token);
   }
   if (presence != 0 || frequency != 0) {
     llama_sampler_chain_add(adjust_,

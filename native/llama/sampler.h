@@ -12,6 +12,7 @@
 
 #include "core/decoder.h"
 #include "core/ids.h"
+#include "core/prompt.h"
 #include "core/request.h"
 #include "llama.h"
 
@@ -26,7 +27,7 @@ struct SamplerModel {
 
 class LlamaSampler final : public TokenSampler {
  public:
-  LlamaSampler(const SamplerModel& model, const SamplingParams& params, const std::vector<Token>& prompt);
+  LlamaSampler(const SamplerModel& model, const SamplingParams& params, const Prompt& prompt);
   ~LlamaSampler() override;
 
   /**

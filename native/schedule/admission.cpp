@@ -87,7 +87,7 @@ void Admission::claim(SlotId slot, Sequence& sequence) {
 Admission::Place Admission::choose_place(const Source& source) const {
   const bool in_free_slot = source.slot >= 0 && slots_[source.slot].owner == 0;
   if (in_free_slot && source.tokens >= kWorthTakingOver) {
-    const int lost = static_cast<int>(slots_[source.slot].tokens.size()) - source.tokens;
+    const int lost = static_cast<int>(slots_[source.slot].content.size()) - source.tokens;
     if (lost <= source.tokens || slots_.free_count() == 1) return {source.slot, true, lost >= kWorthKeeping};
   }
   return {slots_.least_valuable(source.tokens >= kWorthKeeping ? source.slot : -1), false, true};
@@ -203,10 +203,10 @@ Admission::Outcome Admission::bring_back(Sequence& sequence, Sequences& sequence
 
 /** The free slot that still holds all that the sequence had computed; -1 when somebody has needed it meanwhile. */
 SlotId Admission::own_slot(const Sequence& sequence) const {
-  const std::vector<Token>& tokens = sequence.spilled ? sequence.spilled->tokens : sequence.again;
+  const Prompt& content = sequence.spilled ? sequence.spilled->content : sequence.again;
   for (SlotId slot = 0; slot < slots_.size(); slot++) {
     // How many were of a prompt: in deterministic mode what another stream has computed in other pieces is not the same.
-    if (slots_[slot].owner == 0 && slots_[slot].tokens == tokens &&
+    if (slots_[slot].owner == 0 && slots_[slot].content == content &&
         slots_[slot].prompt_tokens == sequence.lent_prompt_tokens) {
       return slot;
     }
@@ -242,7 +242,7 @@ SlotId Admission::exchange(Sequence& returning, Sequences& sequences, Clock::tim
 void Admission::settle(Sequence& sequence, SlotId slot, Sequences& sequences) {
   if (own_slot(sequence) == slot) {
     claim(slot, sequence);
-    sequence.in_cache = static_cast<int>(slots_[slot].tokens.size());
+    sequence.in_cache = static_cast<int>(slots_[slot].content.size());
     if (sequence.spilled) cache_.release(sequence.spilled->bytes());
     sequence.spilled.reset();
     sequence.again = {};
@@ -253,7 +253,7 @@ void Admission::settle(Sequence& sequence, SlotId slot, Sequences& sequences) {
     if (std::unique_ptr<SlotCopy> copy = slots_.begin_load(slot, *sequence.spilled)) {
       claim(slot, sequence);
       sequence.loading =
-          Sequence::Loading{sequence.spilled, std::move(copy), static_cast<int>(sequence.spilled->tokens.size())};
+          Sequence::Loading{sequence.spilled, std::move(copy), static_cast<int>(sequence.spilled->content.size())};
       sequences.decode(sequence);
       return;
     }
@@ -268,7 +268,7 @@ void Admission::settle(Sequence& sequence, SlotId slot, Sequences& sequences) {
 
 /** Its image cannot be used. */
 void Admission::lost(Sequence& sequence) {
-  sequence.again = sequence.spilled->tokens;
+  sequence.again = sequence.spilled->content;
   cache_.release(sequence.spilled->bytes());
   sequence.spilled.reset();
 }
@@ -333,7 +333,7 @@ void Admission::end_saving(Sequences& sequences) {
 void Admission::lend(Sequence& sequence, Sequences& sequences, std::shared_ptr<const SavedPrefix> image) {
   sequence.lent_prompt_tokens = slots_[sequence.slot].prompt_tokens;
   sequence.spilled = std::move(image);
-  if (!sequence.spilled) sequence.again = slots_[sequence.slot].tokens;
+  if (!sequence.spilled) sequence.again = slots_[sequence.slot].content;
   if (!cache_.enabled()) slots_.clear(sequence.slot);
   slots_.release(sequence.slot);
   sequence.slot = -1;

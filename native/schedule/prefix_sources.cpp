@@ -30,19 +30,19 @@ std::optional<Clock::time_point> PrefixSources::next_deadline(const Sequences& s
  * What a prefix is looked for to begin: all that is prefilled. In deterministic mode only the prompt, since a reply's tokens were computed one
  * by one, and another stream may have had the same ones as pieces of its prompt.
  */
-const std::vector<Token>& PrefixSources::sought(const Sequence& sequence) const {
+const Prompt& PrefixSources::sought(const Sequence& sequence) const {
   return cache_.rule().grain == 1 ? sequence.to_prefill() : sequence.prompt;
 }
 
 PrefixSources::Source PrefixSources::find(const Sequence& sequence) {
-  const std::vector<Token>& wanted = sought(sequence);
+  const Prompt& wanted = sought(sequence);
   Source best;
   for (SlotId slot = 0; slot < slots_.size(); slot++) {
     const KvSlots::Slot& it = slots_[slot];
     const bool busy = it.owner != 0;
-    const int tokens = cache_.rule().usable(it.tokens, it.prompt_tokens, wanted);
+    const int tokens = cache_.rule().usable(it.content, it.prompt_tokens, wanted);
     // Without the cache only choices of one request share: the same prompt, at the same time.
-    if (!cache_.enabled() && !(busy && common_prefix(it.tokens, wanted) == wanted.size())) continue;
+    if (!cache_.enabled() && !(busy && it.content.common_prefix(wanted) == wanted.size())) continue;
     if (busy && tokens < kWorthKeeping) continue;
     const bool cheaper = tokens == best.tokens && best.slot >= 0 && slots_[best.slot].owner != 0 && !busy;
     if (tokens > best.tokens || cheaper) best = {tokens, slot, nullptr};
@@ -50,7 +50,7 @@ PrefixSources::Source PrefixSources::find(const Sequence& sequence) {
   if (!cache_.enabled()) return best;
   PrefixCache::InRam saved = cache_.find(wanted);
   if (const auto& found = sequence.found) {  // RAM may have had to let go of it
-    const int tokens = cache_.rule().usable(found->tokens, found->prompt_tokens, wanted);
+    const int tokens = cache_.rule().usable(found->content, found->prompt_tokens, wanted);
     if (tokens > saved.tokens) saved = {tokens, found};
   }
   if (saved.tokens >= std::max(best.tokens + 1, kWorthKeeping)) best = {saved.tokens, -1, std::move(saved.prefix)};
@@ -59,11 +59,11 @@ PrefixSources::Source PrefixSources::find(const Sequence& sequence) {
 
 bool PrefixSources::computed_soon(const Sequence& sequence, const Sequences& sequences, int have) const {
   if (!cache_.rule().can_cut) return false;
-  const std::vector<Token>& wanted = sought(sequence);
+  const Prompt& wanted = sought(sequence);
   const int size = static_cast<int>(wanted.size());
   for (const Sequence* other : sequences.active()) {
     if (!other->prefilling()) continue;
-    const std::vector<Token>& theirs = sought(*other);
+    const Prompt& theirs = sought(*other);
     const int tokens = cache_.rule().usable(theirs, static_cast<int>(theirs.size()), wanted);
     const bool enough = cache_.enabled() ? tokens * 2 >= size : theirs == wanted;
     if (enough && tokens >= kWorthKeeping && tokens > have && other->in_cache < tokens) return true;

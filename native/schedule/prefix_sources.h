@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/ids.h"
+#include "core/prompt.h"
 #include "kv/kv_slots.h"
 #include "kv/prefix_cache.h"
 #include "sequences.h"
@@ -35,7 +36,7 @@ class PrefixSources {
   std::optional<Clock::time_point> next_deadline(const Sequences& sequences) const;
 
  private:
-  const std::vector<Token>& sought(const Sequence& sequence) const;
+  const Prompt& sought(const Sequence& sequence) const;
 
   const KvSlots& slots_;
   PrefixCache& cache_;

@@ -199,8 +199,9 @@ bool Scheduler::compute_step(double spent_ms) {
     Sequence& sequence = *runnable[piece.index];
     index += piece.tokens;
     sequence.last_step = step_number_;
-    admission_.computed(sequence, sequence.prefilling() ? &sequence.to_prefill()[sequence.in_cache] : &sequence.next_token,
-                        piece.tokens);
+    admission_.computed(
+        sequence, sequence.prefilling() ? sequence.to_prefill().tokens().data() + sequence.in_cache : &sequence.next_token,
+        piece.tokens);
     sequence.in_cache += piece.tokens;
     if (!sequence.prefilling() || advance_prompt(sequence)) advance_reply(sequence, index - 1);
   }

@@ -11,6 +11,7 @@
 #include "core/events.h"
 #include "core/ids.h"
 #include "core/inbox.h"
+#include "core/prompt.h"
 #include "core/request.h"
 #include "kv/saved_prefix.h"
 #include "reply/text_assembler.h"
@@ -62,12 +63,12 @@ class Sequence {
   std::optional<Clock::time_point> stall_deadline() const { return standing_.stall_deadline; }
 
   /** What is prefilled: the prompt; or prompt and reply, where its slot was lent without an image. */
-  const std::vector<Token>& to_prefill() const { return again.empty() ? prompt : again; }
+  const Prompt& to_prefill() const { return again.empty() ? prompt : again; }
 
   Usage usage() const;
 
   const std::shared_ptr<StreamControl> control;
-  const std::vector<Token> prompt;
+  const Prompt prompt;
   const int max_tokens;
   const SamplingParams sampling;
   const int high_water_mark;
@@ -83,7 +84,7 @@ class Sequence {
   uint64_t last_step = 0;
   std::optional<size_t> parked_bytes;          // of the image of its slot, once somebody has asked
   std::shared_ptr<const SavedPrefix> spilled;  // what its slot held, while that is lent, or
-  std::vector<Token> again;                    // where there was no room for that, the tokens: they are computed again
+  Prompt again;                                // where there was no room for that, the tokens: they are computed again
   int lent_prompt_tokens = 0;                  // of either, those computed as pieces of a prompt
 
   /** While a prefix is being copied into its slot: until that is done, no step has anything of this sequence. */

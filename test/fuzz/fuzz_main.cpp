@@ -113,7 +113,7 @@ void use(const std::string& path) {
     try {
       const zse::WorkBound::Scope scope(bound);
       const zse::AbortGuard guard(zse::AbortBlame::kEngine);
-      tokens = builder.build(request, stage);
+      tokens = builder.build(request, stage).tokens();
     } catch (const zse::WorkStopped&) {
     } catch (const std::exception&) {
       // A prompt that cannot be prepared ends a request, not the engine.
@@ -127,7 +127,7 @@ void use(const std::string& path) {
   }
   zse::SamplingParams sampling;
   sampling.seed = 1;
-  const auto sampler = decoder.make_sampler(sampling, tokens);
+  const auto sampler = decoder.make_sampler(sampling, zse::Prompt(tokens));
   int position = 0;
   for (int step = 0; step < 3; step++) {
     zse::Batch batch;

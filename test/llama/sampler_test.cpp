@@ -128,7 +128,7 @@ TEST("whatever the parameters, a token that may follow is drawn, and never a ban
     if (params.ignore_eos) banned.insert({0, 1});
     std::vector<Token> prompt(random() % 100);
     for (Token& token : prompt) token = static_cast<Token>(random() % size);
-    LlamaSampler sampler(model_of(static_cast<int>(size)), params, prompt);
+    LlamaSampler sampler(model_of(static_cast<int>(size)), params, Prompt(prompt));
     for (int i = 0; i < 5; i++) {
       std::vector<float> step = logits;
       const std::optional<Token> token = sampler.sample(step.data());

@@ -169,7 +169,7 @@ class FakeDecoder final : public Decoder {
     });
   }
 
-  std::unique_ptr<TokenSampler> make_sampler(const SamplingParams& params, const std::vector<Token>&) override {
+  std::unique_ptr<TokenSampler> make_sampler(const SamplingParams& params, const Prompt&) override {
     return std::make_unique<Sampler>(params.seed);
   }
 

@@ -31,8 +31,9 @@ constexpr size_t kLargestImage = 1 << 20;
 
 std::shared_ptr<const SavedPrefix> prefix_of(int tokens, int salt, size_t image_bytes) {
   auto prefix = std::make_shared<SavedPrefix>();
-  prefix->tokens = make_prompt(tokens, salt);
-  prefix->tokens[0] = salt;
+  std::vector<Token> content = make_prompt(tokens, salt);
+  content[0] = salt;
+  prefix->content = Prompt(std::move(content));
   auto image = std::make_shared<SlotImage>(image_bytes);
   std::memset(image->data(), salt, image_bytes);
   prefix->image = std::move(image);

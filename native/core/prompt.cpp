@@ -1,0 +1,22 @@
+#include "prompt.h"
+
+#include <algorithm>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+namespace zse {
+
+size_t Prompt::common_prefix(const Prompt& other) const {
+  const auto shorter = static_cast<std::ptrdiff_t>(std::min(size(), other.size()));
+  const auto begin = tokens_.begin();
+  return static_cast<size_t>(std::mismatch(begin, begin + shorter, other.tokens_.begin()).first - begin);
+}
+
+bool Prompt::starts_with(const Prompt& other) const {
+  return size() >= other.size() && std::equal(other.tokens_.begin(), other.tokens_.end(), tokens_.begin());
+}
+
+uint64_t Prompt::hash() const { return XXH3_64bits(tokens_.data(), bytes()); }
+
+}  // namespace zse

@@ -1,0 +1,49 @@
+// Owns what stands for a prompt, and for what a slot or a saved prefix holds: the tokens of a text from its beginning, in order. Whoever
+// compares, cuts or names such texts does it here, so that a part that is no token of the vocabulary has one place to come into. A value:
+// moved from thread to thread with its request.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "ids.h"
+
+namespace zse {
+
+class Prompt {
+ public:
+  Prompt() = default;
+  explicit Prompt(std::vector<Token> tokens) : tokens_(std::move(tokens)) {}
+
+  size_t size() const { return tokens_.size(); }
+  bool empty() const { return tokens_.empty(); }
+  Token operator[](size_t index) const { return tokens_[index]; }
+  const std::vector<Token>& tokens() const { return tokens_; }
+  /** Of memory, and of a file. */
+  size_t bytes() const { return tokens_.size() * sizeof(Token); }
+
+  /** How much both have in common from their beginning. */
+  size_t common_prefix(const Prompt& other) const;
+  bool starts_with(const Prompt& other) const;
+  /** Names the file that the prompt cache keeps it in: changing it loses every such file. */
+  uint64_t hash() const;
+
+  void append(const Token* tokens, size_t count) { tokens_.insert(tokens_.end(), tokens, tokens + count); }
+  /** Keeps the first `size`; there must be so many. */
+  void cut(size_t size) { tokens_.resize(size); }
+  void clear() { tokens_.clear(); }
+  /** The first `size` of another, into memory that is there already where it is enough. */
+  void assign_prefix(const Prompt& other, size_t size) {
+    tokens_.assign(other.tokens_.begin(), other.tokens_.begin() + static_cast<std::ptrdiff_t>(size));
+  }
+
+  friend bool operator==(const Prompt& a, const Prompt& b) { return a.tokens_ == b.tokens_; }
+  friend bool operator!=(const Prompt& a, const Prompt& b) { return !(a == b); }
+
+ private:
+  std::vector<Token> tokens_;
+};
+
+}  // namespace zse
