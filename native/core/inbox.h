@@ -11,7 +11,6 @@
 #include <vector>
 
 #include "ids.h"
-#include "prompt.h"
 #include "request.h"
 
 namespace zse {
@@ -19,10 +18,9 @@ namespace zse {
 /** A request whose prompt is tokenized and known to fit. */
 struct PreparedRequest {
   std::shared_ptr<StreamControl> control;
-  Prompt prompt;
+  PreparedPrompt prepared;
   int max_tokens = 0;
   SamplingParams sampling;
-  std::vector<std::string> stop;
   int high_water_mark = 64;
   int stall_timeout_ms = 0;
 };

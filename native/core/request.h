@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "ids.h"
+#include "prompt.h"
 
 namespace zse {
 
@@ -36,6 +37,12 @@ struct RequestSpec {
   std::vector<std::string> stop;
   int high_water_mark = 64;
   int stall_timeout_ms = 0;  // 0: never
+};
+
+/** What a request's text has become: all that the way from here needs of it. */
+struct PreparedPrompt {
+  Prompt prompt;
+  std::vector<std::string> stops;  // texts that end the reply
 };
 
 /** What every thread may look at of a stream. The flag is how a cancel reaches a graph that is being computed. */

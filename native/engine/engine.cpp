@@ -9,7 +9,6 @@
 #include "llama/cache_key.h"
 #include "llama/llama_decoder.h"
 #include "llama/model.h"
-#include "llama/prompt.h"
 #include "prompt_tasks.h"
 #include "schedule/scheduler.h"
 
@@ -19,7 +18,6 @@ namespace {
 
 /** Bytes: what Linux gives by default, and opening a model and computing with it have always had there. */
 constexpr size_t kDecodeStack = size_t{8} << 20;
-constexpr PromptWorkers::Id kQuestions = PromptWorkers::Id{1} << 32;  // beyond every stream's id
 
 }  // namespace
 
@@ -40,12 +38,11 @@ void Engine::submit(StreamId id, RequestSpec request) {
   if (!request.sampling.seed_given) request.sampling.seed = random_() % LLAMA_DEFAULT_SEED;
   const auto control = std::make_shared<StreamControl>();
   std::lock_guard<std::mutex> lock(mutex_);
-  if (closing_ || !prompt_workers_) throw EngineError("CLOSED", "the model is not open");
+  if (closing_ || !prompts_) throw EngineError("CLOSED", "the model is not open");
   if (controls_.count(id) != 0) throw EngineError("ENGINE_FAILED", "two streams have the id " + std::to_string(id));
   control->id = id;
   control->submitted = Clock::now();
-  prompt_workers_->submit(static_cast<PromptWorkers::Id>(id),
-                          std::make_unique<PromptTask>(*builder_, inbox_, stats_, control, std::move(request)));
+  prompts_->prepare(control, std::move(request));
   controls_[id] = control;
   stats_.submitting = true;
   stats_.submitted++;
@@ -64,7 +61,7 @@ void Engine::cancel(StreamId stream) {
     const auto found = controls_.find(stream);
     if (found == controls_.end()) return;
     found->second->cancelled = true;
-    if (prompt_workers_) prompt_workers_->cancel(static_cast<PromptWorkers::Id>(stream));
+    if (prompts_) prompts_->cancel(stream);
   }
   inbox_.push(CancelCommand{stream});
 }
@@ -74,7 +71,7 @@ void Engine::close() {
   {
     std::lock_guard<std::mutex> lock(mutex_);
     cancel_all();
-    if (prompt_workers_) prompt_workers_->close();
+    if (prompts_) prompts_->close();
   }
   inbox_.close();
 }
@@ -86,9 +83,8 @@ void Engine::cancel_all() {
 
 void Engine::tokenize(uint32_t question, std::string text, bool special) {
   std::lock_guard<std::mutex> lock(mutex_);
-  if (closing_ || !prompt_workers_) throw EngineError("CLOSED", "the model is not open");
-  prompt_workers_->submit(kQuestions + question,
-                          std::make_unique<TokenizeTask>(*builder_, events_, question, std::move(text), special));
+  if (closing_ || !prompts_) throw EngineError("CLOSED", "the model is not open");
+  prompts_->tokenize(question, std::move(text), special);
 }
 
 // ---- decode thread ---------------------------------------------------------------------------------------------------
@@ -124,7 +120,7 @@ void Engine::serve(const std::shared_ptr<const Model>& model) {
   }
   const ReuseRule rule{decoder.can_cut(), options_.deterministic ? kExclusivePiece : 1,
                        static_cast<size_t>(decoder.context_size())};
-  const PromptBuilder builder(model, closing_);
+  auto prompts = std::make_unique<PromptSide>(model, closing_, inbox_, events_, stats_);
   SchedulerOptions options;
   options.latency_target_ms = options_.latency_target_ms;
   options.deterministic = options_.deterministic;
@@ -135,9 +131,8 @@ void Engine::serve(const std::shared_ptr<const Model>& model) {
   });
   {
     std::lock_guard<std::mutex> lock(mutex_);
-    builder_ = &builder;
-    prompt_workers_ = std::make_unique<PromptWorkers>();
-    if (closing_) prompt_workers_->close();
+    prompts_ = std::move(prompts);
+    if (closing_) prompts_->close();
   }
   events_.publish({0, ReadyEvent{model->info()}});
   while (!closing_) {
@@ -147,19 +142,18 @@ void Engine::serve(const std::shared_ptr<const Model>& model) {
       scheduler.fail_all("ENGINE_FAILED", std::string("the engine failed: ") + e.what());
     }
   }
-  stop_prompt_workers();
+  stop_prompts();
   scheduler.finish_all();
   scheduler.write_prefixes();
 }
 
 /** What they still had has been handed on as cancelled when this returns. */
-void Engine::stop_prompt_workers() {
-  std::unique_ptr<PromptWorkers> workers;
+void Engine::stop_prompts() {
+  std::unique_ptr<PromptSide> prompts;
   {
     std::lock_guard<std::mutex> lock(mutex_);
     cancel_all();
-    workers = std::move(prompt_workers_);
-    builder_ = nullptr;
+    prompts = std::move(prompts_);
   }
 }
 

@@ -17,7 +17,6 @@
 #include "core/ids.h"
 #include "core/inbox.h"
 #include "core/options.h"
-#include "core/prompt_workers.h"
 #include "core/request.h"
 #include "core/stats.h"
 #include "core/stream_queue.h"
@@ -25,7 +24,7 @@
 namespace zse {
 
 class Model;
-class PromptBuilder;
+class PromptSide;
 
 class Engine {
  public:
@@ -55,7 +54,7 @@ class Engine {
  private:
   void run_decode_thread();
   void cancel_all();
-  void stop_prompt_workers();
+  void stop_prompts();
   void serve(const std::shared_ptr<const Model>& model);
 
   const std::string path_;
@@ -68,8 +67,7 @@ class Engine {
 
   // Guards the life cycle: what the JavaScript thread shares with the others beyond inbox and events.
   mutable std::mutex mutex_;
-  const PromptBuilder* builder_ = nullptr;  // set, with the workers, while requests are taken
-  std::unique_ptr<PromptWorkers> prompt_workers_;
+  std::unique_ptr<PromptSide> prompts_;  // while requests are taken
   std::map<StreamId, std::shared_ptr<StreamControl>> controls_;  // of every stream that has not ended
 
   Thread decode_thread_;

@@ -10,6 +10,8 @@ namespace zse {
 
 namespace {
 
+constexpr PromptWorkers::Id kQuestions = PromptWorkers::Id{1} << 32;  // beyond every stream's id
+
 /** Runs `work`; what it fails with is kept, and what stops it goes on. */
 template <class Work>
 std::unique_ptr<EngineError> failure_of(const char* doing, Work work) {
@@ -27,13 +29,29 @@ std::unique_ptr<EngineError> failure_of(const char* doing, Work work) {
 
 }  // namespace
 
+PromptSide::PromptSide(std::shared_ptr<const Model> model, const std::atomic<bool>& cancelled, Inbox& inbox,
+                       StreamQueue& events, EngineStats& stats)
+    : builder_(std::move(model), cancelled), inbox_(inbox), events_(events), stats_(stats) {}
+
+void PromptSide::prepare(std::shared_ptr<StreamControl> control, RequestSpec request) {
+  const auto id = static_cast<PromptWorkers::Id>(control->id);
+  workers_.submit(id, std::make_unique<PromptTask>(builder_, inbox_, stats_, std::move(control), std::move(request)));
+}
+
+void PromptSide::tokenize(uint32_t question, std::string text, bool special) {
+  workers_.submit(kQuestions + question,
+                  std::make_unique<TokenizeTask>(builder_, events_, question, std::move(text), special));
+}
+
+void PromptSide::cancel(StreamId stream) { workers_.cancel(static_cast<PromptWorkers::Id>(stream)); }
+
 PromptTask::PromptTask(const PromptBuilder& builder, Inbox& inbox, EngineStats& stats,
                        std::shared_ptr<StreamControl> control, RequestSpec request)
     : builder_(builder), inbox_(inbox), stats_(stats), control_(std::move(control)), request_(std::move(request)) {}
 
 void PromptTask::run() {
   if (control_->cancelled) return;
-  failure_ = failure_of("the prompt could not be prepared", [this] { prompt_ = builder_.build(request_, stage_); });
+  failure_ = failure_of("the prompt could not be prepared", [this] { prepared_ = builder_.build(request_, stage_); });
 }
 
 void PromptTask::finished() {
@@ -43,10 +61,9 @@ void PromptTask::finished() {
   }
   PreparedRequest prepared;
   prepared.control = std::move(control_);
-  prepared.prompt = std::move(prompt_);
+  prepared.prepared = std::move(prepared_);
   prepared.max_tokens = request_.max_tokens;
   prepared.sampling = std::move(request_.sampling);
-  prepared.stop = std::move(request_.stop);
   prepared.high_water_mark = request_.high_water_mark;
   prepared.stall_timeout_ms = request_.stall_timeout_ms;
   hand_on(SubmitCommand{std::move(prepared)});

@@ -1,7 +1,10 @@
-// Owns what prompt workers are given to do: a stream's prompt, whose outcome goes to the decode thread's inbox, and a question about a
-// text, whose answer goes to JavaScript. Made on the JavaScript thread, run on a worker's.
+// Owns the prompt side of an engine: what builds prompts, the threads that do it, and what they are given to do. A stream's prompt goes to the
+// decode thread's inbox, the answer to a question about a text goes to JavaScript. Tasks are made on the JavaScript thread and run on a
+// worker's, within the bounds of llama/prompt.
 #pragma once
 
+#include <atomic>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -9,7 +12,6 @@
 #include "base/error.h"
 #include "core/ids.h"
 #include "core/inbox.h"
-#include "core/prompt.h"
 #include "core/prompt_workers.h"
 #include "core/request.h"
 #include "core/stats.h"
@@ -17,6 +19,31 @@
 #include "llama/prompt.h"
 
 namespace zse {
+
+/** What an engine knows of its prompt side. Its calls come from one thread at a time, and never wait for a prompt. */
+class PromptSide {
+ public:
+  /** Reads the model's template, for a few seconds at most. `cancelled` ends that with WorkStopped. */
+  PromptSide(std::shared_ptr<const Model> model, const std::atomic<bool>& cancelled, Inbox& inbox, StreamQueue& events,
+             EngineStats& stats);
+
+  /** Its outcome comes as one SubmitCommand or RejectCommand. Throws EngineError ENGINE_FAILED where there is no thread for it. */
+  void prepare(std::shared_ptr<StreamControl> control, RequestSpec request);
+  /** Its outcome comes as one AnswerEvent or AnswerErrorEvent. Throws as prepare() does. */
+  void tokenize(uint32_t question, std::string text, bool special);
+
+  /** The stream's prompt, if it is not ready, is prepared no further. */
+  void cancel(StreamId stream);
+  /** Everything is stopped as cancelled, later ones at once. */
+  void close() { workers_.close(); }
+
+ private:
+  const PromptBuilder builder_;
+  Inbox& inbox_;
+  StreamQueue& events_;
+  EngineStats& stats_;
+  PromptWorkers workers_;  // ends before what its tasks use
+};
 
 /** A stream's prompt. Ends in one SubmitCommand or RejectCommand. */
 class PromptTask : public PromptWorkers::Task {
@@ -40,7 +67,7 @@ class PromptTask : public PromptWorkers::Task {
   std::shared_ptr<StreamControl> control_;
   RequestSpec request_;
   PromptStage stage_ = PromptStage::kTemplate;
-  Prompt prompt_;
+  PreparedPrompt prepared_;
   std::unique_ptr<EngineError> failure_;
 };
 

@@ -198,7 +198,7 @@ std::string PromptBuilder::render(const std::string& messages_json) const {
   }
 }
 
-Prompt PromptBuilder::build(const RequestSpec& request, PromptStage& stage) const {
+PreparedPrompt PromptBuilder::build(const RequestSpec& request, PromptStage& stage) const {
   stage = PromptStage::kTemplate;
   const std::string text = request.is_chat ? render(request.messages_json)
                            : normalizes()  ? normalize_nfc(request.prompt)
@@ -214,7 +214,7 @@ Prompt PromptBuilder::build(const RequestSpec& request, PromptStage& stage) cons
     throw EngineError("BAD_OPTION", "the prompt has no tokens; give at least one character of text");
   }
   if (tokens.size() >= context_size) throw_overflow(std::to_string(tokens.size()));
-  return Prompt(std::move(tokens));
+  return {Prompt(std::move(tokens)), request.stop};
 }
 
 std::vector<Token> PromptBuilder::tokenize(const std::string& text, bool special) const {

@@ -10,7 +10,6 @@
 #include "base/error.h"
 #include "base/work_bound.h"
 #include "core/ids.h"
-#include "core/prompt.h"
 #include "core/request.h"
 
 struct common_chat_templates;
@@ -31,8 +30,8 @@ class PromptBuilder {
   /** What building one prompt may take. */
   WorkLimits limits() const;
 
-  /** The request's prompt. Throws EngineError BAD_OPTION, CONTEXT_OVERFLOW or UNSUPPORTED, and WorkStopped. */
-  Prompt build(const RequestSpec& request, PromptStage& stage) const;
+  /** What the request's text becomes. Throws EngineError BAD_OPTION, CONTEXT_OVERFLOW or UNSUPPORTED, and WorkStopped. */
+  PreparedPrompt build(const RequestSpec& request, PromptStage& stage) const;
 
   /** Token ids of a text. Throws EngineError and WorkStopped. */
   std::vector<Token> tokenize(const std::string& text, bool special) const;

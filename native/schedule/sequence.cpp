@@ -54,13 +54,13 @@ Timings StreamClock::timings(Clock::time_point now) const {
 
 Sequence::Sequence(PreparedRequest request, uint64_t arrival_number)
     : control(std::move(request.control)),
-      prompt(std::move(request.prompt)),
+      prompt(std::move(request.prepared.prompt)),
       max_tokens(request.max_tokens),
       sampling(std::move(request.sampling)),
       high_water_mark(std::max(1, request.high_water_mark)),
       stall_timeout_ms(request.stall_timeout_ms),
       arrival(arrival_number),
-      text(std::move(request.stop)),
+      text(std::move(request.prepared.stops)),
       clock(control->submitted) {
   standing_.waits_since = control->submitted;
 }

@@ -113,7 +113,7 @@ void use(const std::string& path) {
     try {
       const zse::WorkBound::Scope scope(bound);
       const zse::AbortGuard guard(zse::AbortBlame::kEngine);
-      tokens = builder.build(request, stage).tokens();
+      tokens = builder.build(request, stage).prompt.tokens();
     } catch (const zse::WorkStopped&) {
     } catch (const std::exception&) {
       // A prompt that cannot be prepared ends a request, not the engine.

@@ -52,7 +52,7 @@ struct Bench {
     r.control = std::make_shared<StreamControl>();
     r.control->id = ++last_id;
     r.control->submitted = Clock::now();
-    r.prompt = Prompt(std::move(prompt));
+    r.prepared.prompt = Prompt(std::move(prompt));
     r.sampling.seed = static_cast<uint32_t>(last_id);
     r.high_water_mark = 1 << 20;
     return r;

@@ -48,7 +48,7 @@ struct Crowd {
     auto request = bench.request(make_prompt(length, static_cast<int>(bench.last_id) + 1));
     request.high_water_mark = kMark;
     request.max_tokens = max_tokens;
-    const std::vector<Token> prompt = request.prompt.tokens();
+    const std::vector<Token> prompt = request.prepared.prompt.tokens();
     const StreamId id = bench.submit(std::move(request));
     prompts[id] = prompt;
     readers.push_back(id);

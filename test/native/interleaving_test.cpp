@@ -116,7 +116,7 @@ class Harness {
     stream.max_tokens = random_() % 3 == 0 ? 1 + static_cast<int>(random_() % 50) : 0;
     stream.high_water_mark = 1 + static_cast<int>(random_() % 10);
     request.control = stream.control;
-    request.prompt = Prompt(stream.prompt);
+    request.prepared.prompt = Prompt(stream.prompt);
     request.max_tokens = stream.max_tokens;
     request.high_water_mark = stream.high_water_mark;
     request.sampling.seed = static_cast<uint32_t>(last_id_);

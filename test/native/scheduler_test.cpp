@@ -186,7 +186,7 @@ TEST("a stop string ends the stream, names itself and does not show") {
   Bench bench;
   bench.decoder.model.end_one_in = 0;
   auto request = bench.request(make_prompt(10, 0));
-  request.stop = {"stop"};
+  request.prepared.stops = {"stop"};
   const StreamId id = bench.submit(std::move(request));
   bench.run_until_idle();
   CHECK(bench.finished[id].reason == FinishReason::kStop);
