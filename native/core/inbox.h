@@ -19,10 +19,7 @@ namespace zse {
 struct PreparedRequest {
   std::shared_ptr<StreamControl> control;
   PreparedPrompt prepared;
-  int max_tokens = 0;
-  SamplingParams sampling;
-  int high_water_mark = 64;
-  int stall_timeout_ms = 0;
+  StreamSettings settings;
 };
 
 struct SubmitCommand {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "ids.h"
@@ -27,16 +28,30 @@ struct SamplingParams {
   std::vector<std::pair<Token, float>> logit_bias;  // -100 or less bans the token
 };
 
-/** A request as it comes through the door: nothing rendered, nothing tokenized. */
-struct RequestSpec {
-  bool is_chat = false;
-  std::string messages_json;  // OpenAI `messages` array, when is_chat
-  std::string prompt;         // raw text, when not
-  int max_tokens = 0;         // 0: up to the end of the context
+/** How a stream is drawn, ended and paced, wherever its text comes from. Goes as one from the door to the sequence. */
+struct StreamSettings {
   SamplingParams sampling;
-  std::vector<std::string> stop;
+  int max_tokens = 0;  // 0: up to the end of the context
   int high_water_mark = 64;
   int stall_timeout_ms = 0;  // 0: never
+};
+
+/** Turns of a conversation, for the model's template. */
+struct ChatInput {
+  std::string messages_json;  // OpenAI `messages` array
+};
+/** Text that is continued as it is. */
+struct TextInput {
+  std::string text;
+};
+/** What a prompt is made of. One kind more is one line here, and a text_of() in PromptBuilder. */
+using RequestInput = std::variant<ChatInput, TextInput>;
+
+/** A request as it comes through the door: nothing rendered, nothing tokenized. */
+struct RequestSpec {
+  RequestInput input;
+  std::vector<std::string> stops;
+  StreamSettings settings;
 };
 
 /** What a request's text has become: all that the way from here needs of it. */

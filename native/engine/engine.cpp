@@ -35,7 +35,8 @@ Engine::~Engine() {
 
 void Engine::submit(StreamId id, RequestSpec request) {
   // 0 … 2^32-2: llama.cpp takes the last value to mean "draw one", unreported.
-  if (!request.sampling.seed_given) request.sampling.seed = random_() % LLAMA_DEFAULT_SEED;
+  SamplingParams& sampling = request.settings.sampling;
+  if (!sampling.seed_given) sampling.seed = random_() % LLAMA_DEFAULT_SEED;
   const auto control = std::make_shared<StreamControl>();
   std::lock_guard<std::mutex> lock(mutex_);
   if (closing_ || !prompts_) throw EngineError("CLOSED", "the model is not open");

@@ -59,14 +59,7 @@ void PromptTask::finished() {
     reject(failure_->code(), failure_->what());
     return;
   }
-  PreparedRequest prepared;
-  prepared.control = std::move(control_);
-  prepared.prepared = std::move(prepared_);
-  prepared.max_tokens = request_.max_tokens;
-  prepared.sampling = std::move(request_.sampling);
-  prepared.high_water_mark = request_.high_water_mark;
-  prepared.stall_timeout_ms = request_.stall_timeout_ms;
-  hand_on(SubmitCommand{std::move(prepared)});
+  hand_on(SubmitCommand{{std::move(control_), std::move(prepared_), std::move(request_.settings)}});
 }
 
 void PromptTask::stopped(WorkStop why, uint64_t tokens) {

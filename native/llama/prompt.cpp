@@ -4,6 +4,7 @@
 #include <exception>
 #include <string>
 #include <utility>
+#include <variant>
 
 #include "base/json_shape.h"
 #include "chat.h"
@@ -168,17 +169,17 @@ void PromptBuilder::throw_overflow(const std::string& tokens) const {
                                             "with a larger contextSize");
 }
 
-std::string PromptBuilder::render(const std::string& messages_json) const {
+std::string PromptBuilder::text_of(const ChatInput& chat) const {
   if (!templates_) {
     throw EngineError("UNSUPPORTED", "the model file's chat template cannot be used (" + template_error_ +
                                          "); its text can still be continued with completionStream");
   }
   // What cannot fit is refused before anything is parsed or rendered.
   const size_t room = static_cast<size_t>(model_->info().context_size) * model_->longest_piece();
-  check_shape(messages_json, "messages");
+  check_shape(chat.messages_json, "messages");
   common_chat_templates_inputs inputs;
   try {
-    common_json messages = common_json::parse(messages_json);
+    common_json messages = common_json::parse(chat.messages_json);
     const size_t bytes = check_messages(messages);
     if (bytes >= room) throw_overflow("at least " + std::to_string(bytes / model_->longest_piece()));
     if (normalizes()) normalize_strings(messages);
@@ -198,11 +199,13 @@ std::string PromptBuilder::render(const std::string& messages_json) const {
   }
 }
 
+std::string PromptBuilder::text_of(const TextInput& text) const {
+  return normalizes() ? normalize_nfc(text.text) : text.text;
+}
+
 PreparedPrompt PromptBuilder::build(const RequestSpec& request, PromptStage& stage) const {
   stage = PromptStage::kTemplate;
-  const std::string text = request.is_chat ? render(request.messages_json)
-                           : normalizes()  ? normalize_nfc(request.prompt)
-                                           : request.prompt;
+  const std::string text = std::visit([this](const auto& input) { return text_of(input); }, request.input);
   stage = PromptStage::kTokenizer;
 
   // A text that cannot fit whatever its tokens are is refused before they are looked for.
@@ -214,7 +217,7 @@ PreparedPrompt PromptBuilder::build(const RequestSpec& request, PromptStage& sta
     throw EngineError("BAD_OPTION", "the prompt has no tokens; give at least one character of text");
   }
   if (tokens.size() >= context_size) throw_overflow(std::to_string(tokens.size()));
-  return {Prompt(std::move(tokens)), request.stop};
+  return {Prompt(std::move(tokens)), request.stops};
 }
 
 std::vector<Token> PromptBuilder::tokenize(const std::string& text, bool special) const {

@@ -43,7 +43,8 @@ class PromptBuilder {
   struct TemplatesDeleter {
     void operator()(common_chat_templates* templates) const;
   };
-  std::string render(const std::string& messages_json) const;
+  std::string text_of(const ChatInput& chat) const;
+  std::string text_of(const TextInput& text) const;
   bool normalizes() const;
   [[noreturn]] void throw_overflow(const std::string& tokens) const;
 

@@ -169,17 +169,17 @@ EngineOptions engine_options_from_js(const Napi::Object& value) {
 RequestSpec request_from_js(const Napi::Object& value) {
   RequestSpec request;
   const Napi::Value messages = value.Get("messages");
-  request.is_chat = messages.IsString();
-  if (request.is_chat) {
-    request.messages_json = messages.As<Napi::String>();
+  if (messages.IsString()) {
+    request.input = ChatInput{messages.As<Napi::String>()};
   } else {
-    request.prompt = value.Get("prompt").As<Napi::String>();
+    request.input = TextInput{value.Get("prompt").As<Napi::String>()};
   }
-  request.max_tokens = integer(value, "maxTokens");
-  request.high_water_mark = integer(value, "highWaterMark");
-  request.stall_timeout_ms = integer(value, "stallTimeoutMs");
+  StreamSettings& settings = request.settings;
+  settings.max_tokens = integer(value, "maxTokens");
+  settings.high_water_mark = integer(value, "highWaterMark");
+  settings.stall_timeout_ms = integer(value, "stallTimeoutMs");
 
-  SamplingParams& sampling = request.sampling;
+  SamplingParams& sampling = settings.sampling;
   sampling.temperature = real(value, "temperature");
   sampling.top_p = real(value, "topP");
   sampling.top_k = integer(value, "topK");
@@ -195,7 +195,7 @@ RequestSpec request_from_js(const Napi::Object& value) {
     sampling.seed_given = true;
   }
   const Napi::Array stop = value.Get("stop").As<Napi::Array>();
-  for (uint32_t i = 0; i < stop.Length(); i++) request.stop.push_back(stop.Get(i).As<Napi::String>());
+  for (uint32_t i = 0; i < stop.Length(); i++) request.stops.push_back(stop.Get(i).As<Napi::String>());
   const Napi::Array bias = value.Get("logitBias").As<Napi::Array>();
   for (uint32_t i = 0; i + 1 < bias.Length(); i += 2) {
     sampling.logit_bias.emplace_back(bias.Get(i).As<Napi::Number>().Int32Value(),

@@ -119,7 +119,7 @@ void Scheduler::end_cancelled_and_stalled() {
   const auto now = Clock::now();
   while (Sequence* sequence = sequences_.stalled(now)) {
     fail(*sequence, "STALLED",
-         "the reader took no text for " + std::to_string(sequence->stall_timeout_ms) +
+         "the reader took no text for " + std::to_string(sequence->settings.stall_timeout_ms) +
              " ms (stallTimeoutMs), so the stream was ended; read faster, or allow a longer stallTimeoutMs");
   }
 }
@@ -222,7 +222,7 @@ bool Scheduler::advance_prompt(Sequence& sequence) {
   const bool again = !sequence.again.empty();  // then its next token was drawn before
   if (!again) news_.push_back({sequence.id(), ProgressEvent{sequence.in_cache, total, sequence.taken_over}});
   if (sequence.in_cache < total) return false;
-  if (!again) sequence.sampler = decoder_.make_sampler(sequence.sampling, sequence.prompt);
+  if (!again) sequence.sampler = decoder_.make_sampler(sequence.settings.sampling, sequence.prompt);
   sequence.again = {};
   sequences_.decode(sequence);
   return !again;
@@ -233,7 +233,7 @@ void Scheduler::advance_reply(Sequence& sequence, size_t index) {
   const auto now = Clock::now();
   if (!token) {
     // Who bans hundreds of tokens has banned all that ignoreEos leaves; the whole vocabulary is refused in lib/engine.
-    const bool banned = sequence.sampling.logit_bias.size() >= 256;
+    const bool banned = sequence.settings.sampling.logit_bias.size() >= 256;
     fail(sequence, banned ? "BAD_OPTION" : "ENGINE_FAILED",
          "no token can follow token " + std::to_string(sequence.in_cache) +
              ": the model's output is not a number, or logitBias bans every token; without logitBias, the model file is "
@@ -241,7 +241,7 @@ void Scheduler::advance_reply(Sequence& sequence, size_t index) {
          false);
     return;
   }
-  if (decoder_.is_end_of_generation(*token) && !sequence.sampling.ignore_eos) {
+  if (decoder_.is_end_of_generation(*token) && !sequence.settings.sampling.ignore_eos) {
     TextAssembler::Output rest = sequence.text.flush();
     emit_text(sequence, rest, now);
     finish(sequence, FinishReason::kStop);
@@ -261,7 +261,7 @@ void Scheduler::advance_reply(Sequence& sequence, size_t index) {
     return;
   }
   const int total = static_cast<int>(sequence.prompt.size()) + sequence.generated;
-  const bool reached_maximum = sequence.max_tokens > 0 && sequence.generated >= sequence.max_tokens;
+  const bool reached_maximum = sequence.settings.max_tokens > 0 && sequence.generated >= sequence.settings.max_tokens;
   if (reached_maximum || total >= decoder_.context_size()) {
     TextAssembler::Output rest = sequence.text.flush();
     emit_text(sequence, rest, now);
@@ -290,7 +290,7 @@ void Scheduler::finish(Sequence& sequence, FinishReason reason, std::optional<st
   FinishEvent event;
   event.reason = reason;
   event.stop_string = std::move(stop_string);
-  event.seed = sequence.sampling.seed;
+  event.seed = sequence.settings.sampling.seed;
   event.usage = sequence.usage();
   event.timings = sequence.clock.timings(Clock::now());
   news_.push_back({sequence.id(), std::move(event)});

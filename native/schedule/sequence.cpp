@@ -55,10 +55,7 @@ Timings StreamClock::timings(Clock::time_point now) const {
 Sequence::Sequence(PreparedRequest request, uint64_t arrival_number)
     : control(std::move(request.control)),
       prompt(std::move(request.prepared.prompt)),
-      max_tokens(request.max_tokens),
-      sampling(std::move(request.sampling)),
-      high_water_mark(std::max(1, request.high_water_mark)),
-      stall_timeout_ms(request.stall_timeout_ms),
+      settings(std::move(request.settings)),
       arrival(arrival_number),
       text(std::move(request.prepared.stops)),
       clock(control->submitted) {

@@ -2,6 +2,7 @@
 // and its clock. Decode thread only; `sequences` moves it from state to state.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <string>
@@ -50,7 +51,7 @@ class Sequence {
 
   StreamId id() const { return control->id; }
   bool cancelled() const { return control->cancelled.load(std::memory_order_relaxed); }
-  bool out_of_credit() const { return unacknowledged >= high_water_mark; }
+  bool out_of_credit() const { return unacknowledged >= std::max(1, settings.high_water_mark); }
 
   SequenceState state() const { return standing_.state; }
   bool prefilling() const { return state() == SequenceState::kPrefilling; }
@@ -69,10 +70,7 @@ class Sequence {
 
   const std::shared_ptr<StreamControl> control;
   const Prompt prompt;
-  const int max_tokens;
-  const SamplingParams sampling;
-  const int high_water_mark;
-  const int stall_timeout_ms;
+  const StreamSettings settings;
   const uint64_t arrival;
 
   SlotId slot = -1;

@@ -69,7 +69,8 @@ void Sequences::park(Sequence& sequence, Clock::time_point now) {
   change(sequence, [&](auto& standing) {
     standing.state = SequenceState::kParked;
     standing.parked_at = now;
-    if (sequence.stall_timeout_ms > 0) standing.stall_deadline = now + std::chrono::milliseconds(sequence.stall_timeout_ms);
+    if (sequence.settings.stall_timeout_ms > 0)
+      standing.stall_deadline = now + std::chrono::milliseconds(sequence.settings.stall_timeout_ms);
   });
 }
 

@@ -105,9 +105,11 @@ void use(const std::string& path) {
   std::vector<zse::Token> tokens = {0};
   for (const bool chat : {false, true}) {
     zse::RequestSpec request;
-    request.is_chat = chat;
-    request.prompt = "Once upon a time\n 12 <s> \xE2\x82\xAC\xF0\x9F\x99\x82 it's";
-    request.messages_json = R"([{"role":"system","content":"Be brief."},{"role":"user","content":"Hi"}])";
+    if (chat) {
+      request.input = zse::ChatInput{R"([{"role":"system","content":"Be brief."},{"role":"user","content":"Hi"}])"};
+    } else {
+      request.input = zse::TextInput{"Once upon a time\n 12 <s> \xE2\x82\xAC\xF0\x9F\x99\x82 it's"};
+    }
     zse::PromptStage stage;
     zse::WorkBound bound(builder.limits());
     try {

@@ -53,8 +53,8 @@ struct Bench {
     r.control->id = ++last_id;
     r.control->submitted = Clock::now();
     r.prepared.prompt = Prompt(std::move(prompt));
-    r.sampling.seed = static_cast<uint32_t>(last_id);
-    r.high_water_mark = 1 << 20;
+    r.settings.sampling.seed = static_cast<uint32_t>(last_id);
+    r.settings.high_water_mark = 1 << 20;
     return r;
   }
   StreamId submit(PreparedRequest r) {

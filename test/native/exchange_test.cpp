@@ -46,8 +46,8 @@ struct Crowd {
 
   StreamId come(int length, int max_tokens = 0) {
     auto request = bench.request(make_prompt(length, static_cast<int>(bench.last_id) + 1));
-    request.high_water_mark = kMark;
-    request.max_tokens = max_tokens;
+    request.settings.high_water_mark = kMark;
+    request.settings.max_tokens = max_tokens;
     const std::vector<Token> prompt = request.prepared.prompt.tokens();
     const StreamId id = bench.submit(std::move(request));
     prompts[id] = prompt;
@@ -230,8 +230,8 @@ TEST("a step looks at the sequences that are in it, however many are queued, par
   bench.decoder.model.end_one_in = 0;
   for (int i = 0; i < 3000; i++) {
     auto request = bench.request(make_prompt(5, i));
-    request.high_water_mark = 2;
-    request.stall_timeout_ms = 1000000;
+    request.settings.high_water_mark = 2;
+    request.settings.stall_timeout_ms = 1000000;
     bench.submit(std::move(request));
   }
   for (int i = 0; i < 20000 && bench.stats.parked < 3000; i++) bench.step();
@@ -245,7 +245,7 @@ TEST("a step looks at the sequences that are in it, however many are queued, par
   full.decoder.model.end_one_in = 0;
   for (int i = 0; i < 198; i++) {
     auto request = full.request(make_prompt(100, i));
-    request.high_water_mark = 2;
+    request.settings.high_water_mark = 2;
     full.submit(std::move(request));
   }
   full.run_until_idle();

@@ -117,9 +117,9 @@ class Harness {
     stream.high_water_mark = 1 + static_cast<int>(random_() % 10);
     request.control = stream.control;
     request.prepared.prompt = Prompt(stream.prompt);
-    request.max_tokens = stream.max_tokens;
-    request.high_water_mark = stream.high_water_mark;
-    request.sampling.seed = static_cast<uint32_t>(last_id_);
+    request.settings.max_tokens = stream.max_tokens;
+    request.settings.high_water_mark = stream.high_water_mark;
+    request.settings.sampling.seed = static_cast<uint32_t>(last_id_);
     inbox_.push(SubmitCommand{std::move(request)});
   }
 

@@ -30,7 +30,7 @@ std::string expected(const Bench& bench, StreamId id, const std::vector<Token>& 
 /** Submits a prompt, runs it to its end, checks its text, and says how many tokens were not computed. */
 int cached(Bench& bench, const std::vector<Token>& prompt, int max_tokens = 5) {
   auto request = bench.request(prompt);
-  request.max_tokens = max_tokens;
+  request.settings.max_tokens = max_tokens;
   const int64_t before = bench.stats.prefilled_tokens;
   const StreamId id = bench.submit(std::move(request));
   for (int i = 0; i < 2000 && bench.ends[id] == 0; i++) {
@@ -238,7 +238,7 @@ struct Flowing {
   }
   StreamId ask(const std::vector<Token>& prompt) {
     auto request = bench.request(prompt);
-    request.max_tokens = 5;
+    request.settings.max_tokens = 5;
     return bench.submit(std::move(request));
   }
 };
@@ -293,15 +293,15 @@ TEST("a paused reader's slot is lent between the steps of a stream that flows, a
     Bench bench(2, 1000, o, 64);
     bench.decoder.model.end_one_in = 0;
     auto pausing = bench.request(make_prompt(300, 1));
-    pausing.high_water_mark = 5;
-    pausing.max_tokens = 30;
+    pausing.settings.high_water_mark = 5;
+    pausing.settings.max_tokens = 30;
     const StreamId paused = bench.submit(std::move(pausing));
     bench.run_until_idle();
     const StreamId flowing = bench.submit(bench.request(make_prompt(20, 2)));
     bench.step();
     bench.decoder.copy_tokens = 10;
     auto request = bench.request(make_prompt(20, 3));
-    request.max_tokens = 5;
+    request.settings.max_tokens = 5;
     const StreamId newcomer = bench.submit(std::move(request));
     for (int i = 0; i < 2000 && (bench.ends[newcomer] == 0 || bench.ends[paused] == 0); i++) {
       const int64_t before = bench.stats.generated_tokens;
@@ -331,7 +331,7 @@ TEST("who waits for a prefix is not overtaken by who came later") {
     Bench bench(1, 1000, {}, 64, options(true, ram), true, files(folder));
     bench.decoder.model.end_one_in = 0;
     auto on_disk = bench.request(known);
-    on_disk.max_tokens = 5;
+    on_disk.settings.max_tokens = 5;
     const StreamId a = bench.submit(std::move(on_disk));
     const StreamId b = bench.submit(bench.request(make_prompt(20, 2)));
     for (int i = 0; i < 5000 && bench.ends[a] == 0; i++) {
@@ -495,14 +495,14 @@ TEST("known prompts that wait for a slot are not computed anew, whatever RAM the
     Bench bench(2, 400, lending(), 64, options(true, ram), true, files(folder));
     bench.decoder.model.end_one_in = 0;
     auto paused = bench.request(make_prompt(250, 9));
-    paused.high_water_mark = 5;
+    paused.settings.high_water_mark = 5;
     const StreamId reader = bench.submit(std::move(paused));
     bench.run_until_idle();
     CHECK_EQ(bench.stats.parked.load(), 1);
     std::vector<StreamId> known;
     for (int salt = 1; salt <= 6; salt++) {
       auto request = bench.request(make_prompt(300, salt));
-      request.max_tokens = 5;
+      request.settings.max_tokens = 5;
       known.push_back(bench.submit(std::move(request)));
     }
     for (int i = 0; i < 5000 && bench.ends[known.back()] == 0; i++) {
@@ -652,8 +652,8 @@ struct Pausing {
     bench.decoder.model.end_one_in = 0;
     for (int i = 0; i < 2; i++) {
       auto request = bench.request(make_prompt(100 + i, i));
-      request.high_water_mark = 5;
-      request.max_tokens = 60;
+      request.settings.high_water_mark = 5;
+      request.settings.max_tokens = 60;
       paused.push_back(bench.submit(std::move(request)));
     }
     bench.run_until_idle();
@@ -661,7 +661,7 @@ struct Pausing {
   }
   StreamId newcomer(int salt) {
     auto request = bench.request(make_prompt(80, salt));
-    request.max_tokens = 30;
+    request.settings.max_tokens = 30;
     return bench.submit(std::move(request));
   }
   std::string expected(StreamId id, int length, int salt, int max_tokens) {
@@ -719,8 +719,8 @@ TEST("readers that come back and newcomers get slots in turn, however many there
   std::vector<StreamId> readers;
   for (int i = 0; i < 5; i++) {
     auto request = bench.request(make_prompt(50, i));
-    request.high_water_mark = 4;
-    request.max_tokens = 200;
+    request.settings.high_water_mark = 4;
+    request.settings.max_tokens = 200;
     readers.push_back(bench.submit(std::move(request)));
   }
   std::map<StreamId, int> taken, back;
@@ -736,7 +736,7 @@ TEST("readers that come back and newcomers get slots in turn, however many there
     }
     if (round != 300) continue;
     auto request = bench.request(make_prompt(20, 9));
-    request.max_tokens = 4;
+    request.settings.max_tokens = 4;
     readers.push_back(bench.submit(std::move(request)));
   }
   CHECK_EQ(bench.ends[readers.back()], 1);

@@ -243,7 +243,7 @@ TEST("a file with an image that is not of its tokens is not counted as cached, a
     {
       Bench bench(2, 1000, {}, 64, options, true, open());
       auto request = bench.request(prompt);
-      request.max_tokens = 5;
+      request.settings.max_tokens = 5;
       bench.submit(std::move(request));
       bench.run_until_idle();
       bench.scheduler.write_prefixes();
@@ -262,7 +262,7 @@ TEST("a file with an image that is not of its tokens is not counted as cached, a
     forge(path, bytes);
     Bench bench(2, 1000, {}, 64, options, true, open());
     auto request = bench.request(prompt);
-    request.max_tokens = 5;
+    request.settings.max_tokens = 5;
     const StreamId id = bench.submit(std::move(request));
     for (int i = 0; i < 5000 && bench.ends[id] == 0; i++) {
       if (!bench.step()) std::this_thread::sleep_for(std::chrono::milliseconds(1));

@@ -29,7 +29,7 @@ TEST("maxTokens ends a stream with length, the context's end does too") {
   Bench bench;
   bench.decoder.model.end_one_in = 0;
   auto limited = bench.request(make_prompt(10, 0));
-  limited.max_tokens = 7;
+  limited.settings.max_tokens = 7;
   const StreamId a = bench.submit(std::move(limited));
   const StreamId b = bench.submit(250);
   bench.run_until_idle();
@@ -43,10 +43,10 @@ TEST("a reader that takes nothing parks its stream at the high-water mark while 
   Bench bench;
   bench.decoder.model.end_one_in = 0;
   auto slow = bench.request(make_prompt(10, 0));
-  slow.high_water_mark = 5;
+  slow.settings.high_water_mark = 5;
   const StreamId id = bench.submit(std::move(slow));
   auto other = bench.request(make_prompt(10, 1));
-  other.max_tokens = 100;
+  other.settings.max_tokens = 100;
   const StreamId fast = bench.submit(std::move(other));
   bench.run_until_idle();
   CHECK_EQ(bench.ends[id], 0);
@@ -58,7 +58,7 @@ TEST("a reader that takes nothing parks its stream at the high-water mark while 
 TEST("an acknowledgement wakes a parked stream, and its text is whole") {
   Bench bench;
   auto slow = bench.request(make_prompt(10, 0));
-  slow.high_water_mark = 1;
+  slow.settings.high_water_mark = 1;
   const StreamId id = bench.submit(std::move(slow));
   int acked = 0;
   for (int i = 0; i < 2000 && bench.ends[id] == 0; i++) {
@@ -76,8 +76,8 @@ TEST("a parked stream nobody reads ends with STALLED and its slot comes free") {
   Bench bench;
   bench.decoder.model.end_one_in = 0;
   auto slow = bench.request(make_prompt(10, 0));
-  slow.high_water_mark = 4;
-  slow.stall_timeout_ms = 20;
+  slow.settings.high_water_mark = 4;
+  slow.settings.stall_timeout_ms = 20;
   const StreamId id = bench.submit(std::move(slow));
   bench.run_until_idle();
   CHECK_EQ(bench.ends[id], 0);
@@ -91,7 +91,7 @@ TEST("a cancel ends a stream in every state: queued, prefilling, decoding, parke
   Bench bench(1, 256, {}, 16);
   bench.decoder.model.end_one_in = 0;
   auto first = bench.request(make_prompt(100, 0));
-  first.high_water_mark = 3;
+  first.settings.high_water_mark = 3;
   const StreamId a = bench.submit(std::move(first));
   const StreamId b = bench.submit(10);
   bench.step();
@@ -113,7 +113,7 @@ TEST("a cancel ends a stream in every state: queued, prefilling, decoding, parke
   CHECK(bench.finished[c].reason == FinishReason::kCancelled);
 
   auto parked = bench.request(make_prompt(10, 3));
-  parked.high_water_mark = 2;
+  parked.settings.high_water_mark = 2;
   const StreamId d = bench.submit(std::move(parked));
   bench.run_until_idle();
   CHECK_EQ(bench.stats.parked.load(), 1);
