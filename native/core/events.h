@@ -34,7 +34,6 @@ struct Timings {
 
 struct TextEvent {
   std::string text;  // whole code points, never empty
-  int tokens = 0;    // credit it takes
 };
 struct ProgressEvent {
   int processed = 0, total = 0, cached = 0;  // prompt tokens
@@ -75,6 +74,8 @@ using EventPayload = std::variant<TextEvent, ProgressEvent, FinishEvent, ErrorEv
 struct Event {
   StreamId stream = 0;
   EventPayload payload;
+  /** Credit that it takes, whatever kind of item it is: its reader gives so much back. 0 for news that no token was sampled for. */
+  int tokens = 0;
 };
 
 }  // namespace zse

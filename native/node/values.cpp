@@ -213,10 +213,9 @@ Napi::Array payloads_to_js(Napi::Env env, const std::vector<Event>& events) {
 
 void write_heads(const std::vector<Event>& events, uint32_t* heads) {
   for (const Event& event : events) {
-    const auto* text = std::get_if<TextEvent>(&event.payload);
     *heads++ = static_cast<uint32_t>(event.stream);
     *heads++ = static_cast<uint32_t>(event.payload.index());
-    *heads++ = text ? static_cast<uint32_t>(text->tokens) : 0;
+    *heads++ = static_cast<uint32_t>(event.tokens);
   }
 }
 

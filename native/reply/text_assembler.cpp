@@ -87,8 +87,8 @@ bool TextAssembler::Matcher::advance(char byte) {
   return matched == text.size();
 }
 
-TextAssembler::Output TextAssembler::add(std::string_view piece) {
-  pending_tokens_++;
+TextAssembler::Output TextAssembler::add(std::string_view piece, int tokens) {
+  pending_tokens_ += tokens;
   size_t held_for_stop = 0;
   if (matchers_.empty()) {
     pending_.append(piece);

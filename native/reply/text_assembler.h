@@ -20,8 +20,8 @@ class TextAssembler {
     std::optional<std::string> stop;  // the stop string that ended the reply; it and what follows it are not in text
   };
 
-  /** Takes the bytes of one token; gives what can be shown now. Not to be called after a stop was reported. */
-  Output add(std::string_view piece);
+  /** Takes the bytes of so many tokens; gives what can be shown now. Not to be called after a stop was reported. */
+  Output add(std::string_view piece, int tokens = 1);
 
   /** The reply is over without a stop string: gives what was held back, an unfinished code point as U+FFFD. */
   Output flush();

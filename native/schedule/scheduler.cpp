@@ -242,9 +242,7 @@ void Scheduler::advance_reply(Sequence& sequence, size_t index) {
     return;
   }
   if (decoder_.is_end_of_generation(*token) && !sequence.settings.sampling.ignore_eos) {
-    TextAssembler::Output rest = sequence.text.flush();
-    emit_text(sequence, rest, now);
-    finish(sequence, FinishReason::kStop);
+    finish_reply(sequence, FinishReason::kStop, now);
     return;
   }
   sequence.next_token = *token;
@@ -254,28 +252,33 @@ void Scheduler::advance_reply(Sequence& sequence, size_t index) {
 
   piece_.clear();
   decoder_.append_piece(*token, piece_);
-  TextAssembler::Output output = sequence.text.add(piece_);
-  emit_text(sequence, output, now);
-  if (output.stop) {
-    finish(sequence, FinishReason::kStop, std::move(output.stop));
+  ReplyEvents events(sequence.id(), news_);
+  sequence.reply->add(piece_, 1, events);
+  charge(sequence, events, now);
+  if (events.stopped_by()) {
+    finish(sequence, FinishReason::kStop, std::move(events.stopped_by()));
     return;
   }
   const int total = static_cast<int>(sequence.prompt.size()) + sequence.generated;
   const bool reached_maximum = sequence.settings.max_tokens > 0 && sequence.generated >= sequence.settings.max_tokens;
   if (reached_maximum || total >= decoder_.context_size()) {
-    TextAssembler::Output rest = sequence.text.flush();
-    emit_text(sequence, rest, now);
-    finish(sequence, FinishReason::kLength);
+    finish_reply(sequence, FinishReason::kLength, now);
     return;
   }
   if (sequence.out_of_credit()) park(sequence, now);
 }
 
-void Scheduler::emit_text(Sequence& sequence, TextAssembler::Output& output, Clock::time_point now) {
-  if (output.text.empty()) return;
-  sequence.clock.text_emitted(now);
-  sequence.unacknowledged += output.tokens;
-  news_.push_back({sequence.id(), TextEvent{std::move(output.text), output.tokens}});
+void Scheduler::charge(Sequence& sequence, const ReplyEvents& events, Clock::time_point now) {
+  if (events.items() == 0) return;
+  sequence.clock.item_emitted(now);
+  sequence.unacknowledged += events.tokens();
+}
+
+void Scheduler::finish_reply(Sequence& sequence, FinishReason reason, Clock::time_point now) {
+  ReplyEvents rest(sequence.id(), news_);
+  sequence.reply->finish(rest);
+  charge(sequence, rest, now);
+  finish(sequence, reason);
 }
 
 void Scheduler::park(Sequence& sequence, Clock::time_point now) {

@@ -74,7 +74,10 @@ class Scheduler {
   bool advance_prompt(Sequence& sequence);
   /** Samples from batch[index]; the sequence may have ended after it. */
   void advance_reply(Sequence& sequence, size_t index);
-  void emit_text(Sequence& sequence, TextAssembler::Output& output, Clock::time_point now);
+  /** Its stage has put these into the news: they cost credit. */
+  void charge(Sequence& sequence, const ReplyEvents& events, Clock::time_point now);
+  /** Its reply is over: what its stage has held back goes out. */
+  void finish_reply(Sequence& sequence, FinishReason reason, Clock::time_point now);
   void park(Sequence& sequence, Clock::time_point now);
 
   void finish(Sequence& sequence, FinishReason reason, std::optional<std::string> stop_string = {});

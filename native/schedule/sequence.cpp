@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "reply/plain_reply.h"
+
 namespace zse {
 
 void StreamClock::prefill_started(Clock::time_point now) {
@@ -19,8 +21,8 @@ void StreamClock::token_sampled(Clock::time_point now) {
   paused_since_token_ = {};
 }
 
-void StreamClock::text_emitted(Clock::time_point now) {
-  if (!first_text_at_) first_text_at_ = now;
+void StreamClock::item_emitted(Clock::time_point now) {
+  if (!first_item_at_) first_item_at_ = now;
 }
 
 void StreamClock::unparked(Clock::time_point now) {
@@ -34,7 +36,7 @@ Timings StreamClock::timings(Clock::time_point now) const {
   Timings t;
   t.queue_ms = milliseconds((prefill_at_ ? *prefill_at_ : now) - submitted_);
   if (prefill_at_) t.prefill_ms = milliseconds((first_token_at_ ? *first_token_at_ : now) - *prefill_at_);
-  if (first_text_at_) t.ttft_ms = milliseconds(*first_text_at_ - submitted_);
+  if (first_item_at_) t.ttft_ms = milliseconds(*first_item_at_ - submitted_);
   t.paused_ms = milliseconds(paused_ + (parked_at_ ? now - *parked_at_ : Clock::duration{}));
   if (gaps_ms_.empty()) return t;
 
@@ -57,7 +59,7 @@ Sequence::Sequence(PreparedRequest request, uint64_t arrival_number)
       prompt(std::move(request.prepared.prompt)),
       settings(std::move(request.settings)),
       arrival(arrival_number),
-      text(std::move(request.prepared.stops)),
+      reply(std::make_unique<PlainReply>(std::move(request.prepared.stops))),
       clock(control->submitted) {
   standing_.waits_since = control->submitted;
 }

@@ -1,4 +1,4 @@
-// Owns one stream's way through the engine: its state, its place in the KV cache, its credit with the consumer, its text
+// Owns one stream's way through the engine: its state, its place in the KV cache, its credit with the consumer, its reply
 // and its clock. Decode thread only; `sequences` moves it from state to state.
 #pragma once
 
@@ -15,7 +15,7 @@
 #include "core/prompt.h"
 #include "core/request.h"
 #include "kv/saved_prefix.h"
-#include "reply/text_assembler.h"
+#include "reply/reply_stage.h"
 
 namespace zse {
 
@@ -32,7 +32,7 @@ class StreamClock {
 
   void prefill_started(Clock::time_point now);
   void token_sampled(Clock::time_point now);
-  void text_emitted(Clock::time_point now);
+  void item_emitted(Clock::time_point now);
   void parked(Clock::time_point now) { parked_at_ = now; }
   void unparked(Clock::time_point now);
 
@@ -40,7 +40,7 @@ class StreamClock {
 
  private:
   Clock::time_point submitted_;
-  std::optional<Clock::time_point> prefill_at_, first_token_at_, first_text_at_, last_token_at_, parked_at_;
+  std::optional<Clock::time_point> prefill_at_, first_token_at_, first_item_at_, last_token_at_, parked_at_;
   Clock::duration paused_{}, paused_since_token_{};
   std::vector<float> gaps_ms_;  // between consecutive tokens, without the time parked
 };
@@ -97,7 +97,7 @@ class Sequence {
   std::shared_ptr<const SavedPrefix> found;  // outside the KV cache, while it waits for its slot
 
   std::unique_ptr<TokenSampler> sampler;
-  TextAssembler text;
+  const std::unique_ptr<ReplyStage> reply;
   StreamClock clock;
 
  private:

@@ -13,6 +13,7 @@
 #include "core/request.h"
 #include "core/stats.h"
 #include "fake_decoder.h"
+#include "reply/text_assembler.h"
 #include "schedule/scheduler.h"
 
 namespace zse {
@@ -72,9 +73,9 @@ struct Bench {
     for (Event& event : queue.take()) {
       CHECK_EQ(ends[event.stream], 0);
       if (auto* t = std::get_if<TextEvent>(&event.payload)) {
-        CHECK(t->tokens > 0 && !t->text.empty());
+        CHECK(event.tokens > 0 && !t->text.empty());
         text[event.stream] += t->text;
-        text_tokens[event.stream] += t->tokens;
+        text_tokens[event.stream] += event.tokens;
       } else if (auto* f = std::get_if<FinishEvent>(&event.payload)) {
         ends[event.stream]++;
         finished[event.stream] = *f;

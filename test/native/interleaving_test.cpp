@@ -8,6 +8,7 @@
 
 #include "check.h"
 #include "fake_decoder.h"
+#include "reply/text_assembler.h"
 #include "schedule/scheduler.h"
 #include "temporary_folder.h"
 
@@ -187,7 +188,7 @@ class Harness {
         CHECK_EQ(stream.ends, 0);
         if (auto* text = std::get_if<TextEvent>(&event.payload)) {
           stream.text += text->text;
-          stream.delivered += text->tokens;
+          stream.delivered += event.tokens;
           // A text may carry the tokens of one code point (up to four) beyond the mark, never more.
           CHECK(stream.delivered - stream.acknowledged < stream.high_water_mark + 4);
         } else if (auto* finish = std::get_if<FinishEvent>(&event.payload)) {

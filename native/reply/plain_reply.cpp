@@ -1,0 +1,22 @@
+#include "plain_reply.h"
+
+#include <utility>
+
+namespace zse {
+
+namespace {
+
+void put(TextAssembler::Output output, ReplyEvents& out) {
+  if (!output.text.empty()) out.put(TextEvent{std::move(output.text)}, output.tokens);
+  if (output.stop) out.stop(std::move(*output.stop));
+}
+
+}  // namespace
+
+PlainReply::PlainReply(std::vector<std::string> stops) : text_(std::move(stops)) {}
+
+void PlainReply::add(std::string_view bytes, int tokens, ReplyEvents& out) { put(text_.add(bytes, tokens), out); }
+
+void PlainReply::finish(ReplyEvents& out) { put(text_.flush(), out); }
+
+}  // namespace zse

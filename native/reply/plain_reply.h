@@ -1,0 +1,24 @@
+// Owns a reply that is text and nothing else: text events of whole code points, up to a stop string. Pure; decode thread.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "reply_stage.h"
+#include "text_assembler.h"
+
+namespace zse {
+
+class PlainReply final : public ReplyStage {
+ public:
+  explicit PlainReply(std::vector<std::string> stops);
+
+  void add(std::string_view bytes, int tokens, ReplyEvents& out) override;
+  void finish(ReplyEvents& out) override;
+
+ private:
+  TextAssembler text_;
+};
+
+}  // namespace zse

@@ -1,0 +1,54 @@
+// Owns the border between a stream's tokens and what its reader gets of them: a sequence gives the bytes of each token to its stage, and the
+// stage says which events come of it. Pure, so that stages are tested without a model; decode thread.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "core/events.h"
+#include "core/ids.h"
+
+namespace zse {
+
+/** Where a stage puts what it has to say about one stream: behind the news of the step. */
+class ReplyEvents {
+ public:
+  ReplyEvents(StreamId stream, std::vector<Event>& news) : stream_(stream), news_(news) {}
+
+  /** `tokens`: those that the item came of. Each token is in one item, so a reader can pay for all that parks its stream. */
+  template <class Item>
+  void put(Item item, int tokens) {
+    news_.push_back({stream_, std::move(item), tokens});
+    items_++;
+    tokens_ += tokens;
+  }
+  /** The reply ends here, with this stop string. */
+  void stop(std::string text) { stop_ = std::move(text); }
+
+  int items() const { return items_; }
+  /** Of all items together. */
+  int tokens() const { return tokens_; }
+  std::optional<std::string>& stopped_by() { return stop_; }
+
+ private:
+  const StreamId stream_;
+  std::vector<Event>& news_;
+  int items_ = 0, tokens_ = 0;
+  std::optional<std::string> stop_;
+};
+
+class ReplyStage {
+ public:
+  virtual ~ReplyStage() = default;
+
+  /** Takes what `tokens` more tokens are in bytes. Not called after it has stopped the reply. */
+  virtual void add(std::string_view bytes, int tokens, ReplyEvents& out) = 0;
+
+  /** The reply is over without a stop string: gives what was held back. */
+  virtual void finish(ReplyEvents& out) = 0;
+};
+
+}  // namespace zse

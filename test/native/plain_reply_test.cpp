@@ -1,0 +1,81 @@
+#include "reply/plain_reply.h"
+
+#include "check.h"
+
+using namespace zse;
+
+namespace {
+
+constexpr StreamId kStream = 7;
+
+struct Collected {
+  std::string text;
+  int tokens = 0, events = 0;
+  std::optional<std::string> stop;
+};
+
+/** Feeds pieces, as many tokens each as is said, and finishes unless a stop string did. */
+Collected run(const std::vector<std::pair<std::string, int>>& pieces, std::vector<std::string> stops = {}) {
+  PlainReply reply(std::move(stops));
+  Collected all;
+  std::vector<Event> news;
+  const auto take = [&](ReplyEvents& out) {
+    int tokens = 0;
+    for (const Event& event : news) {
+      CHECK_EQ(event.stream, kStream);
+      CHECK(event.tokens > 0);
+      all.text += std::get<TextEvent>(event.payload).text;
+      tokens += event.tokens;
+      all.events++;
+    }
+    CHECK_EQ(out.items(), static_cast<int>(news.size()));
+    CHECK_EQ(out.tokens(), tokens);
+    all.tokens += tokens;
+    all.stop = out.stopped_by();
+    news.clear();
+  };
+  for (const auto& [bytes, tokens] : pieces) {
+    ReplyEvents out(kStream, news);
+    reply.add(bytes, tokens, out);
+    take(out);
+    if (all.stop) return all;
+  }
+  ReplyEvents out(kStream, news);
+  reply.finish(out);
+  take(out);
+  return all;
+}
+
+}  // namespace
+
+TEST("a plain reply is text events, and each token is charged with one of them") {
+  const Collected all = run({{"Hello", 1}, {"", 1}, {" \xF0\x9F", 1}, {"\x98\x80", 1}, {"!", 3}});
+  CHECK_EQ(all.text, "Hello \xF0\x9F\x98\x80!");
+  CHECK_EQ(all.tokens, 7);
+  CHECK_EQ(all.events, 4);  // the space goes out before its emoji is whole
+  CHECK(!all.stop);
+}
+
+TEST("a plain reply stops at a stop string, which does not show; what came before it is charged") {
+  const Collected all = run({{"one ", 1}, {"two E", 1}, {"N", 1}, {"D three", 1}}, {"END"});
+  CHECK_EQ(all.text, "one two ");
+  CHECK_EQ(all.stop.value_or(""), "END");
+  CHECK_EQ(all.tokens, 2);
+}
+
+TEST("what a plain reply held back for a stop string comes when it is finished, and takes credit") {
+  const Collected all = run({{"a E", 1}, {"N", 1}}, {"END"});
+  CHECK_EQ(all.text, "a EN");
+  CHECK_EQ(all.tokens, 2);
+  CHECK(!all.stop);
+  CHECK_EQ(run({{"", 1}}).events, 0);
+}
+
+TEST("an item of any kind carries credit") {
+  std::vector<Event> news;
+  ReplyEvents out(kStream, news);
+  out.put(ProgressEvent{1, 2, 0}, 4);
+  out.put(TextEvent{"x"}, 1);
+  CHECK_EQ(out.tokens(), 5);
+  CHECK_EQ(news[0].tokens, 4);
+}
