@@ -70,7 +70,7 @@ Admission::Outcome Admission::start(Sequence& sequence, Sequences& sequences, in
   const Place place = choose_place(source);
   if (place.displaces && !saver_.displaced(place.slot, flowing_)) return Outcome::kWaits;
   claim(place.slot, sequence);
-  sequences.prefill(sequence);
+  sequences.begin_prefill(sequence);
   fill(place, source, sequence);
   return Outcome::kAdmitted;
 }
@@ -125,7 +125,7 @@ void Admission::loaded(Sequence& sequence, Sequences& sequences) {
     slots_.clear(sequence.slot);
     if (!sequence.spilled) return cache_.reject(*loading.prefix);
     lost(sequence);
-    sequences.prefill(sequence);
+    sequences.begin_prefill(sequence);
     begins_with(sequence, 0);
     stats_.recomputed++;
     return;
@@ -134,7 +134,7 @@ void Admission::loaded(Sequence& sequence, Sequences& sequences) {
   if (sequence.spilled) {
     cache_.release(sequence.spilled->bytes());
     sequence.spilled.reset();
-    sequences.decode(sequence);
+    sequences.begin_decode(sequence);
   } else if (slots_.cut(sequence.slot, loading.wanted)) {
     begins_with(sequence, loading.wanted);
   }
@@ -246,7 +246,7 @@ void Admission::settle(Sequence& sequence, SlotId slot, Sequences& sequences) {
     if (sequence.spilled) cache_.release(sequence.spilled->bytes());
     sequence.spilled.reset();
     sequence.again = {};
-    sequences.decode(sequence);
+    sequences.begin_decode(sequence);
     return;
   }
   if (sequence.spilled) {
@@ -254,14 +254,14 @@ void Admission::settle(Sequence& sequence, SlotId slot, Sequences& sequences) {
       claim(slot, sequence);
       sequence.loading =
           Sequence::Loading{sequence.spilled, std::move(copy), static_cast<int>(sequence.spilled->content.size())};
-      sequences.decode(sequence);
+      sequences.begin_decode(sequence);
       return;
     }
     lost(sequence);
   }
   const Source source = sources_.find(sequence);
   claim(slot, sequence);
-  sequences.prefill(sequence);
+  sequences.begin_prefill(sequence);
   fill({slot, source.slot == slot, false}, source, sequence);
   stats_.recomputed++;
 }
@@ -331,14 +331,10 @@ void Admission::end_saving(Sequences& sequences) {
 
 /** Without an image, what its slot held is computed again. */
 void Admission::lend(Sequence& sequence, Sequences& sequences, std::shared_ptr<const SavedPrefix> image) {
-  sequence.lent_prompt_tokens = slots_[sequence.slot].prompt_tokens;
-  sequence.spilled = std::move(image);
-  if (!sequence.spilled) sequence.again = slots_[sequence.slot].content;
-  if (!cache_.enabled()) slots_.clear(sequence.slot);
-  slots_.release(sequence.slot);
-  sequence.slot = -1;
-  sequence.fetching.reset();
-  sequences.spill(sequence);
+  const SlotId slot = sequence.slot;
+  sequences.lend(sequence, std::move(image), slots_[slot].content, slots_[slot].prompt_tokens);
+  if (!cache_.enabled()) slots_.clear(slot);
+  slots_.release(slot);
   stats_.spills++;
 }
 

@@ -102,11 +102,8 @@ void Scheduler::handle(CancelCommand command) { cancelled_.push_back(command.str
 void Scheduler::handle(AckCommand command) {
   Sequence* sequence = sequences_.find(command.stream);
   if (!sequence) return;
-  sequence->unacknowledged = std::max(0, sequence->unacknowledged - std::max(0, command.tokens));
-  if (sequence->out_of_credit()) return;
-  const auto now = Clock::now();
-  sequence->clock.unparked(now);
-  sequences_.reader_is_back(*sequence, now);
+  sequence->take_back(command.tokens);
+  if (!sequence->out_of_credit()) sequences_.resume(*sequence, Clock::now());
 }
 
 void Scheduler::end_cancelled_and_stalled() {
@@ -224,7 +221,7 @@ bool Scheduler::advance_prompt(Sequence& sequence) {
   if (sequence.in_cache < total) return false;
   if (!again) sequence.sampler = decoder_.make_sampler(sequence.settings.sampling, sequence.prompt);
   sequence.again = {};
-  sequences_.decode(sequence);
+  sequences_.begin_decode(sequence);
   return !again;
 }
 
@@ -265,13 +262,13 @@ void Scheduler::advance_reply(Sequence& sequence, size_t index) {
     finish_reply(sequence, FinishReason::kLength, now);
     return;
   }
-  if (sequence.out_of_credit()) park(sequence, now);
+  if (sequence.out_of_credit()) sequences_.park(sequence, now);
 }
 
 void Scheduler::charge(Sequence& sequence, const ReplyEvents& events, Clock::time_point now) {
   if (events.items() == 0) return;
   sequence.clock.item_emitted(now);
-  sequence.unacknowledged += events.tokens();
+  sequence.give(events.tokens());
 }
 
 void Scheduler::finish_reply(Sequence& sequence, FinishReason reason, Clock::time_point now) {
@@ -279,12 +276,6 @@ void Scheduler::finish_reply(Sequence& sequence, FinishReason reason, Clock::tim
   sequence.reply->finish(rest);
   charge(sequence, rest, now);
   finish(sequence, reason);
-}
-
-void Scheduler::park(Sequence& sequence, Clock::time_point now) {
-  sequence.parked_bytes.reset();
-  sequence.clock.parked(now);
-  sequences_.park(sequence, now);
 }
 
 // ---- ends ------------------------------------------------------------------------------------------------------------

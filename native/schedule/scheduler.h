@@ -78,7 +78,6 @@ class Scheduler {
   void charge(Sequence& sequence, const ReplyEvents& events, Clock::time_point now);
   /** Its reply is over: what its stage has held back goes out. */
   void finish_reply(Sequence& sequence, FinishReason reason, Clock::time_point now);
-  void park(Sequence& sequence, Clock::time_point now);
 
   void finish(Sequence& sequence, FinishReason reason, std::optional<std::string> stop_string = {});
   /** `sound`: what its slot holds is known, and may be used again. */

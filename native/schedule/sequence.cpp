@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/assert.h"
 #include "reply/plain_reply.h"
 
 namespace zse {
@@ -62,6 +63,67 @@ Sequence::Sequence(PreparedRequest request, uint64_t arrival_number)
       reply(std::make_unique<PlainReply>(std::move(request.prepared.stops))),
       clock(control->submitted) {
   standing_.waits_since = control->submitted;
+}
+
+void Sequence::give(int tokens) {
+  ZSE_ASSERT(tokens > 0, "an item costs what it took");
+  unacknowledged_ += tokens;
+}
+
+/** Readers may say more than they were given; nobody gets more credit than the mark for it. */
+void Sequence::take_back(int tokens) {
+  ZSE_ASSERT(unacknowledged_ >= 0, "credit is never negative");
+  unacknowledged_ = std::max(0, unacknowledged_ - std::max(0, tokens));
+}
+
+// ---- transitions -----------------------------------------------------------------------------------------------------
+
+void Sequence::begin_prefill() {
+  // One that decodes by its state, while its image is copied in, may find that the image is not sound.
+  ZSE_ASSERT(state() == SequenceState::kQueued || returns() || (state() == SequenceState::kDecoding && !again.empty()),
+             "only a new sequence, or one whose slot was lent, is prefilled");
+  ZSE_ASSERT(slot >= 0 && !spilled, "it has a slot for that, and no image");
+  standing_.state = SequenceState::kPrefilling;
+}
+
+void Sequence::begin_decode() {
+  ZSE_ASSERT(prefilling() || returns(), "only after a prefill, or after its slot was lent, does it begin to decode");
+  ZSE_ASSERT(slot >= 0, "it has a slot for that");
+  standing_.state = SequenceState::kDecoding;
+}
+
+void Sequence::park(Clock::time_point now) {
+  ZSE_ASSERT(state() == SequenceState::kDecoding && !loading && slot >= 0, "only what decodes is parked");
+  ZSE_ASSERT(out_of_credit(), "only what has no credit is parked");
+  parked_bytes.reset();
+  clock.parked(now);
+  standing_.state = SequenceState::kParked;
+  standing_.parked_at = now;
+  if (settings.stall_timeout_ms > 0) standing_.stall_deadline = now + std::chrono::milliseconds(settings.stall_timeout_ms);
+}
+
+void Sequence::lend(std::shared_ptr<const SavedPrefix> image, const Prompt& content, int of_prompt) {
+  ZSE_ASSERT(state() == SequenceState::kParked && slot >= 0, "only a parked sequence lends its slot");
+  ZSE_ASSERT(!spilled && again.empty(), "what it had is kept once");
+  lent_prompt_tokens = of_prompt;
+  spilled = std::move(image);
+  if (!spilled) again = content;
+  slot = -1;
+  fetching.reset();
+  standing_.state = SequenceState::kSpilled;
+  standing_.returns = false;
+}
+
+void Sequence::resume(Clock::time_point now) {
+  ZSE_ASSERT(paused() && !out_of_credit(), "only what pauses, and has credit again, goes on");
+  clock.unparked(now);
+  standing_.stall_deadline.reset();
+  if (state() == SequenceState::kParked) {
+    standing_.state = SequenceState::kDecoding;
+  } else if (!standing_.returns) {
+    standing_.returns = true;
+    standing_.waits_since = now;  // that is not its reader's pause
+  }
 }
 
 Usage Sequence::usage() const {

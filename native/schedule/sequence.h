@@ -1,5 +1,5 @@
 // Owns one stream's way through the engine: its state, its place in the KV cache, its credit with the consumer, its reply
-// and its clock. Decode thread only; `sequences` moves it from state to state.
+// and its clock. Decode thread only; `sequences` alone moves it from state to state.
 #pragma once
 
 #include <algorithm>
@@ -51,9 +51,10 @@ class Sequence {
 
   StreamId id() const { return control->id; }
   bool cancelled() const { return control->cancelled.load(std::memory_order_relaxed); }
-  bool out_of_credit() const { return unacknowledged >= std::max(1, settings.high_water_mark); }
+  bool out_of_credit() const { return unacknowledged_ >= std::max(1, settings.high_water_mark); }
 
   SequenceState state() const { return standing_.state; }
+  bool paused() const { return state() == SequenceState::kParked || state() == SequenceState::kSpilled; }
   bool prefilling() const { return state() == SequenceState::kPrefilling; }
   /** It was spilled, and its reader is back: it waits for a slot. */
   bool returns() const { return state() == SequenceState::kSpilled && standing_.returns; }
@@ -68,17 +69,20 @@ class Sequence {
 
   Usage usage() const;
 
+  /** Its consumer has been given so many tokens, or says that it took them. */
+  void give(int tokens);
+  void take_back(int tokens);
+
   const std::shared_ptr<StreamControl> control;
   const Prompt prompt;
   const StreamSettings settings;
   const uint64_t arrival;
 
   SlotId slot = -1;
-  int in_cache = 0;        // tokens of prompt and reply whose keys and values are in the KV cache
-  int taken_over = 0;      // of those, prompt tokens that were computed for another stream
-  Token next_token = -1;   // sampled, not yet decoded
-  int generated = 0;       // tokens of the reply
-  int unacknowledged = 0;  // tokens given out and not yet taken by the consumer
+  int in_cache = 0;       // tokens of prompt and reply whose keys and values are in the KV cache
+  int taken_over = 0;     // of those, prompt tokens that were computed for another stream
+  Token next_token = -1;  // sampled, not yet decoded
+  int generated = 0;      // tokens of the reply
   uint64_t last_step = 0;
   std::optional<size_t> parked_bytes;          // of the image of its slot, once somebody has asked
   std::shared_ptr<const SavedPrefix> spilled;  // what its slot held, while that is lent, or
@@ -101,7 +105,22 @@ class Sequence {
   StreamClock clock;
 
  private:
-  friend class Sequences;  // which keeps sequences in the order of these
+  friend class Sequences;  // which keeps sequences in the order of these, and so makes every transition
+
+  /** It has a slot: what it has to prefill is computed there. From the queue; or anew, where an image was not kept or cannot be used. */
+  void begin_prefill();
+  /** Its slot holds all but the next token. After its prefill, or with what its slot held when that was lent. */
+  void begin_decode();
+  /** Its reader pauses. */
+  void park(Clock::time_point now);
+  /**
+   * Its slot, which is not its any more, held `content`. That is in the image; without one it is prefilled again. `prompt_tokens`: those that were
+   * computed as pieces of a prompt.
+   */
+  void lend(std::shared_ptr<const SavedPrefix> image, const Prompt& content, int of_prompt);
+  /** Its reader is back: it decodes; or, where its slot is lent, waits for one. */
+  void resume(Clock::time_point now);
+
   struct Standing {
     SequenceState state = SequenceState::kQueued;
     bool returns = false;
@@ -109,6 +128,7 @@ class Sequence {
     std::optional<Clock::time_point> stall_deadline;
   };
   Standing standing_;
+  int unacknowledged_ = 0;  // tokens given out and not yet taken by the consumer
 };
 
 }  // namespace zse

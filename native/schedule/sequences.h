@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "core/ids.h"
+#include "core/prompt.h"
 #include "sequence.h"
 
 namespace zse {
@@ -28,14 +29,14 @@ class Sequences {
   Sequence& oldest() const { return *all_.begin()->second; }
   int count(SequenceState state) const { return counts_[static_cast<size_t>(state)]; }
 
-  // ---- changes of state: nobody else makes them, so that the orders below are always right ----
+  // ---- the transitions of Sequence: nobody else makes them, so that the orders below are always right ----
 
-  void prefill(Sequence& sequence);
-  void decode(Sequence& sequence);
+  void begin_prefill(Sequence& sequence);
+  void begin_decode(Sequence& sequence);
   void park(Sequence& sequence, Clock::time_point now);
-  void spill(Sequence& sequence);
-  /** It has credit again: a parked one goes on, a spilled one waits for a slot from now on. */
-  void reader_is_back(Sequence& sequence, Clock::time_point now);
+  void lend(Sequence& sequence, std::shared_ptr<const SavedPrefix> image, const Prompt& content, int of_prompt);
+  /** It has credit again; one that does not pause goes on as it was. */
+  void resume(Sequence& sequence, Clock::time_point now);
 
   // ---- orders: of each, the first, or the one that comes after another, which may have left it meanwhile; null at the end ----
 
@@ -97,6 +98,7 @@ class Sequences {
   void change(Sequence& sequence, Change change);
   void file(Sequence& sequence);
   void take_out(Sequence& sequence);
+  bool orders_agree() const;
 
   std::map<StreamId, std::unique_ptr<Sequence>> all_;
   std::set<Sequence*, OlderFirst> active_;
