@@ -7,12 +7,12 @@
 
 #ifdef ZSE_ASSERTS
 /** Prints the file, the line, the condition and the words, and aborts, unless the condition holds. */
-#define ZSE_ASSERT(condition, words)                                                                \
-  do {                                                                                              \
-    if (!(condition)) {                                                                             \
-      std::fprintf(stderr, "%s:%d: %s: not true that %s\n", __FILE__, __LINE__, words, #condition); \
-      std::abort();                                                                                 \
-    }                                                                                               \
+#define ZSE_ASSERT(condition, words)                                                            \
+  do {                                                                                          \
+    if (!(condition)) {                                                                         \
+      std::fprintf(stderr, "%s:%d: %s (%s is false)\n", __FILE__, __LINE__, words, #condition); \
+      std::abort();                                                                             \
+    }                                                                                           \
   } while (false)
 #else
 #define ZSE_ASSERT(condition, words) static_cast<void>(sizeof(!(condition)))

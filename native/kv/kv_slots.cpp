@@ -1,7 +1,10 @@
 #include "kv_slots.h"
 
+#include <algorithm>
 #include <new>
 #include <utility>
+
+#include "base/assert.h"
 
 namespace zse {
 
@@ -18,21 +21,37 @@ SlotId KvSlots::least_valuable(SlotId but) const {
   return best;
 }
 
+int KvSlots::count_free() const {
+  return static_cast<int>(std::count_if(slots_.begin(), slots_.end(), [](const Slot& slot) { return slot.owner == 0; }));
+}
+
+bool KvSlots::agree(SlotId slot, StreamId owner, int in_cache, const Prompt& prompt) const {
+  const Slot& it = slots_[slot];
+  const size_t tokens = static_cast<size_t>(in_cache);
+  return it.owner == owner && it.content.size() == tokens && it.prompt_tokens <= in_cache &&
+         it.content.common_prefix(prompt) == std::min(tokens, prompt.size());
+}
+
 void KvSlots::take(SlotId slot, StreamId owner) {
+  ZSE_ASSERT(slots_[slot].owner == 0 && owner != 0, "a slot belongs to one stream at most");
   slots_[slot].owner = owner;
   slots_[slot].abandoned = false;
   free_--;
+  ZSE_ASSERT(free_ == count_free(), "as many slots are free as are counted");
 }
 
 void KvSlots::release(SlotId slot, bool abandoned) {
+  ZSE_ASSERT(slots_[slot].owner != 0, "a slot is released once");
   slots_[slot].owner = 0;
   slots_[slot].abandoned = abandoned;
   slots_[slot].released = ++releases_;
   free_++;
+  ZSE_ASSERT(free_ == count_free(), "as many slots are free as are counted");
 }
 
 void KvSlots::extend(SlotId slot, const Token* tokens, int count, bool of_prompt) {
   Slot& it = slots_[slot];
+  ZSE_ASSERT(it.owner != 0 && count > 0, "a step adds to the slots of streams alone");
   it.content.append(tokens, static_cast<size_t>(count));
   it.written = it.kept = it.considered = false;
   if (of_prompt) it.prompt_tokens = static_cast<int>(it.content.size());
@@ -47,6 +66,7 @@ void KvSlots::clear(SlotId slot) {
 
 bool KvSlots::cut(SlotId slot, int tokens) {
   Slot& it = slots_[slot];
+  ZSE_ASSERT(static_cast<size_t>(tokens) <= it.content.size(), "a slot is cut within what it holds");
   if (static_cast<size_t>(tokens) == it.content.size()) return true;
   if (!decoder_.cut_slot(slot, tokens)) {
     it.content.clear();
@@ -65,6 +85,7 @@ bool KvSlots::copy(SlotId from, SlotId to, int tokens) {
     return saved && load(to, *saved) && cut(to, tokens);
   }
   const Slot& source = slots_[from];
+  ZSE_ASSERT(static_cast<size_t>(tokens) <= source.content.size(), "no more is copied than there is");
   slots_[to].content.assign_prefix(source.content, tokens);
   slots_[to].prompt_tokens = std::min(source.prompt_tokens, tokens);
   return true;
@@ -95,6 +116,7 @@ std::unique_ptr<SlotCopy> KvSlots::begin_load(SlotId slot, const SavedPrefix& pr
 }
 
 void KvSlots::end_load(SlotId slot, const SavedPrefix& prefix) {
+  ZSE_ASSERT(slots_[slot].content.empty(), "a slot counts as empty until what is loaded is there");
   slots_[slot].content = prefix.content;
   slots_[slot].prompt_tokens = prefix.prompt_tokens;
 }

@@ -31,6 +31,9 @@ class KvSlots {
   int free_count() const { return free_; }
   const Slot& operator[](SlotId slot) const { return slots_[slot]; }
 
+  /** For asserts: whether this stream has the slot, which holds so many tokens, of its prompt first. */
+  bool agree(SlotId slot, StreamId owner, int in_cache, const Prompt& prompt) const;
+
   /** The free slot that is missed least: an empty one, an abandoned one, else the one free for longest. -1 when there is none besides `but`. */
   SlotId least_valuable(SlotId but = -1) const;
 
@@ -70,6 +73,8 @@ class KvSlots {
   bool load(SlotId slot, const SavedPrefix& prefix);
 
  private:
+  int count_free() const;
+
   Decoder& decoder_;
   std::vector<Slot> slots_;
   int free_;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/assert.h"
+
 namespace zse {
 
 namespace {
@@ -76,6 +78,7 @@ Admission::Outcome Admission::start(Sequence& sequence, Sequences& sequences, in
 }
 
 void Admission::claim(SlotId slot, Sequence& sequence) {
+  ZSE_ASSERT(sequence.slot < 0, "a sequence has one slot at most");
   saver_.forget(slot);  // it goes on from here, and is kept when it is done again
   slots_.take(slot, sequence.id());
   sequence.slot = slot;
@@ -134,7 +137,6 @@ void Admission::loaded(Sequence& sequence, Sequences& sequences) {
   if (sequence.spilled) {
     cache_.release(sequence.spilled->bytes());
     sequence.spilled.reset();
-    sequences.begin_decode(sequence);
   } else if (slots_.cut(sequence.slot, loading.wanted)) {
     begins_with(sequence, loading.wanted);
   }

@@ -52,6 +52,11 @@ class Admission {
   /** Begins to write one ended stream's prefix to disk, when nobody is waiting for a step. False: there is nothing left to write. */
   bool write_one() { return saver_.write_one(); }
 
+  /** For asserts: whether the slots know the same of a sequence that can be computed as it knows itself. */
+  bool agrees(const Sequence& sequence) const {
+    return slots_.agree(sequence.slot, sequence.id(), sequence.in_cache, sequence.prompt);
+  }
+
   int free_slots() const { return slots_.free_count(); }
 
  private:

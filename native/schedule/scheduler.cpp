@@ -1,7 +1,12 @@
 #include "scheduler.h"
 
 #include <algorithm>
+#include <set>
+#include <type_traits>
 #include <utility>
+#include <variant>
+
+#include "base/assert.h"
 
 namespace zse {
 
@@ -138,6 +143,7 @@ bool Scheduler::compute_step(double spent_ms) {
   std::vector<PlanCandidate> candidates;
   for (Sequence* sequence : sequences_.active()) {
     if (sequence->loading) continue;
+    ZSE_ASSERT(admission_.agrees(*sequence), "what is computed goes on from what its slot holds");
     candidates.push_back({runnable.size(), remaining(*sequence), sequence->last_step, sequence->arrival});
     runnable.push_back(sequence);
   }
@@ -200,6 +206,7 @@ bool Scheduler::compute_step(double spent_ms) {
         sequence, sequence.prefilling() ? sequence.to_prefill().tokens().data() + sequence.in_cache : &sequence.next_token,
         piece.tokens);
     sequence.in_cache += piece.tokens;
+    ZSE_ASSERT(admission_.agrees(sequence), "what was computed is in its slot");
     if (!sequence.prefilling() || advance_prompt(sequence)) advance_reply(sequence, index - 1);
   }
   return true;
@@ -302,7 +309,25 @@ void Scheduler::remove(Sequence& sequence, bool sound) {
   sequences_.erase(sequence);
 }
 
+/** For asserts: whether each end among the news is of a stream of its own that has ended, and nothing of it comes after it. */
+bool Scheduler::ends_once() const {
+  std::vector<StreamId> ends;
+  std::set<StreamId> ended;
+  for (const Event& event : news_) {
+    if (ended.count(event.stream) != 0) return false;
+    const auto is_end = [&](const auto& payload) {
+      using Payload = std::decay_t<decltype(payload)>;
+      return std::is_same_v<Payload, FinishEvent> || std::is_same_v<Payload, ErrorEvent>;
+    };
+    if (!std::visit(is_end, event.payload)) continue;
+    ends.push_back(event.stream);
+    ended.insert(event.stream);
+  }
+  return ends == ended_;
+}
+
 void Scheduler::publish() {
+  ZSE_ASSERT(ends_once(), "a stream ends once, and that is its last event");
   // Gauges first: whoever hears of a stream's end must find its slot free.
   stats_.queued = sequences_.count(SequenceState::kQueued);
   stats_.prefilling = sequences_.count(SequenceState::kPrefilling);

@@ -84,6 +84,7 @@ class Scheduler {
   void fail(Sequence& sequence, std::string code, std::string message, bool sound = true);
   void remove(Sequence& sequence, bool sound);
 
+  bool ends_once() const;
   void publish();
   std::optional<Clock::time_point> next_deadline() const;
 
