@@ -114,7 +114,7 @@ class Sequence {
   /** Its reader pauses. */
   void park(Clock::time_point now);
   /**
-   * Its slot, which is not its any more, held `content`. That is in the image; without one it is prefilled again. `prompt_tokens`: those that were
+   * Its slot is not its any more, and held `content`. That is in the image; without one it is prefilled again. `of_prompt`: tokens of it that were
    * computed as pieces of a prompt.
    */
   void lend(std::shared_ptr<const SavedPrefix> image, const Prompt& content, int of_prompt);
