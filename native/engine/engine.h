@@ -67,7 +67,7 @@ class Engine {
 
   // Guards the life cycle: what the JavaScript thread shares with the others beyond inbox and events.
   mutable std::mutex mutex_;
-  std::unique_ptr<PromptSide> prompts_;  // while requests are taken
+  std::unique_ptr<PromptSide> prompts_;                          // while requests are taken
   std::map<StreamId, std::shared_ptr<StreamControl>> controls_;  // of every stream that has not ended
 
   Thread decode_thread_;
