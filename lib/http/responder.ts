@@ -242,9 +242,18 @@ const USUAL_CONTEXT = 4096;
 
 /** Whether the prompt may have more tokens than the context: a token is a byte at least. */
 function mayOverflow(ask: Ask, contextSize = USUAL_CONTEXT): boolean {
-  const text = "messages" in ask ? JSON.stringify(ask.messages) : ask.prompt;
-  const more = "messages" in ask && Array.isArray(ask.messages) ? TEMPLATE_TOKENS + MESSAGE_TOKENS * ask.messages.length : 1;
-  return text.length + more >= contextSize || new TextEncoder().encode(text).length + more >= contextSize;
+  const asked = "messages" in ask ? ask.messages : ask.prompt;
+  const more = "messages" in ask ? TEMPLATE_TOKENS + MESSAGE_TOKENS * ask.messages.length : 1;
+  if (textOf(asked, (text) => text.length) + more >= contextSize) return true;
+  const encoder = new TextEncoder();
+  return textOf(asked, (text) => encoder.encode(text).length) + more >= contextSize;
+}
+
+/** The sum of what `measure` says of all strings in plain data. */
+function textOf(value: unknown, measure: (text: string) => number): number {
+  if (typeof value === "string") return measure(value);
+  if (typeof value !== "object" || value === null) return 0;
+  return Object.values(value).reduce((sum: number, one) => sum + textOf(one, measure), 0);
 }
 
 const JSON_HEADERS = { "content-type": "application/json; charset=utf-8" };
