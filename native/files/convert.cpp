@@ -44,10 +44,15 @@ void check_name(const std::string& input, const std::string& output, FileKind ki
 
 void gguf_to_zse(const std::string& input, OutputFile& out, const ConvertOptions& options, const ConvertProgress& progress,
                  ConvertReport& report) {
-  gguf::check_file(input);
   const auto source = FileMap::open(input);
   try {
     const gguf::Header header = gguf::read_header(*source);
+    if (const gguf::Split split = gguf::split_of(header); split.count > 1) {
+      throw EngineError("UNSUPPORTED", "\"" + input + "\": " + gguf::label_of(split) +
+                                           ", and only a whole model is converted; join the parts first, with llama.cpp's " +
+                                           "llama-gguf-split --merge " + gguf::first_part_of(input, split) + " whole.gguf");
+    }
+    gguf::check(header);
     const ZsePlan plan = plan_zse(header, options.quant.value_or(Quant::kInt8));
     report.notes = plan.notes;
     if (!write_zse(plan, *source, out, progress)) throw_cancelled();

@@ -87,12 +87,24 @@ std::string refusal_of(const gguf::FileError& error) {
   return "at byte " + std::to_string(error.position()) + ": " + error.what();
 }
 
-void inspect_gguf(FileMap& file, Inspection& found) {
+void inspect_gguf(const std::string& path, FileMap& file, Inspection& found) {
   found.format = "gguf";
   std::optional<gguf::FileError> fault;
   const gguf::Header header = gguf::Header::parse_as_far(file.bytes().text(), fault);
   file.keep(header.size());
   if (fault) found.refusal = refusal_of(*fault);
+  gguf::OtherParts others;
+  try {
+    const gguf::Split split = gguf::split_of(header);
+    others = gguf::read_other_parts(path, split);
+    if (split.count > 1)
+      found.notes.push_back("The model is in " + std::to_string(split.count) + " files, which are read together.");
+  } catch (const gguf::FileError& error) {
+    if (found.refusal.empty()) found.refusal = refusal_of(error);
+  } catch (const EngineError& error) {
+    if (found.refusal.empty()) found.refusal = error.what();
+  }
+  found.size += others.bytes;
   found.version = static_cast<int>(header.version());
   found.name = text_of(header, "general.name");
   found.architecture = text_of(header, "general.architecture");
@@ -107,13 +119,14 @@ void inspect_gguf(FileMap& file, Inspection& found) {
   found.feed_forward = count(header, prefix + "feed_forward_length");
   found.context = count(header, prefix + "context_length");
   found.tied = header.tensor("output.weight") == nullptr;
+  for (const gguf::Header& other : others.headers) found.tied = found.tied && other.tensor("output.weight") == nullptr;
 
   WeightGroups groups;
   if (header.size() > 0) {
     const uint64_t data = std::min<uint64_t>(header.data(), file.bytes().size);
     found.sections = {{"metadata and tensor table", 0, header.size(), {}}, {"weights", data, file.bytes().size - data, {}}};
   }
-  for (const gguf::Tensor& tensor : header.tensors()) {
+  const auto add = [&](const gguf::Tensor& tensor) {
     found.parameters += tensor.elements();
     InspectedWeights one;
     one.kind = kind_of_tensor(std::string(tensor.name));
@@ -124,6 +137,12 @@ void inspect_gguf(FileMap& file, Inspection& found) {
     one.parameters = tensor.elements();
     one.bytes = tensor.size;
     groups.add(one);
+  };
+  for (const gguf::Tensor& tensor : header.tensors()) add(tensor);
+  for (size_t i = 0; i < others.headers.size(); i++) {
+    for (const gguf::Tensor& tensor : others.headers[i].tensors()) add(tensor);
+    const uint64_t data = others.headers[i].data(), size = others.maps[i]->bytes().size;
+    found.sections.push_back({"weights of part " + std::to_string(i + 2), data, size - std::min(data, size), {}});
   }
   found.weights = groups.take();
 
@@ -149,9 +168,9 @@ void inspect_gguf(FileMap& file, Inspection& found) {
   found.nfc = text_of(header, kNormalizerKey) == "NFC";
   const std::string own = text_of(header, "tokenizer.chat_template");
   choose_template(found, &own, tokens);
-  if (fault) return;
+  if (!found.refusal.empty()) return;
   try {
-    gguf::check(header);
+    gguf::check(header, others.headers);
   } catch (const gguf::FileError& error) {
     found.refusal = refusal_of(error);
   }
@@ -262,7 +281,7 @@ Inspection inspect_file(const std::string& path) {
   found.size = file->bytes().size;
   const FileKind kind = kind_of_model(path, file->bytes());
   if (kind == FileKind::kGguf) {
-    inspect_gguf(*file, found);
+    inspect_gguf(path, *file, found);
   } else {
     inspect_zse(path, kind, found);
   }

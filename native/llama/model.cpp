@@ -19,11 +19,16 @@ namespace zse {
 
 namespace {
 
+struct CheckedFile {
+  FileKind kind;
+  uint64_t bytes;  // of all its parts
+};
+
 /** What kind of model a file is, told by its content and never by its name; throws where it is none that can be loaded. */
-FileKind check_file(const std::string& path) {
-  const FileKind kind = kind_of_model(path, FileMap::open(path)->bytes());
-  if (kind == FileKind::kGguf) gguf::check_file(path);
-  return kind;
+CheckedFile check_file(const std::string& path) {
+  const auto file = FileMap::open(path);
+  const FileKind kind = kind_of_model(path, file->bytes());
+  return {kind, kind == FileKind::kGguf ? gguf::check_file(path) : file->bytes().size};
 }
 
 std::string metadata(const llama_model* model, const char* key) {
@@ -53,18 +58,14 @@ int default_threads() {
  * Whether RAM has room for the file and as much again. On the CPU most weights are put into another order while they are loaded, and a
  * mapped file stays resident beside them; only where RAM is short is mapping better, since its pages can be given up.
  */
-bool fits_twice(const std::string& path) {
-  std::error_code error;
-  const uintmax_t size = std::filesystem::file_size(std::filesystem::u8path(path), error);
-  return !error && size <= machine_memory() / 2;
-}
+bool fits_twice(uint64_t bytes) { return bytes <= machine_memory() / 2; }
 
 }  // namespace
 
 std::shared_ptr<const Model> Model::load(const std::string& path, const EngineOptions& options,
                                          const LoadProgress& progress) {
   init_backends();
-  const FileKind kind = check_file(path);
+  const auto [kind, bytes] = check_file(path);
   DeviceChoice choice = choose_devices(options);
 
   struct Watcher {
@@ -74,7 +75,7 @@ std::shared_ptr<const Model> Model::load(const std::string& path, const EngineOp
   llama_model_params params = llama_model_default_params();
   params.devices = choice.devices.empty() ? nullptr : choice.devices.data();
   params.n_gpu_layers = choice.gpu_layers;
-  if (choice.gpu_layers == 0 && fits_twice(path)) params.load_mode = LLAMA_LOAD_MODE_NONE;
+  if (choice.gpu_layers == 0 && fits_twice(bytes)) params.load_mode = LLAMA_LOAD_MODE_NONE;
   params.progress_callback_user_data = &watcher;
   params.progress_callback = [](float fraction, void* data) {
     auto* w = static_cast<Watcher*>(data);

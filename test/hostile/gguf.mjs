@@ -38,11 +38,21 @@ const u32 = (value) => Buffer.from(Uint32Array.of(value).buffer);
 const u64 = (value) => Buffer.from(BigUint64Array.of(BigInt(value)).buffer);
 const text = (value) => Buffer.concat([u64(Buffer.byteLength(value)), Buffer.from(value)]);
 
-/** Strings, booleans, unsigned numbers, lists of strings. */
+/** A number of type uint16, as the keys of a split model are. */
+export const u16 = (value) => ({ type: 2, bytes: Buffer.from(Uint16Array.of(value).buffer) });
+
+/** A list of numbers of type int32, as the types of tokens are. */
+export const i32s = (values) => ({
+  type: ARRAY,
+  bytes: Buffer.concat([u32(5), u64(values.length), Buffer.from(Int32Array.from(values).buffer)]),
+});
+
+/** Strings, booleans, unsigned numbers, lists of strings; others as { type, bytes }. */
 function encode(value) {
   if (typeof value === "string") return Buffer.concat([u32(STRING), text(value)]);
   if (typeof value === "boolean") return Buffer.concat([u32(7), Buffer.from([value ? 1 : 0])]);
   if (typeof value === "number") return Buffer.concat([u32(4), u32(value)]);
+  if (!Array.isArray(value)) return Buffer.concat([u32(value.type), value.bytes]);
   return Buffer.concat([u32(ARRAY), u32(STRING), u64(value.length), ...value.map(text)]);
 }
 
@@ -82,4 +92,43 @@ export function rewriteGguf(from, to, keys) {
   const data = reader.bytes.subarray(Math.ceil(reader.at / alignment) * alignment);
   writeFileSync(to, Buffer.concat([head, Buffer.alloc(Math.ceil(head.length / alignment) * alignment - head.length), data]));
   return to;
+}
+
+/** Splits `from` into two files as llama.cpp's tool does: the metadata and some tensors in the first, the rest in the second. */
+export function splitGguf(from, first, second) {
+  const whole = readFileSync(from);
+  const reader = new Reader(whole);
+  reader.at = 8;
+  const tensors = reader.u64();
+  const keys = reader.u64();
+  const metadata = reader.at;
+  for (let i = 0; i < keys; i++) {
+    reader.string();
+    reader.skipValue(reader.u32());
+  }
+  const end = reader.at;
+  const infos = [];
+  for (let i = 0; i < tensors; i++) {
+    const start = reader.at;
+    reader.string();
+    const dimensions = reader.u32();
+    reader.at += 8 * dimensions + 4;
+    infos.push({ head: whole.subarray(start, reader.at), offset: reader.u64() });
+  }
+  const data = whole.subarray(Math.ceil(reader.at / 32) * 32);
+  const half = Math.floor(tensors / 2);
+  const write = (to, number, own, ownKeys, kept) => {
+    const base = kept[0].offset;
+    const splitKeys = [
+      ["split.no", u16(number)],
+      ["split.count", u16(2)],
+      ["split.tensors.count", { type: 5, bytes: u32(tensors) }],
+    ].map(([key, value]) => Buffer.concat([text(key), encode(value)]));
+    const table = kept.map(({ head, offset }) => Buffer.concat([head, u64(offset - base)]));
+    const head = Buffer.concat([Buffer.from("GGUF"), u32(3), u64(kept.length), u64(ownKeys + 3), own, ...splitKeys, ...table]);
+    const until = kept.at(-1) === infos.at(-1) ? data.length : infos[half].offset;
+    writeFileSync(to, Buffer.concat([head, Buffer.alloc(Math.ceil(head.length / 32) * 32 - head.length), data.subarray(base, until)]));
+  };
+  write(first, 0, whole.subarray(metadata, end), keys, infos.slice(0, half));
+  write(second, 1, Buffer.alloc(0), 0, infos.slice(half));
 }

@@ -28,21 +28,48 @@ constexpr int32_t kByteToken = 6;
 /** Looks at one file's metadata and tensors; every rule throws FileError. */
 class Check {
  public:
-  explicit Check(const Header& header) : header_(header), architecture_(header.text("general.architecture").value_or("")) {}
+  /** `others`: of a split model, the headers of the parts after the first. They have tensors only. */
+  Check(const Header& header, const std::vector<Header>& others)
+      : header_(header), others_(others), architecture_(header.text("general.architecture").value_or("")) {}
 
   void all() {
     sizes();
     attention();
     experts();
     numbers();
-    tensors();
+    tensor_types(header_);
+    if (architecture_ == "phi3") attention_tensors();
     tokenizer();
     for (const auto& [key, value] : header_.metadata()) {
       if (key.substr(0, 23) == "tokenizer.chat_template") chat_template(value);
     }
   }
 
+  static void tensor_types(const Header& header) {
+    const auto ends_with = [](std::string_view text, std::string_view end) {
+      return text.size() >= end.size() && text.substr(text.size() - end.size()) == end;
+    };
+    for (const Tensor& tensor : header.tensors()) {
+      const bool vector =
+          ends_with(tensor.name, "norm.weight") || ends_with(tensor.name, ".bias") || tensor.name.substr(0, 5) == "rope_";
+      if (vector && tensor.type != GGML_TYPE_F32) {
+        throw FileError(tensor.position, "tensor \"" + shown(tensor.name) + "\" is stored as " + type_name(tensor) +
+                                             "; ggml adds and multiplies F32 only");
+      }
+      if (!vector && ends_with(tensor.name, ".weight") && !multiplies(tensor.type)) {
+        throw FileError(tensor.position, "tensor \"" + shown(tensor.name) + "\" is stored as " + type_name(tensor) +
+                                             ", which is no type for weights");
+      }
+    }
+  }
+
  private:
+  const Tensor* tensor(std::string_view name) const {
+    const Tensor* found = header_.tensor(name);
+    for (const Header& other : others_) found = found ? found : other.tensor(name);
+    return found;
+  }
+
   std::string key(const char* suffix) const { return std::string(architecture_) + "." + suffix; }
 
   [[noreturn]] void bad(const std::string& key, const std::string& problem) const {
@@ -204,30 +231,11 @@ class Check {
     }
   }
 
-  void tensors() const {
-    const auto ends_with = [](std::string_view text, std::string_view end) {
-      return text.size() >= end.size() && text.substr(text.size() - end.size()) == end;
-    };
-    for (const Tensor& tensor : header_.tensors()) {
-      const bool vector =
-          ends_with(tensor.name, "norm.weight") || ends_with(tensor.name, ".bias") || tensor.name.substr(0, 5) == "rope_";
-      if (vector && tensor.type != GGML_TYPE_F32) {
-        throw FileError(tensor.position, "tensor \"" + shown(tensor.name) + "\" is stored as " + type_name(tensor) +
-                                             "; ggml adds and multiplies F32 only");
-      }
-      if (!vector && ends_with(tensor.name, ".weight") && !multiplies(tensor.type)) {
-        throw FileError(tensor.position, "tensor \"" + shown(tensor.name) + "\" is stored as " + type_name(tensor) +
-                                             ", which is no type for weights");
-      }
-    }
-    if (architecture_ == "phi3") attention_tensors();
-  }
-
   /** llama.cpp takes them fused or apart, and does not notice where there are neither. */
   void attention_tensors() const {
     for (uint32_t layer = 0; layer < layers_; layer++) {
       const std::string start = "blk." + std::to_string(layer) + ".attn_";
-      const auto has = [&](const char* name) { return header_.tensor(start + name + ".weight") != nullptr; };
+      const auto has = [&](const char* name) { return tensor(start + name + ".weight") != nullptr; };
       if (has("qkv") || (has("q") && has("k") && has("v"))) continue;
       throw FileError(header_.size(),
                       "tensor \"" + start + "qkv.weight\" is missing from the table of tensors that ends here");
@@ -262,7 +270,7 @@ class Check {
     if (!pieces || pieces->empty()) throw FileError(0, "metadata key \"tokenizer.ggml.tokens\" is missing or empty");
     if (pieces->size() > INT32_MAX) bad("tokenizer.ggml.tokens", "has more tokens than can be counted");
     unique(*pieces);
-    if (const Tensor* embedding = header_.tensor("token_embd.weight"); embedding && embedding->shape[1] != pieces->size()) {
+    if (const Tensor* embedding = tensor("token_embd.weight"); embedding && embedding->shape[1] != pieces->size()) {
       bad("tokenizer.ggml.tokens", "has " + std::to_string(pieces->size()) + " tokens, and token_embd.weight has rows for " +
                                        std::to_string(embedding->shape[1]));
     }
@@ -351,6 +359,7 @@ class Check {
   }
 
   const Header& header_;
+  const std::vector<Header>& others_;
   std::string_view architecture_;
   uint32_t layers_ = 0;
   uint32_t width_ = 0;
@@ -363,7 +372,7 @@ void refuse(const std::string& path, const FileError& error) {
                                      std::to_string(error.position()) + ": " + error.what());
 }
 
-void check(const Header& header) { Check(header).all(); }
+void check(const Header& header, const std::vector<Header>& others) { Check(header, others).all(); }
 
 Header read_header(FileMap& file) {
   const uint64_t size = Header::parse(file.bytes().text()).size();
@@ -371,15 +380,59 @@ Header read_header(FileMap& file) {
   return Header::parse(file.bytes().text());
 }
 
-void check_file(const std::string& path) {
+OtherParts read_other_parts(const std::string& path, const Split& split) {
+  OtherParts parts;
+  if (split.count == 1) return parts;
+  const std::string file = "\"" + path + "\"", label = label_of(split);
+  if (split.number > 1) {
+    throw EngineError("BAD_MODEL", file + ": " + label + ": open part 1, " + first_part_of(path, split));
+  }
+  const std::vector<std::string> paths = parts_of(path, split);
+  if (paths.empty()) {
+    throw EngineError("BAD_MODEL", file + ": " + label +
+                                       ", and the others are found by its name: give it back the name that " +
+                                       "it was split to, which ends in " + first_ending(split));
+  }
+  for (size_t i = 1; i < paths.size(); i++) {
+    std::shared_ptr<FileMap> map;
+    try {
+      map = FileMap::open(paths[i]);
+    } catch (const EngineError& error) {
+      throw EngineError("BAD_MODEL", file + ": " + label + ", and another part cannot be read: " + error.what());
+    }
+    try {
+      parts.headers.push_back(read_header(*map));
+      const Split other = split_of(parts.headers.back());
+      if (other.number != i + 1 || other.count != split.count) {
+        throw FileError(
+            0, label_of(other) + ", and its name says part " + std::to_string(i + 1) + " of " + std::to_string(split.count));
+      }
+      Check::tensor_types(parts.headers.back());
+    } catch (const FileError& error) {
+      map->check_whole(paths[i]);
+      refuse(paths[i], error);
+    }
+    map->check_whole(paths[i]);
+    parts.bytes += map->bytes().size;
+    parts.maps.push_back(std::move(map));
+  }
+  return parts;
+}
+
+uint64_t check_file(const std::string& path) {
   const auto file = FileMap::open(path);
+  uint64_t bytes = file->bytes().size;
   try {
-    check(read_header(*file));
+    const Header header = read_header(*file);
+    const OtherParts others = read_other_parts(path, split_of(header));
+    check(header, others.headers);
+    bytes += others.bytes;
   } catch (const FileError& error) {
     file->check_whole(path);
     refuse(path, error);
   }
   file->check_whole(path);
+  return bytes;
 }
 
 }  // namespace zse::gguf

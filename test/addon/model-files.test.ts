@@ -1,0 +1,83 @@
+// GGUF files that say something which a reader must heed: parts of a split model, special tokens, what a vocabulary lacks. Made of the
+// demo model with other metadata.
+
+import { existsSync, mkdtempSync, renameSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { ZSEError } from "../../lib/errors.js";
+// @ts-expect-error: plain JavaScript, shared with children
+import * as gguf from "../hostile/gguf.mjs";
+import { ask, buildLibrary, DEMO, openModel, rejection, zse } from "./helpers.js";
+
+const folder = mkdtempSync(join(tmpdir(), "zstream-models-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+beforeAll(buildLibrary);
+
+const place = (name: string) => join(folder, name);
+
+async function run(...args: string[]) {
+  const { child, ended } = zse(...args);
+  child.stdin?.end();
+  return ended;
+}
+
+async function failure(path: string): Promise<ZSEError> {
+  return (await rejection(openModel({}, path).ready)) as ZSEError;
+}
+
+describe("a model split into two files", () => {
+  const first = place("demo-00001-of-00002.gguf");
+  const second = place("demo-00002-of-00002.gguf");
+  beforeAll(() => gguf.splitGguf(DEMO, first, second));
+
+  test("opens by its first part, and says what the whole model says", async () => {
+    const options = { temperature: 0, maxTokens: 40 };
+    const whole = await openModel().chat(ask("Count from 3 to 9"), options);
+    expect((await openModel({}, first).chat(ask("Count from 3 to 9"), options)).text).toBe(whole.text);
+  });
+
+  test("part 2 names part 1, whoever reads it", async () => {
+    const error = await failure(second);
+    expect(error.code).toBe("BAD_MODEL");
+    expect(error.message).toContain("this is part 2 of 2: open part 1");
+    expect(error.message).toContain(first);
+    const inspected = await run("inspect", second);
+    expect(inspected.code).toBe(1);
+    expect(inspected.stdout).toContain("this is part 2 of 2: open part 1");
+  });
+
+  test("inspect counts the weights of all parts", async () => {
+    const whole = JSON.parse((await run("inspect", DEMO, "--json")).stdout);
+    const split = await run("inspect", first, "--json");
+    expect(split.code).toBe(0);
+    expect(JSON.parse(split.stdout)).toMatchObject({
+      parameters: whole.parameters,
+      weights: whole.weights,
+      tiedEmbeddings: whole.tiedEmbeddings,
+    });
+    expect(split.stdout).toContain("2 files");
+  });
+
+  test.each([1, 2])("convert refuses part %i, says how to join them, and writes nothing", async (part) => {
+    const { code, stderr } = await run("convert", part === 1 ? first : second, place("half.zse"));
+    expect(code).toBe(1);
+    expect(stderr).toContain(`this is part ${part} of 2`);
+    expect(stderr).toContain("llama-gguf-split --merge");
+    expect(existsSync(place("half.zse"))).toBe(false);
+  });
+
+  test("a part that is missing, or has another name, is said", async () => {
+    renameSync(second, place("away.gguf"));
+    const missing = await failure(first);
+    expect(missing).toMatchObject({ code: "BAD_MODEL" });
+    expect(missing.message).toContain(second);
+    expect((await run("inspect", first)).code).toBe(1);
+    renameSync(place("away.gguf"), second);
+    renameSync(first, place("renamed.gguf"));
+    const renamed = await failure(place("renamed.gguf"));
+    expect(renamed).toMatchObject({ code: "BAD_MODEL" });
+    expect(renamed.message).toContain("-00001-of-00002.gguf");
+    renameSync(place("renamed.gguf"), first);
+  });
+});
