@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -137,6 +138,9 @@ class Decoder {
 
   /** Appends the bytes of a token to `out` (not necessarily whole code points; nothing for control tokens). */
   virtual void append_piece(Token token, std::string& out) const = 0;
+
+  /** The name of a control token, whose bytes are never shown; empty for others. */
+  virtual std::string_view control_name(Token) const { return {}; }
 };
 
 }  // namespace zse

@@ -261,4 +261,8 @@ bool LlamaDecoder::is_end_of_generation(Token token) const { return llama_vocab_
 
 void LlamaDecoder::append_piece(Token token, std::string& out) const { model_->append_piece(token, out); }
 
+std::string_view LlamaDecoder::control_name(Token token) const {
+  return llama_vocab_is_control(model_->vocab(), token) ? llama_vocab_get_text(model_->vocab(), token) : "";
+}
+
 }  // namespace zse

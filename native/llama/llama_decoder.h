@@ -37,6 +37,7 @@ class LlamaDecoder final : public Decoder {
   std::optional<Token> sample(TokenSampler& sampler, size_t index) override;
   bool is_end_of_generation(Token token) const override;
   void append_piece(Token token, std::string& out) const override;
+  std::string_view control_name(Token token) const override;
 
  private:
   struct ContextDeleter {

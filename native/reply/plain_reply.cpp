@@ -17,6 +17,12 @@ PlainReply::PlainReply(std::vector<std::string> stops) : text_(std::move(stops))
 
 void PlainReply::add(std::string_view bytes, int tokens, ReplyEvents& out) { put(text_.add(bytes, tokens), out); }
 
+void PlainReply::control(std::string_view name, ReplyEvents& out) {
+  if (!text_.is_stop(name)) return;
+  put(text_.flush(), out);
+  out.stop(std::string(name));
+}
+
 void PlainReply::finish(ReplyEvents& out) { put(text_.flush(), out); }
 
 }  // namespace zse

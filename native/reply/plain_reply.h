@@ -15,6 +15,7 @@ class PlainReply final : public ReplyStage {
   explicit PlainReply(std::vector<std::string> stops);
 
   void add(std::string_view bytes, int tokens, ReplyEvents& out) override;
+  void control(std::string_view name, ReplyEvents& out) override;
   void finish(ReplyEvents& out) override;
 
  private:

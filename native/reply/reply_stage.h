@@ -47,6 +47,9 @@ class ReplyStage {
   /** Takes what `tokens` more tokens are in bytes. Not called after it has stopped the reply. */
   virtual void add(std::string_view bytes, int tokens, ReplyEvents& out) = 0;
 
+  /** A token without bytes comes next, of this name where it is a control token; it may end the reply. */
+  virtual void control(std::string_view name, ReplyEvents& out) = 0;
+
   /** The reply is over without a stop string: gives what was held back. */
   virtual void finish(ReplyEvents& out) = 0;
 };

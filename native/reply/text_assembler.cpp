@@ -112,6 +112,10 @@ TextAssembler::Output TextAssembler::add(std::string_view piece, int tokens) {
   return emit(std::min(complete_utf8_prefix(pending_), pending_.size() - held_for_stop));
 }
 
+bool TextAssembler::is_stop(std::string_view name) const {
+  return std::any_of(matchers_.begin(), matchers_.end(), [&](const Matcher& matcher) { return matcher.text == name; });
+}
+
 TextAssembler::Output TextAssembler::flush() { return emit(pending_.size()); }
 
 TextAssembler::Output TextAssembler::emit(size_t bytes) {

@@ -23,6 +23,9 @@ class TextAssembler {
   /** Takes the bytes of so many tokens; gives what can be shown now. Not to be called after a stop was reported. */
   Output add(std::string_view piece, int tokens = 1);
 
+  /** Whether this is one of the stop strings, whole: of a control token, whose name is not in the text. */
+  bool is_stop(std::string_view name) const;
+
   /** The reply is over without a stop string: gives what was held back, an unfinished code point as U+FFFD. */
   Output flush();
 

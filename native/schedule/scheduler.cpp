@@ -257,7 +257,8 @@ void Scheduler::advance_reply(Sequence& sequence, size_t index) {
   piece_.clear();
   decoder_.append_piece(*token, piece_);
   ReplyEvents events(sequence.id(), news_);
-  sequence.reply->add(piece_, 1, events);
+  if (piece_.empty()) sequence.reply->control(decoder_.control_name(*token), events);
+  if (!events.stopped_by()) sequence.reply->add(piece_, 1, events);
   charge(sequence, events, now);
   if (events.stopped_by()) {
     finish(sequence, FinishReason::kStop, std::move(events.stopped_by()));

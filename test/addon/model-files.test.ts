@@ -81,3 +81,14 @@ describe("a model split into two files", () => {
     renameSync(place("renamed.gguf"), first);
   });
 });
+
+describe("control tokens", () => {
+  test("a stop string that is one of them ends the reply, and does not show", async () => {
+    const model = openModel();
+    const [token] = await model.tokenize("<|im_start|>", { special: true });
+    const options = { temperature: 0, maxTokens: 5, logitBias: { [token!]: 100 } };
+    const stopped = await model.chat(ask("Hello"), { ...options, stop: ["<|im_start|>"] });
+    expect(stopped).toMatchObject({ text: "", finishReason: "stop", stopString: "<|im_start|>" });
+    expect(await model.chat(ask("Hello"), { ...options, stop: ["<|other|>"] })).toMatchObject({ text: "", finishReason: "length" });
+  });
+});

@@ -78,6 +78,7 @@ class FakeDecoder final : public Decoder {
   int decodes = 0;
   int sleep_us = 0;           // a decode takes at least this long, in pieces between which it asks to be aborted
   int fail_decode = -1;       // the decode that fails
+  Token control = -1;         // a token without text that is named "<|control|>"
   bool not_a_number = false;  // logits are not numbers from now on
   bool cuttable = true;
   int saves = 0, loads = 0;
@@ -180,7 +181,10 @@ class FakeDecoder final : public Decoder {
   }
 
   bool is_end_of_generation(Token token) const override { return token == FakeModel::kEnd; }
-  void append_piece(Token token, std::string& out) const override { out += FakeModel::piece(token); }
+  void append_piece(Token token, std::string& out) const override {
+    if (token != control) out += FakeModel::piece(token);
+  }
+  std::string_view control_name(Token token) const override { return token == control ? "<|control|>" : ""; }
 
   bool all_slots_empty() const {
     for (const auto& [slot, cache] : cache_) {

@@ -194,6 +194,23 @@ TEST("a stop string ends the stream, names itself and does not show") {
   CHECK(bench.text[id].find("stop") == std::string::npos);
 }
 
+TEST("a stop string that is one control token ends the stream, and what was held back for another one shows") {
+  for (const bool wanted : {true, false}) {
+    Bench bench;
+    bench.decoder.model.end_one_in = 0;
+    bench.decoder.control = 46;
+    auto request = bench.request(make_prompt(10, 0));
+    request.max_tokens = 200;
+    request.stop = {wanted ? "<|control|>" : "<|other|>"};
+    const StreamId id = bench.submit(std::move(request));
+    bench.run_until_idle();
+    CHECK(bench.finished[id].reason == (wanted ? FinishReason::kStop : FinishReason::kLength));
+    CHECK_EQ(bench.finished[id].stop_string.value_or(""), wanted ? "<|control|>" : "");
+    CHECK(bench.text[id].find("control") == std::string::npos);
+    CHECK(!bench.text[id].empty());
+  }
+}
+
 TEST("one step's news of all streams makes one wake-up") {
   Bench bench(8);
   bench.decoder.model.end_one_in = 0;
