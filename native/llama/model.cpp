@@ -13,6 +13,7 @@
 #include "files/model_kind.h"
 #include "ggml_abort.h"
 #include "llama_log.h"
+#include "shown_tokens.h"
 #include "zse_model.h"
 
 namespace zse {
@@ -133,7 +134,9 @@ Model::Model(llama_model* model, const std::string& path, const EngineOptions& o
   info_.template_source = choice.from_model ? "model" : "fallback";
   info_.template_name = choice.name;
   info_.template_text = choice.source;
+  shown_.resize(info_.vocabulary_size);
   for (Token token = 0; token < info_.vocabulary_size; token++) {
+    shown_[token] = llama_vocab_is_control(vocab(), token) && is_shown_tag(llama_vocab_get_text(vocab(), token));
     longest_piece_ = std::max(longest_piece_, std::strlen(llama_vocab_get_text(vocab(), token)));
     if (llama_vocab_is_eog(vocab(), token)) end_tokens_.push_back(token);
   }
@@ -145,14 +148,15 @@ std::vector<Token> Model::tokenize(const std::string& text, bool add_special, bo
 
 void Model::append_piece(Token token, std::string& out) const {
   char buffer[128];
-  int length = llama_token_to_piece(vocab(), token, buffer, sizeof buffer, 0, false);
+  const bool shown = shown_[token];
+  int length = llama_token_to_piece(vocab(), token, buffer, sizeof buffer, 0, shown);
   if (length >= 0) {
     out.append(buffer, length);
     return;
   }
   const size_t start = out.size();
   out.resize(start - length);
-  length = llama_token_to_piece(vocab(), token, out.data() + start, -length, 0, false);
+  length = llama_token_to_piece(vocab(), token, out.data() + start, -length, 0, shown);
   out.resize(start + std::max(0, length));
 }
 

@@ -33,7 +33,7 @@ class Model {
   /** Token ids of a text. `add_special`: with the vocabulary's own BOS/EOS; `parse_special`: control tokens by their text. */
   std::vector<Token> tokenize(const std::string& text, bool add_special, bool parse_special) const;
 
-  /** Appends a token's bytes; control tokens have none. */
+  /** Appends a token's bytes; control tokens have none, but for tags that are text for the reader (shown_tokens.h). */
   void append_piece(Token token, std::string& out) const;
 
   /** Bytes of the longest token: a text of n bytes has at least n / longest_piece() tokens. */
@@ -52,6 +52,7 @@ class Model {
   ModelInfo info_;
   size_t longest_piece_ = 1;
   std::vector<Token> end_tokens_;
+  std::vector<bool> shown_;  // by token: a control token that is text all the same
 };
 
 }  // namespace zse

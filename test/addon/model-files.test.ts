@@ -92,3 +92,24 @@ describe("control tokens", () => {
     expect(await model.chat(ask("Hello"), { ...options, stop: ["<|other|>"] })).toMatchObject({ text: "", finishReason: "length" });
   });
 });
+
+describe("tags that are control tokens", () => {
+  const CONTROL = 3;
+  const tags = ["<think>", "</think>", "<|channel|>", "<tool_call>", "<｜tool▁calls▁begin｜>", "<|hidden|>"];
+
+  test("those that are text for the reader show, and others do not", async () => {
+    const tokens: string[] = gguf.readList(DEMO, "tokenizer.ggml.tokens");
+    const types: number[] = gguf.readList(DEMO, "tokenizer.ggml.token_type");
+    const first = tokens.length - tags.length;
+    tags.forEach((tag, i) => {
+      tokens[first + i] = tag;
+      types[first + i] = CONTROL;
+    });
+    const keys = { "tokenizer.ggml.tokens": tokens, "tokenizer.ggml.token_type": gguf.i32s(types) };
+    const model = openModel({}, gguf.rewriteGguf(DEMO, place("tags.gguf"), keys));
+    for (const [i, tag] of tags.entries()) {
+      const { text } = await model.completion("Hello", { temperature: 0, maxTokens: 1, logitBias: { [first + i]: 100 } });
+      expect(text).toBe(tag === "<|hidden|>" ? "" : tag);
+    }
+  });
+});

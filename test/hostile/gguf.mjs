@@ -56,6 +56,23 @@ function encode(value) {
   return Buffer.concat([u32(ARRAY), u32(STRING), u64(value.length), ...value.map(text)]);
 }
 
+/** The value of a key that is a list of strings or of int32. */
+export function readList(from, wanted) {
+  const reader = new Reader(readFileSync(from));
+  reader.at = 16;
+  for (let count = reader.u64(); count > 0; count--) {
+    const key = reader.string();
+    const type = reader.u32();
+    if (key !== wanted) {
+      reader.skipValue(type);
+      continue;
+    }
+    const of = reader.u32();
+    return Array.from({ length: reader.u64() }, () => (of === STRING ? reader.string() : reader.u32()));
+  }
+  throw new Error(`${from} has no ${wanted}`);
+}
+
 /** Writes `from` to `to` with these keys set; `undefined` takes one away. Returns `to`. */
 export function rewriteGguf(from, to, keys) {
   const reader = new Reader(readFileSync(from));
