@@ -84,6 +84,13 @@ std::shared_ptr<const Model> Model::load(const std::string& path, const EngineOp
     return !w->stopped;
   };
 
+  // Some files say so for training; after a prompt it would end the reply before it begins. Here neither tokenizer nor template add one.
+  llama_model_kv_override overrides[2] = {};
+  std::snprintf(overrides[0].key, sizeof overrides[0].key, "tokenizer.ggml.add_eos_token");
+  overrides[0].tag = LLAMA_KV_OVERRIDE_TYPE_BOOL;
+  overrides[0].val_bool = false;
+  params.kv_overrides = overrides;  // the second, without a key, ends the list
+
   GpuFit fit;
   if (choice.gpu_layers < 0 && kind == FileKind::kGguf) fit.apply(path, options, params);  // it reads GGUF files only
 

@@ -113,3 +113,16 @@ describe("tags that are control tokens", () => {
     }
   });
 });
+
+describe("tokens that are put around a prompt", () => {
+  const options = { temperature: 0, maxTokens: 20 };
+
+  test("no EOS goes between the prompt and the reply, whatever the file says", async () => {
+    const path = gguf.rewriteGguf(DEMO, place("eos.gguf"), { "tokenizer.ggml.add_eos_token": true });
+    for (const model of [openModel(), openModel({}, path)]) {
+      expect((await model.completion("Count from 1 to", options)).usage.promptTokens).toBe((await model.tokenize("Count from 1 to")).length);
+    }
+    const [plain, marked] = [openModel(), openModel({}, path)];
+    expect((await marked.chat(ask("Count from 3 to 9"), options)).text).toBe((await plain.chat(ask("Count from 3 to 9"), options)).text);
+  });
+});
