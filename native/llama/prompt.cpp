@@ -213,6 +213,10 @@ PreparedPrompt PromptBuilder::build(const RequestSpec& request, PromptStage& sta
   const size_t fewest_tokens = text.size() / model_->longest_piece();
   if (fewest_tokens >= context_size) throw_overflow("at least " + std::to_string(fewest_tokens));
   std::vector<Token> tokens = model_->tokenize(text, true, true);
+  // A prompt, or a template, that begins with BOS itself means the one that the tokenizer has just put before it.
+  const Token bos = llama_vocab_bos(model_->vocab());
+  const bool adds_bos = llama_vocab_get_add_bos(model_->vocab());
+  if (adds_bos && tokens.size() > 1 && tokens[0] == bos && tokens[1] == bos) tokens.erase(tokens.begin());
   if (tokens.empty()) {
     throw EngineError("BAD_OPTION", "the prompt has no tokens; give at least one character of text");
   }

@@ -126,3 +126,19 @@ describe("tokens that are put around a prompt", () => {
     expect((await marked.chat(ask("Count from 3 to 9"), options)).text).toBe((await plain.chat(ask("Count from 3 to 9"), options)).text);
   });
 });
+
+describe("BOS", () => {
+  test("is there once, whether the prompt or the template begins with it or not", async () => {
+    const keys = { "tokenizer.ggml.add_bos_token": true };
+    const template = "{% for m in messages %}{{ m.role }}: {{ m.content }}{% endfor %}";
+    const bare = openModel({}, gguf.rewriteGguf(DEMO, place("bos.gguf"), { ...keys, "tokenizer.chat_template": template }));
+    const own = { ...keys, "tokenizer.chat_template": `<|endoftext|>{{ bos_token }}${template}` };
+    const written = openModel({}, gguf.rewriteGguf(DEMO, place("bos-own.gguf"), own));
+    const count = async (reply: Promise<{ usage: { promptTokens: number } }>) => (await reply).usage.promptTokens;
+    const options = { maxTokens: 1 };
+    const once = (await bare.tokenize("Hi")).length + 1;
+    expect(await count(bare.completion("Hi", options))).toBe(once);
+    expect(await count(bare.completion("<|endoftext|>Hi", options))).toBe(once);
+    expect(await count(written.chat(ask("Hi"), options))).toBe(await count(bare.chat(ask("Hi"), options)));
+  });
+});
