@@ -80,6 +80,26 @@ void normalize_strings(common_json& value) {
   }
 }
 
+/** What a template said, in one line: llama.cpp puts some lines of its source before that. */
+std::string reason_of(const std::string& message) {
+  constexpr std::string_view kError = "\nError: ", kRaised = "Jinja Exception: ";
+  constexpr size_t kLongest = 500;
+  const size_t error = message.rfind(kError);
+  std::string reason = error == std::string::npos ? message : message.substr(error + kError.size());
+  if (reason.compare(0, kRaised.size(), kRaised) == 0) reason.erase(0, kRaised.size());
+  std::string line;
+  for (const char c : reason) {
+    const bool space = static_cast<unsigned char>(c) <= ' ';
+    if (!space) line += c;
+    if (space && !line.empty() && line.back() != ' ') line += ' ';
+  }
+  while (!line.empty() && line.back() == ' ') line.pop_back();
+  if (line.size() <= kLongest) return line;
+  size_t end = kLongest;  // not inside of a code point
+  while (end > 0 && (static_cast<unsigned char>(line[end]) & 0xC0) == 0x80) end--;
+  return line.substr(0, end) + "...";
+}
+
 /** Checks the JSON inside of the messages' JSON, and gives the bytes of their contents. */
 size_t check_messages(const common_json& messages) {
   size_t bytes = 0, index = 0;
@@ -195,12 +215,36 @@ std::string PromptBuilder::text_of(const ChatInput& chat) const {
     inputs.force_pure_content = true;  // no tools here, so no parser for the reply has to be derived from the template
     return common_chat_templates_apply(templates_.get(), inputs).prompt;
   } catch (const std::exception& e) {
-    throw EngineError("BAD_OPTION", "the model's chat template refused the messages: " + std::string(e.what()));
+    const std::string reason = reason_of(e.what());
+    const size_t index = refused_message(inputs, reason);
+    throw EngineError("BAD_OPTION", reason + " (the model's chat template refused messages[" + std::to_string(index) +
+                                        "], of role \"" + inputs.messages[index].role + "\")");
   }
 }
 
 std::string PromptBuilder::text_of(const TextInput& text) const {
   return normalizes() ? normalize_nfc(text.text) : text.text;
+}
+
+/**
+ * Which message a template refuses for that reason: without it and what follows, it does not. Halving takes few renderings; templates go
+ * through messages from the first to the last.
+ */
+size_t PromptBuilder::refused_message(const common_chat_templates_inputs& inputs, const std::string& reason) const {
+  size_t good = 0, refused = inputs.messages.size();
+  common_chat_templates_inputs some = inputs;
+  while (refused - good > 1) {
+    const size_t middle = good + (refused - good) / 2;
+    some.messages.assign(inputs.messages.begin(), inputs.messages.begin() + static_cast<std::ptrdiff_t>(middle));
+    bool same = false;
+    try {
+      common_chat_templates_apply(templates_.get(), some);
+    } catch (const std::exception& e) {
+      same = reason_of(e.what()) == reason;
+    }
+    (same ? refused : good) = middle;
+  }
+  return refused - 1;
 }
 
 PreparedPrompt PromptBuilder::build(const RequestSpec& request, PromptStage& stage) const {

@@ -13,6 +13,7 @@
 #include "core/request.h"
 
 struct common_chat_templates;
+struct common_chat_templates_inputs;
 
 namespace zse {
 
@@ -45,6 +46,7 @@ class PromptBuilder {
   };
   std::string text_of(const ChatInput& chat) const;
   std::string text_of(const TextInput& text) const;
+  size_t refused_message(const common_chat_templates_inputs& inputs, const std::string& reason) const;
   bool normalizes() const;
   [[noreturn]] void throw_overflow(const std::string& tokens) const;
 
