@@ -78,13 +78,14 @@ function describeModel({ parameters, tiedEmbeddings, shape, tokenizer, chatTempl
     ["heads", `${shape.heads} of ${shape.headSize}, ${shape.kvHeads} for keys and values`],
     ["context", `${shape.context} tokens`],
     ["tokenizer", describeTokenizer(tokenizer, shape.vocabulary)],
-    [
-      "chat template",
-      chatTemplate.source === "file"
-        ? `the file's own, ${bytes(chatTemplate.bytes)}`
-        : `${text(chatTemplate.name)}, chosen by the control tokens: the file has none`,
-    ],
+    ["chat template", describeTemplate(chatTemplate)],
   ];
+}
+
+function describeTemplate({ source, name, bytes: size }: NativeInspection["chatTemplate"]): string {
+  if (source === "file") return `the file's own, ${bytes(size)}`;
+  if (name === "") return "none: one is chosen by the tokenizer's control tokens, and the tokenizer cannot be used";
+  return `${text(name)}, chosen by the control tokens: the file has none`;
 }
 
 function sectionRow(section: NativeInspection["sections"][number]): string[] {

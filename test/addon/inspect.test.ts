@@ -53,6 +53,12 @@ test.each([
   expect(found.sections.filter(({ crc32 }) => crc32 !== undefined).map(({ name: section }) => section)).toHaveLength(3);
 });
 
+test("a file without a tokenizer has no chat template either, and that is said", async () => {
+  const { stdout } = await inspect(fixture("v2-llamaedge-int8-notok"));
+  expect(stdout).toMatch(/chat template +none: .*the tokenizer cannot be used/);
+  expect(stdout).not.toContain("chosen by the control tokens: the file has none");
+});
+
 test("rows that are no multiple of 32 are said to be rounded", async () => {
   const found = await json(fixture("v2-llamaedge-int4-tiled"));
   expect(found.weights.some(({ lossless }) => lossless === false)).toBe(true);
