@@ -234,6 +234,8 @@ export interface ModelInfo {
   };
   /** Unicode normalization that the model's tokenizer wants of every text; the engine does it. Absent: none. */
   normalizer?: "NFC";
+  /** Whether the file names no pre-tokenizer (tokenizer.ggml.pre) where its tokenizer needs one: texts are cut in a default way then. */
+  guessesPreTokenizer: boolean;
   deterministic: boolean;
 }
 

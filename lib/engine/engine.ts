@@ -248,6 +248,7 @@ export class Engine {
   #onReady(info: ModelInfo): void {
     if (this.#failure !== undefined) return; // closed in the meantime
     this.info = info;
+    if (info.guessesPreTokenizer) warnOfPreTokenizer(info.path);
     this.#settleReady.resolve(info);
     const waiting = [...this.#waiting];
     this.#waiting.clear();
@@ -333,3 +334,15 @@ export const NO_STATS: EngineStats = {
   cacheDiskBytes: 0,
   spilledBytes: 0,
 };
+
+const warned = new Set<string>();
+
+/** Once for each file: it loads, and its replies are worse than the model's, which nobody would look for there. */
+function warnOfPreTokenizer(path: string): void {
+  if (warned.has(path)) return;
+  warned.add(path);
+  process.emitWarning(
+    `"${path}" names no pre-tokenizer (tokenizer.ggml.pre), so texts are cut in a default way and replies may be worse; take a newer GGUF file of the model.`,
+    { type: "ZSEWarning", code: "ZSE_NO_PRE_TOKENIZER" },
+  );
+}

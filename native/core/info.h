@@ -13,6 +13,7 @@ struct ModelInfo {
   std::string device;
   std::string template_source, template_name, template_text;
   std::string normalizer;  // "NFC" where texts must be normalized so before they are tokenized, or ""
+  bool guesses_pre_tokenizer = false;  // the file does not say how texts are cut before they are tokenized
   bool deterministic = false;
   /** longrope: llama.cpp rotates keys by one of two sets of factors, whichever goes with the size of the context. */
   bool rotates_by_context = false;

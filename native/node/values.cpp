@@ -141,6 +141,7 @@ struct PayloadToJs {
     object.Set("device", info.device);
     object.Set("chatTemplate", chat_template);
     if (!info.normalizer.empty()) object.Set("normalizer", info.normalizer);
+    object.Set("guessesPreTokenizer", info.guesses_pre_tokenizer);
     object.Set("deterministic", info.deterministic);
     return object;
   }

@@ -120,7 +120,9 @@ describe("tokens that are put around a prompt", () => {
   test("no EOS goes between the prompt and the reply, whatever the file says", async () => {
     const path = gguf.rewriteGguf(DEMO, place("eos.gguf"), { "tokenizer.ggml.add_eos_token": true });
     for (const model of [openModel(), openModel({}, path)]) {
-      expect((await model.completion("Count from 1 to", options)).usage.promptTokens).toBe((await model.tokenize("Count from 1 to")).length);
+      expect((await model.completion("Count from 1 to", options)).usage.promptTokens).toBe(
+        (await model.tokenize("Count from 1 to")).length,
+      );
     }
     const [plain, marked] = [openModel(), openModel({}, path)];
     expect((await marked.chat(ask("Count from 3 to 9"), options)).text).toBe((await plain.chat(ask("Count from 3 to 9"), options)).text);
@@ -163,4 +165,23 @@ test("a template that refuses a message: the reason first, in one line, and the 
     expect(error.message).toContain(`messages[${index}], of role "user"`);
     expect(error.message).not.toContain("\n");
   }
+});
+
+describe("a file that names no pre-tokenizer", () => {
+  test("is told in info, by one warning, and by inspect", async () => {
+    const path = gguf.rewriteGguf(DEMO, place("no-pre.gguf"), { "tokenizer.ggml.pre": undefined });
+    const warnings: Error[] = [];
+    const listen = (warning: Error) => warnings.push(warning);
+    process.on("warning", listen);
+    expect((await openModel({}, path).ready).guessesPreTokenizer).toBe(true);
+    expect((await openModel({}, path).ready).guessesPreTokenizer).toBe(true);
+    expect((await openModel().ready).guessesPreTokenizer).toBe(false);
+    await new Promise(setImmediate);
+    process.off("warning", listen);
+    const ours = warnings.filter(({ name }) => name === "ZSEWarning");
+    expect(ours).toHaveLength(1);
+    expect(ours[0]!.message).toContain("tokenizer.ggml.pre");
+    expect((await run("inspect", path)).stdout).toContain("names no pre-tokenizer");
+    expect((await run("inspect", DEMO)).stdout).not.toContain("names no pre-tokenizer");
+  });
 });

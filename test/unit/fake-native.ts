@@ -289,6 +289,7 @@ export function fakeInfo(path: string, options: NativeEngineOptions): ModelInfo 
     gpuLayers: 0,
     device: "CPU",
     chatTemplate: { source: "model", name: "own", text: "" },
+    guessesPreTokenizer: false,
     deterministic: options.deterministic,
   };
 }
