@@ -12,7 +12,7 @@ struct ModelInfo {
   int context_size = 0, max_streams = 0, threads = 0, gpu_layers = 0;
   std::string device;
   std::string template_source, template_name, template_text;
-  std::string normalizer;  // "NFC" where texts must be normalized so before they are tokenized, or ""
+  std::string normalizer;              // "NFC" where texts must be normalized so before they are tokenized, or ""
   bool guesses_pre_tokenizer = false;  // the file does not say how texts are cut before they are tokenized
   bool deterministic = false;
   /** longrope: llama.cpp rotates keys by one of two sets of factors, whichever goes with the size of the context. */

@@ -169,7 +169,9 @@ void inspect_gguf(const std::string& path, FileMap& file, Inspection& found) {
   const std::string own = text_of(header, "tokenizer.chat_template");
   choose_template(found, &own, tokens);
   if (found.tokenizer == "gpt2" && found.pre_tokenizer.empty()) {
-    found.notes.push_back("The file names no pre-tokenizer (tokenizer.ggml.pre), so texts are cut in llama.cpp's default way: replies may be worse.");
+    found.notes.push_back(
+        "The file names no pre-tokenizer (tokenizer.ggml.pre), so texts are cut in llama.cpp's default way: replies may be "
+        "worse.");
   }
   if (!found.refusal.empty()) return;
   try {

@@ -3,8 +3,11 @@
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <thread>
 
+#include "base/cpu_quota.h"
 #include "base/error.h"
 #include "chat_templates.h"
 #include "common.h"
@@ -44,13 +47,21 @@ std::string metadata(const llama_model* model, const char* key) {
   return value;
 }
 
-/** The physical cores, or fewer where this process may not use them all. */
+#ifdef __linux__
+std::string text_of_file(const std::string& path) {
+  std::ifstream file(path);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+#endif
+
+/** The physical cores, or fewer where this process may not use them all, or not all the time. */
 int default_threads() {
   const int physical = common_cpu_get_num_physical_cores();
   int usable = static_cast<int>(std::thread::hardware_concurrency());
 #ifdef __linux__
   cpu_set_t cores;
   if (sched_getaffinity(0, sizeof cores, &cores) == 0) usable = CPU_COUNT(&cores);  // taskset, or a container's
+  if (const int quota = quota_cores(text_of_file); quota > 0) usable = usable > 0 ? std::min(usable, quota) : quota;
 #endif
   return std::max(1, usable > 0 ? std::min(physical, usable) : physical);
 }
