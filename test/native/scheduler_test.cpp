@@ -200,8 +200,8 @@ TEST("a stop string that is one control token ends the stream, and what was held
     bench.decoder.model.end_one_in = 0;
     bench.decoder.control = 46;
     auto request = bench.request(make_prompt(10, 0));
-    request.max_tokens = 200;
-    request.stop = {wanted ? "<|control|>" : "<|other|>"};
+    request.settings.max_tokens = 200;
+    request.prepared.stops = {wanted ? "<|control|>" : "<|other|>"};
     const StreamId id = bench.submit(std::move(request));
     bench.run_until_idle();
     CHECK(bench.finished[id].reason == (wanted ? FinishReason::kStop : FinishReason::kLength));
