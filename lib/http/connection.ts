@@ -1,39 +1,111 @@
-// Owns what node:http leaves out of a connection's end: responses that wait behind another one on it (pipelined requests) have no
-// socket yet, and Node tells only the one that has it. JS thread of the server.
+// Owns what node:http leaves out of a connection with many requests on it (pipelined ones): how many are worked on at a time, when its
+// socket is read on, and its end. JS thread of the server.
+//
+// Node emits all requests of what it reads (up to 64 KB, two thousand requests) in one turn, and only their responses wait for one another.
+// Responses that wait have no socket yet, and Node tells of its end only the one that has it.
 
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 
-/** The responses that a connection still owes. One listener a socket: there may be hundreds of requests in it. */
-const owed = new WeakMap<Socket, Set<ServerResponse>>();
+/** Requests of a connection that are begun and not answered. */
+const MOST_BEGUN = 8;
+/** Requests beyond those that may wait before the socket is read no further. */
+const MOST_WAITING = 16;
+
+/** One set of listeners a socket: there may be hundreds of requests in it. */
+const connections = new WeakMap<Socket, Connection>();
 
 /**
- * Sees to it that `response` says "close" when its connection ends before it is finished, as Node sees to it for the first response of a
- * connection. A client that has closed only its sending half has ended it, unless the server was made with httpAllowHalfOpen.
+ * Calls `begin` once, when it is the request's turn: at once, unless its connection owes several answers already. The response says "close"
+ * when its connection ends before it is finished, as Node sees to it for the first response of a connection; `begin` is then called too, so
+ * that whoever waits for it goes on. A client that has closed only its sending half has ended it, unless the server was made with
+ * httpAllowHalfOpen.
  */
-export function closeWithSocket(request: IncomingMessage, response: ServerResponse): void {
+export function inTurn(request: IncomingMessage, response: ServerResponse, begin: () => void): void {
   const { socket } = request;
-  if (request.httpVersionMajor !== 1 || response.destroyed || response.writableFinished) return; // HTTP/2 has streams of its own
-  if (socket.destroyed) {
-    close(response);
+  if (request.httpVersionMajor !== 1 || response.destroyed || response.writableFinished) {
+    begin(); // HTTP/2 has streams of its own
     return;
   }
-  const responses = owed.get(socket) ?? watch(socket);
-  responses.add(response);
-  const forget = () => responses.delete(response);
-  response.once("finish", forget).once("close", forget);
+  if (socket.destroyed) {
+    close(response);
+    begin();
+    return;
+  }
+  let connection = connections.get(socket);
+  if (connection === undefined) {
+    connection = new Connection(socket);
+    connections.set(socket, connection);
+  }
+  connection.take(response, begin);
 }
 
-function watch(socket: Socket): Set<ServerResponse> {
-  const responses = new Set<ServerResponse>();
-  owed.set(socket, responses);
-  const closeAll = () => {
-    for (const response of [...responses]) close(response);
+class Connection {
+  readonly #socket: Socket;
+  readonly #begun = new Set<ServerResponse>();
+  readonly #waiting = new Map<ServerResponse, () => void>();
+  /** Whether the socket is not to be read. */
+  #held = false;
+  /** Pending until the next ones begin. */
+  #turn: NodeJS.Immediate | undefined;
+
+  constructor(socket: Socket) {
+    this.#socket = socket;
+    socket.once("close", this.#closeAll);
+    // node:http ends its own half then, and what waits could be written no more.
+    socket.once("end", () => socket.writableEnded && this.#closeAll());
+    // node:http reads on by itself after each request; this comes before it has read anything.
+    socket.on("resume", () => this.#held && socket.pause());
+  }
+
+  take(response: ServerResponse, begin: () => void): void {
+    if (this.#begun.has(response) || this.#waiting.has(response)) {
+      begin(); // two parts of one server ask for the same
+      return;
+    }
+    if (this.#begun.size < MOST_BEGUN && this.#waiting.size === 0) {
+      this.#begin(response, begin);
+      return;
+    }
+    this.#waiting.set(response, begin);
+    if (this.#held || this.#waiting.size <= MOST_WAITING) return;
+    this.#held = true;
+    this.#socket.pause();
+  }
+
+  #begin(response: ServerResponse, begin: () => void): void {
+    this.#begun.add(response);
+    const onDone = () => {
+      if (!this.#begun.delete(response) || this.#waiting.size === 0) return;
+      this.#turn ??= setImmediate(this.#next); // quick answers would follow each other without an end, and nobody else's turn come
+    };
+    response.once("finish", onDone).once("close", onDone);
+    begin();
+  }
+
+  #next = (): void => {
+    this.#turn = undefined;
+    for (const [response, begin] of this.#waiting) {
+      if (this.#begun.size >= MOST_BEGUN) return;
+      this.#waiting.delete(response);
+      this.#begin(response, begin);
+    }
+    // Not before the last one has begun: its body may be what comes next.
+    if (!this.#held || this.#waiting.size > 0) return;
+    this.#held = false;
+    this.#socket.resume();
   };
-  socket.once("close", closeAll);
-  // node:http ends its own half then, and what waits could be written no more.
-  socket.once("end", () => socket.writableEnded && closeAll());
-  return responses;
+
+  #closeAll = (): void => {
+    const waiting = [...this.#waiting];
+    this.#waiting.clear();
+    this.#held = false;
+    for (const response of [...this.#begun]) close(response);
+    for (const [response, begin] of waiting) {
+      close(response);
+      begin();
+    }
+  };
 }
 
 /** As Node does it to a response that has its socket. */

@@ -3,7 +3,7 @@
 
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { type BodyHeaders, checkHeaders, checkType, jsonOf, readJson, usedUp } from "./body.js";
-import { closeWithSocket } from "./connection.js";
+import { inTurn } from "./connection.js";
 import type { FrameSource } from "./frame-source.js";
 import { type Answer, Responder } from "./responder.js";
 import type { HandlerOptions, ServedModel } from "./types.js";
@@ -55,7 +55,8 @@ export function nodeHandler(
     const onClose = () => gone.abort();
     response.on("close", onClose);
     response.on("error", () => {}); // a client that has gone is told by "close"
-    closeWithSocket(request, response);
+    await new Promise<void>((begin) => inTurn(request, response, begin));
+    if (response.destroyed) return; // its connection ended before its turn came
     try {
       await write(response, await answer(responder, request, bodyIn(given) ?? bodyIn(request), gone.signal));
     } finally {

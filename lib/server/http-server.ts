@@ -4,7 +4,7 @@ import type { IncomingMessage, RequestListener, Server, ServerResponse } from "n
 import type { AddressInfo } from "node:net";
 import { createAdaptorServer } from "@hono/node-server";
 
-import { closeWithSocket } from "../http/connection.js";
+import { inTurn } from "../http/connection.js";
 import { cutOff } from "../http/node.js";
 import { WireError } from "../http/wire-error.js";
 import type { App } from "./app.js";
@@ -57,13 +57,14 @@ export class HttpServer {
     server.maxConnections = maxConnections;
     const answer = server.listeners("request")[0] as RequestListener;
     server.removeAllListeners("request");
-    server.on("request", (incoming, outgoing) => {
-      closeWithSocket(incoming, outgoing);
+    const begin = (incoming: IncomingMessage, outgoing: ServerResponse) => {
+      if (outgoing.destroyed) return; // its connection ended before its turn came
       if (isNameless(incoming)) return refuseNameless(outgoing);
       // Of whole replies, too: a reply that is still being made has nothing for its client to take.
       if (app.stallTimeoutMs > 0) outgoing.setTimeout(app.stallTimeoutMs, () => outgoing.writableLength > 0 && cutOff(outgoing));
       if (!app.refuseAtDoor(incoming, outgoing)) answer(incoming, outgoing);
-    });
+    };
+    server.on("request", (incoming, outgoing) => inTurn(incoming, outgoing, () => begin(incoming, outgoing)));
     const door = new Door(server, app);
     await new Promise<void>((resolve, reject) => {
       server.once("error", reject);

@@ -11,6 +11,9 @@ const PER_TOKEN = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.
 const DURATION = [0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92];
 const QUEUE = [0.001, 0.01, 0.1, 0.3, 0.5, 0.8, 1, 1.5, 2, 2.5, 5, 10, 15, 20, 30, 40, 50, 60, 120, 240];
 
+/** Time (ms) for which the text is given again as it was: making it takes milliseconds of the thread that streams. */
+const TEXT_LIFE_MS = 100;
+
 /** How a request ended, as a label. */
 export type Outcome = "stop" | "length" | "cancelled" | "error" | "rejected";
 
@@ -26,6 +29,7 @@ export class Metrics {
   readonly #cacheQueries: Counter;
   readonly #cacheHits: Counter;
   readonly #requests: Counter<"finished_reason">;
+  #text = { made: Number.NEGATIVE_INFINITY, text: Promise.resolve("") };
 
   constructor(model: string, stats: () => EngineStats) {
     const registers = [this.#registry];
@@ -57,7 +61,9 @@ export class Metrics {
   }
 
   text(): Promise<string> {
-    return this.#registry.metrics();
+    const now = performance.now();
+    if (now - this.#text.made > TEXT_LIFE_MS) this.#text = { made: now, text: this.#registry.metrics() };
+    return this.#text.text;
   }
 
   /** A choice came to its end. */
