@@ -7,10 +7,13 @@ import { bad, ZSEError } from "../errors.js";
 
 /** Levels of arrays and objects in one another. Schemas and conversations of real programs have less than twenty. */
 export const MOST_LEVELS = 100;
-/** Values in all: a conversation has thousands. Against objects that share their parts, which are few in memory and endless as JSON. */
-export const MOST_VALUES = 2_000_000;
-/** Keys of one object in a call's arguments: llama.cpp's JSON compares each key with all the others of its object. */
+/** Values in all: a conversation has thousands. Each is copied, checked and logged on the thread that streams; and objects that share their parts
+ * are few in memory and endless as JSON. */
+export const MOST_VALUES = 200_000;
+/** Keys of one object. Those of tool arguments too: llama.cpp's JSON compares each key with all the others of its object. */
 export const MOST_KEYS = 4096;
+/** Parts of a message's content, and calls of one message. */
+export const MOST_PARTS = 4096;
 
 interface Frame {
   source: object;
@@ -24,7 +27,7 @@ interface Frame {
 /**
  * A copy as JSON.stringify sees the value: own fields, toJSON honoured, undefined ones left out.
  * @param where its name in errors; "" for a body, whose fields are named by themselves
- * @throws ZSEError BAD_OPTION naming the field that is too deep, contains itself, cannot be read, or is no JSON
+ * @throws ZSEError BAD_OPTION naming the field that is too deep, too wide, contains itself, cannot be read, or is no JSON
  */
 export function plainJson(value: unknown, where: string): unknown {
   const root: unknown[] = [];
@@ -39,7 +42,6 @@ export function plainJson(value: unknown, where: string): unknown {
     const key = frame.keys === undefined ? frame.next : frame.keys[frame.next]!;
     frame.next += 1;
     const item = read(stack, where, frame.source, key);
-    if (++values > MOST_VALUES) throw bad(topOf(stack, where), `${named(topOf(stack, where))} holds more than ${MOST_VALUES} values.`);
     if (typeof item !== "object" || item === null) {
       if (typeof item === "bigint" || typeof item === "function" || typeof item === "symbol") {
         const at = pathOf(stack, where);
@@ -50,6 +52,9 @@ export function plainJson(value: unknown, where: string): unknown {
     }
     if (stack.length > MOST_LEVELS) throw tooDeep(stack, where, item);
     const inner = open(stack, where, item);
+    values += inner.length; // before any of them is looked at
+    if (values > MOST_VALUES) throw bad(topOf(stack, where), `${named(topOf(stack, where))} holds more than ${MOST_VALUES} values.`);
+    if (inner.keys !== undefined && inner.length > MOST_KEYS) throw tooWide(stack, where);
     put(frame.target, key, inner.target);
     stack.push(inner);
   }
@@ -156,6 +161,11 @@ function tooDeep(stack: readonly Frame[], where: string, item: object) {
   const at = topOf(stack, where);
   const itself = stack.some(({ source }) => source === item);
   return bad(at, itself ? `${named(at)} contains itself.` : `${named(at)} nests deeper than ${MOST_LEVELS} levels.`);
+}
+
+function tooWide(stack: readonly Frame[], where: string) {
+  const at = pathOf(stack, where);
+  return bad(at, `${named(at)} has more than ${MOST_KEYS} keys.`);
 }
 
 function unreadable(stack: readonly Frame[], where: string, error: unknown) {

@@ -3,7 +3,7 @@
 
 import { cutName, quote } from "../base/quote.js";
 import { bad, type ZSEError } from "../errors.js";
-import { checkJsonText, plainJson } from "./foreign.js";
+import { checkJsonText, MOST_PARTS, plainJson } from "./foreign.js";
 
 type Check = (value: unknown, where: string) => unknown;
 
@@ -61,6 +61,7 @@ function validateMessage(message: unknown, index: number): Record<string, unknow
 function readContent(value: unknown, where: string): unknown {
   if (typeof value === "string") return value.toWellFormed();
   if (!Array.isArray(value)) throw badContent(where, value);
+  if (value.length > MOST_PARTS) throw bad(where, `${where} takes up to ${MOST_PARTS} parts; given ${value.length}.`);
   return value.map((part: unknown, index) => {
     const at = `${where}[${index}]`;
     if (!isObject(part) || part.type !== "text") {
@@ -73,6 +74,7 @@ function readContent(value: unknown, where: string): unknown {
 
 function readToolCalls(value: unknown, where: string): unknown {
   if (!Array.isArray(value)) throw bad(where, `${where} must be an array of calls; given ${quote(value)}.`);
+  if (value.length > MOST_PARTS) throw bad(where, `${where} takes up to ${MOST_PARTS} calls; given ${value.length}.`);
   return value.map((call: unknown, index) => {
     const at = `${where}[${index}]`;
     if (!isObject(call) || !isObject(call.function) || (call.type !== undefined && call.type !== "function")) {

@@ -1,5 +1,5 @@
 // Owns the check of a request's body: every field, by one schema (zod). Pure; any thread. The first thing that is wrong becomes
-// OpenAI's error, naming the field.
+// OpenAI's error, naming the field. Of unknown fields nothing is looked at or copied: z.object() reads only those that it names.
 
 import { z } from "zod";
 
@@ -8,6 +8,7 @@ import type { WireFormat } from "../http/formats/format.js";
 import { chatCompletions, completions } from "../http/formats/openai-chat/index.js";
 import { LARGEST_SEED, SEED_RULE } from "../http/formats/openai-chat/request.js";
 import { WireError } from "../http/wire-error.js";
+import { MOST_PARTS } from "../options/foreign.js";
 import { type Option, REPLY_OPTIONS, wireOptions } from "../options/table.js";
 
 export interface BodyLimits {
@@ -54,7 +55,7 @@ function listOf(item: z.ZodType, { min = 0, max = Number.POSITIVE_INFINITY } = {
 }
 
 /** As an object of numbers, and likewise looked at up to its first wrong entry. */
-const biases = z.looseObject({}).superRefine((given, context) => {
+const biases = z.custom<object>(isObject, "Invalid input: expected object").superRefine((given, context) => {
   for (const [token, bias] of Object.entries(given)) {
     const wrong = TOKEN.test(token) ? BIAS.safeParse(bias).error?.issues[0]?.message : "is no token id (a whole number from 0)";
     if (wrong === undefined) continue;
@@ -64,23 +65,23 @@ const biases = z.looseObject({}).superRefine((given, context) => {
 });
 
 /** A union says of itself only "Invalid input": what it takes is ours to say. */
-const content = z.union([text, listOf(z.looseObject({ type: z.literal("text"), text }))], {
-  error: 'must be a string or an array of { type: "text", text }, the only kind of part that is read here',
+const content = z.union([text, listOf(z.object({ type: z.literal("text"), text }), { max: MOST_PARTS })], {
+  error: `must be a string or an array of { type: "text", text } (up to ${MOST_PARTS}), the only kind of part that is read here`,
 });
 const stops = z.union([text.min(1).max(256), z.array(text.min(1).max(256)).max(16)], {
   error: "must be a string of 1 to 256 characters, or an array of up to 16 of them",
 });
 const prompt = z.union([text, z.array(text).length(1)], { error: "must be a string, or an array that holds one" });
-const toolCall = z.looseObject({
+const toolCall = z.object({
   id: text.optional(),
   type: z.literal("function").optional(),
-  function: z.looseObject({ name: text, arguments: text.nullish() }),
+  function: z.object({ name: text, arguments: text.nullish() }),
 });
-const message = z.looseObject({
+const message = z.object({
   role: z.enum(["system", "developer", "user", "assistant", "tool"]),
   content: content.nullish(),
   name: text.nullish(),
-  tool_calls: listOf(toolCall).nullish(),
+  tool_calls: listOf(toolCall, { max: MOST_PARTS }).nullish(),
   tool_call_id: text.nullish(),
   reasoning_content: text.nullish(),
 });
@@ -116,13 +117,13 @@ export function bodyCheck(limits: BodyLimits): (body: unknown, format: WireForma
   const schemas = new Map<WireFormat, z.ZodType>([
     [
       chatCompletions,
-      z.looseObject({
+      z.object({
         ...common(limits),
         messages: listOf(message, { min: 1, max: limits.maxMessages }),
         max_completion_tokens: count.nullish(),
       }),
     ],
-    [completions, z.looseObject({ ...common(limits), prompt })],
+    [completions, z.object({ ...common(limits), prompt })],
   ]);
   return (body, format) => {
     const schema = schemas.get(format);
@@ -143,6 +144,10 @@ function check(schema: z.ZodType, body: unknown): void {
   const message = stranger === undefined ? issue.message : "is not a field here"; // zod's names them all
   const said = /^(must|is) /.test(message) ? ` ${message}` : `: ${message}`;
   throw new WireError(400, `${where}${said}${given}.`, { param: param === "" ? undefined : param, code: "invalid_value" });
+}
+
+function isObject(value: unknown): boolean {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function valueAt(body: unknown, path: readonly PropertyKey[]): unknown {

@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { cut, fieldPath, quote } from "../../lib/base/quote.js";
 import { ZSEError } from "../../lib/errors.js";
 import { createHandler } from "../../lib/http/index.js";
-import { checkJsonText, MOST_KEYS, MOST_LEVELS, plainJson } from "../../lib/options/foreign.js";
+import { checkJsonText, MOST_KEYS, MOST_LEVELS, MOST_PARTS, MOST_VALUES, plainJson } from "../../lib/options/foreign.js";
 import { readChatCall, readCompletionCall, readEngineOptions } from "../../lib/options/options.js";
 import { openReady, rejection, USER } from "./helpers.js";
 
@@ -70,7 +70,7 @@ describe("what a caller passes is refused by the field's name, whatever it does 
     ["a BigInt", { role: "user", content: 5n }, "messages[1].content", "must be JSON data; given 5n"],
     ["a BigInt in a field that is not known", { role: "user", content: "", tokens: 5n }, "messages[1].tokens", "given 5n"],
     ["a proxy that was revoked", revoked.proxy, "messages[1]", "cannot be read"],
-    ["holes without end", Array(4e9), "messages", "more than 2000000 values"],
+    ["holes without end", Array(4e9), "messages", "more than 200000 values"],
   ])("%s", (_, message, option, said) => {
     const error = refusal(() => ask(message));
     expect(error.option).toBe(option);
@@ -81,7 +81,7 @@ describe("what a caller passes is refused by the field's name, whatever it does 
   test("shared parts that are endless as JSON are refused, not written out", () => {
     let twice: unknown = "x";
     for (let i = 0; i < 60; i++) twice = [twice, twice];
-    expect(refusal(() => ask({ role: "user", content: twice })).message).toContain("more than 2000000 values");
+    expect(refusal(() => ask({ role: "user", content: twice })).message).toContain("more than 200000 values");
   });
 
   test("options too", () => {
@@ -110,6 +110,40 @@ describe("what a caller passes is refused by the field's name, whatever it does 
       }
     }
     expect(readChatCall("chat()", [new Message("hi")], undefined).request.messages).toBe('[{"role":"user","content":"hi"}]');
+  });
+});
+
+describe("what is wide is refused by the field's name", () => {
+  const wide = (keys: number) => Object.fromEntries(Array.from({ length: keys }, (_, i) => [`k${i}`, 0]));
+  const parts = (count: number) => Array.from({ length: count }, () => ({ type: "text", text: "" }));
+  const call = { function: { name: "f", arguments: "{}" } };
+
+  test("keys of an object", () => {
+    expect(plainJson(wide(MOST_KEYS), "x")).toEqual(wide(MOST_KEYS));
+    const error = refusal(() => plainJson({ logit_bias: wide(MOST_KEYS + 1) }, ""));
+    expect([error.option, error.message]).toEqual(["logit_bias", "logit_bias has more than 4096 keys."]);
+    expect(refusal(() => plainJson(wide(MOST_KEYS + 1), "")).message).toBe("The body has more than 4096 keys.");
+  });
+
+  test("values in all, before they are read", () => {
+    let read = 0;
+    const items = new Proxy(Array(MOST_VALUES + 1), {
+      get(target, key) {
+        if (key === "length") return target.length;
+        read += 1;
+        return undefined;
+      },
+    });
+    expect(refusal(() => plainJson({ x: items }, "")).message).toContain("holds more than 200000 values");
+    expect(read).toBeLessThan(3); // toJSON is asked for
+    expect(refusal(() => plainJson({ x: Array(100).fill(wide(2100)) }, "")).option).toBe("x");
+  });
+
+  test("parts and calls of a message", () => {
+    expect(ask({ role: "user", content: parts(MOST_PARTS) })).toBeDefined();
+    expect(refusal(() => ask({ role: "user", content: parts(MOST_PARTS + 1) })).option).toBe("messages[1].content");
+    const error = refusal(() => ask({ role: "assistant", tool_calls: Array(MOST_PARTS + 1).fill(call) }));
+    expect(error.option).toBe("messages[1].tool_calls");
   });
 });
 

@@ -38,6 +38,8 @@ export const LARGEST_SEED = 2 ** 63;
 export const SEED_RULE = "must be a whole number of 64 bits, from -9223372036854775808 to 9223372036854775807 (-1 draws one)";
 /** Characters of a model's name: every chunk repeats it. */
 const MODEL_NAME = 256;
+/** Ignored fields that are named to who logs them. */
+const MOST_NAMED = 16;
 
 /** @throws WireError 400 naming the field */
 export function readRequest(body: unknown, maxChoices: number): WireRequest {
@@ -48,7 +50,7 @@ export function readRequest(body: unknown, maxChoices: number): WireRequest {
   const streamOptions = readStreamOptions(given, stream);
   refuseUnsupported(given);
 
-  const ignored = Object.keys(given).filter((name) => !isKnown(name));
+  const ignored = strangersOf(given);
   const options: Body = {};
   for (const name of OPTIONS) if (name in given) options[name] = given[name];
   Object.assign(options, readRepetition(given));
@@ -67,6 +69,16 @@ export function readRequest(body: unknown, maxChoices: number): WireRequest {
     options: options as ReplyOptionsInput,
     ignored,
   };
+}
+
+/** The first of the fields that are not known. */
+function strangersOf(given: Body): string[] {
+  const strangers: string[] = [];
+  for (const name in given) {
+    if (strangers.length === MOST_NAMED) break;
+    if (!isKnown(name)) strangers.push(name);
+  }
+  return strangers;
 }
 
 function isKnown(name: string): boolean {
@@ -92,14 +104,19 @@ function readMessages(messages: unknown, ignored: string[]): readonly Message[] 
   const strangers = new Set<string>();
   const read = messages.map((message: unknown) => {
     if (typeof message !== "object" || message === null || Array.isArray(message)) return message;
-    const fields = Object.entries(message).filter(([name, value]) => {
-      if (value === null) return name === "content";
-      if (!MESSAGE.has(name)) strangers.add(name);
-      return MESSAGE.has(name);
-    });
-    return Object.fromEntries(fields);
+    const fields: Body = {};
+    for (const name of MESSAGE) {
+      if (!Object.hasOwn(message, name)) continue;
+      const value = (message as Body)[name];
+      if (value !== null || name === "content") fields[name] = value;
+    }
+    for (const name in message) {
+      if (strangers.size === MOST_NAMED) break;
+      if (!MESSAGE.has(name) && (message as Body)[name] !== null) strangers.add(name);
+    }
+    return fields;
   });
-  for (const name of strangers) ignored.push(`messages[].${name}`);
+  for (const name of strangers) if (ignored.length < MOST_NAMED) ignored.push(`messages[].${name}`);
   return read as Message[];
 }
 
