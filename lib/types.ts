@@ -205,7 +205,7 @@ export interface Device {
 /** What is known of an open model. */
 export interface ModelInfo {
   path: string;
-  /** general.name of the file, or its base name. */
+  /** general.name of the file, or its base name; this, architecture and description are cut to 256 characters. */
   name: string;
   architecture: string;
   /** llama.cpp's own one-line description, such as "qwen2 1B Q4_0"; of sizes it does not know, "qwen2 ?B Q8_0". */

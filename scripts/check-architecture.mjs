@@ -26,7 +26,7 @@ const libraryRooms = {
   types: [],
   addon: ["errors", "types"],
   options: ["base", "errors", "types", "addon"],
-  engine: ["errors", "types", "addon"],
+  engine: ["base", "errors", "types", "addon"],
   stream: ["base", "errors", "types", "addon", "options", "engine"],
   zse: ["base", "errors", "types", "addon", "options", "engine", "stream"],
   index: ["errors", "types", "stream", "zse"],

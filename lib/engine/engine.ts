@@ -13,6 +13,7 @@ import {
   type NativeProgress,
   type NativeRequest,
 } from "../addon/contract.js";
+import { cut } from "../base/quote.js";
 import { bad, fromNative, ZSEError } from "../errors.js";
 import type { EngineStats, ModelInfo, StreamEvent } from "../types.js";
 import type { EngineLink, OpenLink, StreamId } from "./link.js";
@@ -34,6 +35,8 @@ export interface StreamSink {
 }
 
 const LARGEST_ID = 2 ** 32 - 1;
+/** Characters of what a model file says of itself: each chunk, metric and log line repeats it. */
+const LONGEST_NAME = 256;
 
 export class Engine {
   readonly path: string;
@@ -247,6 +250,7 @@ export class Engine {
 
   #onReady(info: ModelInfo): void {
     if (this.#failure !== undefined) return; // closed in the meantime
+    for (const field of ["name", "architecture", "description"] as const) info[field] = cut(info[field], LONGEST_NAME);
     this.info = info;
     if (info.guessesPreTokenizer) warnOfPreTokenizer(info.path);
     this.#settleReady.resolve(info);

@@ -28,6 +28,8 @@ export interface FakeOptions {
   manualSteps?: boolean;
   /** Merged into what the Finish event says. */
   finish?: Partial<NativeFinish>;
+  /** Merged into what the Ready event says. */
+  info?: Partial<ModelInfo>;
 }
 
 export interface FakeStream {
@@ -105,7 +107,7 @@ export class FakeEngine implements NativeEngine {
   becomeReady(): void {
     if (this.#closing) return;
     this.#isReady = true;
-    this.onEvents([0, Kind.LoadProgress, 1, 0, 0, Kind.Ready, fakeInfo(this.path, this.engineOptions), 0]);
+    this.onEvents([0, Kind.LoadProgress, 1, 0, 0, Kind.Ready, { ...fakeInfo(this.path, this.engineOptions), ...this.options.info }, 0]);
   }
 
   failLoad(error: NativeError): void {

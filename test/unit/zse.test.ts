@@ -21,6 +21,14 @@ describe("opening", () => {
     expect(model.info).toMatchObject({ name: "fake" });
     expect(await model.ready).toBe(model.info);
   });
+  test("what a file says of itself is cut, but for its chat template", async () => {
+    const long = "n".repeat(2 ** 20);
+    const info = { name: long, architecture: long, description: long, chatTemplate: { source: "model" as const, name: "own", text: long } };
+    const { model } = await openReady({ info });
+    const { name, architecture, description, chatTemplate } = model.info!;
+    for (const text of [name, architecture, description]) expect(text).toBe(`${"n".repeat(255)}…`);
+    expect(chatTemplate.text).toBe(long);
+  });
   test("a path, a file URL as object or string, or nothing for the demo model", () => {
     const addon = new FakeAddon();
     setNative(addon);
