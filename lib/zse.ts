@@ -10,6 +10,7 @@ import { AddonLink } from "./engine/addon-link.js";
 import { Engine } from "./engine/engine.js";
 import { ZSEError } from "./errors.js";
 import { readChatCall, readCompletionCall, readEngineOptions, readTokenizeOptions } from "./options/options.js";
+import { MOST_TEXT } from "./options/rules.js";
 import { collectReply, openStream, type TokenStream } from "./stream/token-stream.js";
 import type {
   ChatRequest,
@@ -116,6 +117,9 @@ export class ZSE implements AsyncDisposable {
   async tokenize(text: string, options?: { special?: boolean }): Promise<number[]> {
     if (typeof text !== "string") {
       throw new ZSEError("BAD_OPTION", `text must be a string; given ${quote(text)}.`, { option: "text" });
+    }
+    if (text.length > MOST_TEXT) {
+      throw new ZSEError("BAD_OPTION", `text may have up to ${MOST_TEXT} characters; given ${text.length}.`, { option: "text" });
     }
     const { special } = readTokenizeOptions(options);
     await this.#engine.ready;

@@ -137,6 +137,30 @@ describe("calls", () => {
     expect(await model.tokenize("ab")).toEqual([97, 98]);
     expect(await rejection(model.tokenize(5 as never))).toMatchObject({ code: "BAD_OPTION" });
   });
+  test("tokenize gives a long text's ids in order, and leaves the event loop its turns", async () => {
+    const { model, fake } = await openReady();
+    const tokens = Int32Array.from({ length: 1_000_000 }, (_, i) => i);
+    fake.tokenize = (question) => void setImmediate(() => fake.onEvents([0, NativeEventKind.Answer, { question, tokens }, 0]));
+    let turns = 0;
+    let done = false;
+    const count = () => {
+      turns += 1;
+      if (!done) setImmediate(count);
+    };
+    setImmediate(count);
+    const ids = await model.tokenize("a");
+    done = true;
+    expect(turns).toBeGreaterThan(10);
+    expect(Array.isArray(ids)).toBe(true);
+    expect(ids.length).toBe(1_000_000);
+    expect(ids.every((id, i) => id === i)).toBe(true);
+  });
+  test("tokenize refuses what is longer than any prompt", async () => {
+    const { model } = await openReady();
+    const error = await rejection(model.tokenize("x".repeat(2 ** 26 + 1)));
+    expect(error).toMatchObject({ code: "BAD_OPTION", option: "text" });
+    expect((error as Error).message).toBe("text may have up to 67108864 characters; given 67108865.");
+  });
   test("devices are the addon's", () => {
     setNative(new FakeAddon());
     expect(ZSE.devices()).toEqual([expect.objectContaining({ kind: "cpu", backend: "CPU" })]);
