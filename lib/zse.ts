@@ -9,8 +9,8 @@ import { quote } from "./base/quote.js";
 import { AddonLink } from "./engine/addon-link.js";
 import { Engine } from "./engine/engine.js";
 import { ZSEError } from "./errors.js";
+import { MOST_TEXT } from "./options/foreign.js";
 import { readChatCall, readCompletionCall, readEngineOptions, readTokenizeOptions } from "./options/options.js";
-import { MOST_TEXT } from "./options/rules.js";
 import { collectReply, openStream, type TokenStream } from "./stream/token-stream.js";
 import type {
   ChatRequest,

@@ -37,6 +37,8 @@ export interface StreamSink {
 const LARGEST_ID = 2 ** 32 - 1;
 /** Characters of what a model file says of itself: each chunk, metric and log line repeats it. */
 const LONGEST_NAME = 256;
+/** Characters that a token stands for at most, with room to spare: the longest of real vocabularies have 256 bytes. */
+const CHARACTERS_A_TOKEN = 1024;
 /** Token ids that are copied in a turn of the event loop: about a millisecond's work. */
 const TOKENS_A_TURN = 65_536;
 /** Items of an array that V8 lays out flat when it is made; a longer one begins as a hash table, and is made to grow instead. */
@@ -156,6 +158,7 @@ export class Engine {
     try {
       this.#checkRoom();
       checkBiases(sink.request.logitBias, this.info!.vocabularySize);
+      checkLength(sink.request, this.info!.contextSize);
     } catch (error) {
       sink.end({ error });
       return;
@@ -322,6 +325,17 @@ function checkBiases(logitBias: readonly number[], vocabularySize: number): void
   }
   if (banned.size < vocabularySize) return;
   throw bad("logitBias", `logitBias bans all ${vocabularySize} tokens of the vocabulary; leave one that can be said.`);
+}
+
+/** What cannot fit whatever the tokenizer makes of it is known before it is copied, rendered and split. */
+function checkLength({ messages, prompt }: NativeRequest, contextSize: number): void {
+  const given = (messages ?? prompt)!.length;
+  const most = contextSize * CHARACTERS_A_TOKEN;
+  if (given <= most) return;
+  const holds = `the context of a stream holds ${contextSize} including at least one of the reply`;
+  const text = `its text has ${given} characters, of which at most ${most} could fit`;
+  const advice = "shorten the prompt or open the model with a larger contextSize";
+  throw new ZSEError("CONTEXT_OVERFLOW", `the prompt has at least ${contextSize + 1} tokens, and ${holds}: ${text}; ${advice}`);
 }
 
 /**

@@ -14,6 +14,8 @@ export const MOST_VALUES = 200_000;
 export const MOST_KEYS = 4096;
 /** Parts of a message's content, and calls of one message. */
 export const MOST_PARTS = 4096;
+/** Characters of text in one call: no context holds as much. Beyond it nothing is copied, checked or sent on. */
+export const MOST_TEXT = 64 * 2 ** 20;
 
 interface Frame {
   source: object;
@@ -33,6 +35,7 @@ export function plainJson(value: unknown, where: string): unknown {
   const root: unknown[] = [];
   const stack: Frame[] = [{ source: [value], target: root, keys: undefined, length: 1, next: 0 }];
   let values = 0;
+  let characters = 0;
   while (stack.length > 0) {
     const frame = stack[stack.length - 1]!;
     if (frame.next === frame.length) {
@@ -43,6 +46,7 @@ export function plainJson(value: unknown, where: string): unknown {
     frame.next += 1;
     const item = read(stack, where, frame.source, key);
     if (typeof item !== "object" || item === null) {
+      if (typeof item === "string" && (characters += item.length) > MOST_TEXT) throw tooLong(stack, where, characters);
       if (typeof item === "bigint" || typeof item === "function" || typeof item === "symbol") {
         const at = pathOf(stack, where);
         throw bad(at, `${named(at)} must be JSON data; given ${quote(item)}.`);
@@ -166,6 +170,14 @@ function tooDeep(stack: readonly Frame[], where: string, item: object) {
 function tooWide(stack: readonly Frame[], where: string) {
   const at = pathOf(stack, where);
   return bad(at, `${named(at)} has more than ${MOST_KEYS} keys.`);
+}
+
+function tooLong(stack: readonly Frame[], where: string, characters: number) {
+  const at = pathOf(stack, where);
+  return bad(
+    at,
+    `${named(at)} goes beyond the ${MOST_TEXT} characters of text that one call may have in all; given ${characters} up to here.`,
+  );
 }
 
 function unreadable(stack: readonly Frame[], where: string, error: unknown) {

@@ -6,7 +6,7 @@ import type { NativeEngineOptions, NativeRequest } from "../addon/contract.js";
 import { quote } from "../base/quote.js";
 import { bad } from "../errors.js";
 import type { ChunkBy, StreamCallback } from "../types.js";
-import { entriesOf, reading } from "./foreign.js";
+import { entriesOf, MOST_TEXT, reading } from "./foreign.js";
 import { validateMessages } from "./messages.js";
 import { asObject, readOptions } from "./rules.js";
 import { ENGINE_OPTIONS, REPLY_OPTIONS, TOKENIZE_OPTIONS } from "./table.js";
@@ -39,6 +39,8 @@ export function readCompletionCall(call: string, first: unknown, second: unknown
   return reading(call, () => {
     const { subject, options } = splitCall(call, "prompt", "a string", isText, first, second);
     if (!isText(subject)) throw bad("prompt", `prompt must be a string; given ${quote(subject)}.`);
+    const { length } = subject as string;
+    if (length > MOST_TEXT) throw bad("prompt", `prompt may have up to ${MOST_TEXT} characters; given ${length}.`);
     return replySettings({ prompt: subject as string }, options);
   });
 }

@@ -15,8 +15,6 @@ export type Rule =
   | { kind: "later" };
 
 export const INT32_MAX = 2 ** 31 - 1;
-/** Characters of text in one call. No context holds as much, and nothing of it is looked at. */
-export const MOST_TEXT = 64 * 2 ** 20;
 
 export function asObject(value: unknown, call: string): Record<string, unknown> {
   if (value === undefined) return {};

@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { cut, fieldPath, quote } from "../../lib/base/quote.js";
 import { ZSEError } from "../../lib/errors.js";
 import { createHandler } from "../../lib/http/index.js";
-import { checkJsonText, MOST_KEYS, MOST_LEVELS, MOST_PARTS, MOST_VALUES, plainJson } from "../../lib/options/foreign.js";
+import { checkJsonText, MOST_KEYS, MOST_LEVELS, MOST_PARTS, MOST_TEXT, MOST_VALUES, plainJson } from "../../lib/options/foreign.js";
 import { readChatCall, readCompletionCall, readEngineOptions } from "../../lib/options/options.js";
 import { openReady, rejection, USER } from "./helpers.js";
 
@@ -137,6 +137,27 @@ describe("what is wide is refused by the field's name", () => {
     expect(refusal(() => plainJson({ x: items }, "")).message).toContain("holds more than 200000 values");
     expect(read).toBeLessThan(3); // toJSON is asked for
     expect(refusal(() => plainJson({ x: Array(100).fill(wide(2100)) }, "")).option).toBe("x");
+  });
+
+  test("text in all, whatever the fields", () => {
+    const half = "x".repeat(MOST_TEXT / 2);
+    const call = { id: half, function: { name: "f", arguments: half } };
+    const error = refusal(() => readChatCall("chat()", [{ role: "assistant", tool_calls: [call] }], undefined));
+    expect(error.option).toMatch(/^messages\[0\]\.tool_calls\[0\]/);
+    expect(error.message).toContain("beyond the 67108864 characters of text that one call may have in all; given 671088");
+    expect(refusal(() => readCompletionCall("completion()", `${half}${half}x`, undefined)).option).toBe("prompt");
+  });
+
+  test("text that the context cannot hold, before the engine has it", async () => {
+    const { model, fake } = await openReady({}, { contextSize: 16 });
+    const most = "x".repeat(16 * 1024);
+    await model.completion(most);
+    expect(await rejection(model.completion(`${most}x`))).toMatchObject({
+      code: "CONTEXT_OVERFLOW",
+      message: expect.stringMatching(/^the prompt has at least 17 tokens, and the context of a stream holds 16 .* 16385 .* 16384 /),
+    });
+    expect(await rejection(model.chat([{ role: "user", content: most }]))).toMatchObject({ code: "CONTEXT_OVERFLOW" });
+    expect(fake.streams).toHaveLength(1);
   });
 
   test("parts and calls of a message", () => {
