@@ -1,14 +1,15 @@
 // GGUF files that say something which a reader must heed: parts of a split model, special tokens, what a vocabulary lacks. Made of the
 // demo model with other metadata.
 
-import { existsSync, mkdtempSync, renameSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { ZSEError } from "../../lib/errors.js";
+import type { Message } from "../../lib/types.js";
 // @ts-expect-error: plain JavaScript, shared with children
 import * as gguf from "../hostile/gguf.mjs";
-import { ask, buildLibrary, DEMO, openModel, rejection, zse } from "./helpers.js";
+import { ask, buildLibrary, DEMO, openModel, ROOT, rejection, zse } from "./helpers.js";
 
 const folder = mkdtempSync(join(tmpdir(), "zstream-models-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -183,5 +184,28 @@ describe("a file that names no pre-tokenizer", () => {
     expect(ours[0]!.message).toContain("tokenizer.ggml.pre");
     expect((await run("inspect", path)).stdout).toContain("names no pre-tokenizer");
     expect((await run("inspect", DEMO)).stdout).not.toContain("names no pre-tokenizer");
+  });
+});
+
+describe("what an earlier message thought is in the prompt, under the name that the model's template has for it", () => {
+  const templates = join(ROOT, "vendor", "llama.cpp", "models", "templates");
+  test.each(["openai-gpt-oss-120b", "LFM2.5-8B-A1B", "mistralai-Ministral-3-14B-Reasoning-2512"])("%s", async (name) => {
+    const source = readFileSync(join(templates, `${name}.jinja`), "utf8");
+    const model = openModel(
+      { contextSize: 1024 },
+      gguf.rewriteGguf(DEMO, place("reasoning.gguf"), { "tokenizer.chat_template": source }) as string,
+    );
+    const call = { id: "call12345", type: "function", function: { name: "look", arguments: "{}" } } as const;
+    const promptTokens = async (more: object) => {
+      const messages = [
+        ...ask("Hi"),
+        { role: "assistant", content: "", tool_calls: [call], ...more },
+        { role: "tool", tool_call_id: call.id, content: "a fox" },
+      ] as Message[];
+      return (await model.chat(messages, { maxTokens: 1 })).usage.promptTokens;
+    };
+    const without = await promptTokens({});
+    expect(await promptTokens({ reasoning_content: "I should look whether there is a fox." })).toBeGreaterThan(without + 5);
+    await model.close();
   });
 });
