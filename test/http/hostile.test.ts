@@ -293,12 +293,12 @@ describe("what a request says is bounded before it is looked into, and quoted no
     ["nests in metadata", `{"messages":[${USER}],"metadata":{"a":${deep(28_000)}}}`, "metadata.a"],
     ["nests in a field of no meaning", `{"messages":[${USER}],"whatever":${deep(28_000)}}`, "whatever"],
     ["a key of 1 MB", `{"messages":[${USER}],"stream":true,"stream_options":{"${huge}":1}}`, /^stream_options\.k+…$/],
-    ["100,000 keys", `{"messages":[${USER}],"stream":true,"stream_options":{${many((i) => `"k${i}":1`)}}}`, "stream_options.k0"],
-    ["100,000 biases", `{"messages":[${USER}],"logit_bias":{${many((i) => `"x${i}":1`)}}}`, "logit_bias.x0"],
+    ["100,000 keys", `{"messages":[${USER}],"stream":true,"stream_options":{${many((i) => `"k${i}":1`)}}}`, "stream_options"],
+    ["100,000 biases", `{"messages":[${USER}],"logit_bias":{${many((i) => `"x${i}":1`)}}}`, "logit_bias"],
     ["a bias for a name of 1 MB", `{"messages":[${USER}],"logit_bias":{"${huge}":1}}`, /^logit_bias\.k+…$/],
     ["a model's name of 1 MB", `{"messages":[${USER}],"model":"${huge}"}`, "model"],
     ["100,000 wrong parts", `{"messages":[{"role":"user","content":[${many(() => "{}")}]}]}`, "messages[0].content"],
-    ["100,000 wrong calls", `{"messages":[{"role":"assistant","tool_calls":[${many(() => "{}")}]}]}`, "messages[0].tool_calls[0].function"],
+    ["100,000 wrong calls", `{"messages":[{"role":"assistant","tool_calls":[${many(() => "{}")}]}]}`, "messages[0].tool_calls"],
     ["100,000 wrong messages", `{"messages":[${many(() => "0")}]}`, "messages"],
   ])("%s", async (_, body, param) => {
     const served = [await serveApp({}, { maxBodyBytes: 1 << 22 }), await serveModel({}, { maxBodyBytes: 1 << 22 })];
