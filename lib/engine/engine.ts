@@ -329,7 +329,7 @@ function checkBiases(logitBias: readonly number[], vocabularySize: number): void
 
 /** What cannot fit whatever the tokenizer makes of it is known before it is copied, rendered and split. */
 function checkLength({ messages, prompt }: NativeRequest, contextSize: number): void {
-  const given = (messages ?? prompt)!.length;
+  const given = (messages ?? prompt ?? "").length;
   const most = contextSize * CHARACTERS_A_TOKEN;
   if (given <= most) return;
   const holds = `the context of a stream holds ${contextSize} including at least one of the reply`;

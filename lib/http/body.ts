@@ -2,8 +2,12 @@
 // thread of the model. It needs nothing of Node's. Unpacking is unpack.ts's; what the JSON means is request.ts's.
 
 import { cutName } from "../base/quote.js";
+import { checkJsonText } from "../options/foreign.js";
 import { Bytes, type Coding, codingOf, unpack } from "./unpack.js";
 import { WireError } from "./wire-error.js";
+
+/** Characters of a body that is parsed as it is. */
+const SMALL = 65_536;
 
 /** What a request's headers say of its body. */
 export interface BodyHeaders {
@@ -106,6 +110,8 @@ function checkLength(bytes: number, maxBytes: number): void {
 
 function parseJson(text: string): unknown {
   if (text.trim() === "") throw new WireError(400, "The body is empty; it must be a JSON object.", { code: "invalid_json" });
+  // A wide or deep one takes a hundred times as long to parse as to look over; a small one is not worth a look.
+  if (text.length > SMALL) checkJsonText(text, "");
   try {
     return JSON.parse(text);
   } catch {

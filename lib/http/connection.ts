@@ -40,6 +40,11 @@ export function inTurn(request: IncomingMessage, response: ServerResponse, begin
   connection.take(response, begin);
 }
 
+/** Whether an answer is on its way on this socket, which anything else would be taken for a part of. */
+export function isAnswering(socket: object): boolean {
+  return connections.get(socket as Socket)?.isAnswering ?? false;
+}
+
 class Connection {
   readonly #socket: Socket;
   readonly #begun = new Set<ServerResponse>();
@@ -56,6 +61,10 @@ class Connection {
     socket.once("end", () => socket.writableEnded && this.#closeAll());
     // node:http reads on by itself after each request; this comes before it has read anything.
     socket.on("resume", () => this.#held && socket.pause());
+  }
+
+  get isAnswering(): boolean {
+    return [...this.#begun].some(({ headersSent, socket }) => headersSent && socket !== null);
   }
 
   take(response: ServerResponse, begin: () => void): void {

@@ -96,11 +96,18 @@ export function reading<Value>(call: string, read: () => Value): Value {
 
 /**
  * Looks over a text that others will parse as JSON; whether it is any is theirs to say.
+ * @param where its name in errors; "" for a body, of which the field at the top is named
  * @throws ZSEError BAD_OPTION naming the field when it nests too deep, or has an object with too many keys
  */
 export function checkJsonText(text: string, where: string): void {
   /** Keys so far of each open object, 0 for arrays too: a colon outside of strings is a key's. */
   const keys: number[] = [];
+  /** Where the value begins that is open below the top. */
+  let below = 0;
+  const wrong = (what: string) => {
+    const at = where === "" && keys.length > 1 ? nameBefore(text, below) : where;
+    return bad(at, `${named(at)} ${what}.`);
+  };
   for (let i = 0; i < text.length; i++) {
     switch (text.charCodeAt(i)) {
       case 0x22: // "
@@ -109,19 +116,24 @@ export function checkJsonText(text: string, where: string): void {
       case 0x5b: // [
       case 0x7b: // {
         keys.push(0);
-        if (keys.length > MOST_LEVELS) throw bad(where, `${where} nests deeper than ${MOST_LEVELS} levels.`);
+        if (keys.length === 2) below = i;
+        if (keys.length > MOST_LEVELS) throw wrong(`nests deeper than ${MOST_LEVELS} levels`);
         break;
       case 0x5d: // ]
       case 0x7d: // }
         keys.pop();
         break;
       case 0x3a: // :
-        if (keys.length > 0 && ++keys[keys.length - 1]! > MOST_KEYS) {
-          throw bad(where, `${where} has an object of more than ${MOST_KEYS} keys.`);
-        }
+        if (keys.length > 0 && ++keys[keys.length - 1]! > MOST_KEYS) throw wrong(`has an object of more than ${MOST_KEYS} keys`);
         break;
     }
   }
+}
+
+/** The name of the field whose value begins at `start`; "" where it has none. */
+function nameBefore(text: string, start: number): string {
+  const name = /"([^"\\]+)"\s*:\s*$/.exec(text.slice(Math.max(0, start - 100), start))?.[1];
+  return name === undefined ? "" : fieldPath([name]);
 }
 
 /** The index of the quotation mark that ends the string which begins at `start`; the text's last one where none does. */

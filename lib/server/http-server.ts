@@ -1,14 +1,15 @@
 // Owns the listening socket of `zse serve`: its limits against slow and hostile clients, and going down in good order. Main thread.
 
-import type { IncomingMessage, RequestListener, Server, ServerResponse } from "node:http";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { createAdaptorServer } from "@hono/node-server";
+import { getRequestListener } from "@hono/node-server";
 
 import { inTurn } from "../http/connection.js";
 import { cutOff } from "../http/node.js";
 import { WireError } from "../http/wire-error.js";
 import type { App } from "./app.js";
 import { Door } from "./door.js";
+import { answerUnrouted, ofAdapter, refuse } from "./unrouted.js";
 
 export interface ServerOptions {
   port: number;
@@ -41,30 +42,29 @@ export class HttpServer {
   /** Rejects when the address cannot be had (in use, not this machine's). */
   static async listen(app: App, options: ServerOptions): Promise<HttpServer> {
     const { headersTimeoutMs = 10_000, requestTimeoutMs = 30_000, maxConnections = 4096, port, host } = options;
-    const server = createAdaptorServer({
-      fetch: app.hono.fetch,
+    const server = createServer({
+      requireHostHeader: false, // HTTP/1.0 has none; see isNameless()
+      headersTimeout: headersTimeoutMs,
+      requestTimeout: Math.max(requestTimeoutMs, headersTimeoutMs),
+      connectionsCheckingInterval: Math.min(2000, headersTimeoutMs),
+      maxHeaderSize: 16_384,
+      noDelay: true, // a token must not wait for the next one
+    });
+    server.maxConnections = maxConnections;
+    const answer = getRequestListener(app.hono.fetch, {
       overrideGlobalObjects: false,
       hostname: "localhost", // of requests that name none
-      serverOptions: {
-        requireHostHeader: false, // HTTP/1.0 has none; see isNameless()
-        headersTimeout: headersTimeoutMs,
-        requestTimeout: Math.max(requestTimeoutMs, headersTimeoutMs),
-        connectionsCheckingInterval: Math.min(2000, headersTimeoutMs),
-        maxHeaderSize: 16_384,
-        noDelay: true, // a token must not wait for the next one
-      },
-    }) as Server;
-    server.maxConnections = maxConnections;
-    const answer = server.listeners("request")[0] as RequestListener;
-    server.removeAllListeners("request");
+      errorHandler: ofAdapter,
+    });
     const begin = (incoming: IncomingMessage, outgoing: ServerResponse) => {
       if (outgoing.destroyed) return; // its connection ended before its turn came
       if (isNameless(incoming)) return refuseNameless(outgoing);
       // Of whole replies, too: a reply that is still being made has nothing for its client to take.
       if (app.stallTimeoutMs > 0) outgoing.setTimeout(app.stallTimeoutMs, () => outgoing.writableLength > 0 && cutOff(outgoing));
-      if (!app.refuseAtDoor(incoming, outgoing)) answer(incoming, outgoing);
+      if (!app.refuseAtDoor(incoming, outgoing)) void answer(incoming, outgoing);
     };
     server.on("request", (incoming, outgoing) => inTurn(incoming, outgoing, () => begin(incoming, outgoing)));
+    answerUnrouted(server);
     const door = new Door(server, app);
     await new Promise<void>((resolve, reject) => {
       server.once("error", reject);
@@ -106,8 +106,7 @@ function isNameless({ headers, httpVersion }: IncomingMessage): boolean {
 }
 
 function refuseNameless(outgoing: ServerResponse): void {
-  const { status, headers, body } = new WireError(400, "A request of HTTP/1.1 must have a Host header.", { code: "invalid_request" });
-  outgoing.writeHead(status, { ...headers, connection: "close" }).end(JSON.stringify(body));
+  refuse(outgoing, new WireError(400, "A request of HTTP/1.1 must have a Host header.", { code: "invalid_request" }));
 }
 
 async function waitFor(condition: () => boolean, timeoutMs: number): Promise<void> {

@@ -210,6 +210,32 @@ describe("hostile clients get a 4xx or a closed connection, and the streams of o
     });
   });
 
+  test.each([
+    ["an address that is none", "GET http://[ HTTP/1.1\r\nHost: localhost\r\n\r\n", 400],
+    ["an asterisk", "GET * HTTP/1.1\r\nHost: localhost\r\n\r\n", 400],
+    ["a backslash", "GET /\\evil HTTP/1.1\r\nHost: localhost\r\n\r\n", 400],
+    ["a Host that is none", "GET /health HTTP/1.1\r\nHost: a b\r\n\r\n", 400],
+    ["half an IPv6 address as Host", "GET /health HTTP/1.1\r\nHost: [::\r\n\r\n", 400],
+    ["no HTTP", "\0\0\0\0\r\n\r\n", 400],
+    [
+      "a chunk that is none",
+      "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+      400,
+    ],
+    ["headers that are too large", `GET / HTTP/1.1\r\nHost: localhost\r\nX: ${"x".repeat(40_000)}\r\n\r\n`, 431],
+    ["headers that do not come", "GET / HTTP/1.1\r\nHost: loc", 408],
+    ["CONNECT", "CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n", 405],
+    ["an unknown expectation", "GET /health HTTP/1.1\r\nHost: localhost\r\nExpect: foo\r\n\r\n", 417],
+  ])("%s: an error in JSON, and the connection is closed", async (_, text, status) => {
+    const { base } = await serveApp(ENGINE, {}, { headersTimeoutMs: 500 });
+    const answer = await readAll(await raw(base, text), 5000);
+    expect(answer).toMatch(new RegExp(`^HTTP/1\\.1 ${status} [A-Z]`));
+    expect(answer.toLowerCase()).toContain("\r\nconnection: close\r\n");
+    expect(answer.toLowerCase()).toContain("\r\ncontent-type: application/json");
+    const body = answer.slice(answer.indexOf("{"), answer.lastIndexOf("}") + 1);
+    expect(JSON.parse(body)).toMatchObject({ error: { type: "invalid_request_error", code: expect.any(String) } });
+  });
+
   test("requests with bytes changed, cut out and put in at random", async () => {
     const { base, url } = await serveApp(ENGINE, {}, { headersTimeoutMs: 500, requestTimeoutMs: 1000 });
     const seed = Number(process.env.ZSE_TEST_SEED ?? Date.now() % 1e6);

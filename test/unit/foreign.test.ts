@@ -1,6 +1,6 @@
 // What comes from outside: bounded before anything recursive sees it, refused by name, and quoted no further than it helps.
 
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { cut, fieldPath, quote } from "../../lib/base/quote.js";
 import { ZSEError } from "../../lib/errors.js";
 import { createHandler } from "../../lib/http/index.js";
@@ -158,6 +158,23 @@ describe("what is wide is refused by the field's name", () => {
     });
     expect(await rejection(model.chat([{ role: "user", content: most }]))).toMatchObject({ code: "CONTEXT_OVERFLOW" });
     expect(fake.streams).toHaveLength(1);
+  });
+
+  test("a large body, before it is parsed", async () => {
+    const handler = createHandler((await openReady()).model);
+    const keys = Array.from({ length: 20_000 }, (_, i) => `"k${i}":0`).join();
+    const ask = async (body: string) => {
+      const parse = vi.spyOn(JSON, "parse");
+      const headers = { "content-type": "application/json" };
+      const response = await handler(new Request("http://x/", { method: "POST", headers, body }));
+      const calls = parse.mock.calls.filter(([text]) => text === body).length;
+      parse.mockRestore();
+      expect([response.status, calls]).toEqual([400, 0]);
+      return ((await response.json()) as { error: { param: string | null; message: string } }).error;
+    };
+    expect(await ask(`{"messages":[{"role":"user", ${keys}}]}`)).toMatchObject({ param: "messages" });
+    expect(await ask(`{"metadata" : {${keys}}}`)).toMatchObject({ message: "metadata has an object of more than 4096 keys." });
+    expect((await ask(`{${keys}}`)).message).toBe("The body has an object of more than 4096 keys.");
   });
 
   test("parts and calls of a message", () => {
