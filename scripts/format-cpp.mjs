@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { root } from "./paths.mjs";
 
 const check = process.argv.includes("--check");
-const files = ["native", "test/native", "test/ggml", "test/fuzz", "test/zse"].flatMap((directory) =>
+const files = ["native", "test/native", "test/ggml", "test/fuzz", "test/zse", "test/llama", "test/tokenize"].flatMap((directory) =>
   readdirSync(join(root, directory), { recursive: true })
     .map((name) => join(directory, String(name)))
     .filter((name) => /\.(cpp|h)$/.test(name)),

@@ -69,7 +69,8 @@ TEST("typicalP beside a ban draws as it does where the banned tokens do not exis
   std::mt19937_64 random(check::seed());
   for (int round = 0; round < 300; round++) {
     const size_t size = 20 + random() % 500;
-    std::vector<float> logits = logits_of(size, random, round % 3 == 0 ? 40.0f : 4.0f);  // some so far apart that a probability is 0
+    std::vector<float> logits =
+        logits_of(size, random, round % 3 == 0 ? 40.0f : 4.0f);  // some so far apart that a probability is 0
     SamplingParams params = plain(0.8f, static_cast<uint32_t>(round));
     params.typical_p = pick<float>(random, {0.0f, 0.1f, 0.5f, 0.95f});
     params.top_k = pick<int>(random, {0, 0, 5, 40, 1000});
@@ -99,8 +100,8 @@ TEST("typicalP beside a ban draws as it does where the banned tokens do not exis
 
 TEST("whatever the parameters, a token that may follow is drawn, and never a banned one (random)") {
   std::mt19937_64 random(check::seed());
-  const std::vector<float> extremes = {0,    1,     -1,    0.1f,  0.5f,       2,         5,    100,  -100, 1e4f,
-                                       1e30f, -1e30f, 1e38f, -1e38f, 1e-40f, kInfinity, -kInfinity, kNaN};
+  const std::vector<float> extremes = {0,    1,     -1,     0.1f,  0.5f,   2,      5,         100,        -100,
+                                       1e4f, 1e30f, -1e30f, 1e38f, -1e38f, 1e-40f, kInfinity, -kInfinity, kNaN};
   for (int round = 0; round < 3000; round++) {
     const size_t size = 5 + random() % 400;
     std::vector<float> logits = logits_of(size, random, pick<float>(random, {0, 4, 100, 1e20f}));

@@ -20,7 +20,7 @@ namespace {
 
 struct Kind {
   const char* name;
-  const char* unit;   // repeated
+  const char* unit;  // repeated
   const char* ending;
 };
 

@@ -64,7 +64,8 @@ Vocabulary::Vocabulary(const std::string& path, const std::vector<std::string>& 
   for (const std::string& what : changes) change(file.get(), what);
 
   std::vector<std::string> splits;
-  llama_model_loader loader(file.get(), nullptr, nullptr, "", splits, nullptr, LLAMA_LOAD_MODE_NONE, false, true, false, nullptr, nullptr);
+  llama_model_loader loader(file.get(), nullptr, nullptr, "", splits, nullptr, LLAMA_LOAD_MODE_NONE, false, true, false,
+                            nullptr, nullptr);
   vocab_ = std::make_unique<llama_vocab>();
   vocab_->load(loader, LLM_KV(loader.get_arch()));
 
