@@ -9,7 +9,7 @@
 //   memory()                                         → promise of the bytes resident in the engine's process
 //   cachedBytes()                                    what of it is a prompt cache; only those that can say
 //   startedAt                                        when that process was started, ms of performance.now()
-//   model, load(file)                                zStream's own: its model, and the module of dist/ that belongs to it
+//   model, load(name)                                zStream's own: its model, and what its package exports under a name
 //   inProcess                                        whether the engine shares JavaScript's process
 //   close()
 //

@@ -1,4 +1,5 @@
 // Owns zStream as a contender: its public library, in the measuring process; this checkout's, or that of another folder.
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { root } from "../../scripts/paths.mjs";
@@ -10,8 +11,9 @@ const greedy = { temperature: 0, ignoreEos: true };
 
 /** Opens the model as bench/contenders/index.mjs says. */
 export async function open({ folder = root, model: path, threads, contextSize, maxStreams, cacheDir, latencyTargetMs, startedAt }) {
-  const load = (file) => import(pathToFileURL(join(folder, "dist", file)).href);
-  const { ZSE } = await load("index.js");
+  const { exports } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
+  const load = (name) => import(pathToFileURL(join(folder, exports[name].default)).href);
+  const { ZSE } = await load(".");
   const options = { threads, contextSize, maxStreams, maxQueue: 0, ...(latencyTargetMs && { latencyTargetMs }) };
   const model = new ZSE(path, { ...options, ...(cacheDir && { promptCache: { dir: cacheDir } }) });
   await model.ready;

@@ -20,7 +20,15 @@ export function figuresOf(row, samples, model) {
     const judged = goals.flatMap((goal) => judge(goal, measure, samples));
     const before = samples.get("before")?.[measure];
     const ours = samples.get("zstream")?.[measure];
-    return { label, unit, measure, ...(note && { note }), values, goals: judged, ...(ours && before && { change: compare(ours, before) }) };
+    return {
+      label,
+      unit,
+      measure,
+      ...(note && { note }),
+      values,
+      goals: judged,
+      ...(ours && before?.every((value) => value > 0) && { change: compare(ours, before) }),
+    };
   });
 }
 

@@ -67,7 +67,7 @@ async function delayOf(task) {
 
 /** What `measure` says of serving all streams to a reader in another process. */
 async function overSse({ model, load }, texts, measure) {
-  const { nodeHandler } = await load("sse/index.js");
+  const { nodeHandler } = await load("./sse");
   const server = createServer(nodeHandler(model));
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
