@@ -11,21 +11,39 @@
 
 namespace zse {
 
+/** Knuth, Morris and Pratt: how much of a text, which the caller keeps, still stands where the next character does not fit. */
+class Borders {
+ public:
+  static constexpr size_t kBlock = 4096;  // characters between two checkpoints
+  static constexpr uint32_t kCost = 32;
+
+  Borders() = default;
+  explicit Borders(std::string_view what) : borders_(what.size()) {
+    for (size_t i = 1, matched = 0; i < what.size(); i++) {
+      if (i % kBlock == 0) work_step(kCost);
+      matched = next(what, matched, what[i]);
+      borders_[i] = static_cast<uint32_t>(matched);
+    }
+  }
+
+  /** How much of `what` stands at the end of what was read, after one character more. `matched`: before it; less than all. */
+  size_t next(std::string_view what, size_t matched, char character) const {
+    while (matched > 0 && what[matched] != character) matched = borders_[matched - 1];
+    return what[matched] == character ? matched + 1 : matched;
+  }
+
+ private:
+  std::vector<uint32_t> borders_;
+};
+
 /** Finds one text any number of times, from front to back. */
 class TextSearch {
  public:
   /** `what` must not be empty, and must live as long as this. */
   explicit TextSearch(std::string_view what) : what_(what) {
     if (what_.size() <= kShort) return;
-    // Knuth, Morris and Pratt: how much of `what` still stands where the next character does not fit.
     held_.set(what_.size() * sizeof(uint32_t));
-    border_.resize(what_.size());
-    for (size_t i = 1, length = 0; i < what_.size(); i++) {
-      if (i % kBlock == 0) work_step(kCost);
-      while (length > 0 && what_[i] != what_[length]) length = border_[length - 1];
-      if (what_[i] == what_[length]) length++;
-      border_[i] = static_cast<uint32_t>(length);
-    }
+    borders_ = Borders(what_);
   }
 
   /** The first place from `from` on, or npos. */
@@ -35,9 +53,9 @@ class TextSearch {
   }
 
  private:
-  static constexpr size_t kShort = 16;    // of so few characters the product is small
-  static constexpr size_t kBlock = 4096;  // characters between two checkpoints
-  static constexpr uint32_t kCost = 32;
+  static constexpr size_t kShort = 16;  // of so few characters the product is small
+  static constexpr size_t kBlock = Borders::kBlock;
+  static constexpr uint32_t kCost = Borders::kCost;
 
   size_t find_short(std::string_view text, size_t from) const {
     for (size_t at = from; at + what_.size() <= text.size(); at += kBlock) {
@@ -52,15 +70,14 @@ class TextSearch {
     size_t length = 0;
     for (size_t i = from; i < text.size(); i++) {
       if (i % kBlock == 0) work_step(kCost);
-      while (length > 0 && text[i] != what_[length]) length = border_[length - 1];
-      if (text[i] == what_[length]) length++;
+      length = borders_.next(what_, length, text[i]);
       if (length == what_.size()) return i + 1 - length;
     }
     return std::string_view::npos;
   }
 
   std::string_view what_;
-  std::vector<uint32_t> border_;
+  Borders borders_;
   WorkHeld held_;
 };
 

@@ -1,6 +1,5 @@
 #include "engine.h"
 
-#include <algorithm>
 #include <exception>
 #include <utility>
 

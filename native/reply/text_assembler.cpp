@@ -70,20 +70,14 @@ TextAssembler::TextAssembler(std::vector<std::string> stop_strings) {
   for (std::string& text : stop_strings) {
     if (text.empty()) continue;
     Matcher matcher;
-    matcher.fallback.assign(text.size(), 0);
-    for (size_t i = 1, k = 0; i < text.size(); i++) {
-      while (k > 0 && text[i] != text[k]) k = matcher.fallback[k - 1];
-      if (text[i] == text[k]) k++;
-      matcher.fallback[i] = k;
-    }
+    matcher.borders = Borders(text);
     matcher.text = std::move(text);
     matchers_.push_back(std::move(matcher));
   }
 }
 
 bool TextAssembler::Matcher::advance(char byte) {
-  while (matched > 0 && text[matched] != byte) matched = fallback[matched - 1];
-  if (text[matched] == byte) matched++;
+  matched = borders.next(text, matched, byte);
   return matched == text.size();
 }
 

@@ -8,6 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include "base/text_search.h"
+
 namespace zse {
 
 class TextAssembler {
@@ -37,7 +39,7 @@ class TextAssembler {
   // longest suffix of the reply that is a prefix of the string, which is what must be held back for it.
   struct Matcher {
     std::string text;
-    std::vector<size_t> fallback;
+    Borders borders;
     size_t matched = 0;
     bool advance(char byte);  // true when the whole string has just been seen
   };
