@@ -57,8 +57,8 @@ export class Engine {
   /** Of these, the ones that were cancelled and have not ended yet. */
   #leaving = new Set<StreamId>();
   #lastId: StreamId = 0;
-  /** Asked, and not yet answered. */
   #lastQuestion = 0;
+  /** Asked, and not yet answered. */
   #questions = new Map<number, { resolve: (answer: NativeAnswer) => void; reject: (error: unknown) => void }>();
   /** Opened while the model loads. */
   #waiting = new Set<StreamSink>();

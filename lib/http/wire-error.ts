@@ -1,8 +1,8 @@
 // Owns how errors look on the wire: OpenAI's body, the HTTP status that goes with it, and when to try again. Pure; any thread.
-// Imports errors.ts for its class only.
 
 import { cutMessage, cutName, cutPath } from "../base/quote.js";
 import { ZSEError } from "../errors.js";
+import { snakeCase } from "../options/table.js";
 
 /** An error with its place in HTTP. */
 export class WireError extends Error {
@@ -99,10 +99,6 @@ function overflow(message: string, param: string, cause: unknown): WireError {
       ? `This model's maximum context length is exceeded by your ${param}.`
       : `${known} However, your ${param} resulted in ${tokens} tokens.`;
   return new WireError(400, `${said} Please reduce the length of the ${param}.`, { param, code: "context_length_exceeded", cause });
-}
-
-function snakeCase(name: string): string {
-  return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }
 
 /** Whether clients are told all that the error says and no log is needed to understand it. A 500 is the program's mistake: its owner's. */
