@@ -1,7 +1,7 @@
 // Deep, wide and cyclic values in every place of a library call that takes JSON from outside.
 import { open, outcome, say, user } from "./attack.mjs";
 
-const model = open();
+const model = open(undefined, { contextSize: 2048 }); // that holds the longest of the texts: what is wide or deep is to be told as such
 await model.ready;
 const deepList = (depth) => {
   let value = [];
