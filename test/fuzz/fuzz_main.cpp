@@ -148,7 +148,8 @@ void use(const std::string& path) {
 
 /** A refusal names the place in the file, unless it is llama.cpp's own, or is about the file as a whole. */
 bool says_where(const std::string& message) {
-  for (const char* words : {"at byte ", "could not be loaded", "llama.cpp gave up", "is empty", "is not a model file"}) {
+  for (const char* words :
+       {"at byte ", "could not be loaded", "llama.cpp gave up", "is empty", "is not a model file", "this is part "}) {
     if (message.find(words) != std::string::npos) return true;
   }
   return false;
