@@ -15,9 +15,10 @@ const rooms = {
   kv: ["base", "core"],
   schedule: ["base", "core", "reply", "kv"],
   files: ["base"],
-  llama: ["base", "core", "kv", "files", "tokenize"],
+  cpu: ["base"],
+  llama: ["base", "core", "kv", "files", "tokenize", "cpu"],
   engine: ["base", "core", "kv", "schedule", "llama"],
-  node: ["base", "core", "files", "llama", "engine"],
+  node: ["base", "core", "files", "cpu", "llama", "engine"],
 };
 /** The same of lib/, types included. Files beside the rooms stand for themselves. */
 const libraryRooms = {
@@ -42,6 +43,7 @@ const outside = [
   { headers: /^(v8|node)\./, folders: [] }, // only Node-API keeps its binary interface
   { headers: /^nlohmann\//, folders: ["native/base", "native/llama"] },
   { headers: /^(ggml|gguf)\.h$/, folders: ["native/llama", "native/files/gguf"] },
+  { headers: /^(ggml-backend|ggml-feats)\.h$/, folders: ["native/llama", "native/cpu"] },
   { headers: /^(llama|ggml|gguf|common|chat|jinja)\b/, folders: ["native/llama"] },
 ];
 

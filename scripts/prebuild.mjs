@@ -1,24 +1,71 @@
-// Owns making a prebuilt addon: builds one that runs on every machine of this platform and stages it, with the backend libraries
-// that it loads, in prebuilds/<platform>-<arch>/, where node-gyp-build finds it. `npm run prebuilds`
-// prebuildify cannot do this: it drives node-gyp, not cmake-js.
-import { cpSync, mkdirSync, readdirSync, rmSync } from "node:fs";
-import { basename, join } from "node:path";
-import { buildAddon } from "./build.mjs";
-import { placesOf, root } from "./paths.mjs";
-import { main, say } from "./say.mjs";
+// Owns making the prebuilt addons: `npm run prebuild [-- [--compiler=host] <platform> …]`; without names, every platform that this machine can
+// build for. prebuildify stages each as build/prebuild/<platform>/prebuilds/…; scripts/pack.mjs makes packages of them. The compiler is the
+// one of scripts/zig, for its old C libraries; --compiler=host takes this machine's own, which is quicker and good for tests.
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { delimiter, join, resolve } from "node:path";
+import { root } from "./paths.mjs";
+import { addonOf, hostPlatform, platforms } from "./platforms.mjs";
+import { main, SetupError, say } from "./say.mjs";
 
-await main(async () => {
-  await buildAddon({ portable: true });
-  const { addon, cmake } = placesOf(true);
-  const target = join(root, "prebuilds", `${process.platform}-${process.arch}`);
-  rmSync(target, { recursive: true, force: true });
-  mkdirSync(target, { recursive: true });
-  for (const file of [addon, ...librariesIn(join(cmake, "bin"))]) cpSync(file, join(target, basename(file)));
-  say(`staged in ${target}: ${readdirSync(target).join(", ")}`);
-});
+/** The addon of a platform as prebuildify left it; undefined where it was not made. */
+export function prebuiltAddon(entry) {
+  const file = join(prebuildFolder(entry), addonOf(entry));
+  return existsSync(file) ? file : undefined;
+}
 
-function librariesIn(directory) {
-  return readdirSync(directory)
-    .filter((name) => /\.(so|dylib|dll)$/.test(name))
-    .map((name) => join(directory, name));
+/** @param {{compiler?: "host" | "zig"}} [options] */
+export function prebuild(entry, { compiler = entry.zig && process.platform === "linux" ? "zig" : "host" } = {}) {
+  if (compiler === "host" && entry !== hostPlatform()) {
+    throw new SetupError(`${entry.name} cannot be built by this machine's own compiler: build it on a machine of that kind.`);
+  }
+  const folder = prebuildFolder(entry);
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, "package.json"), `${JSON.stringify({ name: "zstream", private: true })}\n`); // prebuildify reads it
+  say(`prebuilding ${entry.name} with ${compiler === "zig" ? `Zig's Clang for ${entry.zig}` : "this machine's compiler"} …`);
+  const bin = join(createRequire(import.meta.url).resolve("prebuildify/package.json"), "..", "bin.js");
+  const args = ["--napi", "--name", "node.napi", "--target", process.versions.node, "--platform", entry.platform, "--arch", entry.arch];
+  args.push(
+    "--cwd",
+    folder,
+    "--out",
+    folder,
+    "--node-gyp",
+    join(root, "scripts", "prebuild-compile.mjs"),
+    "--strip",
+    "--strip-bin",
+    strip(),
+  );
+  const env = { ...process.env, ZSE_PREBUILD: JSON.stringify({ name: entry.name, compiler }) };
+  const { status } = spawnSync(process.execPath, [bin, ...args], { stdio: ["ignore", 2, 2], env });
+  if (status !== 0) throw new SetupError(`${entry.name} could not be prebuilt: see the output above.`);
+  const file = prebuiltAddon(entry);
+  say(`${entry.name}: ${(statSync(file).size / 1e6).toFixed(1)} MB in ${file}`);
+}
+
+export function prebuildFolder({ name }) {
+  return join(root, "build", "prebuild", name);
+}
+
+/** One that knows the files of every platform, if it is there. */
+function strip() {
+  const folders = (process.env.PATH ?? "").split(delimiter);
+  return ["llvm-strip", "strip"].find((name) => folders.some((folder) => existsSync(join(folder, name)))) ?? "strip";
+}
+
+/** The platforms that are named, or all that can be built here. */
+export function choosePlatforms(names) {
+  const unknown = names.find((name) => !platforms.some((entry) => entry.name === name));
+  if (unknown) throw new SetupError(`"${unknown}" is no platform: use ${platforms.map(({ name }) => name).join(", ")}.`);
+  if (names.length > 0) return platforms.filter(({ name }) => names.includes(name));
+  return platforms.filter((entry) => entry === hostPlatform() || (entry.zig && process.platform === "linux"));
+}
+
+if (process.argv[1] && resolve(process.argv[1]) === import.meta.filename) {
+  await main(() => {
+    const words = process.argv.slice(2);
+    const compiler = words.includes("--compiler=host") ? "host" : undefined;
+    for (const entry of choosePlatforms(words.filter((word) => !word.startsWith("--")))) prebuild(entry, compiler ? { compiler } : {});
+  });
 }

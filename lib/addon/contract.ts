@@ -235,6 +235,8 @@ export interface NativeAddon {
   llamaVersion: string;
   /** Instruction sets and backends in use, llama.cpp's own line. */
   systemInfo: string;
+  /** Level of instructions that a prebuilt addon chose for this processor ("avx2", …; ZSE_CPU names another); "native" in a local build. */
+  cpuLevel: string;
   devices(): Device[];
   /** Opens a model in the background; `onEvents` is called on the thread that made it, once per decode step at most. */
   Engine: new (

@@ -1,53 +1,132 @@
-// Owns what is said when the addon cannot be loaded: what this machine is, what was tried, and what helps. Any thread.
+// Owns what is said when the addon cannot be loaded: what this machine is, what was looked for and where, and the one command that helps.
+// One screen. Any thread.
 
-import { existsSync, readdirSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 
-/** What to print when the addon cannot be loaded. */
-export function loadHelp(root: string, error: unknown): string {
-  const reason = error instanceof Error ? error.message.split("\n")[0]! : String(error);
-  const target = `${process.platform}-${process.arch}`;
-  const electron = process.versions.electron === undefined ? "" : `, Electron ${process.versions.electron}`;
-  const tried = [join(root, "build", "Release"), join(root, "build", "Debug"), join(root, "prebuilds", target)].map(
-    (folder) => `    ${folder}: ${describeFolder(folder)}`,
-  );
+/** One place that was looked at: a file, or the name of a package. */
+export interface Attempt {
+  from: string;
+  error: unknown;
+  /** There was nothing; otherwise it was there and could not be loaded. */
+  missing: boolean;
+}
+
+/** What to print when none of `attempts` gave an addon. `root` is the package's folder. */
+export function loadHelp(root: string, attempts: readonly Attempt[]): string {
+  const lines = attempts.map(({ from, error, missing }) => `    ${from}: ${missing ? "not installed" : reasonOf(error)}`);
+  if (lines.length === 0) lines.push(`    no package is made for ${process.platform}-${process.arch}`);
   return [
     "zStream's native engine could not be loaded.",
-    `  Here:   ${target}, Node ${process.version} (Node-API ${process.versions.napi ?? "unknown"})${electron}`,
-    `  Reason: ${reason}`,
-    "  Looked for zstream.node in:",
-    ...tried,
+    `  Here:   ${here()}`,
+    `  Folder: ${root}`,
+    "  Looked for, in this order:",
+    ...lines,
     "  What to do:",
-    ...advice(root, reason).map((line) => `    - ${line}`),
+    ...advice(root, attempts).map((line) => `    - ${line}`),
   ].join("\n");
 }
 
-function describeFolder(folder: string): string {
-  if (!existsSync(folder)) return "no such folder";
-  try {
-    const addons = readdirSync(folder).filter((name) => name.endsWith(".node"));
-    return addons.length === 0 ? "holds no .node file" : `holds ${addons.join(", ")}`;
-  } catch (error) {
-    return `cannot be read (${(error as Error).message})`;
+function here(): string {
+  const { bun, deno, electron } = process.versions as Record<string, string | undefined>;
+  const runtime = bun ? `, Bun ${bun}` : deno ? `, Deno ${deno}` : electron ? `, Electron ${electron}` : "";
+  const libc = process.platform !== "linux" ? "" : ` (${isMusl() ? "musl" : "glibc"})`;
+  return `${process.platform}-${process.arch}${libc}, Node ${process.version} (Node-API ${process.versions.napi ?? "unknown"})${runtime}`;
+}
+
+/** node-gyp-build knows Alpine alone; the runtime says what it runs on itself. */
+function isMusl(): boolean {
+  const report = process.report as (NodeJS.ProcessReport & { excludeNetwork?: boolean }) | undefined;
+  if (report === undefined) return false;
+  report.excludeNetwork = true; // what it does otherwise can take seconds
+  const { header } = (report.getReport?.() ?? {}) as { header?: { glibcVersionRuntime?: string } };
+  return header !== undefined && header.glibcVersionRuntime === undefined;
+}
+
+function reasonOf(error: unknown): string {
+  const text = error instanceof Error ? error.message : String(error);
+  return (text.split("\n")[0] ?? "").slice(0, 300);
+}
+
+const BUILD = "To compile the engine here: npx zse build";
+
+function advice(root: string, attempts: readonly Attempt[]): string[] {
+  const found = attempts.filter(({ missing }) => !missing);
+  const reasons = found.map(({ error }) => reasonOf(error)).join("\n");
+  const code = found.map(({ error }) => (error as { code?: string } | undefined)?.code);
+  if (/[\\/][^\\/]+\.asar[\\/]/.test(root)) {
+    return [
+      'Electron cannot load a .node file from inside an archive: add "**/node_modules/@zstream/**" and "**/models/demo/**" to asarUnpack.',
+    ];
+  }
+  if (code.includes("BAD_OPTION")) return ["Correct the setting that is named above."];
+  if (code.includes("UNSUPPORTED")) return [BUILD];
+  if (/failed to map segment|Operation not permitted/i.test(reasons)) {
+    return ["The folder is on a disk that runs no programs (mounted noexec): move the project to another one, or mount it without noexec."];
+  }
+  if (/Permission denied|EACCES|cannot enable executable stack|cannot restore segment prot/i.test(reasons)) {
+    return ["The system forbids it: the file must be readable, and a rule (SELinux, AppArmor) must allow this program to load it.", BUILD];
+  }
+  if (/GLIBC|musl|version `/i.test(reasons)) return ["The engine was built for a newer C library than this machine has.", BUILD];
+  if (/invalid ELF|mach-o|wrong architecture|not a valid Win32|incompatible architecture|wrong ELF class/i.test(reasons)) {
+    return ["The file is for another machine: node_modules was perhaps copied. Delete node_modules and install again, here.", BUILD];
+  }
+  if (found.length > 0) return [BUILD, "If it still fails after that, please report it with this whole text."];
+  return whenMissing(root);
+}
+
+/** Nothing is installed: told apart by what the lockfile and the names of bundles show. */
+function whenMissing(root: string): string[] {
+  const wanted = packageName();
+  if (wanted === undefined) return [`No prebuilt engine is made for this platform. ${BUILD}`];
+  const lock = lockfile(root);
+  const install = `${lock?.command ?? "npm install"} ${wanted}@${versionOf(root)}`;
+  if (lock?.text.includes("@zstream/") && !lock.text.includes(wanted)) {
+    return [
+      `${lock.path} was made on another system and leaves out this one's package. Once: ${install}`,
+      "For good: delete the lockfile and node_modules, and install again.",
+    ];
+  }
+  if (!/[\\/]node_modules[\\/]/.test(`${root}/`)) {
+    return [`In a clone of zStream: npm start. In a bundle: leave zstream and @zstream/* external, and install them beside it.`];
+  }
+  return [`It was left out when zStream was installed (--omit=optional, or node_modules was copied): ${install}`, BUILD];
+}
+
+function packageName(): string | undefined {
+  const target = `${process.platform}-${process.arch}`;
+  if (!/^(linux|win32|darwin)-(x64|arm64)$/.test(target)) return undefined;
+  return `@zstream/${target}${process.platform === "linux" && isMusl() ? "-musl" : ""}`;
+}
+
+const lockfiles = [
+  ["package-lock.json", "npm install --no-save"],
+  ["pnpm-lock.yaml", "pnpm add"],
+  ["yarn.lock", "yarn add"],
+  ["bun.lock", "bun add"],
+  ["deno.lock", "deno add"],
+] as const;
+
+/** The nearest lockfile above the package, and the command of its package manager that adds a package. */
+function lockfile(root: string): { path: string; text: string; command: string } | undefined {
+  for (let at = root; ; at = dirname(at)) {
+    for (const [name, command] of lockfiles) {
+      const path = join(at, name);
+      if (!existsSync(path)) continue;
+      try {
+        return { path, text: readFileSync(path, "utf8"), command: name === "deno.lock" ? `${command} npm:` : command };
+      } catch {
+        return undefined;
+      }
+    }
+    if (dirname(at) === at) return undefined;
   }
 }
 
-function advice(root: string, reason: string): string[] {
-  const rebuild = "To build it here: npm rebuild zstream (in a clone of zStream: npm install). It needs git, CMake and a C++17 compiler.";
-  if (/[\\/][^\\/]+\.asar[\\/]/.test(root)) {
-    return ['Electron: a .node file cannot be loaded from inside an archive; add "**/node_modules/zstream/**" to asarUnpack.', rebuild];
+function versionOf(root: string): string {
+  try {
+    return (JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { version: string }).version;
+  } catch {
+    return "latest";
   }
-  if (/No native build was found/i.test(reason)) {
-    return ["If npm ran with --ignore-scripts, or node_modules was copied from another machine, the engine was never built here.", rebuild];
-  }
-  if (/GLIBC|musl|version `/i.test(reason)) {
-    return ["The addon was built for another (newer, or musl/glibc) C library than this machine has.", rebuild];
-  }
-  if (/invalid ELF|mach-o|wrong architecture|not a valid Win32|incompatible architecture/i.test(reason)) {
-    return [
-      `The addon was built for another machine; node_modules was perhaps copied from one that is not ${process.platform}-${process.arch}.`,
-      rebuild,
-    ];
-  }
-  return [rebuild, "If it still fails after that, please report it with this whole text."];
 }

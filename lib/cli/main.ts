@@ -8,6 +8,7 @@ import { Command, CommanderError } from "commander";
 
 import { packageRoot } from "../addon/package-root.js";
 import { cutMessage } from "../base/quote.js";
+import { addBuild } from "./build.js";
 import { addChat } from "./chat.js";
 import { addConvert } from "./convert.js";
 import { addInspect } from "./inspect.js";
@@ -51,6 +52,7 @@ addChat(program);
 addServe(program);
 addConvert(program);
 addInspect(program);
+addBuild(program);
 
 try {
   await program.parseAsync();

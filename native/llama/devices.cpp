@@ -2,18 +2,10 @@
 
 #include <algorithm>
 #include <cctype>
-#include <filesystem>
-#include <iterator>
 #include <mutex>
 
-#ifdef _WIN32
-#define NOMINMAX
-#include <windows.h>
-#else
-#include <dlfcn.h>
-#endif
-
 #include "base/error.h"
+#include "cpu/cpu_level.h"
 #include "fit.h"
 #include "ggml_abort.h"
 #include "llama_log.h"
@@ -42,51 +34,19 @@ std::string backend_name(ggml_backend_dev_t device) {
 
 }  // namespace
 
-#ifdef ZSE_PORTABLE
-namespace {
-
-/** The folder that the addon's own file lies in. */
-std::filesystem::path own_folder() {
-#ifdef _WIN32
-  HMODULE module = nullptr;
-  const DWORD flags = GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS | GET_MODULE_HANDLE_EX_FLAG_UNCHANGED_REFCOUNT;
-  wchar_t file[32768];
-  const bool found = GetModuleHandleExW(flags, reinterpret_cast<LPCWSTR>(&own_folder), &module) != 0 &&
-                     GetModuleFileNameW(module, file, static_cast<DWORD>(std::size(file))) != 0;
-  return found ? std::filesystem::path(file).parent_path() : std::filesystem::path();
-#else
-  Dl_info info{};
-  if (dladdr(reinterpret_cast<const void*>(&own_folder), &info) == 0 || !info.dli_fname) return {};
-  std::error_code error;  // the name is what the addon was loaded by, a moment ago
-  return std::filesystem::absolute(info.dli_fname, error).parent_path();
-#endif
-}
-
-/**
- * ggml's backends are libraries beside the addon. Left alone, llama.cpp takes them from the folder of the executable and from the
- * working directory, and whoever can put a file there runs code in this process.
- */
-void load_backends() {
-  const std::filesystem::path folder = own_folder();
-  if (folder.is_absolute()) ggml_backend_load_all_from_path(folder.u8string().c_str());
-  if (ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU)) return;
-  throw EngineError("ENGINE_FAILED", "the libraries that compute are not where they should be, beside the addon in \"" +
-                                         folder.u8string() + "\": install the package again, or copy the whole folder");
-}
-
-}  // namespace
-#else
-static void load_backends() {}  // they are in the addon
-#endif
-
 void init_backends() {
-  static std::once_flag once;
-  std::call_once(once, [] {
+  // Not std::call_once: it goes through the system's pthread_once, and an exception of a prebuilt addon, which brings its own unwinder,
+  // cannot pass the frames of another.
+  static const bool done = [] {
     install_log();
     install_abort_handler();
-    load_backends();  // before llama.cpp does where it finds none
+    // Before llama.cpp looks: where it finds no backend it takes libraries from the folder of the executable and from the working directory,
+    // and whoever can put a file there runs code in this process.
+    register_cpu_level();
     llama_backend_init();
-  });
+    return true;
+  }();
+  (void)done;
 }
 
 DeviceChoice choose_devices(const EngineOptions& options) {

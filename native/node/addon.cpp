@@ -7,6 +7,7 @@
 #endif
 
 #include "conversion_wrap.h"
+#include "cpu/cpu_level.h"
 #include "engine_wrap.h"
 #include "inspect.h"
 #include "llama/devices.h"
@@ -34,7 +35,8 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("version", ZSE_VERSION);
   exports.Set("llamaVersion", ZSE_LLAMA_VERSION);
   try {
-    exports.Set("systemInfo", zse::system_info());
+    exports.Set("systemInfo", zse::system_info());  // registers the level
+    exports.Set("cpuLevel", zse::cpu_level());
   } catch (const std::exception& error) {
     throw zse::error_to_js(env, error);
   }

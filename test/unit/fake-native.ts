@@ -51,6 +51,7 @@ export class FakeAddon implements NativeAddon {
   version = "0.0.0";
   llamaVersion = "fake";
   systemInfo = "fake";
+  cpuLevel = "fake";
   readonly models: FakeEngine[] = [];
   readonly Engine: NativeAddon["Engine"];
 

@@ -2,36 +2,65 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
-import { loadHelp } from "../../lib/addon/load-help.js";
+import { type Attempt, loadHelp } from "../../lib/addon/load-help.js";
 import { packageRoot } from "../../lib/addon/package-root.js";
 import { fromNative, ZSEError } from "../../lib/errors.js";
 
 const root = mkdtempSync(join(tmpdir(), "zstream-help-"));
 afterAll(() => rmSync(root, { recursive: true }));
 
-describe("an addon that cannot be loaded", () => {
-  test("says where it ran, what it tried, and what to do", () => {
-    mkdirSync(join(root, "build", "Release"), { recursive: true });
-    writeFileSync(join(root, "build", "Release", "zstream.node"), "");
-    const help = loadHelp(root, new Error("No native build was found for platform=linux\n  loaded from: x"));
-    expect(help).toContain(`${process.platform}-${process.arch}, Node ${process.version}`);
-    expect(help).toContain("Reason: No native build was found for platform=linux");
-    expect(help).toContain(`${join(root, "build", "Release")}: holds zstream.node`);
-    expect(help).toContain(`${join(root, "prebuilds", `${process.platform}-${process.arch}`)}: no such folder`);
-    expect(help).toContain("--ignore-scripts");
-    expect(help).toContain("npm rebuild zstream");
+/** A project with zstream installed, and with the lockfile that is given. */
+function project(name: string, lockfile?: [name: string, text: string]): string {
+  const folder = join(root, name, "node_modules", "zstream");
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, "package.json"), '{ "name": "zstream", "version": "1.2.3" }');
+  if (lockfile !== undefined) writeFileSync(join(root, name, lockfile[0]), lockfile[1]);
+  return folder;
+}
+
+const target = `${process.platform}-${process.arch}`;
+const missing: Attempt = { from: `@zstream/${target}`, error: new Error("Cannot find module"), missing: true };
+const broken = (message: string, code?: string): Attempt => ({
+  from: "/x/build/Release/zstream.node",
+  error: Object.assign(new Error(message), { code }),
+  missing: false,
+});
+
+describe("an engine that cannot be loaded", () => {
+  test("says where it ran, what was looked for, and one command that helps, on one screen", () => {
+    const help = loadHelp(project("plain"), [broken("/x: invalid ELF header\n  more"), missing]);
+    expect(help).toContain(`${target}`);
+    expect(help).toContain(`Node ${process.version}`);
+    expect(help).toContain("/x/build/Release/zstream.node: /x: invalid ELF header\n");
+    expect(help).toContain(`@zstream/${target}: not installed`);
+    expect(help).toContain("npx zse build");
+    expect(help.split("\n").length).toBeLessThan(24);
   });
   test.each([
-    ["/x: version `GLIBC_2.99' not found", "another (newer, or musl/glibc) C library"],
-    ["/x: invalid ELF header", "built for another machine"],
-    // What node-gyp-build says names the C library, which has nothing to do with it.
-    ["No native build was found for platform=linux arch=x64 libc=glibc node=20.20.0\n    loaded from: /x", "never built here"],
+    ["/x: version `GLIBC_2.99' not found", "newer C library"],
+    ["/x: invalid ELF header", "for another machine"],
+    ["/x: failed to map segment from shared object", "noexec"],
+    ["/x: cannot open shared object file: Permission denied", "SELinux"],
     ["something else", "please report it"],
   ])("%s: advice that fits", (reason, advice) => {
-    expect(loadHelp(root, new Error(reason))).toContain(advice);
+    expect(loadHelp(project("reasons"), [broken(reason)])).toContain(advice);
+  });
+  test("a processor without the instructions: what the addon says, and how to compile it", () => {
+    const help = loadHelp(project("old"), [broken("this processor has none of the instructions", "UNSUPPORTED")]);
+    expect(help).toContain("this processor has none of the instructions");
+    expect(help).toContain("npx zse build");
+  });
+  test.skipIf(process.platform !== "linux")("a lockfile from another system is named, with the command of its package manager", () => {
+    const help = loadHelp(project("lock", ["pnpm-lock.yaml", "'@zstream/darwin-arm64@1.2.3'"]), [missing]);
+    expect(help).toContain(join(root, "lock", "pnpm-lock.yaml"));
+    expect(help).toMatch(/pnpm add @zstream\/linux-\w+(-musl)?@1\.2\.3/);
+  });
+  test.skipIf(process.platform !== "linux")("a package that was left out is named, with the command that adds it", () => {
+    const help = loadHelp(project("omitted", ["package-lock.json", '"node_modules/zstream"']), [missing]);
+    expect(help).toMatch(/npm install --no-save @zstream\/linux-\w+(-musl)?@1\.2\.3/);
   });
   test("inside an Electron archive: unpack it", () => {
-    expect(loadHelp("/app/resources/app.asar/node_modules/zstream", new Error("x"))).toContain("asarUnpack");
+    expect(loadHelp("/app/resources/app.asar/node_modules/zstream", [broken("x")])).toContain("asarUnpack");
   });
 });
 

@@ -1,0 +1,41 @@
+// Owns where an addon lies that was compiled on this machine. Any thread.
+
+import { existsSync } from "node:fs";
+import { createRequire } from "node:module";
+import { homedir } from "node:os";
+import { join } from "node:path";
+
+/** The addons that were compiled here and are there, the one to prefer first. `root` is the package's folder. */
+export function compiledAddons(root: string): string[] {
+  return [inPackage(root), join(builtFolder(root), "build", "Release", "zstream.node")].filter(
+    (file): file is string => file !== undefined && existsSync(file),
+  );
+}
+
+/**
+ * Where `zse build` puts its result when the package's own folder cannot be written to: a folder of the user's, one for each version and
+ * platform. ZSE_BUILD_DIR names another one.
+ */
+export function builtFolder(root: string): string {
+  const caches =
+    process.env.XDG_CACHE_HOME || (process.platform === "win32" ? process.env.LOCALAPPDATA : undefined) || join(homedir(), ".cache");
+  return process.env.ZSE_BUILD_DIR || join(caches, "zstream", `${versionOf(root)}-${process.platform}-${process.arch}`);
+}
+
+/** As node-gyp-build looks: build/Release, build/Debug, and prebuilds/ of a package that brings its own. */
+function inPackage(root: string): string | undefined {
+  const require = createRequire(join(root, "package.json"));
+  try {
+    return (require("node-gyp-build") as { resolve(root: string): string }).resolve(root);
+  } catch {
+    return undefined; // no addon there, or an application packed without node-gyp-build: the packages remain
+  }
+}
+
+function versionOf(root: string): string {
+  try {
+    return (createRequire(join(root, "package.json"))("./package.json") as { version: string }).version;
+  } catch {
+    return "unknown";
+  }
+}

@@ -1,0 +1,119 @@
+// Owns `zse build`: compiles the engine for this machine from the sources in the package, for platforms without a prebuilt one and for who wants
+// a GPU's backend or this processor's own instructions. It works in a folder of the user's, so that no package manager's folder needs more
+// than to be there, and puts the result where lib/addon looks first. Main thread.
+
+import { spawn } from "node:child_process";
+import { copyFileSync, cpSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import type { Command } from "commander";
+import { builtFolder } from "../addon/compiled.js";
+import { packageRoot } from "../addon/package-root.js";
+import { reportError } from "./report.js";
+
+interface BuildFlags {
+  cuda?: boolean;
+  vulkan?: boolean;
+  keep?: boolean;
+}
+
+export function addBuild(program: Command): void {
+  program
+    .command("build")
+    .description("compile the engine for this machine, from the sources in the package")
+    .option("--cuda", "with the CUDA backend; needs the CUDA toolkit")
+    .option("--vulkan", "with the Vulkan backend; needs the Vulkan SDK")
+    .option("--keep", "keep the folder it was compiled in, so that the next build is quick")
+    .addHelpText(
+      "after",
+      `
+It needs CMake, a C++17 compiler, git, and npm's registry. Minutes, and about 1 GB on the disk while it works.
+The result serves this package from then on. ZSE_BUILD_DIR names another folder to work in, ZSE_JOBS how many files are compiled at once.`,
+    )
+    .action(async (flags: BuildFlags) => {
+      try {
+        process.exitCode = await build(flags);
+      } catch (error) {
+        process.exitCode = reportError(error);
+      }
+    });
+}
+
+async function build(flags: BuildFlags): Promise<number> {
+  const root = packageRoot();
+  if (existsSync(join(root, "scripts", "start.mjs"))) {
+    return run(process.execPath, [join(root, "scripts", "build.mjs")], root); // a clone has it all in place
+  }
+  const work = builtFolder(root);
+  stage(root, work);
+  say(`compiling in ${work}`);
+  const npm = npmCommand();
+  const installed = await run(
+    npm.file,
+    [...npm.args, "install", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"],
+    work,
+    npm.shell,
+  );
+  if (installed !== 0) {
+    throw new Error("the tools that compile the engine could not be installed: see npm's message above; npm and its registry are needed.");
+  }
+  const env = { ...(flags.cuda ? { ZSE_CUDA: "1" } : {}), ...(flags.vulkan ? { ZSE_VULKAN: "1" } : {}) };
+  const compiled = await run(process.execPath, [join(work, "scripts", "build.mjs")], work, false, env);
+  if (compiled !== 0) return compiled;
+  const addon = settle(root, work, flags.keep === true);
+  say(`the engine is built and will be used from now on: ${addon}`);
+  return 0;
+}
+
+/** Tells cmake-js that only Node-API is used: it would download Node's own headers otherwise. */
+const NODE_API = { napi_versions: [8] };
+const SOURCES = ["CMakeLists.txt", "native", "vendor", "scripts", "NOTICE"];
+
+/** A project of its own: the package's sources, and the tools as its only packages. */
+function stage(root: string, work: string): void {
+  const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { version: string; buildTools?: Record<string, string> };
+  mkdirSync(work, { recursive: true });
+  for (const name of SOURCES) cpSync(join(root, name), join(work, name), { recursive: true, preserveTimestamps: true });
+  const own = { name: "zstream-build", version: manifest.version, private: true, dependencies: manifest.buildTools, binary: NODE_API };
+  writeFileSync(join(work, "package.json"), `${JSON.stringify(own, undefined, 2)}\n`);
+}
+
+/** Into the package's folder, so that copies of node_modules have it; where that cannot be written to it stays, and is found there too. */
+function settle(root: string, work: string, keep: boolean): string {
+  const built = join(work, "build", "Release", "zstream.node");
+  const wanted = join(root, "build", "Release", "zstream.node");
+  try {
+    mkdirSync(dirname(wanted), { recursive: true });
+    copyFileSync(built, `${wanted}.new`);
+    renameSync(`${wanted}.new`, wanted); // a process that has loaded the old one keeps it
+  } catch {
+    if (!keep)
+      for (const name of [...SOURCES, "node_modules", join("build", "cmake")]) rmSync(join(work, name), { recursive: true, force: true });
+    return built;
+  }
+  if (!keep) rmSync(work, { recursive: true, force: true });
+  return wanted;
+}
+
+function npmCommand(): { file: string; args: string[]; shell: boolean } {
+  const script = process.env.npm_execpath;
+  if (script !== undefined && /npm-cli\.c?js$/.test(script)) return { file: process.execPath, args: [script], shell: false };
+  return process.platform === "win32" ? { file: "npm.cmd", args: [], shell: true } : { file: "npm", args: [], shell: false };
+}
+
+function run(file: string, args: string[], cwd: string, shell = false, env: Record<string, string> = {}): Promise<number> {
+  return new Promise((done, fail) => {
+    const child = spawn(file, args, { cwd, shell, stdio: ["ignore", "inherit", "inherit"], env: { ...process.env, ...env } });
+    child.on("error", (error: NodeJS.ErrnoException) =>
+      fail(
+        error.code === "ENOENT"
+          ? new Error(`${file} was not found: it is needed to compile the engine; install it, with Node's own npm.`)
+          : error,
+      ),
+    );
+    child.on("close", (status, signal) => done(status ?? (signal === "SIGINT" ? 130 : 1)));
+  });
+}
+
+function say(text: string): void {
+  process.stderr.write(`zse: ${text}\n`);
+}

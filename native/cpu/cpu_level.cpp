@@ -1,0 +1,160 @@
+#include "cpu_level.h"
+
+#ifdef ZSE_PORTABLE
+
+#include <cstdlib>
+#include <functional>
+#include <utility>
+#include <vector>
+
+#include "base/error.h"
+#include "ggml-backend.h"
+
+#if defined(__x86_64__) || defined(_M_X64)
+#ifdef _MSC_VER
+#include <intrin.h>
+#else
+#include <cpuid.h>
+#endif
+#elif defined(__aarch64__) || defined(_M_ARM64)
+#include "ggml-feats.h"
+#endif
+
+// Each level's own registration, under the name that native/cpu/rename_symbols.cmake gave it.
+#define ZSE_CPU_LEVEL(name) extern "C" ggml_backend_reg_t zse_##name##_ggml_backend_cpu_reg(void);
+#include <zse_cpu_levels.inc>
+#undef ZSE_CPU_LEVEL
+
+namespace zse {
+
+namespace {
+
+#if defined(__x86_64__) || defined(_M_X64)
+
+struct Registers {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+};
+
+Registers cpuid(unsigned leaf) {
+  Registers r;
+#ifdef _MSC_VER
+  int words[4];
+  __cpuidex(words, static_cast<int>(leaf), 0);
+  r = {static_cast<unsigned>(words[0]), static_cast<unsigned>(words[1]), static_cast<unsigned>(words[2]),
+       static_cast<unsigned>(words[3])};
+#else
+  __get_cpuid_count(leaf, 0, &r.a, &r.b, &r.c, &r.d);
+#endif
+  return r;
+}
+
+/** Which registers the system saves at a switch of threads: wide ones are of no use where it does not. */
+unsigned long long saved_registers() {
+#ifdef _MSC_VER
+  return _xgetbv(0);
+#else
+  unsigned low = 0, high = 0;
+  __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+  return (static_cast<unsigned long long>(high) << 32) | low;
+#endif
+}
+
+bool has(unsigned word, int bit) { return ((word >> bit) & 1) != 0; }
+
+// Intel's Software Developer's Manual, volume 2A, CPUID.
+bool has_sse42() { return has(cpuid(1).c, 20) && has(cpuid(1).c, 9); }
+
+bool has_avx2() {
+  const Registers one = cpuid(1), seven = cpuid(7);
+  const bool system_saves = has(one.c, 27) && (saved_registers() & 6) == 6;
+  return has_sse42() && system_saves && has(one.c, 28) && has(one.c, 12) && has(one.c, 29) && has(seven.b, 5) &&
+         has(seven.b, 8);
+}
+
+const std::vector<std::pair<std::string, std::function<bool()>>> kKnown = {{"sse42", has_sse42}, {"avx2", has_avx2}};
+
+#elif defined(__APPLE__)
+
+const std::vector<std::pair<std::string, std::function<bool()>>> kKnown = {{"apple", [] { return true; }}};
+
+#elif defined(__aarch64__) || defined(_M_ARM64)
+
+bool has_dotprod() {
+  const ggml_feats_arch64_runtime_t features = ggml_feats_get_arch64_runtime();
+  return features.has_dotprod && features.has_fp16;
+}
+
+bool has_i8mm() { return has_dotprod() && ggml_feats_get_arch64_runtime().has_i8mm; }
+
+const std::vector<std::pair<std::string, std::function<bool()>>> kKnown = {
+    {"neon", [] { return true; }}, {"dotprod", has_dotprod}, {"i8mm", has_i8mm}};
+
+#endif
+
+struct Level {
+  std::string name;
+  std::function<ggml_backend_reg_t()> registration;
+  bool fits;
+};
+
+/** Lowest first. */
+std::vector<Level> levels() {
+  std::vector<Level> all;
+  const auto add = [&](const char* name, ggml_backend_reg_t (*registration)(void)) {
+    for (const auto& [known, fits] : kKnown) {
+      if (known == name) all.push_back({known, registration, fits()});
+    }
+  };
+#define ZSE_CPU_LEVEL(name) add(#name, zse_##name##_ggml_backend_cpu_reg);
+#include <zse_cpu_levels.inc>
+#undef ZSE_CPU_LEVEL
+  return all;
+}
+
+std::string chosen;
+
+}  // namespace
+
+void register_cpu_level() {
+  const std::vector<Level> all = levels();
+  std::string names, fitting;
+  const Level* best = nullptr;
+  const char* asked = std::getenv("ZSE_CPU");
+  const bool any = !asked || *asked == '\0';
+  for (const Level& level : all) {
+    names += (names.empty() ? "" : ", ") + level.name;
+    if (!level.fits) continue;
+    fitting += (fitting.empty() ? "" : ", ") + level.name;
+    if (any || level.name == asked) best = &level;
+  }
+  if (!best && !any) {
+    throw EngineError("BAD_OPTION", "ZSE_CPU is \"" + std::string(asked) + "\": this processor has " +
+                                        (fitting.empty() ? "none" : fitting) + " of this addon's levels (" + names +
+                                        "); use one of them, or leave ZSE_CPU out");
+  }
+  if (!best) {
+    throw EngineError("UNSUPPORTED", "this processor has none of the instructions that the prebuilt engine needs (one of " +
+                                         names + "): compile the engine for it with `npx zse build`");
+  }
+  ggml_backend_register(best->registration());
+  chosen = best->name;
+}
+
+const std::string& cpu_level() { return chosen; }
+
+}  // namespace zse
+
+#else
+
+namespace zse {
+
+void register_cpu_level() {}
+
+const std::string& cpu_level() {
+  static const std::string name = "native";
+  return name;
+}
+
+}  // namespace zse
+
+#endif

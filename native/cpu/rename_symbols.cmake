@@ -1,0 +1,21 @@
+# Puts PREFIX before the name of every symbol that ARCHIVE defines, wherever the archive uses it. What it only uses keeps its name.
+# cmake -DARCHIVE=… -DPREFIX=… -DNM=… -DOBJCOPY=… -P rename_symbols.cmake
+execute_process(COMMAND ${NM} --format=posix --extern-only --defined-only ${ARCHIVE} OUTPUT_VARIABLE table COMMAND_ERROR_IS_FATAL ANY)
+string(REPLACE ";" "" table "${table}")
+string(REGEX MATCHALL "[^\n]+" lines "${table}")
+set(names)
+foreach(line IN LISTS lines)
+  if(line MATCHES "^([^ ]+) [A-Za-z]( |$)")
+    list(APPEND names "${CMAKE_MATCH_1}")
+  endif()
+endforeach()
+list(REMOVE_DUPLICATES names)
+list(FILTER names EXCLUDE REGEX "^${PREFIX}") # this step ran before on the same archive
+set(map)
+foreach(name IN LISTS names)
+  string(APPEND map "${name} ${PREFIX}${name}\n")
+endforeach()
+file(WRITE "${ARCHIVE}.renamed.txt" "${map}")
+if(names)
+  execute_process(COMMAND ${OBJCOPY} --redefine-syms=${ARCHIVE}.renamed.txt ${ARCHIVE} COMMAND_ERROR_IS_FATAL ANY)
+endif()

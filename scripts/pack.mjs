@@ -1,0 +1,117 @@
+// Owns the packages as they are published: `npm run pack:all -- FOLDER` leaves their tarballs there. The main package holds JavaScript, types,
+// the demo model, and the sources that `zse build` compiles; it has no install script. Each platform's package holds one addon. A package is
+// staged in build/packages with a manifest of its own and packed by npm.
+import { spawnSync } from "node:child_process";
+import { chmodSync, cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { buildTypescript, typescriptIsCurrent } from "./build-ts.mjs";
+import { root } from "./paths.mjs";
+import { addonOf, hostPlatform, platforms } from "./platforms.mjs";
+import { prebuild, prebuiltAddon } from "./prebuild.mjs";
+import { main, SetupError, say } from "./say.mjs";
+
+const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+const shared = Object.fromEntries(
+  ["version", "license", "author", "repository", "bugs", "homepage", "engines"].map((key) => [key, manifest[key]]),
+);
+
+/**
+ * Packs everything into `folder`. Platforms whose addon is not there are left out and named, but for this machine's, which is built.
+ * @returns {{tarballs: string[], missing: string[]}}
+ */
+export function packAll(folder, { compiler } = {}) {
+  if (!typescriptIsCurrent()) buildTypescript();
+  const host = hostPlatform();
+  if (host && !prebuiltAddon(host)) prebuild(host, compiler ? { compiler } : {});
+  const present = platforms.filter((entry) => prebuiltAddon(entry));
+  mkdirSync(folder, { recursive: true });
+  const tarballs = [stageMain(present), ...present.map(stagePlatform)].map((staged) => pack(staged, folder));
+  return { tarballs, missing: platforms.filter((entry) => !present.includes(entry)).map(({ name }) => name) };
+}
+
+/** What `zse build` installs before it compiles: pinned by the manifest, since nobody's lockfile reaches there. */
+const buildTools = ["cmake-js", "node-addon-api", "node-api-headers"];
+
+function stageMain(present) {
+  const folder = emptyFolder("zstream");
+  const { scripts, devDependencies, private: _, binary, files, ...kept } = manifest;
+  for (const name of files) {
+    if (!name.startsWith("!"))
+      cpSync(join(root, name), join(folder, name), { recursive: true, filter: (path) => !/native[\\/].*\.md$/.test(path) });
+  }
+  for (const name of ["README.md", "LICENSE", "CHANGELOG.md"]) cpSync(join(root, name), join(folder, name));
+  write(folder, {
+    ...kept,
+    files: files.map((name) => name),
+    preferUnplugged: true, // Yarn's Plug'n'Play leaves packages in archives, where native code opens no model
+    optionalDependencies: Object.fromEntries(present.map((entry) => [packageName(entry), manifest.version])),
+    buildTools: Object.fromEntries(buildTools.map((name) => [name, installedVersion(name)])),
+  });
+  return folder;
+}
+
+function stagePlatform(entry) {
+  const folder = emptyFolder(entry.name);
+  const addon = addonOf(entry);
+  cpSync(prebuiltAddon(entry), join(folder, addon), { recursive: true });
+  chmodSync(join(folder, addon), 0o755);
+  for (const name of ["LICENSE", "NOTICE"]) cpSync(join(root, name), join(folder, name));
+  writeFileSync(
+    join(folder, "index.js"),
+    `// The path stands here as it is, so that programs that pack an application find the file.\nmodule.exports = require("./${addon}");\n`,
+  );
+  writeFileSync(
+    join(folder, "README.md"),
+    `# ${packageName(entry)}\n\nThe native engine of [zstream](https://www.npmjs.com/package/zstream) for ${entry.name}. Install zstream: it brings this along.\n`,
+  );
+  write(folder, {
+    name: packageName(entry),
+    description: `zStream's native engine for ${entry.name}`,
+    ...shared,
+    os: [entry.platform],
+    cpu: [entry.arch],
+    ...(entry.libc ? { libc: [entry.libc] } : {}),
+    main: "./index.js",
+    preferUnplugged: true,
+    files: ["index.js", "prebuilds", "NOTICE"],
+  });
+  return folder;
+}
+
+export const packageName = ({ name }) => `@zstream/${name}`;
+
+function emptyFolder(name) {
+  const folder = join(root, "build", "packages", name);
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+  return folder;
+}
+
+function write(folder, value) {
+  writeFileSync(join(folder, "package.json"), `${JSON.stringify(value, undefined, 2)}\n`);
+}
+
+function installedVersion(name) {
+  return JSON.parse(readFileSync(join(root, "node_modules", name, "package.json"), "utf8")).version;
+}
+
+function pack(folder, destination) {
+  const npm = process.env.npm_execpath ? [process.execPath, process.env.npm_execpath] : ["npm"];
+  const args = ["pack", "--json", "--ignore-scripts", "--loglevel=error", "--pack-destination", resolve(destination)];
+  const result = spawnSync(npm[0], [...npm.slice(1), ...args], { cwd: folder, encoding: "utf8", maxBuffer: 1 << 26 });
+  if (result.status !== 0) throw new SetupError(`${folder} could not be packed: ${result.stderr.trim()}`);
+  const parsed = JSON.parse(result.stdout);
+  const { filename, size } = Array.isArray(parsed) ? parsed[0] : Object.values(parsed)[0];
+  say(`${filename}: ${(size / 1e6).toFixed(1)} MB`);
+  return filename;
+}
+
+if (process.argv[1] && resolve(process.argv[1]) === import.meta.filename) {
+  await main(() => {
+    const words = process.argv.slice(2);
+    const folder = words.find((word) => !word.startsWith("--"));
+    if (!folder) throw new SetupError("say where the tarballs go: npm run pack:all -- FOLDER");
+    const { missing } = packAll(folder, words.includes("--compiler=host") ? { compiler: "host" } : {});
+    if (missing.length > 0) say(`not packed, since not prebuilt here: ${missing.join(", ")}`);
+  });
+}
