@@ -6,26 +6,14 @@ import { type Command, InvalidArgumentError } from "commander";
 import { ENGINE_OPTIONS, type Option, type OptionTable, REPLY_OPTIONS } from "../options/table.js";
 import type { EngineOptions, ReplyOptions } from "../types.js";
 
-/** Flags as commander gives them: those that were not given are absent. */
-export interface ModelFlags {
-  contextSize?: number;
-  threads?: number;
-  gpuLayers?: number | "auto";
-  device?: NonNullable<EngineOptions["device"]>;
-  deterministic?: boolean;
-  promptCache?: string | false;
-}
+/** The options of a table that have a flag. */
+type Flagged<Table extends OptionTable> = { [Name in keyof Table]: Table[Name] extends { flag: string } ? Name : never }[keyof Table];
 
-export interface ReplyFlags {
-  maxTokens?: number;
-  temperature?: number;
-  topP?: number;
-  topK?: number;
-  minP?: number;
-  repeatPenalty?: number;
-  seed?: number;
-  stop?: string[];
-  ignoreEos?: boolean;
+/** Flags as commander gives them, by their options' names: those that were not given are absent. */
+export type ReplyFlags = Pick<ReplyOptions, Flagged<typeof REPLY_OPTIONS>>;
+
+export interface ModelFlags extends Pick<EngineOptions, Flagged<typeof ENGINE_OPTIONS>> {
+  promptCache?: string | false;
 }
 
 export function addModelFlags(command: Command): Command {
@@ -65,26 +53,20 @@ const READERS: Record<string, (text: string, before: unknown) => unknown> = {
 };
 
 export function engineOptions(flags: ModelFlags): EngineOptions {
-  const { contextSize, threads, gpuLayers, device, deterministic } = flags;
+  const options: EngineOptions = given(flags, ENGINE_OPTIONS);
   // Commander gives true where --no-prompt-cache was not given.
-  const cache = typeof flags.promptCache === "string" ? { dir: flags.promptCache } : flags.promptCache;
-  return given({
-    contextSize,
-    threads,
-    gpuLayers,
-    device,
-    deterministic,
-    promptCache: cache === false || typeof cache === "object" ? cache : undefined,
-  });
+  if (typeof flags.promptCache === "string") options.promptCache = { dir: flags.promptCache };
+  else if (flags.promptCache === false) options.promptCache = false;
+  return options;
 }
 
 export function replyOptions(flags: ReplyFlags): ReplyOptions {
-  const { maxTokens, temperature, topP, topK, minP, repeatPenalty, seed, stop, ignoreEos } = flags;
-  return given({ maxTokens, temperature, topP, topK, minP, repeatPenalty, seed, stop, ignoreEos });
+  return given(flags, REPLY_OPTIONS);
 }
 
-function given<T extends object>(options: T): { [Name in keyof T]?: Exclude<T[Name], undefined> } {
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as never;
+/** What was given of a table's flags; a command has others beside them. */
+function given(flags: object, table: OptionTable): object {
+  return Object.fromEntries(Object.entries(flags).filter(([name, value]) => value !== undefined && table[name]?.flag !== undefined));
 }
 
 function number(text: string): number {

@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Command } from "commander";
 import { describe, expect, test } from "vitest";
-import { addModelFlags, addReplyFlags } from "../../lib/cli/flags.js";
+import { addModelFlags, addReplyFlags, engineOptions, replyOptions } from "../../lib/cli/flags.js";
 import { chatCompletions } from "../../lib/http/formats/openai-chat/index.js";
 import { readRequest } from "../../lib/http/formats/openai-chat/request.js";
 import { ENGINE_OPTIONS, type OptionTable, REPLY_OPTIONS, snakeCase } from "../../lib/options/table.js";
@@ -84,4 +84,16 @@ test("the command line tells each default as it is", () => {
     if ((option.kind === "number" || option.kind === "integer") && option.default !== undefined)
       expect(help).toContain(`default: ${option.default})`);
   }
+});
+
+test.each(present.filter(([, option]) => option.flag !== undefined))("the flag of %s reaches the option", (name, option) => {
+  const long = /--[a-z-]+/.exec(option.flag!)![0];
+  const number = option.kind === "number" || option.kind === "integer";
+  const value = number ? [String(option.max)] : option.kind === "enum" ? [option.values[0]!] : option.kind === "custom" ? ["1"] : [];
+  const flags = addReplyFlags(addModelFlags(new Command()))
+    .parse([long, ...value], { from: "user" })
+    .opts();
+  const options = name in REPLY_OPTIONS ? replyOptions(flags) : engineOptions(flags);
+  expect(Object.keys(options)).toEqual([name]);
+  if (number) expect(options).toEqual({ [name]: option.max });
 });
