@@ -9,6 +9,8 @@ import { INT32_MAX, type Rule } from "./rules.js";
 export type Option = Rule & {
   /** Where an OpenAI body has it, in snake_case; left out where a body has it in no place, or in one that is read apart (seed, max_tokens). */
   wire?: "body" | "stream_options";
+  /** A number outside the range by which clients of other servers turn it off in a body, as 0 does. */
+  off?: number;
   /** How the command line spells it; left out where it has no flag. */
   flag?: string;
   /** What --help says of the flag. */
@@ -53,6 +55,7 @@ export const REPLY_OPTIONS = {
     default: 40,
     hint: "0 turns it off",
     wire: "body",
+    off: -1,
     flag: "--top-k <k>",
     help: "keep the k likeliest tokens",
   },

@@ -38,7 +38,13 @@ function ofRule(option: Option): z.ZodType {
 
 /** All options that a part of the body has. */
 function byTable(place: "body" | "stream_options"): Record<string, z.ZodType> {
-  return Object.fromEntries([...wireOptions(place)].map(([name, option]) => [name, ofRule(option).nullish()]));
+  return Object.fromEntries([...wireOptions(place)].map(([name, option]) => [name, inBody(option).nullish()]));
+}
+
+/** Numbers between `off` and the range are the library's to refuse. */
+function inBody(option: Option): z.ZodType {
+  if (option.off === undefined || (option.kind !== "number" && option.kind !== "integer")) return ofRule(option);
+  return ofRule({ ...option, min: option.off });
 }
 
 /** An array that is looked at up to its first wrong item: zod's own array makes issues of all of them, a second's work for a full body. */
@@ -103,7 +109,6 @@ function common({ maxChoices }: BodyLimits) {
     n: z.int().min(1).max(maxChoices).nullish(),
     max_tokens: count.nullish(),
     ...byTable("body"),
-    top_k: ofRule({ ...REPLY_OPTIONS.topK, min: -1 }).nullish(), // -1 is off, as 0
     repetition_penalty: ofRule(REPLY_OPTIONS.repeatPenalty).nullish(),
     seed: seed.nullish(),
     stop: stops.nullish(),

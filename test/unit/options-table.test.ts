@@ -63,7 +63,11 @@ describe("a body takes what the library takes, and no more", () => {
         expect(() => check(request)).not.toThrow();
         expect(readRequest(request, 8).options).toMatchObject({ [snakeCase(name)]: value });
       }
-      const below = name === "topK" ? -2 : option.min - 1; // -1 is how clients of local servers turn it off
+      if (option.off !== undefined) {
+        expect(() => check(put(name, option.wire, option.off))).not.toThrow();
+        expect(readRequest(put(name, option.wire, option.off), 8).options).toMatchObject({ [snakeCase(name)]: 0 });
+      }
+      const below = (option.off ?? option.min) - 1;
       for (const value of [below, option.max + 1, "1"]) expect(() => check(put(name, option.wire, value))).toThrow(snakeCase(name));
     } else if (option.kind === "enum") {
       for (const value of option.values) expect(() => check(put(name, option.wire, value))).not.toThrow();

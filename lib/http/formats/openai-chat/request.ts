@@ -12,7 +12,7 @@ import { isUnsupported, refuseUnsupported } from "./unsupported.js";
 type Body = Record<string, unknown>;
 
 /** Passed on under their own names. null is OpenAI's way of leaving a field out. */
-const OPTIONS = [...wireOptions("body").keys()];
+const OPTIONS = wireOptions("body");
 const CHUNKING = [...wireOptions("stream_options").keys()];
 const STREAM_OPTIONS = ["include_usage", "include_obfuscation", ...CHUNKING, "resumable"];
 const READ_HERE = [
@@ -52,9 +52,8 @@ export function readRequest(body: unknown, maxChoices: number): WireRequest {
 
   const ignored = strangersOf(given);
   const options: Body = {};
-  for (const name of OPTIONS) if (name in given) options[name] = given[name];
+  for (const [name, { off }] of OPTIONS) if (name in given) options[name] = given[name] === off ? 0 : given[name];
   Object.assign(options, readRepetition(given));
-  if (options.top_k === -1) options.top_k = 0; // how clients of local servers turn it off
   Object.assign(options, readLimit(given), readSeed(given));
   for (const name of CHUNKING) {
     if (name in streamOptions) options[name] = streamOptions[name];
@@ -82,7 +81,7 @@ function strangersOf(given: Body): string[] {
 }
 
 function isKnown(name: string): boolean {
-  return READ_HERE.includes(name) || OPTIONS.includes(name) || IGNORED.has(name) || isUnsupported(name);
+  return READ_HERE.includes(name) || OPTIONS.has(name) || IGNORED.has(name) || isUnsupported(name);
 }
 
 function readKind(given: Body): ReplyKind {
