@@ -14,6 +14,7 @@ const root = join(import.meta.dirname, "..", "..");
 const read = (...path: string[]) => readFileSync(join(root, ...path), "utf8");
 const api = read("docs", "api.md");
 const types = read("lib", "types.ts");
+const contract = read("lib", "addon", "contract.ts");
 const addonReader = read("native", "node", "values.cpp");
 /** Options that end on the JavaScript side. */
 const NOT_NATIVE = new Set(["signal", "chunkSize", "chunkBy", "chunkMaxDelayMs", "includeUsage", "streamCallback", "onProgress"]);
@@ -28,7 +29,7 @@ describe("docs/api.md tells every option with its range and default, as the code
   test.each(all)("%s", (name, option) => {
     const row = api.split("\n").find((line) => line.startsWith(`| \`${name}\` |`));
     if (option.kind === "later") return expect(row).toBeUndefined();
-    expect(row, "a row of the table").toBeDefined();
+    expect(row, `docs/api.md has a row that begins with | \`${name}\` |`).toBeDefined();
     const [, , values, standard] = row!.split("|").map((cell) => cell.trim());
     if (option.kind === "number" || option.kind === "integer") {
       expect(values).toBe(`${option.min} to ${option.max}`);
@@ -44,11 +45,12 @@ describe("docs/api.md tells every option with its range and default, as the code
 });
 
 test.each(present)("%s is a field of the public types", (name) => {
-  expect(types).toMatch(new RegExp(`^ {2}${name}\\?: `, "m"));
+  expect(new RegExp(`^ {2}${name}\\?: `, "m").test(types), `lib/types.ts has ${name}?`).toBe(true);
 });
 
 test.each(present.filter(([name]) => !NOT_NATIVE.has(name)))("the addon reads %s under its own name", (name) => {
-  expect(addonReader).toContain(`"${name}"`);
+  expect(new RegExp(`^ {2}${name}\\??: `, "m").test(contract), `lib/addon/contract.ts has ${name}`).toBe(true);
+  expect(addonReader.includes(`"${name}"`), `native/node/values.cpp reads "${name}"`).toBe(true);
 });
 
 describe("a body takes what the library takes, and no more", () => {
