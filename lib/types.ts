@@ -48,6 +48,8 @@ export interface ReplyOptions {
   minP?: number | undefined;
   /** Locally typical sampling; 1 turns it off. 0 to 1, default 1. */
   typicalP?: number | undefined;
+  /** Drops tokens whose logit is more than this many standard deviations below the greatest; 0 turns it off. 0 to 100, default 0. */
+  topNSigma?: number | undefined;
   /** The same seed gives the same text on the same machine. Left out: drawn, and reported in the result. */
   seed?: number | undefined;
   /** Text that ends the reply; it is not part of the reply. Up to 16 strings of 1 to 256 characters. */

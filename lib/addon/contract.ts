@@ -39,6 +39,8 @@ export interface NativeRequest {
   topK: number;
   minP: number;
   typicalP: number;
+  /** 0 turns it off. */
+  topNSigma: number;
   /** Absent: the engine draws one and reports it. An integer 0 … 2^32-2. */
   seed?: number;
   stop: string[];

@@ -69,6 +69,17 @@ export const REPLY_OPTIONS = {
     help: "drop tokens less likely than p times the likeliest",
   },
   typicalP: { kind: "number", min: 0, max: 1, default: 1, wire: "body" },
+  topNSigma: {
+    kind: "number",
+    min: 0,
+    max: 100,
+    default: 0,
+    hint: "0 turns it off",
+    wire: "body",
+    off: -1,
+    flag: "--top-n-sigma <n>",
+    help: "drop tokens whose logit is more than n standard deviations below the greatest",
+  },
   seed: {
     kind: "integer",
     min: 0,

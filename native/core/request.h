@@ -19,6 +19,7 @@ struct SamplingParams {
   int top_k = 40;  // 0: off
   float min_p = 0.05f;
   float typical_p = 1.0f;
+  float top_n_sigma = 0.0f;  // 0: off
   float presence_penalty = 0.0f;
   float frequency_penalty = 0.0f;
   float repeat_penalty = 1.0f;

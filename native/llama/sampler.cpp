@@ -38,7 +38,8 @@ LlamaSampler::LlamaSampler(const SamplerModel& model, const SamplingParams& para
     : vocabulary_size_(model.vocabulary_size),
       top_k_(params.top_k),
       greedy_(!(params.temperature >= kLeastTemperature)),
-      typical_(params.typical_p < 1) {
+      typical_(params.typical_p < 1),
+      sigma_(params.top_n_sigma > 0) {
   std::map<Token, float> biases;
   for (const auto& [token, value] : params.logit_bias) {
     if (token < 0 || token >= vocabulary_size_) continue;
@@ -66,6 +67,8 @@ LlamaSampler::LlamaSampler(const SamplerModel& model, const SamplingParams& para
     llama_sampler_chain_add(adjust_,
                             llama_sampler_init_penalties(vocabulary_size_, model.context_size, 1.0f, frequency, presence));
   }
+  // Of the whole vocabulary's spread, so before topK. The greatest logit always stays, which is all that matters to a greedy one.
+  if (sigma_ && !greedy_) llama_sampler_chain_add(adjust_, llama_sampler_init_top_n_sigma(params.top_n_sigma));
   plain_ = llama_sampler_chain_n(adjust_) == 0;
 
   choose_ = llama_sampler_chain_init(chain_params);
@@ -98,7 +101,7 @@ std::optional<Token> LlamaSampler::sample(float* logits) {
     token = std::min_element(array.data, array.data + array.size, better)->id;
   } else {
     if (!plain_) llama_sampler_apply(adjust_, &array);
-    if (typical_) {
+    if (sigma_ || typical_) {
       drop_unlikely();
       array.size = candidates_.size();
     }
@@ -184,10 +187,16 @@ bool LlamaSampler::fill_top_k(const float* logits) {
   return true;
 }
 
-/** Those whose probability a float cannot hold, of which typicalP would take the logarithm. Their order stays. */
+/**
+ * Those that topNSigma has made -infinity; before typicalP, which takes the logarithm of a probability, those too whose probability a
+ * float cannot hold. The order of the others stays.
+ */
 void LlamaSampler::drop_unlikely() {
-  const auto by_logit = [](const llama_token_data& a, const llama_token_data& b) { return a.logit < b.logit; };
-  const float least = std::max_element(candidates_.begin(), candidates_.end(), by_logit)->logit - kUnlikely;
+  float least = std::numeric_limits<float>::lowest();
+  if (typical_) {
+    const auto by_logit = [](const llama_token_data& a, const llama_token_data& b) { return a.logit < b.logit; };
+    least = std::max_element(candidates_.begin(), candidates_.end(), by_logit)->logit - kUnlikely;
+  }
   const auto unlikely = [least](const llama_token_data& candidate) { return candidate.logit < least; };
   candidates_.erase(std::remove_if(candidates_.begin(), candidates_.end(), unlikely), candidates_.end());
 }

@@ -44,11 +44,12 @@ class LlamaSampler final : public TokenSampler {
 
   const int vocabulary_size_;
   const int top_k_;
-  bool plain_;  // no penalties: what is left can be found without a pass of the chain over the vocabulary
+  bool plain_;  // nothing to adjust: what is left can be found without a pass of the chain over the vocabulary
   bool greedy_;
   const bool typical_;
+  const bool sigma_;
   std::vector<llama_logit_bias> bias_;  // -inf: banned
-  llama_sampler* adjust_ = nullptr;     // penalties, on the whole vocabulary
+  llama_sampler* adjust_ = nullptr;     // penalties and topNSigma, on the whole vocabulary
   llama_sampler* choose_ = nullptr;     // truncation, temperature, draw
   std::vector<llama_token_data> candidates_;
 };

@@ -186,6 +186,7 @@ RequestSpec request_from_js(const Napi::Object& value) {
   sampling.top_k = integer(value, "topK");
   sampling.min_p = real(value, "minP");
   sampling.typical_p = real(value, "typicalP");
+  sampling.top_n_sigma = real(value, "topNSigma");
   sampling.presence_penalty = real(value, "presencePenalty");
   sampling.frequency_penalty = real(value, "frequencyPenalty");
   sampling.repeat_penalty = real(value, "repeatPenalty");

@@ -158,6 +158,15 @@ describe("sampling", () => {
     const greedy = await model.chat(ask("Tell me a story"), GREEDY);
     expect((await model.chat(ask("Tell me a story"), { ...GREEDY, temperature: 3, topK: 1 })).text).toBe(greedy.text);
   });
+  test("a topNSigma of next to nothing is greedy at any temperature, and a large one changes nothing", async () => {
+    const model = await openReady();
+    const greedy = await model.chat(ask("Tell me a story"), GREEDY);
+    const open = { ...GREEDY, temperature: 2, topK: 0, topP: 1, minP: 0, seed: 7 };
+    const hot = await model.chat(ask("Tell me a story"), open);
+    expect(hot.text).not.toBe(greedy.text);
+    expect((await model.chat(ask("Tell me a story"), { ...open, topNSigma: 1e-6 })).text).toBe(greedy.text);
+    expect((await model.chat(ask("Tell me a story"), { ...open, topNSigma: 100 })).text).toBe(hot.text);
+  });
   test("a temperature of next to nothing is greedy, with nothing cut away either", async () => {
     const model = await openReady();
     const greedy = await model.chat(ask("Count from 3 to 14"), GREEDY);

@@ -156,13 +156,14 @@ test("a request that bans every token is a 400 that names logit_bias, streamed o
   await expect(model.chat([{ role: "user", content: "Hi" }], { logitBias: all })).rejects.toMatchObject({ option: "logitBias" });
 });
 
-test("logit_bias, penalties and top_p reach the sampler", async () => {
+test("logit_bias, penalties, top_p and top_n_sigma reach the sampler", async () => {
   const { url, model } = await serveModel();
   const plain = (await stream(url, GREEDY)).texts[0]!;
   const first = (await model.tokenize(plain))[0]!;
   expect((await stream(url, { ...GREEDY, logit_bias: { [first]: -100 } })).texts[0]).not.toBe(plain);
   const hot = { ...GREEDY, temperature: 5, min_p: 0, top_k: 0 };
   expect((await stream(url, { ...hot, top_p: 0.0001 })).texts[0]).toBe(plain);
+  expect((await stream(url, { ...hot, top_n_sigma: 1e-6 })).texts[0]).toBe(plain);
   expect((await stream(url, { ...GREEDY, max_tokens: 120, frequency_penalty: 2, presence_penalty: 2 })).texts[0]).not.toContain(plain);
 });
 

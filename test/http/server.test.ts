@@ -196,6 +196,7 @@ describe("refusals name the field", () => {
     ["top_k", { ...GREEDY, top_k: -2 }, 400, "top_k"],
     ["min_p", { ...GREEDY, min_p: 2 }, 400, "min_p"],
     ["typical_p", { ...GREEDY, typical_p: "x" }, 400, "typical_p"],
+    ["top_n_sigma", { ...GREEDY, top_n_sigma: -0.5 }, 400, "top_n_sigma"],
     ["repeat_penalty", { ...GREEDY, repeat_penalty: 0 }, 400, "repeat_penalty"],
     ["too many stops", { ...GREEDY, stop: Array.from({ length: 17 }, (_, i) => `${i}`) }, 400, "stop"],
     ["a stop that is no string", { ...GREEDY, stop: ["a", 1] }, 400, "stop"],

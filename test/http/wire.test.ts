@@ -15,12 +15,13 @@ const DOORS = [
 ] as const;
 
 describe.each(DOORS)("through %s", (_, serve) => {
-  test("seed -1 draws a seed, top_k -1 turns it off, and seeds beyond 64 bits are a 400 that says the bound", async () => {
+  test("seed -1 draws a seed, a -1 turns top_k and top_n_sigma off, and seeds beyond 64 bits are a 400 that says the bound", async () => {
     const { url } = await serve();
     const hot = { ...STORY, temperature: 2, min_p: 0, max_tokens: 24 };
     const say = async (more: object) => (await json(await post(url, { ...hot, ...more }))).choices[0]!.message.content;
     expect(new Set(await Promise.all([1, 2, 3].map(() => say({ seed: -1 })))).size).toBeGreaterThan(1);
     expect(await say({ seed: 5, top_k: -1 })).toBe(await say({ seed: 5, top_k: 0 }));
+    expect(await say({ seed: 5, top_n_sigma: -1 })).toBe(await say({ seed: 5 }));
     expect((await post(url, { ...GREEDY, seed: -(2 ** 63) })).status).toBe(200);
     for (const seed of [2 ** 64, 2 ** 70, -(2 ** 64), 1.5]) {
       const response = await post(url, { ...GREEDY, seed });

@@ -1,6 +1,7 @@
 // A token is drawn from the set that was asked for, whatever the parameters and whatever the model gives: nothing on the way is NaN or infinite.
 #include "llama/sampler.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <random>
@@ -59,20 +60,22 @@ TEST("a temperature of next to nothing is greedy") {
         SamplingParams params = plain(temperature);
         params.top_k = top_k;
         params.typical_p = typical_p;
+        params.top_n_sigma = typical_p;
         CHECK_EQ(draw(params, logits).value_or(-1), 777);
       }
     }
   }
 }
 
-TEST("typicalP beside a ban draws as it does where the banned tokens do not exist") {
+TEST("typicalP and topNSigma beside a ban draw as they do where the banned tokens do not exist") {
   std::mt19937_64 random(check::seed());
   for (int round = 0; round < 300; round++) {
     const size_t size = 20 + random() % 500;
     std::vector<float> logits =
         logits_of(size, random, round % 3 == 0 ? 40.0f : 4.0f);  // some so far apart that a probability is 0
     SamplingParams params = plain(0.8f, static_cast<uint32_t>(round));
-    params.typical_p = pick<float>(random, {0.0f, 0.1f, 0.5f, 0.95f});
+    params.typical_p = pick<float>(random, {0.0f, 0.1f, 0.5f, 0.95f, 1.0f});
+    params.top_n_sigma = pick<float>(random, {0.0f, 0.0f, 0.5f, 1.0f, 3.0f});
     params.top_k = pick<int>(random, {0, 0, 5, 40, 1000});
     params.ignore_eos = random() % 2 == 0;
     std::set<Token> banned;
@@ -98,6 +101,41 @@ TEST("typicalP beside a ban draws as it does where the banned tokens do not exis
   }
 }
 
+TEST("topNSigma draws what is within n deviations of the greatest logit, of all tokens', whatever topK leaves of them") {
+  std::mt19937_64 random(check::seed());
+  for (const int top_k : {0, 5, 300}) {
+    for (const float n : {0.3f, 1.0f, 2.0f}) {
+      const size_t size = 1000;
+      const std::vector<float> logits = logits_of(size, random);
+      double sum = 0, squares = 0;
+      for (const float logit : logits) sum += logit;
+      const double mean = sum / size;
+      for (const float logit : logits) squares += (logit - mean) * (logit - mean);
+      std::vector<float> sorted = logits;
+      std::sort(sorted.rbegin(), sorted.rend());
+      const double least = sorted.front() - n * std::sqrt(squares / size);
+      size_t within = 0;
+      while (sorted[within] > least) within++;
+      if (top_k > 0) within = std::min(within, static_cast<size_t>(top_k));
+      // So hot that all of them are as likely.
+      SamplingParams params = plain(1e6f);
+      params.top_k = top_k;
+      params.top_n_sigma = n;
+      std::set<Token> drawn;
+      LlamaSampler sampler(model_of(size), params, {});
+      for (size_t i = 0; i < 30 * within; i++) {
+        std::vector<float> step = logits;
+        const std::optional<Token> token = sampler.sample(step.data());
+        REQUIRE(token.has_value());
+        CHECK(logits[*token] >= least - 1e-3);
+        drawn.insert(*token);
+      }
+      CHECK(drawn.size() <= within + 1);
+      CHECK(drawn.size() + 1 >= within);  // a logit at the very border may round to either side
+    }
+  }
+}
+
 TEST("whatever the parameters, a token that may follow is drawn, and never a banned one (random)") {
   std::mt19937_64 random(check::seed());
   const std::vector<float> extremes = {0,    1,     -1,     0.1f,  0.5f,   2,      5,         100,        -100,
@@ -114,6 +152,7 @@ TEST("whatever the parameters, a token that may follow is drawn, and never a ban
     params.top_p = parameter(0.95f);
     params.min_p = parameter(0.05f);
     params.typical_p = parameter(0.7f);
+    params.top_n_sigma = parameter(1);
     params.presence_penalty = parameter(0);
     params.frequency_penalty = parameter(0);
     params.repeat_penalty = parameter(1);

@@ -30,6 +30,7 @@ describe("defaults", () => {
       topK: 40,
       minP: 0.05,
       typicalP: 1,
+      topNSigma: 0,
       stop: [],
       presencePenalty: 0,
       frequencyPenalty: 0,

@@ -69,7 +69,6 @@ const UNSUPPORTED: ReadonlyMap<string, AsksNothing> = new Map(
     top_a: is(0),
     tfs: is(1),
     tfs_z: is(1),
-    top_n_sigma: is(0, -1),
     mirostat: is(0),
     mirostat_mode: is(0),
     dynatemp_range: is(0),
