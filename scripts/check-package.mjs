@@ -1,74 +1,104 @@
-// Owns the check of what `npm publish` would send: everything an installation needs, nothing else.
+// Owns the check of what would be published: everything an installation needs, nothing else, and no script that a package manager would run or
+// block. Packs as scripts/pack.mjs does, with this machine's compiler for the addon unless one is there.
 import { spawnSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { packAll } from "./pack.mjs";
 import { root } from "./paths.mjs";
+import { hostPlatform } from "./platforms.mjs";
 
-const mustHave = [
-  "package.json",
-  "README.md",
-  "LICENSE",
-  "NOTICE",
-  "CMakeLists.txt",
-  "binding.gyp",
-  "dist/index.js",
-  "dist/index.d.ts",
-  "dist/cli/main.js",
-  "models/demo/demo.gguf",
-  "models/demo/demo.zse",
-  "native/ccache.cmake",
-  "native/node/addon.cpp",
-  "scripts/install.mjs",
-  "vendor/fetch.mjs",
-  "vendor/llama.cpp.json",
-];
-const mayHave = [
-  /^dist\/.+\.(js|d\.ts|js\.map)$/,
-  /^native\/.+\.(cpp|h|cmake)$/,
-  /^prebuilds\/[a-z0-9]+-[a-z0-9+]+\/.+$/,
-  /^vendor\/patches\/.+\.patch$/,
-  /^scripts\/(build|build-ts|install|paths|say)\.mjs$/,
-  /^models\/demo\/README\.md$/,
-  /^CHANGELOG\.md$/,
-];
-const largestMegabytes = 40;
+const packages = {
+  zstream: {
+    mustHave: [
+      "package.json",
+      "README.md",
+      "LICENSE",
+      "NOTICE",
+      "CHANGELOG.md",
+      "CMakeLists.txt",
+      "dist/index.js",
+      "dist/index.d.ts",
+      "dist/cli/main.js",
+      "models/demo/demo.gguf",
+      "native/ccache.cmake",
+      "native/cpu/levels.cmake",
+      "native/node/addon.cpp",
+      "scripts/build.mjs",
+      "vendor/fetch.mjs",
+      "vendor/llama.cpp.json",
+    ],
+    mayHave: [
+      /^dist\/.+\.(js|d\.ts|js\.map)$/,
+      /^native\/.+\.(cpp|h|cmake)$/,
+      /^vendor\/patches\/.+\.patch$/,
+      /^scripts\/(build|paths|say)\.mjs$/,
+      /^models\/demo\/README\.md$/,
+    ],
+    largestMegabytes: 12,
+  },
+  platform: {
+    mustHave: ["package.json", "README.md", "LICENSE", "NOTICE", "index.js"],
+    mayHave: [/^prebuilds\/[a-z0-9]+-[a-z0-9]+\/node\.napi\.node$/],
+    largestMegabytes: 14,
+  },
+};
 
-const npm = process.env.npm_execpath ? [process.execPath, process.env.npm_execpath] : ["npm"];
-const result = spawnSync(npm[0], [...npm.slice(1), "pack", "--dry-run", "--json", "--ignore-scripts", "--loglevel=error"], {
-  cwd: root,
-  encoding: "utf8",
-  maxBuffer: 1 << 26,
-});
-if (result.status !== 0) {
-  process.stderr.write(result.stderr);
-  process.exit(1);
+const problems = [];
+const folder = mkdtempSync(join(tmpdir(), "zstream-packages-"));
+try {
+  packAll(folder, { compiler: "host" });
+  checkPackage(join(root, "build", "packages", "zstream"), packages.zstream);
+  checkPackage(join(root, "build", "packages", hostPlatform().name), packages.platform);
+  for (const name of readdirSync(folder)) {
+    if (!/^zstream(-[a-z0-9-]+)?-\d+\.\d+\.\d+.*\.tgz$/.test(name)) problems.push(`${name} is no name of a tarball of ours`);
+  }
+} finally {
+  rmSync(folder, { recursive: true, force: true });
 }
-const parsed = JSON.parse(result.stdout);
-const packed = Array.isArray(parsed) ? parsed[0] : Object.values(parsed)[0];
-const files = packed.files.map((file) => file.path);
-
-const problems = [
-  ...mustHave.filter((path) => !files.includes(path)).map((path) => `${path} is missing from the package`),
-  ...files
-    .filter((path) => !mustHave.includes(path) && !mayHave.some((pattern) => pattern.test(path)))
-    .map((path) => `${path} does not belong into the package`),
-  ...missingScripts(),
-];
-if (packed.size > largestMegabytes * 1e6)
-  problems.push(`the package is ${(packed.size / 1e6).toFixed(1)} MB, more than ${largestMegabytes} MB`);
 
 for (const problem of problems) console.log(problem);
-console.log(`package: ${files.length} files, ${(packed.size / 1e6).toFixed(1)} MB packed, ${problems.length} problems`);
+console.log(`packages: ${problems.length} problems`);
 process.exitCode = problems.length === 0 ? 0 : 1;
 
-/** What the packed scripts import must be packed too, or an installation fails at once. */
-function missingScripts() {
-  const found = [];
-  for (const path of files.filter((name) => name.endsWith(".mjs"))) {
-    for (const [, name] of readFileSync(join(root, path), "utf8").matchAll(/from "(\.[^"]+)"/g)) {
-      const wanted = join(path, "..", name).replaceAll("\\", "/");
-      if (!files.includes(wanted)) found.push(`${path} imports ${wanted}, which is missing from the package`);
+function checkPackage(staged, { mustHave, mayHave, largestMegabytes }) {
+  const manifest = JSON.parse(readFileSync(join(staged, "package.json"), "utf8"));
+  const name = manifest.name;
+  if (manifest.scripts) problems.push(`${name} has scripts (${Object.keys(manifest.scripts)}): package managers block them`);
+  if (manifest.private) problems.push(`${name} is private`);
+  if (manifest.devDependencies) problems.push(`${name} lists what it was developed with`);
+  const tools = Object.keys(manifest.dependencies ?? {}).filter((one) => /cmake|gyp$|node-addon-api|node-api-headers/.test(one));
+  if (tools.length > 0) problems.push(`${name} makes every user install ${tools}`);
+  const packed = pack(staged);
+  const files = packed.files.map(({ path }) => path);
+  for (const path of mustHave) if (!files.includes(path)) problems.push(`${name}: ${path} is missing`);
+  for (const path of files) {
+    if (!mustHave.includes(path) && !mayHave.some((pattern) => pattern.test(path))) problems.push(`${name}: ${path} does not belong there`);
+  }
+  missingScripts(staged, files, name);
+  if (packed.unpackedSize > largestMegabytes * 1e6) {
+    problems.push(`${name} unpacks to ${(packed.unpackedSize / 1e6).toFixed(1)} MB, more than ${largestMegabytes} MB`);
+  }
+  console.log(
+    `${name}: ${files.length} files, ${(packed.size / 1e6).toFixed(1)} MB packed, ${(packed.unpackedSize / 1e6).toFixed(1)} MB unpacked`,
+  );
+}
+
+function pack(cwd) {
+  const npm = process.env.npm_execpath ? [process.execPath, process.env.npm_execpath] : ["npm"];
+  const args = ["pack", "--dry-run", "--json", "--ignore-scripts", "--loglevel=error"];
+  const result = spawnSync(npm[0], [...npm.slice(1), ...args], { cwd, encoding: "utf8", maxBuffer: 1 << 26 });
+  if (result.status !== 0) throw new Error(result.stderr);
+  const parsed = JSON.parse(result.stdout);
+  return Array.isArray(parsed) ? parsed[0] : Object.values(parsed)[0];
+}
+
+/** What the packed scripts import must be packed too, or `zse build` fails at once. */
+function missingScripts(staged, files, name) {
+  for (const path of files.filter((one) => one.endsWith(".mjs"))) {
+    for (const [, imported] of readFileSync(join(staged, path), "utf8").matchAll(/from "(\.[^"]+)"/g)) {
+      const wanted = join(path, "..", imported).replaceAll("\\", "/");
+      if (!files.includes(wanted)) problems.push(`${name}: ${path} imports ${wanted}, which is missing`);
     }
   }
-  return found;
 }

@@ -1,0 +1,270 @@
+// Owns trying the packages where users are: `npm run test:platforms [-- --quick] [name …]`. Tarballs of pack.mjs go through a registry on
+// loopback into empty projects, by each package manager on a PATH that has Node alone; the program test/platforms/app.mjs then runs on each
+// runtime. Tools come from npm into build/farm. --quick is what CI has time for. Ends with "N passed, N failed, N skipped".
+import { spawn, spawnSync } from "node:child_process";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { startRegistry } from "../test/platforms/registry.mjs";
+import { packAll } from "./pack.mjs";
+import { root } from "./paths.mjs";
+import { main } from "./say.mjs";
+
+const farm = join(root, "build", "farm");
+const words = process.argv.slice(2);
+const quick = words.includes("--quick");
+const only = words.filter((word) => !word.startsWith("--"));
+const upstream = npm(["config", "get", "registry"], root).stdout.trim();
+/** What an installation for one platform may weigh, unpacked, with everything it depends on. */
+const MEGABYTES = 35;
+
+/** node: the runtime of these that the package manager itself needs. */
+const managers = {
+  "npm 10": { packages: ["npm@10"], script: "npm/bin/npm-cli.js", args: ["install", "--no-audit", "--no-fund", "zstream"] },
+  "npm 11": { packages: ["npm@11"], script: "npm/bin/npm-cli.js", args: ["install", "--no-audit", "--no-fund", "zstream"] },
+  "npm 12": {
+    packages: ["npm@12"],
+    script: "npm/bin/npm-cli.js",
+    args: ["install", "--no-audit", "--no-fund", "zstream"],
+    node: "node 24",
+  },
+  pnpm: { packages: ["pnpm@latest"], script: "pnpm/bin/pnpm.mjs", args: ["add", "zstream"], node: "node 24" },
+  "Yarn 1": { packages: ["yarn@1"], script: "yarn/bin/yarn.js", args: ["add", "zstream", "--non-interactive"] },
+  "Yarn 4": { packages: ["@yarnpkg/cli-dist@4"], script: "@yarnpkg/cli-dist/bin/yarn.js", args: ["add", "zstream"], yarn: "node-modules" },
+  "Yarn 4 PnP": { packages: ["@yarnpkg/cli-dist@4"], script: "@yarnpkg/cli-dist/bin/yarn.js", args: ["add", "zstream"], yarn: "pnp" },
+  Bun: { packages: ["bun@1"], program: "bun/bin/bun.exe", args: ["add", "zstream"] },
+  Deno: { packages: ["deno@2"], program: "deno/deno", args: ["install", "npm:zstream"] },
+};
+const runtimes = {
+  "this Node": { program: process.execPath },
+  "node 22": { packages: ["node@22"], program: "node/bin/node" },
+  "node 24": { packages: ["node@24"], program: "node/bin/node" },
+  "node 26": { packages: ["node@26"], program: "node/bin/node" },
+  Bun: { packages: ["bun@1"], program: "bun/bin/bun.exe", args: ["run"] },
+  Deno: {
+    packages: ["deno@2"],
+    program: "deno/deno",
+    args: ["run", "--allow-read", "--allow-ffi", "--allow-env", "--allow-sys", "--allow-net", "--node-modules-dir=manual"],
+  },
+};
+const quickOnes = ["npm 12", "pnpm", "Yarn 4 PnP", "this Node", "node 24", "Bun", "the size", "broken"];
+
+let passed = 0;
+let failed = 0;
+let skipped = 0;
+
+await main(async () => {
+  const tarballs = mkdtempSync(join(tmpdir(), "zstream-tarballs-"));
+  packAll(tarballs, { compiler: "host" });
+  const registry = await startRegistry(tarballs, upstream);
+  try {
+    for (const [name, manager] of Object.entries(managers)) await bed(name, () => tryManager(name, manager, registry));
+    const project = await bed("the size of an installation", () => trySize(registry));
+    for (const [name, runtime] of Object.entries(runtimes)) {
+      if (project) await bed(name, async () => appRuns(await tool(name, runtime), runtime.args ?? [], project));
+    }
+    if (project) await bed("broken installations say what helps", () => tryBroken(project));
+  } finally {
+    registry.close();
+    rmSync(tarballs, { recursive: true, force: true });
+  }
+  console.log(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`);
+  process.exitCode = failed === 0 ? 0 : 1;
+});
+
+/** Runs one bed, counts it, and goes on. */
+async function bed(name, run) {
+  if (
+    only.length > 0
+      ? !only.some((word) => name.includes(word)) && !name.startsWith("the size")
+      : quick && !quickOnes.some((one) => name.startsWith(one))
+  )
+    return;
+  const start = Date.now();
+  try {
+    const result = await run();
+    passed++;
+    console.log(`ok      ${name} (${Math.round((Date.now() - start) / 1000)} s)`);
+    return result;
+  } catch (error) {
+    if (error instanceof Skip) {
+      skipped++;
+      console.log(`skipped ${name}: ${error.message}`);
+      return;
+    }
+    failed++;
+    console.log(`FAILED  ${name}: ${error.message}`);
+  }
+}
+
+class Skip extends Error {}
+
+async function tryManager(name, manager, registry) {
+  const node = await tool(manager.node ?? "this Node", runtimes[manager.node ?? "this Node"]);
+  const project = emptyProject();
+  try {
+    configure(project, manager, registry.url);
+    const program = await tool(name, manager);
+    const command = manager.program ? [program, ...manager.args] : [node, program, ...manager.args];
+    await run(command, project, { node });
+    if (name === "Deno") return await appRuns(program, runtimes.Deno.args, project);
+    await appRuns(
+      node,
+      manager.yarn === "pnp" ? ["--require", "./.pnp.cjs", "--loader", "./.pnp.loader.mjs", "--no-warnings"] : [],
+      project,
+    );
+  } finally {
+    rmSync(project, { recursive: true, force: true });
+  }
+}
+
+/** Each manager reads the registry's address from a file of its own kind. */
+function configure(project, manager, url) {
+  writeFileSync(join(project, ".npmrc"), `registry=${url}\n`);
+  writeFileSync(join(project, "bunfig.toml"), `[install]\nregistry = "${url}"\ncache = false\n`);
+  if (!manager.yarn) return;
+  const lines = [
+    `nodeLinker: ${manager.yarn}`,
+    `npmRegistryServer: "${url}"`,
+    'unsafeHttpWhitelist: ["127.0.0.1"]',
+    "enableTelemetry: false",
+  ];
+  lines.push("enableGlobalCache: false", "npmMinimalAgeGate: 0");
+  writeFileSync(join(project, ".yarnrc.yml"), `${lines.join("\n")}\n`);
+  writeFileSync(join(project, "yarn.lock"), "");
+}
+
+async function trySize(registry) {
+  const project = emptyProject();
+  writeFileSync(join(project, ".npmrc"), `registry=${registry.url}\n`);
+  // Not by spawnSync: the registry answers from this process.
+  await run([process.execPath, npmScript(), "install", "--no-audit", "--no-fund", "zstream"], project, { node: process.execPath });
+  const bytes = sizeOf(join(project, "node_modules"));
+  console.log(`        ${(bytes / 1e6).toFixed(1)} MB unpacked, ${MEGABYTES} MB at most`);
+  if (bytes > MEGABYTES * 1e6) throw new Error(`an installation weighs ${(bytes / 1e6).toFixed(1)} MB`);
+  process.on("exit", () => rmSync(project, { recursive: true, force: true }));
+  return project;
+}
+
+/** One after the other, what breaks on people's machines; each must end in sentences, and in a command. */
+async function tryBroken(project) {
+  const scope = join(project, "node_modules", "@zstream");
+  const [name] = readdirSync(scope);
+  const addon = join(scope, name, "prebuilds", name.split("-").slice(0, 2).join("-"), "node.napi.node");
+  const cases = {
+    "the package is not there": [() => move(scope, `${scope}.away`), `npm install --no-save @zstream/${name}`],
+    "the file is for another machine": [() => replace(addon, "MZ this is no such file"), "npx zse build"],
+    "the file is empty": [() => replace(addon, ""), "npx zse build"],
+    "no level fits": [() => () => {}, "leave ZSE_CPU out", { ZSE_CPU: "none" }],
+  };
+  for (const [what, [breakIt, advice, env]] of Object.entries(cases)) {
+    const mend = breakIt();
+    try {
+      const program = `import { ZSE } from "zstream"; try { new ZSE(); console.log("it loaded"); } catch (error) { console.log(error.code, error.message); }`;
+      const { stdout } = spawnSync(process.execPath, ["--input-type=module", "--eval", program], {
+        cwd: project,
+        encoding: "utf8",
+        env: { ...process.env, ...env },
+      });
+      if (!stdout.startsWith("ENGINE_FAILED")) throw new Error(`${what}: ${stdout}`);
+      if (!stdout.includes(advice)) throw new Error(`${what}: says nothing of \`${advice}\`:\n${stdout}`);
+      if (stdout.split("\n").length > 24 || /^\s+at /m.test(stdout))
+        throw new Error(`${what}: more than one screen, or a stack:\n${stdout}`);
+    } finally {
+      mend();
+    }
+  }
+}
+
+function move(from, to) {
+  cpSync(from, to, { recursive: true });
+  rmSync(from, { recursive: true });
+  return () => {
+    cpSync(to, from, { recursive: true });
+    rmSync(to, { recursive: true });
+  };
+}
+
+function replace(file, text) {
+  const kept = `${file}.kept`;
+  cpSync(file, kept);
+  rmSync(file);
+  writeFileSync(file, text);
+  return () => {
+    cpSync(kept, file);
+    rmSync(kept);
+  };
+}
+
+async function appRuns(program, args, project) {
+  cpSync(join(root, "test", "platforms", "app.mjs"), join(project, "app.mjs"));
+  const out = await run([program, ...args, "app.mjs"], project, { node: program });
+  const lines = out.match(/^(ok .*|done)$/gm) ?? [];
+  if (lines.length !== 5 || lines.at(-1) !== "done") throw new Error(`app.mjs printed only ${lines.join(", ")}:\n${out.slice(-1500)}`);
+}
+
+/** A folder with nothing but a manifest. */
+function emptyProject() {
+  const project = mkdtempSync(join(tmpdir(), "zstream-farm-"));
+  writeFileSync(join(project, "package.json"), '{ "name": "farm", "version": "1.0.0", "private": true, "type": "module" }\n');
+  return project;
+}
+
+/** The program of a tool, from npm into build/farm. A download that fails skips the bed. */
+async function tool(name, { packages, script, program }) {
+  if (!packages) return program;
+  const folder = join(farm, name.replaceAll(" ", "-").toLowerCase());
+  const path = join(folder, "node_modules", script ?? program);
+  if (!existsSync(path)) {
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(join(folder, "package.json"), '{ "private": true }\n');
+    const result = npm(["install", "--no-audit", "--no-fund", "--foreground-scripts", ...packages], folder);
+    if (result.status !== 0 || !existsSync(path)) throw new Skip(`${packages} could not be installed: ${result.stderr.slice(-300)}`);
+  }
+  return path;
+}
+
+function npm(args, cwd) {
+  return spawnSync(process.execPath, [npmScript(), ...args], { cwd, encoding: "utf8", maxBuffer: 1 << 26 });
+}
+
+/** npm's own program: what runs us, or what lies beside this Node. */
+function npmScript() {
+  const { npm_execpath: given } = process.env;
+  if (given && /npm-cli\.c?js$/.test(given)) return given;
+  const prefix = join(dirname(process.execPath), "..");
+  return ["lib/node_modules/npm/bin/npm-cli.js", "node_modules/npm/bin/npm-cli.js"].map((name) => join(prefix, name)).find(existsSync);
+}
+
+/** Runs with a PATH that holds `node` alone: no compiler, no git, no shell. Ends after five minutes at most. */
+function run([file, ...args], cwd, { node }) {
+  const path = join(cwd, ".path");
+  mkdirSync(path, { recursive: true });
+  if (!existsSync(join(path, "node"))) symlinkSync(node, join(path, "node"));
+  const env = {
+    PATH: path,
+    HOME: join(cwd, ".home"),
+    NODE_ENV: "",
+    CI: "1",
+    ...(process.env.ZSE_TEST_THREADS ? { ZSE_TEST_THREADS: process.env.ZSE_TEST_THREADS } : {}),
+  };
+  mkdirSync(env.HOME, { recursive: true });
+  return new Promise((done, fail) => {
+    const child = spawn(file, args, { cwd, env, stdio: ["ignore", "pipe", "pipe"] });
+    let out = "";
+    const hang = setTimeout(() => child.kill("SIGKILL"), 300_000);
+    for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (text) => (out += text));
+    child.on("error", fail);
+    child.on("close", (status, signal) => {
+      clearTimeout(hang);
+      if (status === 0) return done(out);
+      fail(new Error(`\`${[file.replace(dirname(file), "…"), ...args].join(" ")}\` ended with ${signal ?? status}:\n${out.slice(-2500)}`));
+    });
+  });
+}
+
+function sizeOf(folder) {
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .reduce((sum, entry) => sum + statSync(join(entry.parentPath, entry.name)).size, 0);
+}
