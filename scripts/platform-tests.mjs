@@ -49,6 +49,9 @@ const runtimes = {
 };
 const quickOnes = ["npm 12", "pnpm", "Yarn 4 PnP", "this Node", "node 24", "Bun", "the size", "broken"];
 
+/** A bed that cannot be made here: counted apart. */
+class Skip extends Error {}
+
 let passed = 0;
 let failed = 0;
 let skipped = 0;
@@ -96,8 +99,6 @@ async function bed(name, run) {
     console.log(`FAILED  ${name}: ${error.message}`);
   }
 }
-
-class Skip extends Error {}
 
 async function tryManager(name, manager, registry) {
   const node = await tool(manager.node ?? "this Node", runtimes[manager.node ?? "this Node"]);
