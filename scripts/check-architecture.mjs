@@ -5,11 +5,12 @@ import { root } from "./paths.mjs";
 
 /**
  * The rooms of native/, from the ground up, and whom each may include beside itself: no arrow runs back up. base and tokenize are
- * compiled into llama.cpp's library too.
+ * compiled into llama.cpp's library too, kernels into ggml's CPU backend alone.
  */
 const rooms = {
   base: [],
   tokenize: ["base"],
+  kernels: [],
   core: ["base"],
   reply: ["base", "core"],
   kv: ["base", "core"],
@@ -42,8 +43,10 @@ const outside = [
   { headers: /^(napi|node_api|js_native_api|uv|node-)/, folders: ["native/node"] },
   { headers: /^(v8|node)\./, folders: [] }, // only Node-API keeps its binary interface
   { headers: /^nlohmann\//, folders: ["native/base", "native/llama"] },
-  { headers: /^(ggml|gguf)\.h$/, folders: ["native/llama", "native/files/gguf"] },
-  { headers: /^(ggml-backend|ggml-feats)\.h$/, folders: ["native/llama", "native/cpu"] },
+  { headers: /^(ggml|gguf)\.h$/, folders: ["native/llama", "native/files/gguf", "native/kernels"] },
+  { headers: /^ggml-(backend|cpu)\.h$/, folders: ["native/llama", "native/cpu", "native/kernels"] },
+  { headers: /^ggml-feats\.h$/, folders: ["native/cpu"] },
+  { headers: /^(ggml-(impl|backend-impl|cpu-impl)|repack|simd-mappings|traits|vec)\.h$/, folders: ["native/kernels"] },
   { headers: /^(llama|ggml|gguf|common|chat|jinja)\b/, folders: ["native/llama"] },
 ];
 

@@ -23,6 +23,8 @@ const packages = {
       "models/demo/demo.gguf",
       "native/ccache.cmake",
       "native/cpu/levels.cmake",
+      "native/kernels/attention.h",
+      "native/kernels/kernels.cmake",
       "native/node/addon.cpp",
       "scripts/build.mjs",
       "vendor/fetch.mjs",
