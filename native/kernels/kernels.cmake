@@ -4,5 +4,7 @@ set(ZSE_KERNELS_DIR "${CMAKE_CURRENT_LIST_DIR}")
 
 function(zse_add_kernels target)
   get_filename_component(native "${ZSE_KERNELS_DIR}" DIRECTORY)
-  target_include_directories(${target} PRIVATE "${native}")
+  file(GLOB sources CONFIGURE_DEPENDS "${ZSE_KERNELS_DIR}/*.cpp")
+  target_sources(${target} PRIVATE ${sources})
+  target_include_directories(${target} PRIVATE "${native}") # for ggml's own files, which our patches let call these
 endfunction()
