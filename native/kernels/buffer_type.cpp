@@ -3,27 +3,53 @@
 #include "attention.h"
 #include "ggml-backend-impl.h"
 #include "ggml-cpu.h"
+#include "matmul.h"
 #include "traits.h"
 
 namespace zse::kernels {
 
 namespace {
 
+bool is_ours(const ggml_tensor* weights) { return weights->buffer && weights->buffer->buft == buffer_type(); }
+
 class Kernels final : public ggml::cpu::extra_buffer_type {
  public:
-  // Asked about nodes with weights in such a buffer: it takes none.
-  bool supports_op(ggml_backend_dev_t, const ggml_tensor*) override { return false; }
+  // Asked before a model's weights are put into such a buffer, and about each node that has some.
+  bool supports_op(ggml_backend_dev_t, const ggml_tensor* node) override {
+    const int dimensions = node->op == GGML_OP_MUL_MAT ? 2 : node->op == GGML_OP_MUL_MAT_ID ? 3 : 0;
+    if (dimensions == 0 || !is_ours(node->src[0]) || ggml_n_dims(node->src[0]) != dimensions) return false;
+    const ggml_tensor* activations = node->src[1];
+    if (activations->buffer && !ggml_backend_buft_is_host(activations->buffer->buft)) return false;
+    return activations->type == GGML_TYPE_F32 && interleaved(node->src[0]);
+  }
 
   ggml::cpu::tensor_traits* get_tensor_traits(const ggml_tensor* node) override {
-    return node->op == GGML_OP_FLASH_ATTN_EXT ? attention() : nullptr;
+    if (node->op == GGML_OP_FLASH_ATTN_EXT) return attention();
+    const bool is_product = node->op == GGML_OP_MUL_MAT || node->op == GGML_OP_MUL_MAT_ID;
+    return is_product && is_ours(node->src[0]) ? static_cast<InterleavedWeights*>(node->src[0]->extra) : nullptr;
   }
 };
+
+ggml_status begin_tensor(ggml_backend_buffer_t, ggml_tensor* tensor) {
+  tensor->extra = interleaved(tensor);
+  return GGML_STATUS_SUCCESS;
+}
+
+void set_tensor(ggml_backend_buffer_t, ggml_tensor* tensor, const void* data, size_t offset, size_t size) {
+  GGML_ASSERT(offset == 0 && size == ggml_nbytes(tensor));  // rows are put in order eight at a time
+  static_cast<InterleavedWeights*>(tensor->extra)->interleave(tensor, data);
+}
 
 const char* name(ggml_backend_buffer_type_t) { return "CPU_ZSTREAM"; }
 
 ggml_backend_buffer_t allocate(ggml_backend_buffer_type_t type, size_t size) {
   ggml_backend_buffer_t buffer = ggml_backend_buft_alloc_buffer(ggml_backend_cpu_buffer_type(), size);
-  if (buffer) buffer->buft = type;
+  if (!buffer) return nullptr;
+  buffer->buft = type;
+  buffer->iface.init_tensor = begin_tensor;
+  buffer->iface.set_tensor = set_tensor;
+  buffer->iface.get_tensor = nullptr;  // nobody reads weights back
+  buffer->iface.cpy_tensor = nullptr;
   return buffer;
 }
 

@@ -1,5 +1,5 @@
-// Q4_0, Q4_1 and Q8_0 matrix products of our patch to ggml's CPU backend (vendor/patches), as llama.cpp asks for them: the weights in the buffer that
-// reorders them, where it takes them. Which types it takes is the processor's matter; the others' tests are skipped. The activations are such that ggml's rounding of them to Q8_0 loses nothing, so that the result is known exactly.
+// Q4_0, Q4_1 and Q8_0 matrix products of our kernels in ggml's CPU backend (native/kernels), as llama.cpp asks for them: the weights in the first
+// of its buffers that takes them and reorders them, ours or ggml's. Which types it takes is the processor's matter; the others' tests are skipped. The activations are such that ggml's rounding of them to Q8_0 loses nothing, so that the result is known exactly.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -22,15 +22,17 @@ struct Free {
   void operator()(ggml_backend_buffer* buffer) const { ggml_backend_buffer_free(buffer); }
 };
 
-// The buffer that puts quantized weights into the order of the CPU's kernels; null on a CPU without any.
-ggml_backend_buffer_type_t reordering_buffers() {
+// The CPU backend's buffers that put quantized weights into the order of its kernels, in the order in which llama.cpp asks them.
+std::vector<ggml_backend_buffer_type_t> reordering_buffers() {
   ggml_backend_dev_t device = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
   const auto list = reinterpret_cast<ggml_backend_dev_get_extra_bufts_t>(
       ggml_backend_reg_get_proc_address(ggml_backend_dev_backend_reg(device), "ggml_backend_dev_get_extra_bufts"));
-  for (ggml_backend_buffer_type_t* type = list ? list(device) : nullptr; type && *type; type++) {
-    if (std::strcmp(ggml_backend_buft_name(*type), "CPU_REPACK") == 0) return *type;
+  std::vector<ggml_backend_buffer_type_t> found;
+  for (ggml_backend_buffer_type_t* type = list(device); *type; type++) {
+    const std::string name = ggml_backend_buft_name(*type);
+    if (name == "CPU_ZSTREAM" || name == "CPU_REPACK") found.push_back(*type);
   }
-  return nullptr;
+  return found;
 }
 
 /** Whether that buffer takes such weights, asked as llama.cpp asks: a buffer without any memory, and one product. */
@@ -44,10 +46,15 @@ bool takes(ggml_backend_buffer_type_t buffers, ggml_type type, int columns, int 
   return ggml_backend_dev_supports_op(ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU), product);
 }
 
-bool is_reordered(ggml_type type) {
-  ggml_backend_buffer_type_t buffers = reordering_buffers();
-  return buffers && takes(buffers, type, 256, 64);
+/** The first that takes them; null where all leave them in their usual order. */
+ggml_backend_buffer_type_t taker(ggml_type type, int columns, int weight_rows) {
+  for (ggml_backend_buffer_type_t buffers : reordering_buffers()) {
+    if (takes(buffers, type, columns, weight_rows)) return buffers;
+  }
+  return nullptr;
 }
+
+bool is_reordered(ggml_type type) { return taker(type, 256, 64) != nullptr; }
 
 /** Ends a test of weights that this processor keeps as they are: those go through ggml's own code for rows. */
 void skip_unless_reordered(ggml_type type) {
@@ -71,8 +78,9 @@ class Product {
     ggml_backend_cpu_set_n_threads(backend_.get(), shape.threads);
     weights_ = ggml_new_tensor_2d(weight_context_.get(), shape.type, shape.columns, shape.weight_rows);
     // Asked for every shape: into a buffer that does not take it nothing can be put.
-    REQUIRE(takes(reordering_buffers(), shape.type, shape.columns, shape.weight_rows));
-    weight_buffer_.reset(ggml_backend_alloc_ctx_tensors_from_buft(weight_context_.get(), reordering_buffers()));
+    ggml_backend_buffer_type_t buffers = taker(shape.type, shape.columns, shape.weight_rows);
+    REQUIRE(buffers);
+    weight_buffer_.reset(ggml_backend_alloc_ctx_tensors_from_buft(weight_context_.get(), buffers));
     activations_ = ggml_new_tensor_2d(context_.get(), GGML_TYPE_F32, shape.columns, shape.tokens);
     result_ = ggml_mul_mat(context_.get(), weights_, activations_);
     buffer_.reset(ggml_backend_alloc_ctx_tensors(context_.get(), backend_.get()));
@@ -204,27 +212,31 @@ TEST("Q4_0 weights of any shape give exact products (random)") { check_any_shape
 TEST("Q4_1 weights of any shape give exact products (random)") { check_any_shape(GGML_TYPE_Q4_1); }
 TEST("Q8_0 weights of any shape give exact products (random)") { check_any_shape(GGML_TYPE_Q8_0); }
 
-TEST("on AVX2 without AVX-512 and VNNI all three types are reordered, so that these tests look at the patch") {
-  if (!ggml_cpu_has_avx2() || !ggml_cpu_has_fma() || !ggml_cpu_has_f16c()) SKIP("the patch needs AVX2, FMA and F16C");
+TEST("on AVX2 without AVX-512 and VNNI all three types are ours, so that these tests look at our kernels") {
+  if (!ggml_cpu_has_avx2() || !ggml_cpu_has_fma() || !ggml_cpu_has_f16c()) SKIP("the kernels need AVX2, FMA and F16C");
   if (ggml_cpu_has_avx512() || ggml_cpu_has_avx_vnni()) SKIP("with AVX-512 or AVX-VNNI ggml's own kernels stay");
-  for (const ggml_type type : {GGML_TYPE_Q4_0, GGML_TYPE_Q4_1, GGML_TYPE_Q8_0}) CHECK(is_reordered(type));
+  for (const ggml_type type : {GGML_TYPE_Q4_0, GGML_TYPE_Q4_1, GGML_TYPE_Q8_0}) {
+    REQUIRE(is_reordered(type));
+    CHECK_EQ(ggml_backend_buft_name(taker(type, 256, 64)), std::string("CPU_ZSTREAM"));
+  }
 }
 
-TEST("the buffer takes a type whole or not at all: what it refuses it does not reorder") {
-  ggml_backend_buffer_type_t buffers = reordering_buffers();
-  if (!buffers) SKIP("this build of ggml has no buffer that reorders");
-  for (int i = 0; i < GGML_TYPE_COUNT; i++) {
-    const auto type = static_cast<ggml_type>(i);
-    if (ggml_blck_size(type) == 0 || !ggml_is_quantized(type)) continue;
-    for (const int rows : {1, 4, 7, 8, 16, 33, 64, 32000}) {
-      const std::unique_ptr<ggml_context, Free> context(ggml_init({ggml_tensor_overhead(), nullptr, true}));
-      ggml_tensor* weights = ggml_new_tensor_2d(context.get(), type, ggml_blck_size(type), rows);
-      const std::unique_ptr<ggml_backend_buffer, Free> buffer(
-          ggml_backend_alloc_ctx_tensors_from_buft(context.get(), buffers));
-      const bool taken = takes(buffers, type, ggml_blck_size(type), rows);
-      CHECK_EQ(weights->extra != nullptr, taken);
-      const std::vector<uint8_t> stored(ggml_nbytes(weights));
-      if (taken) ggml_backend_tensor_set(weights, stored.data(), 0, stored.size());
+TEST("a buffer takes a type whole or not at all: what it refuses it does not reorder") {
+  if (reordering_buffers().empty()) SKIP("this build of ggml has no buffer that reorders");
+  for (ggml_backend_buffer_type_t buffers : reordering_buffers()) {
+    for (int i = 0; i < GGML_TYPE_COUNT; i++) {
+      const auto type = static_cast<ggml_type>(i);
+      if (ggml_blck_size(type) == 0 || !ggml_is_quantized(type)) continue;
+      for (const int rows : {1, 4, 7, 8, 16, 33, 64, 32000}) {
+        const std::unique_ptr<ggml_context, Free> context(ggml_init({ggml_tensor_overhead(), nullptr, true}));
+        ggml_tensor* weights = ggml_new_tensor_2d(context.get(), type, ggml_blck_size(type), rows);
+        const std::unique_ptr<ggml_backend_buffer, Free> buffer(
+            ggml_backend_alloc_ctx_tensors_from_buft(context.get(), buffers));
+        const bool taken = takes(buffers, type, ggml_blck_size(type), rows);
+        CHECK_EQ(weights->extra != nullptr, taken);
+        const std::vector<uint8_t> stored(ggml_nbytes(weights));
+        if (taken) ggml_backend_tensor_set(weights, stored.data(), 0, stored.size());
+      }
     }
   }
 }
