@@ -1,5 +1,5 @@
 // Owns compiling the addon through cmake-js: checks that the tools are there, passes the ZSE_* options on, shows progress,
-// and does nothing when nothing changed. `node scripts/build.mjs [--force]`; binding.gyp and scripts/install.mjs end here.
+// and does nothing when nothing changed. `node scripts/build.mjs [--force]`; `zse build` of an installed package ends here.
 import { spawn, spawnSync } from "node:child_process";
 import { createWriteStream, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -27,7 +27,7 @@ export function addonIsCurrent({ portable = false } = {}) {
 
 /**
  * Builds the addon if it is not current.
- * @param {{force?: boolean, portable?: boolean, targets?: string[]}} [options] portable: the build that prebuilds/ gets, in a
+ * @param {{force?: boolean, portable?: boolean, targets?: string[]}} [options] portable: the build that a package gets, in a
  *   folder of its own; targets: further CMake targets to build after the addon
  */
 export async function buildAddon({ force = false, portable = false, targets = [] } = {}) {

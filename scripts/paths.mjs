@@ -7,7 +7,7 @@ export const distDir = join(root, "dist");
 
 /**
  * Folders and files of a build. The addon of this machine's own build lies where node-gyp-build looks first; the portable one,
- * which prebuilds/ gets, has folders of its own.
+ * which a package gets, has folders of its own.
  */
 export function placesOf(portable = false) {
   const build = join(root, "build", portable ? "portable" : "");
