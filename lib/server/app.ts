@@ -1,4 +1,4 @@
-// Owns the routes of `zse serve`: who may ask, what is refused at the door, and which part answers. Main thread. The replies
+// Owns the routes of `zse serve`: who may ask, and which part answers. Main thread. The replies
 // themselves are lib/http's; the sockets are http-server.ts's.
 
 import { randomUUID } from "node:crypto";
@@ -20,12 +20,12 @@ import { answerToResponse } from "../http/web.js";
 import { WireError } from "../http/wire-error.js";
 import type { EngineStats, ModelInfo } from "../types.js";
 import { keyCheck } from "./auth.js";
-import type { Credentials, Doorkeeper, Refusal } from "./door.js";
 import { forbiddenHost, hostCheck, isLoopback } from "./hosts.js";
+import { LoadShedder } from "./load-shedding.js";
 import type { Logger } from "./log.js";
 import { Metrics } from "./metrics.js";
 import { originCheck } from "./origins.js";
-import { asksForReply, canonicalPath } from "./paths.js";
+import { canonicalPath } from "./paths.js";
 import { RequestRecord } from "./record.js";
 import { bodyCheck } from "./schema.js";
 import { ServedNames } from "./served-names.js";
@@ -57,24 +57,20 @@ export interface AppOptions {
 /** What the server needs of a model: a ZSE. */
 export type AppModel = Omit<ServedModel, "stats" | "info"> & { stats(): EngineStats; readonly info?: ModelInfo | undefined };
 
-/** Time (ms) for which what a full server says is said again as it was made. */
-const REFUSAL_LIFE_MS = 50;
-
 type Env = { Bindings: HttpBindings; Variables: { record: RequestRecord } };
 
-export class App implements Doorkeeper {
+export class App {
   readonly hono = new Hono<Env>({ getPath: (request) => canonicalPath(getPath(request)) });
   readonly #model: AppModel;
   readonly #options: AppOptions;
   readonly #metrics: Metrics;
   readonly #responder: Responder;
+  readonly #shedder: LoadShedder;
   readonly #names: ServedNames;
   readonly #resumables: ResumableStreams;
   readonly #checkKey: (authorization: string | undefined) => void;
   #knowsHost: (host: string | undefined) => boolean = () => true;
   #draining = false;
-  /** What a full server says, made a moment ago. */
-  #refusal = { made: Number.NEGATIVE_INFINITY, headers: {} as Record<string, string>, body: "" };
 
   constructor(model: AppModel, options: AppOptions) {
     this.#model = model;
@@ -84,12 +80,8 @@ export class App implements Doorkeeper {
     this.#checkKey = keyCheck(options.apiKeys ?? []);
     this.#resumables = new ResumableStreams(options.resumable, () => model.stats());
     this.#responder = this.#makeResponder();
+    this.#shedder = new LoadShedder(() => model.stats(), options.maxQueue ?? Number.POSITIVE_INFINITY, this.#responder);
     this.#routes();
-  }
-
-  /** Whether a request for a reply would be refused for want of room: no slot is free, and no place in the queue. */
-  get full(): boolean {
-    return !this.#draining && !this.#hasRoom();
   }
 
   /** Told the address that the server is bound to, before the first request. */
@@ -98,38 +90,14 @@ export class App implements Doorkeeper {
     if (apiKeys.length === 0 && isLoopback(address)) this.#knowsHost = hostCheck(allowedHosts);
   }
 
-  /** What a full server says to a request for a reply, which is counted and logged; undefined where the routes have something else to say. */
-  refusal(path: string, { authorization, host }: Credentials): Refusal | undefined {
-    if (!this.#knowsHost(host)) return undefined;
-    try {
-      this.#checkKey(authorization);
-    } catch {
-      return undefined; // the routes say so
-    }
+  /** Refuses a request for a reply at once where the server is full, counted and logged. False where the routes are to answer. */
+  shed(incoming: IncomingMessage, outgoing: ServerResponse): boolean {
+    if (this.#draining || !this.#shedder.sheds(incoming) || !this.#mayAsk(incoming.headers)) return false;
     const id = newRequestId();
     this.#metrics.onRequest("rejected", 0);
-    this.#options.log.debug({ id, method: "POST", path: canonicalPath(path), status: 429, ms: 0 }, "refused");
-    const now = performance.now();
-    if (now - this.#refusal.made > REFUSAL_LIFE_MS) {
-      const { headers, body } = this.#responder.refuse(this.#full(this.#responder.retryAfterMs()));
-      this.#refusal = { made: now, headers, body };
-    }
-    const { headers, body } = this.#refusal;
-    return { id, headers, body };
-  }
-
-  /** The same, on a connection that is there already. False where the routes are to answer. */
-  refuseAtDoor(incoming: IncomingMessage, outgoing: ServerResponse): boolean {
-    const { method, url, headers } = incoming;
-    if (method !== "POST" || url === undefined || !asksForReply(url)) return false;
-    if (headers.origin !== undefined || !isSmall(incoming) || !this.full) return false;
-    const refusal = this.refusal(url, headers);
-    if (refusal === undefined) return false;
-    void bodyArrived(incoming).then(() => {
-      if (outgoing.destroyed) return;
-      const length = Buffer.byteLength(refusal.body);
-      outgoing.writeHead(429, { ...refusal.headers, "content-length": length, "x-request-id": refusal.id }).end(refusal.body);
-    });
+    const path = canonicalPath(incoming.url!);
+    this.#options.log.debug({ id, method: "POST", path, status: 429, ms: 0 }, "refused");
+    this.#shedder.refuse(incoming, outgoing, id);
     return true;
   }
 
@@ -242,9 +210,9 @@ export class App implements Doorkeeper {
     const { incoming } = c.env;
     const { maxBodyBytes } = this.#responder;
     const coding = checkHeaders(bodyHeaders(incoming), maxBodyBytes);
-    if (!isSmall(incoming)) this.#checkRoom();
+    if (!isSmall(incoming)) this.#shedder.checkRoom();
     const body = await readJson(bodyChunks(incoming), coding, maxBodyBytes);
-    this.#checkRoom();
+    this.#shedder.checkRoom();
     const answer = await this.#responder.answer(body, { signal: c.req.raw.signal, watcher: record, client: this.#clientOf(c), format });
     if (answer.frames === undefined) record.end(answer.status, answer.error);
     return answerToResponse(answer, undefined, () => cutOff(c.env.outgoing as ServerResponse));
@@ -256,20 +224,15 @@ export class App implements Doorkeeper {
     return apiKeys.length > 0 ? c.req.header("authorization") : c.env.incoming.socket.remoteAddress;
   }
 
-  #checkRoom(): void {
-    if (!this.#hasRoom()) throw this.#full(this.#responder.retryAfterMs());
-  }
-
-  /** Whether there is a free slot or a place in the queue. */
-  #hasRoom(): boolean {
-    const { maxQueue = Number.POSITIVE_INFINITY } = this.#options;
-    const { queued, freeSlots } = this.#model.stats();
-    return freeSlots > 0 || queued < maxQueue;
-  }
-
-  #full(retryAfterMs: number): WireError {
-    const message = "All streams are taken and the queue is full; try again later.";
-    return new WireError(429, message, { type: "rate_limit_error", code: "rate_limit_exceeded", retryAfterMs });
+  /** Whether the routes would let it in: what they say to others is not that the server is full. */
+  #mayAsk({ host, authorization }: IncomingMessage["headers"]): boolean {
+    if (!this.#knowsHost(host)) return false;
+    try {
+      this.#checkKey(authorization);
+      return true;
+    } catch {
+      return false;
+    }
   }
 
   #health(c: Context<Env>): Response {

@@ -8,7 +8,6 @@ import { inTurn } from "../http/connection.js";
 import { cutOff } from "../http/node.js";
 import { WireError } from "../http/wire-error.js";
 import type { App } from "./app.js";
-import { Door } from "./door.js";
 import { answerUnrouted, ofAdapter, refuse } from "./unrouted.js";
 
 export interface ServerOptions {
@@ -31,12 +30,10 @@ const LAST_WORDS_MS = 500;
 export class HttpServer {
   readonly #app: App;
   readonly #server: Server;
-  readonly #door: Door;
 
-  private constructor(app: App, server: Server, door: Door) {
+  private constructor(app: App, server: Server) {
     this.#app = app;
     this.#server = server;
-    this.#door = door;
   }
 
   /** Rejects when the address cannot be had (in use, not this machine's). */
@@ -61,11 +58,10 @@ export class HttpServer {
       if (isNameless(incoming)) return refuseNameless(outgoing);
       // Of whole replies, too: a reply that is still being made has nothing for its client to take.
       if (app.stallTimeoutMs > 0) outgoing.setTimeout(app.stallTimeoutMs, () => outgoing.writableLength > 0 && cutOff(outgoing));
-      if (!app.refuseAtDoor(incoming, outgoing)) void answer(incoming, outgoing);
+      if (!app.shed(incoming, outgoing)) void answer(incoming, outgoing);
     };
     server.on("request", (incoming, outgoing) => inTurn(incoming, outgoing, () => begin(incoming, outgoing)));
     answerUnrouted(server);
-    const door = new Door(server, app);
     await new Promise<void>((resolve, reject) => {
       server.once("error", reject);
       server.listen(port, host, BACKLOG, () => {
@@ -74,7 +70,7 @@ export class HttpServer {
         resolve();
       });
     });
-    return new HttpServer(app, server, door);
+    return new HttpServer(app, server);
   }
 
   /** Such as http://127.0.0.1:8000 */
@@ -87,7 +83,6 @@ export class HttpServer {
   async drain(timeoutMs: number): Promise<void> {
     this.#app.startDraining();
     const closed = new Promise((resolve) => this.#server.close(resolve));
-    this.#door.clear();
     this.#server.closeIdleConnections();
     const idle = () => this.#app.active === 0;
     await waitFor(idle, timeoutMs);

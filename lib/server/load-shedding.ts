@@ -1,0 +1,68 @@
+// Owns what a full server does with requests for replies: whether there is room, and a refusal that costs as little as can be, so that
+// a flood leaves the event loop to the streams that run. Main thread.
+
+import type { IncomingMessage, ServerResponse } from "node:http";
+
+import { bodyArrived, isSmall } from "../http/node.js";
+import type { Responder } from "../http/responder.js";
+import { WireError } from "../http/wire-error.js";
+import type { EngineStats } from "../types.js";
+import { asksForReply } from "./paths.js";
+
+/** Time (ms) for which what a full server says is said again as it was made. */
+const REFUSAL_LIFE_MS = 50;
+
+export class LoadShedder {
+  readonly #stats: () => EngineStats;
+  readonly #maxQueue: number;
+  readonly #responder: Responder;
+  /** What is said, made a moment ago. */
+  #refusal = { made: Number.NEGATIVE_INFINITY, headers: {} as Record<string, string>, body: "" };
+
+  constructor(stats: () => EngineStats, maxQueue: number, responder: Responder) {
+    this.#stats = stats;
+    this.#maxQueue = maxQueue;
+    this.#responder = responder;
+  }
+
+  /** @throws WireError 429 where no slot is free, and no place in the queue */
+  checkRoom(): void {
+    if (!this.#hasRoom()) throw this.#full();
+  }
+
+  /** Whether a request can be refused before a Request, a Response and a log record are made of it. Browsers need more headers than a refusal has. */
+  sheds(incoming: IncomingMessage): boolean {
+    const { method, url, headers } = incoming;
+    if (method !== "POST" || url === undefined || !asksForReply(url)) return false;
+    return headers.origin === undefined && isSmall(incoming) && !this.#hasRoom();
+  }
+
+  /** Answers such a request once its body is there, which would be taken for the connection's next one. */
+  refuse(incoming: IncomingMessage, outgoing: ServerResponse, id: string): void {
+    const { headers, body } = this.#said();
+    void bodyArrived(incoming).then(() => {
+      if (outgoing.destroyed) return;
+      outgoing.writeHead(429, { ...headers, "content-length": Buffer.byteLength(body), "x-request-id": id }).end(body);
+    });
+  }
+
+  #hasRoom(): boolean {
+    const { queued, freeSlots } = this.#stats();
+    return freeSlots > 0 || queued < this.#maxQueue;
+  }
+
+  #said(): { headers: Record<string, string>; body: string } {
+    const now = performance.now();
+    if (now - this.#refusal.made > REFUSAL_LIFE_MS) {
+      const { headers, body } = this.#responder.refuse(this.#full());
+      this.#refusal = { made: now, headers, body };
+    }
+    return this.#refusal;
+  }
+
+  #full(): WireError {
+    const message = "All streams are taken and the queue is full; try again later.";
+    const retryAfterMs = this.#responder.retryAfterMs();
+    return new WireError(429, message, { type: "rate_limit_error", code: "rate_limit_exceeded", retryAfterMs });
+  }
+}
