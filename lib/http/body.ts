@@ -1,13 +1,12 @@
 // Owns a request's body, whichever server it came through: what its headers may say, its bytes within their bound, and its JSON. JS
-// thread of the model. It needs nothing of Node's. Unpacking is unpack.ts's; what the JSON means is request.ts's.
+// thread of the model. It needs nothing of Node's. Unpacking is unpack.ts's; what the JSON means is a format's. What comes out is plain
+// data within the bounds of lib/options/foreign.ts, whoever has parsed it.
 
 import { cutName } from "../base/quote.js";
-import { checkJsonText } from "../options/foreign.js";
+import { ZSEError } from "../errors.js";
+import { parseForeign, plainJson } from "../options/foreign.js";
 import { Bytes, type Coding, codingOf, unpack } from "./unpack.js";
 import { WireError } from "./wire-error.js";
-
-/** Characters of a body that is parsed as it is. */
-const SMALL = 65_536;
 
 /** What a request's headers say of its body. */
 export interface BodyHeaders {
@@ -37,6 +36,7 @@ export function checkType(type: string | null | undefined): void {
 /**
  * @param maxBytes of the body as it comes, and again once it is unpacked
  * @throws WireError 413 once the bound is passed (what follows is neither read nor unpacked), 400 for what is no JSON or ends before its end
+ * @throws ZSEError BAD_OPTION naming the field that is too deep or too wide
  */
 export async function readJson(chunks: AsyncIterable<Uint8Array>, coding: Coding | undefined, maxBytes: number): Promise<unknown> {
   const decoder = new BodyDecoder();
@@ -71,7 +71,7 @@ export function jsonOf(body: unknown, maxBytes: number): unknown {
     checkLength(body.length, maxBytes);
     return parseJson(body);
   }
-  if (!(body instanceof Uint8Array)) return body;
+  if (!(body instanceof Uint8Array)) return plainJson(body, "");
   checkLength(body.byteLength, maxBytes);
   const decoder = new BodyDecoder();
   return parseJson(decoder.decode(body) + decoder.end());
@@ -110,11 +110,10 @@ function checkLength(bytes: number, maxBytes: number): void {
 
 function parseJson(text: string): unknown {
   if (text.trim() === "") throw new WireError(400, "The body is empty; it must be a JSON object.", { code: "invalid_json" });
-  // A wide or deep one takes a hundred times as long to parse as to look over; a small one is not worth a look.
-  if (text.length > SMALL) checkJsonText(text, "");
   try {
-    return JSON.parse(text);
-  } catch {
+    return parseForeign(text);
+  } catch (error) {
+    if (error instanceof ZSEError) throw error;
     throw new WireError(400, "The body is not valid JSON.", { code: "invalid_json" });
   }
 }

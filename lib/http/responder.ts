@@ -1,7 +1,6 @@
 // Owns the answer to one request, whichever HTTP server it came through: checks, opening the streams, and either one JSON body or
 // frames to be pulled. JS thread of the model. web.ts and node.ts put an answer onto their kind of response.
 
-import { plainJson } from "../options/foreign.js";
 import type { Ask, Collector, Envelope, WireFormat, WireRequest } from "./formats/format.js";
 import { FORMATS, formatOf } from "./formats/index.js";
 import { type FrameSource, ReplyFrames } from "./frame-source.js";
@@ -87,10 +86,10 @@ export class Responder {
   /** When a client that is refused now should come back. */
   retryAfterMs = (): number => this.#pace.retryAfter(this.#model.stats?.());
 
-  async answer(given: unknown, circumstances: Circumstances = {}): Promise<Answer> {
+  /** @param body as body.ts leaves it */
+  async answer(body: unknown, circumstances: Circumstances = {}): Promise<Answer> {
     let format: WireFormat | undefined;
     try {
-      const body = plainJson(given, ""); // whoever has parsed it
       const chosen = circumstances.format ?? formatOf(body);
       this.#hooks.validate?.(body, chosen);
       const request = chosen.read(body, this.#options.maxChoices);

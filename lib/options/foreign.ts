@@ -16,6 +16,8 @@ export const MOST_KEYS = 4096;
 export const MOST_PARTS = 4096;
 /** Characters of text in one call: no context holds as much. Beyond it nothing is copied, checked or sent on. */
 export const MOST_TEXT = 64 * 2 ** 20;
+/** Characters of a body that is parsed whatever is in it. */
+const SMALL = 65_536;
 
 interface Frame {
   source: object;
@@ -100,14 +102,36 @@ export function reading<Value>(call: string, read: () => Value): Value {
  * @throws ZSEError BAD_OPTION naming the field when it nests too deep, or has an object with too many keys
  */
 export function checkJsonText(text: string, where: string): void {
+  refuseBeyond(lookOver(text), text, where);
+}
+
+/**
+ * The value of a body's text. What JSON.parse makes is plain data already, so a text within the bounds needs no copy.
+ * @throws ZSEError BAD_OPTION as plainJson; SyntaxError where it is no JSON
+ */
+export function parseForeign(text: string): unknown {
+  const seen = lookOver(text);
+  // A wide or deep one takes a hundred times as long to parse as to look over; of a small one the copy names the field more exactly.
+  if (text.length > SMALL) refuseBeyond(seen, text, "");
+  const value: unknown = JSON.parse(text);
+  const within = seen.beyond === undefined && seen.values <= MOST_VALUES && text.length <= MOST_TEXT;
+  return within ? value : plainJson(value, "");
+}
+
+interface Seen {
+  /** The bound that it goes beyond: where the look ended. */
+  beyond?: { what: string; field: number | undefined };
+  /** Values in it at most: an empty array or object counts as one more. */
+  values: number;
+}
+
+function lookOver(text: string): Seen {
   /** Keys so far of each open object, 0 for arrays too: a colon outside of strings is a key's. */
   const keys: number[] = [];
   /** Where the value begins that is open below the top. */
   let below = 0;
-  const wrong = (what: string) => {
-    const at = where === "" && keys.length > 1 ? nameBefore(text, below) : where;
-    return bad(at, `${named(at)} ${what}.`);
-  };
+  let values = 0;
+  const beyond = (what: string) => ({ beyond: { what, field: keys.length > 1 ? below : undefined }, values });
   for (let i = 0; i < text.length; i++) {
     switch (text.charCodeAt(i)) {
       case 0x22: // "
@@ -116,18 +140,29 @@ export function checkJsonText(text: string, where: string): void {
       case 0x5b: // [
       case 0x7b: // {
         keys.push(0);
+        values += 1;
         if (keys.length === 2) below = i;
-        if (keys.length > MOST_LEVELS) throw wrong(`nests deeper than ${MOST_LEVELS} levels`);
+        if (keys.length > MOST_LEVELS) return beyond(`nests deeper than ${MOST_LEVELS} levels`);
         break;
       case 0x5d: // ]
       case 0x7d: // }
         keys.pop();
         break;
+      case 0x2c: // ,
+        values += 1;
+        break;
       case 0x3a: // :
-        if (keys.length > 0 && ++keys[keys.length - 1]! > MOST_KEYS) throw wrong(`has an object of more than ${MOST_KEYS} keys`);
+        if (keys.length > 0 && ++keys[keys.length - 1]! > MOST_KEYS) return beyond(`has an object of more than ${MOST_KEYS} keys`);
         break;
     }
   }
+  return { values };
+}
+
+function refuseBeyond({ beyond }: Seen, text: string, where: string): void {
+  if (beyond === undefined) return;
+  const at = where === "" && beyond.field !== undefined ? nameBefore(text, beyond.field) : where;
+  throw bad(at, `${named(at)} ${beyond.what}.`);
 }
 
 /** The name of the field whose value begins at `start`; "" where it has none. */

@@ -4,7 +4,16 @@ import { describe, expect, test, vi } from "vitest";
 import { cut, fieldPath, quote } from "../../lib/base/quote.js";
 import { ZSEError } from "../../lib/errors.js";
 import { createHandler } from "../../lib/http/index.js";
-import { checkJsonText, MOST_KEYS, MOST_LEVELS, MOST_PARTS, MOST_TEXT, MOST_VALUES, plainJson } from "../../lib/options/foreign.js";
+import {
+  checkJsonText,
+  MOST_KEYS,
+  MOST_LEVELS,
+  MOST_PARTS,
+  MOST_TEXT,
+  MOST_VALUES,
+  parseForeign,
+  plainJson,
+} from "../../lib/options/foreign.js";
 import { readChatCall, readCompletionCall, readEngineOptions } from "../../lib/options/options.js";
 import { openReady, rejection, USER } from "./helpers.js";
 
@@ -193,6 +202,38 @@ describe("plainJson", () => {
     expect(Object.getPrototypeOf(copy)).toBe(Object.prototype);
     expect(plainJson(nested(MOST_LEVELS), "x")).toEqual(nested(MOST_LEVELS));
     expect(refusal(() => plainJson(nested(MOST_LEVELS + 1), "x")).option).toBe("x[0].a");
+  });
+});
+
+describe("the text of a body", () => {
+  test("is parsed and not copied", () => {
+    const parse = vi.spyOn(JSON, "parse");
+    const value = parseForeign('{"messages":[{"role":"user","content":"[{,:"}],"__proto__":{"a":[]}}');
+    expect(value).toBe(parse.mock.results[0]!.value);
+    parse.mockRestore();
+  });
+
+  const many = (count: number, one: unknown) => Array(count).fill(one);
+  test.each<[string, unknown]>([
+    ["levels", { x: nested(MOST_LEVELS - 1) }],
+    ["keys", { x: Object.fromEntries(many(MOST_KEYS, 0).map((_, i) => [`k${i}`, "{:,"])) }],
+    ["values", { x: many(MOST_VALUES - 1, 0) }],
+    ["empty lists", { x: many(MOST_VALUES - 1, []) }],
+  ])("has the bounds that plain data has: %s", (_, most) => {
+    const text = JSON.stringify(most);
+    expect(parseForeign(text)).toEqual(plainJson(most, ""));
+    for (const more of [text.replace(/^\{"x":(.*)\}$/, '{"x":[$1]}'), text.replace(/\}$/, ',"y":0}'), text.replace(/\}\}$/, ',"k":0}}')]) {
+      const value = JSON.parse(more) as unknown;
+      let refused: ZSEError | undefined;
+      try {
+        plainJson(value, "");
+      } catch (error) {
+        refused = error as ZSEError;
+      }
+      if (refused === undefined) expect(parseForeign(more)).toEqual(value);
+      else if (more.length <= 65_536) expect(refusal(() => parseForeign(more))).toEqual(refused);
+      else expect(refusal(() => parseForeign(more)).option).toMatch(/^x/);
+    }
   });
 });
 
