@@ -54,6 +54,8 @@ const problems = [];
 const native = sources("native", /\.(cpp|h)$/);
 const library = sources("lib", /\.ts$/);
 const nativeGraph = new Map([...native].map(([path, text]) => [path, checkIncludes(path, text)]));
+/** The same files, types included: folders stand in one order for them too. */
+const typesGraph = new Map();
 const libraryGraph = new Map([...library].map(([path, text]) => [path, importsOf(path, text)]));
 
 for (const [path, text] of native) {
@@ -64,6 +66,7 @@ findCycles(nativeGraph, "include");
 findCycles(grouped(nativeGraph, dirname), "folder");
 findCycles(libraryGraph, "import");
 findCycles(grouped(libraryGraph, roomOf), "room");
+findCycles(grouped(typesGraph, folderOf), "folder");
 for (const path of library.keys()) {
   if (!path.startsWith("lib/http/")) continue;
   const way = wayTo(path, "lib/addon/load.ts");
@@ -119,9 +122,16 @@ function roomOf(path) {
   return path.split("/")[1].replace(/\.ts$/, "");
 }
 
-/** Files of lib/ that a file imports at run time; types leave no trace there. */
+/** lib/http/formats/format.ts → lib/http/formats; files beside the rooms stand for themselves. */
+function folderOf(path) {
+  return dirname(path) === "lib" ? path : dirname(path);
+}
+
+/** Files of lib/ that a file imports at run time; types leave no trace there, but in typesGraph. */
 function importsOf(path, text) {
   const found = [];
+  const withTypes = [];
+  typesGraph.set(path, withTypes);
   const room = roomOf(path);
   if (!(room in libraryRooms)) problems.push(`${path}: lib/${room} is no room; there are ${Object.keys(libraryRooms).join(", ")}`);
   for (const [, clause, name] of text.matchAll(/(?:import|export)\s+([^;"']*?)(?:from\s+)?["'](\.[^"']+)["']/g)) {
@@ -134,6 +144,7 @@ function importsOf(path, text) {
     if (other !== room && !libraryRooms[room]?.includes(other)) {
       problems.push(`${path}: imports ${name}; lib/${room} knows only ${["itself", ...(libraryRooms[room] ?? [])].join(", ")}`);
     }
+    withTypes.push(file);
     if (!onlyTypes) found.push(file);
   }
   return found;

@@ -5,8 +5,8 @@
 import { cutName } from "../base/quote.js";
 import { ZSEError } from "../errors.js";
 import { parseForeign, plainJson } from "../options/foreign.js";
+import { WireError } from "./formats/wire-error.js";
 import { Bytes, type Coding, codingOf, unpack } from "./unpack.js";
-import { WireError } from "./wire-error.js";
 
 /** What a request's headers say of its body. */
 export interface BodyHeaders {

@@ -1,9 +1,9 @@
 // Owns the frames of one reply: its events, pulled one at a time, as what goes into the socket. JS thread of the model.
 
 import type { Frame, FrameWriter } from "./formats/format.js";
+import { toWireError, type WireError } from "./formats/wire-error.js";
 import { frameText } from "./frames.js";
 import type { Reply } from "./reply.js";
-import { toWireError, type WireError } from "./wire-error.js";
 
 /** Frames of one stream, pulled one at a time. */
 export interface FrameSource {

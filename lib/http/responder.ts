@@ -1,8 +1,9 @@
 // Owns the answer to one request, whichever HTTP server it came through: checks, opening the streams, and either one JSON body or
 // frames to be pulled. JS thread of the model. web.ts and node.ts put an answer onto their kind of response.
 
+import { FORMATS, formatOf } from "./format-registry.js";
 import type { Ask, Collector, Envelope, WireFormat, WireRequest } from "./formats/format.js";
-import { FORMATS, formatOf } from "./formats/index.js";
+import { isToldInFull, toWireError, WireError } from "./formats/wire-error.js";
 import { type FrameSource, ReplyFrames } from "./frame-source.js";
 import { STREAM_HEADERS } from "./frames.js";
 import { checkModel, type HandlerSettings, readHandlerOptions } from "./options.js";
@@ -11,7 +12,6 @@ import { PatientFrames } from "./patience.js";
 import { Reply } from "./reply.js";
 import { ResumableStreams } from "./resumable.js";
 import type { HandlerOptions, Observer, ServedModel } from "./types.js";
-import { isToldInFull, toWireError, WireError } from "./wire-error.js";
 
 /** A request's answer: JSON, or frames. */
 export type Answer =

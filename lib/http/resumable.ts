@@ -4,12 +4,12 @@
 // A frame that was written is not a frame that arrived: what a dead connection had in its buffers is asked for again. So half of
 // what is kept is behind the reader, half before it; when that half is full, frames are no longer pulled and the reply parks.
 
+import { WireError } from "./formats/wire-error.js";
 import type { FrameSource, KeptFrames } from "./frame-source.js";
 import { readResumableOptions } from "./options.js";
 import { type KeptEvents, Reader } from "./stream-reader.js";
 import type { Occupancy, ResumableOptions } from "./types.js";
 import { type Unread, UnreadReplies } from "./unread.js";
-import { WireError } from "./wire-error.js";
 
 /** What a resumable stream holds, and for whom. */
 export interface Holder {

@@ -1,8 +1,8 @@
 // Owns one connection's view of a resumable stream: which event is next for it, its heartbeats, and its last word. JS thread of the model.
 
 import { Alarm } from "./alarm.js";
+import type { WireError } from "./formats/wire-error.js";
 import type { FrameSource } from "./frame-source.js";
-import type { WireError } from "./wire-error.js";
 
 /** What a reader asks of its stream. */
 export interface KeptEvents {

@@ -2,7 +2,7 @@
 // was. Called on the JS thread of the model; Node's zlib works on its own threads. Where there is none, the web's streams unpack.
 
 import { cutName } from "../base/quote.js";
-import { WireError } from "./wire-error.js";
+import { WireError } from "./formats/wire-error.js";
 
 export type Coding = "gzip" | "deflate" | "br" | "zstd";
 

@@ -1,14 +1,14 @@
 // Owns the adapter for servers that speak the web's Request and Response: Next, Hono, Bun, Deno. JS thread of the model.
 
 import { checkHeaders, readJson, usedUp } from "./body.js";
-import { formatFor } from "./formats/index.js";
+import { formatFor } from "./format-registry.js";
+import { WireError } from "./formats/wire-error.js";
 import { type FrameSource, ReplyFrames } from "./frame-source.js";
 import { STREAM_HEADERS } from "./frames.js";
 import { checkStream, readResponseOptions } from "./options.js";
 import { Reply } from "./reply.js";
 import { type Answer, Responder } from "./responder.js";
 import type { EventStream, HandlerOptions, ServedModel, ToResponseOptions } from "./types.js";
-import { WireError } from "./wire-error.js";
 
 /**
  * A handler of POST requests in OpenAI's format, chat or completion, streaming or not; told apart by the body, so that it may be

@@ -2,7 +2,7 @@
 
 import { createHash, timingSafeEqual } from "node:crypto";
 
-import { WireError } from "../http/wire-error.js";
+import { WireError } from "../http/formats/wire-error.js";
 
 /** @returns a check of the authorization header that throws 401; with no keys, everyone may come in */
 export function keyCheck(keys: readonly string[]): (authorization: string | undefined) => void {

@@ -7,7 +7,7 @@ import { isIP } from "node:net";
 import { hostname } from "node:os";
 
 import { cutName, quote } from "../base/quote.js";
-import { WireError } from "../http/wire-error.js";
+import { WireError } from "../http/formats/wire-error.js";
 
 const NAME = /^[a-z0-9_-]+(?:\.[a-z0-9_-]+)*$/i;
 

@@ -5,8 +5,8 @@ import type { AddressInfo } from "node:net";
 import { getRequestListener } from "@hono/node-server";
 
 import { inTurn } from "../http/connection.js";
+import { WireError } from "../http/formats/wire-error.js";
 import { cutOff } from "../http/node.js";
-import { WireError } from "../http/wire-error.js";
 import type { App } from "./app.js";
 import { answerUnrouted, ofAdapter, refuse } from "./unrouted.js";
 

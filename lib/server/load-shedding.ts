@@ -2,10 +2,9 @@
 // a flood leaves the event loop to the streams that run. Main thread.
 
 import type { IncomingMessage, ServerResponse } from "node:http";
-
+import { WireError } from "../http/formats/wire-error.js";
 import { bodyArrived, isSmall } from "../http/node.js";
 import type { Responder } from "../http/responder.js";
-import { WireError } from "../http/wire-error.js";
 import type { EngineStats } from "../types.js";
 import { asksForReply } from "./paths.js";
 

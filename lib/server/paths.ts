@@ -1,6 +1,6 @@
 // Owns the ways in which clients write a route's path: base URLs without /v1, with a slash too many before or behind. Pure; any thread.
 
-import { FORMATS } from "../http/formats/index.js";
+import { FORMATS } from "../http/format-registry.js";
 
 /** Routes as nearly every request has them. */
 const REPLIES = new Set(FORMATS.flatMap((format) => format.routes));

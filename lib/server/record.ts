@@ -2,8 +2,8 @@
 
 import { cutName, cutPath, quoteError } from "../base/quote.js";
 import type { Envelope, WireRequest } from "../http/formats/format.js";
+import { toWireError } from "../http/formats/wire-error.js";
 import type { Watcher } from "../http/responder.js";
-import { toWireError } from "../http/wire-error.js";
 import type { FinishEvent } from "../types.js";
 import type { Logger } from "./log.js";
 import type { Metrics, Outcome } from "./metrics.js";

@@ -7,7 +7,7 @@ import { fieldPath } from "../base/quote.js";
 import type { WireFormat } from "../http/formats/format.js";
 import { chatCompletions, completions } from "../http/formats/openai-chat/index.js";
 import { LARGEST_SEED, SEED_RULE } from "../http/formats/openai-chat/request.js";
-import { WireError } from "../http/wire-error.js";
+import { WireError } from "../http/formats/wire-error.js";
 import { MOST_PARTS } from "../options/foreign.js";
 import { type Option, REPLY_OPTIONS, wireOptions } from "../options/table.js";
 

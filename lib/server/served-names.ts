@@ -1,7 +1,7 @@
 // Owns the names that the one model of a server has on the wire: which ones are answered to, and how they are listed. Main thread.
 
 import { quote } from "../base/quote.js";
-import { WireError } from "../http/wire-error.js";
+import { WireError } from "../http/formats/wire-error.js";
 
 export class ServedNames {
   readonly #names: readonly string[];

@@ -6,7 +6,7 @@ import type { Duplex } from "node:stream";
 import { RequestError } from "@hono/node-server";
 
 import { isAnswering } from "../http/connection.js";
-import { toWireError, WireError } from "../http/wire-error.js";
+import { toWireError, WireError } from "../http/formats/wire-error.js";
 
 const REASONS: Readonly<Record<number, string>> = {
   400: "Bad Request",

@@ -4,13 +4,13 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { chatCompletions as chat } from "../../lib/http/formats/openai-chat/index.js";
+import { toWireError } from "../../lib/http/formats/wire-error.js";
 import type { FrameSource } from "../../lib/http/frame-source.js";
 import { ReplyFrames } from "../../lib/http/frame-source.js";
 import { toResponse } from "../../lib/http/index.js";
 import { Pace } from "../../lib/http/pace.js";
 import { Reply } from "../../lib/http/reply.js";
 import { ResumableStreams } from "../../lib/http/resumable.js";
-import { toWireError } from "../../lib/http/wire-error.js";
 import type { FinishEvent, StreamEvent } from "../../lib/types.js";
 import { parseStrictly } from "./strict-sse.js";
 

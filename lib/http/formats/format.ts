@@ -1,8 +1,8 @@
-// Owns what a wire format is: how a body of one is read, and how a reply is written in it. A folder beside this file is a format; nothing
-// else of lib/http knows any of them by name. Types only.
+// Owns what a wire format is: how a body of one is read, and how a reply is written in it. A folder beside this file is a format;
+// of lib/http, format-registry.ts alone knows them by name. Types only.
 
 import type { Message, ReplyOptionsInput, StreamEvent } from "../../types.js";
-import type { WireError } from "../wire-error.js";
+import type { WireError } from "./wire-error.js";
 
 /** What the model is asked. */
 export type Ask = { messages: readonly Message[] } | { prompt: string };

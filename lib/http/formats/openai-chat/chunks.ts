@@ -2,8 +2,8 @@
 // drawing an id); any thread.
 
 import type { FinishEvent, StreamEvent, Usage } from "../../../types.js";
-import type { WireError } from "../../wire-error.js";
 import type { Collector, Envelope, Frame, FrameWriter, IncludeUsage } from "../format.js";
+import type { WireError } from "../wire-error.js";
 
 export type ReplyKind = "chat" | "completion";
 

@@ -4,8 +4,8 @@
 import { cutName } from "../../../base/quote.js";
 import { REPLY_OPTIONS, wireOptions } from "../../../options/table.js";
 import type { Message, ReplyOptionsInput } from "../../../types.js";
-import { WireError } from "../../wire-error.js";
 import type { WireRequest } from "../format.js";
+import { WireError } from "../wire-error.js";
 import type { ReplyKind } from "./chunks.js";
 import { isUnsupported, refuseUnsupported } from "./unsupported.js";
 

@@ -1,7 +1,7 @@
 // Owns which fields of a request would change the answer and are not supported: OpenAI's own and those of other local servers. Pure; any
 // thread. Such a field is refused by its name, unless its value asks for nothing: an answer that ignores it would be a wrong one.
 
-import { WireError } from "../../wire-error.js";
+import { WireError } from "../wire-error.js";
 
 type AsksNothing = (value: unknown) => boolean;
 

@@ -1,8 +1,8 @@
 // Owns how errors look on the wire: OpenAI's body, the HTTP status that goes with it, and when to try again. Pure; any thread.
 
-import { cutMessage, cutName, cutPath } from "../base/quote.js";
-import { ZSEError } from "../errors.js";
-import { snakeCase } from "../options/table.js";
+import { cutMessage, cutName, cutPath } from "../../base/quote.js";
+import { ZSEError } from "../../errors.js";
+import { snakeCase } from "../../options/table.js";
 
 /** An error with its place in HTTP. */
 export class WireError extends Error {

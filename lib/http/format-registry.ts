@@ -1,7 +1,7 @@
 // Owns the list of wire formats that are spoken. One more is a folder and a line here.
 
-import type { WireFormat } from "./format.js";
-import { chatCompletions, completions } from "./openai-chat/index.js";
+import type { WireFormat } from "./formats/format.js";
+import { chatCompletions, completions } from "./formats/openai-chat/index.js";
 
 /** The first is how those are told who asked for none. */
 export const FORMATS: readonly [WireFormat, ...WireFormat[]] = [chatCompletions, completions];
