@@ -14,9 +14,11 @@ import {
   type NativeRequest,
 } from "../addon/contract.js";
 import { cut } from "../base/quote.js";
-import { bad, fromNative, ZSEError } from "../errors.js";
+import { fromNative, ZSEError } from "../errors.js";
 import type { EngineStats, ModelInfo, StreamEvent } from "../types.js";
-import type { EngineLink, OpenLink, StreamId } from "./link.js";
+import { type EngineLink, LARGEST_ID, type OpenLink, type StreamId } from "./link.js";
+import { Questions } from "./questions.js";
+import { checkAgainstModel } from "./request-checks.js";
 
 /** What a stream gives: text, as the bare string (the common case costs no object), or any other event. */
 export type Item = string | Exclude<StreamEvent, { type: "text" }>;
@@ -34,15 +36,8 @@ export interface StreamSink {
   end(ending: Ending): void;
 }
 
-const LARGEST_ID = 2 ** 32 - 1;
 /** Characters of what a model file says of itself: each chunk, metric and log line repeats it. */
 const LONGEST_NAME = 256;
-/** Characters that a token stands for at most, with room to spare: the longest of real vocabularies have 256 bytes. */
-const CHARACTERS_A_TOKEN = 1024;
-/** Token ids that are copied in a turn of the event loop: about a millisecond's work. */
-const TOKENS_A_TURN = 65_536;
-/** Items of an array that V8 lays out flat when it is made; a longer one begins as a hash table, and is made to grow instead. */
-const LARGEST_FLAT = 2 ** 24;
 
 export class Engine {
   readonly path: string;
@@ -57,9 +52,7 @@ export class Engine {
   /** Of these, the ones that were cancelled and have not ended yet. */
   #leaving = new Set<StreamId>();
   #lastId: StreamId = 0;
-  #lastQuestion = 0;
-  /** Asked, and not yet answered. */
-  #questions = new Map<number, { resolve: (answer: NativeAnswer) => void; reject: (error: unknown) => void }>();
+  readonly #questions = new Questions();
   /** Opened while the model loads. */
   #waiting = new Set<StreamSink>();
   /** Why no stream can be opened any more. */
@@ -137,17 +130,13 @@ export class Engine {
   abandon(): void {
     this.#abandoned = true;
     if (this.info === undefined && this.#failure === undefined) return; // someone may still await `ready`
-    if (this.#sinks.size === 0 && this.#waiting.size === 0 && this.#questions.size === 0) void this.close();
+    if (this.#sinks.size === 0 && this.#waiting.size === 0 && this.#questions.open === 0) void this.close();
   }
 
   /** Once loaded. Rejects with what made it impossible, and with CLOSED when the model is closed before the answer. */
   tokenize(text: string, special: boolean): Promise<number[]> {
-    return new Promise((resolve, reject) => {
-      if (this.#failure !== undefined) throw this.#failure;
-      this.#lastQuestion = (this.#lastQuestion % LARGEST_ID) + 1;
-      this.#questions.set(this.#lastQuestion, { resolve: (answer) => copyTokens(answer.tokens, resolve), reject });
-      this.#link!.ask(this.#lastQuestion, { tokenize: text, special });
-    });
+    if (this.#failure !== undefined) return Promise.reject(this.#failure);
+    return this.#questions.tokenize(this.#link!, text, special);
   }
 
   stats(): EngineStats {
@@ -157,8 +146,7 @@ export class Engine {
   #submit(sink: StreamSink): void {
     try {
       this.#checkRoom();
-      checkBiases(sink.request.logitBias, this.info!.vocabularySize);
-      checkLength(sink.request, this.info!.contextSize);
+      checkAgainstModel(sink.request, this.info!);
     } catch (error) {
       sink.end({ error });
       return;
@@ -235,24 +223,15 @@ export class Engine {
       case Kind.Closed:
         this.#onNativeClosed();
         break;
-      case Kind.Answer: {
-        const answer = payload as NativeAnswer;
-        this.#takeQuestion(answer.question)?.resolve(answer);
+      case Kind.Answer:
+        this.#questions.onAnswer(payload as NativeAnswer);
+        if (this.#abandoned) this.abandon();
         break;
-      }
-      case Kind.AnswerError: {
-        const error = payload as NativeError & { question: number };
-        this.#takeQuestion(error.question)?.reject(fromNative(error));
+      case Kind.AnswerError:
+        this.#questions.onError(payload as NativeError & { question: number });
+        if (this.#abandoned) this.abandon();
         break;
-      }
     }
-  }
-
-  #takeQuestion(question: number) {
-    const asked = this.#questions.get(question);
-    this.#questions.delete(question);
-    if (this.#abandoned) this.abandon();
-    return asked;
   }
 
   #onReady(info: ModelInfo): void {
@@ -287,9 +266,7 @@ export class Engine {
 
   /** Ends all streams and questions that were submitted; what the addon may still say of them is not heard. */
   #failRunning(error: ZSEError): void {
-    const asked = [...this.#questions.values()];
-    this.#questions.clear();
-    for (const question of asked) question.reject(error);
+    this.#questions.failAll(error);
     const running = [...this.#sinks.values()];
     this.#sinks.clear();
     this.#leaving.clear();
@@ -307,51 +284,6 @@ export class Engine {
       });
     }
   }
-}
-
-/**
- * A token that there is none of would change nothing, in silence. With every token banned there is nothing to say, which is known before
- * anything is computed. Pairs [token id, bias], flat.
- */
-function checkBiases(logitBias: readonly number[], vocabularySize: number): void {
-  for (let i = 0; i < logitBias.length; i += 2) {
-    if (logitBias[i]! < vocabularySize) continue;
-    throw bad("logitBias", `logitBias names token ${logitBias[i]}; the token ids of this vocabulary are 0 to ${vocabularySize - 1}.`);
-  }
-  if (logitBias.length < 2 * vocabularySize) return;
-  const banned = new Set<number>();
-  for (let i = 0; i < logitBias.length; i += 2) {
-    if (logitBias[i + 1]! <= -100) banned.add(logitBias[i]!);
-  }
-  if (banned.size < vocabularySize) return;
-  throw bad("logitBias", `logitBias bans all ${vocabularySize} tokens of the vocabulary; leave one that can be said.`);
-}
-
-/** What cannot fit whatever the tokenizer makes of it is known before it is copied, rendered and split. */
-function checkLength({ messages, prompt }: NativeRequest, contextSize: number): void {
-  const given = (messages ?? prompt ?? "").length;
-  const most = contextSize * CHARACTERS_A_TOKEN;
-  if (given <= most) return;
-  const holds = `the context of a stream holds ${contextSize} including at least one of the reply`;
-  const text = `its text has ${given} characters, of which at most ${most} could fit`;
-  const advice = "shorten the prompt or open the model with a larger contextSize";
-  throw new ZSEError("CONTEXT_OVERFLOW", `the prompt has at least ${contextSize + 1} tokens, and ${holds}: ${text}; ${advice}`);
-}
-
-/**
- * The ids as an array, a slice a turn of the event loop: a long text has tens of millions. By hand, since spreading a typed array goes through its
- * iterator and takes five times as long.
- */
-function copyTokens(tokens: Int32Array, done: (copy: number[]) => void): void {
-  const copy = new Array<number>(Math.min(tokens.length, LARGEST_FLAT));
-  let next = 0;
-  const copySlice = () => {
-    const end = Math.min(tokens.length, next + TOKENS_A_TURN);
-    for (; next < end; next++) copy[next] = tokens[next]!;
-    if (next < tokens.length) setImmediate(copySlice);
-    else done(copy);
-  };
-  copySlice();
 }
 
 /** Of a model that is not open. */

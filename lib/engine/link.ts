@@ -1,10 +1,13 @@
 // Owns the seam between an engine as JavaScript sees it and its native half, wherever that runs: in this process (addon-link.ts), or in
-// another one. Types only. What comes back are batches of events, as lib/addon/contract.ts describes them, in one order for all.
+// another one. What comes back are batches of events, as lib/addon/contract.ts describes them, in one order for all.
 
 import type { NativeEventListener, NativeRequest } from "../addon/contract.js";
 import type { EngineStats } from "../types.js";
 
-/** A whole number from 1 to 2^32 - 1, of one stream at a time. lib/engine chooses it. 0 stands for the engine itself. */
+/** Of streams and of questions. */
+export const LARGEST_ID = 2 ** 32 - 1;
+
+/** A whole number from 1 to LARGEST_ID, of one stream at a time. lib/engine chooses it. 0 stands for the engine itself. */
 export type StreamId = number;
 
 /** What is asked of an engine beside streams. */

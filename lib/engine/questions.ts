@@ -1,0 +1,70 @@
+// Owns what is asked of an engine beside streams: the numbers of questions, and the way from an answer to whoever asked. JS thread that made the model.
+
+import type { NativeAnswer, NativeError } from "../addon/contract.js";
+import { fromNative } from "../errors.js";
+import { type EngineLink, LARGEST_ID } from "./link.js";
+
+/** Token ids that are copied in a turn of the event loop: about a millisecond's work. */
+const TOKENS_A_TURN = 65_536;
+/** Items of an array that V8 lays out flat when it is made; a longer one begins as a hash table, and is made to grow instead. */
+const LARGEST_FLAT = 2 ** 24;
+
+interface Asked {
+  resolve: (answer: NativeAnswer) => void;
+  reject: (error: unknown) => void;
+}
+
+export class Questions {
+  #last = 0;
+  /** Asked, and not yet answered. */
+  readonly #open = new Map<number, Asked>();
+
+  get open(): number {
+    return this.#open.size;
+  }
+
+  tokenize(link: EngineLink, text: string, special: boolean): Promise<number[]> {
+    return new Promise((resolve, reject) => {
+      this.#last = (this.#last % LARGEST_ID) + 1;
+      this.#open.set(this.#last, { resolve: (answer) => copyTokens(answer.tokens, resolve), reject });
+      link.ask(this.#last, { tokenize: text, special });
+    });
+  }
+
+  onAnswer(answer: NativeAnswer): void {
+    this.#take(answer.question)?.resolve(answer);
+  }
+
+  onError(error: NativeError & { question: number }): void {
+    this.#take(error.question)?.reject(fromNative(error));
+  }
+
+  /** What is still said to these is not heard. */
+  failAll(error: unknown): void {
+    const asked = [...this.#open.values()];
+    this.#open.clear();
+    for (const one of asked) one.reject(error);
+  }
+
+  #take(question: number): Asked | undefined {
+    const asked = this.#open.get(question);
+    this.#open.delete(question);
+    return asked;
+  }
+}
+
+/**
+ * The ids as an array, a slice a turn of the event loop: a long text has tens of millions. By hand, since spreading a typed array goes through its
+ * iterator and takes five times as long.
+ */
+function copyTokens(tokens: Int32Array, done: (copy: number[]) => void): void {
+  const copy = new Array<number>(Math.min(tokens.length, LARGEST_FLAT));
+  let next = 0;
+  const copySlice = () => {
+    const end = Math.min(tokens.length, next + TOKENS_A_TURN);
+    for (; next < end; next++) copy[next] = tokens[next]!;
+    if (next < tokens.length) setImmediate(copySlice);
+    else done(copy);
+  };
+  copySlice();
+}

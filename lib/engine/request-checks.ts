@@ -1,0 +1,44 @@
+// Owns what of a request only the loaded model can find wrong, before the engine has it: token ids beyond the vocabulary, text beyond the
+// context. Pure; any thread.
+
+import type { NativeRequest } from "../addon/contract.js";
+import { bad, ZSEError } from "../errors.js";
+import type { ModelInfo } from "../types.js";
+
+/** Characters that a token stands for at most, with room to spare: the longest of real vocabularies have 256 bytes. */
+const CHARACTERS_A_TOKEN = 1024;
+
+/** @throws ZSEError BAD_OPTION or CONTEXT_OVERFLOW */
+export function checkAgainstModel(request: NativeRequest, { vocabularySize, contextSize }: ModelInfo): void {
+  checkBiases(request.logitBias, vocabularySize);
+  checkLength(request, contextSize);
+}
+
+/**
+ * A token that there is none of would change nothing, in silence. With every token banned there is nothing to say, which is known before
+ * anything is computed. Pairs [token id, bias], flat.
+ */
+function checkBiases(logitBias: readonly number[], vocabularySize: number): void {
+  for (let i = 0; i < logitBias.length; i += 2) {
+    if (logitBias[i]! < vocabularySize) continue;
+    throw bad("logitBias", `logitBias names token ${logitBias[i]}; the token ids of this vocabulary are 0 to ${vocabularySize - 1}.`);
+  }
+  if (logitBias.length < 2 * vocabularySize) return;
+  const banned = new Set<number>();
+  for (let i = 0; i < logitBias.length; i += 2) {
+    if (logitBias[i + 1]! <= -100) banned.add(logitBias[i]!);
+  }
+  if (banned.size < vocabularySize) return;
+  throw bad("logitBias", `logitBias bans all ${vocabularySize} tokens of the vocabulary; leave one that can be said.`);
+}
+
+/** What cannot fit whatever the tokenizer makes of it is known before it is copied, rendered and split. */
+function checkLength({ messages, prompt }: NativeRequest, contextSize: number): void {
+  const given = (messages ?? prompt ?? "").length;
+  const most = contextSize * CHARACTERS_A_TOKEN;
+  if (given <= most) return;
+  const holds = `the context of a stream holds ${contextSize} including at least one of the reply`;
+  const text = `its text has ${given} characters, of which at most ${most} could fit`;
+  const advice = "shorten the prompt or open the model with a larger contextSize";
+  throw new ZSEError("CONTEXT_OVERFLOW", `the prompt has at least ${contextSize + 1} tokens, and ${holds}: ${text}; ${advice}`);
+}
