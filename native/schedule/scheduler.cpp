@@ -1,8 +1,6 @@
 #include "scheduler.h"
 
 #include <algorithm>
-#include <set>
-#include <type_traits>
 #include <utility>
 #include <variant>
 
@@ -14,13 +12,12 @@ Scheduler::Scheduler(Decoder& decoder, PrefixCache cache, Inbox& inbox, StreamQu
                      SchedulerOptions options, std::function<void(StreamId)> on_stream_end)
     : decoder_(decoder),
       inbox_(inbox),
-      events_(events),
       stats_(stats),
       options_(options),
       copy_time_(std::min(options.copy_time, std::chrono::duration_cast<Clock::duration>(
                                                  std::chrono::duration<double, std::milli>(options.latency_target_ms / 8)))),
-      on_stream_end_(std::move(on_stream_end)),
-      admission_(decoder, std::move(cache), stats, options.lend_after, options.copied_at_once) {
+      admission_(decoder, std::move(cache), stats, options.lend_after, options.copied_at_once),
+      outbox_(events, std::move(on_stream_end)) {
   stats_.free_slots = admission_.free_slots();
 }
 
@@ -91,14 +88,13 @@ void Scheduler::handle(SubmitCommand command) {
 void Scheduler::handle(RejectCommand command) {
   received_++;
   const StreamId id = command.control->id;
-  ended_.push_back(id);
   if (command.control->cancelled) {
     FinishEvent finish;
     finish.reason = FinishReason::kCancelled;
     finish.timings.queue_ms = milliseconds(Clock::now() - command.control->submitted);
-    news_.push_back({id, std::move(finish)});
+    outbox_.end(id, std::move(finish));
   } else {
-    news_.push_back({id, ErrorEvent{std::move(command.code), std::move(command.message)}});
+    outbox_.end(id, ErrorEvent{std::move(command.code), std::move(command.message)});
   }
 }
 
@@ -224,7 +220,7 @@ DecodeStatus Scheduler::decode(const Batch& batch) {
 bool Scheduler::advance_prompt(Sequence& sequence) {
   const int total = static_cast<int>(sequence.to_prefill().size());
   const bool again = !sequence.again.empty();  // then its next token was drawn before
-  if (!again) news_.push_back({sequence.id(), ProgressEvent{sequence.in_cache, total, sequence.taken_over}});
+  if (!again) outbox_.put(sequence.id(), ProgressEvent{sequence.in_cache, total, sequence.taken_over});
   if (sequence.in_cache < total) return false;
   if (!again) sequence.sampler = decoder_.make_sampler(sequence.settings.sampling, sequence.prompt);
   sequence.again = {};
@@ -256,7 +252,7 @@ void Scheduler::advance_reply(Sequence& sequence, size_t index) {
 
   piece_.clear();
   decoder_.append_piece(*token, piece_);
-  ReplyEvents events(sequence.id(), news_);
+  ReplyEvents events(sequence.id(), outbox_.news());
   if (piece_.empty()) sequence.reply->control(decoder_.control_name(*token), events);
   if (!events.stopped_by()) sequence.reply->add(piece_, 1, events);
   charge(sequence, events, now);
@@ -280,7 +276,7 @@ void Scheduler::charge(Sequence& sequence, const ReplyEvents& events, Clock::tim
 }
 
 void Scheduler::finish_reply(Sequence& sequence, FinishReason reason, Clock::time_point now) {
-  ReplyEvents rest(sequence.id(), news_);
+  ReplyEvents rest(sequence.id(), outbox_.news());
   sequence.reply->finish(rest);
   charge(sequence, rest, now);
   finish(sequence, reason);
@@ -295,40 +291,21 @@ void Scheduler::finish(Sequence& sequence, FinishReason reason, std::optional<st
   event.seed = sequence.settings.sampling.seed;
   event.usage = sequence.usage();
   event.timings = sequence.clock.timings(Clock::now());
-  news_.push_back({sequence.id(), std::move(event)});
+  outbox_.end(sequence.id(), std::move(event));
   remove(sequence, true);
 }
 
 void Scheduler::fail(Sequence& sequence, std::string code, std::string message, bool sound) {
-  news_.push_back({sequence.id(), ErrorEvent{std::move(code), std::move(message)}});
+  outbox_.end(sequence.id(), ErrorEvent{std::move(code), std::move(message)});
   remove(sequence, sound);
 }
 
 void Scheduler::remove(Sequence& sequence, bool sound) {
-  ended_.push_back(sequence.id());
   admission_.leave(sequence, sound);
   sequences_.erase(sequence);
 }
 
-/** For asserts: whether each end among the news is of a stream of its own that has ended, and nothing of it comes after it. */
-bool Scheduler::ends_once() const {
-  std::vector<StreamId> ends;
-  std::set<StreamId> ended;
-  for (const Event& event : news_) {
-    if (ended.count(event.stream) != 0) return false;
-    const auto is_end = [&](const auto& payload) {
-      using Payload = std::decay_t<decltype(payload)>;
-      return std::is_same_v<Payload, FinishEvent> || std::is_same_v<Payload, ErrorEvent>;
-    };
-    if (!std::visit(is_end, event.payload)) continue;
-    ends.push_back(event.stream);
-    ended.insert(event.stream);
-  }
-  return ends == ended_;
-}
-
 void Scheduler::publish() {
-  ZSE_ASSERT(ends_once(), "a stream ends once, and that is its last event");
   // Gauges first: whoever hears of a stream's end must find its slot free.
   stats_.queued = sequences_.count(SequenceState::kQueued);
   stats_.prefilling = sequences_.count(SequenceState::kPrefilling);
@@ -336,11 +313,7 @@ void Scheduler::publish() {
   stats_.spilled = sequences_.count(SequenceState::kSpilled);
   stats_.parked = sequences_.count(SequenceState::kParked) + stats_.spilled;
   stats_.free_slots = admission_.free_slots();
-  for (const StreamId stream : ended_) {
-    if (on_stream_end_) on_stream_end_(stream);
-  }
-  ended_.clear();
-  events_.publish(news_);
+  outbox_.publish();
 }
 
 std::optional<Clock::time_point> Scheduler::next_deadline() const {

@@ -17,6 +17,7 @@
 #include "core/request.h"
 #include "core/stats.h"
 #include "core/stream_queue.h"
+#include "outbox.h"
 #include "sequence.h"
 #include "sequences.h"
 
@@ -33,7 +34,7 @@ struct SchedulerOptions {
 
 class Scheduler {
  public:
-  /** `on_stream_end` is called once for every stream, just before its last event is published. */
+  /** `on_stream_end`: see Outbox. */
   Scheduler(Decoder& decoder, PrefixCache cache, Inbox& inbox, StreamQueue& events, EngineStats& stats,
             SchedulerOptions options, std::function<void(StreamId)> on_stream_end = {});
   ~Scheduler();
@@ -84,17 +85,14 @@ class Scheduler {
   void fail(Sequence& sequence, std::string code, std::string message, bool sound = true);
   void remove(Sequence& sequence, bool sound);
 
-  bool ends_once() const;
   void publish();
   std::optional<Clock::time_point> next_deadline() const;
 
   Decoder& decoder_;
   Inbox& inbox_;
-  StreamQueue& events_;
   EngineStats& stats_;
   const SchedulerOptions options_;
   const Clock::duration copy_time_;
-  const std::function<void(StreamId)> on_stream_end_;
 
   Sequences sequences_;
   Admission admission_;
@@ -103,8 +101,7 @@ class Scheduler {
   uint64_t step_number_ = 0;
   StepCost cost_;
 
-  std::vector<Event> news_;      // of the step under way
-  std::vector<StreamId> ended_;  // streams whose end is in news_
+  Outbox outbox_;  // of the step under way
   Batch batch_;
   std::string piece_;
   bool others_lost_a_step_ = false;  // the step before was aborted with work of streams that go on: this one is not
