@@ -3,14 +3,9 @@
 #include <algorithm>
 #include <utility>
 
-#include "base/assert.h"
-
 namespace zse {
 
 namespace {
-
-// Taking over a slot costs nothing, but a few tokens that all prompts begin with are no reason to choose one.
-constexpr int kWorthTakingOver = 8;
 
 bool flows(const Sequence& sequence) { return sequence.state() == SequenceState::kDecoding && !sequence.loading; }
 
@@ -22,6 +17,7 @@ Admission::Admission(Decoder& decoder, PrefixCache cache, EngineStats& stats, Cl
       cache_(std::move(cache)),
       sources_(slots_, cache_),
       saver_(slots_, cache_, copied_at_once),
+      filler_(slots_, cache_, sources_, saver_, stats),
       stats_(stats),
       lend_after_(lend_after) {}
 
@@ -69,77 +65,10 @@ Admission::Outcome Admission::start(Sequence& sequence, Sequences& sequences, in
     if (!make_free(sequences, now)) return Outcome::kNoSlot;
     source = sources_.find(sequence);  // making room may have dropped what was found
   }
-  const Place place = choose_place(source);
+  const SlotFiller::Place place = filler_.choose_place(source);
   if (place.displaces && !saver_.displaced(place.slot, flowing_)) return Outcome::kWaits;
-  claim(place.slot, sequence);
-  sequences.begin_prefill(sequence);
-  fill(place, source, sequence);
+  filler_.begin(place, source, sequence, sequences);
   return Outcome::kAdmitted;
-}
-
-void Admission::claim(SlotId slot, Sequence& sequence) {
-  ZSE_ASSERT(sequence.slot < 0, "a sequence has one slot at most");
-  saver_.forget(slot);  // it goes on from here, and is kept when it is done again
-  slots_.take(slot, sequence.id());
-  sequence.slot = slot;
-  sequence.found.reset();
-}
-
-// ---- prefixes --------------------------------------------------------------------------------------------------------
-
-Admission::Place Admission::choose_place(const Source& source) const {
-  const bool in_free_slot = source.slot >= 0 && slots_[source.slot].owner == 0;
-  if (in_free_slot && source.tokens >= kWorthTakingOver) {
-    const int lost = static_cast<int>(slots_[source.slot].content.size()) - source.tokens;
-    if (lost <= source.tokens || slots_.free_count() == 1) return {source.slot, true, lost >= kWorthKeeping};
-  }
-  return {slots_.least_valuable(source.tokens >= kWorthKeeping ? source.slot : -1), false, true};
-}
-
-/** Puts the source's prefix into the sequence's slot, or begins to. */
-void Admission::fill(const Place& place, const Source& source, Sequence& sequence) {
-  const SlotId slot = place.slot;
-  bool filled = false;
-  if (place.in_place) {
-    filled = slots_.cut(slot, source.tokens);
-  } else if (source.tokens >= kWorthKeeping && source.prefix) {
-    if (auto copy = slots_.begin_load(slot, *source.prefix)) {
-      sequence.loading = Sequence::Loading{source.prefix, std::move(copy), source.tokens};
-      return;
-    }
-    cache_.reject(*source.prefix);
-  } else if (source.tokens >= kWorthKeeping) {
-    filled = slots_.copy(source.slot, slot, source.tokens);
-  }
-  if (!filled) slots_.clear(slot);
-  begins_with(sequence, filled ? source.tokens : 0);
-}
-
-void Admission::begins_with(Sequence& sequence, int tokens) {
-  sequence.in_cache = tokens;
-  if (!sequence.again.empty()) return;  // what it took over at its first time is what counts
-  sequence.taken_over = tokens;
-  stats_.cached_tokens += tokens;
-}
-
-void Admission::loaded(Sequence& sequence, Sequences& sequences) {
-  const Sequence::Loading loading = *std::exchange(sequence.loading, std::nullopt);
-  if (!loading.copy->sound()) {
-    slots_.clear(sequence.slot);
-    if (!sequence.spilled) return cache_.reject(*loading.prefix);
-    lost(sequence);
-    sequences.begin_prefill(sequence);
-    begins_with(sequence, 0);
-    stats_.recomputed++;
-    return;
-  }
-  slots_.end_load(sequence.slot, *loading.prefix);
-  if (sequence.spilled) {
-    cache_.release(sequence.spilled->bytes());
-    sequence.spilled.reset();
-  } else if (slots_.cut(sequence.slot, loading.wanted)) {
-    begins_with(sequence, loading.wanted);
-  }
 }
 
 // ---- between two steps -----------------------------------------------------------------------------------------------
@@ -152,7 +81,7 @@ bool Admission::copy_some(Sequences& sequences, Clock::duration time) {
     if (!sequence->loading) continue;
     copied = true;
     if (!sequence->loading->copy->advance_until(until)) return true;
-    loaded(*sequence, sequences);
+    filler_.loaded(*sequence, sequences);
   }
   if (flowing_ && !saver_.under_way()) saver_.save_ahead();
   if (!saver_.under_way() || (prefilling && !flowing_))
@@ -189,31 +118,18 @@ Admission::Outcome Admission::bring_back(Sequence& sequence, Sequences& sequence
       return Outcome::kWaits;
   }
   if (waiting < slots_.free_count()) {
-    const SlotId own = own_slot(sequence);
-    const Place place = own >= 0           ? Place{own, true, false}
-                        : sequence.spilled ? Place{slots_.least_valuable(), false, true}
-                                           : choose_place(source);
+    const SlotId own = filler_.own_slot(sequence);
+    const SlotFiller::Place place = own >= 0           ? SlotFiller::Place{own, true, false}
+                                    : sequence.spilled ? SlotFiller::Place{slots_.least_valuable(), false, true}
+                                                       : filler_.choose_place(source);
     if (place.displaces && !saver_.displaced(place.slot, flowing_)) return Outcome::kWaits;
-    settle(sequence, place.slot, sequences);
+    filler_.settle(sequence, place.slot, sequences);
     return Outcome::kAdmitted;
   }
   const SlotId slot = exchange(sequence, sequences, now);
   if (slot < 0) return Outcome::kNoSlot;
-  settle(sequence, slot, sequences);
+  filler_.settle(sequence, slot, sequences);
   return Outcome::kAdmitted;
-}
-
-/** The free slot that still holds all that the sequence had computed; -1 when somebody has needed it meanwhile. */
-SlotId Admission::own_slot(const Sequence& sequence) const {
-  const Prompt& content = sequence.spilled ? sequence.spilled->content : sequence.again;
-  for (SlotId slot = 0; slot < slots_.size(); slot++) {
-    // How many were of a prompt: in deterministic mode what another stream has computed in other pieces is not the same.
-    if (slots_[slot].owner == 0 && slots_[slot].content == content &&
-        slots_[slot].prompt_tokens == sequence.lent_prompt_tokens) {
-      return slot;
-    }
-  }
-  return -1;
 }
 
 /**
@@ -238,41 +154,6 @@ SlotId Admission::exchange(Sequence& returning, Sequences& sequences, Clock::tim
   if (parked->spilled) stats_.exchanges++;
   if (!parked->spilled) saver_.displaced(slot, false);  // the disk may have room
   return slot;
-}
-
-/** Puts a stream whose reader is back into a free slot: as it was, or to be computed again. */
-void Admission::settle(Sequence& sequence, SlotId slot, Sequences& sequences) {
-  if (own_slot(sequence) == slot) {
-    claim(slot, sequence);
-    sequence.in_cache = static_cast<int>(slots_[slot].content.size());
-    if (sequence.spilled) cache_.release(sequence.spilled->bytes());
-    sequence.spilled.reset();
-    sequence.again = {};
-    sequences.begin_decode(sequence);
-    return;
-  }
-  if (sequence.spilled) {
-    if (std::unique_ptr<SlotCopy> copy = slots_.begin_load(slot, *sequence.spilled)) {
-      claim(slot, sequence);
-      sequence.loading =
-          Sequence::Loading{sequence.spilled, std::move(copy), static_cast<int>(sequence.spilled->content.size())};
-      sequences.begin_decode(sequence);
-      return;
-    }
-    lost(sequence);
-  }
-  const Source source = sources_.find(sequence);
-  claim(slot, sequence);
-  sequences.begin_prefill(sequence);
-  fill({slot, source.slot == slot, false}, source, sequence);
-  stats_.recomputed++;
-}
-
-/** Its image cannot be used. */
-void Admission::lost(Sequence& sequence) {
-  sequence.again = sequence.spilled->content;
-  cache_.release(sequence.spilled->bytes());
-  sequence.spilled.reset();
 }
 
 // ---- lending the slots of parked streams -----------------------------------------------------------------------------
@@ -328,7 +209,7 @@ void Admission::end_saving(Sequences& sequences) {
   lend(*parked, sequences, saver_.finish());
   if (!returning) return;
   stats_.exchanges++;
-  settle(*returning, slot, sequences);
+  filler_.settle(*returning, slot, sequences);
 }
 
 /** Without an image, what its slot held is computed again. */

@@ -1,15 +1,5 @@
-// Owns who gets a slot of the KV cache, and what it begins with: the longest part of its prompt that is still there from another
-// stream, in a slot, in RAM or on disk. Lends the slots of parked streams when others wait. Decode thread only.
-//
-// Where a prefix can come from, and what it costs:
-//   a free slot         nothing: the slot is taken over and cut where the texts part
-//   a stream's slot     a copy of the slot
-//   RAM                 a copy
-//   disk                a read on the file thread, then a copy; the stream waits for it in the queue
-//   a stream that is computing it now       waiting for it
-//
-// A copy of a long prompt takes longer than a step may. So images are copied in pieces between the steps: out of the slot that will be needed
-// next (slot_saver), and into a slot before its stream's first step.
+// Owns who gets a slot of the KV cache, and when. Lends the slots of parked streams when others wait. What a stream's slot begins with is
+// slot_filler's. Decode thread only.
 #pragma once
 
 #include <memory>
@@ -22,6 +12,7 @@
 #include "prefix_sources.h"
 #include "sequence.h"
 #include "sequences.h"
+#include "slot_filler.h"
 #include "slot_saver.h"
 
 namespace zse {
@@ -65,23 +56,9 @@ class Admission {
 
   Outcome start(Sequence& sequence, Sequences& sequences, int waiting, Clock::time_point now);
   bool has_place(const Sequences& sequences, int waiting, Clock::time_point now);
-  /** The free slot that a source's stream gets. */
-  struct Place {
-    SlotId slot;
-    bool in_place;   // it holds the source
-    bool displaces;  // it holds something else that may be worth keeping
-  };
-  Place choose_place(const Source& source) const;
-  void fill(const Place& place, const Source& source, Sequence& sequence);
-  void begins_with(Sequence& sequence, int tokens);
-  void claim(SlotId slot, Sequence& sequence);
-  void loaded(Sequence& sequence, Sequences& sequences);
 
   Outcome bring_back(Sequence& sequence, Sequences& sequences, int waiting, Clock::time_point now);
-  SlotId own_slot(const Sequence& sequence) const;
   SlotId exchange(Sequence& returning, Sequences& sequences, Clock::time_point now);
-  void settle(Sequence& sequence, SlotId slot, Sequences& sequences);
-  void lost(Sequence& sequence);
 
   bool make_free(Sequences& sequences, Clock::time_point now);
   Sequence* longest_parked(const Sequences& sequences, Clock::time_point now);
@@ -93,6 +70,7 @@ class Admission {
   PrefixCache cache_;
   PrefixSources sources_;
   SlotSaver saver_;
+  SlotFiller filler_;
   EngineStats& stats_;
   const Clock::duration lend_after_;
   Clock::time_point admitted_at_;
