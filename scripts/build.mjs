@@ -103,7 +103,7 @@ function readStamp(path) {
 }
 
 /** Newest modification time, in ms, of what is compiled and of what says how. */
-function newestSource() {
+export function newestSource() {
   const paths = ["CMakeLists.txt", "vendor/llama.cpp.json", "native", "vendor/patches"].map((name) => join(root, name));
   let newest = 0;
   while (paths.length > 0) {

@@ -16,7 +16,7 @@ const shared = Object.fromEntries(
 );
 
 /**
- * Packs everything into `folder`. Platforms whose addon is not there are left out and named, but for this machine's, which is built.
+ * Packs everything into `folder`. Platforms whose addon is not there, or older than its sources, are left out and named, but for this machine's, which is built.
  * @returns {{tarballs: string[], missing: string[]}}
  */
 export function packAll(folder, { compiler } = {}) {
@@ -42,7 +42,7 @@ function stageMain(present) {
   for (const name of ["README.md", "LICENSE", "CHANGELOG.md"]) cpSync(join(root, name), join(folder, name));
   write(folder, {
     ...kept,
-    files: files.map((name) => name),
+    files: [...files, "CHANGELOG.md"],
     preferUnplugged: true, // Yarn's Plug'n'Play leaves packages in archives, where native code opens no model
     optionalDependencies: Object.fromEntries(present.map((entry) => [packageName(entry), manifest.version])),
     buildTools: Object.fromEntries(buildTools.map((name) => [name, installedVersion(name)])),

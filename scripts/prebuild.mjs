@@ -5,14 +5,16 @@ import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { delimiter, join, resolve } from "node:path";
+import { newestSource } from "./build.mjs";
+import { checkAddon } from "./check-addon.mjs";
 import { root } from "./paths.mjs";
 import { addonOf, hostPlatform, platforms } from "./platforms.mjs";
 import { main, SetupError, say } from "./say.mjs";
 
-/** The addon of a platform as prebuildify left it; undefined where it was not made. */
+/** The addon of a platform as prebuildify left it; undefined where it was not made, or its sources have changed since. */
 export function prebuiltAddon(entry) {
   const file = join(prebuildFolder(entry), addonOf(entry));
-  return existsSync(file) ? file : undefined;
+  return existsSync(file) && statSync(file).mtimeMs > newestSource() ? file : undefined;
 }
 
 /** @param {{compiler?: "host" | "zig"}} [options] */
@@ -40,7 +42,9 @@ export function prebuild(entry, { compiler = entry.zig && process.platform === "
   const env = { ...process.env, ZSE_PREBUILD: JSON.stringify({ name: entry.name, compiler }) };
   const { status } = spawnSync(process.execPath, [bin, ...args], { stdio: ["ignore", 2, 2], env });
   if (status !== 0) throw new SetupError(`${entry.name} could not be prebuilt: see the output above.`);
-  const file = prebuiltAddon(entry);
+  const file = join(folder, addonOf(entry));
+  const problems = compiler === "zig" ? checkAddon(file, entry) : []; // a host's own libraries are as new as the host
+  if (problems.length > 0) throw new SetupError(`${entry.name} would not run everywhere: ${problems.join("; ")}.`);
   say(`${entry.name}: ${(statSync(file).size / 1e6).toFixed(1)} MB in ${file}`);
 }
 
