@@ -66,6 +66,7 @@ await main(async () => {
     for (const [name, runtime] of Object.entries(runtimes)) {
       if (project) await bed(name, async () => appRuns(await tool(name, runtime), runtime.args ?? [], project));
     }
+    await bed("node-llama-cpp beside it", () => tryBeside(registry));
     if (project) await bed("broken installations say what helps", () => tryBroken(project));
   } finally {
     registry.close();
@@ -145,6 +146,21 @@ async function trySize(registry) {
   if (bytes > MEGABYTES * 1e6) throw new Error(`an installation weighs ${(bytes / 1e6).toFixed(1)} MB`);
   process.on("exit", () => rmSync(project, { recursive: true, force: true }));
   return project;
+}
+
+/** Another addon with a ggml of its own, in the same process. */
+async function tryBeside(registry) {
+  const project = emptyProject();
+  try {
+    writeFileSync(join(project, ".npmrc"), `registry=${registry.url}\n`);
+    const args = ["install", "--no-audit", "--no-fund", "--ignore-scripts", "zstream", "node-llama-cpp@3"];
+    await run([process.execPath, npmScript(), ...args], project, { node: process.execPath });
+    cpSync(join(root, "test", "platforms", "beside.mjs"), join(project, "beside.mjs"));
+    const out = await run([process.execPath, "beside.mjs"], project, { node: process.execPath });
+    if (!/^done$/m.test(out)) throw new Error(out.slice(-1500));
+  } finally {
+    rmSync(project, { recursive: true, force: true });
+  }
 }
 
 /** One after the other, what breaks on people's machines; each must end in sentences, and in a command. */

@@ -38,11 +38,13 @@ function compileWithZig() {
 
 /** The compiler's program; its packages are installed on first use (400 MB, so no other command asks for them). */
 function installZig() {
-  const folder = join(root, "scripts", "zig");
+  const folder = join(root, "build", "zig");
   const program = join(folder, "node_modules", "@zigc", `${process.platform}-${process.arch}`, "bin", "zig");
   const library = join(folder, "node_modules", "@zigc", "lib");
   if (!existsSync(program)) {
     say("installing the cross compiler (npm packages, about 400 MB on the disk) …");
+    mkdirSync(folder, { recursive: true });
+    for (const name of ["package.json", "package-lock.json"]) cpSync(join(root, "scripts", "zig", name), join(folder, name));
     run("npm", ["ci", "--prefix", folder, "--ignore-scripts", "--no-audit", "--no-fund"], process.env);
   }
   process.env.ZIG_LIB_DIR = library;

@@ -14,7 +14,8 @@ beforeEach(() => {
   source = join(place, "vendor", "llama.cpp");
   mkdirSync(source, { recursive: true });
   mkdirSync(join(place, "vendor", "patches"));
-  cpSync(join(root, "scripts"), join(place, "scripts"), { recursive: true });
+  mkdirSync(join(place, "scripts"));
+  cpSync(join(root, "scripts/say.mjs"), join(place, "scripts/say.mjs"));
   cpSync(join(root, "vendor/fetch.mjs"), join(place, "vendor/fetch.mjs"));
   git("init", "--quiet");
   writeFileSync(join(source, "file.c"), "one\n");
