@@ -62,7 +62,9 @@ unsigned long long saved_registers() {
 bool has(unsigned word, int bit) { return ((word >> bit) & 1) != 0; }
 
 // Intel's Software Developer's Manual, volume 2A, CPUID.
-bool has_sse42() { return has(cpuid(1).c, 20) && has(cpuid(1).c, 9); }
+bool has_sse42() {
+  return has(cpuid(1).c, 20) && has(cpuid(1).c, 9) && has(cpuid(1).c, 23);
+}  // compilers take POPCNT with it
 
 bool has_avx2() {
   const Registers one = cpuid(1), seven = cpuid(7);
