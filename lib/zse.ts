@@ -4,6 +4,7 @@ import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { NativeEngineOptions } from "./addon/contract.js";
 import { loadNative } from "./addon/load.js";
+import { BUNDLED } from "./addon/load-help.js";
 import { demoModelPath } from "./addon/package-root.js";
 import { quote } from "./base/quote.js";
 import { AddonLink } from "./engine/addon-link.js";
@@ -41,8 +42,9 @@ export class ZSE implements AsyncDisposable {
 
   /**
    * @param path a .gguf or .zse file (told apart by content), or its file: URL; left out: the embedded demo model
-   * @throws ZSEError BAD_OPTION for wrong options, ENGINE_FAILED when the native addon cannot be loaded. What is wrong with
-   *   the file is reported by `ready` and by every call: MODEL_NOT_FOUND, BAD_MODEL, UNSUPPORTED.
+   * @throws ZSEError BAD_OPTION for wrong options, ENGINE_FAILED when the native addon cannot be loaded, MODEL_NOT_FOUND
+   *   when a bundle has left the demo model behind. What is wrong with a file is reported by `ready` and by every call: MODEL_NOT_FOUND,
+   *   BAD_MODEL, UNSUPPORTED.
    */
   constructor(path: string | URL, options?: EngineOptionsInput);
   constructor(options?: EngineOptionsInput);
@@ -52,7 +54,7 @@ export class ZSE implements AsyncDisposable {
       throw new ZSEError("BAD_OPTION", `new ZSE() takes a path or file: URL first; given ${quote(first)}.`, { option: "path" });
     }
     const { native, onProgress } = readEngineOptions(named || first === undefined ? second : first);
-    this.#engine = openEngine(named ? readPath(first) : demoModelPath(), native, onProgress);
+    this.#engine = openEngine(named ? readPath(first) : undefined, native, onProgress);
     dropped.register(this, this.#engine);
   }
 
@@ -141,8 +143,11 @@ export class ZSE implements AsyncDisposable {
   }
 }
 
-function openEngine(path: string, options: NativeEngineOptions, onProgress: ((fraction: number) => void) | undefined): Engine {
+/** Without a path it is the demo model. */
+function openEngine(given: string | undefined, options: NativeEngineOptions, onProgress: ((fraction: number) => void) | undefined): Engine {
   const addon = loadNative();
+  const path = given ?? demoModelPath();
+  if (path === undefined) throw new ZSEError("MODEL_NOT_FOUND", `The demo model is not here. ${BUNDLED.join(" ")}`);
   return new Engine(path, options, (listener) => new AddonLink(addon, path, options, listener), onProgress);
 }
 

@@ -1,14 +1,18 @@
 // Owns where an addon lies that was compiled on this machine. Any thread.
 
 import { existsSync } from "node:fs";
-import { createRequire } from "node:module";
+import module from "node:module";
 import { homedir } from "node:os";
 import { join } from "node:path";
 
-/** The addons that were compiled here and are there, the one to prefer first. `root` is the package's folder. */
-export function compiledAddons(root: string): string[] {
-  return [inPackage(root), join(builtFolder(root), "build", "Release", "zstream.node")].filter(
-    (file): file is string => file !== undefined && existsSync(file),
+/**
+ * The addons that were compiled here and are there, the one to prefer first. `root` is the package's folder; a bundle has none, and what lies
+ * in build/Release beside it is somebody else's.
+ */
+export function compiledAddons(root: string | undefined): string[] {
+  const folder = root === undefined ? process.env.ZSE_BUILD_DIR : builtFolder(root);
+  return [root && inPackage(root), folder && join(folder, "build", "Release", "zstream.node")].filter(
+    (file): file is string => file !== undefined && file !== "" && existsSync(file),
   );
 }
 
@@ -24,7 +28,7 @@ export function builtFolder(root: string): string {
 
 /** As node-gyp-build looks: build/Release, build/Debug, and prebuilds/ of a package that brings its own. */
 function inPackage(root: string): string | undefined {
-  const require = createRequire(join(root, "package.json"));
+  const require = module.createRequire(join(root, "package.json"));
   try {
     return (require("node-gyp-build") as { resolve(root: string): string }).resolve(root);
   } catch {
@@ -34,7 +38,7 @@ function inPackage(root: string): string | undefined {
 
 function versionOf(root: string): string {
   try {
-    return (createRequire(join(root, "package.json"))("./package.json") as { version: string }).version;
+    return (module.createRequire(join(root, "package.json"))("./package.json") as { version: string }).version;
   } catch {
     return "unknown";
   }

@@ -12,8 +12,8 @@ export interface Attempt {
   missing: boolean;
 }
 
-/** What to print when none of `attempts` gave an addon. `root` is the package's folder. */
-export function loadHelp(root: string, attempts: readonly Attempt[]): string {
+/** What to print when none of `attempts` gave an addon. `root` is the package's folder, or that of a bundle without the package beside it. */
+export function loadHelp(root: string, attempts: readonly Attempt[], { bundled = false } = {}): string {
   const lines = attempts.map(({ from, error, missing }) => `    ${from}: ${missing ? "not installed" : reasonOf(error)}`);
   if (lines.length === 0) lines.push(`    no package is made for ${process.platform}-${process.arch}`);
   return [
@@ -23,7 +23,7 @@ export function loadHelp(root: string, attempts: readonly Attempt[]): string {
     "  Looked for, in this order:",
     ...lines,
     "  What to do:",
-    ...advice(root, attempts).map((line) => `    - ${line}`),
+    ...advice(root, attempts, bundled).map((line) => `    - ${line}`),
   ].join("\n");
 }
 
@@ -50,7 +50,13 @@ function reasonOf(error: unknown): string {
 
 const BUILD = "To compile the engine here: npx zse build";
 
-function advice(root: string, attempts: readonly Attempt[]): string[] {
+/** What helps a bundle that has left the engine behind, or the demo model. */
+export const BUNDLED = [
+  "In a bundle: leave zstream and @zstream/* external, and install them beside it.",
+  "For a single executable: put node_modules/zstream and node_modules/@zstream beside it. docs/BUNDLERS.md says how, for each bundler.",
+] as const;
+
+function advice(root: string, attempts: readonly Attempt[], bundled: boolean): string[] {
   const found = attempts.filter(({ missing }) => !missing);
   const reasons = found.map(({ error }) => reasonOf(error)).join("\n");
   const code = found.map(({ error }) => (error as { code?: string } | undefined)?.code);
@@ -72,7 +78,7 @@ function advice(root: string, attempts: readonly Attempt[]): string[] {
     return ["The file is for another machine: node_modules was perhaps copied. Delete node_modules and install again, here.", BUILD];
   }
   if (found.length > 0) return [BUILD, "If it still fails after that, please report it with this whole text."];
-  return whenMissing(root);
+  return bundled ? [...BUNDLED] : whenMissing(root);
 }
 
 /** Nothing is installed: told apart by what the lockfile and the names of bundles show. */
@@ -88,7 +94,7 @@ function whenMissing(root: string): string[] {
     ];
   }
   if (!/[\\/]node_modules[\\/]/.test(`${root}/`)) {
-    return [`In a clone of zStream: npm start. In a bundle: leave zstream and @zstream/* external, and install them beside it.`];
+    return ["In a clone of zStream: npm start."];
   }
   return [`It was left out when zStream was installed (--omit=optional, or node_modules was copied): ${install}`, BUILD];
 }

@@ -1,19 +1,18 @@
 // Owns loading the native addon, once for the process (or for a worker_threads thread): where it is looked for, and in which order.
 
-import { createRequire } from "node:module";
-import { pathToFileURL } from "node:url";
+import module from "node:module";
 import { ZSEError } from "../errors.js";
 import { compiledAddons } from "./compiled.js";
 import type { NativeAddon, NativeFileTools } from "./contract.js";
 import { type Attempt, loadHelp } from "./load-help.js";
-import { packageRoot } from "./package-root.js";
+import { knownRoot, packageRoot, resolveFrom } from "./package-root.js";
 
 type Addon = NativeAddon & NativeFileTools;
 
 let loaded: Addon | undefined;
 
-// A bundle in CommonJS has no import.meta.url.
-const require = createRequire(import.meta.url ?? pathToFileURL(`${process.cwd()}/`).href);
+// From the package's own folder, wherever a bundler has moved this file.
+const require = module.createRequire(resolveFrom());
 
 /**
  * The packages that may hold this platform's addon, the best one first: those for a GPU are there only where somebody asked for them. Each name
@@ -48,8 +47,7 @@ const packages: Record<string, readonly (readonly [name: string, load: () => Add
 export function loadNative(): Addon {
   if (loaded !== undefined) return loaded;
   const attempts: Attempt[] = [];
-  const root = packageRoot();
-  for (const file of compiledAddons(root)) {
+  for (const file of compiledAddons(knownRoot())) {
     loaded = attempt(attempts, file, () => require(file));
     if (loaded !== undefined) return loaded;
   }
@@ -63,7 +61,7 @@ export function loadNative(): Addon {
   }
   const said = attempts.filter(({ from, missing }) => !missing || !isGpu(from));
   const cause = attempts.find(({ missing }) => !missing)?.error ?? attempts.at(-1)?.error;
-  throw new ZSEError("ENGINE_FAILED", loadHelp(root, said), { cause });
+  throw new ZSEError("ENGINE_FAILED", loadHelp(packageRoot(), said, { bundled: knownRoot() === undefined }), { cause });
 }
 
 function attempt(attempts: Attempt[], from: string, load: () => Addon): Addon | undefined {

@@ -13,7 +13,7 @@ function request(more: Partial<NativeRequest> = {}): NativeRequest {
   return { ...base, ...more };
 }
 
-linkContract("the addon's link", (listener) => new AddonLink(loadNative(), demoModelPath(), options, listener), request, {
+linkContract("the addon's link", (listener) => new AddonLink(loadNative(), demoModelPath()!, options, listener), request, {
   request: request({ prompt: "fox ".repeat(2000) }),
   code: "CONTEXT_OVERFLOW",
 });

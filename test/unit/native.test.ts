@@ -1,7 +1,8 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, describe, expect, test } from "vitest";
+import { afterAll, describe, expect, test, vi } from "vitest";
+import { compiledAddons } from "../../lib/addon/compiled.js";
 import { type Attempt, loadHelp } from "../../lib/addon/load-help.js";
 import { packageRoot } from "../../lib/addon/package-root.js";
 import { fromNative, ZSEError } from "../../lib/errors.js";
@@ -59,9 +60,26 @@ describe("an engine that cannot be loaded", () => {
     const help = loadHelp(project("omitted", ["package-lock.json", '"node_modules/zstream"']), [missing]);
     expect(help).toMatch(/npm install --no-save @zstream\/linux-\w+(-musl)?@1\.2\.3/);
   });
+  test("in a bundle without the package: external, or beside the executable", () => {
+    const help = loadHelp("/srv/app/dist", [missing], { bundled: true });
+    expect(help).toContain("leave zstream and @zstream/* external");
+    expect(help).toContain("node_modules/@zstream beside it");
+    expect(help).not.toContain("npm start");
+  });
   test("inside an Electron archive: unpack it", () => {
     expect(loadHelp("/app/resources/app.asar/node_modules/zstream", [broken("x")])).toContain("asarUnpack");
   });
+});
+
+test("a bundle takes no addon that lies in build/Release beside it, but one that ZSE_BUILD_DIR names", () => {
+  const folder = join(root, "named");
+  const addon = join(folder, "build", "Release", "zstream.node");
+  mkdirSync(join(addon, ".."), { recursive: true });
+  writeFileSync(addon, "");
+  expect(compiledAddons(undefined)).toEqual([]);
+  vi.stubEnv("ZSE_BUILD_DIR", folder);
+  expect(compiledAddons(undefined)).toEqual([addon]);
+  vi.unstubAllEnvs();
 });
 
 test("the package's root is where its package.json is", () => {
