@@ -1,16 +1,17 @@
 // Owns trying the packages where users are: `npm run test:platforms [-- --quick] [name …]`. Tarballs of pack.mjs go through a registry on
 // loopback into empty projects, by each package manager on a PATH that has Node alone; the program test/platforms/app.mjs then runs on each
 // runtime. Tools come from npm into build/farm. --quick is what CI has time for. Ends with "N passed, N failed, N skipped".
-import { spawn, spawnSync } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { cpSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
+import { bundlerBeds } from "../test/platforms/bundlers/beds.mjs";
 import { startRegistry } from "../test/platforms/registry.mjs";
+import { fromFarm, npm, npmScript, run, Skip } from "./farm.mjs";
 import { packAll } from "./pack.mjs";
 import { root } from "./paths.mjs";
 import { main } from "./say.mjs";
 
-const farm = join(root, "build", "farm");
 const words = process.argv.slice(2);
 const quick = words.includes("--quick");
 const only = words.filter((word) => !word.startsWith("--"));
@@ -47,10 +48,7 @@ const runtimes = {
     args: ["run", "--allow-read", "--allow-ffi", "--allow-env", "--allow-sys", "--allow-net", "--node-modules-dir=manual"],
   },
 };
-const quickOnes = ["npm 12", "pnpm", "Yarn 4 PnP", "this Node", "node 24", "Bun", "the size", "broken"];
-
-/** A bed that cannot be made here: counted apart. */
-class Skip extends Error {}
+const quickOnes = ["npm 12", "pnpm", "Yarn 4 PnP", "this Node", "node 24", "Bun", "the size", "broken", "esbuild", "@vercel/nft"];
 
 let passed = 0;
 let failed = 0;
@@ -67,6 +65,7 @@ await main(async () => {
       if (project) await bed(name, async () => appRuns(await tool(name, runtime), runtime.args ?? [], project));
     }
     await bed("node-llama-cpp beside it", () => tryBeside(registry));
+    for (const { name, run: pack } of project ? bundlerBeds() : []) await bed(name, () => pack(project));
     if (project) await bed("broken installations say what helps", () => tryBroken(project));
   } finally {
     registry.close();
@@ -227,57 +226,9 @@ function emptyProject() {
   return project;
 }
 
-/** The program of a tool, from npm into build/farm. A download that fails skips the bed. */
+/** The program of a tool. */
 async function tool(name, { packages, script, program }) {
-  if (!packages) return program;
-  const folder = join(farm, name.replaceAll(" ", "-").toLowerCase());
-  const path = join(folder, "node_modules", script ?? program);
-  if (!existsSync(path)) {
-    mkdirSync(folder, { recursive: true });
-    writeFileSync(join(folder, "package.json"), '{ "private": true }\n');
-    const result = npm(["install", "--no-audit", "--no-fund", "--foreground-scripts", ...packages], folder);
-    if (result.status !== 0 || !existsSync(path)) throw new Skip(`${packages} could not be installed: ${result.stderr.slice(-300)}`);
-  }
-  return path;
-}
-
-function npm(args, cwd) {
-  return spawnSync(process.execPath, [npmScript(), ...args], { cwd, encoding: "utf8", maxBuffer: 1 << 26 });
-}
-
-/** npm's own program: what runs us, or what lies beside this Node. */
-function npmScript() {
-  const { npm_execpath: given } = process.env;
-  if (given && /npm-cli\.c?js$/.test(given)) return given;
-  const prefix = join(dirname(process.execPath), "..");
-  return ["lib/node_modules/npm/bin/npm-cli.js", "node_modules/npm/bin/npm-cli.js"].map((name) => join(prefix, name)).find(existsSync);
-}
-
-/** Runs with a PATH that holds `node` alone: no compiler, no git, no shell. Ends after five minutes at most. */
-function run([file, ...args], cwd, { node }) {
-  const path = join(cwd, ".path");
-  mkdirSync(path, { recursive: true });
-  if (!existsSync(join(path, "node"))) symlinkSync(node, join(path, "node"));
-  const env = {
-    PATH: path,
-    HOME: join(cwd, ".home"),
-    NODE_ENV: "",
-    CI: "1",
-    ...(process.env.ZSE_TEST_THREADS ? { ZSE_TEST_THREADS: process.env.ZSE_TEST_THREADS } : {}),
-  };
-  mkdirSync(env.HOME, { recursive: true });
-  return new Promise((done, fail) => {
-    const child = spawn(file, args, { cwd, env, stdio: ["ignore", "pipe", "pipe"] });
-    let out = "";
-    const hang = setTimeout(() => child.kill("SIGKILL"), 300_000);
-    for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (text) => (out += text));
-    child.on("error", fail);
-    child.on("close", (status, signal) => {
-      clearTimeout(hang);
-      if (status === 0) return done(out);
-      fail(new Error(`\`${[file.replace(dirname(file), "…"), ...args].join(" ")}\` ended with ${signal ?? status}:\n${out.slice(-2500)}`));
-    });
-  });
+  return packages ? fromFarm(name, packages, script ?? program) : program;
 }
 
 function sizeOf(folder) {

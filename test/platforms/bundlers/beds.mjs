@@ -1,0 +1,25 @@
+// Owns the list of packers that zStream is tried in, one function each in a file of its own. docs/BUNDLERS.md is written from it.
+import { asar } from "./asar.mjs";
+import { withApplication } from "./bench.mjs";
+import { bunCompile } from "./bun-compile.mjs";
+import { esbuild } from "./esbuild.mjs";
+import { nft } from "./nft.mjs";
+import { sea } from "./sea.mjs";
+import { vite } from "./vite.mjs";
+import { webpack } from "./webpack.mjs";
+
+/** @returns {{name: string, run: (project: string) => Promise<void>}[]} project: a folder with zStream in its node_modules */
+export function bundlerBeds() {
+  return Object.entries({
+    esbuild,
+    webpack,
+    "Vite SSR": vite,
+    "@vercel/nft": nft,
+    "Bun --compile": bunCompile,
+    "single executables": sea,
+    asar,
+  }).map(([name, pack]) => ({
+    name,
+    run: (project) => withApplication(project, pack),
+  }));
+}
