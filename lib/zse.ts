@@ -1,5 +1,7 @@
 // Owns the class that users hold: one model, opened in the background, and the calls on it. JS thread that made it.
 
+/// <reference lib="esnext.disposable" preserve="true" />
+
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { NativeEngineOptions } from "./addon/contract.js";

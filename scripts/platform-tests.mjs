@@ -56,7 +56,9 @@ let skipped = 0;
 
 await main(async () => {
   const tarballs = mkdtempSync(join(tmpdir(), "zstream-tarballs-"));
-  packAll(tarballs, { compiler: "host" });
+  const {
+    tarballs: [zstream],
+  } = packAll(tarballs, { compiler: "host" });
   const registry = await startRegistry(tarballs, upstream);
   try {
     for (const [name, manager] of Object.entries(managers)) await bed(name, () => tryManager(name, manager, registry));
@@ -65,7 +67,7 @@ await main(async () => {
       if (project) await bed(name, async () => appRuns(await tool(name, runtime), runtime.args ?? [], project));
     }
     await bed("node-llama-cpp beside it", () => tryBeside(registry));
-    for (const { name, run: pack } of project ? bundlerBeds() : []) await bed(name, () => pack(project));
+    for (const { name, run: pack } of project ? bundlerBeds(join(tarballs, zstream)) : []) await bed(name, () => pack(project));
     if (project) await bed("broken installations say what helps", () => tryBroken(project));
   } finally {
     registry.close();

@@ -9,6 +9,25 @@ import { type Answer, Responder } from "./responder.js";
 import type { HandlerOptions, ServedModel } from "./types.js";
 import { answerOther } from "./web.js";
 
+/**
+ * What every IncomingMessage has, of node:http and of node:http2. The public types name none of Node's own: without @types/node they would be
+ * errors, on other runtimes too.
+ */
+interface NodeRequest {
+  readonly method?: string;
+  readonly url?: string;
+  readonly httpVersionMajor: number;
+  readonly headers: object;
+}
+
+/** The same of a ServerResponse. */
+interface NodeResponse {
+  readonly headersSent: boolean;
+  readonly writableEnded: boolean;
+  writeHead(status: number): unknown;
+  end(): unknown;
+}
+
 /** What a parser in front may leave beside a request. */
 interface Parsed {
   body?: unknown;
@@ -42,7 +61,7 @@ interface KoaLike extends Parsed {
 export function nodeHandler(
   model: ServedModel,
   options: HandlerOptions = {},
-): (request: IncomingMessage | FastifyLike | KoaLike, response: ServerResponse | FastifyLike | KoaLike) => Promise<void> {
+): (request: NodeRequest | FastifyLike | KoaLike, response: NodeResponse | FastifyLike | KoaLike) => Promise<void> {
   const responder = new Responder(model, options, "nodeHandler()");
   return async (given, reply) => {
     if ("raw" in reply) reply.hijack?.();

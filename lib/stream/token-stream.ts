@@ -1,6 +1,8 @@
 // Owns the public face of one reply's stream: the ways to read it and to end it. JS thread of the model. Everything it does
 // is stream-core.ts's; this object only stands for the consumer, so that dropping it can be noticed.
 
+/// <reference lib="esnext.disposable" preserve="true" />
+
 import type { Engine } from "../engine/engine.js";
 import type { ReplySettings } from "../options/options.js";
 import type { Reply, StreamEvent } from "../types.js";

@@ -1,6 +1,10 @@
 // The public types, as promises. Checked by `npm run typecheck` (tsc): a line that stops being true, or an expected error that
 // goes away, fails it. Never run.
 
+import { createServer } from "node:http";
+import { createSecureServer } from "node:http2";
+import express from "express";
+import { fastify } from "fastify";
 import { expectTypeOf } from "vitest";
 import { createHandler, nodeHandler, toResponse } from "../../lib/http/index.js";
 import {
@@ -99,7 +103,10 @@ class Wrapped {
   }
 }
 createHandler(new Wrapped());
-nodeHandler(model);
+createServer(nodeHandler(model));
+createSecureServer({}, nodeHandler(model));
+express().post("/", nodeHandler(model));
+fastify().post("/", nodeHandler(model));
 // @ts-expect-error text alone does not say how it ended
 toResponse(stream.toReadableStream());
 

@@ -2,14 +2,16 @@
 import { asar } from "./asar.mjs";
 import { withApplication } from "./bench.mjs";
 import { bunCompile } from "./bun-compile.mjs";
+import { commonjs, jest } from "./commonjs.mjs";
 import { esbuild } from "./esbuild.mjs";
 import { nft } from "./nft.mjs";
 import { sea } from "./sea.mjs";
+import { types } from "./types.mjs";
 import { vite } from "./vite.mjs";
 import { webpack } from "./webpack.mjs";
 
-/** @returns {{name: string, run: (project: string) => Promise<void>}[]} project: a folder with zStream in its node_modules */
-export function bundlerBeds() {
+/** @returns {{name: string, run: (project: string) => Promise<void>}[]} project: a folder with zStream in its node_modules, from `tarball` */
+export function bundlerBeds(tarball) {
   return Object.entries({
     esbuild,
     webpack,
@@ -18,8 +20,11 @@ export function bundlerBeds() {
     "Bun --compile": bunCompile,
     "single executables": sea,
     asar,
+    CommonJS: commonjs,
+    Jest: jest,
+    types,
   }).map(([name, pack]) => ({
     name,
-    run: (project) => withApplication(project, pack),
+    run: (project) => withApplication(project, tarball, pack),
   }));
 }

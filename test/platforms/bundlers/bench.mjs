@@ -4,13 +4,13 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fromFarm, run } from "../../../scripts/farm.mjs";
 
-/** Gives `use` a fresh application, and removes it afterwards. `project` has zStream in its node_modules. */
-export async function withApplication(project, use) {
+/** Gives `use` a fresh application, and removes it afterwards. `project` has zStream in its node_modules, `tarball` is what it came from. */
+export async function withApplication(project, tarball, use) {
   const folder = mkdtempSync(join(tmpdir(), "zstream-bundle-"));
   try {
     cpSync(join(project, "node_modules"), join(folder, "node_modules"), { recursive: true, verbatimSymlinks: true });
     cpSync(join(import.meta.dirname, "app.mjs"), join(folder, "app.mjs"));
-    const application = new Application(folder);
+    const application = new Application(folder, tarball);
     application.write("package.json", '{ "name": "farm", "version": "1.0.0", "private": true }\n');
     await use(application);
   } finally {
@@ -19,8 +19,9 @@ export async function withApplication(project, use) {
 }
 
 class Application {
-  constructor(folder) {
+  constructor(folder, tarball) {
     this.folder = folder;
+    this.tarball = tarball;
   }
 
   path(...names) {
