@@ -5,40 +5,63 @@ import { ZSEError } from "../errors.js";
 import { compiledAddons } from "./compiled.js";
 import type { NativeAddon, NativeFileTools } from "./contract.js";
 import { type Attempt, loadHelp } from "./load-help.js";
-import { knownRoot, packageRoot, resolveFrom } from "./package-root.js";
+import { isMoved, knownRoot, packageRoot, resolveFrom } from "./package-root.js";
 
 type Addon = NativeAddon & NativeFileTools;
 
 let loaded: Addon | undefined;
 
-// From the package's own folder, wherever a bundler has moved this file.
-const require = module.createRequire(resolveFrom());
+/**
+ * The packages that may hold this platform's addon, the best one first: those for a GPU are there only where somebody asked for them. On Linux
+ * the addon for glibc comes first; where both packages were installed, that one does not load under musl, and the other does.
+ */
+const packages: Record<string, readonly string[]> = {
+  "linux-x64": ["@zstream/cuda-linux-x64", "@zstream/vulkan-linux-x64", "@zstream/linux-x64", "@zstream/linux-x64-musl"],
+  "linux-arm64": ["@zstream/linux-arm64", "@zstream/linux-arm64-musl"],
+  "win32-x64": ["@zstream/cuda-win32-x64", "@zstream/vulkan-win32-x64", "@zstream/win32-x64"],
+  "win32-arm64": ["@zstream/win32-arm64"],
+  "darwin-x64": ["@zstream/darwin-x64"],
+  "darwin-arm64": ["@zstream/darwin-arm64"],
+};
 
 /**
- * The packages that may hold this platform's addon, the best one first: those for a GPU are there only where somebody asked for them. Each name
- * stands in a call of require() as it is, since programs that pack an application look for that. On Linux the addon for glibc comes first; where
- * both packages were installed, that one does not load under musl, and the other does.
+ * Programs that pack an application look for just this: createRequire(import.meta.url) and calls with names as they are. By way of `module`
+ * webpack leaves it alone; it would want every package to be there.
  */
-const packages: Record<string, readonly (readonly [name: string, load: () => Addon])[]> = {
-  "linux-x64": [
-    ["@zstream/cuda-linux-x64", () => require("@zstream/cuda-linux-x64")],
-    ["@zstream/vulkan-linux-x64", () => require("@zstream/vulkan-linux-x64")],
-    ["@zstream/linux-x64", () => require("@zstream/linux-x64")],
-    ["@zstream/linux-x64-musl", () => require("@zstream/linux-x64-musl")],
-  ],
-  "linux-arm64": [
-    ["@zstream/linux-arm64", () => require("@zstream/linux-arm64")],
-    ["@zstream/linux-arm64-musl", () => require("@zstream/linux-arm64-musl")],
-  ],
-  "win32-x64": [
-    ["@zstream/cuda-win32-x64", () => require("@zstream/cuda-win32-x64")],
-    ["@zstream/vulkan-win32-x64", () => require("@zstream/vulkan-win32-x64")],
-    ["@zstream/win32-x64", () => require("@zstream/win32-x64")],
-  ],
-  "win32-arm64": [["@zstream/win32-arm64", () => require("@zstream/win32-arm64")]],
-  "darwin-x64": [["@zstream/darwin-x64", () => require("@zstream/darwin-x64")]],
-  "darwin-arm64": [["@zstream/darwin-arm64", () => require("@zstream/darwin-arm64")]],
-};
+function requireHere(name: string): Addon {
+  const require = module.createRequire(import.meta.url);
+  switch (name) {
+    case "@zstream/cuda-linux-x64":
+      return require("@zstream/cuda-linux-x64");
+    case "@zstream/vulkan-linux-x64":
+      return require("@zstream/vulkan-linux-x64");
+    case "@zstream/linux-x64":
+      return require("@zstream/linux-x64");
+    case "@zstream/linux-x64-musl":
+      return require("@zstream/linux-x64-musl");
+    case "@zstream/linux-arm64":
+      return require("@zstream/linux-arm64");
+    case "@zstream/linux-arm64-musl":
+      return require("@zstream/linux-arm64-musl");
+    case "@zstream/cuda-win32-x64":
+      return require("@zstream/cuda-win32-x64");
+    case "@zstream/vulkan-win32-x64":
+      return require("@zstream/vulkan-win32-x64");
+    case "@zstream/win32-x64":
+      return require("@zstream/win32-x64");
+    case "@zstream/win32-arm64":
+      return require("@zstream/win32-arm64");
+    case "@zstream/darwin-x64":
+      return require("@zstream/darwin-x64");
+    default:
+      return require("@zstream/darwin-arm64");
+  }
+}
+
+/** In a bundle import.meta.url leads elsewhere, or there is none: then the package counts that lies beside it. */
+function requirePackage(name: string): Addon {
+  return isMoved() ? module.createRequire(resolveFrom())(name) : requireHere(name);
+}
 
 /**
  * The addon, loaded on first use: one that was compiled here (`zse build`, a checkout), else the one of this platform's package.
@@ -48,11 +71,11 @@ export function loadNative(): Addon {
   if (loaded !== undefined) return loaded;
   const attempts: Attempt[] = [];
   for (const file of compiledAddons(knownRoot())) {
-    loaded = attempt(attempts, file, () => require(file));
+    loaded = attempt(attempts, file, () => module.createRequire(file)(file));
     if (loaded !== undefined) return loaded;
   }
-  for (const [name, load] of packages[`${process.platform}-${process.arch}`] ?? []) {
-    loaded = attempt(attempts, name, load);
+  for (const name of packages[`${process.platform}-${process.arch}`] ?? []) {
+    loaded = attempt(attempts, name, () => requirePackage(name));
     if (loaded === undefined) continue;
     const failed = attempts.find(({ missing }) => !missing);
     if (failed !== undefined && isGpu(failed.from))

@@ -6,7 +6,7 @@ import module from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-let found: { root: string | undefined } | undefined;
+let found: { root: string | undefined; moved: boolean } | undefined;
 
 /** The directory of this package's package.json; of a bundle that has no package beside it, the directory of the bundle. */
 export function packageRoot(): string {
@@ -15,11 +15,15 @@ export function packageRoot(): string {
 
 /** The same, or undefined in a bundle without the package beside it. */
 export function knownRoot(): string | undefined {
-  found ??= { root: rootAbove() ?? installedRoot() };
-  return found.root;
+  return find().root;
 }
 
-/** The file that the platform's package is resolved from. */
+/** Whether a bundler has moved this code out of the package. */
+export function isMoved(): boolean {
+  return find().moved;
+}
+
+/** The file that the platform's package is resolved from in a bundle. */
 export function resolveFrom(): string {
   const root = knownRoot();
   return root === undefined ? codeFile() : join(root, "package.json");
@@ -48,8 +52,16 @@ function assetFile(): string | undefined {
  */
 function codeFile(): string {
   const url: string | undefined = import.meta.url;
-  const own = url?.startsWith("file:") && !/\/(\$bunfs|~BUN)\//.test(url) ? fileURLToPath(url) : undefined;
+  const own = url === undefined || /\/(\$bunfs|~BUN)\//.test(url) ? undefined : pathOf(url);
   return [own, bundleFile(), assetFile()].find((path) => path !== undefined && existsSync(path)) ?? process.execPath;
+}
+
+function pathOf(url: string): string | undefined {
+  try {
+    return fileURLToPath(url);
+  } catch {
+    return undefined; // of another kind, or of another system
+  }
 }
 
 function bundleFile(): string | undefined {
@@ -58,6 +70,12 @@ function bundleFile(): string | undefined {
   } catch {
     return undefined;
   }
+}
+
+function find(): NonNullable<typeof found> {
+  if (found !== undefined) return found;
+  const above = rootAbove();
+  return (found = { root: above ?? installedRoot(), moved: above === undefined });
 }
 
 function rootAbove(): string | undefined {
