@@ -4,6 +4,7 @@ import { withApplication } from "./bench.mjs";
 import { bunCompile } from "./bun-compile.mjs";
 import { commonjs, jest } from "./commonjs.mjs";
 import { esbuild } from "./esbuild.mjs";
+import { next } from "./next.mjs";
 import { nft } from "./nft.mjs";
 import { sea } from "./sea.mjs";
 import { types } from "./types.mjs";
@@ -22,6 +23,7 @@ export function bundlerBeds(tarball) {
     asar,
     CommonJS: commonjs,
     Jest: jest,
+    Next: next,
     types,
   }).map(([name, pack]) => ({
     name,

@@ -1,4 +1,5 @@
-// require("zstream") from CommonJS, which Node takes since 20.19; and Jest, whose own require() takes ES modules from Node 24.9 on.
+// require("zstream") from CommonJS, which Node takes since 20.19; and Jest, whose own require() takes ES modules from Node 24.9 on;
+// both of its ways need --experimental-vm-modules.
 export async function commonjs(application) {
   application.write(
     "app.cjs",
@@ -22,8 +23,14 @@ export async function jest(application) {
   expect(text.length).toBeGreaterThan(5);
 });
 `;
-  application.write("import.test.js", test('await import("zstream")'));
   const program = application.tool("jest", "jest/bin/jest.js");
-  const out = await application.node(["--experimental-vm-modules", "--no-warnings", program, "--config", "{}", "--watchman=false"]);
-  if (!/Tests: +1 passed, 1 total/.test(out)) throw new Error(out.slice(-1500));
+  const args = ["--experimental-vm-modules", "--no-warnings", program, "--config", "{}", "--watchman=false"];
+  const check = (out) => {
+    if (!/Tests: +1 passed, 1 total/.test(out)) throw new Error(out.slice(-1500));
+  };
+  application.write("import.test.js", test('await import("zstream")'));
+  check(await application.node([...args, "import.test.js"]));
+  application.write("require.test.js", test('require("zstream")'));
+  const node = application.nodeOf(24);
+  check(await application.node([...args, "require.test.js"], { node }));
 }
