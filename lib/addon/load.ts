@@ -31,6 +31,7 @@ const packages: Record<string, readonly string[]> = {
 function requireHere(name: string): Addon {
   const require = module.createRequire(import.meta.url);
   switch (name) {
+    // Does a bundler stop here? Leave zstream external (Next: serverExternalPackages: ["zstream"]).
     case "@zstream/cuda-linux-x64":
       return require("@zstream/cuda-linux-x64");
     case "@zstream/vulkan-linux-x64":
