@@ -1,6 +1,7 @@
 // Owns trying the packages where users are: `npm run test:platforms [-- --quick] [name …]`. Tarballs of pack.mjs go through a registry on
-// loopback into empty projects, by each package manager on a PATH that has Node alone; the program test/platforms/app.mjs then runs on each
-// runtime. Tools come from npm into build/farm. --quick is what CI has time for. Ends with "N passed, N failed, N skipped".
+// loopback into empty projects, by each package manager on a PATH that has Node alone. The program test/platforms/app.mjs then runs on each
+// runtime, and test/platforms/bundlers packs an application by each bundler. Tools come from npm into build/farm. --quick is what CI has time
+// for. Ends with "N passed, N failed, N skipped".
 import { spawnSync } from "node:child_process";
 import { cpSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
