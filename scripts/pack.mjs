@@ -39,10 +39,10 @@ function stageMain(present) {
     if (!name.startsWith("!"))
       cpSync(join(root, name), join(folder, name), { recursive: true, filter: (path) => !/native[\\/].*\.md$/.test(path) });
   }
-  for (const name of ["README.md", "LICENSE", "CHANGELOG.md"]) cpSync(join(root, name), join(folder, name));
+  for (const name of ["README.md", "LICENSE"]) cpSync(join(root, name), join(folder, name));
   write(folder, {
     ...kept,
-    files: [...files, "CHANGELOG.md"],
+    files,
     preferUnplugged: true, // Yarn's Plug'n'Play leaves packages in archives, where native code opens no model
     optionalDependencies: Object.fromEntries(present.map((entry) => [packageName(entry), manifest.version])),
     buildTools: Object.fromEntries(buildTools.map((name) => [name, installedVersion(name)])),
