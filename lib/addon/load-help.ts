@@ -81,7 +81,7 @@ function whenMissing(root: string): string[] {
   if (wanted === undefined) return [`No prebuilt engine is made for this platform. ${BUILD}`];
   const lock = lockfile(root);
   const install = `${lock?.command ?? "npm install"} ${wanted}@${versionOf(root)}`;
-  if (lock?.text.includes("@zstream/") && !lock.text.includes(wanted)) {
+  if (lock !== undefined && leavesOut(lock.text, wanted)) {
     return [
       `${lock.path} was made on another system and leaves out this one's package. Once: ${install}`,
       "For good: delete the lockfile and node_modules, and install again.",
@@ -91,6 +91,18 @@ function whenMissing(root: string): string[] {
     return [`In a clone of zStream: npm start. In a bundle: leave zstream and @zstream/* external, and install them beside it.`];
   }
   return [`It was left out when zStream was installed (--omit=optional, or node_modules was copied): ${install}`, BUILD];
+}
+
+/**
+ * The lockfile has entries of our packages, and none for `wanted`. zstream's own entry names all of them in any case, but without the
+ * folder that npm puts before an entry's name or the version that the others put behind it.
+ */
+function leavesOut(lockfile: string, wanted: string): boolean {
+  return (
+    /node_modules\/@zstream\/|@zstream\/[\w-]+@/.test(lockfile) &&
+    !lockfile.includes(`node_modules/${wanted}"`) &&
+    !lockfile.includes(`${wanted}@`)
+  );
 }
 
 function packageName(): string | undefined {

@@ -55,6 +55,19 @@ describe("an engine that cannot be loaded", () => {
     expect(help).toContain(join(root, "lock", "pnpm-lock.yaml"));
     expect(help).toMatch(/pnpm add @zstream\/linux-\w+(-musl)?@1\.2\.3/);
   });
+  test.skipIf(process.platform !== "linux")(
+    "npm's lockfile from another system names every package in zstream's entry, and lacks this one's",
+    () => {
+      const own = `"node_modules/zstream": { "optionalDependencies": { "@zstream/darwin-arm64": "1.2.3", "@zstream/${target}": "1.2.3" } }`;
+      const entry = (name: string) => `"node_modules/@zstream/${name}": { "optional": true }`;
+      const lacks = ["package-lock.json", `{ ${entry("darwin-arm64")}, ${own} }`] as [string, string];
+      expect(loadHelp(project("npm-lacks", lacks), [missing])).toContain("was made on another system");
+      const musl = ["package-lock.json", `{ ${entry(`${target}-musl`)}, ${own} }`] as [string, string];
+      expect(loadHelp(project("npm-other-libc", musl), [missing])).toMatch(/was made on another system/);
+      const has = ["package-lock.json", `{ ${entry(target)}, ${entry(`${target}-musl`)}, ${own} }`] as [string, string];
+      expect(loadHelp(project("npm-has", has), [missing])).not.toContain("was made on another system");
+    },
+  );
   test.skipIf(process.platform !== "linux")("a package that was left out is named, with the command that adds it", () => {
     const help = loadHelp(project("omitted", ["package-lock.json", '"node_modules/zstream"']), [missing]);
     expect(help).toMatch(/npm install --no-save @zstream\/linux-\w+(-musl)?@1\.2\.3/);
