@@ -2,7 +2,18 @@
 // loopback into empty projects, by each package manager on a PATH that has Node alone; the program test/platforms/app.mjs then runs on each
 // runtime. Tools come from npm into build/farm. --quick is what CI has time for. Ends with "N passed, N failed, N skipped".
 import { spawn, spawnSync } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { startRegistry } from "../test/platforms/registry.mjs";
@@ -171,7 +182,9 @@ async function tryBroken(project) {
   const cases = {
     "the package is not there": [() => move(scope, `${scope}.away`), `npm install --no-save @zstream/${name}`],
     "the file is for another machine": [() => replace(addon, "MZ this is no such file"), "npx zse build"],
-    "the file is empty": [() => replace(addon, ""), "npx zse build"],
+    "the file is empty": [() => replace(addon, ""), "install again"],
+    "the file is cut short": [() => replace(addon, readFileSync(addon).subarray(0, 1 << 20)), "install again"],
+    "the file is not there": [() => move(dirname(addon), join(project, "away")), "install again"],
     "no level fits": [() => () => {}, "leave ZSE_CPU out", { ZSE_CPU: "none" }],
   };
   for (const [what, [breakIt, advice, env]] of Object.entries(cases)) {

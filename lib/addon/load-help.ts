@@ -48,6 +48,8 @@ function reasonOf(error: unknown): string {
   return (text.split("\n")[0] ?? "").slice(0, 300);
 }
 
+const DAMAGED =
+  /invalid ELF|mach-o|wrong architecture|not a valid Win32|incompatible architecture|wrong ELF class|file too short|cannot read file data|self-register/i;
 const BUILD = "To compile the engine here: npx zse build";
 
 function advice(root: string, attempts: readonly Attempt[]): string[] {
@@ -68,8 +70,11 @@ function advice(root: string, attempts: readonly Attempt[]): string[] {
     return ["The system forbids it: the file must be readable, and a rule (SELinux, AppArmor) must allow this program to load it.", BUILD];
   }
   if (/GLIBC|musl|version `/i.test(reasons)) return ["The engine was built for a newer C library than this machine has.", BUILD];
-  if (/invalid ELF|mach-o|wrong architecture|not a valid Win32|incompatible architecture|wrong ELF class/i.test(reasons)) {
-    return ["The file is for another machine: node_modules was perhaps copied. Delete node_modules and install again, here.", BUILD];
+  if (code.some((one) => /BAD_FILE|MODULE_NOT_FOUND/.test(one ?? "")) || DAMAGED.test(reasons)) {
+    return [
+      "The file is damaged, or for another machine: node_modules was perhaps copied. Delete node_modules and install again, here.",
+      BUILD,
+    ];
   }
   if (found.length > 0) return [BUILD, "If it still fails after that, please report it with this whole text."];
   return whenMissing(root);

@@ -1,10 +1,12 @@
 // Owns loading the native addon, once for the process (or for a worker_threads thread): where it is looked for, and in which order.
 
 import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { ZSEError } from "../errors.js";
 import { compiledAddons } from "./compiled.js";
 import type { NativeAddon, NativeFileTools } from "./contract.js";
+import { checkElf } from "./elf.js";
 import { type Attempt, loadHelp } from "./load-help.js";
 import { packageRoot } from "./package-root.js";
 
@@ -50,11 +52,17 @@ export function loadNative(): Addon {
   const attempts: Attempt[] = [];
   const root = packageRoot();
   for (const file of compiledAddons(root)) {
-    loaded = attempt(attempts, file, () => require(file));
+    loaded = attempt(attempts, file, () => {
+      if (process.platform === "linux") checkElf(file);
+      return require(file);
+    });
     if (loaded !== undefined) return loaded;
   }
   for (const [name, load] of packages[`${process.platform}-${process.arch}`] ?? []) {
-    loaded = attempt(attempts, name, load);
+    loaded = attempt(attempts, name, () => {
+      if (process.platform === "linux") checkPackage(name);
+      return load();
+    });
     if (loaded === undefined) continue;
     const failed = attempts.find(({ missing }) => !missing);
     if (failed !== undefined && isGpu(failed.from))
@@ -71,9 +79,23 @@ function attempt(attempts: Attempt[], from: string, load: () => Addon): Addon | 
     return load();
   } catch (error) {
     const { code, message = String(error) } = (error ?? {}) as { code?: string; message?: string };
-    attempts.push({ from, error, missing: /^(ERR_)?MODULE_NOT_FOUND$/.test(code ?? "") && message.includes(from) });
+    const [first = ""] = message.split("\n"); // what follows names who asked
+    // A file inside the package that is not there is another matter.
+    const missing = /^(ERR_)?MODULE_NOT_FOUND$/.test(code ?? "") && first.includes(from) && !/^[\\/]/.test(first.split(from)[1] ?? "");
+    attempts.push({ from, error, missing });
     return undefined;
   }
+}
+
+/** Where the package's file can be told: not in an application that was packed into one file. */
+function checkPackage(name: string): void {
+  let entry: string;
+  try {
+    entry = require.resolve(name);
+  } catch {
+    return; // load() says why
+  }
+  checkElf(join(dirname(entry), "prebuilds", `${process.platform}-${process.arch}`, "node.napi.node"));
 }
 
 function isGpu(name: string): boolean {

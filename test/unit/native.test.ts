@@ -2,6 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
+import { checkElf } from "../../lib/addon/elf.js";
 import { type Attempt, loadHelp } from "../../lib/addon/load-help.js";
 import { packageRoot } from "../../lib/addon/package-root.js";
 import { fromNative, ZSEError } from "../../lib/errors.js";
@@ -41,9 +42,15 @@ describe("an engine that cannot be loaded", () => {
     ["/x: invalid ELF header", "for another machine"],
     ["/x: failed to map segment from shared object", "noexec"],
     ["/x: cannot open shared object file: Permission denied", "SELinux"],
+    ["/x: file too short", "install again"],
+    ["Module did not self-register: '/x'.", "install again"],
     ["something else", "please report it"],
   ])("%s: advice that fits", (reason, advice) => {
     expect(loadHelp(project("reasons"), [broken(reason)])).toContain(advice);
+  });
+  test("a file that was cut short, and a package without its file: install again", () => {
+    expect(loadHelp(project("short"), [broken("/x: cut short, with 1 of 2 bytes", "BAD_FILE")])).toContain("install again");
+    expect(loadHelp(project("hollow"), [broken("Cannot find module './prebuilds/x.node'", "MODULE_NOT_FOUND")])).toContain("install again");
   });
   test("a processor without the instructions: what the addon says, and how to compile it", () => {
     const help = loadHelp(project("old"), [broken("this processor has none of the instructions", "UNSUPPORTED")]);
@@ -74,6 +81,38 @@ describe("an engine that cannot be loaded", () => {
   });
   test("inside an Electron archive: unpack it", () => {
     expect(loadHelp("/app/resources/app.asar/node_modules/zstream", [broken("x")])).toContain("asarUnpack");
+  });
+});
+
+describe("an addon's file, before Linux loads it", () => {
+  const elf = (machine: number, sectionsAt: number, bytes: number) => {
+    const image = Buffer.alloc(bytes);
+    image.write("\x7fELF\x02\x01", "latin1");
+    image.writeUInt16LE(machine, 18);
+    image.writeBigUInt64LE(BigInt(sectionsAt), 40);
+    image.writeUInt16LE(64, 58);
+    image.writeUInt16LE(2, 60);
+    const file = join(root, `${machine}-${sectionsAt}-${bytes}.node`);
+    writeFileSync(file, image);
+    return file;
+  };
+  test("a whole one for this processor passes, and so does what is no ELF file or not there", () => {
+    checkElf(elf(62, 1000, 1128), "x64");
+    checkElf(elf(183, 1000, 1128), "arm64");
+    checkElf(elf(243, 1000, 1128), "riscv64");
+    writeFileSync(join(root, "text.node"), "x".repeat(100));
+    checkElf(join(root, "text.node"));
+    checkElf(join(root, "nowhere.node"));
+    checkElf(root);
+  });
+  test("one that was cut short is refused: loading it would end the process", () => {
+    expect(() => checkElf(elf(62, 1000, 1127), "x64")).toThrow(/cut short, with 1127 of 1128 bytes/);
+    writeFileSync(join(root, "empty.node"), "");
+    expect(() => checkElf(join(root, "empty.node"))).toThrow(/cut short, with 0 bytes/);
+  });
+  test("one for another processor is refused", () => {
+    expect(() => checkElf(elf(183, 1000, 1128), "x64")).toThrow(/for another processor \(arm64\)/);
+    expect(() => checkElf(elf(243, 1000, 1128), "x64")).toThrow(/ELF machine 243/);
   });
 });
 
