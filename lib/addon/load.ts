@@ -1,7 +1,7 @@
 // Owns loading the native addon, once for the process (or for a worker_threads thread): where it is looked for, and in which order.
 
 import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
+import { dirname, isAbsolute, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { ZSEError } from "../errors.js";
 import { compiledAddons } from "./compiled.js";
@@ -65,7 +65,7 @@ export function loadNative(): Addon {
     });
     if (loaded === undefined) continue;
     const failed = attempts.find(({ missing }) => !missing);
-    if (failed !== undefined && isGpu(failed.from))
+    if (failed !== undefined && (isGpu(failed.from) || isAbsolute(failed.from)))
       process.emitWarning(`${name} is used, since ${failed.from} could not be loaded: ${String(failed.error)}`);
     return loaded;
   }
