@@ -52,6 +52,15 @@ describe("an engine that cannot be loaded", () => {
     expect(loadHelp(project("short"), [broken("/x: cut short, with 1 of 2 bytes", "BAD_FILE")])).toContain("install again");
     expect(loadHelp(project("hollow"), [broken("Cannot find module './prebuilds/x.node'", "MODULE_NOT_FOUND")])).toContain("install again");
   });
+  test.each([
+    ["package-lock.json", "npx zse build"],
+    ["pnpm-lock.yaml", "pnpm exec zse build"],
+    ["yarn.lock", "yarn zse build"],
+    ["bun.lock", "bunx zse build"],
+  ])("%s: the command is run as its package manager runs one", (name, command) => {
+    const help = loadHelp(project(`run-${name}`, [name, ""]), [broken("something else")]);
+    expect(help).toContain(`To compile the engine here: ${command}\n`);
+  });
   test("a processor without the instructions: what the addon says, and how to compile it", () => {
     const help = loadHelp(project("old"), [broken("this processor has none of the instructions", "UNSUPPORTED")]);
     expect(help).toContain("this processor has none of the instructions");
@@ -75,6 +84,9 @@ describe("an engine that cannot be loaded", () => {
       expect(loadHelp(project("npm-has", has), [missing])).not.toContain("was made on another system");
     },
   );
+  test.skipIf(process.platform !== "linux")("Deno's name of an npm package has no space in it", () => {
+    expect(loadHelp(project("deno", ["deno.lock", ""]), [missing])).toMatch(/deno add npm:@zstream\/linux/);
+  });
   test.skipIf(process.platform !== "linux")("a package that was left out is named, with the command that adds it", () => {
     const help = loadHelp(project("omitted", ["package-lock.json", '"node_modules/zstream"']), [missing]);
     expect(help).toMatch(/npm install --no-save @zstream\/linux-\w+(-musl)?@1\.2\.3/);
