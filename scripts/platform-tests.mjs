@@ -204,6 +204,11 @@ async function tryBroken(project) {
       mend();
     }
   }
+  const main = join(project, "node_modules", "zstream", "dist", "cli", "main.js");
+  const env = { ...process.env, PATH: join(project, ".nothing"), ZSE_BUILD_DIR: join(project, ".work") };
+  const { stderr, status } = spawnSync(process.execPath, [main, "build"], { cwd: project, encoding: "utf8", env });
+  if (status !== 1 || !/^zstream: to compile .*CMake.*compiler.* are missing: run `.*`.*\n$/.test(stderr) || existsSync(env.ZSE_BUILD_DIR))
+    throw new Error(`zse build without tools ended with ${status}:\n${stderr}`);
 }
 
 function move(from, to) {
