@@ -1,7 +1,8 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
+import { builtFolder } from "../../lib/addon/compiled.js";
 import { checkElf } from "../../lib/addon/elf.js";
 import { type Attempt, loadHelp } from "../../lib/addon/load-help.js";
 import { packageRoot } from "../../lib/addon/package-root.js";
@@ -126,6 +127,17 @@ describe("an addon's file, before Linux loads it", () => {
     expect(() => checkElf(elf(183, 1000, 1128), "x64")).toThrow(/for another processor \(arm64\)/);
     expect(() => checkElf(elf(243, 1000, 1128), "x64")).toThrow(/ELF machine 243/);
   });
+});
+
+test("ZSE_BUILD_DIR is a folder to have a folder in, absolute whatever was given", () => {
+  const before = process.env.ZSE_BUILD_DIR;
+  process.env.ZSE_BUILD_DIR = "some/where";
+  try {
+    expect(builtFolder(project("built"))).toBe(resolve("some", "where", `zstream-1.2.3-${target}`));
+  } finally {
+    if (before === undefined) delete process.env.ZSE_BUILD_DIR;
+    else process.env.ZSE_BUILD_DIR = before;
+  }
 });
 
 test("the package's root is where its package.json is", () => {
