@@ -4,7 +4,7 @@ import { spawn, spawnSync } from "node:child_process";
 import { createWriteStream, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { availableParallelism } from "node:os";
-import { delimiter, join, relative, resolve } from "node:path";
+import { delimiter, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { fetchLlama } from "../vendor/fetch.mjs";
 import { placesOf, root } from "./paths.mjs";
@@ -212,7 +212,7 @@ function cmakeJs(command, { places, wanted, log, show, extra = [] }) {
       const memory = signal === "SIGKILL" || errors.some((line) => /Killed|out of memory/i.test(line));
       fail(
         new SetupError(
-          `the native addon could not be built (cmake-js ${command} ${how}): the whole log is in ${relative(root, places.log)}` +
+          `the native addon could not be built (cmake-js ${command} ${how}): the whole log is in ${places.log}` +
             `${memory ? "; memory ran out, so try again with ZSE_JOBS=1" : ""}.`,
         ),
       );
