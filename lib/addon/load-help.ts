@@ -14,7 +14,9 @@ export interface Attempt {
 
 /** What to print when none of `attempts` gave an addon. `root` is the package's folder. */
 export function loadHelp(root: string, attempts: readonly Attempt[]): string {
-  const lines = attempts.map(({ from, error, missing }) => `    ${from}: ${missing ? "not installed" : reasonOf(error)}`);
+  const lines = attempts.map(
+    ({ from, error, missing }) => `    ${from}: ${missing ? "not installed" : reasonOf(error).replace(`${from}: `, "")}`,
+  );
   if (lines.length === 0) lines.push(`    no package is made for ${process.platform}-${process.arch}`);
   return [
     "zStream's native engine could not be loaded.",

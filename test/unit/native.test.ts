@@ -49,6 +49,10 @@ describe("an engine that cannot be loaded", () => {
   ])("%s: advice that fits", (reason, advice) => {
     expect(loadHelp(project("reasons"), [broken(reason)])).toContain(advice);
   });
+  test("a path is said once, though the loader begins with it too", () => {
+    const file = "/x/build/Release/zstream.node";
+    expect(loadHelp(project("once"), [broken(`${file}: file too short`)])).toContain(`    ${file}: file too short\n`);
+  });
   test("a file that was cut short, and a package without its file: install again", () => {
     expect(loadHelp(project("short"), [broken("/x: cut short, with 1 of 2 bytes", "BAD_FILE")])).toContain("install again");
     expect(loadHelp(project("hollow"), [broken("Cannot find module './prebuilds/x.node'", "MODULE_NOT_FOUND")])).toContain("install again");
