@@ -1,10 +1,10 @@
 // Owns compiling the addon through cmake-js: checks that the tools are there, passes the ZSE_* options on, shows progress,
-// and does nothing when nothing changed. `node scripts/build.mjs [--force]`; `zse build` of an installed package ends here.
+// and does nothing when nothing changed. `node scripts/build.mjs [--force | --check]`; `zse build` of an installed package ends here.
 import { spawn, spawnSync } from "node:child_process";
 import { createWriteStream, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { availableParallelism } from "node:os";
-import { delimiter, join, relative, resolve } from "node:path";
+import { delimiter, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { fetchLlama } from "../vendor/fetch.mjs";
 import { placesOf, root } from "./paths.mjs";
@@ -32,8 +32,8 @@ export function addonIsCurrent({ portable = false } = {}) {
  */
 export async function buildAddon({ force = false, portable = false, targets = [] } = {}) {
   if (!force && targets.length === 0 && addonIsCurrent({ portable })) return;
+  requireTools(); // before anything is downloaded
   fetchLlama();
-  requireTools();
   const places = placesOf(portable);
   const stamp = readStamp(places.stamp);
   const wanted = configuration(stamp, portable);
@@ -116,37 +116,56 @@ export function newestSource() {
   return newest;
 }
 
-/** One sentence for each thing that is missing, before CMake says it in fifty lines. */
+/** One sentence for all that is missing, with the one command that brings it, before CMake says it in fifty lines. */
 export function requireTools() {
+  const missing = [];
   const cmake = spawnSync("cmake", ["--version"], { encoding: "utf8" });
-  if (cmake.error) {
-    throw new SetupError(
-      `CMake 3.19 or newer is needed to compile the native addon and was not found: install it (${installHint("cmake")}) and run the command again.`,
-    );
+  const [, major, minor] = /version (\d+)\.(\d+)/.exec(cmake.stdout ?? "") ?? [];
+  if (cmake.error) missing.push({ what: "CMake 3.19 or newer", name: "cmake" });
+  else if (Number(major) * 1000 + Number(minor) < 3019)
+    missing.push({ what: `CMake 3.19 or newer (this is ${major}.${minor})`, name: "cmake" });
+  if (!sourceIsThere()) {
+    for (const name of ["git", "tar"]) if (spawnSync(name, ["--version"]).error) missing.push({ what: name, name });
   }
-  const [, major, minor] = /version (\d+)\.(\d+)/.exec(cmake.stdout) ?? [];
-  if (Number(major) * 1000 + Number(minor) < 3019) {
-    throw new SetupError(
-      `CMake 3.19 or newer is needed to compile the native addon, and this is ${major}.${minor}: update it (${installHint("cmake")}) and run the command again.`,
-    );
+  // On Windows, cmake-js looks for Visual Studio itself and says so in one sentence.
+  if (process.platform !== "win32") {
+    if (!onPath(process.env.CXX?.split(" ")[0] || "c++", "g++", "clang++")) missing.push({ what: "a C++17 compiler", name: "g++" });
+    if (!onPath("ninja", "make")) missing.push({ what: "make or ninja", name: "make" });
   }
-  if (process.platform === "win32") return; // cmake-js looks for Visual Studio itself and says so in one sentence.
-  if (!onPath(process.env.CXX ?? "c++", "g++", "clang++")) {
-    throw new SetupError(
-      `a C++17 compiler is needed to compile the native addon and none was found: install one (${installHint("g++")}) and run the command again.`,
-    );
-  }
-  if (!onPath("ninja", "make")) {
-    throw new SetupError(
-      `make or ninja is needed to compile the native addon and neither was found: install one (${installHint("make")}) and run the command again.`,
-    );
-  }
+  if (missing.length === 0) return;
+  const whats = missing.map(({ what }) => what);
+  const list = whats.length > 1 ? `${whats.slice(0, -1).join(", ")} and ${whats.at(-1)}` : whats[0];
+  throw new SetupError(
+    `to compile the native addon, ${list} ${whats.length > 1 ? "are" : "is"} missing: ${installHint(missing.map(({ name }) => name))}, then run the command again.`,
+  );
 }
 
-function installHint(packageName) {
-  if (process.platform === "darwin") return packageName === "cmake" ? "e.g. `brew install cmake`" : "`xcode-select --install`";
-  if (process.platform === "win32") return "from Visual Studio's installer, workload “Desktop development with C++”";
-  return `e.g. \`apt-get install ${packageName}\``;
+/** What a system calls the packages of these names where it differs, and how it installs them. */
+const systems = [
+  { program: "apt-get", install: "apt-get install" },
+  { program: "dnf", install: "dnf install", "g++": "gcc-c++" },
+  { program: "apk", install: "apk add", "g++": "g++ linux-headers" },
+  { program: "pacman", install: "pacman -S", "g++": "gcc" },
+  { program: "zypper", install: "zypper install", "g++": "gcc-c++" },
+];
+
+function installHint(names) {
+  if (process.platform === "win32") return "install them from Visual Studio's installer, workload “Desktop development with C++”, and git";
+  if (process.platform === "darwin") {
+    const commands = [
+      names.includes("cmake") && "`brew install cmake`",
+      names.some((name) => name !== "cmake") && "`xcode-select --install`",
+    ];
+    return `run ${commands.filter(Boolean).join(" and ")}`;
+  }
+  const places = ["/usr/bin", "/usr/sbin", "/sbin", "/bin"]; // whatever the PATH holds
+  const system = systems.find(({ program }) => places.some((place) => existsSync(join(place, program)))) ?? systems[0];
+  return `run \`${process.getuid?.() === 0 ? "" : "sudo "}${system.install} ${names.map((name) => system[name] ?? name).join(" ")}\``;
+}
+
+/** fetch.mjs needs its tools no more. */
+function sourceIsThere() {
+  return existsSync(join(root, "vendor", "llama.cpp", ".git"));
 }
 
 function onPath(...commands) {
@@ -193,7 +212,7 @@ function cmakeJs(command, { places, wanted, log, show, extra = [] }) {
       const memory = signal === "SIGKILL" || errors.some((line) => /Killed|out of memory/i.test(line));
       fail(
         new SetupError(
-          `the native addon could not be built (cmake-js ${command} ${how}): the whole log is in ${relative(root, places.log)}` +
+          `the native addon could not be built (cmake-js ${command} ${how}): the whole log is in ${places.log}` +
             `${memory ? "; memory ran out, so try again with ZSE_JOBS=1" : ""}.`,
         ),
       );
@@ -218,5 +237,5 @@ function locateCmakeJs() {
 }
 
 if (process.argv[1] && resolve(process.argv[1]) === fileURLToPath(import.meta.url)) {
-  await main(() => buildAddon({ force: process.argv.includes("--force") }));
+  await main(() => (process.argv.includes("--check") ? requireTools() : buildAddon({ force: process.argv.includes("--force") })));
 }

@@ -1,7 +1,7 @@
 // Owns the check that `zse build` compiles the engine from what the package holds, in a project where the platform's package is missing, and that
 // the result is found from then on: by import, by require() and from the command line. Minutes without ccache.
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { packAll } from "./pack.mjs";
@@ -17,8 +17,11 @@ try {
   run("npm", ["install", "--no-audit", "--no-fund", "--omit=optional", `./tarballs/${tarballs[0]}`]);
   const before = spawnSync("npx", ["--no-install", "zse", "run", "x"], { cwd: project, encoding: "utf8", env });
   if (before.status !== 1 || !before.stderr.includes("npx zse build")) throw new Error(`without an engine, zse says: ${before.stderr}`);
+  mkdirSync(env.ZSE_BUILD_DIR);
+  writeFileSync(join(env.ZSE_BUILD_DIR, "mine.txt"), "what else lies there stays");
   run("npx", ["--no-install", "zse", "build"]);
-  if (existsSync(env.ZSE_BUILD_DIR)) throw new Error("the folder it was compiled in is left behind");
+  const left = readdirSync(env.ZSE_BUILD_DIR);
+  if (left.join() !== "mine.txt") throw new Error(`in the folder where it was compiled lies now: ${left}`);
   writeFileSync(join(project, "story.mjs"), `import { ZSE } from "zstream"; ${story}\n`);
   writeFileSync(join(project, "story.cjs"), `const { ZSE } = require("zstream"); (async () => { ${story} })();\n`);
   says("an ES module", run(process.execPath, ["story.mjs"]));

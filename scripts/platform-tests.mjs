@@ -3,7 +3,7 @@
 // runtime, and test/platforms/bundlers packs an application by each bundler. Tools come from npm into build/farm. --quick is what CI has time
 // for. Ends with "N passed, N failed, N skipped".
 import { spawnSync } from "node:child_process";
-import { cpSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { bundlerBeds } from "../test/platforms/bundlers/beds.mjs";
@@ -173,7 +173,9 @@ async function tryBroken(project) {
   const cases = {
     "the package is not there": [() => move(scope, `${scope}.away`), `npm install --no-save @zstream/${name}`],
     "the file is for another machine": [() => replace(addon, "MZ this is no such file"), "npx zse build"],
-    "the file is empty": [() => replace(addon, ""), "npx zse build"],
+    "the file is empty": [() => replace(addon, ""), "install again"],
+    "the file is cut short": [() => replace(addon, readFileSync(addon).subarray(0, 1 << 20)), "install again"],
+    "the file is not there": [() => move(dirname(addon), join(project, "away")), "install again"],
     "no level fits": [() => () => {}, "leave ZSE_CPU out", { ZSE_CPU: "none" }],
   };
   for (const [what, [breakIt, advice, env]] of Object.entries(cases)) {
@@ -193,6 +195,11 @@ async function tryBroken(project) {
       mend();
     }
   }
+  const main = join(project, "node_modules", "zstream", "dist", "cli", "main.js");
+  const env = { ...process.env, PATH: join(project, ".nothing"), ZSE_BUILD_DIR: join(project, ".work") };
+  const { stderr, status } = spawnSync(process.execPath, [main, "build"], { cwd: project, encoding: "utf8", env });
+  if (status !== 1 || !/^zstream: to compile .*CMake.*compiler.* are missing: run `.*`.*\n$/.test(stderr) || existsSync(env.ZSE_BUILD_DIR))
+    throw new Error(`zse build without tools ended with ${status}:\n${stderr}`);
 }
 
 function move(from, to) {

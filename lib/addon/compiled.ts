@@ -3,27 +3,29 @@
 import { existsSync } from "node:fs";
 import module from "node:module";
 import { homedir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 
 /**
  * The addons that were compiled here and are there, the one to prefer first. `root` is the package's folder; a bundle has none, and what lies
  * in build/Release beside it is somebody else's.
  */
 export function compiledAddons(root: string | undefined): string[] {
-  const folder = root === undefined ? process.env.ZSE_BUILD_DIR : builtFolder(root);
-  return [root && inPackage(root), folder && join(folder, "build", "Release", "zstream.node")].filter(
-    (file): file is string => file !== undefined && file !== "" && existsSync(file),
+  if (root === undefined) return [];
+  return [inPackage(root), join(builtFolder(root), "build", "Release", "zstream.node")].filter(
+    (file): file is string => file !== undefined && existsSync(file),
   );
 }
 
 /**
  * Where `zse build` puts its result when the package's own folder cannot be written to: a folder of the user's, one for each version and
- * platform. ZSE_BUILD_DIR names another one.
+ * platform. ZSE_BUILD_DIR names another one to have it in: what else lies there is not ours to remove, nor another version's addon ours to load.
  */
 export function builtFolder(root: string): string {
+  const name = `${versionOf(root)}-${process.platform}-${process.arch}`;
+  if (process.env.ZSE_BUILD_DIR) return resolve(process.env.ZSE_BUILD_DIR, `zstream-${name}`);
   const caches =
     process.env.XDG_CACHE_HOME || (process.platform === "win32" ? process.env.LOCALAPPDATA : undefined) || join(homedir(), ".cache");
-  return process.env.ZSE_BUILD_DIR || join(caches, "zstream", `${versionOf(root)}-${process.platform}-${process.arch}`);
+  return join(caches, "zstream", name);
 }
 
 /** As node-gyp-build looks: build/Release, build/Debug, and prebuilds/ of a package that brings its own. */

@@ -14,7 +14,9 @@ export interface Attempt {
 
 /** What to print when none of `attempts` gave an addon. `root` is the package's folder, or that of a bundle without the package beside it. */
 export function loadHelp(root: string, attempts: readonly Attempt[], { bundled = false } = {}): string {
-  const lines = attempts.map(({ from, error, missing }) => `    ${from}: ${missing ? "not installed" : reasonOf(error)}`);
+  const lines = attempts.map(
+    ({ from, error, missing }) => `    ${from}: ${missing ? "not installed" : reasonOf(error).replace(`${from}: `, "")}`,
+  );
   if (lines.length === 0) lines.push(`    no package is made for ${process.platform}-${process.arch}`);
   return [
     "zStream's native engine could not be loaded.",
@@ -48,15 +50,17 @@ function reasonOf(error: unknown): string {
   return (text.split("\n")[0] ?? "").slice(0, 300);
 }
 
-const BUILD = "To compile the engine here: npx zse build";
-
 /** What helps a bundle that has left the engine behind, or the demo model. */
 export const BUNDLED = [
   "In a bundle: leave zstream and @zstream/* external, and install them beside it.",
   "For a single executable: put node_modules/zstream and node_modules/@zstream beside it. docs/BUNDLERS.md says how, for each bundler.",
 ] as const;
 
+const DAMAGED =
+  /invalid ELF|mach-o|wrong architecture|not a valid Win32|incompatible architecture|wrong ELF class|file too short|cannot read file data|self-register/i;
+
 function advice(root: string, attempts: readonly Attempt[], bundled: boolean): string[] {
+  const build = buildAdvice(root);
   const found = attempts.filter(({ missing }) => !missing);
   const reasons = found.map(({ error }) => reasonOf(error)).join("\n");
   const code = found.map(({ error }) => (error as { code?: string } | undefined)?.code);
@@ -66,27 +70,31 @@ function advice(root: string, attempts: readonly Attempt[], bundled: boolean): s
     ];
   }
   if (code.includes("BAD_OPTION")) return ["Correct the setting that is named above."];
-  if (code.includes("UNSUPPORTED")) return [BUILD];
+  if (code.includes("UNSUPPORTED")) return [build];
   if (/failed to map segment|Operation not permitted/i.test(reasons)) {
     return ["The folder is on a disk that runs no programs (mounted noexec): move the project to another one, or mount it without noexec."];
   }
   if (/Permission denied|EACCES|cannot enable executable stack|cannot restore segment prot/i.test(reasons)) {
-    return ["The system forbids it: the file must be readable, and a rule (SELinux, AppArmor) must allow this program to load it.", BUILD];
+    return ["The system forbids it: the file must be readable, and a rule (SELinux, AppArmor) must allow this program to load it.", build];
   }
-  if (/GLIBC|musl|version `/i.test(reasons)) return ["The engine was built for a newer C library than this machine has.", BUILD];
-  if (/invalid ELF|mach-o|wrong architecture|not a valid Win32|incompatible architecture|wrong ELF class/i.test(reasons)) {
-    return ["The file is for another machine: node_modules was perhaps copied. Delete node_modules and install again, here.", BUILD];
+  if (/GLIBC|musl|version `/i.test(reasons)) return ["The engine was built for a newer C library than this machine has.", build];
+  if (code.some((one) => /BAD_FILE|MODULE_NOT_FOUND/.test(one ?? "")) || DAMAGED.test(reasons)) {
+    return [
+      "The file is damaged, or for another machine: node_modules was perhaps copied. Delete node_modules and install again, here.",
+      build,
+    ];
   }
-  if (found.length > 0) return [BUILD, "If it still fails after that, please report it with this whole text."];
+  if (found.length > 0) return [build, "If it still fails after that, please report it with this whole text."];
   return bundled ? [...BUNDLED] : whenMissing(root);
 }
 
 /** Nothing is installed: told apart by what the lockfile and the names of bundles show. */
 function whenMissing(root: string): string[] {
+  const build = buildAdvice(root);
   const wanted = packageName();
-  if (wanted === undefined) return [`No prebuilt engine is made for this platform. ${BUILD}`];
+  if (wanted === undefined) return [`No prebuilt engine is made for this platform. ${build}`];
   const lock = lockfile(root);
-  const install = `${lock?.command ?? "npm install"} ${wanted}@${versionOf(root)}`;
+  const install = `${lock?.command ?? "npm install "}${wanted}@${versionOf(root)}`;
   if (lock !== undefined && leavesOut(lock.text, wanted)) {
     return [
       `${lock.path} was made on another system and leaves out this one's package. Once: ${install}`,
@@ -96,7 +104,7 @@ function whenMissing(root: string): string[] {
   if (!/[\\/]node_modules[\\/]/.test(`${root}/`)) {
     return ["In a clone of zStream: npm start."];
   }
-  return [`It was left out when zStream was installed (--omit=optional, or node_modules was copied): ${install}`, BUILD];
+  return [`It was left out when zStream was installed (--omit=optional, or node_modules was copied): ${install}`, build];
 }
 
 /**
@@ -117,22 +125,27 @@ function packageName(): string | undefined {
   return `@zstream/${target}${process.platform === "linux" && isMusl() ? "-musl" : ""}`;
 }
 
+/** How each package manager adds a package, and how it runs a package's command: npx looks for it on the registry where it finds none. */
 const lockfiles = [
-  ["package-lock.json", "npm install --no-save"],
-  ["pnpm-lock.yaml", "pnpm add"],
-  ["yarn.lock", "yarn add"],
-  ["bun.lock", "bun add"],
-  ["deno.lock", "deno add"],
+  ["package-lock.json", "npm install --no-save ", "npx"],
+  ["pnpm-lock.yaml", "pnpm add ", "pnpm exec"],
+  ["yarn.lock", "yarn add ", "yarn"],
+  ["bun.lock", "bun add ", "bunx"],
+  ["deno.lock", "deno add npm:", "npx"],
 ] as const;
 
+function buildAdvice(root: string): string {
+  return `To compile the engine here: ${lockfile(root)?.runner ?? "npx"} zse build`;
+}
+
 /** The nearest lockfile above the package, and the command of its package manager that adds a package. */
-function lockfile(root: string): { path: string; text: string; command: string } | undefined {
+function lockfile(root: string): { path: string; text: string; command: string; runner: string } | undefined {
   for (let at = root; ; at = dirname(at)) {
-    for (const [name, command] of lockfiles) {
+    for (const [name, command, runner] of lockfiles) {
       const path = join(at, name);
       if (!existsSync(path)) continue;
       try {
-        return { path, text: readFileSync(path, "utf8"), command: name === "deno.lock" ? `${command} npm:` : command };
+        return { path, text: readFileSync(path, "utf8"), command, runner };
       } catch {
         return undefined;
       }

@@ -1,9 +1,11 @@
 // Owns loading the native addon, once for the process (or for a worker_threads thread): where it is looked for, and in which order.
 
 import module from "node:module";
+import { dirname, isAbsolute, join } from "node:path";
 import { ZSEError } from "../errors.js";
 import { compiledAddons } from "./compiled.js";
 import type { NativeAddon, NativeFileTools } from "./contract.js";
+import { checkElf } from "./elf.js";
 import { type Attempt, loadHelp } from "./load-help.js";
 import { isMoved, knownRoot, packageRoot, resolveFrom } from "./package-root.js";
 
@@ -72,14 +74,20 @@ export function loadNative(): Addon {
   if (loaded !== undefined) return loaded;
   const attempts: Attempt[] = [];
   for (const file of compiledAddons(knownRoot())) {
-    loaded = attempt(attempts, file, () => module.createRequire(file)(file));
+    loaded = attempt(attempts, file, () => {
+      if (process.platform === "linux") checkElf(file);
+      return module.createRequire(file)(file);
+    });
     if (loaded !== undefined) return loaded;
   }
   for (const name of packages[`${process.platform}-${process.arch}`] ?? []) {
-    loaded = attempt(attempts, name, () => requirePackage(name));
+    loaded = attempt(attempts, name, () => {
+      if (process.platform === "linux") checkPackage(name);
+      return requirePackage(name);
+    });
     if (loaded === undefined) continue;
     const failed = attempts.find(({ missing }) => !missing);
-    if (failed !== undefined && isGpu(failed.from))
+    if (failed !== undefined && (isGpu(failed.from) || isAbsolute(failed.from)))
       process.emitWarning(`${name} is used, since ${failed.from} could not be loaded: ${String(failed.error)}`);
     return loaded;
   }
@@ -93,9 +101,23 @@ function attempt(attempts: Attempt[], from: string, load: () => Addon): Addon | 
     return load();
   } catch (error) {
     const { code, message = String(error) } = (error ?? {}) as { code?: string; message?: string };
-    attempts.push({ from, error, missing: /^(ERR_)?MODULE_NOT_FOUND$/.test(code ?? "") && message.includes(from) });
+    const [first = ""] = message.split("\n"); // what follows names who asked
+    // A file inside the package that is not there is another matter.
+    const missing = /^(ERR_)?MODULE_NOT_FOUND$/.test(code ?? "") && first.includes(from) && !/^[\\/]/.test(first.split(from)[1] ?? "");
+    attempts.push({ from, error, missing });
     return undefined;
   }
+}
+
+/** Where the package's file can be told: not in an application that was packed into one file. */
+function checkPackage(name: string): void {
+  let entry: string;
+  try {
+    entry = module.createRequire(isMoved() ? resolveFrom() : import.meta.url).resolve(name);
+  } catch {
+    return; // load() says why
+  }
+  checkElf(join(dirname(entry), "prebuilds", `${process.platform}-${process.arch}`, "node.napi.node"));
 }
 
 function isGpu(name: string): boolean {

@@ -26,8 +26,8 @@ export function addBuild(program: Command): void {
     .addHelpText(
       "after",
       `
-It needs CMake, a C++17 compiler, git, and npm's registry. Minutes, and about 1 GB on the disk while it works.
-The result serves this package from then on. ZSE_BUILD_DIR names another folder to work in, ZSE_JOBS how many files are compiled at once.`,
+It needs CMake, a C++17 compiler, make or ninja, git, tar, npm, and its registry. Minutes, and about 1 GB on the disk while it works.
+The result serves this package from then on. ZSE_BUILD_DIR names a folder to work in, ZSE_JOBS how many files are compiled at once.`,
     )
     .action(async (flags: BuildFlags) => {
       try {
@@ -43,8 +43,18 @@ async function build(flags: BuildFlags): Promise<number> {
   if (existsSync(join(root, "scripts", "start.mjs"))) {
     return run(process.execPath, [join(root, "scripts", "build.mjs")], root); // a clone has it all in place
   }
+  // What is missing is said before anything is downloaded.
+  const ready = await run(process.execPath, [join(root, "scripts", "build.mjs"), "--check"], root);
+  if (ready !== 0) return ready;
   const work = builtFolder(root);
-  stage(root, work);
+  try {
+    stage(root, work);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new Error(
+      `${work} cannot be used to compile in (${reason}): set ZSE_BUILD_DIR to a folder that you may write to, with 1 GB free.`,
+    );
+  }
   say(`compiling in ${work}`);
   const npm = npmCommand();
   const installed = await run(

@@ -135,8 +135,8 @@ void register_cpu_level() {
                                         "); use one of them, or leave ZSE_CPU out");
   }
   if (!best) {
-    throw EngineError("UNSUPPORTED", "this processor has none of the instructions that the prebuilt engine needs (one of " +
-                                         names + "): compile the engine for it with `npx zse build`");
+    throw EngineError("UNSUPPORTED",
+                      "this processor has none of the instructions that the prebuilt engine needs (one of " + names + ")");
   }
   ggml_backend_register(best->registration());
   chosen = best->name;

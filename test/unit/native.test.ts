@@ -1,8 +1,9 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { afterAll, describe, expect, test, vi } from "vitest";
-import { compiledAddons } from "../../lib/addon/compiled.js";
+import { builtFolder, compiledAddons } from "../../lib/addon/compiled.js";
+import { checkElf } from "../../lib/addon/elf.js";
 import { type Attempt, loadHelp } from "../../lib/addon/load-help.js";
 import { packageRoot } from "../../lib/addon/package-root.js";
 import { fromNative, ZSEError } from "../../lib/errors.js";
@@ -42,9 +43,28 @@ describe("an engine that cannot be loaded", () => {
     ["/x: invalid ELF header", "for another machine"],
     ["/x: failed to map segment from shared object", "noexec"],
     ["/x: cannot open shared object file: Permission denied", "SELinux"],
+    ["/x: file too short", "install again"],
+    ["Module did not self-register: '/x'.", "install again"],
     ["something else", "please report it"],
   ])("%s: advice that fits", (reason, advice) => {
     expect(loadHelp(project("reasons"), [broken(reason)])).toContain(advice);
+  });
+  test("a path is said once, though the loader begins with it too", () => {
+    const file = "/x/build/Release/zstream.node";
+    expect(loadHelp(project("once"), [broken(`${file}: file too short`)])).toContain(`    ${file}: file too short\n`);
+  });
+  test("a file that was cut short, and a package without its file: install again", () => {
+    expect(loadHelp(project("short"), [broken("/x: cut short, with 1 of 2 bytes", "BAD_FILE")])).toContain("install again");
+    expect(loadHelp(project("hollow"), [broken("Cannot find module './prebuilds/x.node'", "MODULE_NOT_FOUND")])).toContain("install again");
+  });
+  test.each([
+    ["package-lock.json", "npx zse build"],
+    ["pnpm-lock.yaml", "pnpm exec zse build"],
+    ["yarn.lock", "yarn zse build"],
+    ["bun.lock", "bunx zse build"],
+  ])("%s: the command is run as its package manager runs one", (name, command) => {
+    const help = loadHelp(project(`run-${name}`, [name, ""]), [broken("something else")]);
+    expect(help).toContain(`To compile the engine here: ${command}\n`);
   });
   test("a processor without the instructions: what the addon says, and how to compile it", () => {
     const help = loadHelp(project("old"), [broken("this processor has none of the instructions", "UNSUPPORTED")]);
@@ -69,6 +89,9 @@ describe("an engine that cannot be loaded", () => {
       expect(loadHelp(project("npm-has", has), [missing])).not.toContain("was made on another system");
     },
   );
+  test.skipIf(process.platform !== "linux")("Deno's name of an npm package has no space in it", () => {
+    expect(loadHelp(project("deno", ["deno.lock", ""]), [missing])).toMatch(/deno add npm:@zstream\/linux/);
+  });
   test.skipIf(process.platform !== "linux")("a package that was left out is named, with the command that adds it", () => {
     const help = loadHelp(project("omitted", ["package-lock.json", '"node_modules/zstream"']), [missing]);
     expect(help).toMatch(/npm install --no-save @zstream\/linux-\w+(-musl)?@1\.2\.3/);
@@ -84,15 +107,46 @@ describe("an engine that cannot be loaded", () => {
   });
 });
 
-test("a bundle takes no addon that lies in build/Release beside it, but one that ZSE_BUILD_DIR names", () => {
-  const folder = join(root, "named");
-  const addon = join(folder, "build", "Release", "zstream.node");
-  mkdirSync(join(addon, ".."), { recursive: true });
-  writeFileSync(addon, "");
-  expect(compiledAddons(undefined)).toEqual([]);
-  vi.stubEnv("ZSE_BUILD_DIR", folder);
-  expect(compiledAddons(undefined)).toEqual([addon]);
+describe("an addon's file, before Linux loads it", () => {
+  const elf = (machine: number, sectionsAt: number, bytes: number) => {
+    const image = Buffer.alloc(bytes);
+    image.write("\x7fELF\x02\x01", "latin1");
+    image.writeUInt16LE(machine, 18);
+    image.writeBigUInt64LE(BigInt(sectionsAt), 40);
+    image.writeUInt16LE(64, 58);
+    image.writeUInt16LE(2, 60);
+    const file = join(root, `${machine}-${sectionsAt}-${bytes}.node`);
+    writeFileSync(file, image);
+    return file;
+  };
+  test("a whole one for this processor passes, and so does what is no ELF file or not there", () => {
+    checkElf(elf(62, 1000, 1128), "x64");
+    checkElf(elf(183, 1000, 1128), "arm64");
+    checkElf(elf(243, 1000, 1128), "riscv64");
+    writeFileSync(join(root, "text.node"), "x".repeat(100));
+    checkElf(join(root, "text.node"));
+    checkElf(join(root, "nowhere.node"));
+    checkElf(root);
+  });
+  test("one that was cut short is refused: loading it would end the process", () => {
+    expect(() => checkElf(elf(62, 1000, 1127), "x64")).toThrow(/cut short, with 1127 of 1128 bytes/);
+    writeFileSync(join(root, "empty.node"), "");
+    expect(() => checkElf(join(root, "empty.node"))).toThrow(/cut short, with 0 bytes/);
+  });
+  test("one for another processor is refused", () => {
+    expect(() => checkElf(elf(183, 1000, 1128), "x64")).toThrow(/for another processor \(arm64\)/);
+    expect(() => checkElf(elf(243, 1000, 1128), "x64")).toThrow(/ELF machine 243/);
+  });
+});
+
+test("ZSE_BUILD_DIR is a folder to have a folder in, absolute whatever was given", () => {
+  vi.stubEnv("ZSE_BUILD_DIR", "some/where");
+  expect(builtFolder(project("built"))).toBe(resolve("some", "where", `zstream-1.2.3-${target}`));
   vi.unstubAllEnvs();
+});
+
+test("a bundle takes no addon that lies in build/Release beside it: it is somebody else's", () => {
+  expect(compiledAddons(undefined)).toEqual([]);
 });
 
 test("the package's root is where its package.json is", () => {
