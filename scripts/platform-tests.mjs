@@ -3,9 +3,9 @@
 // runtime, and test/platforms/bundlers packs an application by each bundler. Tools come from npm into build/farm. --quick is what CI has time
 // for. Ends with "N passed, N failed, N skipped".
 import { spawnSync } from "node:child_process";
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { bundlerBeds } from "../test/platforms/bundlers/beds.mjs";
 import { startRegistry } from "../test/platforms/registry.mjs";
 import { fromFarm, npm, npmScript, run, Skip } from "./farm.mjs";
