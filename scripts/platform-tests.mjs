@@ -6,6 +6,7 @@ import { spawnSync } from "node:child_process";
 import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { arm64 } from "../test/platforms/arm64.mjs";
 import { bundlerBeds } from "../test/platforms/bundlers/beds.mjs";
 import { startRegistry } from "../test/platforms/registry.mjs";
 import { fromFarm, npm, npmScript, run, Skip } from "./farm.mjs";
@@ -57,9 +58,7 @@ let skipped = 0;
 
 await main(async () => {
   const tarballs = mkdtempSync(join(tmpdir(), "zstream-tarballs-"));
-  const {
-    tarballs: [zstream],
-  } = packAll(tarballs, { compiler: "host" });
+  const { tarballs: packed } = packAll(tarballs, { compiler: "host" });
   const registry = await startRegistry(tarballs, upstream);
   try {
     for (const [name, manager] of Object.entries(managers)) await bed(name, () => tryManager(name, manager, registry));
@@ -67,8 +66,9 @@ await main(async () => {
     for (const [name, runtime] of Object.entries(runtimes)) {
       if (project) await bed(name, async () => appRuns(await tool(name, runtime), runtime.args ?? [], project));
     }
+    await bed("arm64 under qemu", () => inEmptyProject((folder) => arm64({ packed, registry: registry.url, project: folder })));
     await bed("node-llama-cpp beside it", () => tryBeside(registry));
-    for (const { name, run: pack } of project ? bundlerBeds(join(tarballs, zstream)) : []) await bed(name, () => pack(project));
+    for (const { name, run: pack } of project ? bundlerBeds(join(tarballs, packed[0])) : []) await bed(name, () => pack(project));
     if (project) await bed("broken installations say what helps", () => tryBroken(project));
   } finally {
     registry.close();
@@ -152,17 +152,14 @@ async function trySize(registry) {
 
 /** Another addon with a ggml of its own, in the same process. */
 async function tryBeside(registry) {
-  const project = emptyProject();
-  try {
+  await inEmptyProject(async (project) => {
     writeFileSync(join(project, ".npmrc"), `registry=${registry.url}\n`);
     const args = ["install", "--no-audit", "--no-fund", "--ignore-scripts", "zstream", "node-llama-cpp@3"];
     await run([process.execPath, npmScript(), ...args], project, { node: process.execPath });
     cpSync(join(root, "test", "platforms", "beside.mjs"), join(project, "beside.mjs"));
     const out = await run([process.execPath, "beside.mjs"], project, { node: process.execPath });
     if (!/^done$/m.test(out)) throw new Error(out.slice(-1500));
-  } finally {
-    rmSync(project, { recursive: true, force: true });
-  }
+  });
 }
 
 /** One after the other, what breaks on people's machines; each must end in sentences, and in a command. */
@@ -227,6 +224,15 @@ async function appRuns(program, args, project) {
   const out = await run([program, ...args, "app.mjs"], project, { node: program });
   const lines = out.match(/^(ok .*|done)$/gm) ?? [];
   if (lines.length !== 5 || lines.at(-1) !== "done") throw new Error(`app.mjs printed only ${lines.join(", ")}:\n${out.slice(-1500)}`);
+}
+
+async function inEmptyProject(run) {
+  const project = emptyProject();
+  try {
+    return await run(project);
+  } finally {
+    rmSync(project, { recursive: true, force: true });
+  }
 }
 
 /** A folder with nothing but a manifest. */
