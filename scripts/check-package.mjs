@@ -1,9 +1,9 @@
 // Owns the check of what would be published: everything an installation needs, nothing else, and no script that a package manager would run or
 // block. Packs as scripts/pack.mjs does, with this machine's compiler for the addon unless one is there.
-import { spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { npmPack } from "./npm.mjs";
 import { packAll } from "./pack.mjs";
 import { root } from "./paths.mjs";
 import { hostPlatform } from "./platforms.mjs";
@@ -71,7 +71,7 @@ function checkPackage(staged, { mustHave, mayHave, largestMegabytes }) {
   if (manifest.devDependencies) problems.push(`${name} lists what it was developed with`);
   const tools = Object.keys(manifest.dependencies ?? {}).filter((one) => /cmake|gyp$|node-addon-api|node-api-headers/.test(one));
   if (tools.length > 0) problems.push(`${name} makes every user install ${tools}`);
-  const packed = pack(staged);
+  const packed = npmPack(["--dry-run"], staged);
   const files = packed.files.map(({ path }) => path);
   for (const path of mustHave) if (!files.includes(path)) problems.push(`${name}: ${path} is missing`);
   for (const path of files) {
@@ -84,15 +84,6 @@ function checkPackage(staged, { mustHave, mayHave, largestMegabytes }) {
   console.log(
     `${name}: ${files.length} files, ${(packed.size / 1e6).toFixed(1)} MB packed, ${(packed.unpackedSize / 1e6).toFixed(1)} MB unpacked`,
   );
-}
-
-function pack(cwd) {
-  const npm = process.env.npm_execpath ? [process.execPath, process.env.npm_execpath] : ["npm"];
-  const args = ["pack", "--dry-run", "--json", "--ignore-scripts", "--loglevel=error"];
-  const result = spawnSync(npm[0], [...npm.slice(1), ...args], { cwd, encoding: "utf8", maxBuffer: 1 << 26 });
-  if (result.status !== 0) throw new Error(result.stderr);
-  const parsed = JSON.parse(result.stdout);
-  return Array.isArray(parsed) ? parsed[0] : Object.values(parsed)[0];
 }
 
 /** What the packed scripts import must be packed too, or `zse build` fails at once. */

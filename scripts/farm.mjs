@@ -1,8 +1,9 @@
 // Owns the tools that tests of the packages need, and how programs run there: from npm into build/farm on first use, with a PATH that holds Node
 // alone. What cannot be had skips its test.
-import { spawn, spawnSync } from "node:child_process";
+import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { npm } from "./npm.mjs";
 import { root } from "./paths.mjs";
 
 const farm = join(root, "build", "farm");
@@ -21,18 +22,6 @@ export function fromFarm(name, packages, file) {
     if (result.status !== 0 || !existsSync(path)) throw new Skip(`${packages} could not be installed: ${result.stderr.slice(-300)}`);
   }
   return path;
-}
-
-export function npm(args, cwd) {
-  return spawnSync(process.execPath, [npmScript(), ...args], { cwd, encoding: "utf8", maxBuffer: 1 << 26 });
-}
-
-/** npm's own program: what runs us, or what lies beside this Node. */
-export function npmScript() {
-  const { npm_execpath: given } = process.env;
-  if (given && /npm-cli\.c?js$/.test(given)) return given;
-  const prefix = join(dirname(process.execPath), "..");
-  return ["lib/node_modules/npm/bin/npm-cli.js", "node_modules/npm/bin/npm-cli.js"].map((name) => join(prefix, name)).find(existsSync);
 }
 
 /**

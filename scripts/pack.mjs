@@ -1,10 +1,10 @@
 // Owns the packages as they are published: `npm run pack:all -- FOLDER` leaves their tarballs there. The main package holds JavaScript, types,
 // the demo model, and the sources that `zse build` compiles; it has no install script. Each platform's package holds one addon. A package is
 // staged in build/packages with a manifest of its own and packed by npm.
-import { spawnSync } from "node:child_process";
 import { chmodSync, cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { buildTypescript, typescriptIsCurrent } from "./build-ts.mjs";
+import { npmPack } from "./npm.mjs";
 import { root } from "./paths.mjs";
 import { addonOf, hostPlatform, platforms } from "./platforms.mjs";
 import { prebuild, prebuiltAddon } from "./prebuild.mjs";
@@ -96,12 +96,7 @@ function installedVersion(name) {
 }
 
 function pack(folder, destination) {
-  const npm = process.env.npm_execpath ? [process.execPath, process.env.npm_execpath] : ["npm"];
-  const args = ["pack", "--json", "--ignore-scripts", "--loglevel=error", "--pack-destination", resolve(destination)];
-  const result = spawnSync(npm[0], [...npm.slice(1), ...args], { cwd: folder, encoding: "utf8", maxBuffer: 1 << 26 });
-  if (result.status !== 0) throw new SetupError(`${folder} could not be packed: ${result.stderr.trim()}`);
-  const parsed = JSON.parse(result.stdout);
-  const { filename, size } = Array.isArray(parsed) ? parsed[0] : Object.values(parsed)[0];
+  const { filename, size } = npmPack(["--pack-destination", resolve(destination)], folder);
   say(`${filename}: ${(size / 1e6).toFixed(1)} MB`);
   return filename;
 }

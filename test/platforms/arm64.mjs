@@ -3,7 +3,8 @@
 import { spawnSync } from "node:child_process";
 import { cpSync, existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { fromFarm, npmScript, run, Skip } from "../../scripts/farm.mjs";
+import { fromFarm, run, Skip } from "../../scripts/farm.mjs";
+import { npmScript } from "../../scripts/npm.mjs";
 import { root } from "../../scripts/paths.mjs";
 
 const LIBRARIES = "/usr/aarch64-linux-gnu";
