@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { packAll, packageName } from "./pack.mjs";
 import { root } from "./paths.mjs";
 import { platforms } from "./platforms.mjs";
+import { prebuiltAddon } from "./prebuild.mjs";
 import { main, SetupError } from "./say.mjs";
 
 const dryRun = process.argv.includes("--dry-run");
@@ -18,6 +19,9 @@ await main(() => {
   mkdirSync(folder, { recursive: true });
   const { tarballs, missing } = packAll(folder);
   const problems = missing.map((name) => `${name} was not prebuilt: its addon belongs into build/prebuild/${name}`);
+  for (const entry of platforms.filter(({ name }) => !missing.includes(name))) {
+    problems.push(...checkAddon(prebuiltAddon(entry), entry).map((problem) => `${entry.name}'s addon: ${problem}`));
+  }
   if (repository.url.includes("OWNER")) problems.push("package.json's repository says OWNER: set the account");
   if (
     !new RegExp(`^## ${version.replaceAll(".", "\\.")}( \\(\\d{4}-\\d\\d-\\d\\d\\))?$`, "m").test(
