@@ -11,6 +11,9 @@ import { root } from "./paths.mjs";
 import { addonOf, hostPlatform, platforms } from "./platforms.mjs";
 import { main, SetupError, say } from "./say.mjs";
 
+/** Where scripts/zig's compiler runs. */
+const canCross = process.platform === "linux" && process.arch === "x64";
+
 /** The addon of a platform as prebuildify left it; undefined where it was not made, or its sources have changed since. */
 export function prebuiltAddon(entry) {
   const file = join(prebuildFolder(entry), addonOf(entry));
@@ -18,7 +21,7 @@ export function prebuiltAddon(entry) {
 }
 
 /** @param {{compiler?: "host" | "zig"}} [options] */
-export function prebuild(entry, { compiler = entry.zig && process.platform === "linux" ? "zig" : "host" } = {}) {
+export function prebuild(entry, { compiler = entry.zig && canCross ? "zig" : "host" } = {}) {
   if (compiler === "host" && entry !== hostPlatform()) {
     throw new SetupError(`${entry.name} cannot be built by this machine's own compiler: build it on a machine of that kind.`);
   }
@@ -63,7 +66,7 @@ export function choosePlatforms(names) {
   const unknown = names.find((name) => !platforms.some((entry) => entry.name === name));
   if (unknown) throw new SetupError(`"${unknown}" is no platform: use ${platforms.map(({ name }) => name).join(", ")}.`);
   if (names.length > 0) return platforms.filter(({ name }) => names.includes(name));
-  return platforms.filter((entry) => entry === hostPlatform() || (entry.zig && process.platform === "linux"));
+  return platforms.filter((entry) => entry === hostPlatform() || (entry.zig && canCross));
 }
 
 if (process.argv[1] && resolve(process.argv[1]) === import.meta.filename) {
