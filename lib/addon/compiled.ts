@@ -4,6 +4,7 @@ import { existsSync } from "node:fs";
 import module from "node:module";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
+import { versionOf } from "./package-root.js";
 
 /**
  * The addons that were compiled here and are there, the one to prefer first. `root` is the package's folder; a bundle has none, and what lies
@@ -21,7 +22,7 @@ export function compiledAddons(root: string | undefined): string[] {
  * platform. ZSE_BUILD_DIR names another one to have it in: what else lies there is not ours to remove, nor another version's addon ours to load.
  */
 export function builtFolder(root: string): string {
-  const name = `${versionOf(root)}-${process.platform}-${process.arch}`;
+  const name = `${versionOf(root) ?? "unknown"}-${process.platform}-${process.arch}`;
   if (process.env.ZSE_BUILD_DIR) return resolve(process.env.ZSE_BUILD_DIR, `zstream-${name}`);
   const caches =
     process.env.XDG_CACHE_HOME || (process.platform === "win32" ? process.env.LOCALAPPDATA : undefined) || join(homedir(), ".cache");
@@ -35,13 +36,5 @@ function inPackage(root: string): string | undefined {
     return (require("node-gyp-build") as { resolve(root: string): string }).resolve(root);
   } catch {
     return undefined; // no addon there, or an application packed without node-gyp-build: the packages remain
-  }
-}
-
-function versionOf(root: string): string {
-  try {
-    return (module.createRequire(join(root, "package.json"))("./package.json") as { version: string }).version;
-  } catch {
-    return "unknown";
   }
 }

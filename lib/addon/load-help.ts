@@ -3,6 +3,7 @@
 
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { versionOf } from "./package-root.js";
 
 /** One place that was looked at: a file, or the name of a package. */
 export interface Attempt {
@@ -94,7 +95,7 @@ function whenMissing(root: string): string[] {
   const wanted = packageName();
   if (wanted === undefined) return [`No prebuilt engine is made for this platform. ${build}`];
   const lock = lockfile(root);
-  const install = `${lock?.command ?? "npm install "}${wanted}@${versionOf(root)}`;
+  const install = `${lock?.command ?? "npm install "}${wanted}@${versionOf(root) ?? "latest"}`;
   if (lock !== undefined && leavesOut(lock.text, wanted)) {
     return [
       `${lock.path} was made on another system and leaves out this one's package. Once: ${install}`,
@@ -151,13 +152,5 @@ function lockfile(root: string): { path: string; text: string; command: string; 
       }
     }
     if (dirname(at) === at) return undefined;
-  }
-}
-
-function versionOf(root: string): string {
-  try {
-    return (JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { version: string }).version;
-  } catch {
-    return "latest";
   }
 }

@@ -18,6 +18,15 @@ export function knownRoot(): string | undefined {
   return find().root;
 }
 
+/** The version in the package.json of `root`; undefined where there is none that can be read. */
+export function versionOf(root: string): string | undefined {
+  try {
+    return (JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { version?: string }).version;
+  } catch {
+    return undefined;
+  }
+}
+
 /** Whether a bundler has moved this code out of the package. */
 export function isMoved(): boolean {
   return find().moved;
