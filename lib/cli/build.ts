@@ -40,8 +40,9 @@ The result serves this package from then on. ZSE_BUILD_DIR names a folder to wor
 
 async function build(flags: BuildFlags): Promise<number> {
   const root = packageRoot();
+  const env = { ...(flags.cuda ? { ZSE_CUDA: "1" } : {}), ...(flags.vulkan ? { ZSE_VULKAN: "1" } : {}) };
   if (existsSync(join(root, "scripts", "start.mjs"))) {
-    return run(process.execPath, [join(root, "scripts", "build.mjs")], root); // a clone has it all in place
+    return run(process.execPath, [join(root, "scripts", "build.mjs")], root, false, env); // a clone has it all in place
   }
   // What is missing is said before anything is downloaded.
   const ready = await run(process.execPath, [join(root, "scripts", "build.mjs"), "--check"], root);
@@ -66,7 +67,6 @@ async function build(flags: BuildFlags): Promise<number> {
   if (installed !== 0) {
     throw new Error("the tools that compile the engine could not be installed: see npm's message above; npm and its registry are needed.");
   }
-  const env = { ...(flags.cuda ? { ZSE_CUDA: "1" } : {}), ...(flags.vulkan ? { ZSE_VULKAN: "1" } : {}) };
   const compiled = await run(process.execPath, [join(work, "scripts", "build.mjs")], work, false, env);
   if (compiled !== 0) return compiled;
   const addon = settle(root, work, flags.keep === true);
