@@ -2,6 +2,7 @@
 // are lent while a reader pauses. The fake decoder's text depends on every token in the slot, so that a wrong one shows.
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <fstream>
 #include <thread>
@@ -505,9 +506,13 @@ TEST("known prompts that wait for a slot are not computed anew, whatever RAM the
       request.settings.max_tokens = 5;
       known.push_back(bench.submit(std::move(request)));
     }
-    for (int i = 0; i < 5000 && bench.ends[known.back()] == 0; i++) {
+    const auto all_ended = [&] {
+      return std::all_of(known.begin(), known.end(), [&](StreamId id) { return bench.ends[id] != 0; });
+    };
+    for (int i = 0; i < 5000 && !all_ended(); i++) {
       if (!bench.step()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }
+    CHECK(all_ended());
     for (const StreamId id : known) CHECK_EQ(bench.finished[id].usage.cached_tokens, 299);
     bench.cancel(reader);
     bench.run_until_idle();
