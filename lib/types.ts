@@ -248,6 +248,8 @@ export interface Usage {
   totalTokens: number;
   /** Prompt tokens taken from the prefix cache instead of being computed. */
   cachedTokens: number;
+  /** Of the completion's tokens, those of the model's thought. Absent where it had none. */
+  reasoningTokens?: number;
 }
 
 /** Times of a request, in milliseconds, measured in the engine (a slow reader changes only pausedMs). */
@@ -266,7 +268,7 @@ export interface Timings {
   pausedMs: number;
 }
 
-export type FinishReason = "stop" | "length" | "cancelled";
+export type FinishReason = "stop" | "length" | "toolCalls" | "cancelled";
 
 /** Gauges and counters of a model, as `stats()` gives them. */
 export interface EngineStats {

@@ -31,6 +31,8 @@ export interface NativeRequest {
   messages?: string;
   /** Raw text to continue, no template. */
   prompt?: string;
+  /** What a reply is made of besides plain text. Absent: the reply is text, whatever is in it. */
+  reply?: NativeReplyShape;
   /** Tokens to generate at most; 0 means up to the end of the context. */
   maxTokens: number;
   temperature: number;
@@ -57,9 +59,44 @@ export interface NativeRequest {
   stallTimeoutMs: number;
 }
 
+/** What the model is offered and held to, and what is told apart in its reply. Only `jsonSchema` and `grammar` go with a prompt. */
+export interface NativeReplyShape {
+  /** Functions as the JSON text of an OpenAI `tools` array, names checked and unique. */
+  tools?: string;
+  /** Default "auto"; "required" with one tool stands for a named function. "none" shows the tools and takes no call. */
+  toolChoice?: "auto" | "none" | "required";
+  /** Several calls in one reply. Default true. */
+  parallelToolCalls?: boolean;
+  /** The text is held to this JSON Schema; "{}" is any JSON value. At most one of jsonSchema and grammar is given. */
+  jsonSchema?: string;
+  /** The text is held to this grammar, in llama.cpp's GBNF. */
+  grammar?: string;
+  /** Whether the model thinks before it answers; absent: what its template does by itself. */
+  thinking?: boolean;
+  /** Tokens of thinking at most; then the thought is closed. Absent: no limit. */
+  reasoningBudget?: number;
+  /** More variables for the template, as the JSON text of an object (`reasoning_effort`, …). */
+  templateArguments?: string;
+  /** The last message is the assistant's, and the reply goes on with it. */
+  continueFinalMessage?: boolean;
+}
+
+/** Payload of a ToolCall event: a piece of a call. A call's first piece has id and name. */
+export interface NativeToolCall {
+  /** Which of the reply's calls, from 0. */
+  index: number;
+  /** "" where the model gives none: whoever shows it chooses one. */
+  id?: string;
+  name?: string;
+  /** May be empty. */
+  argumentsDelta: string;
+}
+
 /** Payload of a Finish event. */
 export interface NativeFinish {
   reason: FinishReason;
+  /** Why a reply that looked like calls of tools, or the like, was given as text; a sentence for people. */
+  warning?: string;
   /** The stop string that was found, if one was. */
   stopString?: string;
   /** The seed in use, given or drawn. */
@@ -107,6 +144,12 @@ export const NativeEventKind = {
   Answer: 8,
   /** payload: NativeError & { question } (model). */
   AnswerError: 9,
+  /** payload: string, never empty: what the model thinks before it answers; tokens as Text. */
+  Reasoning: 10,
+  /** payload: NativeToolCall; tokens as Text. */
+  ToolCall: 11,
+  /** payload: undefined: tokens went into something that does not show yet (the syntax of a call, say); tokens as Text. */
+  Hidden: 12,
 } as const;
 
 /** What was asked of the model, by the number that the question was given. */
@@ -134,6 +177,8 @@ export interface NativeEngine {
   ack(streamId: number, tokens: number): void;
   /** Ends a stream in whatever state it is, with Finish{reason:"cancelled"}. Unknown ids are ignored. */
   cancel(streamId: number): void;
+  /** Closes the thought that a stream is in, as a spent budget does; nothing where it is in none. Unknown ids are ignored. */
+  endReasoning(streamId: number): void;
   /** Cancels every stream (each still gets its Finish), stops the thread, frees the model, then emits Closed. Idempotent. */
   close(): void;
   /**

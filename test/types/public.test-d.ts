@@ -77,7 +77,7 @@ for await (const event of stream.events()) {
       break;
     case "finish":
       expectTypeOf(event.usage).toEqualTypeOf<Usage>();
-      expectTypeOf(event.reason).toEqualTypeOf<"stop" | "length" | "cancelled">();
+      expectTypeOf(event.reason).toEqualTypeOf<"stop" | "length" | "toolCalls" | "cancelled">();
       break;
     default:
       expectTypeOf(event).toBeNever();

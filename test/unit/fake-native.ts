@@ -79,6 +79,7 @@ export class FakeEngine implements NativeEngine {
   readonly streams: FakeStream[] = [];
   readonly acks: { id: number; tokens: number }[] = [];
   readonly cancels: number[] = [];
+  readonly endedThoughts: number[] = [];
   closes = 0;
   #isReady = false;
   #closing = false;
@@ -103,6 +104,10 @@ export class FakeEngine implements NativeEngine {
     const every = <Value>(offset: number) => batch.filter((_, i) => i % 4 === offset) as Value[];
     const [ids, kinds, payloads, tokens] = [every<number>(0), every<number>(1), every<unknown>(2), every<number>(3)];
     this.listener(Uint32Array.from(ids.flatMap((id, i) => [id, kinds[i]!, tokens[i]!])), payloads);
+  }
+
+  endReasoning(streamId: number): void {
+    this.endedThoughts.push(streamId);
   }
 
   becomeReady(): void {
