@@ -83,7 +83,7 @@ class SlotCopy {
   std::shared_ptr<const SlotImage> image_;
 };
 
-/** The sampling state of one stream: random numbers, penalties. */
+/** The sampling state of one stream: random numbers, penalties, what its reply is held to. */
 class TokenSampler {
  public:
   virtual ~TokenSampler() = default;
@@ -129,10 +129,17 @@ class Decoder {
    */
   virtual std::unique_ptr<SlotCopy> begin_load(SlotId slot, std::shared_ptr<const SlotImage> image, int tokens) = 0;
 
-  virtual std::unique_ptr<TokenSampler> make_sampler(const SamplingParams& params, const Prompt& prompt) = 0;
+  virtual std::unique_ptr<TokenSampler> make_sampler(const SamplingParams& params, const Prompt& prompt,
+                                                     std::unique_ptr<TokenConstraint> constraint) = 0;
 
-  /** Draws the next token from the logits of batch[index]; nothing when they are not numbers. */
+  /**
+   * Draws the next token from the logits of batch[index]; nothing when they are not numbers. Throws EngineError where what the reply is held to
+   * leaves no token, or takes too long to say which.
+   */
   virtual std::optional<Token> sample(TokenSampler& sampler, size_t index) = 0;
+
+  /** Closes the thought that the reply is in: its next tokens are those. Nothing where it is in none. */
+  virtual void end_reasoning(TokenSampler&) {}
 
   virtual bool is_end_of_generation(Token token) const = 0;
 

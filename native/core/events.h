@@ -12,12 +12,13 @@
 
 namespace zse {
 
-enum class FinishReason { kStop, kLength, kCancelled };
+enum class FinishReason { kStop, kLength, kToolCalls, kCancelled };
 
 struct Usage {
   int prompt_tokens = 0;
   int completion_tokens = 0;
   int cached_tokens = 0;
+  int reasoning_tokens = 0;
 };
 
 /** Milliseconds, as lib/types.ts describes them. */
@@ -35,12 +36,24 @@ struct Timings {
 struct TextEvent {
   std::string text;  // whole code points, never empty
 };
+struct ReasoningEvent {
+  std::string text;  // as TextEvent's
+};
+/** A piece of a call of a tool. */
+struct ToolCallEvent {
+  int index = 0;                        // of the reply's calls
+  std::optional<std::string> id, name;  // of a call's first piece
+  std::string arguments;                // JSON text, the next of it; may be empty
+};
+/** Tokens that do not show: the syntax of a call, say. */
+struct HiddenEvent {};
 struct ProgressEvent {
   int processed = 0, total = 0, cached = 0;  // prompt tokens
 };
 struct FinishEvent {
   FinishReason reason = FinishReason::kStop;
   std::optional<std::string> stop_string;
+  std::string warning;  // "" for none
   uint32_t seed = 0;
   Usage usage;
   Timings timings;
@@ -69,7 +82,8 @@ struct AnswerErrorEvent {
 };
 
 using EventPayload = std::variant<TextEvent, ProgressEvent, FinishEvent, ErrorEvent, LoadProgressEvent, ReadyEvent,
-                                  LoadErrorEvent, ClosedEvent, AnswerEvent, AnswerErrorEvent>;
+                                  LoadErrorEvent, ClosedEvent, AnswerEvent, AnswerErrorEvent, ReasoningEvent, ToolCallEvent,
+                                  HiddenEvent>;
 
 struct Event {
   StreamId stream = 0;

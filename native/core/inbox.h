@@ -36,8 +36,17 @@ struct AckCommand {
   StreamId stream;
   int tokens;
 };
+struct EndReasoningCommand {
+  StreamId stream;
+};
+/** What came of a ParseRequest. */
+struct ParsedCommand {
+  StreamId stream;
+  ParsedReply reply;
+};
 struct WakeCommand {};  // something that the scheduler looks for by itself has happened
-using Command = std::variant<SubmitCommand, RejectCommand, CancelCommand, AckCommand, WakeCommand>;
+using Command = std::variant<SubmitCommand, RejectCommand, CancelCommand, AckCommand, EndReasoningCommand,
+                             ParsedCommand, WakeCommand>;
 
 class Inbox {
  public:

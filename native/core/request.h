@@ -3,6 +3,8 @@
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <variant>
@@ -10,6 +12,7 @@
 
 #include "ids.h"
 #include "prompt.h"
+#include "reply_parser.h"
 
 namespace zse {
 
@@ -37,13 +40,30 @@ struct StreamSettings {
   int stall_timeout_ms = 0;  // 0: never
 };
 
+enum class ToolChoice { kAuto, kNone, kRequired };
+
+/** What a reply's text is held to; at most one of them is not empty. */
+struct TextShape {
+  std::string json_schema;
+  std::string grammar;  // llama.cpp's GBNF
+};
+
 /** Turns of a conversation, for the model's template. */
 struct ChatInput {
   std::string messages_json;  // OpenAI `messages` array
+  TextShape shape;
+  std::string tools_json;  // OpenAI `tools` array; "" for none
+  ToolChoice tool_choice = ToolChoice::kAuto;
+  bool parallel_calls = true;
+  std::optional<bool> thinking;        // what the template does by itself, where absent
+  std::optional<int> reasoning_budget;  // tokens
+  std::string template_arguments_json;  // an object; "" for none
+  bool continue_final_message = false;
 };
 /** Text that is continued as it is. */
 struct TextInput {
   std::string text;
+  TextShape shape;
 };
 /** What a prompt is made of. One kind more is one line here, and a text_of() in PromptBuilder. */
 using RequestInput = std::variant<ChatInput, TextInput>;
@@ -55,10 +75,18 @@ struct RequestSpec {
   StreamSettings settings;
 };
 
+/** Which tokens may follow, by what a request holds its reply to. Made on a prompt worker's thread, used on the decode thread. */
+class TokenConstraint {
+ public:
+  virtual ~TokenConstraint() = default;
+};
+
 /** What a request's text has become: all that the way from here needs of it. */
 struct PreparedPrompt {
   Prompt prompt;
-  std::vector<std::string> stops;  // texts that end the reply
+  std::vector<std::string> stops;              // texts that end the reply
+  std::unique_ptr<TokenConstraint> constraint;  // null: none
+  std::shared_ptr<const ReplySyntax> syntax;    // null: the reply is text
 };
 
 /** What every thread may look at of a stream. The flag is how a cancel reaches a graph that is being computed. */

@@ -128,6 +128,9 @@ void Engine::serve(const std::shared_ptr<const Model>& model) {
   Scheduler scheduler(decoder, std::move(cache), inbox_, events_, stats_, options, [this](StreamId stream) {
     std::lock_guard<std::mutex> lock(mutex_);
     controls_.erase(stream);
+  }, [this](StreamId stream, ParseRequest request) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (prompts_) prompts_->parse(stream, std::move(request));  // else the engine is closing, and ends it
   });
   {
     std::lock_guard<std::mutex> lock(mutex_);

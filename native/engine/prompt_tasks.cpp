@@ -1,5 +1,6 @@
 #include "prompt_tasks.h"
 
+#include <chrono>
 #include <exception>
 #include <utility>
 
@@ -11,6 +12,9 @@ namespace zse {
 namespace {
 
 constexpr PromptWorkers::Id kQuestions = PromptWorkers::Id{1} << 32;  // beyond every stream's id
+constexpr PromptWorkers::Id kReplies = PromptWorkers::Id{2} << 32;
+constexpr std::chrono::seconds kParseTime{5};
+constexpr uint64_t kParseSteps = uint64_t{1} << 31;
 
 /** Runs `work`; what it fails with is kept, and what stops it goes on. */
 template <class Work>
@@ -41,6 +45,17 @@ void PromptSide::prepare(std::shared_ptr<StreamControl> control, RequestSpec req
 void PromptSide::tokenize(uint32_t question, std::string text, bool special) {
   workers_.submit(kQuestions + question,
                   std::make_unique<TokenizeTask>(builder_, events_, question, std::move(text), special));
+}
+
+void PromptSide::parse(StreamId stream, ParseRequest request) {
+  try {
+    workers_.submit(kReplies + static_cast<PromptWorkers::Id>(stream),
+                    std::make_unique<ParseTask>(inbox_, stream, std::move(request)));
+  } catch (const EngineError&) {
+    ParsedReply unread;
+    unread.matches = false;
+    inbox_.push(ParsedCommand{stream, std::move(unread)});
+  }
 }
 
 void PromptSide::cancel(StreamId stream) { workers_.cancel(static_cast<PromptWorkers::Id>(stream)); }
@@ -80,6 +95,33 @@ void PromptTask::takes_long() {
 void PromptTask::hand_on(Command command) {
   if (counted_as_long_) stats_.long_prompts--;
   inbox_.push(std::move(command));
+}
+
+ParseTask::ParseTask(Inbox& inbox, StreamId stream, ParseRequest request)
+    : inbox_(inbox), stream_(stream), request_(std::move(request)) {}
+
+WorkLimits ParseTask::limits() const {
+  WorkLimits limits;
+  limits.time = kParseTime;
+  limits.steps = kParseSteps;
+  return limits;
+}
+
+void ParseTask::run() {
+  const auto failure = failure_of("the reply could not be read", [this] {
+    reply_ = request_.parser->parse(request_.text, request_.partial);
+  });
+  if (!failure) return;
+  reply_ = {};
+  reply_.matches = false;
+}
+
+void ParseTask::finished() { inbox_.push(ParsedCommand{stream_, std::move(reply_)}); }
+
+void ParseTask::stopped(WorkStop, uint64_t) {
+  ParsedReply unread;
+  unread.matches = false;
+  inbox_.push(ParsedCommand{stream_, std::move(unread)});
 }
 
 TokenizeTask::TokenizeTask(const PromptBuilder& builder, StreamQueue& events, uint32_t question, std::string text,

@@ -20,7 +20,7 @@
 
 namespace zse {
 
-/** What an engine knows of its prompt side. Its calls come from one thread at a time, and never wait for a prompt. */
+/** What an engine knows of its prompt side. Its calls come one at a time, and never wait for a prompt. */
 class PromptSide {
  public:
   /** Reads the model's template, for a few seconds at most. `cancelled` ends that with WorkStopped. */
@@ -31,6 +31,9 @@ class PromptSide {
   void prepare(std::shared_ptr<StreamControl> control, RequestSpec request);
   /** Its outcome comes as one AnswerEvent or AnswerErrorEvent. Throws as prepare() does. */
   void tokenize(uint32_t question, std::string text, bool special);
+
+  /** A stream's reply, or its beginning, is read: one ParsedCommand answers, where there is no thread too. */
+  void parse(StreamId stream, ParseRequest request);
 
   /** The stream's prompt, if it is not ready, is prepared no further. */
   void cancel(StreamId stream);
@@ -69,6 +72,22 @@ class PromptTask : public PromptWorkers::Task {
   PromptStage stage_ = PromptStage::kTemplate;
   PreparedPrompt prepared_;
   std::unique_ptr<EngineError> failure_;
+};
+
+/** What a text is made of, by its template's syntax. Ends in one ParsedCommand. */
+class ParseTask : public PromptWorkers::Task {
+ public:
+  ParseTask(Inbox& inbox, StreamId stream, ParseRequest request);
+  WorkLimits limits() const override;
+  void run() override;
+  void finished() override;
+  void stopped(WorkStop why, uint64_t tokens) override;
+
+ private:
+  Inbox& inbox_;
+  const StreamId stream_;
+  const ParseRequest request_;
+  ParsedReply reply_;
 };
 
 /** The tokens of a text. Ends in one AnswerEvent or AnswerErrorEvent. */

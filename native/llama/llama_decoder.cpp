@@ -247,10 +247,16 @@ std::unique_ptr<SlotCopy> LlamaDecoder::begin_load(SlotId slot, std::shared_ptr<
   return nullptr;
 }
 
-std::unique_ptr<TokenSampler> LlamaDecoder::make_sampler(const SamplingParams& params, const Prompt& prompt) {
+std::unique_ptr<TokenSampler> LlamaDecoder::make_sampler(const SamplingParams& params, const Prompt& prompt,
+                                                         std::unique_ptr<TokenConstraint> constraint) {
   const ModelInfo& info = model_->info();
   const SamplerModel model{info.vocabulary_size, info.context_size, model_->end_tokens()};
-  return std::make_unique<LlamaSampler>(model, params, prompt);
+  std::unique_ptr<Constraint> own(static_cast<Constraint*>(constraint.release()));  // PromptBuilder makes no others
+  return std::make_unique<LlamaSampler>(model, params, prompt, std::move(own));
+}
+
+void LlamaDecoder::end_reasoning(TokenSampler& sampler) {
+  if (Constraint* constraint = static_cast<LlamaSampler&>(sampler).constraint()) constraint->end_reasoning();
 }
 
 std::optional<Token> LlamaDecoder::sample(TokenSampler& sampler, size_t index) {

@@ -33,7 +33,9 @@ class LlamaDecoder final : public Decoder {
   size_t largest_image() const override;
   std::unique_ptr<SlotCopy> begin_save(SlotId slot) override;
   std::unique_ptr<SlotCopy> begin_load(SlotId slot, std::shared_ptr<const SlotImage> image, int tokens) override;
-  std::unique_ptr<TokenSampler> make_sampler(const SamplingParams& params, const Prompt& prompt) override;
+  std::unique_ptr<TokenSampler> make_sampler(const SamplingParams& params, const Prompt& prompt,
+                                             std::unique_ptr<TokenConstraint> constraint) override;
+  void end_reasoning(TokenSampler& sampler) override;
   std::optional<Token> sample(TokenSampler& sampler, size_t index) override;
   bool is_end_of_generation(Token token) const override;
   void append_piece(Token token, std::string& out) const override;

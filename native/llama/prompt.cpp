@@ -8,10 +8,13 @@
 
 #include "base/json_shape.h"
 #include "chat.h"
+#include "constraint.h"
 #include "core/info.h"
 #include "ggml_abort.h"
+#include "json-schema-to-grammar.h"
 #include "json.h"
 #include "model.h"
+#include "reply_parser.h"
 #include "tokenize/nfc.h"
 
 namespace zse {
@@ -21,6 +24,7 @@ namespace {
 using std::chrono::seconds;
 
 constexpr seconds kTemplateAnalysis{5};  // llama.cpp renders some twenty small conversations to learn what a template can do
+constexpr std::string_view kNoParser = "Unable to generate parser for this template";
 constexpr seconds kPromptTime{20};
 constexpr uint64_t kPromptSteps = uint64_t{1} << 31;
 // Giving back what a template holds takes some 50 ms for 256 MB of small values, and a cancel waits for that.
@@ -122,6 +126,38 @@ size_t check_messages(const common_json& messages) {
   return bytes;
 }
 
+std::string one_line(const std::string& text) {
+  std::string line = text;
+  std::replace(line.begin(), line.end(), '\n', ' ');
+  return line;
+}
+
+/** A JSON Schema, as its grammar is made of; the one without a rule is of any JSON. */
+common_json read_schema(const std::string& text) {
+  check_shape(text, "responseFormat.schema");
+  try {
+    common_json schema = common_json::parse(text);
+    if (schema.is_object() && schema.empty()) {
+      schema = common_json::parse(R"({"type":["object","array","string","number","boolean","null"]})");
+    }
+    json_schema_to_grammar(schema);
+    return schema;
+  } catch (const std::exception& e) {
+    throw EngineError("BAD_OPTION", "responseFormat.schema cannot be used: " + one_line(e.what()));
+  }
+}
+
+void read_template_arguments(const std::string& text, common_chat_templates_inputs& inputs) {
+  if (text.empty()) return;
+  check_shape(text, "the template's arguments");
+  try {
+    const common_json arguments = common_json::parse(text);
+    for (const auto& [name, value] : arguments.items()) inputs.chat_template_kwargs[name] = value.dump();
+  } catch (const std::exception& e) {
+    throw EngineError("BAD_OPTION", "the template's arguments cannot be read: " + one_line(e.what()));
+  }
+}
+
 }  // namespace
 
 void PromptBuilder::TemplatesDeleter::operator()(common_chat_templates* templates) const {
@@ -138,6 +174,7 @@ PromptBuilder::PromptBuilder(std::shared_ptr<const Model> model, const std::atom
   try {
     const WorkBound::Scope scope(bound);
     templates_.reset(common_chat_templates_init(model_->get(), model_->info().template_text).release());
+    learn_replies();
   } catch (const WorkStopped&) {  // said by the bound
   } catch (const std::exception& e) {
     template_error_ = e.what();
@@ -146,6 +183,19 @@ PromptBuilder::PromptBuilder(std::shared_ptr<const Model> model, const std::atom
   if (bound.stopped() == WorkStop::kNone) return;
   templates_.reset();
   template_error_ = "it " + too_much(bound.stopped(), limits);
+}
+
+/** How a template writes replies is found out by rendering it, once: now rather than for the first request. */
+void PromptBuilder::learn_replies() const {
+  common_chat_templates_inputs inputs;
+  inputs.messages.emplace_back();
+  inputs.messages.back().role = "user";
+  inputs.messages.back().content = "Hi";
+  inputs.reasoning_format = COMMON_REASONING_FORMAT_AUTO;
+  try {
+    common_chat_templates_apply(templates_.get(), inputs);
+  } catch (const std::exception&) {  // it says so when something is asked of it
+  }
 }
 
 PromptBuilder::~PromptBuilder() = default;
@@ -189,18 +239,37 @@ void PromptBuilder::throw_overflow(const std::string& tokens) const {
                                             "with a larger contextSize");
 }
 
-std::string PromptBuilder::text_of(const ChatInput& chat) const {
+std::string PromptBuilder::text_of(const ChatInput& chat, PreparedPrompt& prepared) const {
   if (!templates_) {
     throw EngineError("UNSUPPORTED", "the model file's chat template cannot be used (" + template_error_ +
                                          "); its text can still be continued with completionStream");
   }
+  const common_chat_templates_inputs inputs = template_inputs(chat);
+  const common_chat_params params = apply(inputs, chat.tools_json.empty() && chat.shape.json_schema.empty());
+  shape_reply(chat, params, prepared);
+  return params.prompt;
+}
+
+std::string PromptBuilder::text_of(const TextInput& text, PreparedPrompt& prepared) const {
+  ConstraintSpec spec;
+  spec.grammar = text.shape.grammar;
+  spec.source = "grammar";
+  if (!text.shape.json_schema.empty()) {
+    spec.grammar = json_schema_to_grammar(read_schema(text.shape.json_schema));
+    spec.source = "jsonSchema";
+  }
+  if (!spec.grammar.empty()) prepared.constraint = std::make_unique<Constraint>(model_, std::move(spec));
+  return normalizes() ? normalize_nfc(text.text) : text.text;
+}
+
+common_chat_templates_inputs PromptBuilder::template_inputs(const ChatInput& chat) const {
   // What cannot fit is refused before anything is parsed or rendered.
   const size_t room = static_cast<size_t>(model_->info().context_size) * model_->longest_piece();
   check_shape(chat.messages_json, "messages");
   common_chat_templates_inputs inputs;
   try {
     common_json messages = common_json::parse(chat.messages_json);
-    const size_t bytes = check_messages(messages);
+    const size_t bytes = check_messages(messages) + chat.tools_json.size() / 8;  // of a tool, spaces and escapes may go
     if (bytes >= room) throw_overflow("at least " + std::to_string(bytes / model_->longest_piece()));
     if (normalizes()) normalize_strings(messages);
     inputs.messages = common_chat_msgs_parse_oaicompat(messages);
@@ -209,21 +278,111 @@ std::string PromptBuilder::text_of(const ChatInput& chat) const {
   } catch (const std::exception& e) {
     throw EngineError("BAD_OPTION", "the messages cannot be read: " + std::string(e.what()));
   }
+  inputs.use_jinja = true;
+  inputs.add_generation_prompt = !chat.continue_final_message;
+  if (chat.continue_final_message) {
+    if (inputs.messages.empty() || inputs.messages.back().role != "assistant") {
+      throw EngineError("BAD_OPTION", "continueFinalMessage goes on with the last message, which must be the assistant's");
+    }
+    inputs.continue_final_message = COMMON_CHAT_CONTINUATION_AUTO;
+  }
+  inputs.reasoning_format = COMMON_REASONING_FORMAT_AUTO;
+  inputs.enable_thinking = chat.thinking.value_or(true);
+  read_template_arguments(chat.template_arguments_json, inputs);
+  if (!chat.tools_json.empty()) read_tools(chat, inputs);
+  if (!chat.shape.json_schema.empty()) {
+    if (!inputs.tools.empty() && inputs.tool_choice != COMMON_CHAT_TOOL_CHOICE_NONE) {
+      throw EngineError("UNSUPPORTED", "a reply is held to tools or to a schema, not to both; give responseFormat with toolChoice \"none\", "
+                                       "or make the schema a tool's parameters");
+    }
+    inputs.json_schema = read_schema(chat.shape.json_schema).dump();
+  }
+  return inputs;
+}
+
+void PromptBuilder::read_tools(const ChatInput& chat, common_chat_templates_inputs& inputs) const {
+  check_shape(chat.tools_json, "tools");
+  const auto caps = common_chat_templates_get_caps(templates_.get());
+  const auto can = [&](const char* name) {
+    const auto found = caps.find(name);
+    return found != caps.end() && found->second;
+  };
+  if (!can("supports_tools") && !can("supports_tool_calls")) {
+    throw EngineError("UNSUPPORTED", "the model's chat template has no place for tools; take a model made for them");
+  }
+  size_t index = 0;
   try {
-    inputs.add_generation_prompt = true;
-    inputs.use_jinja = true;
-    inputs.force_pure_content = true;  // no tools here, so no parser for the reply has to be derived from the template
-    return common_chat_templates_apply(templates_.get(), inputs).prompt;
+    common_json tools = common_json::parse(chat.tools_json);
+    if (normalizes()) normalize_strings(tools);
+    inputs.tools = common_chat_tools_parse_oaicompat(tools);
+    for (; index < inputs.tools.size(); index++) {
+      const std::string& parameters = inputs.tools[index].parameters;
+      if (!parameters.empty()) json_schema_to_grammar(common_json::parse(parameters));
+    }
+  } catch (const std::exception& e) {
+    throw EngineError("BAD_OPTION", "tools[" + std::to_string(index) + "].function.parameters cannot be used: " + one_line(e.what()));
+  }
+  inputs.parallel_tool_calls = chat.parallel_calls;
+  inputs.tool_choice = chat.tool_choice == ToolChoice::kNone       ? COMMON_CHAT_TOOL_CHOICE_NONE
+                       : chat.tool_choice == ToolChoice::kRequired ? COMMON_CHAT_TOOL_CHOICE_REQUIRED
+                                                                   : COMMON_CHAT_TOOL_CHOICE_AUTO;
+}
+
+/** `plain`: text is asked for and nothing else, so a template whose replies cannot be told apart does, too. */
+common_chat_params PromptBuilder::apply(const common_chat_templates_inputs& inputs, bool plain) const {
+  try {
+    return common_chat_templates_apply(templates_.get(), inputs);
   } catch (const std::exception& e) {
     const std::string reason = reason_of(e.what());
+    if (reason.compare(0, kNoParser.size(), kNoParser) == 0) {
+      if (!plain) {
+        throw EngineError("UNSUPPORTED", "how the model's chat template writes calls of tools, or ends thoughts, could not be found out; take "
+                                         "another file of the model");
+      }
+      common_chat_templates_inputs pure = inputs;
+      pure.force_pure_content = true;
+      return apply(pure, false);
+    }
     const size_t index = refused_message(inputs, reason);
     throw EngineError("BAD_OPTION", reason + " (the model's chat template refused messages[" + std::to_string(index) +
                                         "], of role \"" + inputs.messages[index].role + "\")");
   }
 }
 
-std::string PromptBuilder::text_of(const TextInput& text) const {
-  return normalizes() ? normalize_nfc(text.text) : text.text;
+void PromptBuilder::shape_reply(const ChatInput& chat, const common_chat_params& params, PreparedPrompt& prepared) const {
+  const bool thinks = !params.thinking_start_tag.empty() && !params.thinking_end_tags.empty();
+  if (chat.thinking.value_or(false) && !params.supports_thinking) {
+    throw EngineError("UNSUPPORTED", "the model's chat template knows no thoughts; leave `reasoning` out, or take a model that thinks");
+  }
+  if (chat.reasoning_budget && !thinks && params.supports_thinking) {
+    throw EngineError("UNSUPPORTED", "how the model ends a thought is not known, so it can have no budget");
+  }
+  prepared.syntax = reply_syntax(params, chat.continue_final_message);
+  prepared.stops.insert(prepared.stops.end(), params.additional_stops.begin(), params.additional_stops.end());
+
+  ConstraintSpec spec;
+  if (!chat.shape.grammar.empty()) {
+    spec.grammar = chat.shape.grammar;
+    spec.source = "grammar";
+    spec.rests_in_thoughts = thinks;
+  } else {
+    spec.grammar = params.grammar;
+    spec.source = chat.shape.json_schema.empty() ? "tools" : "jsonSchema";
+    spec.grammar_has_begun = true;
+    for (const common_grammar_trigger& trigger : params.grammar_triggers) {
+      const bool word = trigger.type == COMMON_GRAMMAR_TRIGGER_TYPE_WORD || trigger.type == COMMON_GRAMMAR_TRIGGER_TYPE_TOKEN;
+      (word ? spec.trigger_words : spec.trigger_patterns).push_back(trigger.value);
+    }
+  }
+  if (spec.grammar.empty() && !thinks) return;
+  spec.begun = params.generation_prompt;
+  if (thinks) {
+    spec.thought_start = params.thinking_start_tag;
+    spec.thought_ends = params.thinking_end_tags;
+    spec.thought_tokens = chat.reasoning_budget;
+  }
+  spec.control_tokens = params.preserved_tokens;
+  prepared.constraint = std::make_unique<Constraint>(model_, std::move(spec));
 }
 
 /**
@@ -249,7 +408,10 @@ size_t PromptBuilder::refused_message(const common_chat_templates_inputs& inputs
 
 PreparedPrompt PromptBuilder::build(const RequestSpec& request, PromptStage& stage) const {
   stage = PromptStage::kTemplate;
-  const std::string text = std::visit([this](const auto& input) { return text_of(input); }, request.input);
+  PreparedPrompt prepared;
+  prepared.stops = request.stops;
+  const std::string text =
+      std::visit([&](const auto& input) { return text_of(input, prepared); }, request.input);
   stage = PromptStage::kTokenizer;
 
   // A text that cannot fit whatever its tokens are is refused before they are looked for.
@@ -265,7 +427,8 @@ PreparedPrompt PromptBuilder::build(const RequestSpec& request, PromptStage& sta
     throw EngineError("BAD_OPTION", "the prompt has no tokens; give at least one character of text");
   }
   if (tokens.size() >= context_size) throw_overflow(std::to_string(tokens.size()));
-  return {Prompt(std::move(tokens)), request.stops};
+  prepared.prompt = Prompt(std::move(tokens));
+  return prepared;
 }
 
 std::vector<Token> PromptBuilder::tokenize(const std::string& text, bool special) const {

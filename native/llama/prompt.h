@@ -1,5 +1,5 @@
 // Owns the way from a request's messages or text to prompt tokens: chat template (llama.cpp's Jinja), tokenizer, and the check
-// that they fit. Runs under a WorkBound, on a prompt worker's thread; it never touches the llama_context.
+// that they fit; and what the template says of the reply: its syntax, and the grammar that holds it to tools or a schema. Runs under a WorkBound, on a prompt worker's thread; it never touches the llama_context.
 #pragma once
 
 #include <atomic>
@@ -13,6 +13,7 @@
 #include "core/request.h"
 
 struct common_chat_templates;
+struct common_chat_params;
 struct common_chat_templates_inputs;
 
 namespace zse {
@@ -44,8 +45,14 @@ class PromptBuilder {
   struct TemplatesDeleter {
     void operator()(common_chat_templates* templates) const;
   };
-  std::string text_of(const ChatInput& chat) const;
-  std::string text_of(const TextInput& text) const;
+  /** The text of the prompt; what else comes of the input goes into `prepared`. */
+  std::string text_of(const ChatInput& chat, PreparedPrompt& prepared) const;
+  std::string text_of(const TextInput& text, PreparedPrompt& prepared) const;
+  common_chat_templates_inputs template_inputs(const ChatInput& chat) const;
+  void read_tools(const ChatInput& chat, common_chat_templates_inputs& inputs) const;
+  void learn_replies() const;
+  common_chat_params apply(const common_chat_templates_inputs& inputs, bool plain) const;
+  void shape_reply(const ChatInput& chat, const common_chat_params& params, PreparedPrompt& prepared) const;
   size_t refused_message(const common_chat_templates_inputs& inputs, const std::string& reason) const;
   bool normalizes() const;
   [[noreturn]] void throw_overflow(const std::string& tokens) const;

@@ -4,6 +4,9 @@
 #include <cmath>
 #include <limits>
 #include <map>
+#include <utility>
+
+#include "base/error.h"
 
 namespace zse {
 
@@ -34,12 +37,15 @@ bool better(const llama_token_data& a, const llama_token_data& b) {
 
 }  // namespace
 
-LlamaSampler::LlamaSampler(const SamplerModel& model, const SamplingParams& params, const Prompt& prompt)
+LlamaSampler::LlamaSampler(const SamplerModel& model, const SamplingParams& params, const Prompt& prompt,
+                           std::unique_ptr<Constraint> constraint)
     : vocabulary_size_(model.vocabulary_size),
       top_k_(params.top_k),
       greedy_(!(params.temperature >= kLeastTemperature)),
       typical_(params.typical_p < 1),
-      sigma_(params.top_n_sigma > 0) {
+      sigma_(params.top_n_sigma > 0),
+      constraint_(std::move(constraint)),
+      end_tokens_(model.end_tokens) {
   std::map<Token, float> biases;
   for (const auto& [token, value] : params.logit_bias) {
     if (token < 0 || token >= vocabulary_size_) continue;
@@ -90,6 +96,25 @@ std::optional<Token> LlamaSampler::sample(float* logits) {
   if (!logits) return {};
   // What is banned is no candidate, whatever the model makes of it.
   for (const auto& [token, bias] : bias_) logits[token] = bias == -kInfinity ? bias : logits[token] + bias;
+  const std::optional<Token> token = constraint_ ? draw_within(logits) : draw(logits);
+  if (!token) return {};
+  llama_sampler_accept(adjust_, *token);
+  llama_sampler_accept(choose_, *token);
+  if (constraint_) constraint_->accept(*token);
+  return token;
+}
+
+std::optional<Token> LlamaSampler::draw_within(float* logits) {
+  if (const std::optional<Token> forced = constraint_->forced(logits)) return forced;
+  const std::optional<Token> token = draw(logits);
+  if (!token || constraint_->allows(*token)) return token;
+  if (constraint_->mask(logits)) return draw(logits);
+  if (constraint_->complete() && !end_tokens_.empty()) return end_tokens_.front();
+  throw EngineError("BAD_OPTION", "no token of the model can follow by what the reply is held to; change the grammar or the schema, or the "
+                                  "tokens that logitBias bans");
+}
+
+std::optional<Token> LlamaSampler::draw(float* logits) {
   if (plain_ && greedy_) return greedy(logits);
 
   const bool shortcut = plain_ && top_k_ > 0 && top_k_ <= std::min(kLargestShortcut, vocabulary_size_);
@@ -109,8 +134,6 @@ std::optional<Token> LlamaSampler::sample(float* logits) {
     if (array.selected < 0 || static_cast<size_t>(array.selected) >= array.size) return {};
     token = array.data[array.selected].id;
   }
-  llama_sampler_accept(adjust_, token);
-  llama_sampler_accept(choose_, token);
   return token;
 }
 

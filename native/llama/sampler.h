@@ -14,6 +14,7 @@
 #include "core/ids.h"
 #include "core/prompt.h"
 #include "core/request.h"
+#include "constraint.h"
 #include "llama.h"
 
 namespace zse {
@@ -27,16 +28,22 @@ struct SamplerModel {
 
 class LlamaSampler final : public TokenSampler {
  public:
-  LlamaSampler(const SamplerModel& model, const SamplingParams& params, const Prompt& prompt);
+  LlamaSampler(const SamplerModel& model, const SamplingParams& params, const Prompt& prompt,
+               std::unique_ptr<Constraint> constraint = nullptr);
   ~LlamaSampler() override;
 
   /**
    * Draws a token from the vocabulary's logits and remembers it; nothing when one of them is not a number, or all are banned. Biases are
-   * written into the logits, which nobody reads again.
+   * written into the logits, which nobody reads again. Throws EngineError BAD_OPTION where its constraint leaves no token.
    */
   std::optional<Token> sample(float* logits);
 
+  Constraint* constraint() { return constraint_.get(); }
+
  private:
+  std::optional<Token> draw(float* logits);
+  /** One that the constraint allows. */
+  std::optional<Token> draw_within(float* logits);
   std::optional<Token> greedy(const float* logits) const;
   bool fill_all(const float* logits);
   bool fill_top_k(const float* logits);
@@ -52,6 +59,8 @@ class LlamaSampler final : public TokenSampler {
   llama_sampler* adjust_ = nullptr;     // penalties and topNSigma, on the whole vocabulary
   llama_sampler* choose_ = nullptr;     // truncation, temperature, draw
   std::vector<llama_token_data> candidates_;
+  const std::unique_ptr<Constraint> constraint_;  // null: none
+  const std::vector<Token> end_tokens_;
 };
 
 }  // namespace zse

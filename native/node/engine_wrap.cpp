@@ -43,6 +43,7 @@ Napi::Function EngineWrap::define(Napi::Env env) {
                          InstanceMethod<&EngineWrap::end_turn>("endTurn"),
                          InstanceMethod<&EngineWrap::ack>("ack"),
                          InstanceMethod<&EngineWrap::cancel>("cancel"),
+                         InstanceMethod<&EngineWrap::end_reasoning>("endReasoning"),
                          InstanceMethod<&EngineWrap::close>("close"),
                          InstanceMethod<&EngineWrap::tokenize>("tokenize"),
                          InstanceMethod<&EngineWrap::stats>("stats"),
@@ -95,6 +96,10 @@ void EngineWrap::end_turn(const Napi::CallbackInfo&) {
 
 void EngineWrap::ack(const Napi::CallbackInfo& info) {
   if (engine_) engine_->ack(info[0].As<Napi::Number>().Int64Value(), info[1].As<Napi::Number>().Int32Value());
+}
+
+void EngineWrap::end_reasoning(const Napi::CallbackInfo& info) {
+  if (engine_) engine_->end_reasoning(info[0].As<Napi::Number>().Int64Value());
 }
 
 void EngineWrap::cancel(const Napi::CallbackInfo& info) {

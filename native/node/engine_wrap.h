@@ -32,6 +32,7 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
   void end_turn(const Napi::CallbackInfo& info);
   void ack(const Napi::CallbackInfo& info);
   void cancel(const Napi::CallbackInfo& info);
+  void end_reasoning(const Napi::CallbackInfo& info);
   void close(const Napi::CallbackInfo& info);
   void tokenize(const Napi::CallbackInfo& info);
   Napi::Value stats(const Napi::CallbackInfo& info);

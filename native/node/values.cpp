@@ -21,9 +21,12 @@ enum EventKind {
   kLoadError,
   kClosed,
   kAnswer,
-  kAnswerError
+  kAnswerError,
+  kReasoning,
+  kToolCall,
+  kHidden
 };
-static_assert(std::variant_size_v<EventPayload> == kAnswerError + 1, "EventPayload and NativeEventKind must agree");
+static_assert(std::variant_size_v<EventPayload> == kHidden + 1, "EventPayload and NativeEventKind must agree");
 
 double number(const Napi::Object& object, const char* key) { return object.Get(key).As<Napi::Number>().DoubleValue(); }
 int integer(const Napi::Object& object, const char* key) { return object.Get(key).As<Napi::Number>().Int32Value(); }
@@ -41,6 +44,7 @@ const char* reason_name(FinishReason reason) {
   switch (reason) {
     case FinishReason::kStop: return "stop";
     case FinishReason::kLength: return "length";
+    case FinishReason::kToolCalls: return "toolCalls";
     case FinishReason::kCancelled: return "cancelled";
   }
   return "stop";
@@ -62,6 +66,18 @@ struct PayloadToJs {
 
   Napi::Value operator()(const TextEvent& event) const { return string_to_js(env, event.text); }
 
+  Napi::Value operator()(const ReasoningEvent& event) const { return string_to_js(env, event.text); }
+  Napi::Value operator()(const HiddenEvent&) const { return env.Undefined(); }
+
+  Napi::Value operator()(const ToolCallEvent& event) const {
+    Napi::Object object = Napi::Object::New(env);
+    object.Set("index", event.index);
+    if (event.id) object.Set("id", *event.id);
+    if (event.name) object.Set("name", *event.name);
+    object.Set("argumentsDelta", string_to_js(env, event.arguments));
+    return object;
+  }
+
   Napi::Value operator()(const ProgressEvent& event) const {
     Napi::Object object = Napi::Object::New(env);
     object.Set("processedTokens", event.processed);
@@ -76,6 +92,7 @@ struct PayloadToJs {
     usage.Set("completionTokens", event.usage.completion_tokens);
     usage.Set("totalTokens", event.usage.prompt_tokens + event.usage.completion_tokens);
     usage.Set("cachedTokens", event.usage.cached_tokens);
+    if (event.usage.reasoning_tokens > 0) usage.Set("reasoningTokens", event.usage.reasoning_tokens);
 
     Napi::Object itl = Napi::Object::New(env);
     itl.Set("p50", event.timings.itl_p50_ms);
@@ -92,6 +109,7 @@ struct PayloadToJs {
     Napi::Object object = Napi::Object::New(env);
     object.Set("reason", reason_name(event.reason));
     if (event.stop_string) object.Set("stopString", *event.stop_string);
+    if (!event.warning.empty()) object.Set("warning", event.warning);
     object.Set("seed", static_cast<double>(event.seed));
     object.Set("usage", usage);
     object.Set("timings", timings);
@@ -167,14 +185,49 @@ EngineOptions engine_options_from_js(const Napi::Object& value) {
   return options;
 }
 
+namespace {
+
+std::string text_or_none(const Napi::Object& object, const char* key) {
+  const Napi::Value value = object.Get(key);
+  return value.IsString() ? value.As<Napi::String>().Utf8Value() : std::string();
+}
+
+/** NativeReplyShape of lib/addon/contract.ts. */
+void read_shape(const Napi::Object& shape, ChatInput& chat) {
+  chat.tools_json = text_or_none(shape, "tools");
+  const std::string choice = text_or_none(shape, "toolChoice");
+  if (choice == "none") chat.tool_choice = ToolChoice::kNone;
+  if (choice == "required") chat.tool_choice = ToolChoice::kRequired;
+  const Napi::Value parallel = shape.Get("parallelToolCalls");
+  if (parallel.IsBoolean()) chat.parallel_calls = parallel.As<Napi::Boolean>();
+  const Napi::Value thinking = shape.Get("thinking");
+  if (thinking.IsBoolean()) chat.thinking = thinking.As<Napi::Boolean>().Value();
+  const Napi::Value budget = shape.Get("reasoningBudget");
+  if (budget.IsNumber()) chat.reasoning_budget = budget.As<Napi::Number>().Int32Value();
+  chat.template_arguments_json = text_or_none(shape, "templateArguments");
+  chat.continue_final_message = boolean(shape, "continueFinalMessage");
+}
+
+RequestInput input_from_js(const Napi::Object& value) {
+  const Napi::Value messages = value.Get("messages"), given = value.Get("reply");
+  TextShape text_shape;
+  if (given.IsObject()) {
+    const Napi::Object shape = given.As<Napi::Object>();
+    text_shape = {text_or_none(shape, "jsonSchema"), text_or_none(shape, "grammar")};
+  }
+  if (!messages.IsString()) return TextInput{value.Get("prompt").As<Napi::String>(), std::move(text_shape)};
+  ChatInput chat;
+  chat.messages_json = messages.As<Napi::String>();
+  chat.shape = std::move(text_shape);
+  if (given.IsObject()) read_shape(given.As<Napi::Object>(), chat);
+  return chat;
+}
+
+}  // namespace
+
 RequestSpec request_from_js(const Napi::Object& value) {
   RequestSpec request;
-  const Napi::Value messages = value.Get("messages");
-  if (messages.IsString()) {
-    request.input = ChatInput{messages.As<Napi::String>()};
-  } else {
-    request.input = TextInput{value.Get("prompt").As<Napi::String>()};
-  }
+  request.input = input_from_js(value);
   StreamSettings& settings = request.settings;
   settings.max_tokens = integer(value, "maxTokens");
   settings.high_water_mark = integer(value, "highWaterMark");

@@ -23,6 +23,6 @@ void PlainReply::control(std::string_view name, ReplyEvents& out) {
   out.stop(std::string(name));
 }
 
-void PlainReply::finish(ReplyEvents& out) { put(text_.flush(), out); }
+void PlainReply::finish(bool, ReplyEvents& out) { put(text_.flush(), out); }
 
 }  // namespace zse

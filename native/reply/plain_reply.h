@@ -16,7 +16,7 @@ class PlainReply final : public ReplyStage {
 
   void add(std::string_view bytes, int tokens, ReplyEvents& out) override;
   void control(std::string_view name, ReplyEvents& out) override;
-  void finish(ReplyEvents& out) override;
+  void finish(bool complete, ReplyEvents& out) override;
 
  private:
   TextAssembler text_;

@@ -10,6 +10,7 @@
 
 #include "core/events.h"
 #include "core/ids.h"
+#include "core/reply_parser.h"
 
 namespace zse {
 
@@ -18,7 +19,7 @@ class ReplyEvents {
  public:
   ReplyEvents(StreamId stream, std::vector<Event>& news) : stream_(stream), news_(news) {}
 
-  /** `tokens`: those that the item came of. Each token is in one item, so a reader can pay for all that parks its stream. */
+  /** `tokens`: those that the item came of, at least one. Each token is in one item, so a reader can pay for all that parks its stream. */
   template <class Item>
   void put(Item item, int tokens) {
     news_.push_back({stream_, std::move(item), tokens});
@@ -40,6 +41,13 @@ class ReplyEvents {
   std::optional<std::string> stop_;
 };
 
+/** What is to be said of a reply when it has ended, besides its items. */
+struct ReplySummary {
+  bool called_tools = false;
+  int reasoning_tokens = 0;
+  std::string warning;  // for people; "" for none
+};
+
 class ReplyStage {
  public:
   virtual ~ReplyStage() = default;
@@ -47,11 +55,19 @@ class ReplyStage {
   /** Takes what `tokens` more tokens are in bytes. Not called after it has stopped the reply. */
   virtual void add(std::string_view bytes, int tokens, ReplyEvents& out) = 0;
 
-  /** A token without bytes comes next, of this name where it is a control token; it may end the reply. */
+  /** A token without bytes comes next, of this name where it is a control token; it may end the reply. add() follows all the same. */
   virtual void control(std::string_view name, ReplyEvents& out) = 0;
 
-  /** The reply is over without a stop string: gives what was held back. */
-  virtual void finish(ReplyEvents& out) = 0;
+  /** The reply is over: gives what was held back. `complete`: the model ended it, and no stop string or limit cut it off. */
+  virtual void finish(bool complete, ReplyEvents& out) = 0;
+
+  /** What it wants to have parsed; to be asked for after each call. The answer comes through parsed(). */
+  virtual std::optional<ParseRequest> take_request() { return {}; }
+  virtual void parsed(ParsedReply, ReplyEvents&) {}
+  /** After finish(): there are items to come that wait for an answer. */
+  virtual bool waits() const { return false; }
+
+  virtual ReplySummary summary() const { return {}; }
 };
 
 }  // namespace zse

@@ -5,11 +5,13 @@
 #include <variant>
 
 #include "base/assert.h"
+#include "base/error.h"
 
 namespace zse {
 
 Scheduler::Scheduler(Decoder& decoder, PrefixCache cache, Inbox& inbox, StreamQueue& events, EngineStats& stats,
-                     SchedulerOptions options, std::function<void(StreamId)> on_stream_end)
+                     SchedulerOptions options, std::function<void(StreamId)> on_stream_end,
+                     std::function<void(StreamId, ParseRequest)> parse)
     : decoder_(decoder),
       inbox_(inbox),
       stats_(stats),
@@ -17,6 +19,7 @@ Scheduler::Scheduler(Decoder& decoder, PrefixCache cache, Inbox& inbox, StreamQu
       copy_time_(std::min(options.copy_time, std::chrono::duration_cast<Clock::duration>(
                                                  std::chrono::duration<double, std::milli>(options.latency_target_ms / 8)))),
       admission_(decoder, std::move(cache), stats, options.lend_after, options.copied_at_once),
+      parse_(std::move(parse)),
       outbox_(events, std::move(on_stream_end)) {
   stats_.free_slots = admission_.free_slots();
 }
@@ -46,6 +49,7 @@ bool Scheduler::step() {
 void Scheduler::finish_all() {
   take_commands();
   while (!sequences_.empty()) finish(sequences_.oldest(), FinishReason::kCancelled);
+  for (auto& [id, ending] : std::exchange(endings_, {})) end(id, std::move(ending.event), ending.reply->summary());
   publish();
 }
 
@@ -57,6 +61,7 @@ void Scheduler::write_prefixes() {
 
 void Scheduler::fail_all(const std::string& code, const std::string& message) {
   while (!sequences_.empty()) fail(sequences_.oldest(), code, message);
+  for (const auto& [id, ending] : std::exchange(endings_, {})) outbox_.end(id, ErrorEvent{code, message});
   publish();
 }
 
@@ -107,9 +112,38 @@ void Scheduler::handle(AckCommand command) {
   if (!sequence->out_of_credit()) sequences_.resume(*sequence, Clock::now());
 }
 
+void Scheduler::handle(EndReasoningCommand command) {
+  const Sequence* sequence = sequences_.find(command.stream);
+  if (sequence && sequence->sampler) decoder_.end_reasoning(*sequence->sampler);
+}
+
+void Scheduler::handle(ParsedCommand command) {
+  const StreamId id = command.stream;
+  ReplyEvents events(id, outbox_.news());
+  if (Sequence* sequence = sequences_.find(id)) {
+    sequence->reply->parsed(std::move(command.reply), events);
+    have_parsed(id, *sequence->reply);
+    charge(*sequence, events, Clock::now());
+    return;
+  }
+  const auto ending = endings_.find(id);
+  if (ending == endings_.end()) return;  // cancelled meanwhile
+  ReplyStage& reply = *ending->second.reply;
+  reply.parsed(std::move(command.reply), events);
+  have_parsed(id, reply);
+  if (reply.waits()) return;
+  end(id, std::move(ending->second.event), reply.summary());
+  endings_.erase(ending);
+}
+
 void Scheduler::end_cancelled_and_stalled() {
   for (const StreamId id : std::exchange(cancelled_, {})) {
     if (Sequence* sequence = sequences_.find(id)) finish(*sequence, FinishReason::kCancelled);
+    const auto ending = endings_.find(id);
+    if (ending == endings_.end()) continue;
+    ending->second.event.reason = FinishReason::kCancelled;
+    end(id, std::move(ending->second.event), ending->second.reply->summary());
+    endings_.erase(ending);
   }
   for (Sequence* sequence : sequences_.active()) {  // the flag may have aborted a step before its command is here
     if (sequence->cancelled()) finish(*sequence, FinishReason::kCancelled);
@@ -222,14 +256,22 @@ bool Scheduler::advance_prompt(Sequence& sequence) {
   const bool again = !sequence.again.empty();  // then its next token was drawn before
   if (!again) outbox_.put(sequence.id(), ProgressEvent{sequence.in_cache, total, sequence.taken_over});
   if (sequence.in_cache < total) return false;
-  if (!again) sequence.sampler = decoder_.make_sampler(sequence.settings.sampling, sequence.prompt);
+  if (!again) {
+    sequence.sampler = decoder_.make_sampler(sequence.settings.sampling, sequence.prompt, std::move(sequence.constraint));
+  }
   sequence.again = {};
   sequences_.begin_decode(sequence);
   return !again;
 }
 
 void Scheduler::advance_reply(Sequence& sequence, size_t index) {
-  const std::optional<Token> token = decoder_.sample(*sequence.sampler, index);
+  std::optional<Token> token;
+  try {
+    token = decoder_.sample(*sequence.sampler, index);
+  } catch (const EngineError& e) {
+    fail(sequence, e.code(), e.what());
+    return;
+  }
   const auto now = Clock::now();
   if (!token) {
     // Who bans hundreds of tokens has banned all that ignoreEos leaves; the whole vocabulary is refused in lib/engine.
@@ -242,7 +284,7 @@ void Scheduler::advance_reply(Sequence& sequence, size_t index) {
     return;
   }
   if (decoder_.is_end_of_generation(*token) && !sequence.settings.sampling.ignore_eos) {
-    finish_reply(sequence, FinishReason::kStop, now);
+    finish_reply(sequence, FinishReason::kStop, {}, now);
     return;
   }
   sequence.next_token = *token;
@@ -255,15 +297,16 @@ void Scheduler::advance_reply(Sequence& sequence, size_t index) {
   ReplyEvents events(sequence.id(), outbox_.news());
   if (piece_.empty()) sequence.reply->control(decoder_.control_name(*token), events);
   if (!events.stopped_by()) sequence.reply->add(piece_, 1, events);
+  have_parsed(sequence.id(), *sequence.reply);
   charge(sequence, events, now);
   if (events.stopped_by()) {
-    finish(sequence, FinishReason::kStop, std::move(events.stopped_by()));
+    finish_reply(sequence, FinishReason::kStop, std::move(events.stopped_by()), now);
     return;
   }
   const int total = static_cast<int>(sequence.prompt.size()) + sequence.generated;
   const bool reached_maximum = sequence.settings.max_tokens > 0 && sequence.generated >= sequence.settings.max_tokens;
   if (reached_maximum || total >= decoder_.context_size()) {
-    finish_reply(sequence, FinishReason::kLength, now);
+    finish_reply(sequence, FinishReason::kLength, {}, now);
     return;
   }
   if (sequence.out_of_credit()) sequences_.park(sequence, now);
@@ -275,24 +318,49 @@ void Scheduler::charge(Sequence& sequence, const ReplyEvents& events, Clock::tim
   sequence.give(events.tokens());
 }
 
-void Scheduler::finish_reply(Sequence& sequence, FinishReason reason, Clock::time_point now) {
-  ReplyEvents rest(sequence.id(), outbox_.news());
-  sequence.reply->finish(rest);
+void Scheduler::have_parsed(StreamId stream, ReplyStage& reply) {
+  if (std::optional<ParseRequest> request = reply.take_request()) parse_(stream, std::move(*request));
+}
+
+void Scheduler::finish_reply(Sequence& sequence, FinishReason reason, std::optional<std::string> stop_string,
+                             Clock::time_point now) {
+  const StreamId id = sequence.id();
+  ReplyEvents rest(id, outbox_.news());
+  sequence.reply->finish(reason == FinishReason::kStop && !stop_string, rest);
   charge(sequence, rest, now);
-  finish(sequence, reason);
+  FinishEvent event = finish_event(sequence, reason);
+  event.stop_string = std::move(stop_string);
+  std::unique_ptr<ReplyStage> reply = std::move(sequence.reply);
+  remove(sequence, true);
+  if (!reply->waits()) return end(id, std::move(event), reply->summary());
+  have_parsed(id, *reply);
+  endings_[id] = {std::move(reply), std::move(event)};
 }
 
 // ---- ends ------------------------------------------------------------------------------------------------------------
 
-void Scheduler::finish(Sequence& sequence, FinishReason reason, std::optional<std::string> stop_string) {
+void Scheduler::finish(Sequence& sequence, FinishReason reason) {
+  const StreamId id = sequence.id();
+  FinishEvent event = finish_event(sequence, reason);
+  const ReplySummary summary = sequence.reply->summary();
+  remove(sequence, true);
+  end(id, std::move(event), summary);
+}
+
+void Scheduler::end(StreamId stream, FinishEvent event, const ReplySummary& summary) {
+  if (event.reason == FinishReason::kStop && summary.called_tools) event.reason = FinishReason::kToolCalls;
+  event.usage.reasoning_tokens = summary.reasoning_tokens;
+  event.warning = summary.warning;
+  outbox_.end(stream, std::move(event));
+}
+
+FinishEvent Scheduler::finish_event(const Sequence& sequence, FinishReason reason) const {
   FinishEvent event;
   event.reason = reason;
-  event.stop_string = std::move(stop_string);
   event.seed = sequence.settings.sampling.seed;
   event.usage = sequence.usage();
   event.timings = sequence.clock.timings(Clock::now());
-  outbox_.end(sequence.id(), std::move(event));
-  remove(sequence, true);
+  return event;
 }
 
 void Scheduler::fail(Sequence& sequence, std::string code, std::string message, bool sound) {

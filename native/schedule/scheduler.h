@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -34,9 +35,10 @@ struct SchedulerOptions {
 
 class Scheduler {
  public:
-  /** `on_stream_end`: see Outbox. */
+  /** `on_stream_end`: see Outbox. `parse`: has a text of the stream's reply parsed; a ParsedCommand answers it. Neither waits. */
   Scheduler(Decoder& decoder, PrefixCache cache, Inbox& inbox, StreamQueue& events, EngineStats& stats,
-            SchedulerOptions options, std::function<void(StreamId)> on_stream_end = {});
+            SchedulerOptions options, std::function<void(StreamId)> on_stream_end = {},
+            std::function<void(StreamId, ParseRequest)> parse = {});
   ~Scheduler();
 
   /** Works until the inbox is closed; then every stream gets its finish, and it returns. */
@@ -64,6 +66,8 @@ class Scheduler {
   void handle(RejectCommand command);
   void handle(CancelCommand command);
   void handle(AckCommand command);
+  void handle(EndReasoningCommand command);
+  void handle(ParsedCommand command);
   void handle(WakeCommand) {}
 
   void end_cancelled_and_stalled();
@@ -77,10 +81,13 @@ class Scheduler {
   void advance_reply(Sequence& sequence, size_t index);
   /** Its stage has put these into the news: they cost credit. */
   void charge(Sequence& sequence, const ReplyEvents& events, Clock::time_point now);
-  /** Its reply is over: what its stage has held back goes out. */
-  void finish_reply(Sequence& sequence, FinishReason reason, Clock::time_point now);
+  void have_parsed(StreamId stream, ReplyStage& reply);
+  /** Its reply is over: what its stage has held back goes out, as soon as that is known; its slot comes free at once. */
+  void finish_reply(Sequence& sequence, FinishReason reason, std::optional<std::string> stop_string, Clock::time_point now);
 
-  void finish(Sequence& sequence, FinishReason reason, std::optional<std::string> stop_string = {});
+  void finish(Sequence& sequence, FinishReason reason);
+  FinishEvent finish_event(const Sequence& sequence, FinishReason reason) const;
+  void end(StreamId stream, FinishEvent event, const ReplySummary& summary);
   /** `sound`: what its slot holds is known, and may be used again. */
   void fail(Sequence& sequence, std::string code, std::string message, bool sound = true);
   void remove(Sequence& sequence, bool sound);
@@ -96,6 +103,14 @@ class Scheduler {
 
   Sequences sequences_;
   Admission admission_;
+  /** Replies that are over and wait for an answer to be given out to the end. They have no sequence any more. */
+  struct Ending {
+    std::unique_ptr<ReplyStage> reply;
+    FinishEvent event;
+  };
+  std::map<StreamId, Ending> endings_;
+  const std::function<void(StreamId, ParseRequest)> parse_;
+
   std::vector<StreamId> cancelled_;  // to be ended by this step, unless they have ended
   int64_t received_ = 0;             // requests that came through the inbox, rejected ones too
   uint64_t step_number_ = 0;

@@ -4,9 +4,19 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "reply/chat_reply.h"
 #include "reply/plain_reply.h"
 
 namespace zse {
+
+namespace {
+
+std::unique_ptr<ReplyStage> make_reply(PreparedPrompt& prepared) {
+  if (!prepared.syntax) return std::make_unique<PlainReply>(std::move(prepared.stops));
+  return std::make_unique<ChatReply>(std::move(prepared.stops), std::move(prepared.syntax));
+}
+
+}  // namespace
 
 void StreamClock::prefill_started(Clock::time_point now) {
   if (!prefill_at_) prefill_at_ = now;
@@ -60,7 +70,8 @@ Sequence::Sequence(PreparedRequest request, uint64_t arrival_number)
       prompt(std::move(request.prepared.prompt)),
       settings(std::move(request.settings)),
       arrival(arrival_number),
-      reply(std::make_unique<PlainReply>(std::move(request.prepared.stops))),
+      constraint(std::move(request.prepared.constraint)),
+      reply(make_reply(request.prepared)),
       clock(control->submitted) {
   standing_.waits_since = control->submitted;
 }

@@ -101,7 +101,8 @@ class Sequence {
   std::shared_ptr<const SavedPrefix> found;  // outside the KV cache, while it waits for its slot
 
   std::unique_ptr<TokenSampler> sampler;
-  const std::unique_ptr<ReplyStage> reply;
+  std::unique_ptr<TokenConstraint> constraint;  // until its sampler has it
+  std::unique_ptr<ReplyStage> reply;
   StreamClock clock;
 
  private:

@@ -41,7 +41,7 @@ Collected run(const std::vector<std::pair<std::string, int>>& pieces, std::vecto
     if (all.stop) return all;
   }
   ReplyEvents out(kStream, news);
-  reply.finish(out);
+  reply.finish(true, out);
   take(out);
   return all;
 }

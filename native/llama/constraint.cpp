@@ -1,0 +1,271 @@
+#include "constraint.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <limits>
+
+#include "base/error.h"
+#include "base/work_bound.h"
+#include "model.h"
+#include "reasoning-budget.h"
+#include "llama-grammar.h"
+#include "llama-vocab.h"
+
+namespace zse {
+
+namespace {
+
+constexpr float kNever = -std::numeric_limits<float>::infinity();
+constexpr size_t kLikeliest = 1024;
+constexpr size_t kLongestGrammar = size_t{4} << 20;  // bytes
+// Triggers are some ten bytes long; a regular expression, whose matcher calls itself for each character, gets no more than this.
+constexpr size_t kTail = 512;
+// For one token: other streams wait for it.
+constexpr std::chrono::milliseconds kMaskTime{500};
+
+/** Runs it on the decode thread, for a bounded time. */
+template <class Work>
+void within_time(const std::string& source, Work work) {
+  WorkLimits limits;
+  limits.time = kMaskTime;
+  limits.memory = uint64_t{256} << 20;
+  limits.stack = size_t{1} << 20;
+  WorkBound bound(limits);
+  try {
+    const WorkBound::Scope scope(bound);
+    work();
+    return;
+  } catch (const WorkStopped&) {
+  }
+  throw EngineError("BAD_OPTION", "what `" + source + "` allows next could not be found within " +
+                                      std::to_string(kMaskTime.count()) +
+                                      " ms: it is too ambiguous; write it with fewer optional and repeated parts");
+}
+
+std::string first_line(const std::string& text, size_t longest = 300) {
+  std::string line = text.substr(0, std::min(text.find('\n'), longest));
+  while (!line.empty() && (static_cast<unsigned char>(line.back()) & 0xC0) == 0x80) line.pop_back();
+  return line;
+}
+
+}  // namespace
+
+void Constraint::GrammarDeleter::operator()(llama_grammar* grammar) const { llama_grammar_free_impl(grammar); }
+
+Constraint::Constraint(std::shared_ptr<const Model> model, ConstraintSpec spec)
+    : model_(std::move(model)),
+      source_(spec.source),
+      rests_in_thoughts_(spec.rests_in_thoughts),
+      spec_(std::move(spec)),
+      lazy_(!spec_.trigger_words.empty() || !spec_.trigger_patterns.empty()),
+      waits_(lazy_) {
+  for (const std::string& name : spec_.control_tokens) {
+    const std::vector<Token> tokens = model_->tokenize(name, false, true);
+    if (tokens.size() == 1) kept_.push_back(tokens[0]);
+  }
+  for (const std::string& pattern : spec_.trigger_patterns) patterns_.emplace_back(pattern);
+  if (!spec_.grammar.empty()) read_grammar();
+  make_budget();
+}
+
+Constraint::~Constraint() = default;
+
+void Constraint::read_grammar() {
+  if (spec_.grammar.size() > kLongestGrammar) {
+    throw EngineError("BAD_OPTION", "`" + source_ + "` makes a grammar of " + std::to_string(spec_.grammar.size()) +
+                                        " bytes, and " + std::to_string(kLongestGrammar) +
+                                        " are allowed; give fewer or shorter alternatives");
+  }
+  try {
+    grammar_.reset(llama_grammar_init_impl(model_->vocab(), spec_.grammar.c_str(), "root", false, nullptr, 0, nullptr, 0));
+  } catch (const std::exception& e) {
+    throw EngineError("BAD_OPTION", "`" + source_ + "` cannot be read: " + first_line(e.what()));
+  }
+  if (!grammar_) {
+    throw EngineError("BAD_OPTION", "`" + source_ +
+                                        "` cannot be used: a grammar needs a rule named root, every rule that it names, and no "
+                                        "rule that begins with itself");
+  }
+  if (!spec_.grammar_has_begun || lazy_) return;
+  try {
+    for (const Token token : model_->tokenize(spec_.begun, false, true)) {
+      llama_grammar_accept_token(*grammar_, token, model_->vocab()->token_to_piece(token));
+    }
+  } catch (const std::runtime_error&) {
+    throw EngineError("UNSUPPORTED", "the model's chat template begins replies in a way that `" + source_ +
+                                         "` cannot go on from; take another file of the model");
+  }
+}
+
+void Constraint::make_budget() {
+  if (spec_.thought_start.empty() || spec_.thought_ends.empty()) return;
+  thought_start_ = model_->tokenize(spec_.thought_start, false, true);
+  std::vector<llama_tokens> ends;
+  for (const std::string& end : spec_.thought_ends) ends.push_back(model_->tokenize(end, false, true));
+  const llama_tokens closing = model_->tokenize("\n" + spec_.thought_ends.front(), false, true);
+  budget_.reset(common_reasoning_budget_init(model_->vocab(), {thought_start_}, ends, closing,
+                                             spec_.thought_tokens.value_or(std::numeric_limits<int>::max())));
+  for (const Token token : model_->tokenize(spec_.begun, false, true)) llama_sampler_accept(budget_.get(), token);
+  in_thought_ = thinks();
+}
+
+bool Constraint::thinks() const {
+  if (!budget_) return false;
+  const auto state = common_reasoning_budget_get_state(budget_.get());
+  return state != REASONING_BUDGET_IDLE && state != REASONING_BUDGET_DONE;
+}
+
+// ---- before a token is drawn -----------------------------------------------------------------------------------------
+
+std::optional<Token> Constraint::forced(const float* logits) {
+  if (!in_thought_) return {};
+  const auto state = common_reasoning_budget_get_state(budget_.get());
+  if (state != REASONING_BUDGET_FORCING && state != REASONING_BUDGET_WAITING_UTF8) return {};
+  candidates_.clear();
+  for (int i = 0; i < model_->info().vocabulary_size; i++) candidates_.push_back({i, logits[i], 0});
+  llama_token_data_array all{candidates_.data(), candidates_.size(), -1, false};
+  llama_sampler_apply(budget_.get(), &all);
+  const auto best = std::max_element(candidates_.begin(), candidates_.end(),
+                                     [](const auto& a, const auto& b) { return a.logit < b.logit; });
+  return best->id;
+}
+
+/** Its bytes do not show, so it would break what the grammar says of them. */
+bool Constraint::hidden(Token token) const {
+  return llama_vocab_is_control(model_->vocab(), token) && !llama_vocab_is_eog(model_->vocab(), token) &&
+         std::find(kept_.begin(), kept_.end(), token) == kept_.end();
+}
+
+bool Constraint::begins_thought(Token token) const {
+  return rests_in_thoughts_ && drawn_ < thought_start_.size() && thought_start_[drawn_] == token;
+}
+
+void Constraint::apply(llama_token_data_array& tokens) {
+  within_time(source_, [&] { llama_grammar_apply_impl(*grammar_, &tokens); });
+}
+
+bool Constraint::allows(Token token) {
+  if (rests() || begins_thought(token)) return true;
+  if (hidden(token)) return false;
+  llama_token_data one{token, 1, 0};
+  llama_token_data_array tokens{&one, 1, -1, false};
+  apply(tokens);
+  return one.logit != kNever;
+}
+
+bool Constraint::mask(float* logits) {
+  const int size = model_->info().vocabulary_size;
+  candidates_.clear();
+  for (int i = 0; i < size; i++) {
+    if (logits[i] != kNever && !hidden(i)) candidates_.push_back({i, logits[i], 0});
+  }
+  const auto likelier = [](const llama_token_data& a, const llama_token_data& b) { return a.logit > b.logit; };
+  const size_t first = std::min(kLikeliest, candidates_.size());
+  if (first < candidates_.size()) {
+    std::nth_element(candidates_.begin(), candidates_.begin() + static_cast<std::ptrdiff_t>(first), candidates_.end(), likelier);
+  }
+  const auto may_follow = [](const llama_token_data& candidate) { return candidate.logit != kNever; };
+  bool found = false;
+  size_t from = 0, to = first;
+  for (; !found && from < candidates_.size(); from = to, to = candidates_.size()) {
+    llama_token_data_array tokens{candidates_.data() + from, to - from, -1, false};
+    apply(tokens);
+    found = std::any_of(candidates_.begin() + static_cast<std::ptrdiff_t>(from),
+                        candidates_.begin() + static_cast<std::ptrdiff_t>(to), may_follow);
+    if (!found) continue;
+    std::fill(logits, logits + size, kNever);
+    for (size_t i = from; i < to; i++) logits[candidates_[i].id] = candidates_[i].logit;
+    return true;
+  }
+  return false;
+}
+
+bool Constraint::complete() const {
+  if (rests()) return false;
+  const auto& stacks = llama_grammar_get_stacks(grammar_.get());
+  return std::any_of(stacks.begin(), stacks.end(), [](const auto& stack) { return stack.empty(); });
+}
+
+// ---- after it --------------------------------------------------------------------------------------------------------
+
+void Constraint::accept(Token token) {
+  const bool rested = rests(), thought = begins_thought(token);
+  drawn_ = thought || !rests_in_thoughts_ ? drawn_ + 1 : thought_start_.size();
+  if (budget_) {
+    llama_sampler_accept(budget_.get(), token);
+    in_thought_ = thinks();
+  }
+  if (!grammar_ || llama_vocab_is_eog(model_->vocab(), token)) return;
+  if (waits_) {
+    if (!in_thought_) watch(token);
+  } else if (!rested && !thought) {
+    try {
+      within_time(source_, [&] {
+        llama_grammar_accept_token(*grammar_, token, model_->vocab()->token_to_piece(token));
+      });
+    } catch (const std::runtime_error& e) {
+      if (dynamic_cast<const EngineError*>(&e)) throw;
+      grammar_.reset();  // what was forced on the reply from elsewhere is not held against it
+    }
+  }
+}
+
+void Constraint::watch(Token token) {
+  tail_ += model_->vocab()->token_to_piece(token);
+  tail_tokens_.emplace_back(token, tail_.size());
+  const std::optional<size_t> trigger = find_trigger();
+  if (trigger) {
+    waits_ = false;
+    size_t begin = 0;
+    try {
+      for (const auto& [tail_token, end] : tail_tokens_) {
+        const size_t from = std::max(begin, *trigger);
+        begin = end;
+        if (end > from) {
+          within_time(source_, [&, tail_token = tail_token, end = end] {
+            llama_grammar_accept_token(*grammar_, tail_token, tail_.substr(from, end - from));
+          });
+        }
+      }
+    } catch (const std::runtime_error& e) {
+      if (dynamic_cast<const EngineError*>(&e)) throw;
+      grammar_.reset();  // the trigger was part of something else
+    }
+    tail_.clear();
+    tail_tokens_.clear();
+    return;
+  }
+  if (tail_.size() <= 2 * kTail) return;
+  size_t cut = 0, tokens = 0;
+  while (tail_.size() - cut > kTail) cut = tail_tokens_[tokens++].second;
+  tail_.erase(0, cut);
+  tail_tokens_.erase(tail_tokens_.begin(), tail_tokens_.begin() + static_cast<std::ptrdiff_t>(tokens));
+  for (auto& [tail_token, end] : tail_tokens_) end -= cut;
+  tail_is_all_ = false;
+}
+
+/** Where in the tail the grammar begins: at the first group of a pattern, or at what matched. */
+std::optional<size_t> Constraint::find_trigger() const {
+  for (const std::string& word : spec_.trigger_words) {
+    const size_t at = tail_.find(word);
+    if (at != std::string::npos) return at;
+  }
+  for (size_t i = 0; i < patterns_.size(); i++) {
+    std::smatch match;
+    const bool anchored = spec_.trigger_patterns[i].front() == '^';
+    if (anchored && !tail_is_all_) continue;
+    if (!std::regex_search(tail_, match, patterns_[i])) continue;
+    for (size_t group = 1; group < match.size(); group++) {
+      if (match.length(group) > 0) return match.position(group);
+    }
+    return match.position(0);
+  }
+  return {};
+}
+
+void Constraint::end_reasoning() {
+  if (in_thought_) common_reasoning_budget_force(budget_.get());
+}
+
+}  // namespace zse

@@ -1,0 +1,104 @@
+// Owns what a request holds its reply to, token by token: a grammar (llama.cpp's), which may rest until a call of a tool begins or a thought has
+// ended, and a budget of the thought (llama.cpp's too). Made on a prompt worker's thread within its WorkBound, then decode thread.
+//
+// A grammar is asked about the one token that was drawn. Only where that does not fit are the others looked at, the likeliest first.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <regex>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "core/ids.h"
+#include "core/request.h"
+#include "llama.h"
+
+struct llama_grammar;
+
+namespace zse {
+
+class Model;
+
+struct ConstraintSpec {
+  std::string grammar;  // GBNF; "" for none
+  std::string source;   // what it comes of, for people: "grammar", "jsonSchema"
+  /** It rests until one of these is in the reply, and begins there. Both empty: it does not rest. */
+  std::vector<std::string> trigger_words, trigger_patterns;
+  /** The grammar says nothing of thoughts: it rests while the reply is in one. */
+  bool rests_in_thoughts = false;
+  /** What the template has written of the reply already. */
+  std::string begun;
+  bool grammar_has_begun = false;  // the grammar begins with that, too
+  /** Tags of a thought; "" where the model has none. */
+  std::string thought_start;
+  std::vector<std::string> thought_ends;
+  std::optional<int> thought_tokens;  // at most
+  /** Control tokens that may be drawn, by their names. */
+  std::vector<std::string> control_tokens;
+};
+
+class Constraint final : public TokenConstraint {
+ public:
+  /** Throws EngineError BAD_OPTION where the grammar is none, and WorkStopped. */
+  Constraint(std::shared_ptr<const Model> model, ConstraintSpec spec);
+  ~Constraint() override;
+
+  /** The token that must come next, if only one may: the end of a thought whose budget is spent. */
+  std::optional<Token> forced(const float* logits);
+  bool allows(Token token);
+  /**
+   * Leaves the tokens that may follow: -infinity for all others. Looks at the likeliest thousand, and at all where none of those may. False: there are
+   * none. Throws EngineError BAD_OPTION where that takes too long.
+   */
+  bool mask(float* logits);
+  /** Nothing more is needed: a reply that cannot go on has ended. */
+  bool complete() const;
+  void accept(Token token);
+  /** The thought ends with the next tokens, if the reply is in one. */
+  void end_reasoning();
+
+ private:
+  struct GrammarDeleter {
+    void operator()(llama_grammar* grammar) const;
+  };
+  struct SamplerDeleter {
+    void operator()(llama_sampler* sampler) const { llama_sampler_free(sampler); }
+  };
+  using Candidates = std::vector<llama_token_data>;
+
+  void read_grammar();
+  void make_budget();
+  bool thinks() const;
+  bool rests() const { return !grammar_ || waits_ || (in_thought_ && (rests_in_thoughts_ || lazy_)); }
+  bool hidden(Token token) const;
+  bool begins_thought(Token token) const;
+  /** The grammar says -infinity to those that may not follow. */
+  void apply(llama_token_data_array& tokens);
+  void watch(Token token);
+  std::optional<size_t> find_trigger() const;
+
+  const std::shared_ptr<const Model> model_;
+  const std::string source_;
+  const bool rests_in_thoughts_;
+  const ConstraintSpec spec_;
+  std::unique_ptr<llama_grammar, GrammarDeleter> grammar_;
+  std::unique_ptr<llama_sampler, SamplerDeleter> budget_;
+  std::vector<Token> thought_start_;  // as the model writes it
+  std::vector<Token> kept_;           // control tokens that may be drawn
+
+  const bool lazy_;
+  bool waits_ = false;  // for a trigger
+  std::vector<std::regex> patterns_;
+  std::string tail_;  // of the reply, while it waits
+  std::vector<std::pair<Token, size_t>> tail_tokens_;  // where each ends in it
+  bool tail_is_all_ = true;
+
+  bool in_thought_ = false;
+  size_t drawn_ = 0;  // tokens
+  Candidates candidates_;
+};
+
+}  // namespace zse

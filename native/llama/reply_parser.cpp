@@ -1,0 +1,71 @@
+#include "reply_parser.h"
+
+#include <algorithm>
+#include <exception>
+#include <set>
+#include <string>
+#include <utility>
+
+#include "chat.h"
+
+namespace zse {
+
+namespace {
+
+class LlamaReplyParser final : public ReplyParser {
+ public:
+  LlamaReplyParser(const common_chat_params& params, bool continued) : params_(params) {
+    params_.reasoning_format = COMMON_REASONING_FORMAT_AUTO;
+    params_.parser.load(params.parser);
+    if (continued) begun_ = parse("", true);
+  }
+
+  ParsedReply parse(const std::string& text, bool partial) const override {
+    ParsedReply reply;
+    common_chat_msg message;
+    try {
+      message = common_chat_parse(text, partial, params_);
+    } catch (const std::exception&) {  // it says no more than that, in many words
+      reply.matches = false;
+      return reply;
+    }
+    reply.reasoning = without(begun_.reasoning, std::move(message.reasoning_content));
+    reply.content = without(begun_.content, std::move(message.content));
+    for (common_chat_tool_call& call : message.tool_calls) {
+      reply.calls.push_back({std::move(call.id), std::move(call.name), std::move(call.arguments)});
+    }
+    return reply;
+  }
+
+ private:
+  static std::string without(const std::string& beginning, std::string text) {
+    return text.compare(0, beginning.size(), beginning) == 0 ? text.substr(beginning.size()) : text;
+  }
+
+  common_chat_parser_params params_;
+  ParsedReply begun_;  // by the prompt
+};
+
+/** Every text up to which the parser takes what comes as one part. */
+std::vector<std::string> marks_of(const std::string& saved_parser) {
+  std::set<std::string> marks;
+  const common_json saved = common_json::parse(saved_parser);
+  for (const auto& parser : saved.at("parsers")) {
+    if (!parser.contains("delimiters")) continue;
+    for (const auto& delimiter : parser.at("delimiters")) marks.insert(delimiter.get<std::string>());
+  }
+  return {marks.begin(), marks.end()};
+}
+
+}  // namespace
+
+std::shared_ptr<const ReplySyntax> reply_syntax(const common_chat_params& params, bool continued) {
+  auto syntax = std::make_shared<ReplySyntax>();
+  syntax->marks = marks_of(params.parser);
+  if (syntax->marks.empty() && params.grammar.empty()) return nullptr;
+  syntax->parser = std::make_shared<LlamaReplyParser>(params, continued);
+  syntax->control_tokens = params.preserved_tokens;
+  return syntax;
+}
+
+}  // namespace zse

@@ -1,0 +1,257 @@
+#include "chat_reply.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/assert.h"
+
+namespace zse {
+
+namespace {
+
+// Parsing takes time in proportion to the text, so all parses of a reply together take at most so many times as long as one of the whole.
+constexpr size_t kParsesOfAll = 32, kParsedAnyway = size_t{64} << 10;  // bytes
+// Tokens that do not show cost credit too, so that a reader that pauses stops them; not one by one.
+constexpr int kHiddenTogether = 16;
+
+bool starts_with(std::string_view text, std::string_view beginning) { return text.substr(0, beginning.size()) == beginning; }
+bool ends_with(std::string_view text, std::string_view end) {
+  return text.size() >= end.size() && text.substr(text.size() - end.size()) == end;
+}
+
+/** Bytes of the end of a text that are `escaped` when they stand in a JSON string; 0: none. */
+size_t escaped_tail(std::string_view text, std::string_view escaped) {
+  size_t from = text.size(), length = 0;
+  while (from > 0 && length < escaped.size()) length += escape_json(text.substr(--from, 1)).size();
+  return escape_json(text.substr(from)) == escaped ? text.size() - from : 0;
+}
+
+}  // namespace
+
+ChatReply::Marks::Marks(const std::vector<std::string>& texts) {
+  for (const std::string& text : texts) {
+    if (!text.empty()) marks_.push_back({text, Borders(text), 0});
+  }
+}
+
+bool ChatReply::Marks::next(char byte) {
+  bool found = false;
+  for (Mark& mark : marks_) {
+    mark.matched = mark.borders.next(mark.text, mark.matched, byte);
+    found |= mark.matched == mark.text.size();
+  }
+  if (found) reset();
+  return found;
+}
+
+size_t ChatReply::Marks::held() const {
+  size_t held = 0;
+  for (const Mark& mark : marks_) held = std::max(held, mark.matched);
+  return held;
+}
+
+void ChatReply::Marks::reset() {
+  for (Mark& mark : marks_) mark.matched = 0;
+}
+
+ChatReply::ChatReply(std::vector<std::string> stops, std::shared_ptr<const ReplySyntax> syntax)
+    : syntax_(std::move(syntax)), assembler_(std::move(stops)), marks_(syntax_->marks) {}
+
+// ---- what comes ------------------------------------------------------------------------------------------------------
+
+void ChatReply::add(std::string_view bytes, int tokens, ReplyEvents& out) {
+  unpaid_ += tokens;
+  take(assembler_.add(bytes), out);
+}
+
+void ChatReply::control(std::string_view name, ReplyEvents& out) {
+  if (assembler_.is_stop(name)) {
+    take(assembler_.flush(), out);
+    out.stop(std::string(name));
+    return;
+  }
+  const auto& kept = syntax_->control_tokens;
+  if (std::find(kept.begin(), kept.end(), name) != kept.end()) take(assembler_.add(name), out);
+}
+
+void ChatReply::take(TextAssembler::Output output, ReplyEvents& out) {
+  text_ += output.text;
+  if (output.stop) out.stop(std::move(*output.stop));
+  follow(out);
+  if (unpaid_ >= kHiddenTogether) put(HiddenEvent{}, out);
+}
+
+void ChatReply::finish(bool complete, ReplyEvents& out) {
+  take(assembler_.flush(), out);
+  finished_ = true;
+  complete_ = complete;
+  wanted_ = true;
+}
+
+// ---- between two answers ---------------------------------------------------------------------------------------------
+
+void ChatReply::follow(ReplyEvents& out) {
+  if (contradicted_) return;
+  if (part_ == Part::kJson) follow_json(out);
+  if (part_ == Part::kReasoning || part_ == Part::kContent || part_ == Part::kString) follow_text(out);
+  if (part_ == Part::kUnknown && text_.size() > (asked_ ? asked_size_ : std::max(read_, done_))) ask();
+}
+
+void ChatReply::follow_text(ReplyEvents& out) {
+  bool found = false;
+  while (marked_ < text_.size() && !found) found = marks_.next(text_[marked_++]);
+  if (found) {  // what is before it may belong to another part, too
+    part_ = Part::kUnknown;
+    return;
+  }
+  const size_t safe = text_.size() - marks_.held();
+  if (safe <= done_) return;
+  std::string grown = text_.substr(done_, safe - done_);
+  done_ = safe;
+  if (part_ == Part::kReasoning) return give_reasoning(std::move(grown), out);
+  if (part_ == Part::kContent) return give_content(std::move(grown), out);
+  give_arguments(escape_json(grown), out);
+}
+
+void ChatReply::follow_json(ReplyEvents& out) {
+  const size_t taken = json_.take(std::string_view(text_).substr(done_));
+  if (taken > 0) give_arguments(text_.substr(done_, taken), out);
+  done_ += taken;
+  if (json_.closed()) part_ = Part::kUnknown;
+}
+
+void ChatReply::ask() {
+  if (parsed_bytes_ + text_.size() <= kParsedAnyway + kParsesOfAll * text_.size()) wanted_ = true;
+}
+
+std::optional<ParseRequest> ChatReply::take_request() {
+  if (!wanted_ || asked_ || decided_) return {};
+  wanted_ = false;
+  asked_ = true;
+  asked_for_all_ = finished_;
+  asked_size_ = text_.size();
+  parsed_bytes_ += text_.size();
+  return ParseRequest{syntax_->parser, text_, !(finished_ && complete_)};
+}
+
+// ---- answers ---------------------------------------------------------------------------------------------------------
+
+void ChatReply::parsed(ParsedReply reply, ReplyEvents& out) {
+  ZSE_ASSERT(asked_, "an answer has a question");
+  asked_ = false;
+  if (asked_for_all_) return decide(reply, out);
+  if (finished_) {
+    wanted_ = true;
+    return;
+  }
+  // A beginning may be read in another way than the whole: what contradicts is left to the end.
+  if (contradicted_ || !reply.matches || part_ != Part::kUnknown) return;
+  if (!give_rest(reply, false, out)) {
+    contradicted_ = true;
+    return;
+  }
+  find_part(reply);
+  follow(out);
+}
+
+bool ChatReply::give_rest(const ParsedReply& reply, bool last, ReplyEvents& out) {
+  if (!starts_with(reply.reasoning, given_.reasoning) || !starts_with(reply.content, given_.content) ||
+      reply.calls.size() < given_.calls.size()) {
+    return false;
+  }
+  for (size_t i = 0; i < given_.calls.size(); i++) {
+    if (reply.calls[i].name != given_.calls[i].name || !starts_with(reply.calls[i].arguments, given_.calls[i].arguments)) {
+      return false;
+    }
+  }
+  if (reply.reasoning.size() > given_.reasoning.size()) give_reasoning(reply.reasoning.substr(given_.reasoning.size()), out);
+  if (reply.content.size() > given_.content.size()) give_content(reply.content.substr(given_.content.size()), out);
+  for (size_t i = given_.calls.empty() ? 0 : given_.calls.size() - 1; i < reply.calls.size(); i++) {
+    const ParsedCall& call = reply.calls[i];
+    if (i < given_.calls.size()) {
+      if (call.arguments.size() > given_.calls[i].arguments.size()) {
+        give_arguments(call.arguments.substr(given_.calls[i].arguments.size()), out);
+      }
+      continue;
+    }
+    // A name may still grow until something follows it. The parser puts a brace behind it that need not have been written.
+    const bool named = last || i + 1 < reply.calls.size() || call.arguments.size() > 1;
+    if (!named || call.name.empty()) break;
+    given_.calls.push_back({call.id, call.name, call.arguments});
+    put(ToolCallEvent{static_cast<int>(i), call.id, call.name, call.arguments}, out);
+  }
+  return true;
+}
+
+void ChatReply::find_part(const ParsedReply& reply) {
+  const std::string_view text = std::string_view(text_).substr(0, asked_size_);
+  const auto grows = [&](Part part, size_t done) {
+    part_ = part;
+    done_ = marked_ = done;
+    marks_.reset();
+  };
+  read_ = asked_size_;
+  if (!reply.calls.empty()) {
+    const std::string& arguments = reply.calls.back().arguments;
+    if (given_.calls.size() != reply.calls.size() || arguments.size() < 2) return;
+    JsonScan scan;
+    scan.take(arguments);
+    if (scan.closed()) return;
+    // The parser leaves out the spaces behind them.
+    const size_t written = text.find_last_not_of(" \n\r\t") + 1;
+    if (ends_with(text, arguments) || ends_with(text.substr(0, written), arguments)) {
+      grows(Part::kJson, ends_with(text, arguments) ? text.size() : written);
+      json_ = scan;
+    } else if (scan.in_string() && scan.string_bytes() > 0) {
+      const std::string_view string = std::string_view(arguments).substr(arguments.size() - scan.string_bytes());
+      if (escaped_tail(text, string) > 0) grows(Part::kString, text.size());
+    }
+  } else if (!reply.content.empty()) {
+    if (ends_with(text, reply.content)) return grows(Part::kContent, text.size());
+    // A mark has begun behind it.
+    const std::string_view end = std::string_view(reply.content).substr(reply.content.size() - std::min<size_t>(64, reply.content.size()));
+    const size_t at = text.rfind(end);
+    if (at != std::string_view::npos) done_ = std::max(done_, at + end.size());
+  } else if (!reply.reasoning.empty()) {
+    if (ends_with(text, reply.reasoning)) grows(Part::kReasoning, text.size());
+  }
+}
+
+void ChatReply::decide(const ParsedReply& reply, ReplyEvents& out) {
+  decided_ = true;
+  if (!reply.matches && complete_) {
+    // What could be read of it is not lost, and what could not is text.
+    summary_.warning = "the reply is not in the syntax of the model's chat template: what of it could not be read is given as text";
+    if (done_ < text_.size()) give_content(text_.substr(done_), out);
+  } else if (!give_rest(reply, true, out)) {
+    summary_.warning = "the whole reply reads otherwise than its beginning did: compare `text` and `toolCalls` with what was streamed";
+  } else {
+    summary_.called_tools = complete_ && !reply.calls.empty();
+  }
+  if (unpaid_ > 0) put(HiddenEvent{}, out);
+}
+
+// ---- items -----------------------------------------------------------------------------------------------------------
+
+void ChatReply::give_reasoning(std::string text, ReplyEvents& out) {
+  given_.reasoning += text;
+  summary_.reasoning_tokens += unpaid_;
+  put(ReasoningEvent{std::move(text)}, out);
+}
+
+void ChatReply::give_content(std::string text, ReplyEvents& out) {
+  given_.content += text;
+  put(TextEvent{std::move(text)}, out);
+}
+
+void ChatReply::give_arguments(std::string text, ReplyEvents& out) {
+  given_.calls.back().arguments += text;
+  put(ToolCallEvent{static_cast<int>(given_.calls.size()) - 1, {}, {}, std::move(text)}, out);
+}
+
+template <class Item>
+void ChatReply::put(Item item, ReplyEvents& out) {
+  out.put(std::move(item), std::max(1, std::exchange(unpaid_, 0)));
+}
+
+}  // namespace zse

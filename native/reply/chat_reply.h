@@ -1,0 +1,101 @@
+// Owns a reply in the syntax of a chat template: thoughts, text and calls of tools, told apart as they come. Pure; decode thread.
+//
+// The parser of the template decides what is what, and a parse takes the whole text. So it is asked only where a part may end or begin, and
+// answers later. In between it is known which part grows: text and thoughts pass at once up to the next mark, the arguments of a call up to
+// the end of their JSON, and the value of an argument that the template writes as plain text up to the next mark, escaped. What has been given
+// out is compared with each answer; the last one is of the whole reply, and decides.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/text_search.h"
+#include "core/reply_parser.h"
+#include "json_scan.h"
+#include "reply_stage.h"
+#include "text_assembler.h"
+
+namespace zse {
+
+class ChatReply final : public ReplyStage {
+ public:
+  ChatReply(std::vector<std::string> stops, std::shared_ptr<const ReplySyntax> syntax);
+
+  void add(std::string_view bytes, int tokens, ReplyEvents& out) override;
+  void control(std::string_view name, ReplyEvents& out) override;
+  void finish(bool complete, ReplyEvents& out) override;
+  std::optional<ParseRequest> take_request() override;
+  void parsed(ParsedReply reply, ReplyEvents& out) override;
+  bool waits() const override { return finished_ && !decided_; }
+  ReplySummary summary() const override { return summary_; }
+
+ private:
+  /** The part that what comes next belongs to, as far as that is known. */
+  enum class Part { kUnknown, kReasoning, kContent, kJson, kString };
+
+  /** Finds any of some texts in what comes byte by byte. */
+  class Marks {
+   public:
+    explicit Marks(const std::vector<std::string>& texts);
+    /** True: one of them ends here. */
+    bool next(char byte);
+    /** Bytes at the end that may be the beginning of one. */
+    size_t held() const;
+    void reset();
+
+   private:
+    struct Mark {
+      std::string text;
+      Borders borders;
+      size_t matched = 0;
+    };
+    std::vector<Mark> marks_;
+  };
+
+  void take(TextAssembler::Output output, ReplyEvents& out);
+  /** Gives out what the part that grows has grown by. */
+  void follow(ReplyEvents& out);
+  void follow_text(ReplyEvents& out);
+  void follow_json(ReplyEvents& out);
+  void ask();
+  /** What an answer has that has not been given out. False: it contradicts what has. */
+  bool give_rest(const ParsedReply& reply, bool last, ReplyEvents& out);
+  /** Which part the text that was parsed ends in. */
+  void find_part(const ParsedReply& reply);
+  void decide(const ParsedReply& reply, ReplyEvents& out);
+
+  void give_reasoning(std::string text, ReplyEvents& out);
+  void give_content(std::string text, ReplyEvents& out);
+  void give_arguments(std::string text, ReplyEvents& out);
+  template <class Item>
+  void put(Item item, ReplyEvents& out);
+
+  const std::shared_ptr<const ReplySyntax> syntax_;
+  TextAssembler assembler_;
+  Marks marks_;
+
+  std::string text_;   // all of it
+  size_t done_ = 0;    // of that, what has been given out, with what stands before it
+  size_t read_ = 0;    // of that, what was read by the last answer
+  size_t marked_ = 0;  // of that, what marks_ have seen
+  ParsedReply given_;
+  int unpaid_ = 0;  // tokens that are in no item yet
+
+  Part part_ = Part::kUnknown;
+  JsonScan json_;
+
+  bool wanted_ = false;  // a parse, of what there will be when it is taken
+  bool asked_ = false;   // the answer is under way
+  size_t asked_size_ = 0;
+  size_t parsed_bytes_ = 0;  // in all
+  bool contradicted_ = false;
+
+  bool finished_ = false, complete_ = false, decided_ = false;
+  bool asked_for_all_ = false;
+  ReplySummary summary_;
+};
+
+}  // namespace zse
