@@ -81,9 +81,9 @@ struct AnswerErrorEvent {
   std::string code, message;
 };
 
-using EventPayload = std::variant<TextEvent, ProgressEvent, FinishEvent, ErrorEvent, LoadProgressEvent, ReadyEvent,
-                                  LoadErrorEvent, ClosedEvent, AnswerEvent, AnswerErrorEvent, ReasoningEvent, ToolCallEvent,
-                                  HiddenEvent>;
+using EventPayload =
+    std::variant<TextEvent, ProgressEvent, FinishEvent, ErrorEvent, LoadProgressEvent, ReadyEvent, LoadErrorEvent,
+                 ClosedEvent, AnswerEvent, AnswerErrorEvent, ReasoningEvent, ToolCallEvent, HiddenEvent>;
 
 struct Event {
   StreamId stream = 0;

@@ -45,8 +45,8 @@ struct ParsedCommand {
   ParsedReply reply;
 };
 struct WakeCommand {};  // something that the scheduler looks for by itself has happened
-using Command = std::variant<SubmitCommand, RejectCommand, CancelCommand, AckCommand, EndReasoningCommand,
-                             ParsedCommand, WakeCommand>;
+using Command =
+    std::variant<SubmitCommand, RejectCommand, CancelCommand, AckCommand, EndReasoningCommand, ParsedCommand, WakeCommand>;
 
 class Inbox {
  public:

@@ -36,6 +36,8 @@ struct ReplySyntax {
   std::vector<std::string> marks;
   /** Control tokens that the syntax is made of, by their names: these are text to the parser. */
   std::vector<std::string> control_tokens;
+  /** The text is one JSON value: what stands around it is not part of it. */
+  bool json_text = false;
 };
 
 /** A text to be parsed, and whether it is all there will be. */

@@ -55,7 +55,7 @@ struct ChatInput {
   std::string tools_json;  // OpenAI `tools` array; "" for none
   ToolChoice tool_choice = ToolChoice::kAuto;
   bool parallel_calls = true;
-  std::optional<bool> thinking;        // what the template does by itself, where absent
+  std::optional<bool> thinking;         // what the template does by itself, where absent
   std::optional<int> reasoning_budget;  // tokens
   std::string template_arguments_json;  // an object; "" for none
   bool continue_final_message = false;
@@ -84,7 +84,7 @@ class TokenConstraint {
 /** What a request's text has become: all that the way from here needs of it. */
 struct PreparedPrompt {
   Prompt prompt;
-  std::vector<std::string> stops;              // texts that end the reply
+  std::vector<std::string> stops;               // texts that end the reply
   std::unique_ptr<TokenConstraint> constraint;  // null: none
   std::shared_ptr<const ReplySyntax> syntax;    // null: the reply is text
 };

@@ -125,13 +125,16 @@ void Engine::serve(const std::shared_ptr<const Model>& model) {
   options.latency_target_ms = options_.latency_target_ms;
   options.deterministic = options_.deterministic;
   PrefixCache cache(cache_options, rule, std::move(files), stats_);
-  Scheduler scheduler(decoder, std::move(cache), inbox_, events_, stats_, options, [this](StreamId stream) {
-    std::lock_guard<std::mutex> lock(mutex_);
-    controls_.erase(stream);
-  }, [this](StreamId stream, ParseRequest request) {
-    std::lock_guard<std::mutex> lock(mutex_);
-    if (prompts_) prompts_->parse(stream, std::move(request));  // else the engine is closing, and ends it
-  });
+  Scheduler scheduler(
+      decoder, std::move(cache), inbox_, events_, stats_, options,
+      [this](StreamId stream) {
+        std::lock_guard<std::mutex> lock(mutex_);
+        controls_.erase(stream);
+      },
+      [this](StreamId stream, ParseRequest request) {
+        std::lock_guard<std::mutex> lock(mutex_);
+        if (prompts_) prompts_->parse(stream, std::move(request));  // else the engine is closing, and ends it
+      });
   {
     std::lock_guard<std::mutex> lock(mutex_);
     prompts_ = std::move(prompts);

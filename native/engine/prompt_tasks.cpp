@@ -108,9 +108,8 @@ WorkLimits ParseTask::limits() const {
 }
 
 void ParseTask::run() {
-  const auto failure = failure_of("the reply could not be read", [this] {
-    reply_ = request_.parser->parse(request_.text, request_.partial);
-  });
+  const auto failure = failure_of("the reply could not be read",
+                                  [this] { reply_ = request_.parser->parse(request_.text, request_.partial); });
   if (!failure) return;
   reply_ = {};
   reply_.matches = false;

@@ -7,10 +7,10 @@
 
 #include "base/error.h"
 #include "base/work_bound.h"
-#include "model.h"
-#include "reasoning-budget.h"
 #include "llama-grammar.h"
 #include "llama-vocab.h"
+#include "model.h"
+#include "reasoning-budget.h"
 
 namespace zse {
 
@@ -83,9 +83,10 @@ void Constraint::read_grammar() {
     throw EngineError("BAD_OPTION", "`" + source_ + "` cannot be read: " + first_line(e.what()));
   }
   if (!grammar_) {
-    throw EngineError("BAD_OPTION", "`" + source_ +
-                                        "` cannot be used: a grammar needs a rule named root, every rule that it names, and no "
-                                        "rule that begins with itself");
+    throw EngineError("BAD_OPTION",
+                      "`" + source_ +
+                          "` cannot be used: a grammar needs a rule named root, every rule that it names, and no "
+                          "rule that begins with itself");
   }
   if (!spec_.grammar_has_begun || lazy_) return;
   try {
@@ -163,7 +164,8 @@ bool Constraint::mask(float* logits) {
   const auto likelier = [](const llama_token_data& a, const llama_token_data& b) { return a.logit > b.logit; };
   const size_t first = std::min(kLikeliest, candidates_.size());
   if (first < candidates_.size()) {
-    std::nth_element(candidates_.begin(), candidates_.begin() + static_cast<std::ptrdiff_t>(first), candidates_.end(), likelier);
+    std::nth_element(candidates_.begin(), candidates_.begin() + static_cast<std::ptrdiff_t>(first), candidates_.end(),
+                     likelier);
   }
   const auto may_follow = [](const llama_token_data& candidate) { return candidate.logit != kNever; };
   bool found = false;
@@ -201,9 +203,7 @@ void Constraint::accept(Token token) {
     if (!in_thought_) watch(token);
   } else if (!rested && !thought) {
     try {
-      within_time(source_, [&] {
-        llama_grammar_accept_token(*grammar_, token, model_->vocab()->token_to_piece(token));
-      });
+      within_time(source_, [&] { llama_grammar_accept_token(*grammar_, token, model_->vocab()->token_to_piece(token)); });
     } catch (const std::runtime_error& e) {
       if (dynamic_cast<const EngineError*>(&e)) throw;
       grammar_.reset();  // what was forced on the reply from elsewhere is not held against it

@@ -92,7 +92,7 @@ class Constraint final : public TokenConstraint {
   const bool lazy_;
   bool waits_ = false;  // for a trigger
   std::vector<std::regex> patterns_;
-  std::string tail_;  // of the reply, while it waits
+  std::string tail_;                                   // of the reply, while it waits
   std::vector<std::pair<Token, size_t>> tail_tokens_;  // where each ends in it
   bool tail_is_all_ = true;
 

@@ -292,8 +292,10 @@ common_chat_templates_inputs PromptBuilder::template_inputs(const ChatInput& cha
   if (!chat.tools_json.empty()) read_tools(chat, inputs);
   if (!chat.shape.json_schema.empty()) {
     if (!inputs.tools.empty() && inputs.tool_choice != COMMON_CHAT_TOOL_CHOICE_NONE) {
-      throw EngineError("UNSUPPORTED", "a reply is held to tools or to a schema, not to both; give responseFormat with toolChoice \"none\", "
-                                       "or make the schema a tool's parameters");
+      throw EngineError(
+          "UNSUPPORTED",
+          "a reply is held to tools or to a schema, not to both; give responseFormat with toolChoice \"none\", "
+          "or make the schema a tool's parameters");
     }
     inputs.json_schema = read_schema(chat.shape.json_schema).dump();
   }
@@ -320,7 +322,8 @@ void PromptBuilder::read_tools(const ChatInput& chat, common_chat_templates_inpu
       if (!parameters.empty()) json_schema_to_grammar(common_json::parse(parameters));
     }
   } catch (const std::exception& e) {
-    throw EngineError("BAD_OPTION", "tools[" + std::to_string(index) + "].function.parameters cannot be used: " + one_line(e.what()));
+    throw EngineError("BAD_OPTION",
+                      "tools[" + std::to_string(index) + "].function.parameters cannot be used: " + one_line(e.what()));
   }
   inputs.parallel_tool_calls = chat.parallel_calls;
   inputs.tool_choice = chat.tool_choice == ToolChoice::kNone       ? COMMON_CHAT_TOOL_CHOICE_NONE
@@ -336,8 +339,10 @@ common_chat_params PromptBuilder::apply(const common_chat_templates_inputs& inpu
     const std::string reason = reason_of(e.what());
     if (reason.compare(0, kNoParser.size(), kNoParser) == 0) {
       if (!plain) {
-        throw EngineError("UNSUPPORTED", "how the model's chat template writes calls of tools, or ends thoughts, could not be found out; take "
-                                         "another file of the model");
+        throw EngineError(
+            "UNSUPPORTED",
+            "how the model's chat template writes calls of tools, or ends thoughts, could not be found out; take "
+            "another file of the model");
       }
       common_chat_templates_inputs pure = inputs;
       pure.force_pure_content = true;
@@ -352,12 +357,13 @@ common_chat_params PromptBuilder::apply(const common_chat_templates_inputs& inpu
 void PromptBuilder::shape_reply(const ChatInput& chat, const common_chat_params& params, PreparedPrompt& prepared) const {
   const bool thinks = !params.thinking_start_tag.empty() && !params.thinking_end_tags.empty();
   if (chat.thinking.value_or(false) && !params.supports_thinking) {
-    throw EngineError("UNSUPPORTED", "the model's chat template knows no thoughts; leave `reasoning` out, or take a model that thinks");
+    throw EngineError("UNSUPPORTED",
+                      "the model's chat template knows no thoughts; leave `reasoning` out, or take a model that thinks");
   }
   if (chat.reasoning_budget && !thinks && params.supports_thinking) {
     throw EngineError("UNSUPPORTED", "how the model ends a thought is not known, so it can have no budget");
   }
-  prepared.syntax = reply_syntax(params, chat.continue_final_message);
+  prepared.syntax = reply_syntax(params, chat.continue_final_message, !chat.shape.json_schema.empty());
   prepared.stops.insert(prepared.stops.end(), params.additional_stops.begin(), params.additional_stops.end());
 
   ConstraintSpec spec;
@@ -370,7 +376,8 @@ void PromptBuilder::shape_reply(const ChatInput& chat, const common_chat_params&
     spec.source = chat.shape.json_schema.empty() ? "tools" : "jsonSchema";
     spec.grammar_has_begun = true;
     for (const common_grammar_trigger& trigger : params.grammar_triggers) {
-      const bool word = trigger.type == COMMON_GRAMMAR_TRIGGER_TYPE_WORD || trigger.type == COMMON_GRAMMAR_TRIGGER_TYPE_TOKEN;
+      const bool word =
+          trigger.type == COMMON_GRAMMAR_TRIGGER_TYPE_WORD || trigger.type == COMMON_GRAMMAR_TRIGGER_TYPE_TOKEN;
       (word ? spec.trigger_words : spec.trigger_patterns).push_back(trigger.value);
     }
   }
@@ -410,8 +417,7 @@ PreparedPrompt PromptBuilder::build(const RequestSpec& request, PromptStage& sta
   stage = PromptStage::kTemplate;
   PreparedPrompt prepared;
   prepared.stops = request.stops;
-  const std::string text =
-      std::visit([&](const auto& input) { return text_of(input, prepared); }, request.input);
+  const std::string text = std::visit([&](const auto& input) { return text_of(input, prepared); }, request.input);
   stage = PromptStage::kTokenizer;
 
   // A text that cannot fit whatever its tokens are is refused before they are looked for.

@@ -59,12 +59,13 @@ std::vector<std::string> marks_of(const std::string& saved_parser) {
 
 }  // namespace
 
-std::shared_ptr<const ReplySyntax> reply_syntax(const common_chat_params& params, bool continued) {
+std::shared_ptr<const ReplySyntax> reply_syntax(const common_chat_params& params, bool continued, bool json_text) {
   auto syntax = std::make_shared<ReplySyntax>();
   syntax->marks = marks_of(params.parser);
   if (syntax->marks.empty() && params.grammar.empty()) return nullptr;
   syntax->parser = std::make_shared<LlamaReplyParser>(params, continued);
   syntax->control_tokens = params.preserved_tokens;
+  syntax->json_text = json_text;
   return syntax;
 }
 

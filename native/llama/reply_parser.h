@@ -10,7 +10,10 @@ struct common_chat_params;
 
 namespace zse {
 
-/** Null where replies are text and nothing else. `continued`: the prompt ends with the beginning of the reply, which is left out. */
-std::shared_ptr<const ReplySyntax> reply_syntax(const common_chat_params& params, bool continued);
+/**
+ * Null where replies are text and nothing else. `continued`: the prompt ends with the beginning of the reply, which is left out. `json_text`: the
+ * request holds the text to a schema.
+ */
+std::shared_ptr<const ReplySyntax> reply_syntax(const common_chat_params& params, bool continued, bool json_text);
 
 }  // namespace zse

@@ -10,11 +10,11 @@
 #include <optional>
 #include <vector>
 
+#include "constraint.h"
 #include "core/decoder.h"
 #include "core/ids.h"
 #include "core/prompt.h"
 #include "core/request.h"
-#include "constraint.h"
 #include "llama.h"
 
 namespace zse {

@@ -13,6 +13,7 @@ namespace {
 constexpr size_t kParsesOfAll = 32, kParsedAnyway = size_t{64} << 10;  // bytes
 // Tokens that do not show cost credit too, so that a reader that pauses stops them; not one by one.
 constexpr int kHiddenTogether = 16;
+constexpr std::string_view kSpaces = " \n\r\t";
 
 bool starts_with(std::string_view text, std::string_view beginning) { return text.substr(0, beginning.size()) == beginning; }
 bool ends_with(std::string_view text, std::string_view end) {
@@ -92,7 +93,7 @@ void ChatReply::finish(bool complete, ReplyEvents& out) {
 
 void ChatReply::follow(ReplyEvents& out) {
   if (contradicted_) return;
-  if (part_ == Part::kJson) follow_json(out);
+  if (part_ == Part::kArguments || part_ == Part::kJsonContent) follow_json(out);
   if (part_ == Part::kReasoning || part_ == Part::kContent || part_ == Part::kString) follow_text(out);
   if (part_ == Part::kUnknown && text_.size() > (asked_ ? asked_size_ : std::max(read_, done_))) ask();
 }
@@ -104,10 +105,14 @@ void ChatReply::follow_text(ReplyEvents& out) {
     part_ = Part::kUnknown;
     return;
   }
-  const size_t safe = text_.size() - marks_.held();
+  size_t safe = text_.size() - marks_.held();
+  // Spaces behind a JSON value are not its own.
+  if (part_ == Part::kContent && syntax_->json_text) safe = text_.find_last_not_of(kSpaces, safe - 1) + 1;
   if (safe <= done_) return;
   std::string grown = text_.substr(done_, safe - done_);
   done_ = safe;
+  if (part_ == Part::kReasoning) reasoning_end_ = done_;
+  if (part_ == Part::kContent) content_end_ = done_;
   if (part_ == Part::kReasoning) return give_reasoning(std::move(grown), out);
   if (part_ == Part::kContent) return give_content(std::move(grown), out);
   give_arguments(escape_json(grown), out);
@@ -115,7 +120,10 @@ void ChatReply::follow_text(ReplyEvents& out) {
 
 void ChatReply::follow_json(ReplyEvents& out) {
   const size_t taken = json_.take(std::string_view(text_).substr(done_));
-  if (taken > 0) give_arguments(text_.substr(done_, taken), out);
+  if (taken > 0) {
+    std::string grown = text_.substr(done_, taken);
+    part_ == Part::kArguments ? give_arguments(std::move(grown), out) : give_content(std::move(grown), out);
+  }
   done_ += taken;
   if (json_.closed()) part_ = Part::kUnknown;
 }
@@ -144,26 +152,31 @@ void ChatReply::parsed(ParsedReply reply, ReplyEvents& out) {
     wanted_ = true;
     return;
   }
-  // A beginning may be read in another way than the whole: what contradicts is left to the end.
   if (contradicted_ || !reply.matches || part_ != Part::kUnknown) return;
-  if (!give_rest(reply, false, out)) {
-    contradicted_ = true;
+  if (!goes_on(reply, given_)) {
+    // Of what may still become this or that the parser leaves out what it knew before. What contradicts is left to the end.
+    contradicted_ = !goes_on(given_, reply);
     return;
   }
-  find_part(reply);
+  const Sizes before{given_.reasoning.size(), given_.content.size()};
+  give_rest(reply, false, out);
+  find_part(reply, before);
   follow(out);
 }
 
-bool ChatReply::give_rest(const ParsedReply& reply, bool last, ReplyEvents& out) {
-  if (!starts_with(reply.reasoning, given_.reasoning) || !starts_with(reply.content, given_.content) ||
-      reply.calls.size() < given_.calls.size()) {
+bool ChatReply::goes_on(const ParsedReply& reply, const ParsedReply& from) {
+  if (!starts_with(reply.reasoning, from.reasoning) || !starts_with(reply.content, from.content) ||
+      reply.calls.size() < from.calls.size()) {
     return false;
   }
-  for (size_t i = 0; i < given_.calls.size(); i++) {
-    if (reply.calls[i].name != given_.calls[i].name || !starts_with(reply.calls[i].arguments, given_.calls[i].arguments)) {
+  for (size_t i = 0; i < from.calls.size(); i++) {
+    if (reply.calls[i].name != from.calls[i].name || !starts_with(reply.calls[i].arguments, from.calls[i].arguments))
       return false;
-    }
   }
+  return true;
+}
+
+void ChatReply::give_rest(const ParsedReply& reply, bool last, ReplyEvents& out) {
   if (reply.reasoning.size() > given_.reasoning.size()) give_reasoning(reply.reasoning.substr(given_.reasoning.size()), out);
   if (reply.content.size() > given_.content.size()) give_content(reply.content.substr(given_.content.size()), out);
   for (size_t i = given_.calls.empty() ? 0 : given_.calls.size() - 1; i < reply.calls.size(); i++) {
@@ -180,10 +193,15 @@ bool ChatReply::give_rest(const ParsedReply& reply, bool last, ReplyEvents& out)
     given_.calls.push_back({call.id, call.name, call.arguments});
     put(ToolCallEvent{static_cast<int>(i), call.id, call.name, call.arguments}, out);
   }
-  return true;
 }
 
-void ChatReply::find_part(const ParsedReply& reply) {
+bool ChatReply::reaches_end(const std::string& part, size_t size, size_t end) const {
+  const std::string_view text = std::string_view(text_).substr(0, asked_size_);
+  if (size > 0 && end != kUnknownPlace) return text.substr(end) == std::string_view(part).substr(size);
+  return part.find_first_not_of(kSpaces) != std::string::npos && ends_with(text, part);
+}
+
+void ChatReply::find_part(const ParsedReply& reply, const Sizes& before) {
   const std::string_view text = std::string_view(text_).substr(0, asked_size_);
   const auto grows = [&](Part part, size_t done) {
     part_ = part;
@@ -198,22 +216,57 @@ void ChatReply::find_part(const ParsedReply& reply) {
     scan.take(arguments);
     if (scan.closed()) return;
     // The parser leaves out the spaces behind them.
-    const size_t written = text.find_last_not_of(" \n\r\t") + 1;
+    const size_t written = text.find_last_not_of(kSpaces) + 1;
     if (ends_with(text, arguments) || ends_with(text.substr(0, written), arguments)) {
-      grows(Part::kJson, ends_with(text, arguments) ? text.size() : written);
+      grows(Part::kArguments, ends_with(text, arguments) ? text.size() : written);
       json_ = scan;
-    } else if (scan.in_string() && scan.string_bytes() > 0) {
+      return;
+    }
+    // The template writes values by themselves: objects and arrays as JSON, strings as they are.
+    std::string_view value = std::string_view(arguments).substr(scan.value_from());
+    value.remove_prefix(std::min(value.find_first_not_of(kSpaces), value.size()));
+    if (!value.empty() && (value.front() == '{' || value.front() == '[')) {
+      if (!ends_with(text, value) || value.find('"') == std::string_view::npos)
+        return;  // a bracket alone may be the template's
+      json_ = {};
+      json_.take(value);
+      if (!json_.closed()) grows(Part::kArguments, text.size());
+    } else if (scan.in_string() && scan.string_bytes() > 0 && scan.string_bytes() + 1 == value.size()) {
       const std::string_view string = std::string_view(arguments).substr(arguments.size() - scan.string_bytes());
-      if (escaped_tail(text, string) > 0) grows(Part::kString, text.size());
+      const size_t tail = escaped_tail(text, string);
+      // One in quotes ends where they do, which is no mark.
+      const bool quoted =
+          tail < text.size() && std::string_view("'\"`").find(text[text.size() - tail - 1]) != std::string_view::npos;
+      if (tail > 0 && !quoted) grows(Part::kString, text.size());
     }
   } else if (!reply.content.empty()) {
-    if (ends_with(text, reply.content)) return grows(Part::kContent, text.size());
+    if (syntax_->json_text && (reply.content.front() == '{' || reply.content.front() == '[')) {
+      JsonScan scan;
+      scan.take(reply.content);
+      if (scan.closed() || !ends_with(text, reply.content)) return;
+      grows(Part::kJsonContent, text.size());
+      json_ = scan;
+      return;
+    }
+    if (reaches_end(reply.content, before.content, content_end_)) {
+      grows(Part::kContent, text.size());
+      content_end_ = done_;
+      return;
+    }
+    if (reply.content.size() > before.content) content_end_ = kUnknownPlace;
     // A mark has begun behind it.
-    const std::string_view end = std::string_view(reply.content).substr(reply.content.size() - std::min<size_t>(64, reply.content.size()));
+    const std::string_view end =
+        std::string_view(reply.content).substr(reply.content.size() - std::min<size_t>(64, reply.content.size()));
     const size_t at = text.rfind(end);
     if (at != std::string_view::npos) done_ = std::max(done_, at + end.size());
   } else if (!reply.reasoning.empty()) {
-    if (ends_with(text, reply.reasoning)) grows(Part::kReasoning, text.size());
+    const bool grown = reply.reasoning.size() > before.reasoning;
+    if (reaches_end(reply.reasoning, before.reasoning, reasoning_end_)) {
+      grows(Part::kReasoning, text.size());
+      reasoning_end_ = done_;
+    } else if (grown) {
+      reasoning_end_ = kUnknownPlace;
+    }
   }
 }
 
@@ -221,11 +274,14 @@ void ChatReply::decide(const ParsedReply& reply, ReplyEvents& out) {
   decided_ = true;
   if (!reply.matches && complete_) {
     // What could be read of it is not lost, and what could not is text.
-    summary_.warning = "the reply is not in the syntax of the model's chat template: what of it could not be read is given as text";
+    summary_.warning =
+        "the reply is not in the syntax of the model's chat template: what of it could not be read is given as text";
     if (done_ < text_.size()) give_content(text_.substr(done_), out);
-  } else if (!give_rest(reply, true, out)) {
-    summary_.warning = "the whole reply reads otherwise than its beginning did: compare `text` and `toolCalls` with what was streamed";
+  } else if (!goes_on(reply, given_)) {
+    summary_.warning =
+        "the whole reply reads otherwise than its beginning did: compare `text` and `toolCalls` with what was streamed";
   } else {
+    give_rest(reply, true, out);
     summary_.called_tools = complete_ && !reply.calls.empty();
   }
   if (unpaid_ > 0) put(HiddenEvent{}, out);

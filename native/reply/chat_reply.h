@@ -34,7 +34,12 @@ class ChatReply final : public ReplyStage {
 
  private:
   /** The part that what comes next belongs to, as far as that is known. */
-  enum class Part { kUnknown, kReasoning, kContent, kJson, kString };
+  enum class Part { kUnknown, kReasoning, kContent, kJsonContent, kArguments, kString };
+
+  static constexpr size_t kUnknownPlace = static_cast<size_t>(-1);
+  struct Sizes {
+    size_t reasoning, content;
+  };
 
   /** Finds any of some texts in what comes byte by byte. */
   class Marks {
@@ -61,10 +66,14 @@ class ChatReply final : public ReplyStage {
   void follow_text(ReplyEvents& out);
   void follow_json(ReplyEvents& out);
   void ask();
-  /** What an answer has that has not been given out. False: it contradicts what has. */
-  bool give_rest(const ParsedReply& reply, bool last, ReplyEvents& out);
-  /** Which part the text that was parsed ends in. */
-  void find_part(const ParsedReply& reply);
+  /** Whether a reply has all of a shorter one, and perhaps more. */
+  static bool goes_on(const ParsedReply& reply, const ParsedReply& from);
+  /** What an answer has that has not been given out. */
+  void give_rest(const ParsedReply& reply, bool last, ReplyEvents& out);
+  /** Which part the text that was parsed ends in; `before`: what had been given out. */
+  void find_part(const ParsedReply& reply, const Sizes& before);
+  /** Whether a part, of which `size` bytes had been given out, goes on to the end of what was parsed. */
+  bool reaches_end(const std::string& part, size_t size, size_t end) const;
   void decide(const ParsedReply& reply, ReplyEvents& out);
 
   void give_reasoning(std::string text, ReplyEvents& out);
@@ -82,7 +91,8 @@ class ChatReply final : public ReplyStage {
   size_t read_ = 0;    // of that, what was read by the last answer
   size_t marked_ = 0;  // of that, what marks_ have seen
   ParsedReply given_;
-  int unpaid_ = 0;  // tokens that are in no item yet
+  size_t reasoning_end_ = kUnknownPlace, content_end_ = kUnknownPlace;  // where in the text what was given ends
+  int unpaid_ = 0;                                                      // tokens that are in no item yet
 
   Part part_ = Part::kUnknown;
   JsonScan json_;

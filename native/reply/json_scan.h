@@ -22,6 +22,8 @@ class JsonScan {
 
   bool closed() const { return closed_; }
   bool in_string() const { return in_string_; }
+  /** Of an object: where its latest value begins. */
+  size_t value_from() const { return value_from_; }
   /** Bytes since the string that it is in began, without its quote. */
   size_t string_bytes() const { return taken_ - string_from_; }
 
@@ -42,6 +44,8 @@ class JsonScan {
       string_from_ = taken_ + 1;
     } else if (c == '{' || c == '[') {
       depth_++;
+    } else if (c == ':' && depth_ == 1) {
+      value_from_ = taken_ + 1;
     } else if ((c == '}' || c == ']') && --depth_ <= 0) {
       closed_ = true;
     }
@@ -49,7 +53,7 @@ class JsonScan {
 
   int depth_ = 0;
   bool in_string_ = false, escaped_ = false, closed_ = false;
-  size_t taken_ = 0, string_from_ = 0;
+  size_t taken_ = 0, string_from_ = 0, value_from_ = 0;
 };
 
 /** A text as it stands in a JSON string, without the quotes. */
