@@ -129,7 +129,7 @@ void PromptBuilder::TemplatesDeleter::operator()(common_chat_templates* template
 }
 
 PromptBuilder::PromptBuilder(std::shared_ptr<const Model> model, const std::atomic<bool>& cancelled)
-    : model_(std::move(model)) {
+    : model_(std::move(model)), rights_(token_rights(model_->vocab(), model_->info().template_text)) {
   WorkLimits limits;
   limits.time = kTemplateAnalysis;
   limits.steps = kPromptSteps;
@@ -189,7 +189,7 @@ void PromptBuilder::throw_overflow(const std::string& tokens) const {
                                             "with a larger contextSize");
 }
 
-std::string PromptBuilder::text_of(const ChatInput& chat) const {
+MarkedText PromptBuilder::text_of(const ChatInput& chat) const {
   if (!templates_) {
     throw EngineError("UNSUPPORTED", "the model file's chat template cannot be used (" + template_error_ +
                                          "); its text can still be continued with completionStream");
@@ -213,7 +213,7 @@ std::string PromptBuilder::text_of(const ChatInput& chat) const {
     inputs.add_generation_prompt = true;
     inputs.use_jinja = true;
     inputs.force_pure_content = true;  // no tools here, so no parser for the reply has to be derived from the template
-    return common_chat_templates_apply(templates_.get(), inputs).prompt;
+    return marked_text(common_chat_templates_apply(templates_.get(), inputs).prompt);
   } catch (const std::exception& e) {
     const std::string reason = reason_of(e.what());
     const size_t index = refused_message(inputs, reason);
@@ -222,8 +222,8 @@ std::string PromptBuilder::text_of(const ChatInput& chat) const {
   }
 }
 
-std::string PromptBuilder::text_of(const TextInput& text) const {
-  return normalizes() ? normalize_nfc(text.text) : text.text;
+MarkedText PromptBuilder::text_of(const TextInput& text) const {
+  return {normalizes() ? normalize_nfc(text.text) : text.text, {}};
 }
 
 /**
@@ -249,14 +249,14 @@ size_t PromptBuilder::refused_message(const common_chat_templates_inputs& inputs
 
 PreparedPrompt PromptBuilder::build(const RequestSpec& request, PromptStage& stage) const {
   stage = PromptStage::kTemplate;
-  const std::string text = std::visit([this](const auto& input) { return text_of(input); }, request.input);
+  const MarkedText text = std::visit([this](const auto& input) { return text_of(input); }, request.input);
   stage = PromptStage::kTokenizer;
 
   // A text that cannot fit whatever its tokens are is refused before they are looked for.
   const auto context_size = static_cast<size_t>(model_->info().context_size);
-  const size_t fewest_tokens = text.size() / model_->longest_piece();
+  const size_t fewest_tokens = text.text.size() / model_->longest_piece();
   if (fewest_tokens >= context_size) throw_overflow("at least " + std::to_string(fewest_tokens));
-  std::vector<Token> tokens = model_->tokenize(text, true, true);
+  std::vector<Token> tokens = tokenize_marked(model_->vocab(), rights_, text);
   // A prompt, or a template, that begins with BOS itself means the one that the tokenizer has just put before it.
   const Token bos = llama_vocab_bos(model_->vocab());
   const bool adds_bos = llama_vocab_get_add_bos(model_->vocab());

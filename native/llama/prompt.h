@@ -11,6 +11,7 @@
 #include "base/work_bound.h"
 #include "core/ids.h"
 #include "core/request.h"
+#include "marked_text.h"
 
 struct common_chat_templates;
 struct common_chat_templates_inputs;
@@ -44,14 +45,15 @@ class PromptBuilder {
   struct TemplatesDeleter {
     void operator()(common_chat_templates* templates) const;
   };
-  std::string text_of(const ChatInput& chat) const;
-  std::string text_of(const TextInput& text) const;
+  MarkedText text_of(const ChatInput& chat) const;
+  MarkedText text_of(const TextInput& text) const;
   size_t refused_message(const common_chat_templates_inputs& inputs, const std::string& reason) const;
   bool normalizes() const;
   [[noreturn]] void throw_overflow(const std::string& tokens) const;
 
   std::shared_ptr<const Model> model_;
   std::unique_ptr<common_chat_templates, TemplatesDeleter> templates_;
+  std::vector<TokenRight> rights_;
   std::string template_error_;  // why there are none: completions work all the same
 };
 
