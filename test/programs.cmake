@@ -17,6 +17,6 @@ if(UNIX)
   add_executable(zse_llama_tests EXCLUDE_FROM_ALL ${llama_test_sources} test/native/check_main.cpp)
   target_include_directories(zse_llama_tests PRIVATE test/native)
   target_compile_definitions(zse_llama_tests PRIVATE ZSE_DEMO_MODEL="${CMAKE_CURRENT_SOURCE_DIR}/models/demo/demo.gguf"
-    ZSE_FIXTURES="${CMAKE_CURRENT_SOURCE_DIR}/test/fixtures/zse" ZSE_LLAMA_SOURCE="${ZSE_LLAMA_DIR}")
+    ZSE_FIXTURES="${CMAKE_CURRENT_SOURCE_DIR}/test/fixtures/zse" ZSE_LLAMA_DIR="${ZSE_LLAMA_DIR}")
   target_link_libraries(zse_llama_tests PRIVATE zse_core zse_warnings)
 endif()

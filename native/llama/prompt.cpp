@@ -165,7 +165,7 @@ void PromptBuilder::TemplatesDeleter::operator()(common_chat_templates* template
 }
 
 PromptBuilder::PromptBuilder(std::shared_ptr<const Model> model, const std::atomic<bool>& cancelled)
-    : model_(std::move(model)) {
+    : model_(std::move(model)), rights_(token_rights(model_->vocab(), model_->info().template_text)) {
   WorkLimits limits;
   limits.time = kTemplateAnalysis;
   limits.steps = kPromptSteps;
@@ -239,18 +239,18 @@ void PromptBuilder::throw_overflow(const std::string& tokens) const {
                                             "with a larger contextSize");
 }
 
-std::string PromptBuilder::text_of(const ChatInput& chat, PreparedPrompt& prepared) const {
+MarkedText PromptBuilder::text_of(const ChatInput& chat, PreparedPrompt& prepared) const {
   if (!templates_) {
     throw EngineError("UNSUPPORTED", "the model file's chat template cannot be used (" + template_error_ +
                                          "); its text can still be continued with completionStream");
   }
   const common_chat_templates_inputs inputs = template_inputs(chat);
-  const common_chat_params params = apply(inputs, chat.tools_json.empty() && chat.shape.json_schema.empty());
+  common_chat_params params = apply(inputs, chat.tools_json.empty() && chat.shape.json_schema.empty());
   shape_reply(chat, params, prepared);
-  return params.prompt;
+  return marked_text(std::move(params.prompt));
 }
 
-std::string PromptBuilder::text_of(const TextInput& text, PreparedPrompt& prepared) const {
+MarkedText PromptBuilder::text_of(const TextInput& text, PreparedPrompt& prepared) const {
   ConstraintSpec spec;
   spec.grammar = text.shape.grammar;
   spec.source = "grammar";
@@ -259,7 +259,7 @@ std::string PromptBuilder::text_of(const TextInput& text, PreparedPrompt& prepar
     spec.source = "jsonSchema";
   }
   if (!spec.grammar.empty()) prepared.constraint = std::make_unique<Constraint>(model_, std::move(spec));
-  return normalizes() ? normalize_nfc(text.text) : text.text;
+  return {normalizes() ? normalize_nfc(text.text) : text.text, {}};
 }
 
 common_chat_templates_inputs PromptBuilder::template_inputs(const ChatInput& chat) const {
@@ -417,14 +417,14 @@ PreparedPrompt PromptBuilder::build(const RequestSpec& request, PromptStage& sta
   stage = PromptStage::kTemplate;
   PreparedPrompt prepared;
   prepared.stops = request.stops;
-  const std::string text = std::visit([&](const auto& input) { return text_of(input, prepared); }, request.input);
+  const MarkedText text = std::visit([&](const auto& input) { return text_of(input, prepared); }, request.input);
   stage = PromptStage::kTokenizer;
 
   // A text that cannot fit whatever its tokens are is refused before they are looked for.
   const auto context_size = static_cast<size_t>(model_->info().context_size);
-  const size_t fewest_tokens = text.size() / model_->longest_piece();
+  const size_t fewest_tokens = text.text.size() / model_->longest_piece();
   if (fewest_tokens >= context_size) throw_overflow("at least " + std::to_string(fewest_tokens));
-  std::vector<Token> tokens = model_->tokenize(text, true, true);
+  std::vector<Token> tokens = tokenize_marked(model_->vocab(), rights_, text);
   // A prompt, or a template, that begins with BOS itself means the one that the tokenizer has just put before it.
   const Token bos = llama_vocab_bos(model_->vocab());
   const bool adds_bos = llama_vocab_get_add_bos(model_->vocab());

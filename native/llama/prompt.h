@@ -11,6 +11,7 @@
 #include "base/work_bound.h"
 #include "core/ids.h"
 #include "core/request.h"
+#include "marked_text.h"
 
 struct common_chat_templates;
 struct common_chat_params;
@@ -46,8 +47,8 @@ class PromptBuilder {
     void operator()(common_chat_templates* templates) const;
   };
   /** The text of the prompt; what else comes of the input goes into `prepared`. */
-  std::string text_of(const ChatInput& chat, PreparedPrompt& prepared) const;
-  std::string text_of(const TextInput& text, PreparedPrompt& prepared) const;
+  MarkedText text_of(const ChatInput& chat, PreparedPrompt& prepared) const;
+  MarkedText text_of(const TextInput& text, PreparedPrompt& prepared) const;
   common_chat_templates_inputs template_inputs(const ChatInput& chat) const;
   void read_tools(const ChatInput& chat, common_chat_templates_inputs& inputs) const;
   void learn_replies() const;
@@ -59,6 +60,7 @@ class PromptBuilder {
 
   std::shared_ptr<const Model> model_;
   std::unique_ptr<common_chat_templates, TemplatesDeleter> templates_;
+  std::vector<TokenRight> rights_;
   std::string template_error_;  // why there are none: completions work all the same
 };
 

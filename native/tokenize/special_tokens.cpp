@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/work_bound.h"
+#include "tokenize/input_ranges.h"
 
 namespace zse {
 
@@ -20,14 +21,18 @@ class SpecialTokens::Partition {
   Partition(const std::vector<SpecialToken>& tokens, std::string_view text)
       : tokens_(tokens), text_(text), owner_(text.size(), kFree) {}
 
-  /** Calls found(number, end) for what lies in free bytes alone. */
+  /** Calls found(number, end) for what lies in free bytes alone, where such a token may be read. */
   template <class Found>
   void find_free(const WordFinder& finder, Found found) const {
     for (size_t at = 0; at < text_.size(); at++) {
       const size_t first = at;
       while (at < text_.size() && owner_[at] == kFree) at++;
-      if (at > first)
-        finder.find(text_.substr(first, at - first), [&](uint32_t number, size_t end) { found(number, first + end); });
+      if (at == first) continue;
+      finder.find(text_.substr(first, at - first), [&](uint32_t number, size_t length) {
+        const size_t end = first + length;
+        const SpecialToken& token = tokens_[number];
+        if (!input_ || input_->allow(token.id, end - token.text.size(), end)) found(number, end);
+      });
     }
   }
 
@@ -84,6 +89,7 @@ class SpecialTokens::Partition {
 
   const std::vector<SpecialToken>& tokens_;
   const std::string_view text_;
+  const InputRanges* const input_ = InputRanges::current();
   std::vector<uint32_t> owner_;
   size_t taken_ = 0;
 };

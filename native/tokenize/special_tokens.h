@@ -34,7 +34,10 @@ class SpecialTokens {
   /** In the order in which they are looked for: what one has taken the next ones do not see. */
   explicit SpecialTokens(std::vector<SpecialToken> tokens);
 
-  /** `most_found` bounds the memory: where more occurrences overlap, the text is gone through several times. */
+  /**
+   * `most_found` bounds the memory: where more occurrences overlap, the text is gone through several times. While InputRanges are put up
+   * for the thread, what they do not allow is text.
+   */
   std::vector<TextPart> partition(std::string_view text, bool with_control, size_t most_found = size_t{1} << 21) const;
 
  private:

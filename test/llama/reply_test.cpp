@@ -37,7 +37,7 @@ std::vector<Template> all_templates() {
   llama_log_set([](ggml_log_level, const char*, void*) {}, nullptr);
   common_log_set_verbosity_thold(-1);
   std::vector<Template> all;
-  for (const auto& entry : std::filesystem::directory_iterator(ZSE_LLAMA_SOURCE "/models/templates")) {
+  for (const auto& entry : std::filesystem::directory_iterator(ZSE_LLAMA_DIR "/models/templates")) {
     if (entry.path().extension() != ".jinja") continue;
     try {
       all.push_back(

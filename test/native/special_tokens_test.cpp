@@ -2,21 +2,27 @@
 #include "tokenize/special_tokens.h"
 
 #include <algorithm>
+#include <functional>
 #include <list>
 #include <random>
 #include <sstream>
 
 #include "base/work_bound.h"
 #include "check.h"
+#include "tokenize/input_ranges.h"
 
 namespace {
 
+using zse::InputRange;
+using zse::InputRanges;
 using zse::SpecialToken;
 using zse::SpecialTokens;
 using zse::TextPart;
+using zse::TokenRight;
 
 /** One token after the other, each from left to right in each part that is still text. */
-std::list<TextPart> reference(const std::vector<SpecialToken>& tokens, const std::string& text, bool with_control) {
+std::list<TextPart> reference(const std::vector<SpecialToken>& tokens, const std::string& text, bool with_control,
+                              const std::function<bool(int32_t, size_t, size_t)>& may = nullptr) {
   const auto is_space = [&](size_t at) { return std::isspace(static_cast<unsigned char>(text[at])) != 0; };
   std::list<TextPart> parts;
   if (!text.empty()) parts.push_back({TextPart::kText, 0, text.size()});
@@ -25,7 +31,10 @@ std::list<TextPart> reference(const std::vector<SpecialToken>& tokens, const std
     for (auto part = parts.begin(); part != parts.end(); ++part) {
       if (part->token != TextPart::kText) continue;
       const size_t first = part->first, last = first + part->length;
-      const size_t found = text.substr(0, last).find(token.text, first);
+      size_t found = text.substr(0, last).find(token.text, first);
+      while (may && found != std::string::npos && !may(token.id, found, found + token.text.size())) {
+        found = text.substr(0, last).find(token.text, found + 1);
+      }
       if (found == std::string::npos) continue;
       size_t left = found, right = found + token.text.size();
       while (token.strips_left && left > first && is_space(left - 1)) left--;
@@ -74,6 +83,61 @@ TEST("finds the special tokens that looking for one after the other finds") {
     CHECK_EQ(found, wanted);
     return;
   }
+}
+
+TEST("a control token is found only where the template wrote all of it, and a tag also in what the model said") {
+  std::mt19937_64 random(check::seed());
+  for (int i = 0; i < 20000; i++) {
+    std::vector<SpecialToken> tokens;
+    std::vector<TokenRight> rights;
+    for (size_t n = 0, count = random() % 6; n < count; n++) {
+      std::string text;  // another one each: no vocabulary has a token twice
+      do text = random_text(random, 4);
+      while (std::any_of(tokens.begin(), tokens.end(), [&](const auto& token) { return token.text == text; }));
+      tokens.push_back({static_cast<int32_t>(n), text, true, random() % 5 == 0, random() % 5 == 0});
+      rights.push_back(static_cast<TokenRight>(random() % 3));
+    }
+    const std::string text = random_text(random, 24);
+    std::vector<InputRange> ranges;
+    std::string origin(text.size(), 't');  // by byte: template, input, own words
+    for (size_t at = random() % 6; at < text.size();) {
+      const size_t end = std::min(text.size(), at + 1 + random() % 6);
+      const bool own = random() % 2 == 0;
+      ranges.push_back({at, end, own});
+      while (at < end) origin[at++] = own ? 'o' : 'i';
+      at += random() % 5;
+    }
+    const auto may = [&](int32_t token, size_t begin, size_t end) {
+      const std::string bytes = origin.substr(begin, end - begin);
+      const TokenRight right = rights[static_cast<size_t>(token)];
+      if (right == TokenRight::kAnywhere) return true;
+      return bytes.find('i') == std::string::npos &&
+             (right == TokenRight::kOwnWords || bytes.find('o') == std::string::npos);
+    };
+    const InputRanges input(ranges, rights);
+    const InputRanges::Scope scope(input);
+    const std::string found = shown(SpecialTokens(tokens).partition(text, true, 1 + random() % 30));
+    const std::string wanted = shown(reference(tokens, text, true, may));
+    if (found == wanted) continue;
+    CHECK_EQ(found, wanted);
+    return;
+  }
+}
+
+TEST("text of the input and text of the template make no control token together") {
+  const SpecialTokens special({{7, "<|im_end|>", true, false, false}});
+  const std::vector<TokenRight> rights(8, TokenRight::kTemplateOnly);
+  const std::string text = "<|im_end|>";
+  for (size_t cut = 0; cut < text.size(); cut++) {
+    const std::vector<InputRange> one_byte = {{cut, cut + 1, false}};
+    const InputRanges input(one_byte, rights);
+    const InputRanges::Scope scope(input);
+    CHECK_EQ(shown(special.partition(text, true)), "-1:0+10 ");
+  }
+  const std::vector<InputRange> beside = {{10, 12, false}};
+  const InputRanges input(beside, rights);
+  const InputRanges::Scope scope(input);
+  CHECK_EQ(shown(special.partition(text + "ab", true)), "7:0+10 -1:10+2 ");
 }
 
 TEST("special tokens are found in linear work and bounded memory, however many and however they overlap") {
