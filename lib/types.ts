@@ -62,6 +62,10 @@ export interface ReplyOptions {
   repeatPenalty?: number | undefined;
   /** Token id → bias, -100 (never) to 100 (nearly always). */
   logitBias?: Readonly<Record<number, number>> | undefined;
+  /** Tells each token's log-probability, in the model's own distribution: before penalties, biases, temperature and the other samplers. Default false. */
+  logprobs?: boolean | undefined;
+  /** Tells, beside each token, so many of the likeliest in its place. Wants `logprobs: true`. 0 to 20, default 0. */
+  topLogprobs?: number | undefined;
   /** Generates past the model's end-of-text tokens. For benchmarks and tests: the text beyond is noise. Default false. */
   ignoreEos?: boolean | undefined;
   /** Aborts the reply in whatever state it is; the stream then fails with the signal's own reason. */
@@ -134,9 +138,29 @@ export interface EngineOptions {
 /** Options of a model, in either spelling. */
 export type EngineOptionsInput = EngineOptions & SnakeCased<EngineOptions>;
 
+/** A token, and how likely the model itself held it to be. */
+export interface TokenLogprob {
+  /** Its id in the vocabulary. */
+  id: number;
+  /** Its text, in which half a code point is U+FFFD. Of a control token, its name. */
+  token: string;
+  /** Its bytes, which with those of its neighbours are the text's. A control token has none. */
+  bytes: number[];
+  /** Natural logarithm of its probability, 0 at most. */
+  logprob: number;
+}
+
+/** A token of a reply. */
+export interface TokenLogprobs extends TokenLogprob {
+  /** The likeliest tokens in its place, `topLogprobs` of them at most, the likeliest first. */
+  top: TokenLogprob[];
+}
+
 /** A collected reply. */
 export interface Reply {
   text: string;
+  /** Of the tokens whose text the consumer had, where `logprobs` asked for them. */
+  logprobs?: TokenLogprobs[];
   /** "stop": the model ended, or a stop string was found; "length": maxTokens or the context's end; "cancelled": the consumer left. */
   finishReason: FinishReason;
   /** The stop string that was found, if one was. */
@@ -159,12 +183,16 @@ export interface ProgressEvent {
 export interface TextEvent {
   type: "text";
   text: string;
+  /** Of the tokens that begin in it, where they were asked for. Empty where its text is the rest of a token that was told before. */
+  logprobs?: TokenLogprobs[];
 }
 
 /** A piece of what the model thinks before it answers. Comes with the reply parser of a later version. */
 export interface ReasoningEvent {
   type: "reasoning";
   text: string;
+  /** As a text's. */
+  logprobs?: TokenLogprobs[];
 }
 
 /** A piece of a call of a tool. Comes with the reply parser of a later version. */
@@ -178,6 +206,8 @@ export interface ToolCallEvent {
   name?: string;
   /** The next piece of the arguments' JSON text. */
   argumentsDelta: string;
+  /** As a text's. */
+  logprobs?: TokenLogprobs[];
 }
 
 /** The end of a reply that was not aborted and did not fail; the last event. */

@@ -49,6 +49,9 @@ export interface NativeRequest {
   repeatPenalty: number;
   /** Pairs [token id, bias] flattened; a bias of -100 or less bans the token. */
   logitBias: number[];
+  /** Whether each token's log-probability is told, and those of how many of the likeliest in its place. */
+  logprobs: boolean;
+  topLogprobs: number;
   /** Generate on past the model's end-of-text tokens (benchmarks and tests). */
   ignoreEos: boolean;
   /** Tokens that may be delivered and not yet acknowledged before the sequence is parked. */
@@ -115,7 +118,27 @@ export interface NativeAnswer {
   tokens: Int32Array;
 }
 
-export type NativeEventListener = (heads: Uint32Array, payloads: readonly unknown[]) => void;
+/** A token and its log-probability in the model's own distribution. */
+export interface NativeLogprob {
+  id: number;
+  /** Its bytes in the text, a character for each. */
+  bytes: string;
+  /** Of a control token, which has no bytes. */
+  name?: string;
+  logprob: number;
+}
+
+/** A token of a reply, and the likeliest in its place. */
+export interface NativeTokenLogprobs extends NativeLogprob {
+  top: NativeLogprob[];
+}
+
+/** `logprobs`: at an event's place those of the tokens that it took, where its request asks for them. Absent where no event has any. */
+export type NativeEventListener = (
+  heads: Uint32Array,
+  payloads: readonly unknown[],
+  logprobs?: readonly (readonly NativeTokenLogprobs[] | undefined)[],
+) => void;
 
 /** The addon's model: one decode thread, one llama_context. */
 export interface NativeEngine {

@@ -9,19 +9,22 @@ import {
   type NativeAnswer,
   type NativeEngineOptions,
   type NativeError,
+  type NativeEventListener,
   type NativeFinish,
   type NativeProgress,
   type NativeRequest,
+  type NativeTokenLogprobs,
 } from "../addon/contract.js";
 import { cut } from "../base/quote.js";
 import { fromNative, ZSEError } from "../errors.js";
 import type { EngineStats, ModelInfo, StreamEvent } from "../types.js";
 import { type EngineLink, LARGEST_ID, type OpenLink, type StreamId } from "./link.js";
+import { toldLogprobs } from "./logprobs.js";
 import { Questions } from "./questions.js";
 import { checkAgainstModel } from "./request-checks.js";
 
-/** What a stream gives: text, as the bare string (the common case costs no object), or any other event. */
-export type Item = string | Exclude<StreamEvent, { type: "text" }>;
+/** What a stream gives: text, as the bare string (the common case costs no object) unless it has log-probabilities, or any other event. */
+export type Item = string | StreamEvent;
 
 /** How a stream ended on the engine's side. */
 export type Ending = { finish: NativeFinish } | { error: unknown };
@@ -81,7 +84,7 @@ export class Engine {
     });
     this.ready.catch(() => {}); // the first call reports it too, so nobody has to look here
     try {
-      this.#link = open((heads, payloads) => this.#onEvents(heads, payloads));
+      this.#link = open((heads, payloads, logprobs) => this.#onEvents(heads, payloads, logprobs));
     } catch (error) {
       this.#fail(fromNative(error));
     }
@@ -173,7 +176,7 @@ export class Engine {
   }
 
   /** One batch is one decode step's news of all streams: this loop is the per-token path. */
-  #onEvents(heads: Uint32Array, payloads: readonly unknown[]): void {
+  #onEvents(...[heads, payloads, logprobs]: Parameters<NativeEventListener>): void {
     for (let i = 0, head = 0; i < payloads.length; i++, head += 3) {
       const id = heads[head]!;
       const kind = heads[head + 1]!;
@@ -186,7 +189,7 @@ export class Engine {
       if (sink === undefined) continue;
       switch (kind) {
         case Kind.Text:
-          sink.on(payload as string, heads[head + 2]!);
+          sink.on(withLogprobs(payload as string, logprobs?.[i]), heads[head + 2]!);
           break;
         case Kind.Progress:
           sink.on({ type: "progress", ...(payload as NativeProgress) }, heads[head + 2]!);
@@ -284,6 +287,10 @@ export class Engine {
       });
     }
   }
+}
+
+function withLogprobs(text: string, logprobs: readonly NativeTokenLogprobs[] | undefined): Item {
+  return logprobs === undefined ? text : { type: "text", text, logprobs: toldLogprobs(logprobs) };
 }
 
 /** Of a model that is not open. */

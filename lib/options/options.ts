@@ -9,7 +9,7 @@ import type { ChunkBy, StreamCallback } from "../types.js";
 import { entriesOf, MOST_TEXT, reading } from "./foreign.js";
 import { validateMessages } from "./messages.js";
 import { asObject, readOptions } from "./rules.js";
-import { ENGINE_OPTIONS, REPLY_OPTIONS, TOKENIZE_OPTIONS } from "./table.js";
+import { ENGINE_OPTIONS, REPLY_OPTIONS, snakeCase, TOKENIZE_OPTIONS } from "./table.js";
 
 /** What a reply's options come to: the addon's part, and what stays on this side. */
 export interface ReplySettings {
@@ -90,6 +90,10 @@ function replySettings(subject: { messages: string } | { prompt: string }, given
     given,
     "a reply",
   );
+  if (rest.topLogprobs !== 0 && rest.logprobs !== true) {
+    const name = Object.hasOwn(given, "topLogprobs") ? "topLogprobs" : snakeCase("topLogprobs");
+    throw bad(name, `${name} wants logprobs: true; given ${quote(rest.topLogprobs)} without it.`);
+  }
   return {
     // readOptions has just given every field its type and default by the table above.
     request: { ...subject, ...rest } as unknown as NativeRequest,

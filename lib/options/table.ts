@@ -109,6 +109,8 @@ export const REPLY_OPTIONS = {
     help: "make recent tokens less likely",
   },
   logitBias: { kind: "custom", read: readLogitBias, default: [], wire: "body" },
+  logprobs: { kind: "boolean", default: false, wire: "body" },
+  topLogprobs: { kind: "integer", min: 0, max: 20, default: 0, hint: "wants logprobs: true", wire: "body" },
   ignoreEos: {
     kind: "boolean",
     default: false,
@@ -124,8 +126,6 @@ export const REPLY_OPTIONS = {
   streamCallback: { kind: "function" },
   highWaterMark: { kind: "integer", min: 1, max: 65_536, default: 64 },
   stallTimeoutMs: { kind: "integer", min: 0, max: INT32_MAX, default: 0, hint: "0 means never" },
-  logprobs: { kind: "later" },
-  topLogprobs: { kind: "later" },
   responseFormat: { kind: "later" },
   tools: { kind: "later" },
   toolChoice: { kind: "later" },

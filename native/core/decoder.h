@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "ids.h"
+#include "logprobs.h"
 #include "prompt.h"
 #include "request.h"
 
@@ -133,6 +134,9 @@ class Decoder {
 
   /** Draws the next token from the logits of batch[index]; nothing when they are not numbers. */
   virtual std::optional<Token> sample(TokenSampler& sampler, size_t index) = 0;
+
+  /** Of the token that this sampler drew last; empty unless its parameters ask for it. */
+  virtual TokenLogprobs logprobs(const TokenSampler& sampler) const = 0;
 
   virtual bool is_end_of_generation(Token token) const = 0;
 

@@ -26,6 +26,8 @@ struct SamplingParams {
   uint32_t seed = 0;  // drawn by the engine when not given
   bool seed_given = false;
   bool ignore_eos = false;
+  bool logprobs = false;                            // each token's log-probability is wanted, and
+  int top_logprobs = 0;                             // those of so many of the likeliest tokens in its place
   std::vector<std::pair<Token, float>> logit_bias;  // -100 or less bans the token
 };
 

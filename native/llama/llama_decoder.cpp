@@ -257,6 +257,25 @@ std::optional<Token> LlamaDecoder::sample(TokenSampler& sampler, size_t index) {
   return static_cast<LlamaSampler&>(sampler).sample(llama_get_logits_ith(context_.get(), static_cast<int32_t>(index)));
 }
 
+TokenLogprobs LlamaDecoder::logprobs(const TokenSampler& sampler) const {
+  const auto& source = static_cast<const LlamaSampler&>(sampler);
+  const Distribution& distribution = source.distribution();
+  const Distribution::Entry drawn = source.drawn();
+  TokenLogprobs logprobs{logprob_of(drawn.token, distribution.logprob(drawn.logit)), {}};
+  for (const auto& [token, logit] : distribution.top())
+    logprobs.top.push_back(logprob_of(token, distribution.logprob(logit)));
+  return logprobs;
+}
+
+TokenLogprob LlamaDecoder::logprob_of(Token token, float logprob) const {
+  TokenLogprob one;
+  one.token = token;
+  one.logprob = logprob;
+  append_piece(token, one.bytes);
+  if (one.bytes.empty()) one.name = control_name(token);
+  return one;
+}
+
 bool LlamaDecoder::is_end_of_generation(Token token) const { return llama_vocab_is_eog(model_->vocab(), token); }
 
 void LlamaDecoder::append_piece(Token token, std::string& out) const { model_->append_piece(token, out); }

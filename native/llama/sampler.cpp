@@ -39,7 +39,9 @@ LlamaSampler::LlamaSampler(const SamplerModel& model, const SamplingParams& para
       top_k_(params.top_k),
       greedy_(!(params.temperature >= kLeastTemperature)),
       typical_(params.typical_p < 1),
-      sigma_(params.top_n_sigma > 0) {
+      sigma_(params.top_n_sigma > 0),
+      logprobs_(params.logprobs),
+      top_logprobs_(params.top_logprobs) {
   std::map<Token, float> biases;
   for (const auto& [token, value] : params.logit_bias) {
     if (token < 0 || token >= vocabulary_size_) continue;
@@ -88,30 +90,55 @@ LlamaSampler::~LlamaSampler() {
 
 std::optional<Token> LlamaSampler::sample(float* logits) {
   if (!logits) return {};
-  // What is banned is no candidate, whatever the model makes of it.
-  for (const auto& [token, bias] : bias_) logits[token] = bias == -kInfinity ? bias : logits[token] + bias;
+  if (logprobs_) distribution_.read(logits, vocabulary_size_, top_logprobs_);
+  apply_biases(logits);
+  const std::optional<Token> token = draw(logits);
+  if (!token) return {};
+  accept(*token);
+  if (logprobs_) remember(*token, logits);
+  return token;
+}
+
+/** What is banned is no candidate, whatever the model makes of it. */
+void LlamaSampler::apply_biases(float* logits) {
+  unbiased_.clear();
+  for (const auto& [token, bias] : bias_) {
+    if (logprobs_) unbiased_.push_back(logits[token]);
+    logits[token] = bias == -kInfinity ? bias : logits[token] + bias;
+  }
+}
+
+void LlamaSampler::accept(Token token) {
+  llama_sampler_accept(adjust_, token);
+  llama_sampler_accept(choose_, token);
+}
+
+void LlamaSampler::remember(Token token, const float* logits) {
+  const auto bias = std::lower_bound(bias_.begin(), bias_.end(), token,
+                                     [](const llama_logit_bias& one, Token wanted) { return one.token < wanted; });
+  const bool biased = bias != bias_.end() && bias->token == token;
+  drawn_ = {token, biased ? unbiased_[static_cast<size_t>(bias - bias_.begin())] : logits[token]};
+}
+
+/** A token by the parameters, from logits with their biases; nothing of it is remembered but the random numbers that it took. */
+std::optional<Token> LlamaSampler::draw(const float* logits) {
   if (plain_ && greedy_) return greedy(logits);
 
   const bool shortcut = plain_ && top_k_ > 0 && top_k_ <= std::min(kLargestShortcut, vocabulary_size_);
   if (!(shortcut ? fill_top_k(logits) : fill_all(logits))) return {};
   llama_token_data_array array{candidates_.data(), candidates_.size(), -1, shortcut};
-  Token token;
   if (greedy_) {
     llama_sampler_apply(adjust_, &array);
-    token = std::min_element(array.data, array.data + array.size, better)->id;
-  } else {
-    if (!plain_) llama_sampler_apply(adjust_, &array);
-    if (sigma_ || typical_) {
-      drop_unlikely();
-      array.size = candidates_.size();
-    }
-    llama_sampler_apply(choose_, &array);
-    if (array.selected < 0 || static_cast<size_t>(array.selected) >= array.size) return {};
-    token = array.data[array.selected].id;
+    return std::min_element(array.data, array.data + array.size, better)->id;
   }
-  llama_sampler_accept(adjust_, token);
-  llama_sampler_accept(choose_, token);
-  return token;
+  if (!plain_) llama_sampler_apply(adjust_, &array);
+  if (sigma_ || typical_) {
+    drop_unlikely();
+    array.size = candidates_.size();
+  }
+  llama_sampler_apply(choose_, &array);
+  if (array.selected < 0 || static_cast<size_t>(array.selected) >= array.size) return {};
+  return array.data[array.selected].id;
 }
 
 // The greatest logit, the lowest id among equals. Lanes let the compiler use vector maxima; the id is then looked for in the one

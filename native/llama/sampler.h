@@ -14,6 +14,7 @@
 #include "core/ids.h"
 #include "core/prompt.h"
 #include "core/request.h"
+#include "distribution.h"
 #include "llama.h"
 
 namespace zse {
@@ -36,7 +37,15 @@ class LlamaSampler final : public TokenSampler {
    */
   std::optional<Token> sample(float* logits);
 
+  /** What the model itself made of the token that was drawn last, and of the likeliest; only where the parameters ask for it. */
+  const Distribution& distribution() const { return distribution_; }
+  Distribution::Entry drawn() const { return drawn_; }
+
  private:
+  void apply_biases(float* logits);
+  std::optional<Token> draw(const float* logits);
+  void accept(Token token);
+  void remember(Token token, const float* logits);
   std::optional<Token> greedy(const float* logits) const;
   bool fill_all(const float* logits);
   bool fill_top_k(const float* logits);
@@ -52,6 +61,12 @@ class LlamaSampler final : public TokenSampler {
   llama_sampler* adjust_ = nullptr;     // penalties and topNSigma, on the whole vocabulary
   llama_sampler* choose_ = nullptr;     // truncation, temperature, draw
   std::vector<llama_token_data> candidates_;
+
+  const bool logprobs_;
+  const int top_logprobs_;
+  Distribution distribution_;
+  std::vector<float> unbiased_;  // logits of the tokens in bias_, as the model gave them
+  Distribution::Entry drawn_{-1, 0};
 };
 
 }  // namespace zse

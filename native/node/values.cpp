@@ -56,6 +56,18 @@ Napi::Value string_to_js(Napi::Env env, const std::string& text) {
   return {env, value};
 }
 
+Napi::Object logprob_to_js(Napi::Env env, const TokenLogprob& one) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("id", one.token);
+  napi_value bytes = nullptr;
+  const napi_status status = napi_create_string_latin1(env, one.bytes.data(), one.bytes.size(), &bytes);
+  NAPI_THROW_IF_FAILED(env, status, object);
+  object.Set("bytes", bytes);
+  if (!one.name.empty()) object.Set("name", one.name);
+  object.Set("logprob", static_cast<double>(one.logprob));
+  return object;
+}
+
 // One overload for each kind of event.
 struct PayloadToJs {
   Napi::Env env;
@@ -191,6 +203,8 @@ RequestSpec request_from_js(const Napi::Object& value) {
   sampling.frequency_penalty = real(value, "frequencyPenalty");
   sampling.repeat_penalty = real(value, "repeatPenalty");
   sampling.ignore_eos = boolean(value, "ignoreEos");
+  sampling.logprobs = boolean(value, "logprobs");
+  sampling.top_logprobs = integer(value, "topLogprobs");
   const Napi::Value seed = value.Get("seed");
   if (seed.IsNumber()) {
     sampling.seed = seed.As<Napi::Number>().Uint32Value();
@@ -211,6 +225,27 @@ Napi::Array payloads_to_js(Napi::Env env, const std::vector<Event>& events) {
   uint32_t i = 0;
   for (const Event& event : events) payloads.Set(i++, std::visit(PayloadToJs{env}, event.payload));
   return payloads;
+}
+
+Napi::Value logprobs_to_js(Napi::Env env, const std::vector<Event>& events) {
+  const bool any = std::any_of(events.begin(), events.end(), [](const Event& event) { return event.logprobs != nullptr; });
+  if (!any) return env.Undefined();
+  Napi::Array all = Napi::Array::New(env, events.size());
+  for (uint32_t i = 0; i < events.size(); i++) {
+    if (!events[i].logprobs) continue;
+    Napi::Array tokens = Napi::Array::New(env, events[i].logprobs->size());
+    uint32_t index = 0;
+    for (const TokenLogprobs& logprobs : *events[i].logprobs) {
+      Napi::Object token = logprob_to_js(env, logprobs.chosen);
+      Napi::Array top = Napi::Array::New(env, logprobs.top.size());
+      uint32_t place = 0;
+      for (const TokenLogprob& one : logprobs.top) top.Set(place++, logprob_to_js(env, one));
+      token.Set("top", top);
+      tokens.Set(index++, token);
+    }
+    all.Set(i, tokens);
+  }
+  return all;
 }
 
 void write_heads(const std::vector<Event>& events, uint32_t* heads) {

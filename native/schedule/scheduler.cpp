@@ -252,7 +252,8 @@ void Scheduler::advance_reply(Sequence& sequence, size_t index) {
 
   piece_.clear();
   decoder_.append_piece(*token, piece_);
-  ReplyEvents events(sequence.id(), outbox_.news());
+  if (sequence.logprobs) sequence.logprobs->push(decoder_.logprobs(*sequence.sampler));
+  ReplyEvents events(sequence.id(), outbox_.news(), sequence.logprobs.get());
   if (piece_.empty()) sequence.reply->control(decoder_.control_name(*token), events);
   if (!events.stopped_by()) sequence.reply->add(piece_, 1, events);
   charge(sequence, events, now);
@@ -276,7 +277,7 @@ void Scheduler::charge(Sequence& sequence, const ReplyEvents& events, Clock::tim
 }
 
 void Scheduler::finish_reply(Sequence& sequence, FinishReason reason, Clock::time_point now) {
-  ReplyEvents rest(sequence.id(), outbox_.news());
+  ReplyEvents rest(sequence.id(), outbox_.news(), sequence.logprobs.get());
   sequence.reply->finish(rest);
   charge(sequence, rest, now);
   finish(sequence, reason);

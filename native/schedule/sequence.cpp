@@ -61,6 +61,7 @@ Sequence::Sequence(PreparedRequest request, uint64_t arrival_number)
       settings(std::move(request.settings)),
       arrival(arrival_number),
       reply(std::make_unique<PlainReply>(std::move(request.prepared.stops))),
+      logprobs(settings.sampling.logprobs ? std::make_unique<LogprobQueue>() : nullptr),
       clock(control->submitted) {
   standing_.waits_since = control->submitted;
 }

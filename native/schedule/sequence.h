@@ -12,6 +12,7 @@
 #include "core/events.h"
 #include "core/ids.h"
 #include "core/inbox.h"
+#include "core/logprobs.h"
 #include "core/prompt.h"
 #include "core/request.h"
 #include "kv/saved_prefix.h"
@@ -102,6 +103,7 @@ class Sequence {
 
   std::unique_ptr<TokenSampler> sampler;
   const std::unique_ptr<ReplyStage> reply;
+  const std::unique_ptr<LogprobQueue> logprobs;  // where they are asked for
   StreamClock clock;
 
  private:

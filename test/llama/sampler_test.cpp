@@ -228,3 +228,48 @@ TEST("a bias beyond all measure chooses its token, and two of them leave the cho
   logits[43] = 30;
   CHECK_EQ(draw(params, logits).value_or(-1), 43);
 }
+
+TEST(
+    "log-probabilities are the model's own: they sum to 1, the greedy token is the likeliest, and no option changes them "
+    "(random)") {
+  std::mt19937_64 random(check::seed());
+  for (int round = 0; round < 300; round++) {
+    const size_t size = round % 2 == 0 ? 20 : 2 + random() % 5000;
+    std::vector<float> logits = logits_of(size, random, pick<float>(random, {0, 1, 4, 100, 1e20f}));
+    if (round % 5 == 0) logits[random() % size] = -kInfinity;
+    SamplingParams params = plain(round % 3 == 0 ? 0.0f : 0.8f, static_cast<uint32_t>(round));
+    params.logprobs = true;
+    params.top_logprobs = static_cast<int>(random() % 21);
+    if (round % 4 == 1) params.repeat_penalty = 1.5f;
+    if (round % 4 >= 2) params.logit_bias = {{0, -100}, {static_cast<Token>(random() % size), 7}};
+    if (round % 2 == 0) params.top_logprobs = 20;
+    LlamaSampler sampler(model_of(static_cast<int>(size)), params, {});
+    double sum = 0;
+    const float greatest = *std::max_element(logits.begin(), logits.end());
+    for (const float logit : logits) sum += std::exp(static_cast<double>(logit) - greatest);
+    const auto expected = [&](Token token) { return logits[token] - greatest - std::log(sum); };
+
+    std::vector<float> step = logits;
+    const std::optional<Token> token = sampler.sample(step.data());
+    if (!token) continue;
+    const Distribution& distribution = sampler.distribution();
+    const auto near = [](double a, double b) { return std::abs(a - b) < 1e-4 * std::max(1.0, std::abs(b)); };
+    CHECK_EQ(sampler.drawn().token, *token);
+    CHECK(near(distribution.logprob(sampler.drawn().logit), expected(*token)));
+    const size_t told = distribution.top().size();
+    const size_t possible = size - static_cast<size_t>(std::count(logits.begin(), logits.end(), -kInfinity));
+    CHECK_EQ(told, std::min(possible, static_cast<size_t>(params.top_logprobs)));
+    double of_top = 0;
+    for (size_t i = 0; i < told; i++) {
+      const auto& [top_token, logit] = distribution.top()[i];
+      CHECK(near(distribution.logprob(logit), expected(top_token)));
+      const size_t greater =
+          static_cast<size_t>(std::count_if(logits.begin(), logits.end(), [&](float l) { return l > logit; }));
+      CHECK(greater <= i);
+      if (i > 0) CHECK(logit <= distribution.top()[i - 1].logit);
+      of_top += std::exp(distribution.logprob(logit));
+    }
+    if (size == 20) CHECK(near(of_top, 1));
+    if (params.temperature == 0 && round % 4 == 0 && told > 0) CHECK_EQ(distribution.top()[0].token, *token);
+  }
+}

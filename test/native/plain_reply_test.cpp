@@ -79,3 +79,31 @@ TEST("an item of any kind carries credit") {
   CHECK_EQ(out.tokens(), 5);
   CHECK_EQ(news[0].tokens, 4);
 }
+
+TEST("an item carries the log-probabilities of the tokens that it took, and none where nobody asked") {
+  PlainReply reply({"END"});
+  LogprobQueue logprobs;
+  std::vector<Event> news;
+  const std::vector<std::string> pieces = {"a", "\xF0\x9F", "\x98\x80", " E", "N", " b", "E"};
+  for (size_t i = 0; i < pieces.size(); i++) {
+    logprobs.push({{static_cast<Token>(i), pieces[i], {}, -1}, {}});
+    ReplyEvents out(kStream, news, &logprobs);
+    reply.add(pieces[i], 1, out);
+  }
+  ReplyEvents out(kStream, news, &logprobs);
+  reply.finish(out);
+  std::vector<std::vector<Token>> tokens;
+  for (const Event& event : news) {
+    REQUIRE(event.logprobs != nullptr);
+    tokens.emplace_back();
+    for (const TokenLogprobs& one : *event.logprobs) tokens.back().push_back(one.chosen.token);
+  }
+  // The space goes out with its token's; the E that was held back has none left when it comes.
+  const std::vector<std::vector<Token>> expected = {{0}, {1, 2}, {3}, {4, 5}, {6}};
+  CHECK(tokens == expected);
+
+  std::vector<Event> plain;
+  ReplyEvents without(kStream, plain);
+  without.put(TextEvent{"x"}, 1);
+  CHECK(plain[0].logprobs == nullptr);
+}

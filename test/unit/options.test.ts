@@ -37,6 +37,8 @@ describe("defaults", () => {
       repeatPenalty: 1,
       logitBias: [],
       ignoreEos: false,
+      logprobs: false,
+      topLogprobs: 0,
       highWaterMark: 64,
       stallTimeoutMs: 0,
     });
