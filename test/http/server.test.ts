@@ -209,7 +209,9 @@ describe("refusals name the field", () => {
     ["content that is missing", { messages: [{ role: "user" }] }, 400, "messages[0].content"],
     ["tools", { ...GREEDY, tools: [{ type: "function", function: { name: "f" } }] }, 400, "tools"],
     ["response_format", { ...GREEDY, response_format: { type: "json_object" } }, 400, "response_format"],
-    ["logprobs", { ...GREEDY, logprobs: true }, 400, "logprobs"],
+    ["logprobs", { ...GREEDY, logprobs: 2 }, 400, "logprobs"],
+    ["top_logprobs", { ...GREEDY, logprobs: true, top_logprobs: 21 }, 400, "top_logprobs"],
+    ["top_logprobs without logprobs", { ...GREEDY, top_logprobs: 2 }, 400, "top_logprobs"],
     ["an unknown stream option", { ...GREEDY, stream: true, stream_options: { chunk: 1 } }, 400, "stream_options.chunk"],
     ["a prompt that is too long", { messages: [{ role: "user", content: "story ".repeat(3000) }] }, 400, "messages"],
   ])("%s", async (_, body, status, param) => {

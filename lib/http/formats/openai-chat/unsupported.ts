@@ -22,8 +22,6 @@ const UNSUPPORTED: ReadonlyMap<string, AsksNothing> = new Map(
     function_call: is("none", "auto"),
     parallel_tool_calls: is(true, false),
     response_format: (value) => typeof value === "object" && (value as { type?: unknown }).type === "text",
-    logprobs: is(false),
-    top_logprobs: is(0),
     modalities: (value) => Array.isArray(value) && value.length === 1 && value[0] === "text",
     audio: always,
     prediction: always,
