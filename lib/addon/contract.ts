@@ -1,7 +1,7 @@
 // Owns the contract with the native addon: all that crosses between TypeScript and C++, described here and nowhere else. Its C++ side is
 // native/node/values.cpp. options/ has checked all values before: the addon trusts their types and ranges. Types, but for the kinds of events.
 
-import type { Device, EngineStats, FinishReason, Timings, Usage } from "../types.js";
+import type { Device, EngineStats, FinishReason, SamplerName, Timings, Usage } from "../types.js";
 
 /** Settings of the engine, fixed when a model is opened. All are required here; defaults come from lib/options. */
 export interface NativeEngineOptions {
@@ -33,6 +33,8 @@ export interface NativeRequest {
   prompt?: string;
   /** Tokens to generate at most; 0 means up to the end of the context. */
   maxTokens: number;
+  /** Before so many tokens nothing but maxTokens and the context's end ends the reply. */
+  minTokens: number;
   temperature: number;
   topP: number;
   /** 0 turns it off. */
@@ -47,6 +49,26 @@ export interface NativeRequest {
   presencePenalty: number;
   frequencyPenalty: number;
   repeatPenalty: number;
+  /** Tokens that repeatPenalty looks back on; -1: the context. */
+  repeatLastN: number;
+  xtcProbability: number;
+  xtcThreshold: number;
+  dryMultiplier: number;
+  dryBase: number;
+  dryAllowedLength: number;
+  dryPenaltyLastN: number;
+  drySequenceBreakers: readonly string[];
+  dynatempRange: number;
+  dynatempExponent: number;
+  /** 0, 1 or 2. */
+  mirostat: number;
+  mirostatTau: number;
+  mirostatEta: number;
+  adaptiveTarget: number;
+  adaptiveDecay: number;
+  minKeep: number;
+  /** Each once at most, in the order of their acting. */
+  samplers: readonly SamplerName[];
   /** Pairs [token id, bias] flattened; a bias of -100 or less bans the token. */
   logitBias: number[];
   /** Whether each token's log-probability is told, and those of how many of the likeliest in its place. */

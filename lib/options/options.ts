@@ -90,10 +90,7 @@ function replySettings(subject: { messages: string } | { prompt: string }, given
     given,
     "a reply",
   );
-  if (rest.topLogprobs !== 0 && rest.logprobs !== true) {
-    const name = Object.hasOwn(given, "topLogprobs") ? "topLogprobs" : snakeCase("topLogprobs");
-    throw bad(name, `${name} wants logprobs: true; given ${quote(rest.topLogprobs)} without it.`);
-  }
+  checkTogether(rest, given);
   return {
     // readOptions has just given every field its type and default by the table above.
     request: { ...subject, ...rest } as unknown as NativeRequest,
@@ -104,4 +101,18 @@ function replySettings(subject: { messages: string } | { prompt: string }, given
     includeUsage: includeUsage as boolean | undefined,
     streamCallback: streamCallback as StreamCallback | undefined,
   };
+}
+
+/** What no option's own rule can tell. Named as it was written. */
+function checkTogether(options: Record<string, unknown>, given: Record<string, unknown>): void {
+  const written = (name: string) => (Object.hasOwn(given, name) ? name : snakeCase(name));
+  const { topLogprobs, logprobs, maxTokens, minTokens } = options as { [name: string]: number };
+  if (topLogprobs! > 0 && !logprobs) {
+    const name = written("topLogprobs");
+    throw bad(name, `${name} wants logprobs: true; given ${topLogprobs} without it.`);
+  }
+  if (maxTokens! > 0 && minTokens! > maxTokens!) {
+    const name = written("minTokens");
+    throw bad(name, `${name} may be at most ${written("maxTokens")}, which is ${maxTokens}; given ${minTokens}.`);
+  }
 }

@@ -130,7 +130,9 @@ class Decoder {
    */
   virtual std::unique_ptr<SlotCopy> begin_load(SlotId slot, std::shared_ptr<const SlotImage> image, int tokens) = 0;
 
-  virtual std::unique_ptr<TokenSampler> make_sampler(const SamplingParams& params, const Prompt& prompt) = 0;
+  /** `parts`: of the same parameters, made by the prompt side; null where there are none. */
+  virtual std::unique_ptr<TokenSampler> make_sampler(const SamplingParams& params, const Prompt& prompt,
+                                                     std::unique_ptr<SamplerParts> parts) = 0;
 
   /** Draws the next token from the logits of batch[index]; nothing when they are not numbers. */
   virtual std::optional<Token> sample(TokenSampler& sampler, size_t index) = 0;

@@ -18,6 +18,7 @@
 #include "llama_slot_copy.h"
 #include "model.h"
 #include "sampler.h"
+#include "sampler_parts.h"
 
 namespace zse {
 
@@ -247,10 +248,12 @@ std::unique_ptr<SlotCopy> LlamaDecoder::begin_load(SlotId slot, std::shared_ptr<
   return nullptr;
 }
 
-std::unique_ptr<TokenSampler> LlamaDecoder::make_sampler(const SamplingParams& params, const Prompt& prompt) {
+std::unique_ptr<TokenSampler> LlamaDecoder::make_sampler(const SamplingParams& params, const Prompt& prompt,
+                                                         std::unique_ptr<SamplerParts> parts) {
   const ModelInfo& info = model_->info();
   const SamplerModel model{info.vocabulary_size, info.context_size, model_->end_tokens()};
-  return std::make_unique<LlamaSampler>(model, params, prompt);
+  auto* own = static_cast<LlamaSamplerParts*>(parts.get());
+  return std::make_unique<LlamaSampler>(model, params, prompt, own ? std::move(*own) : LlamaSamplerParts());
 }
 
 std::optional<Token> LlamaDecoder::sample(TokenSampler& sampler, size_t index) {

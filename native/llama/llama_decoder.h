@@ -33,7 +33,8 @@ class LlamaDecoder final : public Decoder {
   size_t largest_image() const override;
   std::unique_ptr<SlotCopy> begin_save(SlotId slot) override;
   std::unique_ptr<SlotCopy> begin_load(SlotId slot, std::shared_ptr<const SlotImage> image, int tokens) override;
-  std::unique_ptr<TokenSampler> make_sampler(const SamplingParams& params, const Prompt& prompt) override;
+  std::unique_ptr<TokenSampler> make_sampler(const SamplingParams& params, const Prompt& prompt,
+                                             std::unique_ptr<SamplerParts> parts) override;
   std::optional<Token> sample(TokenSampler& sampler, size_t index) override;
   TokenLogprobs logprobs(const TokenSampler& sampler) const override;
   bool is_end_of_generation(Token token) const override;

@@ -12,6 +12,7 @@
 #include "ggml_abort.h"
 #include "json.h"
 #include "model.h"
+#include "sampler_parts.h"
 #include "tokenize/nfc.h"
 
 namespace zse {
@@ -265,7 +266,7 @@ PreparedPrompt PromptBuilder::build(const RequestSpec& request, PromptStage& sta
     throw EngineError("BAD_OPTION", "the prompt has no tokens; give at least one character of text");
   }
   if (tokens.size() >= context_size) throw_overflow(std::to_string(tokens.size()));
-  return {Prompt(std::move(tokens)), request.stops};
+  return {Prompt(std::move(tokens)), request.stops, make_sampler_parts(*model_, request.settings.sampling)};
 }
 
 std::vector<Token> PromptBuilder::tokenize(const std::string& text, bool special) const {

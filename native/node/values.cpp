@@ -1,6 +1,8 @@
 #include "values.h"
 
 #include <algorithm>
+#include <map>
+#include <string>
 #include <utility>
 #include <variant>
 
@@ -29,6 +31,31 @@ double number(const Napi::Object& object, const char* key) { return object.Get(k
 int integer(const Napi::Object& object, const char* key) { return object.Get(key).As<Napi::Number>().Int32Value(); }
 float real(const Napi::Object& object, const char* key) { return static_cast<float>(number(object, key)); }
 bool boolean(const Napi::Object& object, const char* key) { return object.Get(key).ToBoolean().Value(); }
+
+std::vector<std::string> strings(const Napi::Object& object, const char* key) {
+  const Napi::Array array = object.Get(key).As<Napi::Array>();
+  std::vector<std::string> all(array.Length());
+  for (uint32_t i = 0; i < all.size(); i++) all[i] = array.Get(i).As<Napi::String>().Utf8Value();
+  return all;
+}
+
+std::vector<SamplerKind> samplers(const Napi::Object& object, const char* key) {
+  // SAMPLERS of lib/options/samplers.ts.
+  static const std::map<std::string, SamplerKind> kinds = {{"penalties", SamplerKind::kPenalties},
+                                                           {"dry", SamplerKind::kDry},
+                                                           {"topNSigma", SamplerKind::kTopNSigma},
+                                                           {"topK", SamplerKind::kTopK},
+                                                           {"typicalP", SamplerKind::kTypicalP},
+                                                           {"topP", SamplerKind::kTopP},
+                                                           {"minP", SamplerKind::kMinP},
+                                                           {"xtc", SamplerKind::kXtc},
+                                                           {"temperature", SamplerKind::kTemperature},
+                                                           {"infill", SamplerKind::kInfill},
+                                                           {"adaptiveP", SamplerKind::kAdaptiveP}};
+  std::vector<SamplerKind> all;
+  for (const std::string& name : strings(object, key)) all.push_back(kinds.at(name));
+  return all;
+}
 
 Napi::Object error_object(Napi::Env env, const std::string& code, const std::string& message) {
   Napi::Object object = Napi::Object::New(env);
@@ -202,7 +229,25 @@ RequestSpec request_from_js(const Napi::Object& value) {
   sampling.presence_penalty = real(value, "presencePenalty");
   sampling.frequency_penalty = real(value, "frequencyPenalty");
   sampling.repeat_penalty = real(value, "repeatPenalty");
+  sampling.repeat_last_n = integer(value, "repeatLastN");
+  sampling.xtc_probability = real(value, "xtcProbability");
+  sampling.xtc_threshold = real(value, "xtcThreshold");
+  sampling.dry_multiplier = real(value, "dryMultiplier");
+  sampling.dry_base = real(value, "dryBase");
+  sampling.dry_allowed_length = integer(value, "dryAllowedLength");
+  sampling.dry_penalty_last_n = integer(value, "dryPenaltyLastN");
+  sampling.dry_sequence_breakers = strings(value, "drySequenceBreakers");
+  sampling.dynatemp_range = real(value, "dynatempRange");
+  sampling.dynatemp_exponent = real(value, "dynatempExponent");
+  sampling.mirostat = integer(value, "mirostat");
+  sampling.mirostat_tau = real(value, "mirostatTau");
+  sampling.mirostat_eta = real(value, "mirostatEta");
+  sampling.adaptive_target = real(value, "adaptiveTarget");
+  sampling.adaptive_decay = real(value, "adaptiveDecay");
+  sampling.min_keep = integer(value, "minKeep");
+  sampling.samplers = samplers(value, "samplers");
   sampling.ignore_eos = boolean(value, "ignoreEos");
+  sampling.min_tokens = integer(value, "minTokens");
   sampling.logprobs = boolean(value, "logprobs");
   sampling.top_logprobs = integer(value, "topLogprobs");
   const Napi::Value seed = value.Get("seed");
@@ -210,8 +255,7 @@ RequestSpec request_from_js(const Napi::Object& value) {
     sampling.seed = seed.As<Napi::Number>().Uint32Value();
     sampling.seed_given = true;
   }
-  const Napi::Array stop = value.Get("stop").As<Napi::Array>();
-  for (uint32_t i = 0; i < stop.Length(); i++) request.stops.push_back(stop.Get(i).As<Napi::String>());
+  request.stops = strings(value, "stop");
   const Napi::Array bias = value.Get("logitBias").As<Napi::Array>();
   for (uint32_t i = 0; i + 1 < bias.Length(); i += 2) {
     sampling.logit_bias.emplace_back(bias.Get(i).As<Napi::Number>().Int32Value(),

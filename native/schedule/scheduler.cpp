@@ -222,7 +222,9 @@ bool Scheduler::advance_prompt(Sequence& sequence) {
   const bool again = !sequence.again.empty();  // then its next token was drawn before
   if (!again) outbox_.put(sequence.id(), ProgressEvent{sequence.in_cache, total, sequence.taken_over});
   if (sequence.in_cache < total) return false;
-  if (!again) sequence.sampler = decoder_.make_sampler(sequence.settings.sampling, sequence.prompt);
+  if (!again) {
+    sequence.sampler = decoder_.make_sampler(sequence.settings.sampling, sequence.prompt, std::move(sequence.sampler_parts));
+  }
   sequence.again = {};
   sequences_.begin_decode(sequence);
   return !again;

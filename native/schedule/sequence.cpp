@@ -60,7 +60,8 @@ Sequence::Sequence(PreparedRequest request, uint64_t arrival_number)
       prompt(std::move(request.prepared.prompt)),
       settings(std::move(request.settings)),
       arrival(arrival_number),
-      reply(std::make_unique<PlainReply>(std::move(request.prepared.stops))),
+      sampler_parts(std::move(request.prepared.sampler_parts)),
+      reply(std::make_unique<PlainReply>(std::move(request.prepared.stops), settings.sampling.min_tokens)),
       logprobs(settings.sampling.logprobs ? std::make_unique<LogprobQueue>() : nullptr),
       clock(control->submitted) {
   standing_.waits_since = control->submitted;

@@ -101,6 +101,7 @@ class Sequence {
   std::optional<uint64_t> fetching;          // the file that was asked for to begin with, once
   std::shared_ptr<const SavedPrefix> found;  // outside the KV cache, while it waits for its slot
 
+  std::unique_ptr<SamplerParts> sampler_parts;  // until its sampler is made
   std::unique_ptr<TokenSampler> sampler;
   const std::unique_ptr<ReplyStage> reply;
   const std::unique_ptr<LogprobQueue> logprobs;  // where they are asked for

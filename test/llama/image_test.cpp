@@ -73,7 +73,7 @@ struct Filled {
   std::optional<Token> next(SlotId slot) {
     SamplingParams params;
     params.temperature = 0;
-    const auto sampler = decoder.make_sampler(params, {});
+    const auto sampler = decoder.make_sampler(params, {}, nullptr);
     const auto before = decoder.begin_save(slot);  // a window of attention lets go of tokens, and cannot be cut
     REQUIRE(before != nullptr);
     before->finish();
@@ -267,7 +267,7 @@ TEST("a model whose weights are no numbers gives no token, and ends") {
           for (const float temperature : {0.0f, 0.8f}) {
             SamplingParams params;
             params.temperature = temperature;
-            const auto sampler = it.decoder.make_sampler(params, {});
+            const auto sampler = it.decoder.make_sampler(params, {}, nullptr);
             REQUIRE(it.decoder.decode({{0, kTokens, it.tokens[0], true}}, [] { return false; }) == DecodeStatus::kOk);
             CHECK(!it.decoder.sample(*sampler, 0).has_value());
             REQUIRE(it.decoder.cut_slot(0, kTokens));

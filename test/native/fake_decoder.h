@@ -170,7 +170,8 @@ class FakeDecoder final : public Decoder {
     });
   }
 
-  std::unique_ptr<TokenSampler> make_sampler(const SamplingParams& params, const Prompt&) override {
+  std::unique_ptr<TokenSampler> make_sampler(const SamplingParams& params, const Prompt&,
+                                             std::unique_ptr<SamplerParts>) override {
     return std::make_unique<Sampler>(params.seed);
   }
 
