@@ -284,6 +284,23 @@ export interface Device {
   memoryTotalBytes: number;
 }
 
+/** What a model file may recommend for drawing its tokens. */
+export type RecommendedSampling = Pick<
+  ReplyOptions,
+  | "temperature"
+  | "topP"
+  | "topK"
+  | "minP"
+  | "xtcProbability"
+  | "xtcThreshold"
+  | "mirostat"
+  | "mirostatTau"
+  | "mirostatEta"
+  | "repeatPenalty"
+  | "repeatLastN"
+  | "samplers"
+>;
+
 /** What is known of an open model. */
 export interface ModelInfo {
   path: string;
@@ -318,6 +335,8 @@ export interface ModelInfo {
   normalizer?: "NFC";
   /** Whether the file names no pre-tokenizer (tokenizer.ggml.pre) where its tokenizer needs one: texts are cut in a default way then. */
   guessesPreTokenizer: boolean;
+  /** What the file recommends (`general.sampling.*`); used where a call does not say. What is out of range there is left out. */
+  sampling: RecommendedSampling;
   deterministic: boolean;
 }
 

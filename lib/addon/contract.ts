@@ -122,7 +122,7 @@ export const NativeEventKind = {
   StreamError: 3,
   /** payload: number from 0 to 1 (model). */
   LoadProgress: 4,
-  /** payload: ModelInfo (model). */
+  /** payload: ModelInfo (model); its `sampling` is a NativeRecommended still. */
   Ready: 5,
   /** payload: NativeError (model); nothing follows but Closed. */
   LoadError: 6,
@@ -133,6 +133,9 @@ export const NativeEventKind = {
   /** payload: NativeError & { question } (model). */
   AnswerError: 9,
 } as const;
+
+/** What a model file recommends, by the names of options: numbers, and `samplers`, a list of names. Unchecked: the file's own. */
+export type NativeRecommended = Readonly<Record<string, unknown>>;
 
 /** What was asked of the model, by the number that the question was given. */
 export interface NativeAnswer {
@@ -270,6 +273,7 @@ export interface NativeInspection {
   };
   /** "fallback": the file has none, and `name` is chosen by its control tokens. */
   chatTemplate: { source: "file" | "fallback" | ""; name: string; bytes: number };
+  sampling: NativeRecommended;
   /** Why the file cannot be opened; absent where nothing was found that speaks against it. */
   refusal?: string;
   notes: string[];

@@ -9,11 +9,13 @@ import type { ChunkBy, StreamCallback } from "../types.js";
 import { entriesOf, MOST_TEXT, reading } from "./foreign.js";
 import { validateMessages } from "./messages.js";
 import { asObject, readOptions } from "./rules.js";
-import { ENGINE_OPTIONS, REPLY_OPTIONS, snakeCase, TOKENIZE_OPTIONS } from "./table.js";
+import { ENGINE_OPTIONS, RECOMMENDABLE, REPLY_OPTIONS, snakeCase, TOKENIZE_OPTIONS } from "./table.js";
 
 /** What a reply's options come to: the addon's part, and what stays on this side. */
 export interface ReplySettings {
   request: NativeRequest;
+  /** Options that the call says nothing of, for which the model file may have a value. */
+  unsaid: readonly string[];
   signal: AbortSignal | undefined;
   chunkSize: number;
   chunkBy: ChunkBy;
@@ -84,7 +86,8 @@ function splitCall(
   return { subject, options };
 }
 
-function replySettings(subject: { messages: string } | { prompt: string }, given: Record<string, unknown>): ReplySettings {
+function replySettings(subject: { messages: string } | { prompt: string }, options: Record<string, unknown>): ReplySettings {
+  const given = Object.fromEntries(entriesOf(options)) as Record<string, unknown>; // each is read once
   const { signal, chunkSize, chunkBy, chunkMaxDelayMs, includeUsage, streamCallback, ...rest } = readOptions(
     REPLY_OPTIONS,
     given,
@@ -94,6 +97,7 @@ function replySettings(subject: { messages: string } | { prompt: string }, given
   return {
     // readOptions has just given every field its type and default by the table above.
     request: { ...subject, ...rest } as unknown as NativeRequest,
+    unsaid: RECOMMENDABLE.filter((name) => given[name] === undefined && given[snakeCase(name)] === undefined),
     signal: signal as AbortSignal | undefined,
     chunkSize: chunkSize as number,
     chunkBy: chunkBy as ChunkBy,

@@ -40,12 +40,22 @@ export function readSamplers(name: string, value: unknown): SamplerName[] {
   const order: SamplerName[] = [];
   for (const [index, one] of list.entries()) {
     const at = `${name}[${index}]`;
-    const sampler = typeof one === "string" ? BY_NAME.get(one.toLowerCase().replace(/[_-]/g, "")) : undefined;
+    const sampler = samplerOf(one);
     if (sampler === undefined) throw bad(at, `${at} must be one of ${SAMPLERS.join(", ")}; given ${quote(one)}.`);
     if (order.includes(sampler)) throw bad(at, `${at} names ${sampler} a second time; each sampler acts once.`);
     order.push(sampler);
   }
   return order;
+}
+
+/** Of names that a file has, whatever they are: those that are known, each once. */
+export function knownSamplers(names: unknown): SamplerName[] {
+  const known = (Array.isArray(names) ? names : []).map(samplerOf).filter((one) => one !== undefined);
+  return [...new Set(known)];
+}
+
+function samplerOf(name: unknown): SamplerName | undefined {
+  return typeof name === "string" ? BY_NAME.get(name.toLowerCase().replace(/[_-]/g, "")) : undefined;
 }
 
 /** llama.cpp cuts longer ones. */

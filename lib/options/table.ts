@@ -16,6 +16,8 @@ export type Option = Rule & {
   flag?: string;
   /** What --help says of the flag. */
   help?: string;
+  /** A model file may recommend a value, which counts where a call says nothing. */
+  recommended?: true;
 };
 
 export type OptionTable = Record<string, Option>;
@@ -46,6 +48,7 @@ export const REPLY_OPTIONS = {
     max: 5,
     default: 0.8,
     wire: "body",
+    recommended: true,
     flag: "-t, --temperature <t>",
     help: "0 always takes the likeliest token",
   },
@@ -55,6 +58,7 @@ export const REPLY_OPTIONS = {
     max: 1,
     default: 0.95,
     wire: "body",
+    recommended: true,
     flag: "--top-p <p>",
     help: "keep the likeliest tokens that together reach p",
   },
@@ -65,6 +69,7 @@ export const REPLY_OPTIONS = {
     default: 40,
     hint: "0 turns it off",
     wire: "body",
+    recommended: true,
     off: -1,
     flag: "--top-k <k>",
     help: "keep the k likeliest tokens",
@@ -75,6 +80,7 @@ export const REPLY_OPTIONS = {
     max: 1,
     default: 0.05,
     wire: "body",
+    recommended: true,
     flag: "--min-p <p>",
     help: "drop tokens less likely than p times the likeliest",
   },
@@ -106,6 +112,7 @@ export const REPLY_OPTIONS = {
     default: 0,
     hint: "0 turns it off",
     wire: "body",
+    recommended: true,
     flag: "--xtc-probability <p>",
     help: "chance that the likeliest tokens are left out",
   },
@@ -116,6 +123,7 @@ export const REPLY_OPTIONS = {
     default: 0.1,
     hint: "more than 0.5 turns XTC off",
     wire: "body",
+    recommended: true,
     flag: "--xtc-threshold <p>",
     help: "of those that are as likely as this, XTC leaves only the least likely",
   },
@@ -191,6 +199,7 @@ export const REPLY_OPTIONS = {
     default: 0,
     hint: "0 turns it off",
     wire: "body",
+    recommended: true,
     flag: "--mirostat <version>",
     help: "keeps the text as surprising as mirostat-tau, in place of the samplers that leave tokens out",
   },
@@ -200,6 +209,7 @@ export const REPLY_OPTIONS = {
     max: 100,
     default: 5,
     wire: "body",
+    recommended: true,
     flag: "--mirostat-tau <bits>",
     help: "the surprise that mirostat aims at",
   },
@@ -209,6 +219,7 @@ export const REPLY_OPTIONS = {
     max: 1,
     default: 0.1,
     wire: "body",
+    recommended: true,
     flag: "--mirostat-eta <rate>",
     help: "how fast mirostat learns",
   },
@@ -245,6 +256,7 @@ export const REPLY_OPTIONS = {
     read: readSamplers,
     default: DEFAULT_SAMPLERS,
     wire: "body",
+    recommended: true,
     flag: "--samplers <names>",
     help: "which samplers act, in this order; names with commas between them",
   },
@@ -289,6 +301,7 @@ export const REPLY_OPTIONS = {
     default: 1,
     hint: "1 turns it off",
     wire: "body",
+    recommended: true,
     flag: "--repeat-penalty <x>",
     help: "make recent tokens less likely",
   },
@@ -299,6 +312,7 @@ export const REPLY_OPTIONS = {
     default: 64,
     hint: "-1 is the whole context, 0 turns repeat-penalty off",
     wire: "body",
+    recommended: true,
     flag: "--repeat-last-n <n>",
     help: "tokens that repeat-penalty looks back on",
   },
@@ -324,6 +338,11 @@ export const REPLY_OPTIONS = {
   tools: { kind: "later" },
   toolChoice: { kind: "later" },
 } as const satisfies OptionTable;
+
+/** Names of the options that a model file may recommend a value for. */
+export const RECOMMENDABLE = Object.entries(REPLY_OPTIONS as OptionTable)
+  .filter(([, option]) => option.recommended === true)
+  .map(([name]) => name);
 
 /** Options of a model. */
 export const ENGINE_OPTIONS = {

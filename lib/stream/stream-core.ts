@@ -18,6 +18,7 @@ import { ReplyLogprobs } from "./logprobs.js";
 
 export interface CoreSettings {
   request: NativeRequest;
+  unsaid: readonly string[];
   chunker: Chunker | undefined;
   chunkMaxDelayMs: number;
   signal: AbortSignal | undefined;
@@ -32,6 +33,7 @@ export const NO_USE: Pick<NativeFinish, "usage" | "timings"> = {
 export class StreamCore implements StreamSink, Source {
   id = 0;
   readonly request: NativeRequest;
+  readonly unsaid: readonly string[];
 
   #engine: Engine;
   /** Who reads it; nobody until someone does. */
@@ -69,6 +71,7 @@ export class StreamCore implements StreamSink, Source {
   constructor(engine: Engine, settings: CoreSettings) {
     this.#engine = engine;
     this.request = settings.request;
+    this.unsaid = settings.unsaid;
     this.#chunker = settings.chunker;
     if (settings.request.logprobs) this.#logprobs = new ReplyLogprobs();
     this.#maxDelay = settings.chunker === undefined ? 0 : settings.chunkMaxDelayMs;

@@ -182,6 +182,7 @@ struct PayloadToJs {
     if (!info.normalizer.empty()) object.Set("normalizer", info.normalizer);
     object.Set("guessesPreTokenizer", info.guesses_pre_tokenizer);
     object.Set("deterministic", info.deterministic);
+    object.Set("sampling", sampling_to_js(env, info.sampling));
     return object;
   }
 };
@@ -314,6 +315,17 @@ Napi::Array devices_to_js(Napi::Env env, const std::vector<DeviceInfo>& devices)
     array.Set(i++, object);
   }
   return array;
+}
+
+Napi::Object sampling_to_js(Napi::Env env, const RecommendedSampling& sampling) {
+  Napi::Object object = Napi::Object::New(env);
+  for (const auto& [option, value] : sampling.numbers) object.Set(option, value);
+  if (sampling.samplers.empty()) return object;
+  Napi::Array samplers = Napi::Array::New(env, sampling.samplers.size());
+  uint32_t i = 0;
+  for (const std::string& name : sampling.samplers) samplers.Set(i++, name);
+  object.Set("samplers", samplers);
+  return object;
 }
 
 Napi::Object stats_to_js(Napi::Env env, const EngineStats& stats) {

@@ -7,6 +7,7 @@
 #include <exception>
 #include <vector>
 
+#include "base/recommended_sampling.h"
 #include "core/events.h"
 #include "core/info.h"
 #include "core/options.h"
@@ -25,6 +26,7 @@ Napi::Value logprobs_to_js(Napi::Env env, const std::vector<Event>& events);
 constexpr size_t kNumbersOfAnEvent = 3;
 void write_heads(const std::vector<Event>& events, uint32_t* heads);
 Napi::Array devices_to_js(Napi::Env env, const std::vector<DeviceInfo>& devices);
+Napi::Object sampling_to_js(Napi::Env env, const RecommendedSampling& sampling);
 Napi::Object stats_to_js(Napi::Env env, const EngineStats& stats);
 
 /** A JavaScript Error with the code as a property: EngineError's own, ENGINE_FAILED for anything else. */

@@ -113,8 +113,8 @@ describe("a chat stream", () => {
     expect(whole.choices.map(({ message }) => message.content)).toEqual(many.texts);
   });
 
-  test("n choices share one prefill, which is not told as cached", async () => {
-    const { url, model } = await serveModel({ maxStreams: 4 });
+  test.each([4, 2])("n choices share one prefill, which is not told as cached, on %i slots", async (maxStreams) => {
+    const { url, model } = await serveModel({ maxStreams });
     const messages = [{ role: "user", content: "one two three four five six seven eight nine ten ".repeat(10) }];
     const { chunks, texts } = await stream(url, { messages, max_tokens: 5, temperature: 1, seed: 3, n: 4 });
     const { prompt_tokens, prompt_tokens_details } = chunks.at(-1)!.usage!;

@@ -303,6 +303,7 @@ export function fakeInfo(path: string, options: NativeEngineOptions): ModelInfo 
     device: "CPU",
     chatTemplate: { source: "model", name: "own", text: "" },
     guessesPreTokenizer: false,
+    sampling: {},
     deterministic: options.deterministic,
   };
 }

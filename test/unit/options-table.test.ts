@@ -8,7 +8,7 @@ import { addModelFlags, addReplyFlags, engineOptions, replyOptions } from "../..
 import { chatCompletions } from "../../lib/http/formats/openai-chat/index.js";
 import { readRequest } from "../../lib/http/formats/openai-chat/request.js";
 import { DEFAULT_SAMPLERS, SAMPLERS } from "../../lib/options/samplers.js";
-import { ENGINE_OPTIONS, type OptionTable, REPLY_OPTIONS, snakeCase } from "../../lib/options/table.js";
+import { ENGINE_OPTIONS, type OptionTable, RECOMMENDABLE, REPLY_OPTIONS, snakeCase } from "../../lib/options/table.js";
 import { bodyCheck } from "../../lib/server/schema.js";
 
 const root = join(import.meta.dirname, "..", "..");
@@ -80,6 +80,18 @@ describe("the engine's own default, where tests and other callers leave an optio
       expect(api, `docs/api.md names ${name}`).toContain(`\`${name}\``);
     }
   });
+});
+
+test("what the addon reads of a file's recommendations is what the table has, and the types and docs name it", () => {
+  const reader = read("native", "base", "recommended_sampling.cpp");
+  const names = [...reader.matchAll(/\{"general\.sampling\.\w+", "(\w+)"\}/g)].map(([, name]) => name!);
+  expect([...names, "samplers"].sort()).toEqual([...RECOMMENDABLE].sort());
+  const told = /RecommendedSampling = Pick<([^>]+)>/.exec(types)![1]!;
+  const listed = /general\.sampling[\s\S]*?\n\n/.exec(api)![0];
+  for (const name of RECOMMENDABLE) {
+    expect(told).toContain(`"${name}"`);
+    expect(listed, `docs/api.md lists ${name} as recommendable`).toContain(`\`${name}\``);
+  }
 });
 
 test.each(present.filter(([, option]) => option.wire === "body"))("docs/SERVER.md names the field of %s", (name) => {

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 
 import { ZSEError } from "../../lib/errors.js";
 import { readChatCall, readCompletionCall, readEngineOptions } from "../../lib/options/options.js";
-import { ENGINE_OPTIONS, REPLY_OPTIONS } from "../../lib/options/table.js";
+import { ENGINE_OPTIONS, RECOMMENDABLE, REPLY_OPTIONS } from "../../lib/options/table.js";
 import { USER } from "./helpers.js";
 
 /** The error that reading these options gives. */
@@ -67,6 +67,7 @@ describe("defaults", () => {
       chunkMaxDelayMs: 0,
       includeUsage: undefined,
       streamCallback: undefined,
+      unsaid: RECOMMENDABLE,
     });
     expect(readEngineOptions(undefined).native).toEqual({
       contextSize: 0,
