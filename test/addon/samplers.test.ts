@@ -80,6 +80,7 @@ test("a request that leaves no token that can be said is refused, and does not h
     const error = await rejection(model.chat(ask("Hi"), { logitBias: kept, ...options }));
     expect(error).toMatchObject({
       code: "BAD_OPTION",
+      option: "logitBias",
       message: expect.stringMatching(/^logitBias bans all that ignoreEos or minTokens leaves/),
     });
   }
