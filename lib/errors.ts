@@ -69,5 +69,8 @@ export function fromNative(error: unknown): ZSEError {
   };
   const known = typeof code === "string" && CODES.has(code);
   const text = typeof message === "string" && message !== "" ? message : quoteError(error);
-  return new ZSEError(known ? (code as ZSEErrorCode) : "ENGINE_FAILED", text, error instanceof Error ? { cause: error } : {});
+  const cause = error instanceof Error ? { cause: error } : {};
+  // The engine's sentence about an option begins with its name.
+  const option = code === "BAD_OPTION" ? /^[a-z]+(?:[A-Z][a-z]*)+(?= )/.exec(text)?.[0] : undefined;
+  return new ZSEError(known ? (code as ZSEErrorCode) : "ENGINE_FAILED", text, { ...cause, ...(option === undefined ? {} : { option }) });
 }

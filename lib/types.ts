@@ -34,10 +34,26 @@ export type Message =
 /** Called with each chunk of text. A promise that it returns is awaited before the next call. */
 export type StreamCallback = (text: string) => unknown;
 
+/** Samplers, by llama.cpp's names for them. */
+export type SamplerName =
+  | "penalties"
+  | "dry"
+  | "topNSigma"
+  | "topK"
+  | "typicalP"
+  | "topP"
+  | "minP"
+  | "xtc"
+  | "temperature"
+  | "infill"
+  | "adaptiveP";
+
 /** Options of one reply. docs/api.md lists ranges and defaults. */
 export interface ReplyOptions {
   /** Tokens to generate at most; 0 means up to the end of the context. Default 0. */
   maxTokens?: number | undefined;
+  /** Tokens before which neither the model nor a stop string ends the reply; at most maxTokens, where that is given. Default 0. */
+  minTokens?: number | undefined;
   /** 0 always takes the likeliest token. 0 to 5, default 0.8. */
   temperature?: number | undefined;
   /** Keeps the likeliest tokens that together reach this probability. 0 to 1, default 0.95. */
@@ -50,6 +66,38 @@ export interface ReplyOptions {
   typicalP?: number | undefined;
   /** Drops tokens whose logit is more than this many standard deviations below the greatest; 0 turns it off. 0 to 100, default 0. */
   topNSigma?: number | undefined;
+  /** XTC: the chance, for each token, that the likeliest are left out. 0 to 1, default 0: off. */
+  xtcProbability?: number | undefined;
+  /** XTC leaves, of the tokens that are at least as likely, the least likely alone. 0 to 1, default 0.1; more than 0.5 turns it off. */
+  xtcThreshold?: number | undefined;
+  /** DRY: how hard a token is punished that goes on with a repetition. 0 to 100, default 0: off. */
+  dryMultiplier?: number | undefined;
+  /** DRY: how much harder with each token of the repetition. 1 to 10, default 1.75. */
+  dryBase?: number | undefined;
+  /** DRY: tokens of a repetition that are let pass. Default 2. */
+  dryAllowedLength?: number | undefined;
+  /** DRY: tokens of prompt and reply in which repetitions are looked for; -1 is the whole context. Default 64. */
+  dryPenaltyLastN?: number | undefined;
+  /** DRY: texts at which a repetition ends. Up to 16 of 1 to 40 bytes, default `["\n", ":", "\"", "*"]`. */
+  drySequenceBreakers?: readonly string[] | undefined;
+  /** The temperature is lower by up to this much where the model is certain, and higher where it is not. 0 to 5, default 0: off. */
+  dynatempRange?: number | undefined;
+  /** How certainty is turned into temperature. 0 to 10, default 1. */
+  dynatempExponent?: number | undefined;
+  /** 1 or 2: mirostat of that version keeps the text's surprise at mirostatTau, in place of the samplers that leave tokens out. Default 0: off. */
+  mirostat?: number | undefined;
+  /** The surprise that mirostat aims at, in bits. 0 to 100, default 5. */
+  mirostatTau?: number | undefined;
+  /** How fast mirostat learns. 0 to 1, default 0.1. */
+  mirostatEta?: number | undefined;
+  /** Prefers tokens of about this probability. -1 to 1, default -1; less than 0 turns it off. */
+  adaptiveTarget?: number | undefined;
+  /** How long adaptiveTarget remembers what was chosen. 0 to 0.99, default 0.9. */
+  adaptiveDecay?: number | undefined;
+  /** Tokens that topP, minP, typicalP and XTC each leave at least. Default 0. */
+  minKeep?: number | undefined;
+  /** Which samplers act, in this order; one that is not named does not. docs/api.md lists the names. */
+  samplers?: readonly SamplerName[] | undefined;
   /** The same seed gives the same text on the same machine. Left out: drawn, and reported in the result. */
   seed?: number | undefined;
   /** Text that ends the reply; it is not part of the reply. Up to 16 strings of 1 to 256 characters. */
@@ -60,8 +108,14 @@ export interface ReplyOptions {
   frequencyPenalty?: number | undefined;
   /** Divides the likelihood of recent tokens; 1 turns it off. 0.1 to 10, default 1. */
   repeatPenalty?: number | undefined;
+  /** Tokens of prompt and reply that repeatPenalty looks back on; -1 is the whole context. Default 64. */
+  repeatLastN?: number | undefined;
   /** Token id → bias, -100 (never) to 100 (nearly always). */
   logitBias?: Readonly<Record<number, number>> | undefined;
+  /** Tells each token's log-probability, in the model's own distribution: before penalties, biases, temperature and the other samplers. Default false. */
+  logprobs?: boolean | undefined;
+  /** Tells, beside each token, so many of the likeliest in its place. Wants `logprobs: true`. 0 to 20, default 0. */
+  topLogprobs?: number | undefined;
   /** Generates past the model's end-of-text tokens. For benchmarks and tests: the text beyond is noise. Default false. */
   ignoreEos?: boolean | undefined;
   /** Aborts the reply in whatever state it is; the stream then fails with the signal's own reason. */
@@ -134,9 +188,29 @@ export interface EngineOptions {
 /** Options of a model, in either spelling. */
 export type EngineOptionsInput = EngineOptions & SnakeCased<EngineOptions>;
 
+/** A token, and how likely the model itself held it to be. */
+export interface TokenLogprob {
+  /** Its id in the vocabulary. */
+  id: number;
+  /** Its text, in which half a code point is U+FFFD. Of a control token, its name. */
+  token: string;
+  /** Its bytes, which with those of its neighbours are the text's. A control token has none. */
+  bytes: number[];
+  /** Natural logarithm of its probability, 0 at most. */
+  logprob: number;
+}
+
+/** A token of a reply. */
+export interface TokenLogprobs extends TokenLogprob {
+  /** The likeliest tokens in its place, `topLogprobs` of them at most, the likeliest first. */
+  top: TokenLogprob[];
+}
+
 /** A collected reply. */
 export interface Reply {
   text: string;
+  /** Of the tokens whose text the consumer had, where `logprobs` asked for them. */
+  logprobs?: TokenLogprobs[];
   /** "stop": the model ended, or a stop string was found; "length": maxTokens or the context's end; "cancelled": the consumer left. */
   finishReason: FinishReason;
   /** The stop string that was found, if one was. */
@@ -159,12 +233,16 @@ export interface ProgressEvent {
 export interface TextEvent {
   type: "text";
   text: string;
+  /** Of the tokens that begin in it, where they were asked for. Empty where its text is the rest of a token that was told before. */
+  logprobs?: TokenLogprobs[];
 }
 
 /** A piece of what the model thinks before it answers. Comes with the reply parser of a later version. */
 export interface ReasoningEvent {
   type: "reasoning";
   text: string;
+  /** As a text's. */
+  logprobs?: TokenLogprobs[];
 }
 
 /** A piece of a call of a tool. Comes with the reply parser of a later version. */
@@ -178,6 +256,8 @@ export interface ToolCallEvent {
   name?: string;
   /** The next piece of the arguments' JSON text. */
   argumentsDelta: string;
+  /** As a text's. */
+  logprobs?: TokenLogprobs[];
 }
 
 /** The end of a reply that was not aborted and did not fail; the last event. */
@@ -203,6 +283,23 @@ export interface Device {
   memoryFreeBytes: number;
   memoryTotalBytes: number;
 }
+
+/** What a model file may recommend for drawing its tokens. */
+export type RecommendedSampling = Pick<
+  ReplyOptions,
+  | "temperature"
+  | "topP"
+  | "topK"
+  | "minP"
+  | "xtcProbability"
+  | "xtcThreshold"
+  | "mirostat"
+  | "mirostatTau"
+  | "mirostatEta"
+  | "repeatPenalty"
+  | "repeatLastN"
+  | "samplers"
+>;
 
 /** What is known of an open model. */
 export interface ModelInfo {
@@ -238,6 +335,8 @@ export interface ModelInfo {
   normalizer?: "NFC";
   /** Whether the file names no pre-tokenizer (tokenizer.ggml.pre) where its tokenizer needs one: texts are cut in a default way then. */
   guessesPreTokenizer: boolean;
+  /** What the file recommends (`general.sampling.*`); used where a call does not say. What is out of range there is left out. */
+  sampling: RecommendedSampling;
   deterministic: boolean;
 }
 

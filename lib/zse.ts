@@ -14,6 +14,7 @@ import { Engine } from "./engine/engine.js";
 import { ZSEError } from "./errors.js";
 import { MOST_TEXT } from "./options/foreign.js";
 import { readChatCall, readCompletionCall, readEngineOptions, readTokenizeOptions } from "./options/options.js";
+import { readRecommended } from "./options/recommended.js";
 import { collectReply, openStream, type TokenStream } from "./stream/token-stream.js";
 import type {
   ChatRequest,
@@ -150,7 +151,7 @@ function openEngine(given: string | undefined, options: NativeEngineOptions, onP
   const addon = loadNative();
   const path = given ?? demoModelPath();
   if (path === undefined) throw new ZSEError("MODEL_NOT_FOUND", `The demo model is not here. ${BUNDLED.join(" ")}`);
-  return new Engine(path, options, (listener) => new AddonLink(addon, path, options, listener), onProgress);
+  return new Engine(path, options, (listener) => new AddonLink(addon, path, options, listener), readRecommended, onProgress);
 }
 
 function readPath(given: string | URL): string {

@@ -1,7 +1,7 @@
 // Owns the contract with the native addon: all that crosses between TypeScript and C++, described here and nowhere else. Its C++ side is
 // native/node/values.cpp. options/ has checked all values before: the addon trusts their types and ranges. Types, but for the kinds of events.
 
-import type { Device, EngineStats, FinishReason, Timings, Usage } from "../types.js";
+import type { Device, EngineStats, FinishReason, SamplerName, Timings, Usage } from "../types.js";
 
 /** Settings of the engine, fixed when a model is opened. All are required here; defaults come from lib/options. */
 export interface NativeEngineOptions {
@@ -35,6 +35,8 @@ export interface NativeRequest {
   reply?: NativeReplyShape;
   /** Tokens to generate at most; 0 means up to the end of the context. */
   maxTokens: number;
+  /** Before so many tokens nothing but maxTokens and the context's end ends the reply. */
+  minTokens: number;
   temperature: number;
   topP: number;
   /** 0 turns it off. */
@@ -49,8 +51,31 @@ export interface NativeRequest {
   presencePenalty: number;
   frequencyPenalty: number;
   repeatPenalty: number;
+  /** Tokens that repeatPenalty looks back on; -1: the context. */
+  repeatLastN: number;
+  xtcProbability: number;
+  xtcThreshold: number;
+  dryMultiplier: number;
+  dryBase: number;
+  dryAllowedLength: number;
+  dryPenaltyLastN: number;
+  drySequenceBreakers: readonly string[];
+  dynatempRange: number;
+  dynatempExponent: number;
+  /** 0, 1 or 2. */
+  mirostat: number;
+  mirostatTau: number;
+  mirostatEta: number;
+  adaptiveTarget: number;
+  adaptiveDecay: number;
+  minKeep: number;
+  /** Each once at most, in the order of their acting. */
+  samplers: readonly SamplerName[];
   /** Pairs [token id, bias] flattened; a bias of -100 or less bans the token. */
   logitBias: number[];
+  /** Whether each token's log-probability is told, and those of how many of the likeliest in its place. */
+  logprobs: boolean;
+  topLogprobs: number;
   /** Generate on past the model's end-of-text tokens (benchmarks and tests). */
   ignoreEos: boolean;
   /** Tokens that may be delivered and not yet acknowledged before the sequence is parked. */
@@ -134,7 +159,7 @@ export const NativeEventKind = {
   StreamError: 3,
   /** payload: number from 0 to 1 (model). */
   LoadProgress: 4,
-  /** payload: ModelInfo (model). */
+  /** payload: ModelInfo (model); its `sampling` is a NativeRecommended still. */
   Ready: 5,
   /** payload: NativeError (model); nothing follows but Closed. */
   LoadError: 6,
@@ -152,13 +177,36 @@ export const NativeEventKind = {
   Hidden: 12,
 } as const;
 
+/** What a model file recommends, by the names of options: numbers, and `samplers`, a list of names. Unchecked: the file's own. */
+export type NativeRecommended = Readonly<Record<string, unknown>>;
+
 /** What was asked of the model, by the number that the question was given. */
 export interface NativeAnswer {
   question: number;
   tokens: Int32Array;
 }
 
-export type NativeEventListener = (heads: Uint32Array, payloads: readonly unknown[]) => void;
+/** A token and its log-probability in the model's own distribution. */
+export interface NativeLogprob {
+  id: number;
+  /** Its bytes in the text, a character for each. */
+  bytes: string;
+  /** Of a control token, which has no bytes. */
+  name?: string;
+  logprob: number;
+}
+
+/** A token of a reply, and the likeliest in its place. */
+export interface NativeTokenLogprobs extends NativeLogprob {
+  top: NativeLogprob[];
+}
+
+/** `logprobs`: at an event's place those of the tokens that it took, where its request asks for them. Absent where no event has any. */
+export type NativeEventListener = (
+  heads: Uint32Array,
+  payloads: readonly unknown[],
+  logprobs?: readonly (readonly NativeTokenLogprobs[] | undefined)[],
+) => void;
 
 /** The addon's model: one decode thread, one llama_context. */
 export interface NativeEngine {
@@ -270,6 +318,7 @@ export interface NativeInspection {
   };
   /** "fallback": the file has none, and `name` is chosen by its control tokens. */
   chatTemplate: { source: "file" | "fallback" | ""; name: string; bytes: number };
+  sampling: NativeRecommended;
   /** Why the file cannot be opened; absent where nothing was found that speaks against it. */
   refusal?: string;
   notes: string[];

@@ -49,7 +49,9 @@ function hint(option: Option): string {
 /** Flags that are more than a number, a word, or there. */
 const READERS: Record<string, (text: string, before: unknown) => unknown> = {
   gpuLayers: layers,
-  stop: (text, before) => [...((before as string[] | undefined) ?? []), text],
+  stop: several,
+  drySequenceBreakers: several,
+  samplers: (text) => text.split(/[,;]/).filter((name) => name !== ""),
 };
 
 export function engineOptions(flags: ModelFlags): EngineOptions {
@@ -71,6 +73,10 @@ function given(flags: object, table: OptionTable): object {
 
 function number(text: string): number {
   return parse(text, "It must be a number.");
+}
+
+function several(text: string, before: unknown): string[] {
+  return [...((before as string[] | undefined) ?? []), text];
 }
 
 /** More layers than there are is as good as all of them. */

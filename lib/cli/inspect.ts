@@ -7,6 +7,7 @@ import type { Command } from "commander";
 import type { NativeInspection } from "../addon/contract.js";
 import { loadNative } from "../addon/load.js";
 import { fromNative } from "../errors.js";
+import { readRecommended } from "../options/recommended.js";
 import { Output } from "./output.js";
 import { reportError } from "./report.js";
 import { bytes, count, terminalText } from "./terminal.js";
@@ -71,7 +72,7 @@ export function describe(file: string, found: NativeInspection): string {
 }
 
 /** What takes the list of tensors to know: of a damaged file, perhaps nothing. */
-function describeModel({ parameters, tiedEmbeddings, shape, tokenizer, chatTemplate }: NativeInspection): [string, string][] {
+function describeModel({ parameters, tiedEmbeddings, shape, tokenizer, chatTemplate, sampling }: NativeInspection): [string, string][] {
   return [
     ["parameters", `${count(parameters)}${tiedEmbeddings ? ", output tied to the embeddings" : ""}`],
     ["layers", `${shape.layers}, width ${shape.width}, feed-forward ${shape.feedForward}`],
@@ -79,6 +80,7 @@ function describeModel({ parameters, tiedEmbeddings, shape, tokenizer, chatTempl
     ["context", `${shape.context} tokens`],
     ["tokenizer", describeTokenizer(tokenizer, shape.vocabulary)],
     ["chat template", describeTemplate(chatTemplate)],
+    ...optional("sampling", describeSampling(sampling)),
   ];
 }
 
@@ -86,6 +88,15 @@ function describeTemplate({ source, name, bytes: size }: NativeInspection["chatT
   if (source === "file") return `the file's own, ${bytes(size)}`;
   if (name === "") return "none: one is chosen by the tokenizer's control tokens, and the tokenizer cannot be used";
   return `${text(name)}, chosen by the control tokens: the file has none`;
+}
+
+/** What the file recommends, and is used where a call says nothing. */
+function describeSampling(sampling: NativeInspection["sampling"]): string {
+  const used = Object.entries(readRecommended(sampling)).map(
+    ([name, value]) => `${name} ${Array.isArray(value) ? value.join(" ") : value}`,
+  );
+  const ignored = Object.keys(sampling).length - used.length;
+  return [...used, ...(ignored === 0 ? [] : [`${ignored} out of range`])].join(", ");
 }
 
 function sectionRow(section: NativeInspection["sections"][number]): string[] {

@@ -9,19 +9,23 @@ import {
   type NativeAnswer,
   type NativeEngineOptions,
   type NativeError,
+  type NativeEventListener,
   type NativeFinish,
   type NativeProgress,
+  type NativeRecommended,
   type NativeRequest,
+  type NativeTokenLogprobs,
 } from "../addon/contract.js";
 import { cut } from "../base/quote.js";
 import { fromNative, ZSEError } from "../errors.js";
-import type { EngineStats, ModelInfo, StreamEvent } from "../types.js";
+import type { EngineStats, ModelInfo, RecommendedSampling, StreamEvent } from "../types.js";
 import { type EngineLink, LARGEST_ID, type OpenLink, type StreamId } from "./link.js";
+import { toldLogprobs } from "./logprobs.js";
 import { Questions } from "./questions.js";
 import { checkAgainstModel } from "./request-checks.js";
 
-/** What a stream gives: text, as the bare string (the common case costs no object), or any other event. */
-export type Item = string | Exclude<StreamEvent, { type: "text" }>;
+/** What a stream gives: text, as the bare string (the common case costs no object) unless it has log-probabilities, or any other event. */
+export type Item = string | StreamEvent;
 
 /** How a stream ended on the engine's side. */
 export type Ending = { finish: NativeFinish } | { error: unknown };
@@ -31,6 +35,8 @@ export interface StreamSink {
   /** Its id in the engine; 0 until it is submitted. Set by the engine. */
   id: StreamId;
   readonly request: NativeRequest;
+  /** Names of its options for which what the model file recommends counts. */
+  readonly unsaid: readonly string[];
   /** `tokens`: the credit that the item takes; given back with ack() once the consumer has taken it. */
   on(item: Item, tokens: number): void;
   end(ending: Ending): void;
@@ -64,24 +70,30 @@ export class Engine {
   #closed: Promise<void> | undefined;
   #onClosed: (() => void) | undefined;
   #onProgress: ((fraction: number) => void) | undefined;
+  readonly #readRecommended: (said: NativeRecommended) => RecommendedSampling;
   #settleReady!: { resolve: (info: ModelInfo) => void; reject: (error: ZSEError) => void };
 
-  /** @param open makes the link; what it throws makes every call fail */
+  /**
+   * @param open makes the link; what it throws makes every call fail
+   * @param readRecommended tells what of a file's recommendations is used
+   */
   constructor(
     path: string,
     options: Pick<NativeEngineOptions, "maxStreams" | "maxQueue">,
     open: OpenLink,
+    readRecommended: (said: NativeRecommended) => RecommendedSampling,
     onProgress?: (fraction: number) => void,
   ) {
     this.path = path;
     this.#room = options;
     this.#onProgress = onProgress;
+    this.#readRecommended = readRecommended;
     this.ready = new Promise((resolve, reject) => {
       this.#settleReady = { resolve, reject };
     });
     this.ready.catch(() => {}); // the first call reports it too, so nobody has to look here
     try {
-      this.#link = open((heads, payloads) => this.#onEvents(heads, payloads));
+      this.#link = open((heads, payloads, logprobs) => this.#onEvents(heads, payloads, logprobs));
     } catch (error) {
       this.#fail(fromNative(error));
     }
@@ -156,7 +168,7 @@ export class Engine {
     } while (this.#sinks.has(this.#lastId));
     sink.id = this.#lastId;
     this.#sinks.set(sink.id, sink);
-    this.#link!.submit(sink.id, sink.request);
+    this.#link!.submit(sink.id, withRecommended(sink, this.info!.sampling));
     this.#turn ??= setImmediate(() => {
       this.#turn = undefined;
       this.#link?.endTurn();
@@ -173,7 +185,7 @@ export class Engine {
   }
 
   /** One batch is one decode step's news of all streams: this loop is the per-token path. */
-  #onEvents(heads: Uint32Array, payloads: readonly unknown[]): void {
+  #onEvents(...[heads, payloads, logprobs]: Parameters<NativeEventListener>): void {
     for (let i = 0, head = 0; i < payloads.length; i++, head += 3) {
       const id = heads[head]!;
       const kind = heads[head + 1]!;
@@ -186,7 +198,7 @@ export class Engine {
       if (sink === undefined) continue;
       switch (kind) {
         case Kind.Text:
-          sink.on(payload as string, heads[head + 2]!);
+          sink.on(withLogprobs(payload as string, logprobs?.[i]), heads[head + 2]!);
           break;
         case Kind.Progress:
           sink.on({ type: "progress", ...(payload as NativeProgress) }, heads[head + 2]!);
@@ -237,6 +249,7 @@ export class Engine {
   #onReady(info: ModelInfo): void {
     if (this.#failure !== undefined) return; // closed in the meantime
     for (const field of ["name", "architecture", "description"] as const) info[field] = cut(info[field], LONGEST_NAME);
+    info.sampling = this.#readRecommended(info.sampling);
     this.info = info;
     if (info.guessesPreTokenizer) warnOfPreTokenizer(info.path);
     this.#settleReady.resolve(info);
@@ -284,6 +297,15 @@ export class Engine {
       });
     }
   }
+}
+
+function withRecommended({ request, unsaid }: StreamSink, sampling: RecommendedSampling): NativeRequest {
+  const counts = Object.entries(sampling).filter(([name]) => unsaid.includes(name));
+  return counts.length === 0 ? request : { ...request, ...Object.fromEntries(counts) };
+}
+
+function withLogprobs(text: string, logprobs: readonly NativeTokenLogprobs[] | undefined): Item {
+  return logprobs === undefined ? text : { type: "text", text, logprobs: toldLogprobs(logprobs) };
 }
 
 /** Of a model that is not open. */

@@ -9,11 +9,13 @@ import type { ChunkBy, StreamCallback } from "../types.js";
 import { entriesOf, MOST_TEXT, reading } from "./foreign.js";
 import { validateMessages } from "./messages.js";
 import { asObject, readOptions } from "./rules.js";
-import { ENGINE_OPTIONS, REPLY_OPTIONS, TOKENIZE_OPTIONS } from "./table.js";
+import { ENGINE_OPTIONS, RECOMMENDABLE, REPLY_OPTIONS, snakeCase, TOKENIZE_OPTIONS } from "./table.js";
 
 /** What a reply's options come to: the addon's part, and what stays on this side. */
 export interface ReplySettings {
   request: NativeRequest;
+  /** Options that the call says nothing of, for which the model file may have a value. */
+  unsaid: readonly string[];
   signal: AbortSignal | undefined;
   chunkSize: number;
   chunkBy: ChunkBy;
@@ -84,15 +86,18 @@ function splitCall(
   return { subject, options };
 }
 
-function replySettings(subject: { messages: string } | { prompt: string }, given: Record<string, unknown>): ReplySettings {
+function replySettings(subject: { messages: string } | { prompt: string }, options: Record<string, unknown>): ReplySettings {
+  const given = Object.fromEntries(entriesOf(options)) as Record<string, unknown>; // each is read once
   const { signal, chunkSize, chunkBy, chunkMaxDelayMs, includeUsage, streamCallback, ...rest } = readOptions(
     REPLY_OPTIONS,
     given,
     "a reply",
   );
+  checkTogether(rest, given);
   return {
     // readOptions has just given every field its type and default by the table above.
     request: { ...subject, ...rest } as unknown as NativeRequest,
+    unsaid: RECOMMENDABLE.filter((name) => given[name] === undefined && given[snakeCase(name)] === undefined),
     signal: signal as AbortSignal | undefined,
     chunkSize: chunkSize as number,
     chunkBy: chunkBy as ChunkBy,
@@ -100,4 +105,18 @@ function replySettings(subject: { messages: string } | { prompt: string }, given
     includeUsage: includeUsage as boolean | undefined,
     streamCallback: streamCallback as StreamCallback | undefined,
   };
+}
+
+/** What no option's own rule can tell. Named as it was written. */
+function checkTogether(options: Record<string, unknown>, given: Record<string, unknown>): void {
+  const written = (name: string) => (Object.hasOwn(given, name) ? name : snakeCase(name));
+  const { topLogprobs, logprobs, maxTokens, minTokens } = options as { [name: string]: number };
+  if (topLogprobs! > 0 && !logprobs) {
+    const name = written("topLogprobs");
+    throw bad(name, `${name} wants logprobs: true; given ${topLogprobs} without it.`);
+  }
+  if (maxTokens! > 0 && minTokens! > maxTokens!) {
+    const name = written("minTokens");
+    throw bad(name, `${name} may be at most ${written("maxTokens")}, which is ${maxTokens}; given ${minTokens}.`);
+  }
 }

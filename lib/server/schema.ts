@@ -128,7 +128,7 @@ export function bodyCheck(limits: BodyLimits): (body: unknown, format: WireForma
         max_completion_tokens: count.nullish(),
       }),
     ],
-    [completions, z.object({ ...common(limits), prompt })],
+    [completions, z.object({ ...common(limits), prompt, logprobs: ofRule(REPLY_OPTIONS.topLogprobs).nullish() })],
   ]);
   return (body, format) => {
     const schema = schemas.get(format);

@@ -2,7 +2,7 @@
 // the collected reply); it says what it wants, and hands on what is there. JS thread of the model.
 
 import type { Item } from "../engine/engine.js";
-import type { StreamCallback, StreamEvent } from "../types.js";
+import type { StreamCallback, StreamEvent, TokenLogprobs } from "../types.js";
 
 /** What a consumer is given: text, or to events() an event. */
 export type Given = string | StreamEvent;
@@ -29,12 +29,16 @@ export interface Consumer {
   readonly goesOnAlone: boolean;
   /** Whether an item is for it; others are dropped when their turn comes. */
   wants(item: Item): boolean;
-  /** Text as it is given to this consumer. */
-  shape(text: string): Given;
+  /** Text as it is given to this consumer; with the log-probabilities of its tokens, where they were asked for. */
+  shape(text: string, logprobs: TokenLogprobs[] | undefined): Given;
   /** Something has arrived, or the end: hands on all that it waits for. */
   deliver(): void;
   /** It has left: whoever still waits is told that it is over. */
   leave(): void;
+}
+
+function isText(item: Item): boolean {
+  return typeof item === "string" || item.type === "text";
 }
 
 const DONE: IteratorResult<Given, undefined> = { done: true, value: undefined };
@@ -61,10 +65,10 @@ export class PullText implements Consumer {
   }
 
   wants(item: Item): boolean {
-    return typeof item === "string";
+    return isText(item);
   }
 
-  shape(text: string): Given {
+  shape(text: string, _logprobs?: TokenLogprobs[]): Given {
     return text;
   }
 
@@ -142,8 +146,8 @@ export class PullEvents extends PullText {
     return true;
   }
 
-  override shape(text: string): Given {
-    return { type: "text", text };
+  override shape(text: string, logprobs: TokenLogprobs[] | undefined): Given {
+    return logprobs === undefined ? { type: "text", text } : { type: "text", text, logprobs };
   }
 }
 
@@ -164,10 +168,10 @@ export class Push implements Consumer {
   }
 
   wants(item: Item): boolean {
-    return typeof item === "string";
+    return isText(item);
   }
 
-  shape(text: string): Given {
+  shape(text: string, _logprobs?: TokenLogprobs[]): Given {
     return text;
   }
 

@@ -14,9 +14,11 @@ import { isAborted, reasonOf, watchAbort } from "./abort.js";
 import type { Chunker } from "./chunker.js";
 import { type Consumer, type Given, Push, type Source } from "./consumers.js";
 import { EventBuffer } from "./event-buffer.js";
+import { ReplyLogprobs } from "./logprobs.js";
 
 export interface CoreSettings {
   request: NativeRequest;
+  unsaid: readonly string[];
   chunker: Chunker | undefined;
   chunkMaxDelayMs: number;
   signal: AbortSignal | undefined;
@@ -31,6 +33,7 @@ export const NO_USE: Pick<NativeFinish, "usage" | "timings"> = {
 export class StreamCore implements StreamSink, Source {
   id = 0;
   readonly request: NativeRequest;
+  readonly unsaid: readonly string[];
 
   #engine: Engine;
   /** Who reads it; nobody until someone does. */
@@ -40,6 +43,7 @@ export class StreamCore implements StreamSink, Source {
   /** A reasoning or tool call event that waits until the text before it has gone out. */
   #next: Item | undefined;
   #text = "";
+  readonly #logprobs: ReplyLogprobs | undefined;
   /** events() has had its finish event. */
   #finishGiven = false;
 
@@ -67,7 +71,9 @@ export class StreamCore implements StreamSink, Source {
   constructor(engine: Engine, settings: CoreSettings) {
     this.#engine = engine;
     this.request = settings.request;
+    this.unsaid = settings.unsaid;
     this.#chunker = settings.chunker;
+    if (settings.request.logprobs) this.#logprobs = new ReplyLogprobs();
     this.#maxDelay = settings.chunker === undefined ? 0 : settings.chunkMaxDelayMs;
     this.#ackEvery = Math.max(1, settings.request.highWaterMark >> 1);
     const { signal } = settings;
@@ -175,11 +181,15 @@ export class StreamCore implements StreamSink, Source {
 
   take(): Given | undefined {
     const item = this.#takeItem();
-    if (typeof item !== "string") return item;
+    if (typeof item !== "string") {
+      if (item !== undefined && "logprobs" in item) this.#logprobs?.keep(item.logprobs ?? []);
+      return item;
+    }
     this.#text += item;
-    return this.#consumer!.shape(item);
+    return this.#consumer!.shape(item, this.#logprobs?.take(item));
   }
 
+  /** Text, grouped, as the bare string. */
   #takeItem(): Item | undefined {
     if (this.#next !== undefined) {
       const item = this.#next;
@@ -191,6 +201,10 @@ export class StreamCore implements StreamSink, Source {
     const consumer = this.#consumer!;
     for (let item = buffer.shift(); item !== undefined; item = buffer.shift()) {
       this.#giveBack(buffer.shiftedTokens);
+      if (typeof item !== "string" && item.type === "text") {
+        this.#logprobs?.push(item.text, item.logprobs ?? []);
+        item = item.text;
+      }
       if (typeof item === "string") {
         if (chunker === undefined) return item;
         if (this.#maxDelay !== 0 && !chunker.holding) this.#heldSince = performance.now();
@@ -254,7 +268,8 @@ export class StreamCore implements StreamSink, Source {
   #reply(finish: NativeFinish): Reply {
     const { reason, stopString, usage, timings, seed } = finish;
     const stop = stopString === undefined ? {} : { stopString };
-    return { text: this.#text, finishReason: reason, ...stop, usage, timings, seed };
+    const logprobs = this.#logprobs === undefined ? {} : { logprobs: this.#logprobs.given };
+    return { text: this.#text, ...logprobs, finishReason: reason, ...stop, usage, timings, seed };
   }
 
   #conclude(outcome: { reply: Reply } | { error: unknown }): void {

@@ -33,8 +33,8 @@ export function collectReply(engine: Engine, settings: ReplySettings): Promise<R
 }
 
 function openCore(engine: Engine, settings: ReplySettings): StreamCore {
-  const { request, chunkBy, chunkSize, chunkMaxDelayMs, signal } = settings;
-  return new StreamCore(engine, { request, chunker: createChunker(chunkBy, chunkSize), chunkMaxDelayMs, signal });
+  const { request, unsaid, chunkBy, chunkSize, chunkMaxDelayMs, signal } = settings;
+  return new StreamCore(engine, { request, unsaid, chunker: createChunker(chunkBy, chunkSize), chunkMaxDelayMs, signal });
 }
 
 /**

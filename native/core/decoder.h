@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "ids.h"
+#include "logprobs.h"
 #include "prompt.h"
 #include "request.h"
 
@@ -129,8 +130,9 @@ class Decoder {
    */
   virtual std::unique_ptr<SlotCopy> begin_load(SlotId slot, std::shared_ptr<const SlotImage> image, int tokens) = 0;
 
+  /** `parts`: of the same parameters, made by the prompt side; null where there are none. */
   virtual std::unique_ptr<TokenSampler> make_sampler(const SamplingParams& params, const Prompt& prompt,
-                                                     std::unique_ptr<TokenConstraint> constraint) = 0;
+                                                     std::unique_ptr<SamplerParts> parts) = 0;
 
   /**
    * Draws the next token from the logits of batch[index]; nothing when they are not numbers. Throws EngineError where what the reply is held to
@@ -140,6 +142,9 @@ class Decoder {
 
   /** Closes the thought that the reply is in: its next tokens are those. Nothing where it is in none. */
   virtual void end_reasoning(TokenSampler&) {}
+
+  /** Of the token that this sampler drew last; empty unless its parameters ask for it. */
+  virtual TokenLogprobs logprobs(const TokenSampler& sampler) const = 0;
 
   virtual bool is_end_of_generation(Token token) const = 0;
 

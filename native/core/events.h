@@ -9,6 +9,7 @@
 
 #include "ids.h"
 #include "info.h"
+#include "logprobs.h"
 
 namespace zse {
 
@@ -90,6 +91,8 @@ struct Event {
   EventPayload payload;
   /** Credit that it takes, whatever kind of item it is: its reader gives so much back. 0 for news that no token was sampled for. */
   int tokens = 0;
+  /** Of these tokens; null where nobody asked. */
+  ItemLogprobs logprobs = nullptr;
 };
 
 }  // namespace zse

@@ -3,6 +3,8 @@
 
 #include <string>
 
+#include "base/recommended_sampling.h"
+
 namespace zse {
 
 struct ModelInfo {
@@ -15,6 +17,7 @@ struct ModelInfo {
   std::string normalizer;              // "NFC" where texts must be normalized so before they are tokenized, or ""
   bool guesses_pre_tokenizer = false;  // the file does not say how texts are cut before they are tokenized
   bool deterministic = false;
+  RecommendedSampling sampling;
   /** longrope: llama.cpp rotates keys by one of two sets of factors, whichever goes with the size of the context. */
   bool rotates_by_context = false;
 };

@@ -16,6 +16,21 @@
 
 namespace zse {
 
+/** llama.cpp's samplers, by the names that lib/options has for them. */
+enum class SamplerKind {
+  kPenalties,
+  kDry,
+  kTopNSigma,
+  kTopK,
+  kTypicalP,
+  kTopP,
+  kMinP,
+  kXtc,
+  kTemperature,
+  kInfill,
+  kAdaptiveP
+};
+
 struct SamplingParams {
   float temperature = 0.8f;  // 0 or less: greedy
   float top_p = 0.95f;
@@ -26,9 +41,33 @@ struct SamplingParams {
   float presence_penalty = 0.0f;
   float frequency_penalty = 0.0f;
   float repeat_penalty = 1.0f;
+  int repeat_last_n = 64;  // tokens that repeat_penalty looks back on; -1: the context
+  float xtc_probability = 0.0f;
+  float xtc_threshold = 0.1f;
+  float dry_multiplier = 0.0f;  // 0: off
+  float dry_base = 1.75f;
+  int dry_allowed_length = 2;
+  int dry_penalty_last_n = 64;  // -1: the context
+  std::vector<std::string> dry_sequence_breakers = {"\n", ":", "\"", "*"};
+  float dynatemp_range = 0.0f;  // 0: off
+  float dynatemp_exponent = 1.0f;
+  int mirostat = 0;  // 1 or 2: in place of the samplers that leave out or choose
+  float mirostat_tau = 5.0f;
+  float mirostat_eta = 0.1f;
+  float adaptive_target = -1.0f;  // below 0: off
+  float adaptive_decay = 0.9f;
+  int min_keep = 0;
+  /** Who acts, in this order; adaptiveP comes last wherever it stands. */
+  std::vector<SamplerKind> samplers = {SamplerKind::kPenalties, SamplerKind::kDry,      SamplerKind::kTopNSigma,
+                                       SamplerKind::kTopK,      SamplerKind::kTypicalP, SamplerKind::kTopP,
+                                       SamplerKind::kMinP,      SamplerKind::kXtc,      SamplerKind::kTemperature,
+                                       SamplerKind::kAdaptiveP};
   uint32_t seed = 0;  // drawn by the engine when not given
   bool seed_given = false;
   bool ignore_eos = false;
+  int min_tokens = 0;     // before so many are drawn, no end-of-generation token is, and no stop string counts
+  bool logprobs = false;  // each token's log-probability is wanted, and
+  int top_logprobs = 0;   // those of so many of the likeliest tokens in its place
   std::vector<std::pair<Token, float>> logit_bias;  // -100 or less bans the token
 };
 
@@ -75,17 +114,20 @@ struct RequestSpec {
   StreamSettings settings;
 };
 
-/** Which tokens may follow, by what a request holds its reply to. Made on a prompt worker's thread, used on the decode thread. */
-class TokenConstraint {
+/**
+ * What a stream's sampler needs and takes long to make, such as a grammar that the reply is held to: made on the prompt side, for the decoder of
+ * the same model.
+ */
+class SamplerParts {
  public:
-  virtual ~TokenConstraint() = default;
+  virtual ~SamplerParts() = default;
 };
 
 /** What a request's text has become: all that the way from here needs of it. */
 struct PreparedPrompt {
   Prompt prompt;
   std::vector<std::string> stops;               // texts that end the reply
-  std::unique_ptr<TokenConstraint> constraint;  // null: none
+  std::unique_ptr<SamplerParts> sampler_parts;  // null where there are none
   std::shared_ptr<const ReplySyntax> syntax;    // null: the reply is text
 };
 

@@ -83,6 +83,18 @@ std::string text_of(const gguf::Header& header, const char* key) {
   return value && !value->is_array && value->type == gguf::Type::kString ? std::string(value->bytes.substr(8)) : "";
 }
 
+/** The same of a number, in the words that llama.cpp has for it. */
+std::string number_or_text(const gguf::Header& header, const char* key) {
+  const gguf::Value* value = header.find(key);
+  if (!value || value->is_array) return "";
+  const auto* bytes = reinterpret_cast<const uint8_t*>(value->bytes.data());
+  if (value->type == gguf::Type::kFloat32) return std::to_string(load<float>(bytes));
+  if (value->type == gguf::Type::kFloat64) return std::to_string(load<double>(bytes));
+  if (value->type == gguf::Type::kInt32) return std::to_string(load<int32_t>(bytes));
+  if (value->type == gguf::Type::kUint32) return std::to_string(load<uint32_t>(bytes));
+  return text_of(header, key);
+}
+
 std::string refusal_of(const gguf::FileError& error) {
   return "at byte " + std::to_string(error.position()) + ": " + error.what();
 }
@@ -166,6 +178,7 @@ void inspect_gguf(const std::string& path, FileMap& file, Inspection& found) {
   found.adds_bos =
       adds && adds->type == gguf::Type::kBool && !adds->is_array ? adds->bytes[0] != 0 : found.tokenizer == "llama";
   found.nfc = text_of(header, kNormalizerKey) == "NFC";
+  found.sampling = recommended_sampling([&](const char* key) { return number_or_text(header, key); });
   const std::string own = text_of(header, "tokenizer.chat_template");
   choose_template(found, &own, tokens);
   if (found.tokenizer == "gpt2" && found.pre_tokenizer.empty()) {

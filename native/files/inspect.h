@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "base/recommended_sampling.h"
+
 namespace zse {
 
 struct InspectedSection {
@@ -43,6 +45,7 @@ struct Inspection {
   std::string template_source;  // "file", or "fallback": chosen by the control tokens when the model opens
   std::string template_name;    // "own", or the fallback's
   uint64_t template_bytes = 0;
+  RecommendedSampling sampling;
   std::string refusal;  // why it cannot be opened, or ""
   std::vector<std::string> notes;
 };

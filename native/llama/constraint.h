@@ -40,11 +40,11 @@ struct ConstraintSpec {
   std::vector<std::string> control_tokens;
 };
 
-class Constraint final : public TokenConstraint {
+class Constraint final {
  public:
   /** Throws EngineError BAD_OPTION where the grammar is none, and WorkStopped. */
   Constraint(std::shared_ptr<const Model> model, ConstraintSpec spec);
-  ~Constraint() override;
+  ~Constraint();
 
   /** The token that must come next, if only one may: the end of a thought whose budget is spent. */
   std::optional<Token> forced(const float* logits);

@@ -18,6 +18,7 @@
 #include "llama_slot_copy.h"
 #include "model.h"
 #include "sampler.h"
+#include "sampler_parts.h"
 
 namespace zse {
 
@@ -248,11 +249,11 @@ std::unique_ptr<SlotCopy> LlamaDecoder::begin_load(SlotId slot, std::shared_ptr<
 }
 
 std::unique_ptr<TokenSampler> LlamaDecoder::make_sampler(const SamplingParams& params, const Prompt& prompt,
-                                                         std::unique_ptr<TokenConstraint> constraint) {
+                                                         std::unique_ptr<SamplerParts> parts) {
   const ModelInfo& info = model_->info();
   const SamplerModel model{info.vocabulary_size, info.context_size, model_->end_tokens()};
-  std::unique_ptr<Constraint> own(static_cast<Constraint*>(constraint.release()));  // PromptBuilder makes no others
-  return std::make_unique<LlamaSampler>(model, params, prompt, std::move(own));
+  auto* own = static_cast<LlamaSamplerParts*>(parts.get());
+  return std::make_unique<LlamaSampler>(model, params, prompt, own ? std::move(*own) : LlamaSamplerParts());
 }
 
 void LlamaDecoder::end_reasoning(TokenSampler& sampler) {
@@ -261,6 +262,25 @@ void LlamaDecoder::end_reasoning(TokenSampler& sampler) {
 
 std::optional<Token> LlamaDecoder::sample(TokenSampler& sampler, size_t index) {
   return static_cast<LlamaSampler&>(sampler).sample(llama_get_logits_ith(context_.get(), static_cast<int32_t>(index)));
+}
+
+TokenLogprobs LlamaDecoder::logprobs(const TokenSampler& sampler) const {
+  const auto& source = static_cast<const LlamaSampler&>(sampler);
+  const Distribution& distribution = source.distribution();
+  const Distribution::Entry drawn = source.drawn();
+  TokenLogprobs logprobs{logprob_of(drawn.token, distribution.logprob(drawn.logit)), {}};
+  for (const auto& [token, logit] : distribution.top())
+    logprobs.top.push_back(logprob_of(token, distribution.logprob(logit)));
+  return logprobs;
+}
+
+TokenLogprob LlamaDecoder::logprob_of(Token token, float logprob) const {
+  TokenLogprob one;
+  one.token = token;
+  one.logprob = logprob;
+  append_piece(token, one.bytes);
+  if (one.bytes.empty()) one.name = control_name(token);
+  return one;
 }
 
 bool LlamaDecoder::is_end_of_generation(Token token) const { return llama_vocab_is_eog(model_->vocab(), token); }

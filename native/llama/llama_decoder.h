@@ -34,9 +34,10 @@ class LlamaDecoder final : public Decoder {
   std::unique_ptr<SlotCopy> begin_save(SlotId slot) override;
   std::unique_ptr<SlotCopy> begin_load(SlotId slot, std::shared_ptr<const SlotImage> image, int tokens) override;
   std::unique_ptr<TokenSampler> make_sampler(const SamplingParams& params, const Prompt& prompt,
-                                             std::unique_ptr<TokenConstraint> constraint) override;
+                                             std::unique_ptr<SamplerParts> parts) override;
   void end_reasoning(TokenSampler& sampler) override;
   std::optional<Token> sample(TokenSampler& sampler, size_t index) override;
+  TokenLogprobs logprobs(const TokenSampler& sampler) const override;
   bool is_end_of_generation(Token token) const override;
   void append_piece(Token token, std::string& out) const override;
   std::string_view control_name(Token token) const override;
@@ -45,6 +46,7 @@ class LlamaDecoder final : public Decoder {
   struct ContextDeleter {
     void operator()(llama_context* context) const { llama_free(context); }
   };
+  TokenLogprob logprob_of(Token token, float logprob) const;
   void roll_back(const Batch& batch);
   void make_context(const llama_context_params& params);
   void attach_threads(int count);

@@ -148,6 +148,7 @@ Model::Model(llama_model* model, const std::string& path, const EngineOptions& o
   info_.deterministic = options.deterministic;
   info_.rotates_by_context = metadata(model, (info_.architecture + ".rope.scaling.type").c_str()) == "longrope";
   info_.normalizer = metadata(model, kNormalizerKey);
+  info_.sampling = recommended_sampling([model](const char* key) { return metadata(model, key); });
   info_.guesses_pre_tokenizer =
       metadata(model, "tokenizer.ggml.model") == "gpt2" && metadata(model, "tokenizer.ggml.pre").empty();
   const ChatTemplateChoice choice = choose_chat_template(*this);

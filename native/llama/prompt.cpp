@@ -15,6 +15,7 @@
 #include "json.h"
 #include "model.h"
 #include "reply_parser.h"
+#include "sampler_parts.h"
 #include "tokenize/nfc.h"
 
 namespace zse {
@@ -239,18 +240,18 @@ void PromptBuilder::throw_overflow(const std::string& tokens) const {
                                             "with a larger contextSize");
 }
 
-MarkedText PromptBuilder::text_of(const ChatInput& chat, PreparedPrompt& prepared) const {
+MarkedText PromptBuilder::text_of(const ChatInput& chat, ReplyShape& shape) const {
   if (!templates_) {
     throw EngineError("UNSUPPORTED", "the model file's chat template cannot be used (" + template_error_ +
                                          "); its text can still be continued with completionStream");
   }
   const common_chat_templates_inputs inputs = template_inputs(chat);
   common_chat_params params = apply(inputs, chat.tools_json.empty() && chat.shape.json_schema.empty());
-  shape_reply(chat, params, prepared);
+  shape_reply(chat, params, shape);
   return marked_text(std::move(params.prompt));
 }
 
-MarkedText PromptBuilder::text_of(const TextInput& text, PreparedPrompt& prepared) const {
+MarkedText PromptBuilder::text_of(const TextInput& text, ReplyShape& shape) const {
   ConstraintSpec spec;
   spec.grammar = text.shape.grammar;
   spec.source = "grammar";
@@ -258,7 +259,7 @@ MarkedText PromptBuilder::text_of(const TextInput& text, PreparedPrompt& prepare
     spec.grammar = json_schema_to_grammar(read_schema(text.shape.json_schema));
     spec.source = "jsonSchema";
   }
-  if (!spec.grammar.empty()) prepared.constraint = std::make_unique<Constraint>(model_, std::move(spec));
+  if (!spec.grammar.empty()) shape.constraint = std::make_unique<Constraint>(model_, std::move(spec));
   return {normalizes() ? normalize_nfc(text.text) : text.text, {}};
 }
 
@@ -354,7 +355,7 @@ common_chat_params PromptBuilder::apply(const common_chat_templates_inputs& inpu
   }
 }
 
-void PromptBuilder::shape_reply(const ChatInput& chat, const common_chat_params& params, PreparedPrompt& prepared) const {
+void PromptBuilder::shape_reply(const ChatInput& chat, const common_chat_params& params, ReplyShape& shape) const {
   const bool thinks = !params.thinking_start_tag.empty() && !params.thinking_end_tags.empty();
   if (chat.thinking.value_or(false) && !params.supports_thinking) {
     throw EngineError("UNSUPPORTED",
@@ -363,8 +364,8 @@ void PromptBuilder::shape_reply(const ChatInput& chat, const common_chat_params&
   if (chat.reasoning_budget && !thinks && params.supports_thinking) {
     throw EngineError("UNSUPPORTED", "how the model ends a thought is not known, so it can have no budget");
   }
-  prepared.syntax = reply_syntax(params, chat.continue_final_message, !chat.shape.json_schema.empty());
-  prepared.stops.insert(prepared.stops.end(), params.additional_stops.begin(), params.additional_stops.end());
+  shape.syntax = reply_syntax(params, chat.continue_final_message, !chat.shape.json_schema.empty());
+  shape.stops = params.additional_stops;
 
   ConstraintSpec spec;
   if (!chat.shape.grammar.empty()) {
@@ -389,7 +390,7 @@ void PromptBuilder::shape_reply(const ChatInput& chat, const common_chat_params&
     spec.thought_tokens = chat.reasoning_budget;
   }
   spec.control_tokens = params.preserved_tokens;
-  prepared.constraint = std::make_unique<Constraint>(model_, std::move(spec));
+  shape.constraint = std::make_unique<Constraint>(model_, std::move(spec));
 }
 
 /**
@@ -417,7 +418,9 @@ PreparedPrompt PromptBuilder::build(const RequestSpec& request, PromptStage& sta
   stage = PromptStage::kTemplate;
   PreparedPrompt prepared;
   prepared.stops = request.stops;
-  const MarkedText text = std::visit([&](const auto& input) { return text_of(input, prepared); }, request.input);
+  ReplyShape shape;
+  const MarkedText text = std::visit([&](const auto& input) { return text_of(input, shape); }, request.input);
+  prepared.stops.insert(prepared.stops.end(), shape.stops.begin(), shape.stops.end());
   stage = PromptStage::kTokenizer;
 
   // A text that cannot fit whatever its tokens are is refused before they are looked for.
@@ -434,6 +437,8 @@ PreparedPrompt PromptBuilder::build(const RequestSpec& request, PromptStage& sta
   }
   if (tokens.size() >= context_size) throw_overflow(std::to_string(tokens.size()));
   prepared.prompt = Prompt(std::move(tokens));
+  prepared.sampler_parts = make_sampler_parts(*model_, request.settings.sampling, std::move(shape.constraint));
+  prepared.syntax = std::move(shape.syntax);
   return prepared;
 }
 

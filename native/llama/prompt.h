@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/work_bound.h"
+#include "constraint.h"
 #include "core/ids.h"
 #include "core/request.h"
 #include "marked_text.h"
@@ -43,17 +44,23 @@ class PromptBuilder {
   EngineError stopped(WorkStop why, PromptStage stage, uint64_t tokens) const;
 
  private:
+  /** What a request makes of its reply. */
+  struct ReplyShape {
+    std::unique_ptr<Constraint> constraint;     // null: none
+    std::shared_ptr<const ReplySyntax> syntax;  // null: it is text
+    std::vector<std::string> stops;             // of the template's
+  };
   struct TemplatesDeleter {
     void operator()(common_chat_templates* templates) const;
   };
-  /** The text of the prompt; what else comes of the input goes into `prepared`. */
-  MarkedText text_of(const ChatInput& chat, PreparedPrompt& prepared) const;
-  MarkedText text_of(const TextInput& text, PreparedPrompt& prepared) const;
+  /** The text of the prompt; what else comes of the input goes into `shape`. */
+  MarkedText text_of(const ChatInput& chat, ReplyShape& shape) const;
+  MarkedText text_of(const TextInput& text, ReplyShape& shape) const;
   common_chat_templates_inputs template_inputs(const ChatInput& chat) const;
   void read_tools(const ChatInput& chat, common_chat_templates_inputs& inputs) const;
   void learn_replies() const;
   common_chat_params apply(const common_chat_templates_inputs& inputs, bool plain) const;
-  void shape_reply(const ChatInput& chat, const common_chat_params& params, PreparedPrompt& prepared) const;
+  void shape_reply(const ChatInput& chat, const common_chat_params& params, ReplyShape& shape) const;
   size_t refused_message(const common_chat_templates_inputs& inputs, const std::string& reason) const;
   bool normalizes() const;
   [[noreturn]] void throw_overflow(const std::string& tokens) const;

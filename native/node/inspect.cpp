@@ -86,6 +86,7 @@ Napi::Object to_js(Napi::Env env, const Inspection& found) {
   object.Set("weights", list_to_js(env, found.weights, weights_to_js));
   object.Set("tokenizer", tokenizer);
   object.Set("chatTemplate", chat_template);
+  object.Set("sampling", sampling_to_js(env, found.sampling));
   if (!found.refusal.empty()) object.Set("refusal", found.refusal);
   object.Set("notes",
              list_to_js(env, found.notes, [](Napi::Env e, const std::string& note) { return Napi::String::New(e, note); }));

@@ -1,6 +1,8 @@
 #include "values.h"
 
 #include <algorithm>
+#include <map>
+#include <string>
 #include <utility>
 #include <variant>
 
@@ -33,6 +35,31 @@ int integer(const Napi::Object& object, const char* key) { return object.Get(key
 float real(const Napi::Object& object, const char* key) { return static_cast<float>(number(object, key)); }
 bool boolean(const Napi::Object& object, const char* key) { return object.Get(key).ToBoolean().Value(); }
 
+std::vector<std::string> strings(const Napi::Object& object, const char* key) {
+  const Napi::Array array = object.Get(key).As<Napi::Array>();
+  std::vector<std::string> all(array.Length());
+  for (uint32_t i = 0; i < all.size(); i++) all[i] = array.Get(i).As<Napi::String>().Utf8Value();
+  return all;
+}
+
+std::vector<SamplerKind> samplers(const Napi::Object& object, const char* key) {
+  // SAMPLERS of lib/options/samplers.ts.
+  static const std::map<std::string, SamplerKind> kinds = {{"penalties", SamplerKind::kPenalties},
+                                                           {"dry", SamplerKind::kDry},
+                                                           {"topNSigma", SamplerKind::kTopNSigma},
+                                                           {"topK", SamplerKind::kTopK},
+                                                           {"typicalP", SamplerKind::kTypicalP},
+                                                           {"topP", SamplerKind::kTopP},
+                                                           {"minP", SamplerKind::kMinP},
+                                                           {"xtc", SamplerKind::kXtc},
+                                                           {"temperature", SamplerKind::kTemperature},
+                                                           {"infill", SamplerKind::kInfill},
+                                                           {"adaptiveP", SamplerKind::kAdaptiveP}};
+  std::vector<SamplerKind> all;
+  for (const std::string& name : strings(object, key)) all.push_back(kinds.at(name));
+  return all;
+}
+
 Napi::Object error_object(Napi::Env env, const std::string& code, const std::string& message) {
   Napi::Object object = Napi::Object::New(env);
   object.Set("code", code);
@@ -58,6 +85,18 @@ Napi::Value string_to_js(Napi::Env env, const std::string& text) {
                                    : napi_create_string_utf8(env, text.data(), text.size(), &value);
   NAPI_THROW_IF_FAILED(env, status, Napi::Value());
   return {env, value};
+}
+
+Napi::Object logprob_to_js(Napi::Env env, const TokenLogprob& one) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("id", one.token);
+  napi_value bytes = nullptr;
+  const napi_status status = napi_create_string_latin1(env, one.bytes.data(), one.bytes.size(), &bytes);
+  NAPI_THROW_IF_FAILED(env, status, object);
+  object.Set("bytes", bytes);
+  if (!one.name.empty()) object.Set("name", one.name);
+  object.Set("logprob", static_cast<double>(one.logprob));
+  return object;
 }
 
 // One overload for each kind of event.
@@ -161,6 +200,7 @@ struct PayloadToJs {
     if (!info.normalizer.empty()) object.Set("normalizer", info.normalizer);
     object.Set("guessesPreTokenizer", info.guesses_pre_tokenizer);
     object.Set("deterministic", info.deterministic);
+    object.Set("sampling", sampling_to_js(env, info.sampling));
     return object;
   }
 };
@@ -243,14 +283,33 @@ RequestSpec request_from_js(const Napi::Object& value) {
   sampling.presence_penalty = real(value, "presencePenalty");
   sampling.frequency_penalty = real(value, "frequencyPenalty");
   sampling.repeat_penalty = real(value, "repeatPenalty");
+  sampling.repeat_last_n = integer(value, "repeatLastN");
+  sampling.xtc_probability = real(value, "xtcProbability");
+  sampling.xtc_threshold = real(value, "xtcThreshold");
+  sampling.dry_multiplier = real(value, "dryMultiplier");
+  sampling.dry_base = real(value, "dryBase");
+  sampling.dry_allowed_length = integer(value, "dryAllowedLength");
+  sampling.dry_penalty_last_n = integer(value, "dryPenaltyLastN");
+  sampling.dry_sequence_breakers = strings(value, "drySequenceBreakers");
+  sampling.dynatemp_range = real(value, "dynatempRange");
+  sampling.dynatemp_exponent = real(value, "dynatempExponent");
+  sampling.mirostat = integer(value, "mirostat");
+  sampling.mirostat_tau = real(value, "mirostatTau");
+  sampling.mirostat_eta = real(value, "mirostatEta");
+  sampling.adaptive_target = real(value, "adaptiveTarget");
+  sampling.adaptive_decay = real(value, "adaptiveDecay");
+  sampling.min_keep = integer(value, "minKeep");
+  sampling.samplers = samplers(value, "samplers");
   sampling.ignore_eos = boolean(value, "ignoreEos");
+  sampling.min_tokens = integer(value, "minTokens");
+  sampling.logprobs = boolean(value, "logprobs");
+  sampling.top_logprobs = integer(value, "topLogprobs");
   const Napi::Value seed = value.Get("seed");
   if (seed.IsNumber()) {
     sampling.seed = seed.As<Napi::Number>().Uint32Value();
     sampling.seed_given = true;
   }
-  const Napi::Array stop = value.Get("stop").As<Napi::Array>();
-  for (uint32_t i = 0; i < stop.Length(); i++) request.stops.push_back(stop.Get(i).As<Napi::String>());
+  request.stops = strings(value, "stop");
   const Napi::Array bias = value.Get("logitBias").As<Napi::Array>();
   for (uint32_t i = 0; i + 1 < bias.Length(); i += 2) {
     sampling.logit_bias.emplace_back(bias.Get(i).As<Napi::Number>().Int32Value(),
@@ -264,6 +323,27 @@ Napi::Array payloads_to_js(Napi::Env env, const std::vector<Event>& events) {
   uint32_t i = 0;
   for (const Event& event : events) payloads.Set(i++, std::visit(PayloadToJs{env}, event.payload));
   return payloads;
+}
+
+Napi::Value logprobs_to_js(Napi::Env env, const std::vector<Event>& events) {
+  const bool any = std::any_of(events.begin(), events.end(), [](const Event& event) { return event.logprobs != nullptr; });
+  if (!any) return env.Undefined();
+  Napi::Array all = Napi::Array::New(env, events.size());
+  for (uint32_t i = 0; i < events.size(); i++) {
+    if (!events[i].logprobs) continue;
+    Napi::Array tokens = Napi::Array::New(env, events[i].logprobs->size());
+    uint32_t index = 0;
+    for (const TokenLogprobs& logprobs : *events[i].logprobs) {
+      Napi::Object token = logprob_to_js(env, logprobs.chosen);
+      Napi::Array top = Napi::Array::New(env, logprobs.top.size());
+      uint32_t place = 0;
+      for (const TokenLogprob& one : logprobs.top) top.Set(place++, logprob_to_js(env, one));
+      token.Set("top", top);
+      tokens.Set(index++, token);
+    }
+    all.Set(i, tokens);
+  }
+  return all;
 }
 
 void write_heads(const std::vector<Event>& events, uint32_t* heads) {
@@ -288,6 +368,17 @@ Napi::Array devices_to_js(Napi::Env env, const std::vector<DeviceInfo>& devices)
     array.Set(i++, object);
   }
   return array;
+}
+
+Napi::Object sampling_to_js(Napi::Env env, const RecommendedSampling& sampling) {
+  Napi::Object object = Napi::Object::New(env);
+  for (const auto& [option, value] : sampling.numbers) object.Set(option, value);
+  if (sampling.samplers.empty()) return object;
+  Napi::Array samplers = Napi::Array::New(env, sampling.samplers.size());
+  uint32_t i = 0;
+  for (const std::string& name : sampling.samplers) samplers.Set(i++, name);
+  object.Set("samplers", samplers);
+  return object;
 }
 
 Napi::Object stats_to_js(Napi::Env env, const EngineStats& stats) {

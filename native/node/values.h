@@ -7,6 +7,7 @@
 #include <exception>
 #include <vector>
 
+#include "base/recommended_sampling.h"
 #include "core/events.h"
 #include "core/info.h"
 #include "core/options.h"
@@ -20,9 +21,12 @@ RequestSpec request_from_js(const Napi::Object& value);
 
 /** A batch of lib/addon/contract.ts: every event's payload, in order, and what else there is of it, streamId, kind and tokens, in `heads`. */
 Napi::Array payloads_to_js(Napi::Env env, const std::vector<Event>& events);
+/** The events' log-probabilities at the same places; undefined where none of them has any. */
+Napi::Value logprobs_to_js(Napi::Env env, const std::vector<Event>& events);
 constexpr size_t kNumbersOfAnEvent = 3;
 void write_heads(const std::vector<Event>& events, uint32_t* heads);
 Napi::Array devices_to_js(Napi::Env env, const std::vector<DeviceInfo>& devices);
+Napi::Object sampling_to_js(Napi::Env env, const RecommendedSampling& sampling);
 Napi::Object stats_to_js(Napi::Env env, const EngineStats& stats);
 
 /** A JavaScript Error with the code as a property: EngineError's own, ENGINE_FAILED for anything else. */

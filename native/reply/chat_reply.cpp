@@ -55,14 +55,14 @@ void ChatReply::Marks::reset() {
   for (Mark& mark : marks_) mark.matched = 0;
 }
 
-ChatReply::ChatReply(std::vector<std::string> stops, std::shared_ptr<const ReplySyntax> syntax)
-    : syntax_(std::move(syntax)), assembler_(std::move(stops)), marks_(syntax_->marks) {}
+ChatReply::ChatReply(std::vector<std::string> stops, std::shared_ptr<const ReplySyntax> syntax, int min_tokens)
+    : syntax_(std::move(syntax)), assembler_(std::move(stops), min_tokens), marks_(syntax_->marks) {}
 
 // ---- what comes ------------------------------------------------------------------------------------------------------
 
 void ChatReply::add(std::string_view bytes, int tokens, ReplyEvents& out) {
   unpaid_ += tokens;
-  take(assembler_.add(bytes), out);
+  take(assembler_.add(bytes, tokens), out);
 }
 
 void ChatReply::control(std::string_view name, ReplyEvents& out) {
@@ -72,7 +72,7 @@ void ChatReply::control(std::string_view name, ReplyEvents& out) {
     return;
   }
   const auto& kept = syntax_->control_tokens;
-  if (std::find(kept.begin(), kept.end(), name) != kept.end()) take(assembler_.add(name), out);
+  if (std::find(kept.begin(), kept.end(), name) != kept.end()) take(assembler_.add(name, 0), out);
 }
 
 void ChatReply::take(TextAssembler::Output output, ReplyEvents& out) {

@@ -22,7 +22,8 @@ namespace zse {
 
 class ChatReply final : public ReplyStage {
  public:
-  ChatReply(std::vector<std::string> stops, std::shared_ptr<const ReplySyntax> syntax);
+  /** `min_tokens`: a stop string counts where it begins after so many tokens. */
+  ChatReply(std::vector<std::string> stops, std::shared_ptr<const ReplySyntax> syntax, int min_tokens = 0);
 
   void add(std::string_view bytes, int tokens, ReplyEvents& out) override;
   void control(std::string_view name, ReplyEvents& out) override;

@@ -13,7 +13,7 @@ void put(TextAssembler::Output output, ReplyEvents& out) {
 
 }  // namespace
 
-PlainReply::PlainReply(std::vector<std::string> stops) : text_(std::move(stops)) {}
+PlainReply::PlainReply(std::vector<std::string> stops, int min_tokens) : text_(std::move(stops), min_tokens) {}
 
 void PlainReply::add(std::string_view bytes, int tokens, ReplyEvents& out) { put(text_.add(bytes, tokens), out); }
 

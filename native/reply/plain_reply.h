@@ -12,7 +12,8 @@ namespace zse {
 
 class PlainReply final : public ReplyStage {
  public:
-  explicit PlainReply(std::vector<std::string> stops);
+  /** `min_tokens`: a stop string counts where it begins after so many tokens. */
+  explicit PlainReply(std::vector<std::string> stops, int min_tokens = 0);
 
   void add(std::string_view bytes, int tokens, ReplyEvents& out) override;
   void control(std::string_view name, ReplyEvents& out) override;

@@ -10,6 +10,7 @@
 
 #include "core/events.h"
 #include "core/ids.h"
+#include "core/logprobs.h"
 #include "core/reply_parser.h"
 
 namespace zse {
@@ -17,12 +18,14 @@ namespace zse {
 /** Where a stage puts what it has to say about one stream: behind the news of the step. */
 class ReplyEvents {
  public:
-  ReplyEvents(StreamId stream, std::vector<Event>& news) : stream_(stream), news_(news) {}
+  /** `logprobs`: of the tokens that the stage is given; null where nobody asked. */
+  ReplyEvents(StreamId stream, std::vector<Event>& news, LogprobQueue* logprobs = nullptr)
+      : stream_(stream), news_(news), logprobs_(logprobs) {}
 
   /** `tokens`: those that the item came of, at least one. Each token is in one item, so a reader can pay for all that parks its stream. */
   template <class Item>
   void put(Item item, int tokens) {
-    news_.push_back({stream_, std::move(item), tokens});
+    news_.push_back({stream_, std::move(item), tokens, logprobs_ ? logprobs_->take(tokens) : nullptr});
     items_++;
     tokens_ += tokens;
   }
@@ -37,6 +40,7 @@ class ReplyEvents {
  private:
   const StreamId stream_;
   std::vector<Event>& news_;
+  LogprobQueue* const logprobs_;
   int items_ = 0, tokens_ = 0;
   std::optional<std::string> stop_;
 };

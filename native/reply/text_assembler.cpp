@@ -66,7 +66,7 @@ std::string repair_utf8(std::string_view bytes) {
   return out;
 }
 
-TextAssembler::TextAssembler(std::vector<std::string> stop_strings) {
+TextAssembler::TextAssembler(std::vector<std::string> stop_strings, int min_tokens) : unstoppable_(min_tokens) {
   for (std::string& text : stop_strings) {
     if (text.empty()) continue;
     Matcher matcher;
@@ -83,8 +83,10 @@ bool TextAssembler::Matcher::advance(char byte) {
 
 TextAssembler::Output TextAssembler::add(std::string_view piece, int tokens) {
   pending_tokens_ += tokens;
+  const bool unstoppable = unstoppable_ > 0;
+  unstoppable_ = std::max(0, unstoppable_ - tokens);
   size_t held_for_stop = 0;
-  if (matchers_.empty()) {
+  if (matchers_.empty() || unstoppable) {
     pending_.append(piece);
   } else {
     for (const char byte : piece) {
@@ -107,7 +109,8 @@ TextAssembler::Output TextAssembler::add(std::string_view piece, int tokens) {
 }
 
 bool TextAssembler::is_stop(std::string_view name) const {
-  return std::any_of(matchers_.begin(), matchers_.end(), [&](const Matcher& matcher) { return matcher.text == name; });
+  return unstoppable_ == 0 &&
+         std::any_of(matchers_.begin(), matchers_.end(), [&](const Matcher& matcher) { return matcher.text == name; });
 }
 
 TextAssembler::Output TextAssembler::flush() { return emit(pending_.size()); }

@@ -14,7 +14,8 @@ namespace zse {
 
 class TextAssembler {
  public:
-  explicit TextAssembler(std::vector<std::string> stop_strings);
+  /** `min_tokens`: no stop string is looked for in the first so many tokens. */
+  explicit TextAssembler(std::vector<std::string> stop_strings, int min_tokens = 0);
 
   struct Output {
     std::string text;                 // valid UTF-8, whole code points; may be empty
@@ -49,6 +50,7 @@ class TextAssembler {
   std::vector<Matcher> matchers_;
   std::string pending_;     // bytes not yet given out
   int pending_tokens_ = 0;  // tokens taken in since text was last given out
+  int unstoppable_;         // tokens still to come that no stop string is looked for in
 };
 
 /** Length of the longest prefix of `bytes` that does not end inside a code point (which later bytes might complete). */

@@ -119,8 +119,8 @@ void Scheduler::handle(EndReasoningCommand command) {
 
 void Scheduler::handle(ParsedCommand command) {
   const StreamId id = command.stream;
-  ReplyEvents events(id, outbox_.news());
   if (Sequence* sequence = sequences_.find(id)) {
+    ReplyEvents events(id, outbox_.news(), sequence->logprobs.get());
     sequence->reply->parsed(std::move(command.reply), events);
     have_parsed(id, *sequence->reply);
     charge(*sequence, events, Clock::now());
@@ -129,6 +129,7 @@ void Scheduler::handle(ParsedCommand command) {
   const auto ending = endings_.find(id);
   if (ending == endings_.end()) return;  // cancelled meanwhile
   ReplyStage& reply = *ending->second.reply;
+  ReplyEvents events(id, outbox_.news(), ending->second.logprobs.get());
   reply.parsed(std::move(command.reply), events);
   have_parsed(id, reply);
   if (reply.waits()) return;
@@ -257,7 +258,7 @@ bool Scheduler::advance_prompt(Sequence& sequence) {
   if (!again) outbox_.put(sequence.id(), ProgressEvent{sequence.in_cache, total, sequence.taken_over});
   if (sequence.in_cache < total) return false;
   if (!again) {
-    sequence.sampler = decoder_.make_sampler(sequence.settings.sampling, sequence.prompt, std::move(sequence.constraint));
+    sequence.sampler = decoder_.make_sampler(sequence.settings.sampling, sequence.prompt, std::move(sequence.sampler_parts));
   }
   sequence.again = {};
   sequences_.begin_decode(sequence);
@@ -294,7 +295,8 @@ void Scheduler::advance_reply(Sequence& sequence, size_t index) {
 
   piece_.clear();
   decoder_.append_piece(*token, piece_);
-  ReplyEvents events(sequence.id(), outbox_.news());
+  if (sequence.logprobs) sequence.logprobs->push(decoder_.logprobs(*sequence.sampler));
+  ReplyEvents events(sequence.id(), outbox_.news(), sequence.logprobs.get());
   if (piece_.empty()) sequence.reply->control(decoder_.control_name(*token), events);
   if (!events.stopped_by()) sequence.reply->add(piece_, 1, events);
   have_parsed(sequence.id(), *sequence.reply);
@@ -325,16 +327,17 @@ void Scheduler::have_parsed(StreamId stream, ReplyStage& reply) {
 void Scheduler::finish_reply(Sequence& sequence, FinishReason reason, std::optional<std::string> stop_string,
                              Clock::time_point now) {
   const StreamId id = sequence.id();
-  ReplyEvents rest(id, outbox_.news());
+  ReplyEvents rest(id, outbox_.news(), sequence.logprobs.get());
   sequence.reply->finish(reason == FinishReason::kStop && !stop_string, rest);
   charge(sequence, rest, now);
   FinishEvent event = finish_event(sequence, reason);
   event.stop_string = std::move(stop_string);
   std::unique_ptr<ReplyStage> reply = std::move(sequence.reply);
+  std::unique_ptr<LogprobQueue> logprobs = std::move(sequence.logprobs);
   remove(sequence, true);
   if (!reply->waits()) return end(id, std::move(event), reply->summary());
   have_parsed(id, *reply);
-  endings_[id] = {std::move(reply), std::move(event)};
+  endings_[id] = {std::move(reply), std::move(logprobs), std::move(event)};
 }
 
 // ---- ends ------------------------------------------------------------------------------------------------------------

@@ -106,6 +106,7 @@ class Scheduler {
   /** Replies that are over and wait for an answer to be given out to the end. They have no sequence any more. */
   struct Ending {
     std::unique_ptr<ReplyStage> reply;
+    std::unique_ptr<LogprobQueue> logprobs;
     FinishEvent event;
   };
   std::map<StreamId, Ending> endings_;

@@ -11,9 +11,9 @@ namespace zse {
 
 namespace {
 
-std::unique_ptr<ReplyStage> make_reply(PreparedPrompt& prepared) {
-  if (!prepared.syntax) return std::make_unique<PlainReply>(std::move(prepared.stops));
-  return std::make_unique<ChatReply>(std::move(prepared.stops), std::move(prepared.syntax));
+std::unique_ptr<ReplyStage> make_reply(PreparedPrompt& prepared, int min_tokens) {
+  if (!prepared.syntax) return std::make_unique<PlainReply>(std::move(prepared.stops), min_tokens);
+  return std::make_unique<ChatReply>(std::move(prepared.stops), std::move(prepared.syntax), min_tokens);
 }
 
 }  // namespace
@@ -70,8 +70,9 @@ Sequence::Sequence(PreparedRequest request, uint64_t arrival_number)
       prompt(std::move(request.prepared.prompt)),
       settings(std::move(request.settings)),
       arrival(arrival_number),
-      constraint(std::move(request.prepared.constraint)),
-      reply(make_reply(request.prepared)),
+      sampler_parts(std::move(request.prepared.sampler_parts)),
+      reply(make_reply(request.prepared, settings.sampling.min_tokens)),
+      logprobs(settings.sampling.logprobs ? std::make_unique<LogprobQueue>() : nullptr),
       clock(control->submitted) {
   standing_.waits_since = control->submitted;
 }

@@ -12,6 +12,7 @@
 #include "core/events.h"
 #include "core/ids.h"
 #include "core/inbox.h"
+#include "core/logprobs.h"
 #include "core/prompt.h"
 #include "core/request.h"
 #include "kv/saved_prefix.h"
@@ -100,9 +101,10 @@ class Sequence {
   std::optional<uint64_t> fetching;          // the file that was asked for to begin with, once
   std::shared_ptr<const SavedPrefix> found;  // outside the KV cache, while it waits for its slot
 
+  std::unique_ptr<SamplerParts> sampler_parts;  // until its sampler is made
   std::unique_ptr<TokenSampler> sampler;
-  std::unique_ptr<TokenConstraint> constraint;  // until its sampler has it
   std::unique_ptr<ReplyStage> reply;
+  std::unique_ptr<LogprobQueue> logprobs;  // where they are asked for
   StreamClock clock;
 
  private:

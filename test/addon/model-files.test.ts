@@ -209,3 +209,34 @@ describe("what an earlier message thought is in the prompt, under the name that 
     await model.close();
   });
 });
+
+test("what a file recommends for sampling counts where a call says nothing, and inspect shows it", async () => {
+  const f32 = (value: number) => ({ type: 6, bytes: Buffer.from(Float32Array.of(value).buffer) });
+  const i32 = (value: number) => ({ type: 5, bytes: Buffer.from(Int32Array.of(value).buffer) });
+  const path: string = gguf.rewriteGguf(DEMO, place("recommends.gguf"), {
+    "general.sampling.temp": f32(0),
+    "general.sampling.top_p": f32(0.25),
+    "general.sampling.top_k": i32(12),
+    "general.sampling.penalty_last_n": i32(-1),
+    "general.sampling.mirostat": i32(9),
+    "general.sampling.sequence": "penalties;top_k;typ_p;temperature;unheard_of",
+  });
+  const model = openModel({}, path);
+  const plain = openModel();
+  const { sampling } = await model.ready;
+  const expected = { temperature: 0, topP: 0.25, topK: 12, repeatLastN: -1, samplers: ["penalties", "topK", "typicalP", "temperature"] };
+  expect(sampling).toEqual(expected);
+  const greedy = await plain.chat(ask("Tell me a story"), { temperature: 0, maxTokens: 40 });
+  for (const seed of [1, 2]) expect((await model.chat(ask("Tell me a story"), { seed, maxTokens: 40 })).text).toBe(greedy.text);
+  const said = { temperature: 1, samplers: ["temperature"], maxTokens: 40 } as const;
+  expect((await model.chat(ask("Tell me a story"), { ...said, seed: 1 })).text).not.toBe(
+    (await model.chat(ask("Tell me a story"), { ...said, seed: 2 })).text,
+  );
+  expect(JSON.parse((await run("inspect", path, "--json")).stdout).sampling).toMatchObject({ temperature: 0, topK: 12, mirostat: 9 });
+  const { stdout } = await run("inspect", path);
+  expect(stdout).toMatch(/^sampling +.*temperature 0,.*samplers penalties topK typicalP temperature,.*1 out of range$/m);
+  expect((await run("inspect", DEMO)).stdout).not.toMatch(/^sampling/m);
+  const converted = await run("convert", path, place("recommends.zse"));
+  expect(converted).toMatchObject({ code: 0 });
+  expect(converted.stdout + converted.stderr).toContain("does not keep what the model recommends for sampling");
+});

@@ -129,7 +129,7 @@ void use(const std::string& path) {
   }
   zse::SamplingParams sampling;
   sampling.seed = 1;
-  const auto sampler = decoder.make_sampler(sampling, zse::Prompt(tokens));
+  const auto sampler = decoder.make_sampler(sampling, zse::Prompt(tokens), nullptr);
   int position = 0;
   for (int step = 0; step < 3; step++) {
     zse::Batch batch;

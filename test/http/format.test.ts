@@ -113,8 +113,8 @@ describe("a chat stream", () => {
     expect(whole.choices.map(({ message }) => message.content)).toEqual(many.texts);
   });
 
-  test("n choices share one prefill, which is not told as cached", async () => {
-    const { url, model } = await serveModel({ maxStreams: 4 });
+  test.each([4, 2])("n choices share one prefill, which is not told as cached, on %i slots", async (maxStreams) => {
+    const { url, model } = await serveModel({ maxStreams });
     const messages = [{ role: "user", content: "one two three four five six seven eight nine ten ".repeat(10) }];
     const { chunks, texts } = await stream(url, { messages, max_tokens: 5, temperature: 1, seed: 3, n: 4 });
     const { prompt_tokens, prompt_tokens_details } = chunks.at(-1)!.usage!;
@@ -154,6 +154,38 @@ test("a request that bans every token is a 400 that names logit_bias, streamed o
   const { 300: _, ...butOne } = all;
   expect((await post(url, { ...GREEDY, logit_bias: butOne, max_tokens: 3 })).status).toBe(200);
   await expect(model.chat([{ role: "user", content: "Hi" }], { logitBias: all })).rejects.toMatchObject({ option: "logitBias" });
+});
+
+test("samplers, in llama.cpp's spelling too, and their options reach the sampler; min_tokens holds", async () => {
+  const { url } = await serveModel();
+  const plain = (await stream(url, GREEDY)).texts[0]!;
+  const hot = { ...GREEDY, temperature: 5, min_p: 0, top_k: 1, seed: 3 };
+  expect((await stream(url, { ...hot, samplers: ["temperature", "top_k"] })).texts[0]).toBe(plain);
+  expect((await stream(url, { ...hot, samplers: ["temp", "typ_p"] })).texts[0]).not.toBe(plain);
+  expect((await stream(url, { ...hot, samplers: ["top-k", "XTC"], xtc_probability: 1 })).texts[0]).toBe(plain);
+  expect((await stream(url, { ...hot, top_k: 0, mirostat: 2, mirostat_tau: 0, mirostat_eta: 0 })).texts[0]).toBe(plain);
+  const short = { ...GREEDY, messages: [{ role: "user", content: "Hello!" }], max_tokens: 80 };
+  const [few, more] = [await stream(url, short), await stream(url, { ...short, min_tokens: 60 })];
+  expect(few.chunks.at(-1)!.usage!.completion_tokens).toBeLessThan(60);
+  expect(more.chunks.at(-1)!.usage!.completion_tokens).toBeGreaterThanOrEqual(60);
+});
+
+test("a request whose tokens are all banned but those that end it, which may not, is a 400", async () => {
+  const { url, model } = await serveModel();
+  const [end] = await model.tokenize("<|im_end|>", { special: true });
+  const all = Object.fromEntries(Array.from({ length: model.info!.vocabularySize }, (_, id) => [id, -100]));
+  const { [end!]: _, ...kept } = all;
+  for (const more of [{ min_tokens: 2 }, { ignore_eos: true }]) {
+    for (const stream of [false, true]) {
+      const response = await post(url, { ...GREEDY, stream, logit_bias: kept, ...more });
+      expect(response.status).toBe(400);
+      const { error } = await json(response);
+      expect(error).toMatchObject({
+        param: "logit_bias",
+        message: expect.stringMatching(/^logit_bias bans all that ignoreEos or minTokens leaves/),
+      });
+    }
+  }
 });
 
 test("logit_bias, penalties, top_p and top_n_sigma reach the sampler", async () => {

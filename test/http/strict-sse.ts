@@ -14,7 +14,7 @@ export interface Chunk {
     delta?: { role?: string; content?: string };
     text?: string;
     finish_reason: string | null;
-    logprobs?: null;
+    logprobs?: object | null;
   }[];
   usage?: { prompt_tokens: number; completion_tokens: number; total_tokens: number; prompt_tokens_details?: object } | null;
 }
@@ -116,7 +116,10 @@ function checkChunks(result: Parsed): void {
       const { index } = choice;
       expect(ended.has(index), "nothing of a choice follows its finish_reason").toBe(false);
       if (first.object === "chat.completion.chunk") {
-        expect(Object.keys(choice)).toEqual(["index", "delta", "finish_reason"]);
+        // Log-probabilities only where there are any, beside what they belong to.
+        const told = "logprobs" in choice ? ["logprobs"] : [];
+        expect(Object.keys(choice)).toEqual(["index", "delta", ...told, "finish_reason"]);
+        if ("logprobs" in choice) expect([typeof choice.logprobs, choice.finish_reason]).toEqual(["object", null]);
         // The role comes first and once.
         expect(choice.delta?.role).toBe(began.has(index) ? undefined : "assistant");
         if (choice.finish_reason !== null) expect(choice.delta).toEqual({});

@@ -8,6 +8,9 @@
 #include <set>
 
 #include "check.h"
+#include "core/options.h"
+#include "llama/devices.h"
+#include "llama/model.h"
 
 using namespace zse;
 
@@ -29,6 +32,16 @@ SamplingParams plain(float temperature, uint32_t seed = 1) {
   return params;
 }
 
+/** DRY without breakers, for vocabularies that there are no words of. */
+LlamaSamplerParts parts_of(const SamplingParams& params) {
+  LlamaSamplerParts parts;
+  if (params.dry_multiplier > 0) {
+    parts.dry.reset(llama_sampler_init_dry(nullptr, params.dry_multiplier, params.dry_base, params.dry_allowed_length,
+                                           params.dry_penalty_last_n, nullptr, 0));
+  }
+  return parts;
+}
+
 std::optional<Token> draw(const SamplingParams& params, std::vector<float> logits) {
   LlamaSampler sampler(model_of(static_cast<int>(logits.size())), params, {});
   return sampler.sample(logits.data());
@@ -40,6 +53,40 @@ std::vector<float> logits_of(size_t vocabulary, std::mt19937_64& random, float s
   std::vector<float> logits(vocabulary);
   for (float& logit : logits) logit = normal(random);
   return logits;
+}
+
+std::vector<SamplerKind> shuffled(std::mt19937_64& random) {
+  std::vector<SamplerKind> order = SamplingParams().samplers;
+  std::shuffle(order.begin(), order.end(), random);
+  return order;
+}
+
+/** What is drawn in so many draws from the same logits. */
+std::set<Token> drawn(const SamplingParams& params, const std::vector<float>& logits, int draws = 300) {
+  LlamaSampler sampler(model_of(static_cast<int>(logits.size())), params, {}, parts_of(params));
+  std::set<Token> tokens;
+  for (int i = 0; i < draws; i++) {
+    std::vector<float> step = logits;
+    tokens.insert(sampler.sample(step.data()).value_or(-1));
+  }
+  return tokens;
+}
+
+/** Logits of these probabilities. */
+std::vector<float> logits_for(const std::vector<float>& probabilities) {
+  std::vector<float> logits;
+  for (const float p : probabilities) logits.push_back(std::log(p));
+  return logits;
+}
+
+std::shared_ptr<const Model> demo() {
+  init_backends();
+  EngineOptions options;
+  options.context_size = 128;
+  options.threads = 1;
+  options.gpu_layers = 0;
+  options.device = "cpu";
+  return Model::load(ZSE_DEMO_MODEL, options, [](float) { return true; });
 }
 
 template <class T>
@@ -67,7 +114,7 @@ TEST("a temperature of next to nothing is greedy") {
   }
 }
 
-TEST("typicalP and topNSigma beside a ban draw as they do where the banned tokens do not exist") {
+TEST("samplers beside a ban draw as they do where the banned tokens do not exist, in any order (random)") {
   std::mt19937_64 random(check::seed());
   for (int round = 0; round < 300; round++) {
     const size_t size = 20 + random() % 500;
@@ -77,6 +124,12 @@ TEST("typicalP and topNSigma beside a ban draw as they do where the banned token
     params.typical_p = pick<float>(random, {0.0f, 0.1f, 0.5f, 0.95f, 1.0f});
     params.top_n_sigma = pick<float>(random, {0.0f, 0.0f, 0.5f, 1.0f, 3.0f});
     params.top_k = pick<int>(random, {0, 0, 5, 40, 1000});
+    params.xtc_probability = pick<float>(random, {0.0f, 0.0f, 0.5f, 1.0f});
+    params.dynatemp_range = pick<float>(random, {0.0f, 0.0f, 0.5f, 2.0f});
+    params.adaptive_target = pick<float>(random, {-1.0f, -1.0f, 0.0f, 0.4f});
+    params.mirostat = pick<int>(random, {0, 0, 0, 2});
+    params.min_keep = pick<int>(random, {0, 0, 3});
+    if (round % 2 == 0) params.samplers = shuffled(random);
     params.ignore_eos = random() % 2 == 0;
     std::set<Token> banned;
     if (params.ignore_eos) banned = {0, 1};
@@ -156,6 +209,24 @@ TEST("whatever the parameters, a token that may follow is drawn, and never a ban
     params.presence_penalty = parameter(0);
     params.frequency_penalty = parameter(0);
     params.repeat_penalty = parameter(1);
+    params.repeat_last_n = pick<int>(random, {-1, 0, 1, 64, 1 << 30});
+    params.xtc_probability = parameter(0.5f);
+    params.xtc_threshold = parameter(0.1f);
+    params.dry_multiplier = parameter(0.8f);
+    params.dry_base = parameter(1.75f);
+    params.dry_allowed_length = pick<int>(random, {0, 1, 2, 1 << 30});
+    params.dry_penalty_last_n = pick<int>(random, {0, 1, 64, 512});
+    params.dynatemp_range = parameter(0);
+    params.dynatemp_exponent = parameter(1);
+    params.mirostat = pick<int>(random, {0, 0, 1, 2});
+    params.mirostat_tau = parameter(5);
+    params.mirostat_eta = parameter(0.1f);
+    params.adaptive_target = parameter(-1);
+    params.adaptive_decay = parameter(0.9f);
+    params.min_keep = pick<int>(random, {0, 1, 5, 1 << 30, -1});
+    if (round % 3 == 0) params.samplers = shuffled(random);
+    if (round % 3 == 1) params.samplers.resize(random() % params.samplers.size());
+    params.min_tokens = pick<int>(random, {0, 0, 2});
     params.seed = static_cast<uint32_t>(round);
     params.ignore_eos = random() % 2 == 0;
     std::set<Token> banned;
@@ -168,11 +239,14 @@ TEST("whatever the parameters, a token that may follow is drawn, and never a ban
     if (params.ignore_eos) banned.insert({0, 1});
     std::vector<Token> prompt(random() % 100);
     for (Token& token : prompt) token = static_cast<Token>(random() % size);
-    LlamaSampler sampler(model_of(static_cast<int>(size)), params, Prompt(prompt));
+    LlamaSampler sampler(model_of(static_cast<int>(size)), params, Prompt(prompt), parts_of(params));
+    const std::set<Token> always = banned;
     for (int i = 0; i < 5; i++) {
       std::vector<float> step = logits;
       const std::optional<Token> token = sampler.sample(step.data());
       bool any = false;
+      banned = always;
+      if (i < params.min_tokens) banned.insert({0, 1});
       for (size_t other = 0; other < size; other++) {
         any |= logits[other] != -kInfinity && banned.count(static_cast<Token>(other)) == 0;
       }
@@ -227,4 +301,289 @@ TEST("a bias beyond all measure chooses its token, and two of them leave the cho
   params.logit_bias = {{42, 1e38f}, {43, 1e38f}, {42, 1e38f}, {43, 1e38f}};
   logits[43] = 30;
   CHECK_EQ(draw(params, logits).value_or(-1), 43);
+}
+
+TEST(
+    "log-probabilities are the model's own: they sum to 1, the greedy token is the likeliest, and no option changes them "
+    "(random)") {
+  std::mt19937_64 random(check::seed());
+  for (int round = 0; round < 300; round++) {
+    const size_t size = round % 2 == 0 ? 20 : 2 + random() % 5000;
+    std::vector<float> logits = logits_of(size, random, pick<float>(random, {0, 1, 4, 100, 1e20f}));
+    if (round % 5 == 0) logits[random() % size] = -kInfinity;
+    SamplingParams params = plain(round % 3 == 0 ? 0.0f : 0.8f, static_cast<uint32_t>(round));
+    params.logprobs = true;
+    params.top_logprobs = static_cast<int>(random() % 21);
+    if (round % 4 == 1) params.repeat_penalty = 1.5f;
+    if (round % 4 >= 2) params.logit_bias = {{0, -100}, {static_cast<Token>(random() % size), 7}};
+    if (round % 2 == 0) params.top_logprobs = 20;
+    LlamaSampler sampler(model_of(static_cast<int>(size)), params, {});
+    double sum = 0;
+    const float greatest = *std::max_element(logits.begin(), logits.end());
+    for (const float logit : logits) sum += std::exp(static_cast<double>(logit) - greatest);
+    const auto expected = [&](Token token) { return logits[token] - greatest - std::log(sum); };
+
+    std::vector<float> step = logits;
+    const std::optional<Token> token = sampler.sample(step.data());
+    if (!token) continue;
+    const Distribution& distribution = sampler.distribution();
+    const auto near = [](double a, double b) { return std::abs(a - b) < 1e-4 * std::max(1.0, std::abs(b)); };
+    CHECK_EQ(sampler.drawn().token, *token);
+    CHECK(near(distribution.logprob(sampler.drawn().logit), expected(*token)));
+    const size_t told = distribution.top().size();
+    const size_t possible = size - static_cast<size_t>(std::count(logits.begin(), logits.end(), -kInfinity));
+    CHECK_EQ(told, std::min(possible, static_cast<size_t>(params.top_logprobs)));
+    double of_top = 0;
+    for (size_t i = 0; i < told; i++) {
+      const auto& [top_token, logit] = distribution.top()[i];
+      CHECK(near(distribution.logprob(logit), expected(top_token)));
+      const size_t greater =
+          static_cast<size_t>(std::count_if(logits.begin(), logits.end(), [&](float l) { return l > logit; }));
+      CHECK(greater <= i);
+      if (i > 0) CHECK(logit <= distribution.top()[i - 1].logit);
+      of_top += std::exp(distribution.logprob(logit));
+    }
+    if (size == 20) CHECK(near(of_top, 1));
+    if (params.temperature == 0 && round % 4 == 0 && told > 0) CHECK_EQ(distribution.top()[0].token, *token);
+  }
+}
+
+TEST("what is drawn is what llama.cpp's own chain of the same samplers in the same order draws (random)") {
+  std::mt19937_64 random(check::seed());
+  for (int round = 0; round < 600; round++) {
+    const size_t size = 20 + random() % 3000;
+    SamplingParams params;
+    params.seed = static_cast<uint32_t>(round);
+    params.temperature = pick<float>(random, {0.3f, 0.8f, 2.0f});
+    params.top_k = pick<int>(random, {0, 5, 40, 500});
+    params.top_p = pick<float>(random, {0.5f, 0.95f, 1.0f});
+    params.min_p = pick<float>(random, {0.0f, 0.05f});
+    params.typical_p = pick<float>(random, {0.6f, 1.0f});
+    params.xtc_probability = pick<float>(random, {0.0f, 0.5f});
+    params.xtc_threshold = pick<float>(random, {0.02f, 0.1f});
+    params.dry_multiplier = pick<float>(random, {0.0f, 0.8f});
+    params.dynatemp_range = pick<float>(random, {0.0f, 0.2f});
+    params.adaptive_target = pick<float>(random, {-1.0f, 0.3f});
+    params.min_keep = pick<int>(random, {0, 4});
+    params.repeat_penalty = pick<float>(random, {1.0f, 1.2f});
+    params.repeat_last_n = pick<int>(random, {2, 64});
+    params.mirostat = pick<int>(random, {0, 0, 1, 2});
+    if (round % 2 == 0) params.samplers = shuffled(random);
+    if (round % 4 == 3) params.samplers.resize(random() % params.samplers.size());
+
+    const auto has = [&](SamplerKind kind) {
+      return std::find(params.samplers.begin(), params.samplers.end(), kind) != params.samplers.end();
+    };
+    SamplerPtr chain(llama_sampler_chain_init(llama_sampler_chain_default_params()));
+    const auto add = [&](llama_sampler* sampler) { llama_sampler_chain_add(chain.get(), sampler); };
+    const auto keep = static_cast<size_t>(params.min_keep);
+    for (const SamplerKind kind : params.samplers) {
+      if (kind == SamplerKind::kPenalties)
+        add(llama_sampler_init_penalties(static_cast<int>(size), params.repeat_last_n, params.repeat_penalty, 0, 0));
+      if (kind == SamplerKind::kDry && params.dry_multiplier > 0) add(parts_of(params).dry.release());
+      if (kind == SamplerKind::kTemperature)
+        add(llama_sampler_init_temp_ext(params.temperature, params.dynatemp_range, params.dynatemp_exponent));
+      if (params.mirostat != 0) continue;
+      if (kind == SamplerKind::kTopK) add(llama_sampler_init_top_k(params.top_k));
+      if (kind == SamplerKind::kTypicalP) add(llama_sampler_init_typical(params.typical_p, keep));
+      if (kind == SamplerKind::kTopP) add(llama_sampler_init_top_p(params.top_p, keep));
+      if (kind == SamplerKind::kMinP) add(llama_sampler_init_min_p(params.min_p, keep));
+      if (kind == SamplerKind::kXtc)
+        add(llama_sampler_init_xtc(params.xtc_probability, params.xtc_threshold, keep, params.seed));
+    }
+    if (params.mirostat == 1) {
+      add(llama_sampler_init_mirostat(static_cast<int>(size), params.seed, params.mirostat_tau, params.mirostat_eta, 100));
+    } else if (params.mirostat == 2) {
+      add(llama_sampler_init_mirostat_v2(params.seed, params.mirostat_tau, params.mirostat_eta));
+    } else if (has(SamplerKind::kAdaptiveP) && params.adaptive_target >= 0) {
+      add(llama_sampler_init_adaptive_p(params.adaptive_target, params.adaptive_decay, params.seed));
+    } else {
+      add(llama_sampler_init_dist(params.seed));
+    }
+    LlamaSampler ours(model_of(static_cast<int>(size)), params, {}, parts_of(params));
+    for (int i = 0; i < 12; i++) {
+      std::vector<float> step = logits_of(size, random, 2);
+      std::vector<llama_token_data> data;
+      for (size_t token = 0; token < size; token++) data.push_back({static_cast<Token>(token), step[token], 0});
+      llama_token_data_array array{data.data(), data.size(), -1, false};
+      llama_sampler_apply(chain.get(), &array);
+      const Token theirs = array.data[array.selected].id;
+      llama_sampler_accept(chain.get(), theirs);
+      CHECK_EQ(ours.sample(step.data()).value_or(-1), theirs);
+    }
+  }
+}
+
+TEST("XTC leaves the least likely of those that are likely enough, and the unlikely ones") {
+  const std::vector<float> logits = logits_for({0.4f, 0.3f, 0.2f, 0.06f, 0.04f});
+  SamplingParams params = plain(1);
+  params.xtc_probability = 1;
+  CHECK(drawn(params, logits) == (std::set<Token>{2, 3, 4}));
+  params.xtc_threshold = 0.25f;
+  CHECK(drawn(params, logits) == (std::set<Token>{1, 2, 3, 4}));
+  params.min_keep = 5;
+  CHECK_EQ(drawn(params, logits).size(), size_t{5});
+  params.samplers = {SamplerKind::kTemperature};
+  params.min_keep = 0;
+  CHECK_EQ(drawn(params, logits).size(), size_t{5});
+}
+
+TEST("DRY keeps a greedy reply from going on with a repetition, and a breaker ends one") {
+  std::vector<float> logits(50, 0.0f);
+  logits[9] = 5;
+  logits[8] = 4;
+  SamplingParams params = plain(0);
+  const Prompt prompt(std::vector<Token>{5, 6, 7, 9, 3, 5, 6, 7});
+  const auto next = [&](LlamaSamplerParts parts) {
+    std::vector<float> step = logits;
+    return LlamaSampler(model_of(50), params, prompt, std::move(parts)).sample(step.data()).value_or(-1);
+  };
+  CHECK_EQ(next({}), 9);
+  params.dry_multiplier = 2;
+  CHECK_EQ(next(parts_of(params)), 8);
+  params.dry_allowed_length = 4;
+  CHECK_EQ(next(parts_of(params)), 9);
+
+  const std::shared_ptr<const Model> model = demo();
+  const SamplerModel of{model->info().vocabulary_size, 128, model->end_tokens()};
+  params.dry_allowed_length = 2;
+  const std::vector<Token> words = model->tokenize("one two three four. one two three", false, false);
+  const std::vector<Token> four = model->tokenize(" four", false, false);
+  std::vector<float> wish(static_cast<size_t>(of.vocabulary_size), 0.0f);
+  wish[four[0]] = 1;
+  const auto after = [&](std::vector<std::string> breakers) {
+    params.dry_sequence_breakers = std::move(breakers);
+    auto parts = make_sampler_parts(*model, params);
+    std::vector<float> step = wish;
+    return LlamaSampler(of, params, Prompt(words), std::move(static_cast<LlamaSamplerParts&>(*parts))).sample(step.data());
+  };
+  CHECK(after({}) != four[0]);
+  CHECK(after({"\n", "."}) != four[0]);
+  CHECK_EQ(after({" three"}).value_or(-1), four[0]);
+}
+
+TEST("mirostat that aims at no surprise is greedy; one that aims at much is not") {
+  std::mt19937_64 random(check::seed());
+  std::vector<float> logits = logits_of(500, random);
+  const auto greatest = static_cast<Token>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+  SamplingParams params = plain(1);
+  params.mirostat = 2;
+  params.mirostat_tau = 0;
+  CHECK(drawn(params, logits) == std::set<Token>{greatest});
+  for (const int version : {1, 2}) {
+    params.mirostat = version;
+    params.mirostat_tau = 6;
+    CHECK(drawn(params, logits).size() > 20);
+    // So sure for so long that its estimate leaves the range of integers; then anything may come.
+    LlamaSampler sampler(model_of(500), params, {});
+    std::vector<float> sure(500, 0.0f);
+    sure[7] = 40;
+    for (int i = 0; i < 2000; i++) {
+      std::vector<float> step = sure;
+      CHECK_EQ(sampler.sample(step.data()).value_or(-1), 7);
+    }
+    std::set<Token> later;
+    for (int i = 0; i < 50; i++) {
+      std::vector<float> step = logits;
+      later.insert(sampler.sample(step.data()).value_or(-1));
+    }
+    CHECK(later.size() > 5);
+  }
+}
+
+TEST("a dynamic temperature is low where the model is certain and high where it is not") {
+  SamplingParams params = plain(0);
+  params.dynatemp_range = 3;
+  std::vector<float> certain(100, 0.0f);
+  certain[42] = 30;
+  CHECK(drawn(params, certain) == std::set<Token>{42});
+  CHECK(drawn(params, std::vector<float>(100, 0.0f)).size() > 50);
+}
+
+TEST("adaptiveP prefers tokens of its probability, and is the last wherever it stands") {
+  const std::vector<float> logits = logits_for({0.6f, 0.2f, 0.1f, 0.1f});
+  SamplingParams params = plain(1);
+  params.adaptive_target = 0.2f;
+  params.adaptive_decay = 0;
+  const auto share = [&] {
+    LlamaSampler sampler(model_of(4), params, {});
+    int count = 0;
+    for (int i = 0; i < 2000; i++) {
+      std::vector<float> step = logits;
+      count += sampler.sample(step.data()) == 0 ? 1 : 0;
+    }
+    return count;
+  };
+  const int adapted = share();
+  CHECK(adapted < 600);
+  std::rotate(params.samplers.begin(), params.samplers.end() - 1, params.samplers.end());
+  CHECK_EQ(share(), adapted);
+  params.samplers.erase(params.samplers.begin());
+  CHECK(share() > 1000);
+}
+
+TEST("the order is heeded, minKeep keeps, repeatLastN looks back so far, and who is not named does not act") {
+  const std::vector<float> logits = logits_for({0.9f, 0.04f, 0.03f, 0.03f});
+  SamplingParams params = plain(5);
+  params.top_p = 0.5f;
+  CHECK(drawn(params, logits) == std::set<Token>{0});
+  params.min_keep = 3;
+  CHECK(drawn(params, logits).size() == 3);
+  params.min_keep = 0;
+  params.samplers = {SamplerKind::kTemperature, SamplerKind::kTopP};
+  CHECK(drawn(params, logits).size() > 1);
+  params.temperature = 0;
+  CHECK(drawn(params, logits) == std::set<Token>{0});
+  params.samplers = {};
+  CHECK_EQ(drawn(params, logits, 3000).size(), size_t{4});
+
+  SamplingParams repeat = plain(0);
+  repeat.repeat_penalty = 2;
+  const Prompt prompt(std::vector<Token>{9, 1, 2, 3});
+  for (const auto& [last_n, token] : std::vector<std::pair<int, Token>>{{-1, 8}, {4, 8}, {3, 9}, {0, 9}}) {
+    repeat.repeat_last_n = last_n;
+    std::vector<float> step(50, 0.0f);
+    step[9] = 5;
+    step[8] = 4;
+    CHECK_EQ(LlamaSampler(model_of(50), repeat, prompt).sample(step.data()).value_or(-1), token);
+  }
+}
+
+TEST("infill ends a text where that is likely, never with a banned token, and of a whole vocabulary too") {
+  const std::shared_ptr<const Model> model = demo();
+  const SamplerModel of{model->info().vocabulary_size, 128, model->end_tokens()};
+  const Token end = model->end_tokens()[0];
+  std::mt19937_64 random(check::seed());
+  SamplingParams params = plain(0.8f);
+  params.samplers.push_back(SamplerKind::kInfill);
+  const auto draw_with = [&](std::vector<float> logits) {
+    auto parts = make_sampler_parts(*model, params);
+    return LlamaSampler(of, params, {}, std::move(static_cast<LlamaSamplerParts&>(*parts))).sample(logits.data());
+  };
+  std::vector<float> flat(static_cast<size_t>(of.vocabulary_size), 0.0f);
+  flat[end] = 3;
+  const std::optional<Token> token = draw_with(flat);
+  REQUIRE(token.has_value());
+  CHECK(std::count(of.end_tokens.begin(), of.end_tokens.end(), *token) == 1);
+  params.ignore_eos = true;
+  for (int round = 0; round < 50; round++) {
+    const std::optional<Token> other = draw_with(round == 0 ? flat : logits_of(flat.size(), random));
+    REQUIRE(other.has_value());
+    CHECK(std::count(of.end_tokens.begin(), of.end_tokens.end(), *other) == 0);
+  }
+}
+
+TEST("no end of generation is drawn before minTokens are, and the likeliest one after") {
+  std::vector<float> logits(50, 0.0f);
+  logits[0] = 9;  // an end token
+  logits[5] = 4;
+  for (const float temperature : {0.0f, 1e-4f}) {
+    SamplingParams params = plain(temperature);
+    params.min_tokens = 3;
+    LlamaSampler sampler(model_of(50), params, {});
+    for (const Token expected : {5, 5, 5, 0, 0}) {
+      std::vector<float> step = logits;
+      CHECK_EQ(sampler.sample(step.data()).value_or(-1), expected);
+    }
+  }
 }

@@ -33,6 +33,7 @@ struct Bench {
   Scheduler scheduler;
   std::map<StreamId, std::string> text;
   std::map<StreamId, int> text_tokens, ends;
+  std::map<StreamId, std::vector<TokenLogprobs>> logprobs;
   std::map<StreamId, FinishEvent> finished;
   std::map<StreamId, ErrorEvent> failed;
   std::map<StreamId, std::shared_ptr<StreamControl>> controls;
@@ -76,6 +77,9 @@ struct Bench {
         CHECK(event.tokens > 0 && !t->text.empty());
         text[event.stream] += t->text;
         text_tokens[event.stream] += event.tokens;
+        if (event.logprobs) {
+          for (const TokenLogprobs& one : *event.logprobs) logprobs[event.stream].push_back(one);
+        }
       } else if (auto* f = std::get_if<FinishEvent>(&event.payload)) {
         ends[event.stream]++;
         finished[event.stream] = *f;

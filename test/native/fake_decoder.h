@@ -171,14 +171,24 @@ class FakeDecoder final : public Decoder {
   }
 
   std::unique_ptr<TokenSampler> make_sampler(const SamplingParams& params, const Prompt&,
-                                             std::unique_ptr<TokenConstraint>) override {
+                                             std::unique_ptr<SamplerParts>) override {
     return std::make_unique<Sampler>(params.seed);
   }
 
   std::optional<Token> sample(TokenSampler& sampler, size_t index) override {
     REQUIRE(index < outputs_.size() && outputs_[index]);
     if (not_a_number) return {};
-    return model.next(*outputs_[index], static_cast<Sampler&>(sampler).seed);
+    auto& drawing = static_cast<Sampler&>(sampler);
+    drawing.last = model.next(*outputs_[index], drawing.seed);
+    return drawing.last;
+  }
+
+  /** A token's is minus its id. */
+  TokenLogprobs logprobs(const TokenSampler& sampler) const override {
+    const Token token = static_cast<const Sampler&>(sampler).last;
+    TokenLogprob one{token, {}, {}, static_cast<float>(-token)};
+    append_piece(token, one.bytes);
+    return {one, {one}};
   }
 
   bool is_end_of_generation(Token token) const override { return token == FakeModel::kEnd; }
@@ -198,6 +208,7 @@ class FakeDecoder final : public Decoder {
   struct Sampler : TokenSampler {
     explicit Sampler(uint32_t s) : seed(s) {}
     uint32_t seed;
+    Token last = -1;
   };
 
   /** Reads and writes the slot when it advances, so that whatever changed it meanwhile shows in the text. */

@@ -335,3 +335,25 @@ TEST("closing gives every stream its one finish, queued and unread commands too"
     CHECK(bench.finished[id].reason == FinishReason::kCancelled);
   }
 }
+
+TEST("log-probabilities come with the texts of their tokens, in order, their bytes whole; plain streams beside have none") {
+  Bench bench(4, 512);
+  bench.decoder.model.end_one_in = 0;
+  auto asking = bench.request(make_prompt(10, 0));
+  asking.settings.sampling.logprobs = true;
+  asking.settings.max_tokens = 300;
+  const StreamId id = bench.submit(std::move(asking));
+  auto other = bench.request(make_prompt(10, 1));
+  other.settings.max_tokens = 300;
+  const StreamId plain = bench.submit(std::move(other));
+  bench.run_until_idle();
+  CHECK_EQ(bench.logprobs[id].size(), size_t{300});
+  std::string bytes;
+  for (const TokenLogprobs& one : bench.logprobs[id]) {
+    bytes += one.chosen.bytes;
+    CHECK_EQ(one.chosen.logprob, static_cast<float>(-one.chosen.token));
+    CHECK_EQ(one.top.size(), size_t{1});
+  }
+  CHECK_EQ(repair_utf8(bytes), bench.text[id]);
+  CHECK(bench.logprobs[plain].empty());
+}

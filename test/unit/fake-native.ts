@@ -11,13 +11,18 @@ import type {
   NativeFinish,
   NativeProgress,
   NativeRequest,
+  NativeTokenLogprobs,
 } from "../../lib/addon/contract.js";
 import { NativeEventKind as Kind } from "../../lib/addon/contract.js";
 import { NO_STATS } from "../../lib/engine/engine.js";
 import type { Device, EngineStats, ModelInfo } from "../../lib/types.js";
 
 /** What a stream says: text pieces (one token each), pieces of several tokens, progress, or an error that ends it. */
-export type ScriptItem = string | { text: string; tokens: number } | { progress: NativeProgress } | { error: NativeError };
+export type ScriptItem =
+  | string
+  | { text: string; tokens: number; logprobs?: NativeTokenLogprobs[] }
+  | { progress: NativeProgress }
+  | { error: NativeError };
 
 export interface FakeOptions {
   /** What each request is answered with; may be endless. */
@@ -85,6 +90,8 @@ export class FakeEngine implements NativeEngine {
   #closing = false;
   #closed = false;
   #pending: unknown[] = [];
+  /** Of pending events, by their places. */
+  #logprobs: (NativeTokenLogprobs[] | undefined)[] = [];
   #scheduled = false;
   #generated = 0;
 
@@ -103,7 +110,9 @@ export class FakeEngine implements NativeEngine {
   onEvents(batch: readonly unknown[]): void {
     const every = <Value>(offset: number) => batch.filter((_, i) => i % 4 === offset) as Value[];
     const [ids, kinds, payloads, tokens] = [every<number>(0), every<number>(1), every<unknown>(2), every<number>(3)];
-    this.listener(Uint32Array.from(ids.flatMap((id, i) => [id, kinds[i]!, tokens[i]!])), payloads);
+    const logprobs = this.#logprobs.length === 0 ? undefined : this.#logprobs;
+    this.#logprobs = [];
+    this.listener(Uint32Array.from(ids.flatMap((id, i) => [id, kinds[i]!, tokens[i]!])), payloads, logprobs);
   }
 
   endReasoning(streamId: number): void {
@@ -229,7 +238,8 @@ export class FakeEngine implements NativeEngine {
       stream.state = "ended";
       this.#pending.push(stream.id, Kind.StreamError, value.error, 0);
     } else {
-      const { text, tokens } = typeof value === "string" ? { text: value, tokens: 1 } : value;
+      const { text, tokens, logprobs } = typeof value === "string" ? { text: value, tokens: 1, logprobs: undefined } : value;
+      if (logprobs !== undefined) this.#logprobs[this.#pending.length / 4] = logprobs;
       this.#generated += tokens;
       stream.delivered += tokens;
       stream.outstanding += tokens;
@@ -298,6 +308,7 @@ export function fakeInfo(path: string, options: NativeEngineOptions): ModelInfo 
     device: "CPU",
     chatTemplate: { source: "model", name: "own", text: "" },
     guessesPreTokenizer: false,
+    sampling: {},
     deterministic: options.deterministic,
   };
 }

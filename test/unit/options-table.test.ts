@@ -7,15 +7,18 @@ import { describe, expect, test } from "vitest";
 import { addModelFlags, addReplyFlags, engineOptions, replyOptions } from "../../lib/cli/flags.js";
 import { chatCompletions } from "../../lib/http/formats/openai-chat/index.js";
 import { readRequest } from "../../lib/http/formats/openai-chat/request.js";
-import { ENGINE_OPTIONS, type OptionTable, REPLY_OPTIONS, snakeCase } from "../../lib/options/table.js";
+import { DEFAULT_SAMPLERS, SAMPLERS } from "../../lib/options/samplers.js";
+import { ENGINE_OPTIONS, type OptionTable, RECOMMENDABLE, REPLY_OPTIONS, snakeCase } from "../../lib/options/table.js";
 import { bodyCheck } from "../../lib/server/schema.js";
 
 const root = join(import.meta.dirname, "..", "..");
 const read = (...path: string[]) => readFileSync(join(root, ...path), "utf8");
 const api = read("docs", "api.md");
+const server = read("docs", "SERVER.md");
 const types = read("lib", "types.ts");
 const contract = read("lib", "addon", "contract.ts");
 const addonReader = read("native", "node", "values.cpp");
+const nativeRequest = read("native", "core", "request.h");
 /** Options that end on the JavaScript side. */
 const NOT_NATIVE = new Set(["signal", "chunkSize", "chunkBy", "chunkMaxDelayMs", "includeUsage", "streamCallback", "onProgress"]);
 
@@ -51,6 +54,54 @@ test.each(present)("%s is a field of the public types", (name) => {
 test.each(present.filter(([name]) => !NOT_NATIVE.has(name)))("the addon reads %s under its own name", (name) => {
   expect(new RegExp(`^ {2}${name}\\??: `, "m").test(contract), `lib/addon/contract.ts has ${name}`).toBe(true);
   expect(addonReader.includes(`"${name}"`), `native/node/values.cpp reads "${name}"`).toBe(true);
+});
+
+describe("the engine's own default, where tests and other callers leave an option out, is the table's", () => {
+  const numbers = Object.entries(REPLY_OPTIONS as OptionTable).filter(
+    ([, option]) => (option.kind === "number" || option.kind === "integer" || option.kind === "boolean") && option.default !== undefined,
+  );
+  test.each(numbers.filter(([name]) => !NOT_NATIVE.has(name)))("%s", (name, option) => {
+    const field = new RegExp(`^  (?:int|float|bool) ${snakeCase(name)} = ([^;]+);`, "m").exec(nativeRequest)?.[1];
+    expect(field, `native/core/request.h has ${snakeCase(name)}`).toBeDefined();
+    const value = field === "true" || field === "false" ? field === "true" : Number.parseFloat(field!);
+    expect(value).toBe((option as { default?: unknown }).default);
+  });
+  test("drySequenceBreakers", () => {
+    const list = /dry_sequence_breakers = \{(.*)\};/.exec(nativeRequest)![1]!;
+    expect(JSON.parse(`[${list}]`)).toEqual(REPLY_OPTIONS.drySequenceBreakers.default);
+  });
+  test("samplers", () => {
+    const kinds = (text: string) => [...text.matchAll(/(?<=\bk)[A-Z]\w+/g)].map(([kind]) => kind![0]!.toLowerCase() + kind!.slice(1));
+    const order = /samplers = (\{[^}]+\})/.exec(nativeRequest)![1]!;
+    expect(kinds(order)).toEqual(DEFAULT_SAMPLERS);
+    expect(kinds(/enum class SamplerKind (\{[^}]+\})/.exec(nativeRequest)![1]!)).toEqual(SAMPLERS);
+    for (const name of SAMPLERS) {
+      expect(addonReader).toContain(`{"${name}", SamplerKind::k${name[0]!.toUpperCase()}${name.slice(1)}}`);
+      expect(api, `docs/api.md names ${name}`).toContain(`\`${name}\``);
+    }
+  });
+});
+
+test("what the addon reads of a file's recommendations is what the table has, and the types and docs name it", () => {
+  const reader = read("native", "base", "recommended_sampling.cpp");
+  const names = [...reader.matchAll(/\{"general\.sampling\.\w+", "(\w+)"\}/g)].map(([, name]) => name!);
+  expect([...names, "samplers"].sort()).toEqual([...RECOMMENDABLE].sort());
+  const told = /RecommendedSampling = Pick<([^>]+)>/.exec(types)![1]!;
+  const listed = /general\.sampling[\s\S]*?\n\n/.exec(api)![0];
+  for (const name of RECOMMENDABLE) {
+    expect(told).toContain(`"${name}"`);
+    expect(listed, `docs/api.md lists ${name} as recommendable`).toContain(`\`${name}\``);
+  }
+});
+
+test.each(present.filter(([, option]) => option.wire === "body"))("docs/SERVER.md names the field of %s", (name) => {
+  expect(server).toContain(`\`${snakeCase(name)}\``);
+});
+
+/** What a person at a terminal has no use for, or has elsewhere. */
+const NO_FLAG = new Set(["logitBias", "logprobs", "topLogprobs"]);
+test.each(present.filter(([name, option]) => option.wire === "body" && !NO_FLAG.has(name)))("%s has a flag", (_, option) => {
+  expect(option.flag).toBeDefined();
 });
 
 describe("a body takes what the library takes, and no more", () => {

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 
 import { ZSEError } from "../../lib/errors.js";
 import { readChatCall, readCompletionCall, readEngineOptions } from "../../lib/options/options.js";
-import { ENGINE_OPTIONS, REPLY_OPTIONS } from "../../lib/options/table.js";
+import { ENGINE_OPTIONS, RECOMMENDABLE, REPLY_OPTIONS } from "../../lib/options/table.js";
 import { USER } from "./helpers.js";
 
 /** The error that reading these options gives. */
@@ -25,18 +25,38 @@ describe("defaults", () => {
     expect(request).toEqual({
       messages: JSON.stringify(USER),
       maxTokens: 0,
+      minTokens: 0,
       temperature: 0.8,
       topP: 0.95,
       topK: 40,
       minP: 0.05,
       typicalP: 1,
       topNSigma: 0,
+      xtcProbability: 0,
+      xtcThreshold: 0.1,
+      dryMultiplier: 0,
+      dryBase: 1.75,
+      dryAllowedLength: 2,
+      dryPenaltyLastN: 64,
+      drySequenceBreakers: ["\n", ":", '"', "*"],
+      dynatempRange: 0,
+      dynatempExponent: 1,
+      mirostat: 0,
+      mirostatTau: 5,
+      mirostatEta: 0.1,
+      adaptiveTarget: -1,
+      adaptiveDecay: 0.9,
+      minKeep: 0,
+      samplers: ["penalties", "dry", "topNSigma", "topK", "typicalP", "topP", "minP", "xtc", "temperature", "adaptiveP"],
+      repeatLastN: 64,
       stop: [],
       presencePenalty: 0,
       frequencyPenalty: 0,
       repeatPenalty: 1,
       logitBias: [],
       ignoreEos: false,
+      logprobs: false,
+      topLogprobs: 0,
       highWaterMark: 64,
       stallTimeoutMs: 0,
     });
@@ -47,6 +67,7 @@ describe("defaults", () => {
       chunkMaxDelayMs: 0,
       includeUsage: undefined,
       streamCallback: undefined,
+      unsaid: RECOMMENDABLE,
     });
     expect(readEngineOptions(undefined).native).toEqual({
       contextSize: 0,

@@ -89,11 +89,22 @@ class Planner {
     });
     write_config();
     note_float16();
+    note_sampling();
     plan_.tokenizer = write_tokenizer(source_, plan_.notes);
     return std::move(plan_);
   }
 
  private:
+  void note_sampling() {
+    for (const auto& [name, value] : source_.metadata()) {
+      if (name.substr(0, 17) != "general.sampling.") continue;
+      plan_.notes.push_back(
+          "a .zse file does not keep what the model recommends for sampling (general.sampling.*): give those options with "
+          "each call");
+      return;
+    }
+  }
+
   std::string key(const char* suffix) const { return std::string(architecture_) + "." + suffix; }
 
   uint32_t needed(const char* suffix) const {

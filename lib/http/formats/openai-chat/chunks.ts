@@ -1,9 +1,10 @@
 // Owns the objects of OpenAI's wire format: what a stream's events are as chunks, and what a whole reply is. Pure (apart from
 // drawing an id); any thread.
 
-import type { FinishEvent, StreamEvent, Usage } from "../../../types.js";
+import type { FinishEvent, StreamEvent, TokenLogprobs, Usage } from "../../../types.js";
 import type { Collector, Envelope, Frame, FrameWriter, IncludeUsage } from "../format.js";
 import type { WireError } from "../wire-error.js";
+import { CompletionLogprobsWriter, chatLogprobs } from "./logprobs.js";
 
 export type ReplyKind = "chat" | "completion";
 
@@ -48,11 +49,14 @@ export class ChunkWriter implements FrameWriter {
   /** Choices whose role was said, and ones that have ended. */
   readonly #begun = new Set<number>();
   readonly #finished = new Set<number>();
+  /** Of completions, by choice. */
+  readonly #logprobs: CompletionLogprobsWriter[];
 
   constructor(kind: ReplyKind, { id, created, model }: Envelope, choices: number, includeUsage: IncludeUsage) {
     this.#kind = kind;
     this.#choices = choices;
     this.#includeUsage = includeUsage;
+    this.#logprobs = Array.from({ length: choices }, () => new CompletionLogprobsWriter());
     this.#head = { id, object: kind === "chat" ? "chat.completion.chunk" : "text_completion", created, model };
   }
 
@@ -95,15 +99,17 @@ export class ChunkWriter implements FrameWriter {
   #said(index: number, event: StreamEvent): Frame[] {
     switch (event.type) {
       case "text":
-        return [this.#kind === "chat" ? this.#delta(index, { content: event.text }) : this.#text(index, event.text, null)];
+        return this.#kind === "chat"
+          ? [this.#delta(index, { content: event.text }, null, event.logprobs)]
+          : [this.#text(index, event.text, null, event.logprobs)];
       case "reasoning":
-        return this.#kind === "chat" ? [this.#delta(index, { reasoning_content: event.text })] : [];
+        return this.#kind === "chat" ? [this.#delta(index, { reasoning_content: event.text }, null, event.logprobs)] : [];
       case "toolCall": {
         this.#toolCalls.add(index);
         const { index: call, id, name, argumentsDelta } = event;
         const head = id === undefined ? {} : { id, type: "function" };
         const fn = { ...(name === undefined ? {} : { name }), arguments: argumentsDelta };
-        return [this.#delta(index, { tool_calls: [{ index: call, ...head, function: fn }] })];
+        return [this.#delta(index, { tool_calls: [{ index: call, ...head, function: fn }] }, null, event.logprobs)];
       }
       case "finish":
         return this.#finish(index, event);
@@ -125,12 +131,14 @@ export class ChunkWriter implements FrameWriter {
       : [{ data: { ...(chunk.data as object), usage } }];
   }
 
-  #delta(index: number, delta: object, reason: FinishReason | null = null): Frame {
-    return this.#chunk({ index, delta, finish_reason: reason });
+  #delta(index: number, delta: object, reason: FinishReason | null = null, logprobs?: readonly TokenLogprobs[]): Frame {
+    const told = logprobs === undefined ? {} : { logprobs: chatLogprobs(logprobs) };
+    return this.#chunk({ index, delta, ...told, finish_reason: reason });
   }
 
-  #text(index: number, text: string, reason: FinishReason | null): Frame {
-    return this.#chunk({ text, index, logprobs: null, finish_reason: reason });
+  #text(index: number, text: string, reason: FinishReason | null, logprobs?: readonly TokenLogprobs[]): Frame {
+    const told = logprobs === undefined ? null : this.#logprobs[index]!.write(logprobs);
+    return this.#chunk({ text, index, logprobs: told, finish_reason: reason });
   }
 
   #chunk(choice: object): Frame {
@@ -150,20 +158,30 @@ interface CollectedCall {
   function: { name: string; arguments: string };
 }
 
+interface CollectedChoice {
+  text: string;
+  reasoning: string;
+  calls: CollectedCall[];
+  /** Of all items, where they were asked for. */
+  logprobs: TokenLogprobs[] | undefined;
+  finish: FinishEvent | undefined;
+}
+
 /** Gathers the events of a reply that is sent as one object. */
 export class ReplyCollector implements Collector {
   readonly #kind: ReplyKind;
   readonly #envelope: Envelope;
-  readonly #choices: { text: string; reasoning: string; calls: CollectedCall[]; finish: FinishEvent | undefined }[];
+  readonly #choices: CollectedChoice[];
 
   constructor(kind: ReplyKind, envelope: Envelope, choices: number) {
     this.#kind = kind;
     this.#envelope = envelope;
-    this.#choices = Array.from({ length: choices }, () => ({ text: "", reasoning: "", calls: [], finish: undefined }));
+    this.#choices = Array.from({ length: choices }, () => ({ text: "", reasoning: "", calls: [], logprobs: undefined, finish: undefined }));
   }
 
   event(index: number, event: StreamEvent): void {
     const choice = this.#choices[index]!;
+    if ("logprobs" in event && event.logprobs !== undefined) (choice.logprobs ??= []).push(...event.logprobs);
     if (event.type === "text") choice.text += event.text;
     else if (event.type === "reasoning") choice.reasoning += event.text;
     else if (event.type === "finish") choice.finish = event;
@@ -179,9 +197,12 @@ export class ReplyCollector implements Collector {
   object(): object {
     const { id, created, model } = this.#envelope;
     const kind = this.#kind;
-    const choices = this.#choices.map(({ text, reasoning, calls, finish }, index) => {
+    const choices = this.#choices.map(({ text, reasoning, calls, logprobs, finish }, index) => {
       const finish_reason = finishReason(finish!, calls.length > 0);
-      if (kind === "completion") return { text, index, logprobs: null, finish_reason };
+      if (kind === "completion") {
+        const told = logprobs === undefined ? null : new CompletionLogprobsWriter().write(logprobs);
+        return { text, index, logprobs: told, finish_reason };
+      }
       const message = {
         role: "assistant",
         content: text === "" && calls.length > 0 ? null : text,
@@ -189,7 +210,7 @@ export class ReplyCollector implements Collector {
         ...(reasoning === "" ? {} : { reasoning_content: reasoning }),
         ...(calls.length === 0 ? {} : { tool_calls: calls }),
       };
-      return { index, message, logprobs: null, finish_reason };
+      return { index, message, logprobs: logprobs === undefined ? null : chatLogprobs(logprobs), finish_reason };
     });
     const usage = wireUsage(this.#choices.map(({ finish }) => finish!.usage));
     return { id, object: kind === "chat" ? "chat.completion" : "text_completion", created, model, choices, usage };

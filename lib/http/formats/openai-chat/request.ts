@@ -53,6 +53,7 @@ export function readRequest(body: unknown, maxChoices: number): WireRequest {
   const ignored = strangersOf(given);
   const options: Body = {};
   for (const [name, { off }] of OPTIONS) if (name in given) options[name] = given[name] === off ? 0 : given[name];
+  if (kind === "completion") Object.assign(options, readCompletionLogprobs(given));
   Object.assign(options, readRepetition(given));
   Object.assign(options, readLimit(given), readSeed(given));
   for (const name of CHUNKING) {
@@ -159,6 +160,18 @@ function readSeed(given: Body): Body {
   if (seed === undefined || seed === -1) return {};
   if (typeof seed !== "number" || !Number.isInteger(seed) || Math.abs(seed) > LARGEST_SEED) throw bad(`seed ${SEED_RULE}.`, "seed");
   return { seed: ((seed % SEEDS) + SEEDS) % SEEDS };
+}
+
+/** A completion's `logprobs` is the number of the likeliest tokens that are told beside each; a chat has a field of its own for that. */
+function readCompletionLogprobs(given: Body): Body {
+  const { logprobs } = given;
+  if (given.top_logprobs) throw bad("top_logprobs is for chats; the logprobs of a completion is that number.", "top_logprobs");
+  if (logprobs === undefined) return {};
+  const { min, max } = REPLY_OPTIONS.topLogprobs;
+  if (typeof logprobs === "number" && Number.isInteger(logprobs) && logprobs >= min && logprobs <= max) {
+    return { logprobs: true, top_logprobs: logprobs };
+  }
+  throw bad(`logprobs must be a whole number from ${min} to ${max}.`, "logprobs");
 }
 
 /** The name that most local servers have for repeat_penalty. */

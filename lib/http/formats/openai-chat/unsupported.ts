@@ -22,8 +22,6 @@ const UNSUPPORTED: ReadonlyMap<string, AsksNothing> = new Map(
     function_call: is("none", "auto"),
     parallel_tool_calls: is(true, false),
     response_format: (value) => typeof value === "object" && (value as { type?: unknown }).type === "text",
-    logprobs: is(false),
-    top_logprobs: is(0),
     modalities: (value) => Array.isArray(value) && value.length === 1 && value[0] === "text",
     audio: always,
     prediction: always,
@@ -46,7 +44,6 @@ const UNSUPPORTED: ReadonlyMap<string, AsksNothing> = new Map(
     n_probs: is(0),
     // Where it ends, and what it must not say
     stop_token_ids: isEmpty,
-    min_tokens: is(0),
     min_length: is(0),
     n_predict: always,
     bad_words: isEmpty,
@@ -69,13 +66,8 @@ const UNSUPPORTED: ReadonlyMap<string, AsksNothing> = new Map(
     top_a: is(0),
     tfs: is(1),
     tfs_z: is(1),
-    mirostat: is(0),
     mirostat_mode: is(0),
-    dynatemp_range: is(0),
-    dry_multiplier: is(0),
-    xtc_probability: is(0),
     no_repeat_ngram_size: is(0),
-    samplers: isEmpty,
   } satisfies Record<string, AsksNothing>),
 );
 
