@@ -27,7 +27,7 @@ const libraryRooms = {
   errors: ["base"],
   types: [],
   addon: ["errors", "types"],
-  schema: ["base", "errors"],
+  schema: ["base", "errors", "types"],
   options: ["base", "errors", "types", "addon", "schema"],
   engine: ["base", "errors", "types", "addon"],
   stream: ["base", "errors", "types", "addon", "options", "engine"],

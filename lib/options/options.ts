@@ -5,9 +5,10 @@ import { resolve } from "node:path";
 import type { NativeEngineOptions, NativeRequest } from "../addon/contract.js";
 import { quote } from "../base/quote.js";
 import { bad } from "../errors.js";
-import type { ChunkBy, StreamCallback } from "../types.js";
+import type { ChunkBy, Step, StreamCallback } from "../types.js";
 import { entriesOf, MOST_TEXT, reading } from "./foreign.js";
 import { validateMessages } from "./messages.js";
+import { type ReplyShape, readChatShape, readPromptShape, type ShapeOptions } from "./reply-shape.js";
 import { asObject, readOptions } from "./rules.js";
 import { ENGINE_OPTIONS, REPLY_OPTIONS, TOKENIZE_OPTIONS } from "./table.js";
 
@@ -20,6 +21,10 @@ export interface ReplySettings {
   chunkMaxDelayMs: number;
   includeUsage: boolean | undefined;
   streamCallback: StreamCallback | undefined;
+  /** The tools that the model is shown, and whether its text is an object. */
+  shape: Omit<ReplyShape, "native">;
+  /** How calls of tools with an execute() are run. */
+  steps: { most: number; errors: "model" | "throw"; onStep: ((step: Step) => unknown) | undefined };
 }
 
 /**
@@ -29,7 +34,8 @@ export interface ReplySettings {
 export function readChatCall(call: string, first: unknown, second: unknown): ReplySettings {
   return reading(call, () => {
     const { subject, options } = splitCall(call, "messages", "an array of messages", Array.isArray, first, second);
-    return replySettings({ messages: JSON.stringify(validateMessages(subject)) }, options);
+    const messages = validateMessages(subject);
+    return replySettings({ messages: JSON.stringify(messages) }, options, (shape) => readChatShape(shape, messages));
   });
 }
 
@@ -41,7 +47,7 @@ export function readCompletionCall(call: string, first: unknown, second: unknown
     if (!isText(subject)) throw bad("prompt", `prompt must be a string; given ${quote(subject)}.`);
     const { length } = subject as string;
     if (length > MOST_TEXT) throw bad("prompt", `prompt may have up to ${MOST_TEXT} characters; given ${length}.`);
-    return replySettings({ prompt: subject as string }, options);
+    return replySettings({ prompt: subject as string }, options, readPromptShape);
   });
 }
 
@@ -84,20 +90,36 @@ function splitCall(
   return { subject, options };
 }
 
-function replySettings(subject: { messages: string } | { prompt: string }, given: Record<string, unknown>): ReplySettings {
-  const { signal, chunkSize, chunkBy, chunkMaxDelayMs, includeUsage, streamCallback, ...rest } = readOptions(
-    REPLY_OPTIONS,
-    given,
-    "a reply",
-  );
+type Options = Record<string, unknown>;
+
+function replySettings(
+  subject: { messages: string } | { prompt: string },
+  given: Options,
+  readShape: (options: ShapeOptions) => ReplyShape,
+): ReplySettings {
+  const options = readOptions(REPLY_OPTIONS, given, "a reply");
+  const { signal, chunkSize, chunkBy, chunkMaxDelayMs, includeUsage, streamCallback, ...others } = options;
+  const { tools, toolChoice, parallelToolCalls, responseFormat, reasoning, templateArguments, continueFinalMessage, ...more } = others;
+  const { maxSteps, toolErrors, onStep, ...rest } = more;
+  const { native, ...shape } = readShape({
+    tools,
+    toolChoice,
+    parallelToolCalls,
+    responseFormat,
+    reasoning,
+    templateArguments,
+    continueFinalMessage,
+  } as ShapeOptions);
   return {
     // readOptions has just given every field its type and default by the table above.
-    request: { ...subject, ...rest } as unknown as NativeRequest,
+    request: { ...subject, ...(native === undefined ? {} : { reply: native }), ...rest } as unknown as NativeRequest,
     signal: signal as AbortSignal | undefined,
     chunkSize: chunkSize as number,
     chunkBy: chunkBy as ChunkBy,
     chunkMaxDelayMs: chunkMaxDelayMs as number,
     includeUsage: includeUsage as boolean | undefined,
     streamCallback: streamCallback as StreamCallback | undefined,
+    shape,
+    steps: { most: maxSteps as number, errors: toolErrors as "model" | "throw", onStep: onStep as ((step: Step) => unknown) | undefined },
   };
 }

@@ -254,7 +254,7 @@ export class StreamCore implements StreamSink, Source {
   #reply(finish: NativeFinish): Reply {
     const { reason, stopString, usage, timings, seed } = finish;
     const stop = stopString === undefined ? {} : { stopString };
-    return { text: this.#text, finishReason: reason, ...stop, usage, timings, seed };
+    return { text: this.#text, finishReason: reason, toolCalls: [], ...stop, usage, timings, seed };
   }
 
   #conclude(outcome: { reply: Reply } | { error: unknown }): void {

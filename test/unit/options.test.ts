@@ -24,6 +24,7 @@ describe("defaults", () => {
     const { request, ...rest } = readChatCall("chat()", USER, undefined);
     expect(request).toEqual({
       messages: JSON.stringify(USER),
+      reply: {},
       maxTokens: 0,
       temperature: 0.8,
       topP: 0.95,
@@ -47,6 +48,8 @@ describe("defaults", () => {
       chunkMaxDelayMs: 0,
       includeUsage: undefined,
       streamCallback: undefined,
+      shape: { tools: [], object: undefined },
+      steps: { most: 5, errors: "model", onStep: undefined },
     });
     expect(readEngineOptions(undefined).native).toEqual({
       contextSize: 0,
@@ -129,7 +132,7 @@ describe("a refusal names the option, what was given and what is allowed", () =>
     expect(refusal({ toString: 1 }).message).toContain("is not an option");
   });
   test("an option of a later version is UNSUPPORTED", () => {
-    expect(refusal({ tools: [] })).toMatchObject({ code: "UNSUPPORTED", option: "tools" });
+    expect(refusal({ logprobs: true })).toMatchObject({ code: "UNSUPPORTED", option: "logprobs" });
   });
   test("engine options", () => {
     const message = (options: unknown) => caught(() => readEngineOptions(options)).message;

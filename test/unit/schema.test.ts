@@ -225,6 +225,16 @@ function randomSchema(random: Random, depth: number, defs: readonly string[]): u
   return depth <= 0 || random.chance(0.35) ? random.of(leaf)() : random.of(nest)();
 }
 
+/** undefined for what ajv follows without an end: a definition that is nothing but itself, used or not. */
+function compiled(schema: Schema) {
+  try {
+    return ajv.compile(schema);
+  } catch (error) {
+    if (error instanceof RangeError) return undefined;
+    throw error;
+  }
+}
+
 test("random schemas: what passes the check can only give what ajv finds valid", () => {
   const random = randomOf(seed);
   let passed = 0;
@@ -247,7 +257,8 @@ test("random schemas: what passes the check can only give what ajv finds valid",
       continue;
     }
     passed += 1;
-    const validate = ajv.compile(schema);
+    const validate = compiled(schema);
+    if (validate === undefined) continue;
     for (let drawn = 0; drawn < 6; drawn++) {
       let text: string;
       try {
