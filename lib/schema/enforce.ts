@@ -46,6 +46,8 @@ class Rewriter {
   /** JSON pointers of what is referred to → their names in $defs. */
   readonly #names = new Map<string, string>();
   readonly #defs = new Map<string, Schema>();
+  /** What is referred to and takes no value. */
+  readonly #never = new Map<string, Nothing>();
   #schemas = 0;
   #merges = 0;
 
@@ -58,13 +60,28 @@ class Rewriter {
 
   result(): Schema {
     try {
-      const root = this.#schema(this.#root, []);
+      const root = this.#consistent();
       this.#checkEnds(root);
       const whole = this.#hasItsNames(root) ? this.#asDefinition(root) : root;
       return this.#defs.size === 0 ? whole : { ...whole, $defs: Object.fromEntries(this.#defs) };
     } catch (error) {
       if (error instanceof Nothing) throw this.#refused(error.place, `no value can fit it: ${error.message}`);
       throw error;
+    }
+  }
+
+  /** Others may have referred to a definition before it was known to take no value: then all is made anew, without it. */
+  #consistent(): Schema {
+    while (true) {
+      const { size } = this.#never;
+      this.#names.clear();
+      this.#defs.clear();
+      try {
+        const root = this.#schema(this.#root, []);
+        if (this.#never.size === size) return root;
+      } catch (error) {
+        if (!(error instanceof Nothing) || this.#never.size === size) throw error;
+      }
     }
   }
 
@@ -417,13 +434,20 @@ class Rewriter {
 
   /** The name of a definition, which is made at the first use of it. */
   #refer(ref: string, place: Place): string {
+    const never = this.#never.get(ref);
+    if (never !== undefined) throw never;
     const known = this.#names.get(ref);
     if (known !== undefined) return `#/$defs/${known}`;
     const target = this.#target(ref, place);
     const name = this.#newName(ref.slice(ref.lastIndexOf("/") + 1));
     this.#names.set(ref, name);
     this.#defs.set(name, {});
-    this.#defs.set(name, this.#schema(target, ref.split("/").slice(1).map(decode)));
+    try {
+      this.#defs.set(name, this.#schema(target, ref.split("/").slice(1).map(decode)));
+    } catch (error) {
+      if (error instanceof Nothing) this.#never.set(ref, error);
+      throw error;
+    }
     return `#/$defs/${name}`;
   }
 

@@ -327,6 +327,19 @@ describe("what would be ignored in silence is refused by its place", () => {
     expect(refusal(schema)).toContain("no value can fit it");
   });
 
+  test("a definition that no value fits is left out wherever it is referred to, before and after that is known", () => {
+    const schema = exact({
+      type: "object",
+      properties: { a: { $ref: "#/$defs/never" }, b: { $ref: "#/$defs/never" }, c: { $ref: "#/$defs/list" } },
+      $defs: {
+        never: { type: "object", properties: { x: { $ref: "#/$defs/list" }, y: false }, required: ["y"] },
+        list: { type: "array", items: { $ref: "#/$defs/never" } },
+      },
+    });
+    expect(Object.keys(schema.properties as Schema)).toEqual(["c"]);
+    expect(Object.values(schema.$defs as Schema)).toEqual([{ type: "array", items: {}, maxItems: 0 }]);
+  });
+
   test("a schema that is nothing but itself, and one that multiplies without end, are refused and end", () => {
     expect(refusal({ $defs: { a: { anyOf: [{ $ref: "#/$defs/a" }, { type: "string" }] } }, $ref: "#/$defs/a" })).toContain(
       "nothing but itself",
