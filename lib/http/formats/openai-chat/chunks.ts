@@ -1,7 +1,7 @@
 // Owns the objects of OpenAI's wire format: what a stream's events are as chunks, and what a whole reply is. Pure (apart from
 // drawing an id); any thread.
 
-import type { FinishEvent, StreamEvent, Usage } from "../../../types.js";
+import type { FinishEvent, StreamEvent, ToolCallEvent, Usage } from "../../../types.js";
 import type { Collector, Envelope, Frame, FrameWriter, IncludeUsage } from "../format.js";
 import type { WireError } from "../wire-error.js";
 
@@ -22,6 +22,7 @@ interface WireUsage {
   completion_tokens: number;
   total_tokens: number;
   prompt_tokens_details: { cached_tokens: number };
+  completion_tokens_details?: { reasoning_tokens: number };
 }
 
 /** The usage of all choices of a reply: they share one prompt, and cached is what not even the first of them had to compute. */
@@ -29,11 +30,14 @@ export function wireUsage(usages: readonly Usage[]): WireUsage {
   const prompt = Math.max(0, ...usages.map((usage) => usage.promptTokens));
   const completion = usages.reduce((sum, usage) => sum + usage.completionTokens, 0);
   const cached = Math.min(...usages.map((usage) => usage.cachedTokens));
+  const thought = usages.some((usage) => usage.reasoningTokens !== undefined);
+  const reasoning = usages.reduce((sum, usage) => sum + (usage.reasoningTokens ?? 0), 0);
   return {
     prompt_tokens: prompt,
     completion_tokens: completion,
     total_tokens: prompt + completion,
     prompt_tokens_details: { cached_tokens: cached },
+    ...(thought ? { completion_tokens_details: { reasoning_tokens: reasoning } } : {}),
   };
 }
 
@@ -98,18 +102,25 @@ export class ChunkWriter implements FrameWriter {
         return [this.#kind === "chat" ? this.#delta(index, { content: event.text }) : this.#text(index, event.text, null)];
       case "reasoning":
         return this.#kind === "chat" ? [this.#delta(index, { reasoning_content: event.text })] : [];
-      case "toolCall": {
-        this.#toolCalls.add(index);
-        const { index: call, id, name, argumentsDelta } = event;
-        const head = id === undefined ? {} : { id, type: "function" };
-        const fn = { ...(name === undefined ? {} : { name }), arguments: argumentsDelta };
-        return [this.#delta(index, { tool_calls: [{ index: call, ...head, function: fn }] })];
-      }
+      case "toolCall":
+        return this.#kind === "chat" ? this.#call(index, event) : [];
       case "finish":
         return this.#finish(index, event);
       default:
         return [];
     }
+  }
+
+  /** A call's first delta has its id and name, and no arguments yet: some clients take those of the first one for all. */
+  #call(index: number, { index: call, id, name, argumentsDelta }: ToolCallEvent): Frame[] {
+    this.#toolCalls.add(index);
+    const frames: Frame[] = [];
+    if (id !== undefined)
+      frames.push(
+        this.#delta(index, { tool_calls: [{ index: call, id, type: "function", function: { name: name ?? "", arguments: "" } }] }),
+      );
+    if (argumentsDelta !== "") frames.push(this.#delta(index, { tool_calls: [{ index: call, function: { arguments: argumentsDelta } }] }));
+    return frames;
   }
 
   #finish(index: number, event: FinishEvent): Frame[] {
@@ -141,7 +152,7 @@ export class ChunkWriter implements FrameWriter {
 
 function finishReason(event: FinishEvent, calledTools: boolean): FinishReason {
   if (event.reason === "length") return "length";
-  return calledTools ? "tool_calls" : "stop";
+  return calledTools || event.reason === "toolCalls" ? "tool_calls" : "stop";
 }
 
 interface CollectedCall {
