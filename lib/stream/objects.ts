@@ -52,7 +52,7 @@ export class PartialObject {
     } catch {
       return undefined;
     } finally {
-      if (performance.now() - began > SLOW_MS) this.#share = SLOW_SHARE;
+      this.#share = performance.now() - began > SLOW_MS ? SLOW_SHARE : SHARE;
     }
   }
 }
