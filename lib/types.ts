@@ -31,8 +31,8 @@ export type Message =
     }
   | { role: "tool"; content: string | readonly TextPart[]; tool_call_id?: string; name?: string };
 
-/** A JSON Schema as plain data; 2020-12, older spellings are read too. */
-export type JsonSchema = boolean | { readonly [word: string]: unknown };
+/** A JSON Schema as plain data; 2020-12, older spellings are read too. Any object: the types of other packages have no index signature. */
+export type JsonSchema = boolean | object;
 
 /** A schema of zod, valibot, arktype or another library that keeps Standard Schema (https://standardschema.dev). */
 export interface StandardSchema<Input = unknown, Output = Input> {

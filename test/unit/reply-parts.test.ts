@@ -175,7 +175,7 @@ describe("structured replies", () => {
     expect("object" in reply || "warning" in reply).toBe(false);
   });
   test("text that is no JSON, or nests without an end, ends no stream", async () => {
-    for (const items of [["no ", "JSON"], Array<string>(3000).fill("[[[[[[[[[[")]) {
+    for (const items of [["no ", "JSON"], Array<string>(600).fill("[[[[[[[[[[")]) {
       const { model } = await openReady(script(...items));
       const events = await readAll(model.chatStream(USER, { responseFormat }).events());
       expect(events.at(-1)!.type).toBe("finish");
