@@ -2,5 +2,6 @@
 
 export { ZSEError, type ZSEErrorCode } from "./errors.js";
 export type { TokenStream } from "./stream/token-stream.js";
+export { type Tool, type ToolOptions, tool } from "./tools/tool.js";
 export type * from "./types.js";
 export { ZSE } from "./zse.js";

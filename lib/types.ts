@@ -31,6 +31,114 @@ export type Message =
     }
   | { role: "tool"; content: string | readonly TextPart[]; tool_call_id?: string; name?: string };
 
+/** A JSON Schema as plain data; 2020-12, older spellings are read too. Any object: the types of other packages have no index signature. */
+export type JsonSchema = boolean | object;
+
+/** A schema of zod, valibot, arktype or another library that keeps Standard Schema (https://standardschema.dev). */
+export interface StandardSchema<Input = unknown, Output = Input> {
+  readonly "~standard": {
+    readonly version: 1;
+    readonly vendor: string;
+    readonly validate: (value: unknown) => StandardResult<Output> | Promise<StandardResult<Output>>;
+    readonly types?: { readonly input: Input; readonly output: Output } | undefined;
+  };
+}
+
+/** What a Standard Schema says of a value. */
+export type StandardResult<Output> =
+  | { readonly value: Output; readonly issues?: undefined }
+  | {
+      readonly issues: readonly {
+        readonly message: string;
+        readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
+      }[];
+    };
+
+/** What a schema describes: of a Standard Schema its output, of a JSON Schema nothing is known. */
+export type OutputOf<Schema> =
+  Schema extends StandardSchema<never, infer Output>
+    ? Output
+    : Schema extends { "~standard": { types?: { output: infer Output } | undefined } }
+      ? Output
+      : unknown;
+
+/** A function that the model may call, in OpenAI's shape. */
+export interface FunctionTool {
+  type: "function";
+  function: {
+    /** 1 to 128 of the characters A-Z a-z 0-9 _ - . : / */
+    name: string;
+    description?: string | undefined;
+    /** What it takes: a schema of type "object". Left out: nothing. */
+    parameters?: JsonSchema | StandardSchema | undefined;
+    /** A schema that cannot be enforced exactly is then refused. Default false: what cannot be enforced is left to whoever runs the tool. */
+    strict?: boolean | undefined;
+  };
+  /** Runs a call; see `tool()`. Left out: calls are given back to the caller. */
+  execute?: ((args: never, context: ToolContext) => unknown) | undefined;
+}
+
+/** What execute() is told beside the arguments. */
+export interface ToolContext {
+  /** Aborted when the reply is: nobody waits for the result any more. */
+  signal: AbortSignal;
+  toolCallId: string;
+  /** The conversation up to the message that calls the tool, that one included. */
+  messages: readonly Message[];
+}
+
+/** Which tool must be called: any or none, none, at least one, or this one. OpenAI's form of the last one is taken too. */
+export type ToolChoice = "auto" | "none" | "required" | { name: string } | { type: "function"; function: { name: string } };
+
+/** What the text of a reply must be. A schema of zod, valibot or arktype alone is taken too. */
+export type ResponseFormat =
+  | { type: "text" }
+  | { type: "json_object"; schema?: JsonSchema | StandardSchema | undefined }
+  /** With `strict: false`, what cannot be enforced is left out, and not refused. */
+  | { type: "json_schema"; schema: JsonSchema | StandardSchema; strict?: boolean | undefined }
+  | {
+      type: "json_schema";
+      json_schema: { name?: string; schema?: JsonSchema | undefined; strict?: boolean | null | undefined; description?: string };
+    }
+  /** A grammar in llama.cpp's GBNF. */
+  | { type: "grammar"; gbnf: string }
+  | StandardSchema;
+
+/** Whether the model thinks before it answers. "auto": as its template does by itself. */
+export type ReasoningOption =
+  | "auto"
+  | "on"
+  | "off"
+  | {
+      /** For templates that know it; "none" is "off". */
+      effort?: "none" | "minimal" | "low" | "medium" | "high" | "xhigh" | undefined;
+      /** Tokens of thought at most; then the thought is closed, and the answer begins. */
+      budgetTokens?: number | undefined;
+    };
+
+/** One reply of the model on the way to the last one, and what came of its calls. */
+export interface Step {
+  /** From 0. */
+  index: number;
+  text: string;
+  reasoning?: string;
+  toolCalls: readonly ToolCall[];
+  /** Of the calls that were run, in their order. */
+  toolResults: readonly ToolResult[];
+  finishReason: FinishReason;
+  usage: Usage;
+  timings: Timings;
+}
+
+/** What came of a call: the text that the model is given, and why it is one, where the call failed. */
+export interface ToolResult {
+  toolCallId: string;
+  name: string;
+  content: string;
+  /** "arguments": they are no JSON or do not fit the schema, and nothing was run; "execute": the tool itself failed; "unknown": there is no such tool. */
+  failure?: "arguments" | "execute" | "unknown";
+}
+
 /** Called with each chunk of text. A promise that it returns is awaited before the next call. */
 export type StreamCallback = (text: string) => unknown;
 
@@ -134,6 +242,26 @@ export interface ReplyOptions {
   highWaterMark?: number | undefined;
   /** A stream paused for longer than this many ms ends with STALLED; 0 means never. Default 0. */
   stallTimeoutMs?: number | undefined;
+  /** Functions that the model may call. */
+  tools?: readonly FunctionTool[] | undefined;
+  /** Default "auto". */
+  toolChoice?: ToolChoice | undefined;
+  /** Several calls in one reply. Default true. */
+  parallelToolCalls?: boolean | undefined;
+  /** What the text must be; `reply.object` is its value then. Default any text. */
+  responseFormat?: ResponseFormat | undefined;
+  /** Default "auto". */
+  reasoning?: ReasoningOption | undefined;
+  /** Variables for the chat template beside those that it gets in any case. */
+  templateArguments?: Readonly<Record<string, unknown>> | undefined;
+  /** The last message is the assistant's, and the reply goes on with it. Default false. */
+  continueFinalMessage?: boolean | undefined;
+  /** Replies at most, where the calls of tools with an execute() are run in between. 1 only gives the calls back. 1 to 1000, default 5. */
+  maxSteps?: number | undefined;
+  /** Who is told what execute() throws: the model, as the call's result, or the caller, whose reply fails with it. Default "model". */
+  toolErrors?: "model" | "throw" | undefined;
+  /** Called after each reply of the model and the calls that were run for it. A promise that it returns is awaited. */
+  onStep?: ((step: Step) => unknown) | undefined;
 }
 
 type Snake<Name extends string> = Name extends `${infer Head}${infer Tail}`
@@ -208,11 +336,25 @@ export interface TokenLogprobs extends TokenLogprob {
 
 /** A collected reply. */
 export interface Reply {
+  /** All text, of all steps. */
   text: string;
   /** Of the tokens whose text the consumer had, where `logprobs` asked for them. */
   logprobs?: TokenLogprobs[];
-  /** "stop": the model ended, or a stop string was found; "length": maxTokens or the context's end; "cancelled": the consumer left. */
+  /**
+   * "stop": the model ended, or a stop string was found; "length": maxTokens or the context's end; "toolCalls": it calls tools, which were not
+   * run; "cancelled": the consumer left.
+   */
   finishReason: FinishReason;
+  /** The calls that are left to the caller. */
+  toolCalls: readonly ToolCall[];
+  /** What the model thought before it answered, of all steps. Absent where it did not. */
+  reasoning?: string;
+  /** The value of a structured reply (`responseFormat`), as its schema makes it. Absent where the reply was cut short (finishReason "length"), or the schema refuses it. */
+  object?: unknown;
+  /** The steps, where calls of tools were run. */
+  steps?: readonly Step[];
+  /** What looks wrong with a reply that is given all the same; a sentence for people. */
+  warning?: string;
   /** The stop string that was found, if one was. */
   stopString?: string;
   usage: Usage;
@@ -237,7 +379,7 @@ export interface TextEvent {
   logprobs?: TokenLogprobs[];
 }
 
-/** A piece of what the model thinks before it answers. Comes with the reply parser of a later version. */
+/** A piece of what the model thinks before it answers. */
 export interface ReasoningEvent {
   type: "reasoning";
   text: string;
@@ -245,7 +387,7 @@ export interface ReasoningEvent {
   logprobs?: TokenLogprobs[];
 }
 
-/** A piece of a call of a tool. Comes with the reply parser of a later version. */
+/** A piece of a call of a tool. */
 export interface ToolCallEvent {
   type: "toolCall";
   /** Which of the reply's calls this belongs to, from 0. */
@@ -260,18 +402,31 @@ export interface ToolCallEvent {
   logprobs?: TokenLogprobs[];
 }
 
+/** What a structured reply has come to: its value so far, and at the end all of it. Comes as the text grows by an eighth. */
+export interface ObjectEvent {
+  type: "object";
+  partial: unknown;
+}
+
+/** The calls of a reply were run, and another one begins with their results; or the last step is over. */
+export interface StepEvent {
+  type: "step";
+  step: Step;
+}
+
 /** The end of a reply that was not aborted and did not fail; the last event. */
 export interface FinishEvent {
   type: "finish";
   reason: FinishReason;
   stopString?: string;
+  warning?: string;
   usage: Usage;
   timings: Timings;
   seed: number;
 }
 
 /** What `events()` gives. Take care of unknown types: later versions may add some. */
-export type StreamEvent = ProgressEvent | TextEvent | ReasoningEvent | ToolCallEvent | FinishEvent;
+export type StreamEvent = ProgressEvent | TextEvent | ReasoningEvent | ToolCallEvent | ObjectEvent | StepEvent | FinishEvent;
 
 /** What a device listing says of one device, from ggml's backend registry. */
 export interface Device {

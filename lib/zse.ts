@@ -16,6 +16,7 @@ import { MOST_TEXT } from "./options/foreign.js";
 import { readChatCall, readCompletionCall, readEngineOptions, readTokenizeOptions } from "./options/options.js";
 import { readRecommended } from "./options/recommended.js";
 import { collectReply, openStream, type TokenStream } from "./stream/token-stream.js";
+import { stepsOf } from "./tools/loop.js";
 import type {
   ChatRequest,
   CompletionRequest,
@@ -87,14 +88,16 @@ export class ZSE implements AsyncDisposable {
   }
 
   /**
-   * The reply to a conversation, as a stream.
+   * The reply to a conversation, as a stream. Calls of tools that have an execute() are run, and the text goes on with what the model says of their
+   * results, for `maxSteps` replies at most.
    * @throws ZSEError BAD_OPTION at once, naming the option or message; everything else reaches the stream's consumer:
    *   CONTEXT_OVERFLOW, OVERLOADED, STALLED, CLOSED, and load failures.
    */
   chatStream(messages: readonly Message[], options?: ReplyOptionsInput): TokenStream;
   chatStream(request: ChatRequest): TokenStream;
   chatStream(first: readonly Message[] | ChatRequest, second?: ReplyOptionsInput): TokenStream {
-    return openStream(this.#engine, readChatCall("chatStream()", first, second));
+    const settings = readChatCall("chatStream()", first, second);
+    return openStream(this.#engine, settings, stepsOf(settings));
   }
 
   /** A text continued, as a stream; no chat template. Throws as chatStream. */
@@ -108,7 +111,8 @@ export class ZSE implements AsyncDisposable {
   chat(messages: readonly Message[], options?: ReplyOptionsInput): Promise<Reply>;
   chat(request: ChatRequest): Promise<Reply>;
   async chat(first: readonly Message[] | ChatRequest, second?: ReplyOptionsInput): Promise<Reply> {
-    return collectReply(this.#engine, readChatCall("chat()", first, second));
+    const settings = readChatCall("chat()", first, second);
+    return collectReply(this.#engine, settings, stepsOf(settings));
   }
 
   /** A text continued, collected; no chat template. Rejects as chat. */

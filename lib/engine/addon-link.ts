@@ -42,6 +42,10 @@ export class AddonLink implements EngineLink {
     this.#native.cancel(id);
   }
 
+  endReasoning(id: StreamId): void {
+    this.#native.endReasoning(id);
+  }
+
   ask(question: number, { tokenize, special }: Question): void {
     try {
       this.#native.tokenize(question, tokenize, special);

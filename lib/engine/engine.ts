@@ -15,17 +15,24 @@ import {
   type NativeRecommended,
   type NativeRequest,
   type NativeTokenLogprobs,
+  type NativeToolCall,
 } from "../addon/contract.js";
 import { cut } from "../base/quote.js";
 import { fromNative, ZSEError } from "../errors.js";
-import type { EngineStats, ModelInfo, RecommendedSampling, StreamEvent } from "../types.js";
+import type { EngineStats, ModelInfo, RecommendedSampling, StreamEvent, TokenLogprobs } from "../types.js";
 import { type EngineLink, LARGEST_ID, type OpenLink, type StreamId } from "./link.js";
 import { toldLogprobs } from "./logprobs.js";
 import { Questions } from "./questions.js";
 import { checkAgainstModel } from "./request-checks.js";
 
-/** What a stream gives: text, as the bare string (the common case costs no object) unless it has log-probabilities, or any other event. */
-export type Item = string | StreamEvent;
+/**
+ * What a stream gives: text, as the bare string (the common case costs no object) unless it has log-probabilities, any other event, or tokens
+ * that show nothing.
+ */
+export type Item = string | StreamEvent | typeof HIDDEN;
+
+/** Takes credit, and is nothing to see. */
+export const HIDDEN = { type: "hidden" } as const;
 
 /** How a stream ended on the engine's side. */
 export type Ending = { finish: NativeFinish } | { error: unknown };
@@ -34,7 +41,7 @@ export type Ending = { finish: NativeFinish } | { error: unknown };
 export interface StreamSink {
   /** Its id in the engine; 0 until it is submitted. Set by the engine. */
   id: StreamId;
-  readonly request: NativeRequest;
+  request: NativeRequest;
   /** Names of its options for which what the model file recommends counts. */
   readonly unsaid: readonly string[];
   /** `tokens`: the credit that the item takes; given back with ack() once the consumer has taken it. */
@@ -61,6 +68,8 @@ export class Engine {
   readonly #questions = new Questions();
   /** Opened while the model loads. */
   #waiting = new Set<StreamSink>();
+  /** Streams between two replies: calls of tools are run for them, and they come back. */
+  #resting = new Set<StreamSink>();
   /** Why no stream can be opened any more. */
   #failure: ZSEError | undefined;
   /** Pending while the turn of the event loop in which something was submitted is not over. */
@@ -105,9 +114,22 @@ export class Engine {
 
   /** Opens a stream now, or once the model is ready. Failures come as the sink's end, perhaps before this returns. */
   open(sink: StreamSink): void {
+    this.#resting.delete(sink);
     if (this.#failure !== undefined) sink.end({ error: this.#failure });
     else if (this.info === undefined) this.#waiting.add(sink);
     else this.#submit(sink);
+  }
+
+  /** A stream whose reply has ended opens another one later: it is told until then when the model is closed. */
+  rest(sink: StreamSink): void {
+    sink.id = 0;
+    if (this.#failure !== undefined) sink.end({ error: this.#failure });
+    else this.#resting.add(sink);
+  }
+
+  /** Closes the thought that a stream is in. */
+  endReasoning(sink: StreamSink): void {
+    if (this.#sinks.has(sink.id)) this.#link!.endReasoning(sink.id);
   }
 
   /** Gives back credit for tokens that the consumer has taken. */
@@ -117,7 +139,10 @@ export class Engine {
 
   /** Ends a stream. Returns whether a terminal event is still to come: not when it was never submitted. */
   cancel(sink: StreamSink): boolean {
-    if (this.#waiting.delete(sink) || !this.#sinks.has(sink.id)) return false;
+    if (this.#waiting.delete(sink) || this.#resting.delete(sink) || !this.#sinks.has(sink.id)) {
+      if (this.#abandoned) this.abandon();
+      return false;
+    }
     this.#leaving.add(sink.id);
     this.#link!.cancel(sink.id);
     return true;
@@ -142,7 +167,7 @@ export class Engine {
   abandon(): void {
     this.#abandoned = true;
     if (this.info === undefined && this.#failure === undefined) return; // someone may still await `ready`
-    if (this.#sinks.size === 0 && this.#waiting.size === 0 && this.#questions.open === 0) void this.close();
+    if (this.#sinks.size + this.#waiting.size + this.#resting.size + this.#questions.open === 0) void this.close();
   }
 
   /** Once loaded. Rejects with what made it impossible, and with CLOSED when the model is closed before the answer. */
@@ -199,6 +224,15 @@ export class Engine {
       switch (kind) {
         case Kind.Text:
           sink.on(withLogprobs(payload as string, logprobs?.[i]), heads[head + 2]!);
+          break;
+        case Kind.Reasoning:
+          sink.on({ type: "reasoning", text: payload as string, ...told(logprobs?.[i]) }, heads[head + 2]!);
+          break;
+        case Kind.ToolCall:
+          sink.on({ type: "toolCall", ...(payload as NativeToolCall), ...told(logprobs?.[i]) }, heads[head + 2]!);
+          break;
+        case Kind.Hidden:
+          sink.on(HIDDEN, heads[head + 2]!);
           break;
         case Kind.Progress:
           sink.on({ type: "progress", ...(payload as NativeProgress) }, heads[head + 2]!);
@@ -280,8 +314,9 @@ export class Engine {
   /** Ends all streams and questions that were submitted; what the addon may still say of them is not heard. */
   #failRunning(error: ZSEError): void {
     this.#questions.failAll(error);
-    const running = [...this.#sinks.values()];
+    const running = [...this.#sinks.values(), ...this.#resting];
     this.#sinks.clear();
+    this.#resting.clear();
     this.#leaving.clear();
     for (const sink of running) sink.end({ error });
   }
@@ -302,6 +337,10 @@ export class Engine {
 function withRecommended({ request, unsaid }: StreamSink, sampling: RecommendedSampling): NativeRequest {
   const counts = Object.entries(sampling).filter(([name]) => unsaid.includes(name));
   return counts.length === 0 ? request : { ...request, ...Object.fromEntries(counts) };
+}
+
+function told(logprobs: readonly NativeTokenLogprobs[] | undefined): { logprobs?: TokenLogprobs[] } {
+  return logprobs === undefined ? {} : { logprobs: toldLogprobs(logprobs) };
 }
 
 function withLogprobs(text: string, logprobs: readonly NativeTokenLogprobs[] | undefined): Item {

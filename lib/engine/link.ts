@@ -23,6 +23,8 @@ export interface EngineLink {
   ack(id: StreamId, tokens: number): void;
   /** Ends a stream in whatever state it is, with Finish{cancelled}. Ids of streams that have ended are ignored. */
   cancel(id: StreamId): void;
+  /** Closes the thought that a stream is in; nothing where it is in none. Ids of streams that have ended are ignored. */
+  endReasoning(id: StreamId): void;
   /** One Answer or AnswerError event with the same number follows, also when the engine is closed first. */
   ask(question: number, what: Question): void;
   /** Ends every stream, frees the model, and says Closed, the last event. May be called again. */

@@ -12,6 +12,9 @@ export type Pulled = { choice: number; event: StreamEvent } | { error: unknown }
 
 type Arrival = { choice: number; event: StreamEvent } | { error: unknown };
 
+/** What takes the engine's time: the first of them is the first token. */
+const GENERATED: ReadonlySet<string> = new Set(["text", "reasoning", "toolCall"]);
+
 export class Reply {
   readonly choices: number;
   readonly #streams: readonly EventStream[];
@@ -124,7 +127,7 @@ export class Reply {
         if (done === true || (value.type === "finish" && value.reason === "cancelled")) {
           this.#arrivals.push({ error: new ZSEError("ABORTED", "The stream was cancelled.") });
         } else {
-          if (value.type === "text") this.#observer?.onText?.(choice, waitedFor);
+          if (GENERATED.has(value.type)) this.#observer?.onText?.(choice, waitedFor);
           this.#arrivals.push({ choice, event: value });
         }
         this.#wake?.();

@@ -2,7 +2,7 @@
 // frames to be pulled. JS thread of the model. web.ts and node.ts put an answer onto their kind of response.
 
 import { FORMATS, formatOf } from "./format-registry.js";
-import type { Ask, Collector, Envelope, WireFormat, WireRequest } from "./formats/format.js";
+import type { Collector, Envelope, WireFormat, WireRequest } from "./formats/format.js";
 import { isToldInFull, toWireError, WireError } from "./formats/wire-error.js";
 import { type FrameSource, ReplyFrames } from "./frame-source.js";
 import { STREAM_HEADERS } from "./frames.js";
@@ -151,7 +151,7 @@ export class Responder {
   /** How long (ms) a stream's headers wait for a word of the engine. Load must not decide how a client is told that its prompt is too long. */
   #patienceFor(request: WireRequest): number {
     const { earlyErrorMs } = this.#options;
-    return mayOverflow(request.ask, this.#model.info?.contextSize) ? earlyErrorMs : Math.min(earlyErrorMs, AT_ONCE_MS);
+    return mayOverflow(request, this.#model.info?.contextSize) ? earlyErrorMs : Math.min(earlyErrorMs, AT_ONCE_MS);
   }
 
   /** Goes on with a resumable stream after the event `lastEventId` (as the header says it; left out: from the beginning). */
@@ -240,8 +240,8 @@ const MESSAGE_TOKENS = 32;
 const USUAL_CONTEXT = 4096;
 
 /** Whether the prompt may have more tokens than the context: a token is a byte at least. */
-function mayOverflow(ask: Ask, contextSize = USUAL_CONTEXT): boolean {
-  const asked = "messages" in ask ? ask.messages : ask.prompt;
+function mayOverflow({ ask, options }: WireRequest, contextSize = USUAL_CONTEXT): boolean {
+  const asked = "messages" in ask ? [ask.messages, options.tools] : ask.prompt;
   const more = "messages" in ask ? TEMPLATE_TOKENS + MESSAGE_TOKENS * ask.messages.length : 1;
   if (textOf(asked, (text) => text.length) + more >= contextSize) return true;
   const encoder = new TextEncoder();
@@ -252,7 +252,8 @@ function mayOverflow(ask: Ask, contextSize = USUAL_CONTEXT): boolean {
 function textOf(value: unknown, measure: (text: string) => number): number {
   if (typeof value === "string") return measure(value);
   if (typeof value !== "object" || value === null) return 0;
-  return Object.values(value).reduce((sum: number, one) => sum + textOf(one, measure), 0);
+  const keys = Array.isArray(value) ? 0 : Object.keys(value).reduce((sum, key) => sum + measure(key), 0);
+  return Object.values(value).reduce((sum: number, one) => sum + textOf(one, measure), keys);
 }
 
 const JSON_HEADERS = { "content-type": "application/json; charset=utf-8" };

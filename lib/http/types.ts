@@ -31,7 +31,7 @@ export type Occupancy = Pick<EngineStats, "queued" | "prefilling" | "decoding" |
 
 /** Told what happens to a request; for metrics and logs. A call costs a step of the stream, so it must be quick. */
 export interface Observer {
-  /** A piece of text came. `waitedFor`: the reader was already waiting, so the time since the last one is the engine's. */
+  /** A piece of text, of a thought or of a call came. `waitedFor`: the reader was already waiting, so the time since the last one is the engine's. */
   onText?(choice: number, waitedFor: boolean): void;
   onFinish?(choice: number, finish: FinishEvent): void;
   onError?(error: unknown): void;

@@ -5,9 +5,10 @@ import { resolve } from "node:path";
 import type { NativeEngineOptions, NativeRequest } from "../addon/contract.js";
 import { quote } from "../base/quote.js";
 import { bad } from "../errors.js";
-import type { ChunkBy, StreamCallback } from "../types.js";
+import type { ChunkBy, Step, StreamCallback } from "../types.js";
 import { entriesOf, MOST_TEXT, reading } from "./foreign.js";
 import { validateMessages } from "./messages.js";
+import { type ReplyShape, readChatShape, readPromptShape, type ShapeOptions } from "./reply-shape.js";
 import { asObject, readOptions } from "./rules.js";
 import { ENGINE_OPTIONS, RECOMMENDABLE, REPLY_OPTIONS, snakeCase, TOKENIZE_OPTIONS } from "./table.js";
 
@@ -22,6 +23,10 @@ export interface ReplySettings {
   chunkMaxDelayMs: number;
   includeUsage: boolean | undefined;
   streamCallback: StreamCallback | undefined;
+  /** The tools that the model is shown, and whether its text is an object. */
+  shape: Omit<ReplyShape, "native">;
+  /** How calls of tools with an execute() are run. */
+  steps: { most: number; errors: "model" | "throw"; onStep: ((step: Step) => unknown) | undefined };
 }
 
 /**
@@ -31,7 +36,8 @@ export interface ReplySettings {
 export function readChatCall(call: string, first: unknown, second: unknown): ReplySettings {
   return reading(call, () => {
     const { subject, options } = splitCall(call, "messages", "an array of messages", Array.isArray, first, second);
-    return replySettings({ messages: JSON.stringify(validateMessages(subject)) }, options);
+    const messages = validateMessages(subject);
+    return replySettings({ messages: JSON.stringify(messages) }, options, (shape) => readChatShape(shape, messages));
   });
 }
 
@@ -43,7 +49,7 @@ export function readCompletionCall(call: string, first: unknown, second: unknown
     if (!isText(subject)) throw bad("prompt", `prompt must be a string; given ${quote(subject)}.`);
     const { length } = subject as string;
     if (length > MOST_TEXT) throw bad("prompt", `prompt may have up to ${MOST_TEXT} characters; given ${length}.`);
-    return replySettings({ prompt: subject as string }, options);
+    return replySettings({ prompt: subject as string }, options, readPromptShape);
   });
 }
 
@@ -86,17 +92,34 @@ function splitCall(
   return { subject, options };
 }
 
-function replySettings(subject: { messages: string } | { prompt: string }, options: Record<string, unknown>): ReplySettings {
-  const given = Object.fromEntries(entriesOf(options)) as Record<string, unknown>; // each is read once
-  const { signal, chunkSize, chunkBy, chunkMaxDelayMs, includeUsage, streamCallback, ...rest } = readOptions(
+type Options = Record<string, unknown>;
+
+function replySettings(
+  subject: { messages: string } | { prompt: string },
+  options: Options,
+  readShape: (options: ShapeOptions) => ReplyShape,
+): ReplySettings {
+  const given = Object.fromEntries(entriesOf(options)) as Options; // each is read once
+  const { signal, chunkSize, chunkBy, chunkMaxDelayMs, includeUsage, streamCallback, ...others } = readOptions(
     REPLY_OPTIONS,
     given,
     "a reply",
   );
+  const { tools, toolChoice, parallelToolCalls, responseFormat, reasoning, templateArguments, continueFinalMessage, ...more } = others;
+  const { maxSteps, toolErrors, onStep, ...rest } = more;
   checkTogether(rest, given);
+  const { native, ...shape } = readShape({
+    tools,
+    toolChoice,
+    parallelToolCalls,
+    responseFormat,
+    reasoning,
+    templateArguments,
+    continueFinalMessage,
+  } as ShapeOptions);
   return {
     // readOptions has just given every field its type and default by the table above.
-    request: { ...subject, ...rest } as unknown as NativeRequest,
+    request: { ...subject, ...(native === undefined ? {} : { reply: native }), ...rest } as unknown as NativeRequest,
     unsaid: RECOMMENDABLE.filter((name) => given[name] === undefined && given[snakeCase(name)] === undefined),
     signal: signal as AbortSignal | undefined,
     chunkSize: chunkSize as number,
@@ -104,6 +127,8 @@ function replySettings(subject: { messages: string } | { prompt: string }, optio
     chunkMaxDelayMs: chunkMaxDelayMs as number,
     includeUsage: includeUsage as boolean | undefined,
     streamCallback: streamCallback as StreamCallback | undefined,
+    shape,
+    steps: { most: maxSteps as number, errors: toolErrors as "model" | "throw", onStep: onStep as ((step: Step) => unknown) | undefined },
   };
 }
 

@@ -3,6 +3,7 @@
 // Pure; any thread.
 
 import { readGpuLayers, readLogitBias, readPromptCache, readSignal, readStop } from "./custom.js";
+import { named } from "./named.js";
 import { INT32_MAX, type Rule } from "./rules.js";
 import { DEFAULT_BREAKERS, DEFAULT_SAMPLERS, readBreakers, readSamplers } from "./samplers.js";
 
@@ -334,9 +335,16 @@ export const REPLY_OPTIONS = {
   streamCallback: { kind: "function" },
   highWaterMark: { kind: "integer", min: 1, max: 65_536, default: 64 },
   stallTimeoutMs: { kind: "integer", min: 0, max: INT32_MAX, default: 0, hint: "0 means never" },
-  responseFormat: { kind: "later" },
-  tools: { kind: "later" },
-  toolChoice: { kind: "later" },
+  tools: { kind: "custom", read: named, wire: "body" },
+  toolChoice: { kind: "custom", read: named, wire: "body" },
+  parallelToolCalls: { kind: "boolean", default: true, wire: "body" },
+  responseFormat: { kind: "custom", read: named, wire: "body" },
+  reasoning: { kind: "custom", read: named },
+  templateArguments: { kind: "custom", read: named },
+  continueFinalMessage: { kind: "boolean", default: false, wire: "body" },
+  maxSteps: { kind: "integer", min: 1, max: 1000, default: 5 },
+  toolErrors: { kind: "enum", values: ["model", "throw"], default: "model" },
+  onStep: { kind: "function" },
 } as const satisfies OptionTable;
 
 /** Names of the options that a model file may recommend a value for. */

@@ -6,6 +6,7 @@ import { z } from "zod";
 import { fieldPath } from "../base/quote.js";
 import type { WireFormat } from "../http/formats/format.js";
 import { chatCompletions, completions } from "../http/formats/openai-chat/index.js";
+import { EFFORTS } from "../http/formats/openai-chat/reply-fields.js";
 import { LARGEST_SEED, SEED_RULE } from "../http/formats/openai-chat/request.js";
 import { WireError } from "../http/formats/wire-error.js";
 import { MOST_PARTS } from "../options/foreign.js";
@@ -83,6 +84,11 @@ const toolCall = z.object({
   type: z.literal("function").optional(),
   function: z.object({ name: text, arguments: text.nullish() }),
 });
+/** What its parameters may be is the library's to say. */
+const functionTool = z.object({
+  type: z.literal("function", { error: 'must be "function", the only kind of tool there is here' }),
+  function: z.object({ name: text, description: text.nullish(), strict: z.boolean().nullish() }),
+});
 const message = z.object({
   role: z.enum(["system", "developer", "user", "assistant", "tool"]),
   content: content.nullish(),
@@ -113,6 +119,11 @@ function common({ maxChoices }: BodyLimits) {
     seed: seed.nullish(),
     stop: stops.nullish(),
     logit_bias: biases.nullish(),
+    tools: listOf(functionTool).nullish(),
+    response_format: z.object({ type: z.enum(["text", "json_object", "json_schema", "grammar"]) }).nullish(),
+    reasoning_effort: z.enum(EFFORTS).nullish(),
+    enable_thinking: z.boolean().nullish(),
+    chat_template_kwargs: z.custom<object>(isObject, "Invalid input: expected object").nullish(),
     user: text.nullish(),
   };
 }

@@ -142,8 +142,8 @@ export class PullText implements Consumer {
 
 /** Takes everything that happens, one event for each pull. */
 export class PullEvents extends PullText {
-  override wants(_item: Item): boolean {
-    return true;
+  override wants(item: Item): boolean {
+    return typeof item === "string" || item.type !== "hidden";
   }
 
   override shape(text: string, logprobs: TokenLogprobs[] | undefined): Given {

@@ -16,6 +16,10 @@ export class EventBuffer {
     return this.#head === this.#items.length;
   }
 
+  get length(): number {
+    return this.#items.length - this.#head;
+  }
+
   /** `tokens` is the credit that the item takes. Of progress events in a row only the newest is kept. */
   push(item: Item, tokens: number): void {
     const items = this.#items;

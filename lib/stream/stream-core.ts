@@ -4,17 +4,25 @@
 //
 // The consumer pulls (iterator, web stream) or is called (callback, collecting). Either way text leaves the buffer only when
 // the consumer wants it, and only then its credit goes back: that is the whole of backpressure on this side.
-// Text held by the chunker counts as taken, so a sentence longer than highWaterMark cannot stop its own stream.
+// Text held by the chunker counts as taken, so a sentence longer than highWaterMark cannot stop its own stream. What its consumer does not
+// want gives its credit back when its turn comes, which is at once where the consumer has read all before it.
+//
+// Where calls of tools are run (steps.ts), a stream is several replies of the engine, one after the other. The next one may begin while the reader
+// has not read all of the last one, and the credit of what is left of that is nobody's any more.
 
 import type { NativeFinish, NativeRequest } from "../addon/contract.js";
 import type { Ending, Engine, Item, StreamSink } from "../engine/engine.js";
 import { ZSEError } from "../errors.js";
-import type { FinishEvent, Reply } from "../types.js";
+import type { Checked, Validate } from "../schema/standard.js";
+import type { FinishEvent, ObjectEvent, Reply, ToolCallEvent } from "../types.js";
 import { isAborted, reasonOf, watchAbort } from "./abort.js";
 import type { Chunker } from "./chunker.js";
 import { type Consumer, type Given, Push, type Source } from "./consumers.js";
 import { EventBuffer } from "./event-buffer.js";
 import { ReplyLogprobs } from "./logprobs.js";
+import { checkedObject, PartialObject } from "./objects.js";
+import type { Steps } from "./steps.js";
+import { CallCollector, newCallId } from "./tool-calls.js";
 
 export interface CoreSettings {
   request: NativeRequest;
@@ -22,6 +30,10 @@ export interface CoreSettings {
   chunker: Chunker | undefined;
   chunkMaxDelayMs: number;
   signal: AbortSignal | undefined;
+  /** A structured reply. */
+  object?: { validate: Validate | undefined } | undefined;
+  /** Runs the calls of a reply, and says what is asked next. */
+  steps?: Steps | undefined;
 }
 
 /** What a stream took that never began. */
@@ -32,7 +44,7 @@ export const NO_USE: Pick<NativeFinish, "usage" | "timings"> = {
 
 export class StreamCore implements StreamSink, Source {
   id = 0;
-  readonly request: NativeRequest;
+  request: NativeRequest;
   readonly unsaid: readonly string[];
 
   #engine: Engine;
@@ -44,11 +56,23 @@ export class StreamCore implements StreamSink, Source {
   #next: Item | undefined;
   #text = "";
   readonly #logprobs: ReplyLogprobs | undefined;
+  #reasoning = "";
+  /** Of the reply that is read now. */
+  #calls = new CallCollector();
+  readonly #steps: Steps | undefined;
+  readonly #validate: Validate | undefined;
+  /** The value that the text of a structured reply has come to. */
+  readonly #object: PartialObject | undefined;
+  /** Comes after the text that was given out last. */
+  #grown: ObjectEvent | undefined;
   /** events() has had its finish event. */
   #finishGiven = false;
 
   /** Tokens taken and not yet given back; given back in portions, as each costs a call into the addon. */
   #taken = 0;
+  /** Tokens of what is in the buffer; and of those, the ones of a reply that has ended. */
+  #buffered = 0;
+  #settled = 0;
   readonly #ackEvery: number;
 
   #ending: Ending | undefined;
@@ -74,6 +98,9 @@ export class StreamCore implements StreamSink, Source {
     this.unsaid = settings.unsaid;
     this.#chunker = settings.chunker;
     if (settings.request.logprobs) this.#logprobs = new ReplyLogprobs();
+    this.#steps = settings.steps;
+    this.#validate = settings.object?.validate;
+    this.#object = settings.object === undefined ? undefined : new PartialObject();
     this.#maxDelay = settings.chunker === undefined ? 0 : settings.chunkMaxDelayMs;
     this.#ackEvery = Math.max(1, settings.request.highWaterMark >> 1);
     const { signal } = settings;
@@ -121,6 +148,7 @@ export class StreamCore implements StreamSink, Source {
     const running = this.#ending === undefined;
     this.#ending = { error: reason ?? new ZSEError("ABORTED", "The stream was aborted.") };
     if (running) this.#engine.cancel(this);
+    this.#steps?.abort(this.#ending.error);
     this.#release();
     this.#conclude(this.#ending);
     this.#consumer?.deliver();
@@ -132,6 +160,7 @@ export class StreamCore implements StreamSink, Source {
     this.#over = true;
     this.#left = true;
     this.#dropHeld();
+    this.#steps?.abort(new ZSEError("ABORTED", "The stream was left."));
     const failure = this.#release();
     if (failure !== undefined) this.#conclude(failure);
     if (this.#ending !== undefined) this.#concludeLeft(this.#ending);
@@ -139,6 +168,11 @@ export class StreamCore implements StreamSink, Source {
       this.#conclude({ reply: this.#reply({ reason: "cancelled", seed: this.request.seed ?? 0, ...NO_USE }) });
     }
     this.#consumer?.leave();
+  }
+
+  /** Closes the thought that the reply is in, as a spent budget does. No effect where it is in none. */
+  endReasoning(): void {
+    this.#engine.endReasoning(this);
   }
 
   /** As throw() of an iterator: the consumer leaves with an error of its own, which it does not need to be told. */
@@ -156,15 +190,57 @@ export class StreamCore implements StreamSink, Source {
 
   on(item: Item, tokens: number): void {
     if (this.#ending !== undefined || this.#left) return;
+    if (typeof item !== "string" && item.type === "toolCall") nameCall(item);
+    this.#steps?.on(item);
     this.#buffer.push(item, tokens);
+    this.#buffered += tokens;
     const consumer = this.#consumer;
-    if (consumer?.wants(item)) consumer.deliver();
+    if (consumer === undefined) return;
+    if (consumer.wants(item) || isStep(item)) consumer.deliver();
+    else if (this.#buffer.length === 1) this.#skip();
   }
 
   end(ending: Ending): void {
+    if (this.#ending === undefined && !this.#left && "finish" in ending) {
+      const next = this.#steps?.next(ending.finish);
+      if (next !== undefined) {
+        this.#rest(next);
+        return;
+      }
+    }
+    this.#end(ending);
+  }
+
+  /** The calls of the reply are run, and then another one is asked for, or it was the last one. */
+  #rest(next: ReturnType<Steps["next"]>): void {
+    this.#settled = this.#buffered;
+    this.#taken = 0;
+    this.#engine.rest(this);
+    next!.then(
+      ({ step, request, finish }) => {
+        if (this.#ending !== undefined || this.#left) return;
+        this.on({ type: "step", step }, 0);
+        if (request === undefined) {
+          this.#engine.cancel(this); // it rests no more
+          this.#end({ finish });
+        } else {
+          this.request = request;
+          this.#engine.open(this);
+        }
+      },
+      (error: unknown) => {
+        if (this.#ending !== undefined || this.#left) return;
+        this.#engine.cancel(this);
+        this.#end({ error });
+      },
+    );
+  }
+
+  #end(ending: Ending): void {
     if (this.#left) this.#concludeLeft(ending);
     if (this.#ending !== undefined || this.#left) return; // aborted in the meantime: the id is free now, no more
     this.#ending = ending;
+    if ("error" in ending) this.#steps?.abort(ending.error);
     if ("error" in ending) this.#conclude(ending); // result tells it even while the consumer has text left to read
     this.#consumer?.deliver();
   }
@@ -180,21 +256,50 @@ export class StreamCore implements StreamSink, Source {
   }
 
   take(): Given | undefined {
-    const item = this.#takeItem();
-    if (typeof item !== "string") {
-      if (item !== undefined && "logprobs" in item) this.#logprobs?.keep(item.logprobs ?? []);
-      return item;
+    const grown = this.#grown;
+    if (grown !== undefined) {
+      this.#grown = undefined;
+      return grown;
     }
+    const item = this.#takeItem();
+    if (typeof item !== "string") return item as Given | undefined; // what is hidden is wanted by none
     this.#text += item;
+    if (this.#object !== undefined) this.#grow(this.#object, item);
     return this.#consumer!.shape(item, this.#logprobs?.take(item));
+  }
+
+  #grow(object: PartialObject, text: string): void {
+    object.add(text);
+    if (!this.#consumer!.wants(NO_OBJECT) || !object.isDue) return;
+    this.#grown = object.event();
+  }
+
+  /** What its consumer does not want has come, and nothing before it is left to read. */
+  #skip(): void {
+    const item = this.#buffer.shift()!;
+    this.#giveBack(this.#buffer.shiftedTokens);
+    this.#note(item);
+  }
+
+  /** What becomes part of the reply, whether its consumer wants it or not. */
+  #note(item: Item): void {
+    if (typeof item === "string") return;
+    if ("logprobs" in item) this.#logprobs?.keep(item.logprobs ?? []);
+    if (item.type === "reasoning") this.#reasoning += item.text;
+    else if (item.type === "toolCall") this.#calls.add(item);
+    else if (item.type === "step" && this.#steps!.isRun(item.step)) {
+      this.#calls = new CallCollector();
+      this.#object?.restart();
+    }
   }
 
   /** Text, grouped, as the bare string. */
   #takeItem(): Item | undefined {
-    if (this.#next !== undefined) {
-      const item = this.#next;
+    const next = this.#next;
+    if (next !== undefined) {
       this.#next = undefined;
-      return item;
+      this.#note(next);
+      if (this.#consumer!.wants(next)) return next;
     }
     const buffer = this.#buffer;
     const chunker = this.#chunker;
@@ -213,23 +318,34 @@ export class StreamCore implements StreamSink, Source {
         if (this.#maxDelay !== 0) this.#heldSince = performance.now();
         return chunk;
       }
-      if (!consumer.wants(item)) continue;
-      if (item.type === "progress") return item;
-      const held = chunker?.flush();
-      if (!held) return item;
-      this.#next = item;
-      return held;
+      const wanted = consumer.wants(item);
+      const held = (wanted && item.type !== "progress") || isStep(item) ? chunker?.flush() : undefined;
+      if (held) {
+        this.#next = item;
+        return held;
+      }
+      this.#note(item);
+      if (wanted) return item;
     }
     if (chunker?.holding && (this.#ending !== undefined || this.#heldTooLong())) return chunker.flush();
     if (this.#ending !== undefined && "finish" in this.#ending && !this.#finishGiven) {
+      if (this.#object?.isNew && consumer.wants(NO_OBJECT)) {
+        const last = this.#object.event();
+        if (last !== undefined) return last;
+      }
       this.#finishGiven = true;
-      const last = finishEvent(this.#ending.finish);
+      const last = finishEvent(this.#steps?.summed(this.#ending.finish) ?? this.#ending.finish);
       if (consumer.wants(last)) return last;
     }
     return undefined;
   }
 
   #giveBack(tokens: number): void {
+    this.#buffered -= tokens;
+    if (this.#settled > 0) {
+      this.#settled -= tokens;
+      return;
+    }
     this.#taken += tokens;
     if (this.#taken >= this.#ackEvery && this.#ending === undefined) {
       this.#engine.ack(this, this.#taken);
@@ -256,8 +372,24 @@ export class StreamCore implements StreamSink, Source {
       this.#conclude(failure);
       return failure;
     }
-    this.#conclude({ reply: this.#reply(ending.finish) });
+    this.#concludeReply(ending.finish);
     return undefined;
+  }
+
+  /** A schema of a library's own may take its time to check. */
+  #concludeReply(finish: NativeFinish): void {
+    const reply = this.#reply(finish);
+    if (this.#object === undefined || finish.reason !== "stop") {
+      this.#conclude({ reply });
+      return;
+    }
+    const conclude = (checked: Checked) => {
+      const told = "issue" in checked ? { warning: reply.warning ?? checked.issue } : { object: checked.value };
+      this.#conclude({ reply: { ...reply, ...told } });
+    };
+    const checked = checkedObject(this.#object.text, this.#validate);
+    if (checked instanceof Promise) void checked.then(conclude);
+    else conclude(checked);
   }
 
   #concludeLeft(ending: Ending): void {
@@ -265,11 +397,22 @@ export class StreamCore implements StreamSink, Source {
     else this.#conclude({ reply: this.#reply({ ...ending.finish, reason: "cancelled" }) });
   }
 
-  #reply(finish: NativeFinish): Reply {
-    const { reason, stopString, usage, timings, seed } = finish;
-    const stop = stopString === undefined ? {} : { stopString };
-    const logprobs = this.#logprobs === undefined ? {} : { logprobs: this.#logprobs.given };
-    return { text: this.#text, ...logprobs, finishReason: reason, ...stop, usage, timings, seed };
+  #reply(given: NativeFinish): Reply {
+    const { reason, stopString, warning, usage, timings, seed } = this.#steps?.summed(given) ?? given;
+    const steps = this.#steps?.done;
+    return {
+      text: this.#text,
+      ...(this.#logprobs === undefined ? {} : { logprobs: this.#logprobs.given }),
+      finishReason: reason,
+      toolCalls: this.#calls.all,
+      ...(this.#reasoning === "" ? {} : { reasoning: this.#reasoning }),
+      ...(steps === undefined ? {} : { steps }),
+      ...(stopString === undefined ? {} : { stopString }),
+      ...(warning === undefined ? {} : { warning }),
+      usage,
+      timings,
+      seed,
+    };
   }
 
   #conclude(outcome: { reply: Reply } | { error: unknown }): void {
@@ -287,6 +430,7 @@ export class StreamCore implements StreamSink, Source {
     this.#buffer.clear();
     this.#chunker?.flush();
     this.#next = undefined;
+    this.#grown = undefined;
   }
 
   /** Lets go of what reaches beyond the stream. Returns what the signal threw then, which its owner is to be told. */
@@ -322,6 +466,21 @@ export class StreamCore implements StreamSink, Source {
 }
 
 function finishEvent(finish: NativeFinish): FinishEvent {
-  const { reason, stopString, usage, timings, seed } = finish;
-  return { type: "finish", reason, ...(stopString === undefined ? {} : { stopString }), usage, timings, seed };
+  const { reason, stopString, warning, usage, timings, seed } = finish;
+  const told = { ...(stopString === undefined ? {} : { stopString }), ...(warning === undefined ? {} : { warning }) };
+  return { type: "finish", reason, ...told, usage, timings, seed };
+}
+
+/** Text of two replies is never one chunk. */
+function isStep(item: Item): boolean {
+  return typeof item !== "string" && item.type === "step";
+}
+
+/** Asks a consumer whether it wants such events. */
+const NO_OBJECT: ObjectEvent = { type: "object", partial: undefined };
+
+/** Templates of many models give their calls no id, and clients send it back with the result. */
+function nameCall(event: ToolCallEvent): void {
+  if (event.name === undefined) delete event.id;
+  else event.id = event.id || newCallId();
 }

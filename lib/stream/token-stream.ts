@@ -8,14 +8,15 @@ import type { ReplySettings } from "../options/options.js";
 import type { Reply, StreamEvent } from "../types.js";
 import { createChunker } from "./chunker.js";
 import { PullEvents, PullText, Push } from "./consumers.js";
+import type { Steps } from "./steps.js";
 import { StreamCore } from "./stream-core.js";
 
 /** Cancels the stream of a TokenStream that was dropped before its end: its slot would stay parked for good. */
 const dropped = new FinalizationRegistry<StreamCore>((core) => core.abandon());
 
 /** Opens a stream on an engine. Not part of the public face: streams come from ZSE's methods. */
-export function openStream(engine: Engine, settings: ReplySettings): TokenStream {
-  const core = openCore(engine, settings);
+export function openStream(engine: Engine, settings: ReplySettings, steps?: Steps): TokenStream {
+  const core = openCore(engine, settings, steps);
   const stream = new TokenStream(core, settings.includeUsage);
   dropped.register(stream, core);
   if (settings.streamCallback !== undefined) {
@@ -25,16 +26,24 @@ export function openStream(engine: Engine, settings: ReplySettings): TokenStream
 }
 
 /** Opens a stream that is only collected, or called back: the promise of its reply. */
-export function collectReply(engine: Engine, settings: ReplySettings): Promise<Reply> {
-  const core = openCore(engine, settings);
+export function collectReply(engine: Engine, settings: ReplySettings, steps?: Steps): Promise<Reply> {
+  const core = openCore(engine, settings, steps);
   const { streamCallback } = settings;
   core.claim(new Push(streamCallback === undefined ? "result" : "streamCallback", core, streamCallback)).deliver();
   return core.result();
 }
 
-function openCore(engine: Engine, settings: ReplySettings): StreamCore {
-  const { request, unsaid, chunkBy, chunkSize, chunkMaxDelayMs, signal } = settings;
-  return new StreamCore(engine, { request, unsaid, chunker: createChunker(chunkBy, chunkSize), chunkMaxDelayMs, signal });
+function openCore(engine: Engine, settings: ReplySettings, steps: Steps | undefined): StreamCore {
+  const { request, unsaid, chunkBy, chunkSize, chunkMaxDelayMs, signal, shape } = settings;
+  return new StreamCore(engine, {
+    request,
+    unsaid,
+    chunker: createChunker(chunkBy, chunkSize),
+    chunkMaxDelayMs,
+    signal,
+    object: shape.object,
+    steps,
+  });
 }
 
 /**
@@ -90,6 +99,11 @@ export class TokenStream implements AsyncIterable<string>, AsyncDisposable {
    */
   get result(): Promise<Reply> {
     return this.#core.result();
+  }
+
+  /** Closes the thought that the model is in, and the answer begins; nothing where it is in none. */
+  endReasoning(): void {
+    this.#core.endReasoning();
   }
 
   /** Ends the reply, whatever state it is in. The consumer fails with `reason`, or with ZSEError ABORTED. */

@@ -262,7 +262,7 @@ describe("errors", () => {
     ["a bad chunk_by", { ...STORY, stream: true, stream_options: { chunk_by: "page" } }, 400, "chunk_by"],
     ["an unknown stream option", { ...STORY, stream: true, stream_options: { chunks: 1 } }, 400, "stream_options.chunks"],
     ["stream_options without stream", { ...STORY, stream: false, stream_options: {} }, 400, "stream_options"],
-    ["tools", { ...STORY, tools: [{ type: "function", function: { name: "f" } }] }, 400, "tools"],
+    ["functions", { ...STORY, functions: [{ name: "f" }] }, 400, "functions"],
     ["a prompt that is too long", { messages: [{ role: "user", content: "story ".repeat(3000) }] }, 400, "messages"],
   ])("%s: told as JSON before the headers, naming the field", async (_, body, status, param) => {
     const { url } = await serveModel();

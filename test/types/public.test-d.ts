@@ -75,6 +75,12 @@ for await (const event of stream.events()) {
     case "toolCall":
       expectTypeOf(event.argumentsDelta).toBeString();
       break;
+    case "object":
+      expectTypeOf(event.partial).toBeUnknown();
+      break;
+    case "step":
+      expectTypeOf(event.step.toolResults[0]!.content).toBeString();
+      break;
     case "finish":
       expectTypeOf(event.usage).toEqualTypeOf<Usage>();
       expectTypeOf(event.reason).toEqualTypeOf<"stop" | "length" | "toolCalls" | "cancelled">();

@@ -10,6 +10,7 @@ import { USER } from "./helpers.js";
 
 const REPLY: Reply = {
   text: "x",
+  toolCalls: [],
   finishReason: "stop",
   seed: 1,
   usage: { promptTokens: 15, completionTokens: 42, totalTokens: 57, cachedTokens: 0 },

@@ -12,17 +12,29 @@ import type {
   NativeProgress,
   NativeRequest,
   NativeTokenLogprobs,
+  NativeToolCall,
 } from "../../lib/addon/contract.js";
 import { NativeEventKind as Kind } from "../../lib/addon/contract.js";
 import { NO_STATS } from "../../lib/engine/engine.js";
 import type { Device, EngineStats, ModelInfo } from "../../lib/types.js";
 
-/** What a stream says: text pieces (one token each), pieces of several tokens, progress, or an error that ends it. */
+/** What a stream says: text pieces (one token each), pieces of several tokens, thoughts, calls of tools, tokens that show nothing, progress, or an error that ends it. */
 export type ScriptItem =
   | string
   | { text: string; tokens: number; logprobs?: NativeTokenLogprobs[] }
+  | { reasoning: string; tokens?: number }
+  | { toolCall: NativeToolCall; tokens?: number }
+  | { hidden: number }
   | { progress: NativeProgress }
   | { error: NativeError };
+
+/** A call of a tool as a script says it: its name first, its arguments in two pieces. */
+export function callOf(name: string, args: unknown, index = 0, id = ""): ScriptItem[] {
+  const text = typeof args === "string" ? args : JSON.stringify(args);
+  const half = text.length >> 1;
+  const pieces = ["", text.slice(0, half), text.slice(half)];
+  return pieces.map((argumentsDelta, i) => ({ toolCall: { index, ...(i === 0 ? { id, name } : {}), argumentsDelta } }));
+}
 
 export interface FakeOptions {
   /** What each request is answered with; may be endless. */
@@ -46,6 +58,9 @@ export interface FakeStream {
   outstanding: number;
   maxOutstanding: number;
   delivered: number;
+  /** Of these, tokens of thought. */
+  thought: number;
+  calls: boolean;
   cancelled: boolean;
   parkedSince: number | undefined;
 }
@@ -143,6 +158,8 @@ export class FakeEngine implements NativeEngine {
       outstanding: 0,
       maxOutstanding: 0,
       delivered: 0,
+      thought: 0,
+      calls: false,
       cancelled: false,
       parkedSince: undefined,
     };
@@ -231,20 +248,22 @@ export class FakeEngine implements NativeEngine {
     stream.parkedSince = undefined;
     const { value, done } = stream.script.next();
     if (done) {
-      this.#end(stream, "stop");
+      this.#end(stream, stream.calls ? "toolCalls" : "stop");
     } else if (typeof value === "object" && "progress" in value) {
       this.#pending.push(stream.id, Kind.Progress, value.progress, 0);
     } else if (typeof value === "object" && "error" in value) {
       stream.state = "ended";
       this.#pending.push(stream.id, Kind.StreamError, value.error, 0);
     } else {
-      const { text, tokens, logprobs } = typeof value === "string" ? { text: value, tokens: 1, logprobs: undefined } : value;
-      if (logprobs !== undefined) this.#logprobs[this.#pending.length / 4] = logprobs;
+      const [kind, payload, tokens] = eventOf(value);
+      if (typeof value === "object" && "logprobs" in value && value.logprobs) this.#logprobs[this.#pending.length / 4] = value.logprobs;
       this.#generated += tokens;
       stream.delivered += tokens;
       stream.outstanding += tokens;
       stream.maxOutstanding = Math.max(stream.maxOutstanding, stream.outstanding);
-      this.#pending.push(stream.id, Kind.Text, text, tokens);
+      if (kind === Kind.Reasoning) stream.thought += tokens;
+      if (kind === Kind.ToolCall) stream.calls = true;
+      this.#pending.push(stream.id, kind, payload, tokens);
       const { maxTokens } = stream.request;
       if (maxTokens > 0 && stream.delivered >= maxTokens) this.#end(stream, "length");
     }
@@ -278,12 +297,23 @@ export class FakeEngine implements NativeEngine {
   }
 }
 
+function eventOf(item: Exclude<ScriptItem, { progress: unknown } | { error: unknown }>): [number, unknown, number] {
+  if (typeof item === "string") return [Kind.Text, item, 1];
+  if ("text" in item) return [Kind.Text, item.text, item.tokens];
+  if ("reasoning" in item) return [Kind.Reasoning, item.reasoning, item.tokens ?? 1];
+  if ("toolCall" in item) return [Kind.ToolCall, item.toolCall, item.tokens ?? 1];
+  return [Kind.Hidden, undefined, item.hidden];
+}
+
 export function fakeFinish(stream: FakeStream, reason: NativeFinish["reason"], more: Partial<NativeFinish> = {}): NativeFinish {
   const promptTokens = 7;
   return {
     reason,
     seed: stream.request.seed ?? 4711,
-    usage: { promptTokens, completionTokens: stream.delivered, totalTokens: promptTokens + stream.delivered, cachedTokens: 0 },
+    usage: {
+      ...{ promptTokens, completionTokens: stream.delivered, totalTokens: promptTokens + stream.delivered, cachedTokens: 0 },
+      ...(stream.thought === 0 ? {} : { reasoningTokens: stream.thought }),
+    },
     timings: { queueMs: 0, prefillMs: 1, ttftMs: 1, itlMs: { p50: 1, p99: 1, max: 1 }, tokensPerSecond: 100, pausedMs: 0 },
     ...more,
   };

@@ -20,7 +20,22 @@ const contract = read("lib", "addon", "contract.ts");
 const addonReader = read("native", "node", "values.cpp");
 const nativeRequest = read("native", "core", "request.h");
 /** Options that end on the JavaScript side. */
-const NOT_NATIVE = new Set(["signal", "chunkSize", "chunkBy", "chunkMaxDelayMs", "includeUsage", "streamCallback", "onProgress"]);
+const NOT_NATIVE = new Set([
+  ...[
+    "signal",
+    "chunkSize",
+    "chunkBy",
+    "chunkMaxDelayMs",
+    "includeUsage",
+    "streamCallback",
+    "onProgress",
+    "maxSteps",
+    "toolErrors",
+    "onStep",
+  ],
+  // These cross as NativeRequest.reply, in its words.
+  ...["tools", "toolChoice", "parallelToolCalls", "responseFormat", "reasoning", "templateArguments", "continueFinalMessage"],
+]);
 
 const all = Object.entries({ ...ENGINE_OPTIONS, ...REPLY_OPTIONS } as OptionTable);
 const present = all.filter(([, option]) => option.kind !== "later");

@@ -106,6 +106,7 @@ describe("result", () => {
     const { model } = await openReady({ finish: { stopString: "END" } });
     expect(await model.chatStream(USER, { seed: 5 }).result).toEqual({
       text: TEXT,
+      toolCalls: [],
       finishReason: "stop",
       stopString: "END",
       seed: 5,

@@ -1,7 +1,7 @@
 // Owns the objects of OpenAI's wire format: what a stream's events are as chunks, and what a whole reply is. Pure (apart from
 // drawing an id); any thread.
 
-import type { FinishEvent, StreamEvent, TokenLogprobs, Usage } from "../../../types.js";
+import type { FinishEvent, StreamEvent, TokenLogprobs, ToolCallEvent, Usage } from "../../../types.js";
 import type { Collector, Envelope, Frame, FrameWriter, IncludeUsage } from "../format.js";
 import type { WireError } from "../wire-error.js";
 import { CompletionLogprobsWriter, chatLogprobs } from "./logprobs.js";
@@ -23,6 +23,7 @@ interface WireUsage {
   completion_tokens: number;
   total_tokens: number;
   prompt_tokens_details: { cached_tokens: number };
+  completion_tokens_details?: { reasoning_tokens: number };
 }
 
 /** The usage of all choices of a reply: they share one prompt, and cached is what not even the first of them had to compute. */
@@ -30,11 +31,14 @@ export function wireUsage(usages: readonly Usage[]): WireUsage {
   const prompt = Math.max(0, ...usages.map((usage) => usage.promptTokens));
   const completion = usages.reduce((sum, usage) => sum + usage.completionTokens, 0);
   const cached = Math.min(...usages.map((usage) => usage.cachedTokens));
+  const thought = usages.some((usage) => usage.reasoningTokens !== undefined);
+  const reasoning = usages.reduce((sum, usage) => sum + (usage.reasoningTokens ?? 0), 0);
   return {
     prompt_tokens: prompt,
     completion_tokens: completion,
     total_tokens: prompt + completion,
     prompt_tokens_details: { cached_tokens: cached },
+    ...(thought ? { completion_tokens_details: { reasoning_tokens: reasoning } } : {}),
   };
 }
 
@@ -104,18 +108,33 @@ export class ChunkWriter implements FrameWriter {
           : [this.#text(index, event.text, null, event.logprobs)];
       case "reasoning":
         return this.#kind === "chat" ? [this.#delta(index, { reasoning_content: event.text }, null, event.logprobs)] : [];
-      case "toolCall": {
-        this.#toolCalls.add(index);
-        const { index: call, id, name, argumentsDelta } = event;
-        const head = id === undefined ? {} : { id, type: "function" };
-        const fn = { ...(name === undefined ? {} : { name }), arguments: argumentsDelta };
-        return [this.#delta(index, { tool_calls: [{ index: call, ...head, function: fn }] }, null, event.logprobs)];
-      }
+      case "toolCall":
+        return this.#kind === "chat" ? this.#call(index, event) : [];
       case "finish":
         return this.#finish(index, event);
       default:
         return [];
     }
+  }
+
+  /** A call's first delta has its id and name, and no arguments yet: some clients take those of the first one for all. */
+  #call(index: number, { index: call, id, name, argumentsDelta, logprobs }: ToolCallEvent): Frame[] {
+    this.#toolCalls.add(index);
+    const frames: Frame[] = [];
+    if (id !== undefined)
+      frames.push(
+        this.#delta(
+          index,
+          { tool_calls: [{ index: call, id, type: "function", function: { name: name ?? "", arguments: "" } }] },
+          null,
+          logprobs,
+        ),
+      );
+    if (argumentsDelta !== "") {
+      const told = id === undefined ? logprobs : undefined; // once
+      frames.push(this.#delta(index, { tool_calls: [{ index: call, function: { arguments: argumentsDelta } }] }, null, told));
+    }
+    return frames;
   }
 
   #finish(index: number, event: FinishEvent): Frame[] {
@@ -149,7 +168,7 @@ export class ChunkWriter implements FrameWriter {
 
 function finishReason(event: FinishEvent, calledTools: boolean): FinishReason {
   if (event.reason === "length") return "length";
-  return calledTools ? "tool_calls" : "stop";
+  return calledTools || event.reason === "toolCalls" ? "tool_calls" : "stop";
 }
 
 interface CollectedCall {

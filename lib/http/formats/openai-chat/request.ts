@@ -7,6 +7,7 @@ import type { Message, ReplyOptionsInput } from "../../../types.js";
 import type { WireRequest } from "../format.js";
 import { WireError } from "../wire-error.js";
 import type { ReplyKind } from "./chunks.js";
+import { REPLY_FIELDS, readReplyFields } from "./reply-fields.js";
 import { isUnsupported, refuseUnsupported } from "./unsupported.js";
 
 type Body = Record<string, unknown>;
@@ -55,7 +56,7 @@ export function readRequest(body: unknown, maxChoices: number): WireRequest {
   for (const [name, { off }] of OPTIONS) if (name in given) options[name] = given[name] === off ? 0 : given[name];
   if (kind === "completion") Object.assign(options, readCompletionLogprobs(given));
   Object.assign(options, readRepetition(given));
-  Object.assign(options, readLimit(given), readSeed(given));
+  Object.assign(options, readLimit(given), readSeed(given), readReplyFields(given));
   for (const name of CHUNKING) {
     if (name in streamOptions) options[name] = streamOptions[name];
   }
@@ -82,7 +83,7 @@ function strangersOf(given: Body): string[] {
 }
 
 function isKnown(name: string): boolean {
-  return READ_HERE.includes(name) || OPTIONS.has(name) || IGNORED.has(name) || isUnsupported(name);
+  return READ_HERE.includes(name) || REPLY_FIELDS.has(name) || OPTIONS.has(name) || IGNORED.has(name) || isUnsupported(name);
 }
 
 function readKind(given: Body): ReplyKind {

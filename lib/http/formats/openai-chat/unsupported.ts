@@ -16,12 +16,8 @@ const isEmpty: AsksNothing = (value) => value === "" || (typeof value === "objec
 const UNSUPPORTED: ReadonlyMap<string, AsksNothing> = new Map(
   Object.entries({
     // OpenAI's
-    tools: isEmpty,
-    tool_choice: is("none", "auto"),
     functions: isEmpty,
     function_call: is("none", "auto"),
-    parallel_tool_calls: is(true, false),
-    response_format: (value) => typeof value === "object" && (value as { type?: unknown }).type === "text",
     modalities: (value) => Array.isArray(value) && value.length === 1 && value[0] === "text",
     audio: always,
     prediction: always,
@@ -30,14 +26,8 @@ const UNSUPPORTED: ReadonlyMap<string, AsksNothing> = new Map(
     suffix: is(""),
     best_of: is(1),
     // The form of the answer
-    grammar: is(""),
-    json_schema: always,
     format: is(""),
-    guided_json: always,
     guided_regex: is(""),
-    guided_choice: isEmpty,
-    guided_grammar: is(""),
-    structured_outputs: isEmpty,
     include_stop_str_in_output: is(false),
     skip_special_tokens: is(true),
     prompt_logprobs: always,
@@ -52,12 +42,7 @@ const UNSUPPORTED: ReadonlyMap<string, AsksNothing> = new Map(
     logits_processors: isEmpty,
     // The prompt
     chat_template: is(""),
-    chat_template_kwargs: isEmpty,
-    enable_thinking: always,
-    thinking: (value) => typeof value === "object" && (value as { type?: unknown }).type === "disabled",
     documents: isEmpty,
-    add_generation_prompt: is(true),
-    continue_final_message: is(false),
     truncate_prompt_tokens: always,
     add_special_tokens: is(true),
     // Sampling

@@ -1,0 +1,180 @@
+// Owns the fields of a body that say what a reply is made of besides plain text, in all the spellings that clients of local servers have for
+// them: OpenAI's, llama.cpp's, vLLM's, OpenRouter's. Pure; any thread. What a field's value may be is the library's to check, where it has one.
+
+import { quote } from "../../../base/quote.js";
+import { WireError } from "../wire-error.js";
+
+type Body = Record<string, unknown>;
+
+/** Read here; those of the table of options pass under their own names. */
+export const REPLY_FIELDS: ReadonlySet<string> = new Set([
+  ...["grammar", "json_schema", "guided_json", "guided_grammar", "guided_choice", "structured_outputs"],
+  ...["reasoning_effort", "reasoning", "thinking", "enable_thinking", "reasoning_budget", "thinking_budget_tokens", "chat_template_kwargs"],
+  "add_generation_prompt",
+]);
+
+export const EFFORTS = ["none", "minimal", "low", "medium", "high", "xhigh"] as const;
+
+/**
+ * @returns the library's options for them, under the names of a body
+ * @throws WireError 400 naming the field
+ */
+export function readReplyFields(given: Readonly<Body>): Body {
+  checkGenerationPrompt(given);
+  return { ...readFormat(given), ...readThinking(given), ...withoutEmptyTools(given) };
+}
+
+/** Clients send an empty list, and a choice of nothing. undefined takes back what was passed under its own name. */
+function withoutEmptyTools({ tools, tool_choice }: Readonly<Body>): Body {
+  if (Array.isArray(tools) && tools.length > 0) return {};
+  const none = tool_choice === "auto" || tool_choice === "none" ? { tool_choice: undefined } : {};
+  return Array.isArray(tools) ? { tools: undefined, ...none } : none;
+}
+
+// ---- the form of the text ----
+
+function readFormat(given: Readonly<Body>): Body {
+  const forms = formsOf(given);
+  const [first, second] = forms;
+  if (first === undefined) return {};
+  const before = isPlainText(given.response_format) ? undefined : "response_format";
+  const other = before ?? second?.name;
+  if (other !== undefined) throw bad(first.name, `${first.name} and ${other} both say what the text must be; give one of them.`);
+  return { response_format: first.format };
+}
+
+function isPlainText(format: unknown): boolean {
+  return format === undefined || (isObject(format) && format.type === "text");
+}
+
+function formsOf(given: Readonly<Body>): { name: string; format: object }[] {
+  const outputs = given.structured_outputs ?? {};
+  if (!isObject(outputs)) throw bad("structured_outputs", `structured_outputs must be an object; given ${quote(outputs)}.`);
+  const stranger = Object.keys(outputs).find((key) => !["json", "grammar", "choice"].includes(key) && outputs[key] !== null);
+  if (stranger !== undefined)
+    throw bad(`structured_outputs.${stranger}`, `structured_outputs has json, grammar and choice here; given ${quote(stranger)}.`);
+  const schemas = { json_schema: given.json_schema, guided_json: given.guided_json, "structured_outputs.json": outputs.json };
+  const grammars = { grammar: given.grammar, guided_grammar: given.guided_grammar, "structured_outputs.grammar": outputs.grammar };
+  const choices = { guided_choice: given.guided_choice, "structured_outputs.choice": outputs.choice };
+  return [
+    ...said(schemas).map(([name, value]) => ({ name, format: { type: "json_schema", schema: schemaOf(name, value) } })),
+    ...said(grammars).map(([name, value]) => ({ name, format: { type: "grammar", gbnf: value } })),
+    ...said(choices).map(([name, value]) => ({ name, format: { type: "grammar", gbnf: grammarOf(name, value) } })),
+  ];
+}
+
+function said(fields: Body): [string, unknown][] {
+  return Object.entries(fields).filter(([, value]) => value !== undefined && value !== null && value !== "");
+}
+
+/** Some clients send a schema as text. */
+function schemaOf(name: string, value: unknown): unknown {
+  if (typeof value !== "string") return value;
+  try {
+    return JSON.parse(value) as unknown;
+  } catch {
+    throw bad(name, `${name} must be a JSON Schema; given ${quote(value)}.`);
+  }
+}
+
+/** One of these texts, and nothing else. */
+function grammarOf(name: string, choices: unknown): string {
+  const fits =
+    Array.isArray(choices) && choices.length > 0 && choices.length <= 4096 && choices.every((one) => typeof one === "string" && one !== "");
+  if (!fits) throw bad(name, `${name} must be an array of 1 to 4096 texts; given ${quote(choices)}.`);
+  const literal = (text: string) =>
+    Array.from(text.toWellFormed(), (one) => `\\U${one.codePointAt(0)!.toString(16).padStart(8, "0")}`).join("");
+  return `root ::= ${(choices as string[]).map((text) => `"${literal(text)}"`).join(" | ")}`;
+}
+
+// ---- thinking ----
+
+function readThinking(given: Readonly<Body>): Body {
+  const { enable_thinking, thinking, reasoning_effort, ...variables } = kwargsOf(given);
+  const ways = [
+    switchOf("enable_thinking", given.enable_thinking),
+    switchOf("chat_template_kwargs.enable_thinking", enable_thinking),
+    switchOf("chat_template_kwargs.thinking", thinking),
+    effortOf("reasoning_effort", given.reasoning_effort),
+    effortOf("chat_template_kwargs.reasoning_effort", reasoning_effort),
+    budgetOf("reasoning_budget", given.reasoning_budget),
+    budgetOf("thinking_budget_tokens", given.thinking_budget_tokens),
+    anthropicsOf(given.thinking),
+    openRoutersOf(given.reasoning),
+  ];
+  const { on, ...asked }: Asked = Object.assign({}, ...ways);
+  const isOff = ways.some((way) => way.on === false);
+  const reasoning = isOff ? "off" : Object.keys(asked).length > 0 ? asked : on === true ? "on" : undefined;
+  return {
+    ...(reasoning === undefined ? {} : { reasoning }),
+    ...(Object.keys(variables).length === 0 ? {} : { template_arguments: variables }),
+  };
+}
+
+interface Asked {
+  on?: boolean;
+  effort?: string;
+  budgetTokens?: number;
+}
+
+function kwargsOf({ chat_template_kwargs: kwargs = {} }: Readonly<Body>): Body {
+  if (isObject(kwargs)) return kwargs;
+  throw bad("chat_template_kwargs", `chat_template_kwargs must be an object; given ${quote(kwargs)}.`);
+}
+
+function switchOf(name: string, value: unknown): Asked {
+  if (value === undefined || value === null) return {};
+  if (typeof value === "boolean") return { on: value };
+  throw bad(name, `${name} must be true or false; given ${quote(value)}.`);
+}
+
+function effortOf(name: string, value: unknown): Asked {
+  if (value === undefined || value === null) return {};
+  if (value === "none") return { on: false };
+  if ((EFFORTS as readonly unknown[]).includes(value)) return { effort: value as string };
+  throw bad(name, `${name} must be one of ${EFFORTS.map((one) => `"${one}"`).join(", ")}; given ${quote(value)}.`);
+}
+
+/** -1 is how clients of llama-server say that there is none. */
+function budgetOf(name: string, value: unknown): Asked {
+  if (value === undefined || value === null || value === -1) return {};
+  if (typeof value === "number" && Number.isInteger(value) && value >= 0 && value < 2 ** 31) return { budgetTokens: value };
+  throw bad(name, `${name} must be a whole number of tokens from 0 (-1 is no limit); given ${quote(value)}.`);
+}
+
+/** { type: "enabled", budget_tokens } */
+function anthropicsOf(value: unknown): Asked {
+  if (value === undefined) return {};
+  const { type, budget_tokens } = isObject(value) ? value : {};
+  if (type === "disabled") return { on: false };
+  if (type === "enabled" || type === "adaptive")
+    return { ...(type === "enabled" ? { on: true } : {}), ...budgetOf("thinking.budget_tokens", budget_tokens) };
+  throw bad("thinking", `thinking must be { type: "enabled", "disabled" or "adaptive", budget_tokens }; given ${quote(value)}.`);
+}
+
+/** { effort, max_tokens, enabled } */
+function openRoutersOf(value: unknown): Asked {
+  if (value === undefined) return {};
+  if (!isObject(value)) throw bad("reasoning", `reasoning must be { effort, max_tokens, enabled }; given ${quote(value)}.`);
+  if (value.exclude === true)
+    throw bad("reasoning.exclude", "reasoning.exclude is not supported; thoughts come in reasoning_content, apart from the text.");
+  return {
+    ...switchOf("reasoning.enabled", value.enabled),
+    ...effortOf("reasoning.effort", value.effort),
+    ...budgetOf("reasoning.max_tokens", value.max_tokens),
+  };
+}
+
+/** vLLM's switch: a last message is gone on with, or a new one begins. */
+function checkGenerationPrompt({ add_generation_prompt: adds = true, continue_final_message: goesOn = false }: Readonly<Body>): void {
+  if (adds === true || (adds === false && goesOn === true)) return;
+  throw bad("add_generation_prompt", "add_generation_prompt false is for continue_final_message true; leave it out.");
+}
+
+function isObject(value: unknown): value is Body {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function bad(param: string, message: string): WireError {
+  return new WireError(400, message, { param, code: "invalid_value" });
+}

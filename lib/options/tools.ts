@@ -1,0 +1,133 @@
+// Owns reading the tools of a chat: what each is called and takes, for the addon, and what runs it, for lib/tools. Runs on the caller's
+// thread, before anything is queued.
+//
+// A tool is OpenAI's { type: "function", function: { name, description, parameters, strict } }, and may have an execute() beside it.
+
+import { quote } from "../base/quote.js";
+import { bad } from "../errors.js";
+import { enforceable } from "../schema/enforce.js";
+import { readSchema, type Validate } from "../schema/standard.js";
+import type { ToolContext } from "../types.js";
+import { plainJson } from "./foreign.js";
+import { isPlainObject } from "./rules.js";
+
+export type Execute = (args: never, context: ToolContext) => unknown;
+
+/** A tool, read. */
+export interface ReadTool {
+  name: string;
+  /** Who calls it is the caller where there is none. */
+  execute: Execute | undefined;
+  /** Checks arguments beyond what a grammar has enforced. */
+  validate: Validate | undefined;
+  /** As the addon and the template take it. */
+  definition: Record<string, unknown>;
+}
+
+const MOST_TOOLS = 1024;
+/** OpenAI's names, and those of servers of tools, which have a path in them. */
+const NAME = /^[A-Za-z0-9_.:/-]{1,128}$/;
+const NAME_RULE = "1 to 128 of the characters A-Z a-z 0-9 _ - . : /";
+
+/**
+ * @param at how the function of a tool is called in errors
+ * @throws ZSEError BAD_OPTION naming the tool and the field
+ */
+export function readTools(name: string, value: unknown, at = (index: number) => `${name}[${index}].function`): ReadTool[] {
+  if (!Array.isArray(value)) throw bad(name, `${name} must be an array of tools; given ${quote(value)}.`);
+  if (value.length > MOST_TOOLS) throw bad(name, `${name} takes up to ${MOST_TOOLS} tools; given ${value.length}.`);
+  const parts = value.map((one: unknown, i) => readParts(one, `${name}[${i}]`, at(i)));
+  const plain = plainJson(
+    parts.map(({ said }) => ({ function: said })),
+    name,
+  ) as { function: Record<string, unknown> }[];
+  const known = new Set<string>();
+  return parts.map(({ execute, validate }, i) => {
+    const where = at(i);
+    const definition = checkedFunction(plain[i]!.function, where, i);
+    const called = definition.name as string;
+    if (known.has(called)) throw bad(`${where}.name`, `${where}.name must be a tool's own; given ${quote(called)} twice.`);
+    known.add(called);
+    return { name: called, execute, validate, definition: { type: "function", function: definition } };
+  });
+}
+
+interface Parts {
+  said: Record<string, unknown>;
+  execute: Execute | undefined;
+  validate: Validate | undefined;
+}
+
+/** Each field is read once: a tool may be anybody's object. */
+function readParts(tool: unknown, where: string, functionAt: string): Parts {
+  const { type = "function", function: said, execute, schema } = (isPlainObject(tool) ? tool : {}) as Record<string, unknown>;
+  if (type !== "function")
+    throw bad(`${where}.type`, `${where}.type must be "function", the only kind of tool there is here; given ${quote(type)}.`);
+  if (!isPlainObject(said)) {
+    const what = 'must be { type: "function", function: { name, description, parameters } }, or what tool() returns';
+    throw bad(where, `${where} ${what}; given ${quote(tool)}.`);
+  }
+  if (execute !== undefined && typeof execute !== "function") {
+    throw bad(`${where}.execute`, `${where}.execute must be a function; given ${quote(execute)}.`);
+  }
+  const { name, description, parameters, strict } = said;
+  const own = readSchema(parameters, `${functionAt}.parameters`);
+  // tool() has made JSON of a library's schema, and kept the schema.
+  const validate = own.validate ?? (schema === undefined ? undefined : readSchema(schema, `${where}.schema`).validate);
+  return { said: { name, description, parameters: own.json, strict }, execute: execute as Execute | undefined, validate };
+}
+
+function checkedFunction(said: Record<string, unknown>, where: string, number: number): Record<string, unknown> {
+  const { name, description, strict } = said;
+  if (typeof name !== "string" || !NAME.test(name)) throw bad(`${where}.name`, `${where}.name must be ${NAME_RULE}; given ${quote(name)}.`);
+  if (description !== undefined && description !== null && typeof description !== "string") {
+    throw bad(`${where}.description`, `${where}.description must be a string; given ${quote(description)}.`);
+  }
+  if (strict !== undefined && strict !== null && typeof strict !== "boolean") {
+    throw bad(`${where}.strict`, `${where}.strict must be true or false; given ${quote(strict)}.`);
+  }
+  return {
+    name,
+    ...(typeof description === "string" ? { description: description.toWellFormed() } : {}),
+    parameters: checkedParameters(said.parameters, `${where}.parameters`, strict === true, number),
+  };
+}
+
+/** Without parameters a tool takes none. What tools of others ask for and no grammar enforces is left to whoever runs them. */
+function checkedParameters(given: unknown, where: string, exact: boolean, number: number): Record<string, unknown> {
+  if (given === undefined || given === null) return { type: "object", properties: {} };
+  if (isPlainObject(given) && Object.keys(given).length === 0) return { type: "object", properties: {} };
+  const schema = enforceable(given, { where, exact, number });
+  if (schema.type === "object") return schema;
+  throw bad(where, `${where} must be a JSON Schema of type "object"; given ${quote(given)}.`);
+}
+
+/** What is asked for by toolChoice: the tools that are shown then, and whether one must be called. */
+export interface ToolChoice {
+  tools: readonly ReadTool[];
+  choice: "auto" | "none" | "required";
+}
+
+/** @throws ZSEError BAD_OPTION */
+export function readToolChoice(name: string, value: unknown, tools: readonly ReadTool[], toolsName: string): ToolChoice {
+  if (value === "auto" || value === "none" || value === undefined) return { tools, choice: value ?? "auto" };
+  if (value === "required") {
+    if (tools.length === 0) throw bad(name, `${name} "required" needs ${toolsName}, which are not given.`);
+    return { tools, choice: "required" };
+  }
+  const named = nameOf(value);
+  if (named === undefined)
+    throw bad(name, `${name} must be "auto", "none", "required" or { name: "a tool's name" }; given ${quote(value)}.`);
+  const only = tools.filter((tool) => tool.name === named);
+  if (only.length === 0)
+    throw bad(name, `${name} names ${quote(named)}, which is none of ${toolsName} (${quote(tools.map((tool) => tool.name))}).`);
+  return { tools: only, choice: "required" };
+}
+
+/** { name }, or OpenAI's { type: "function", function: { name } }. */
+function nameOf(value: unknown): string | undefined {
+  if (!isPlainObject(value)) return undefined;
+  if (value.type !== undefined && value.type !== "function") return undefined;
+  const name = isPlainObject(value.function) ? value.function.name : value.name;
+  return typeof name === "string" ? name : undefined;
+}

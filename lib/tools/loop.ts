@@ -1,0 +1,208 @@
+// Owns what happens between two replies of one stream: the calls of the first are run, and their results are asked about in the next. JS thread of
+// the model. The stream's core (lib/stream/stream-core.ts) says what has come, and opens what is asked next.
+//
+// Calls are run where each of them can be: one whose tool has no execute() is the caller's, and so are those beside it, since nobody wants half
+// of them run. What a model writes wrong (arguments, a name) is told to the model; only what execute() throws may go to the caller.
+
+import type { NativeFinish, NativeRequest } from "../addon/contract.js";
+import { quote, quoteError } from "../base/quote.js";
+import type { Item } from "../engine/engine.js";
+import { MOST_TEXT, plainJson } from "../options/foreign.js";
+import type { ReplySettings } from "../options/options.js";
+import { isPlainObject } from "../options/rules.js";
+import type { ReadTool } from "../options/tools.js";
+import type { NextStep, Steps } from "../stream/steps.js";
+import { CallCollector } from "../stream/tool-calls.js";
+import type { Message, Step, ToolCall, ToolResult, Usage } from "../types.js";
+
+/** What runs the calls of a reply; undefined where nobody runs any, nor wants to hear of steps. */
+export function stepsOf({ request, shape, steps }: ReplySettings): Steps | undefined {
+  const runs = steps.most > 1 && shape.tools.some(({ execute }) => execute !== undefined);
+  return runs || steps.onStep !== undefined ? new ToolLoop(request, shape.tools, steps) : undefined;
+}
+
+class ToolLoop implements Steps {
+  readonly #tools: ReadonlyMap<string, ReadTool>;
+  readonly #settings: ReplySettings["steps"];
+  readonly #abort = new AbortController();
+  #request: NativeRequest;
+  #messages: readonly Message[] | undefined;
+  readonly #done: Step[] = [];
+  readonly #run = new WeakSet<Step>();
+  /** Of the steps before the one that is under way. */
+  #used: Usage = { promptTokens: 0, completionTokens: 0, totalTokens: 0, cachedTokens: 0 };
+
+  // The step that is under way.
+  #text = "";
+  #reasoning = "";
+  #calls = new CallCollector();
+
+  constructor(request: NativeRequest, tools: readonly ReadTool[], settings: ReplySettings["steps"]) {
+    this.#request = request;
+    this.#tools = new Map(tools.map((tool) => [tool.name, tool]));
+    this.#settings = settings;
+  }
+
+  on(item: Item): void {
+    if (typeof item === "string") this.#text += item;
+    else if (item.type === "reasoning") this.#reasoning += item.text;
+    else if (item.type === "toolCall") this.#calls.add(item);
+  }
+
+  next(finish: NativeFinish): Promise<NextStep> | undefined {
+    const calls = this.#calls.all;
+    const runs = finish.reason === "toolCalls" && this.#done.length + 1 < this.#settings.most && this.#canRun(calls);
+    const { onStep } = this.#settings;
+    if (!runs && onStep === undefined && this.#done.length === 0) return undefined;
+    return this.#take(finish, calls, runs);
+  }
+
+  abort(reason: unknown): void {
+    this.#abort.abort(reason);
+  }
+
+  isRun(step: Step): boolean {
+    return this.#run.has(step);
+  }
+
+  summed(finish: NativeFinish): NativeFinish {
+    return { ...finish, usage: sum(this.#used, finish.usage) };
+  }
+
+  get done(): readonly Step[] | undefined {
+    return this.#done.some((step) => this.#run.has(step)) ? this.#done : undefined;
+  }
+
+  #canRun(calls: readonly ToolCall[]): boolean {
+    return (
+      calls.length > 0 &&
+      calls.every((call) => this.#tools.get(call.function.name)?.execute !== undefined || !this.#tools.has(call.function.name))
+    );
+  }
+
+  async #take(finish: NativeFinish, toolCalls: readonly ToolCall[], runs: boolean): Promise<NextStep> {
+    const reasoning = this.#reasoning === "" ? {} : { reasoning: this.#reasoning };
+    const said = assistantMessage(this.#text, this.#reasoning, toolCalls);
+    const toolResults = runs ? await this.#runAll(toolCalls, said) : [];
+    const { reason: finishReason, usage, timings } = finish;
+    const step: Step = { index: this.#done.length, text: this.#text, ...reasoning, toolCalls, toolResults, finishReason, usage, timings };
+    this.#done.push(step);
+    await this.#settings.onStep?.(step);
+    if (!runs) return { step, finish };
+    this.#run.add(step);
+    this.#used = sum(this.#used, usage);
+    this.#text = "";
+    this.#reasoning = "";
+    this.#calls = new CallCollector();
+    this.#request = this.#asking([...this.#conversation(), said, ...toolResults.map(toolMessage)]);
+    return { step, finish, request: this.#request };
+  }
+
+  #conversation(): readonly Message[] {
+    this.#messages ??= JSON.parse(this.#request.messages!) as Message[];
+    return this.#messages;
+  }
+
+  /** The next reply may answer: what had to be called has been. */
+  #asking(messages: readonly Message[]): NativeRequest {
+    this.#messages = messages;
+    const { continueFinalMessage: _, ...reply } = this.#request.reply!;
+    if (reply.toolChoice === "required") reply.toolChoice = "auto";
+    return { ...this.#request, reply, messages: JSON.stringify(messages) };
+  }
+
+  async #runAll(calls: readonly ToolCall[], said: Message): Promise<ToolResult[]> {
+    const messages = [...this.#conversation(), said];
+    try {
+      return await Promise.all(calls.map((call) => this.#runOne(call, messages)));
+    } catch (error) {
+      this.#abort.abort(error); // the others run for nothing
+      throw error;
+    }
+  }
+
+  async #runOne({ id: toolCallId, function: { name, arguments: text } }: ToolCall, messages: readonly Message[]): Promise<ToolResult> {
+    const told = (content: string, failure?: ToolResult["failure"]): ToolResult => ({
+      toolCallId,
+      name,
+      content,
+      ...(failure === undefined ? {} : { failure }),
+    });
+    const tool = this.#tools.get(name);
+    if (tool === undefined)
+      return told(`Error: there is no tool ${quote(name)}; there are: ${[...this.#tools.keys()].join(", ")}.`, "unknown");
+    const args = await readArguments(text, tool);
+    if ("issue" in args) return told(`Error: ${args.issue}.`, "arguments");
+    try {
+      this.#abort.signal.throwIfAborted();
+      const result: unknown = await tool.execute!(args.value as never, { signal: this.#abort.signal, toolCallId, messages });
+      return told(contentOf(result, name));
+    } catch (error) {
+      if (this.#settings.errors === "throw") throw error;
+      return told(`Error: ${quoteError(error)}`, "execute");
+    }
+  }
+}
+
+/** The arguments as the schema makes them. */
+async function readArguments(text: string, tool: ReadTool): Promise<{ value: unknown } | { issue: string }> {
+  let value: unknown;
+  try {
+    value = text.trim() === "" ? {} : JSON.parse(text);
+  } catch (error) {
+    return { issue: `the arguments are not valid JSON (${quoteError(error)})` };
+  }
+  if (!isPlainObject(value)) return { issue: `the arguments must be a JSON object; given ${quote(value)}` };
+  if (tool.validate === undefined) return { value };
+  try {
+    const checked = await tool.validate(value);
+    return "issue" in checked ? { issue: `the arguments do not fit: ${checked.issue}` } : checked;
+  } catch (error) {
+    return { issue: `the arguments could not be checked: ${quoteError(error)}` };
+  }
+}
+
+/** What the model is told: text as it is, anything else as JSON. */
+function contentOf(result: unknown, name: string): string {
+  if (result === undefined) return "";
+  const text = typeof result === "string" ? result.toWellFormed() : JSON.stringify(plainJson(result, `the result of ${name}`));
+  if (text.length > MOST_TEXT) throw new Error(`the result of ${name} has ${text.length} characters; at most ${MOST_TEXT} can be told`);
+  return text;
+}
+
+function assistantMessage(text: string, reasoning: string, calls: readonly ToolCall[]): Message {
+  const thought = reasoning === "" ? {} : { reasoning_content: reasoning };
+  return {
+    role: "assistant",
+    content: text === "" && calls.length > 0 ? null : text,
+    ...thought,
+    tool_calls: calls.map(withReadableArguments),
+  };
+}
+
+/** Templates parse the arguments of the history: what is no JSON is told as text. */
+function withReadableArguments(call: ToolCall): ToolCall {
+  const { name, arguments: text } = call.function;
+  try {
+    JSON.parse(text);
+    return call;
+  } catch {
+    return { ...call, function: { name, arguments: text.trim() === "" ? "{}" : JSON.stringify({ arguments: text }) } };
+  }
+}
+
+function toolMessage({ toolCallId, name, content }: ToolResult): Message {
+  return { role: "tool", tool_call_id: toolCallId, name, content };
+}
+
+function sum(a: Usage, b: Usage): Usage {
+  const reasoning = (a.reasoningTokens ?? 0) + (b.reasoningTokens ?? 0);
+  const thought = a.reasoningTokens === undefined && b.reasoningTokens === undefined ? {} : { reasoningTokens: reasoning };
+  return {
+    promptTokens: a.promptTokens + b.promptTokens,
+    completionTokens: a.completionTokens + b.completionTokens,
+    totalTokens: a.totalTokens + b.totalTokens,
+    cachedTokens: a.cachedTokens + b.cachedTokens,
+    ...thought,
+  };
+}

@@ -1,0 +1,44 @@
+// The programs of docs/GUIDE.md and the examples of tools and objects run as they stand.
+
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { ROOT, start } from "./helpers.js";
+
+const guide = readFileSync(join(ROOT, "docs", "GUIDE.md"), "utf8");
+/** Each program with the heading that it stands under. */
+const programs = guide
+  .split(/^## /m)
+  .flatMap((section) =>
+    [...section.matchAll(/^```js\n([\s\S]*?)^```$/gm)].map(([, code], i) => [`${section.split("\n")[0]!} ${i + 1}`, code!] as const),
+  );
+
+async function run(args: readonly string[], input = ""): Promise<string> {
+  const { child, ended } = start([...args], { cwd: ROOT });
+  child.stdin?.end(input);
+  const { code, stdout, stderr } = await ended;
+  expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+  return stdout;
+}
+
+describe("docs/GUIDE.md", () => {
+  test("teaches tools, structured output and reasoning", () => {
+    expect(programs.map(([name]) => name)).toEqual(["Tools 1", "Tools 2", "Structured output 1", "Structured output 2", "Reasoning 1"]);
+  });
+  test.each(programs)("%s", async (_, code) => {
+    expect((await run(["--input-type=module", "--eval", code])).length).toBeGreaterThan(10);
+  });
+});
+
+test("examples/tools.mjs calls its tool", async () => {
+  const said = await run([join(ROOT, "examples", "tools.mjs")]);
+  expect(said).toContain('get_weather {"city"');
+  expect(said).toContain("2 steps");
+});
+test("examples/structured.mjs has its object", async () => {
+  expect(await run([join(ROOT, "examples", "structured.mjs")])).toMatch(/was born in \d{4}/);
+});
+test("examples/agent.mjs answers with its tools, a question a line", async () => {
+  const said = await run([join(ROOT, "examples", "agent.mjs")], "What is the weather in Rome?\nWhat is the weather in Paris?\n");
+  expect(said.match(/\[get_weather: /g)!.length).toBeGreaterThanOrEqual(1);
+});

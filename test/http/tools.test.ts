@@ -1,0 +1,322 @@
+// Tools, structured output and thoughts over real sockets, by the helpers that clients have for them: first with replies that a script
+// says, so that every shape comes, then with the demo model.
+
+import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
+import { HumanMessage } from "@langchain/core/messages";
+import { tool as langchainTool } from "@langchain/core/tools";
+import { ChatOpenAI } from "@langchain/openai";
+import { Output, stepCountIs, streamObject, streamText, tool } from "ai";
+import OpenAI from "openai";
+import { zodFunction, zodResponseFormat } from "openai/helpers/zod";
+import { afterEach, describe, expect, test } from "vitest";
+import { z } from "zod";
+import { setNative } from "../../lib/addon/load.js";
+import { nodeHandler } from "../../lib/http/index.js";
+import { ZSE } from "../../lib/zse.js";
+import { callOf, FakeAddon, type FakeEngine, type ScriptItem } from "../unit/fake-native.js";
+import { json, listen, post, serveApp, stream } from "./helpers.js";
+
+const WEATHER = {
+  type: "function",
+  function: {
+    name: "get_weather",
+    description: "The weather of a city",
+    parameters: { type: "object", properties: { city: { type: "string" } }, required: ["city"] },
+  },
+} as const;
+const ASKED = { model: "qwen-7b", messages: [{ role: "user", content: "What is the weather in Paris?" }] } as const;
+const person = z.object({ name: z.string(), age: z.int() });
+
+afterEach(() => setNative(undefined));
+
+/** A model that gives these replies in turn, behind a socket. */
+async function serveScript(...replies: ScriptItem[][]): Promise<{ base: string; url: string; fake: FakeEngine }> {
+  const addon = new FakeAddon({ script: (_, index) => replies[index] ?? ["no more"] });
+  setNative(addon);
+  const model = new ZSE("fake.gguf");
+  await model.ready;
+  const base = await listen(nodeHandler(model, { model: "qwen-7b" }));
+  return { base, url: `${base}/v1/chat/completions`, fake: addon.model };
+}
+
+const CALLS = [callOf("get_weather", { city: "Paris" }), ["It is ", "clear."]];
+const openai = (base: string) => new OpenAI({ baseURL: `${base}/v1`, apiKey: "none", maxRetries: 0 });
+const aiSdk = (base: string) =>
+  createOpenAICompatible({ name: "zstream", baseURL: `${base}/v1`, includeUsage: true, supportsStructuredOutputs: true })("qwen-7b");
+const langchain = (base: string) =>
+  new ChatOpenAI({ model: "qwen-7b", apiKey: "none", temperature: 0, maxRetries: 0, configuration: { baseURL: `${base}/v1` } });
+
+describe("the shapes on the wire", () => {
+  test("a call's first delta has id, type and name, and no arguments; thoughts are reasoning_content, and in usage", async () => {
+    const { url } = await serveScript([
+      { reasoning: "hm" },
+      ...callOf("get_weather", { city: "Paris" }, 0, "c1"),
+      ...callOf("get_weather", { city: "Rome" }, 1, "c2"),
+    ]);
+    const { chunks } = await stream(url, { ...ASKED, tools: [WEATHER] });
+    const choices = chunks.map((chunk) => chunk.choices[0] as unknown as { delta: object; finish_reason: string | null });
+    const head = (index: number, id: string) => ({
+      tool_calls: [{ index, id, type: "function", function: { name: "get_weather", arguments: "" } }],
+    });
+    const more = (index: number, text: string) => ({ tool_calls: [{ index, function: { arguments: text } }] });
+    expect(choices.map(({ delta }) => delta)).toEqual([
+      { role: "assistant", content: "" },
+      { reasoning_content: "hm" },
+      head(0, "c1"),
+      ...[more(0, '{"city":'), more(0, '"Paris"}')],
+      head(1, "c2"),
+      ...[more(1, '{"city"'), more(1, ':"Rome"}')],
+      {},
+    ]);
+    expect(choices.at(-1)!.finish_reason).toBe("tool_calls");
+    expect(chunks.at(-1)!.usage).toMatchObject({ completion_tokens_details: { reasoning_tokens: 1 } });
+  });
+  test("the same in one piece, and in a stream that is resumed", async () => {
+    const said = [{ reasoning: "hm" }, ...callOf("get_weather", { city: "Paris" }, 0, "c1")];
+    const { base, url } = await serveScript(said, said);
+    const whole = await json(await post(url, { ...ASKED, tools: [WEATHER] }));
+    const call = { id: "c1", type: "function", function: { name: "get_weather", arguments: '{"city":"Paris"}' } };
+    expect(whole.choices[0]).toMatchObject({
+      finish_reason: "tool_calls",
+      message: { content: null, reasoning_content: "hm", tool_calls: [call] },
+    });
+    const response = await post(url, { ...ASKED, tools: [WEATHER], stream: true, stream_options: { resumable: true } });
+    const text = await response.text();
+    const id = /"id":"(chatcmpl-[^"]+)"/.exec(text)![1]!;
+    const again = await fetch(`${base}/v1/streams/${id}`, { headers: { "last-event-id": "2" } });
+    expect(await again.text()).toBe(text.slice(text.indexOf("id: 3\n")));
+    expect(text).toContain('"tool_calls":[{"index":0,"id":"c1"');
+  });
+});
+
+describe("fields of a body reach the engine", () => {
+  const chat = { messages: [{ role: "user", content: "x" }] };
+  const schema = { type: "object", properties: { a: { type: "integer" } } };
+  const enforced = JSON.stringify({ type: "object", properties: { a: { type: "integer" } }, required: [], additionalProperties: false });
+  test.each<[string, object, object]>([
+    ["no tools", { tools: [], tool_choice: "auto" }, {}],
+    ["tool_choice", { tools: [WEATHER], tool_choice: { type: "function", function: { name: "get_weather" } } }, { toolChoice: "required" }],
+    ["parallel_tool_calls", { tools: [WEATHER], parallel_tool_calls: false }, { parallelToolCalls: false }],
+    ["response_format", { response_format: { type: "json_schema", json_schema: { name: "x", schema } } }, { jsonSchema: enforced }],
+    ["json_schema", { json_schema: schema }, { jsonSchema: enforced }],
+    ["guided_json", { guided_json: JSON.stringify(schema) }, { jsonSchema: enforced }],
+    ["structured_outputs", { structured_outputs: { json: schema } }, { jsonSchema: enforced }],
+    ["grammar", { grammar: 'root ::= "a"' }, { grammar: 'root ::= "a"' }],
+    ["guided_choice", { guided_choice: ["a", '"'] }, { grammar: 'root ::= "\\U00000061" | "\\U00000022"' }],
+    ["reasoning_effort", { reasoning_effort: "low" }, { thinking: true, templateArguments: '{"reasoning_effort":"low"}' }],
+    ["reasoning_effort none", { reasoning_effort: "none" }, { thinking: false }],
+    ["reasoning", { reasoning: { max_tokens: 50 } }, { reasoningBudget: 50 }],
+    ["enable_thinking", { enable_thinking: false }, { thinking: false }],
+    ["chat_template_kwargs", { chat_template_kwargs: { enable_thinking: true, x: 1 } }, { thinking: true, templateArguments: '{"x":1}' }],
+    ["thinking", { thinking: { type: "enabled", budget_tokens: 9 } }, { reasoningBudget: 9 }],
+    [
+      "continue_final_message",
+      { messages: [...chat.messages, { role: "assistant", content: "So" }], continue_final_message: true, add_generation_prompt: false },
+      { continueFinalMessage: true },
+    ],
+  ])("%s", async (_, body, expected) => {
+    const { url, fake } = await serveScript(["x"]);
+    const response = await post(url, { ...chat, ...body });
+    expect(response.status, await response.clone().text()).toBe(200);
+    const { tools: _tools, ...reply } = fake.streams[0]!.request.reply!;
+    expect(reply).toMatchObject(expected);
+    if (Object.keys(expected).length === 0) expect(reply).toEqual({});
+  });
+  test("a completion takes a schema", async () => {
+    const { base, fake } = await serveScript(['{"a":1}']);
+    expect((await post(`${base}/v1/completions`, { prompt: "x", response_format: { type: "json_object" } })).status).toBe(200);
+    expect(fake.streams[0]!.request.reply).toEqual({ jsonSchema: '{"type":"object"}' });
+  });
+  test.each<[object, string]>([
+    [{ tools: [{ type: "web_search" }] }, "tools[0].type"],
+    [{ tools: "x" }, "tools"],
+    [{ tool_choice: "required" }, "tool_choice"],
+    [{ tools: [WEATHER], tool_choice: { type: "function", function: { name: "x" } } }, "tool_choice"],
+    [{ response_format: { type: "json_schema", json_schema: { name: "x", schema: { not: {} } } } }, "response_format.json_schema.schema"],
+    [{ response_format: { type: "xml" } }, "response_format.type"],
+    [{ response_format: { type: "json_object" }, grammar: "x" }, "grammar"],
+    [{ grammar: "x", guided_json: {} }, "guided_json"],
+    [{ structured_outputs: { regex: "x" } }, "structured_outputs.regex"],
+    [{ guided_choice: [5] }, "guided_choice"],
+    [{ guided_json: "{" }, "guided_json"],
+    [{ reasoning_effort: "much" }, "reasoning_effort"],
+    [{ reasoning: { exclude: true } }, "reasoning.exclude"],
+    [{ thinking: { type: "x" } }, "thinking"],
+    [{ enable_thinking: "yes" }, "enable_thinking"],
+    [{ chat_template_kwargs: [] }, "chat_template_kwargs"],
+    [{ continue_final_message: true }, "continue_final_message"],
+    [{ add_generation_prompt: false }, "add_generation_prompt"],
+    [{ prompt: "x", messages: undefined, tools: [WEATHER] }, "tools"],
+  ])("%j is a 400 that names %s", async (body, param) => {
+    const { base } = await serveScript(["x"]);
+    const path = "prompt" in body ? "completions" : "chat/completions";
+    const response = await post(`${base}/v1/${path}`, { ...chat, ...body });
+    expect(response.status).toBe(400);
+    expect((await json(response)).error.param).toBe(param);
+  });
+});
+
+describe("the openai SDK", () => {
+  test("its stream helper puts calls together", async () => {
+    const { base } = await serveScript(CALLS[0] as ScriptItem[]);
+    const runner = openai(base).chat.completions.stream({ ...ASKED, messages: [...ASKED.messages], tools: [WEATHER] });
+    const deltas: string[] = [];
+    runner.on("tool_calls.function.arguments.delta", ({ arguments_delta }) => deltas.push(arguments_delta));
+    const final = await runner.finalChatCompletion();
+    expect(deltas.join("")).toBe('{"city":"Paris"}');
+    expect(final.choices[0]!.message.tool_calls![0]).toMatchObject({
+      type: "function",
+      function: { name: "get_weather", arguments: '{"city":"Paris"}' },
+    });
+    expect(final.choices[0]!.finish_reason).toBe("tool_calls");
+  });
+  test.each([true, false])("runTools runs the function and ends with the answer (stream: %s)", async (streamed) => {
+    const { base, fake } = await serveScript(...(CALLS as ScriptItem[][]));
+    const seen: unknown[] = [];
+    const fn = { ...WEATHER.function, parse: JSON.parse, function: (args: { city: string }) => seen.push(args) && "clear" };
+    const body = { ...ASKED, messages: [...ASKED.messages], tools: [{ type: "function" as const, function: fn }] };
+    const { completions } = openai(base).chat;
+    const runner = streamed ? completions.runTools({ ...body, stream: true } as never) : completions.runTools(body as never);
+    expect(await runner.finalContent()).toBe("It is clear.");
+    expect(seen).toEqual([{ city: "Paris" }]);
+    expect(JSON.parse(fake.streams[1]!.request.messages!)).toMatchObject([{}, { role: "assistant" }, { role: "tool", content: "clear" }]);
+  });
+  test("parse() gives the value of a zod schema, and of a tool's arguments", async () => {
+    const { base } = await serveScript(['{"name":', '"Ann","age":4}'], CALLS[0] as ScriptItem[]);
+    const client = openai(base);
+    const reply = await client.chat.completions.parse({
+      ...ASKED,
+      messages: [...ASKED.messages],
+      response_format: zodResponseFormat(person, "person"),
+    });
+    expect(reply.choices[0]!.message.parsed).toEqual({ name: "Ann", age: 4 });
+    const tools = [zodFunction({ name: "get_weather", parameters: z.object({ city: z.string() }) })];
+    const called = await client.chat.completions.parse({ ...ASKED, messages: [...ASKED.messages], tools });
+    expect((called.choices[0]!.message.tool_calls![0] as { function: { parsed_arguments: unknown } }).function.parsed_arguments).toEqual({
+      city: "Paris",
+    });
+  });
+});
+
+describe("Vercel's AI SDK", () => {
+  const weather = () => ({
+    get_weather: tool({
+      description: "W",
+      inputSchema: z.object({ city: z.string() }),
+      execute: ({ city }) => Promise.resolve(`${city}: clear`),
+    }),
+  });
+  test("streamText runs tools over several steps, and has the thought", async () => {
+    const { base, fake } = await serveScript([{ reasoning: "hm" }, ...(CALLS[0] as ScriptItem[])], CALLS[1] as ScriptItem[]);
+    const result = streamText({ model: aiSdk(base), prompt: "Paris?", tools: weather(), stopWhen: stepCountIs(3) });
+    expect(await readText(result.textStream)).toBe("It is clear.");
+    const [first] = await result.steps;
+    expect(first!.reasoningText).toBe("hm");
+    expect(first!.toolResults[0]!.output).toBe("Paris: clear");
+    expect(await result.finishReason).toBe("stop");
+    expect(fake.streams).toHaveLength(2);
+  });
+  test("streamObject and Output.object stream partial values of a schema", async () => {
+    const said = ['{"na', 'me":"A', 'nn","age":', "4}"];
+    const { base } = await serveScript(said, said);
+    const object = streamObject({ model: aiSdk(base), prompt: "x", schema: person });
+    const partials: unknown[] = [];
+    for await (const partial of object.partialObjectStream) partials.push(partial);
+    expect(partials).toContainEqual({ name: "A" });
+    expect(await object.object).toEqual({ name: "Ann", age: 4 });
+    const text = streamText({ model: aiSdk(base), prompt: "x", output: Output.object({ schema: person }) });
+    await readText(text.textStream);
+    expect(await text.output).toEqual({ name: "Ann", age: 4 });
+  });
+});
+
+describe("LangChain", () => {
+  const weather = () =>
+    langchainTool(({ city }: { city: string }) => `${city}: clear`, {
+      name: "get_weather",
+      description: "W",
+      schema: z.object({ city: z.string() }),
+    });
+  test("bindTools: calls in one piece, and streamed", async () => {
+    const { base } = await serveScript(CALLS[0] as ScriptItem[], CALLS[0] as ScriptItem[]);
+    const model = langchain(base).bindTools([weather()]);
+    const call = { name: "get_weather", args: { city: "Paris" } };
+    expect((await model.invoke([new HumanMessage("Paris?")])).tool_calls).toMatchObject([call]);
+    let whole: Awaited<ReturnType<typeof model.invoke>> | undefined;
+    for await (const chunk of await model.stream("Paris?")) whole = whole === undefined ? chunk : (whole as typeof chunk).concat(chunk);
+    expect(whole!.tool_calls).toMatchObject([call]);
+  });
+  test("withStructuredOutput gives the value", async () => {
+    const { base } = await serveScript(['{"name":"Ann","age":4}']);
+    expect(await langchain(base).withStructuredOutput(person, { method: "jsonSchema", name: "person" }).invoke("x")).toEqual({
+      name: "Ann",
+      age: 4,
+    });
+  });
+});
+
+describe("the demo model behind zse serve", () => {
+  test("calls a tool, by runTools", async () => {
+    const { base } = await serveApp();
+    const seen: unknown[] = [];
+    const fn = { ...WEATHER.function, parse: JSON.parse, function: (args: { city: string }) => seen.push(args) && '{"sky":"clear"}' };
+    const runner = openai(base).chat.completions.runTools({
+      ...ASKED,
+      messages: [...ASKED.messages],
+      temperature: 0,
+      max_tokens: 100,
+      tools: [{ type: "function", function: fn }],
+    } as never);
+    expect((await runner.finalContent())!.length).toBeGreaterThan(0);
+    expect(seen).toEqual([{ city: expect.any(String) as unknown }]);
+  });
+  test("holds to a schema, whatever the seed and at temperature 1.5 (a thought before it has no bound but the context)", async () => {
+    const { base } = await serveApp();
+    const schema = z.object({
+      name: z.string().max(12),
+      born: z.iso.date(),
+      tags: z.array(z.enum(["a", "b"])).max(3),
+      n: z.int().min(-5).max(5),
+    });
+    for (const seed of [1, 2, 3]) {
+      const { choices } = await openai(base).chat.completions.parse({
+        ...ASKED,
+        messages: [...ASKED.messages],
+        temperature: 1.5,
+        reasoning_effort: "none",
+        seed,
+        response_format: zodResponseFormat(schema, "x"),
+      });
+      expect(choices[0]!.finish_reason).toBe("stop");
+      expect(schema.safeParse(choices[0]!.message.parsed).success).toBe(true);
+    }
+  });
+  test("streamText of the AI SDK and LangChain's bindTools call it too", async () => {
+    const { base } = await serveApp();
+    const tools = {
+      get_weather: tool({
+        description: WEATHER.function.description,
+        inputSchema: z.object({ city: z.string() }),
+        execute: () => Promise.resolve("clear"),
+      }),
+    };
+    const result = streamText({
+      model: aiSdk(base),
+      prompt: ASKED.messages[0].content,
+      temperature: 0,
+      maxOutputTokens: 100,
+      tools,
+      stopWhen: stepCountIs(2),
+    });
+    await readText(result.textStream);
+    expect((await result.steps)[0]!.toolCalls[0]).toMatchObject({ toolName: "get_weather" });
+    const { tool_calls } = await langchain(base).bindTools([WEATHER]).invoke(ASKED.messages[0].content);
+    expect(tool_calls![0]).toMatchObject({ name: "get_weather" });
+  });
+});
+
+async function readText(source: AsyncIterable<string>): Promise<string> {
+  let text = "";
+  for await (const piece of source) text += piece;
+  return text;
+}

@@ -1,0 +1,234 @@
+// What is asked of a reply besides plain text: how it is read, and what is refused by which name.
+
+import { type } from "arktype";
+import * as v from "valibot";
+import { describe, expect, test } from "vitest";
+import { z } from "zod";
+import { ZSEError } from "../../lib/errors.js";
+import { readChatCall, readCompletionCall } from "../../lib/options/options.js";
+import { tool } from "../../lib/tools/tool.js";
+import { USER } from "./helpers.js";
+
+const CITY = { type: "object", properties: { city: { type: "string" } }, required: ["city"] };
+const weather = (more: object = {}) => ({
+  type: "function",
+  function: { name: "get_weather", description: "D", parameters: CITY, ...more },
+});
+const time = { type: "function", function: { name: "get_time" } };
+
+/** What the addon is told, its JSON parsed. */
+function shape(options: object, messages: readonly unknown[] = USER): Record<string, unknown> {
+  const { reply } = readChatCall("chat()", messages, options).request;
+  const parsed = Object.entries(reply!).map(([name, value]) => [
+    name,
+    ["tools", "jsonSchema", "templateArguments"].includes(name) ? JSON.parse(value as string) : value,
+  ]);
+  return Object.fromEntries(parsed) as Record<string, unknown>;
+}
+function refusal(options: object, messages: readonly unknown[] = USER): ZSEError {
+  try {
+    readChatCall("chat()", messages, options);
+  } catch (error) {
+    expect(error).toBeInstanceOf(ZSEError);
+    expect((error as ZSEError).code).toBe("BAD_OPTION");
+    return error as ZSEError;
+  }
+  throw new Error("nothing was refused");
+}
+
+describe("tools", () => {
+  test("are told as they are, with their defaults", () => {
+    const closed = { ...CITY, additionalProperties: false };
+    expect(shape({ tools: [weather(), time] })).toEqual({
+      tools: [
+        { type: "function", function: { name: "get_weather", description: "D", parameters: closed } },
+        { type: "function", function: { name: "get_time", parameters: { type: "object", properties: {} } } },
+      ],
+      toolChoice: "auto",
+      parallelToolCalls: true,
+    });
+    expect(shape({ tools: [] })).toEqual({});
+    expect(shape({ tools: [weather()], tool_choice: "none", parallel_tool_calls: false })).toMatchObject({
+      toolChoice: "none",
+      parallelToolCalls: false,
+    });
+  });
+  test.each([{ name: "get_time" }, { type: "function", function: { name: "get_time" } }])(
+    "toolChoice %j shows that tool alone, and requires it",
+    (toolChoice) => {
+      const { tools, toolChoice: choice } = shape({ tools: [weather(), time], toolChoice });
+      expect([(tools as unknown[]).length, choice]).toEqual([1, "required"]);
+    },
+  );
+  test.each([
+    [{ tools: "x" }, "tools", "tools must be an array of tools"],
+    [{ tools: [{ type: "web_search" }] }, "tools[0].type", 'must be "function"'],
+    [{ tools: [{ type: "function" }] }, "tools[0]", "or what tool() returns"],
+    [{ tools: [null] }, "tools[0]", "given null"],
+    [{ tools: [weather({ name: "a b" })] }, "tools[0].function.name", "1 to 128 of the characters"],
+    [{ tools: [weather(), weather()] }, "tools[1].function.name", "twice"],
+    [{ tools: [weather({ description: 5 })] }, "tools[0].function.description", "must be a string"],
+    [{ tools: [weather({ strict: "yes" })] }, "tools[0].function.strict", "true or false"],
+    [{ tools: [weather({ parameters: { type: "string" } })] }, "tools[0].function.parameters", 'of type "object"'],
+    [{ tools: [weather({ parameters: "x" })] }, "tools[0].function.parameters", "a schema is an object"],
+    [
+      { tools: [weather({ strict: true, parameters: { ...CITY, minProperties: 3 } })] },
+      "tools[0].function.parameters",
+      "at /minProperties",
+    ],
+    [{ tools: [{ ...weather(), execute: 5 }] }, "tools[0].execute", "must be a function"],
+    [{ tools: Array(1025).fill(weather()) }, "tools", "up to 1024"],
+    [{ toolChoice: "required" }, "toolChoice", "needs tools"],
+    [{ tool_choice: { name: "x" }, tools: [time] }, "tool_choice", "none of tools"],
+    [{ toolChoice: 5 }, "toolChoice", "must be"],
+    [{ tools: [weather({ parameters: { a: 10n } })] }, "tools[0].function.parameters.a", "JSON data"],
+  ])("%o is refused", (options, option, message) => {
+    const error = refusal(options);
+    expect(error.option).toBe(option);
+    expect(error.message).toContain(message);
+  });
+  test("parameters without an end, or that contain themselves, are refused and not walked", () => {
+    const deep = Array.from({ length: 200 }).reduce<object>((inner) => ({ items: inner }), {});
+    expect(refusal({ tools: [weather({ parameters: deep })] }).message).toContain("nests deeper than 100 levels");
+    const round: Record<string, unknown> = { type: "object" };
+    round.properties = { round };
+    expect(refusal({ tools: [weather({ parameters: round })] }).message).toContain("contains itself");
+  });
+});
+
+describe("tool()", () => {
+  test("gives OpenAI's shape, whatever the schema is of", () => {
+    const expected = {
+      type: "function",
+      function: { name: "get_weather", description: "D", parameters: { ...CITY, additionalProperties: false } },
+    };
+    for (const parameters of [CITY, z.object({ city: z.string() }), v.object({ city: v.string() }), type({ city: "string" })]) {
+      const made = tool({ name: "get_weather", description: "D", parameters });
+      expect(JSON.parse(JSON.stringify({ ...made, schema: undefined }))).toEqual(expected);
+      expect(shape({ tools: [made] }).tools).toEqual([expected]);
+    }
+  });
+  test("keeps the schema's own check, and what runs it", async () => {
+    const made = tool({ name: "f", parameters: z.object({ n: z.number().refine((n) => n > 3, "too small") }), execute: ({ n }) => n });
+    const [read] = readChatCall("chat()", USER, { tools: [made] }).shape.tools;
+    expect(await read!.validate!({ n: 1 })).toEqual({ issue: "/n: too small" });
+    expect(read!.execute).toBe(made.execute);
+  });
+  test("tells at once what is wrong, by the names it has here", () => {
+    const told = (given: unknown) => {
+      try {
+        tool(given as never);
+      } catch (error) {
+        return [(error as ZSEError).code, (error as ZSEError).option];
+      }
+      return undefined;
+    };
+    expect(told({ name: "a b" })).toEqual(["BAD_OPTION", "tool().name"]);
+    expect(told({ name: "a", parameters: { type: "array" } })).toEqual(["BAD_OPTION", "tool().parameters"]);
+    expect(told({ name: "a", strict: true, parameters: { type: "object", not: {} } })).toEqual(["BAD_OPTION", "tool().parameters"]);
+    expect(told(5)).toEqual(["BAD_OPTION", "options"]);
+  });
+});
+
+describe("responseFormat", () => {
+  test.each([
+    [{ type: "json_schema", schema: CITY }],
+    [{ type: "json_schema", json_schema: { name: "x", strict: true, schema: CITY } }],
+    [{ type: "json_object", schema: CITY }],
+    [z.object({ city: z.string() })],
+    [{ type: "json_schema", schema: z.object({ city: z.string() }) }],
+    [{ type: "json_schema", schema: v.object({ city: v.string() }) }],
+    [{ type: "json_schema", schema: type({ city: "string" }) }],
+  ])("%# is the same schema", (responseFormat) => {
+    expect(shape({ responseFormat })).toEqual({ jsonSchema: { ...CITY, additionalProperties: false } });
+  });
+  test("any JSON object, any text, a grammar", () => {
+    expect(shape({ response_format: { type: "json_object" } })).toEqual({ jsonSchema: { type: "object" } });
+    expect(shape({ responseFormat: { type: "text" } })).toEqual({});
+    expect(shape({ responseFormat: { type: "grammar", gbnf: 'root ::= "a"' } })).toEqual({ grammar: 'root ::= "a"' });
+  });
+  test("a completion takes it too, and nothing that a template would tell", () => {
+    const read = (options: object) => readCompletionCall("completion()", "x", options).request.reply;
+    expect(read({ responseFormat: { type: "json_object" } })).toEqual({ jsonSchema: '{"type":"object"}' });
+    expect(read({})).toBeUndefined();
+    expect(() => read({ tools: [time] })).toThrow("tools is for chats");
+    expect(() => read({ reasoning: "on" })).toThrow("reasoning is for chats");
+    expect(() => read({ continueFinalMessage: true })).toThrow("continueFinalMessage is for chats");
+  });
+  test("a library's own check runs on what was generated", async () => {
+    const { object } = readChatCall("chat()", USER, { responseFormat: z.object({ n: z.int().transform((n) => n + 1) }) }).shape;
+    expect(await object!.validate!({ n: 1 })).toEqual({ value: { n: 2 } });
+    expect(await object!.validate!({ n: "x" })).toEqual({ issue: expect.stringContaining("/n: ") as unknown });
+  });
+  test.each([
+    [{ responseFormat: "json" }, "responseFormat", "must be { type"],
+    [{ response_format: { type: "xml" } }, "response_format.type", 'given type "xml"'],
+    [{ responseFormat: { type: "json_schema" } }, "responseFormat.schema", "must be a JSON Schema"],
+    [
+      { response_format: { type: "json_schema", json_schema: { name: "x" } } },
+      "response_format.json_schema.schema",
+      "must be a JSON Schema",
+    ],
+    [{ responseFormat: { type: "json_schema", schema: { type: "number", minimum: 1 } } }, "responseFormat.schema", "at /minimum"],
+    [{ responseFormat: { type: "grammar", gbnf: "" } }, "responseFormat.gbnf", "GBNF"],
+    [{ responseFormat: { type: "grammar", gbnf: " %llguidance {}" } }, "responseFormat.gbnf", "llguidance"],
+    [{ responseFormat: { type: "grammar", gbnf: "x" }, tools: [time] }, "responseFormat", "exclude each other"],
+    [
+      { responseFormat: { "~standard": { version: 1, vendor: "mine", validate: () => ({ value: 1 }) } } },
+      "responseFormat",
+      "tells no JSON Schema",
+    ],
+    [{ responseFormat: z.object({ a: z.bigint() }) }, "responseFormat", "has no JSON Schema"],
+  ])("%o is refused", (options, option, message) => {
+    const error = refusal(options);
+    expect(error.message).toContain(message);
+    expect(error.option).toBe(option);
+  });
+  test("what a schema throws when it is asked is a refusal, too", () => {
+    const trap = new Proxy(
+      {},
+      {
+        has: () => true,
+        get: () => {
+          throw new Error("mine");
+        },
+      },
+    );
+    expect(refusal({ responseFormat: trap }).message).toContain("mine");
+  });
+});
+
+describe("reasoning", () => {
+  test.each([
+    ["auto", {}],
+    ["on", { thinking: true }],
+    ["off", { thinking: false }],
+    [{ effort: "low" }, { thinking: true, templateArguments: { reasoning_effort: "low" } }],
+    [{ effort: "none" }, { thinking: false }],
+    [{ budgetTokens: 200 }, { reasoningBudget: 200 }],
+    [{ budget_tokens: 0 }, { reasoningBudget: 0 }],
+  ])("%j", (reasoning, expected) => {
+    expect(shape({ reasoning })).toEqual(expected);
+  });
+  test("the template's own variables go beside it", () => {
+    expect(shape({ reasoning: { effort: "high" }, template_arguments: { x: [1] } })).toMatchObject({
+      templateArguments: { x: [1], reasoning_effort: "high" },
+    });
+  });
+  test.each([
+    [{ reasoning: true }, "reasoning"],
+    [{ reasoning: { effort: "much" } }, "reasoning.effort"],
+    [{ reasoning: { budgetTokens: -1 } }, "reasoning.budgetTokens"],
+    [{ reasoning: { budget: 1 } }, "reasoning.budget"],
+    [{ templateArguments: { messages: [] } }, "templateArguments.messages"],
+    [{ template_arguments: [] }, "template_arguments"],
+  ])("%j is refused", (options, option) => {
+    expect(refusal(options).option).toBe(option);
+  });
+});
+
+test("continueFinalMessage needs a message to go on with", () => {
+  const messages = [...USER, { role: "assistant", content: "Once" }];
+  expect(shape({ continue_final_message: true }, messages)).toEqual({ continueFinalMessage: true });
+  expect(refusal({ continueFinalMessage: true }).message).toContain('needs a last message of role "assistant"');
+});
