@@ -24,6 +24,7 @@ constexpr seconds kTemplateAnalysis{5};  // llama.cpp renders some twenty small 
 constexpr seconds kPromptTime{20};
 constexpr uint64_t kPromptSteps = uint64_t{1} << 31;
 // Giving back what a template holds takes some 50 ms for 256 MB of small values, and a cancel waits for that.
+constexpr uint64_t kQuirkSteps = uint64_t{1} << 25;  // the templates that llama.cpp knows take less than a tenth
 constexpr uint64_t kPromptMemory = uint64_t{64} << 20;
 constexpr uint64_t kMemoryOfToken = 64;  // of the context: a text several times over
 
@@ -143,9 +144,27 @@ PromptBuilder::PromptBuilder(std::shared_ptr<const Model> model, const std::atom
     template_error_ = e.what();
   }
   if (bound.stopped() == WorkStop::kCancelled) throw WorkStopped{WorkStop::kCancelled};
-  if (bound.stopped() == WorkStop::kNone) return;
+  if (bound.stopped() == WorkStop::kNone) {
+    find_quirks(cancelled);
+    return;
+  }
   templates_.reset();
   template_error_ = "it " + too_much(bound.stopped(), limits);
+}
+
+/** A template that is too slow even for a few words is taken for one without quirks. Steps bound it, so that a busy machine changes nothing. */
+void PromptBuilder::find_quirks(const std::atomic<bool>& cancelled) {
+  if (!templates_) return;
+  WorkLimits limits;
+  limits.steps = kQuirkSteps;
+  limits.memory = kPromptMemory;
+  FlagBound bound(limits, cancelled);
+  try {
+    const WorkBound::Scope scope(bound);
+    traits_ = find_traits(templates_.get());
+  } catch (const WorkStopped&) {  // said by the bound
+  }
+  if (bound.stopped() == WorkStop::kCancelled) throw WorkStopped{WorkStop::kCancelled};
 }
 
 PromptBuilder::~PromptBuilder() = default;
@@ -198,12 +217,19 @@ MarkedText PromptBuilder::text_of(const ChatInput& chat) const {
   const size_t room = static_cast<size_t>(model_->info().context_size) * model_->longest_piece();
   check_shape(chat.messages_json, "messages");
   common_chat_templates_inputs inputs;
+  std::vector<size_t> origins;  // of what the template is given, among what was sent
   try {
     common_json messages = common_json::parse(chat.messages_json);
     const size_t bytes = check_messages(messages);
     if (bytes >= room) throw_overflow("at least " + std::to_string(bytes / model_->longest_piece()));
     if (normalizes()) normalize_strings(messages);
-    inputs.messages = common_chat_msgs_parse_oaicompat(messages);
+    BridgedMessages bridged = bridge_messages(common_chat_msgs_parse_oaicompat(messages), traits_);
+    inputs.messages = std::move(bridged.messages);
+    origins = std::move(bridged.origins);
+    for (size_t& origin : origins) {  // where one message holds several results
+      const common_json& message = messages.at(origin);
+      if (message.contains("index") && message.at("index").is_number_integer()) origin = message.at("index").get<size_t>();
+    }
   } catch (const EngineError&) {
     throw;
   } catch (const std::exception& e) {
@@ -217,8 +243,9 @@ MarkedText PromptBuilder::text_of(const ChatInput& chat) const {
   } catch (const std::exception& e) {
     const std::string reason = reason_of(e.what());
     const size_t index = refused_message(inputs, reason);
-    throw EngineError("BAD_OPTION", reason + " (the model's chat template refused messages[" + std::to_string(index) +
-                                        "], of role \"" + inputs.messages[index].role + "\")");
+    throw EngineError("BAD_OPTION", reason + " (the model's chat template refused messages[" +
+                                        std::to_string(origins[index]) + "], of role \"" + inputs.messages[index].role +
+                                        "\")");
   }
 }
 

@@ -12,6 +12,7 @@
 #include "core/ids.h"
 #include "core/request.h"
 #include "marked_text.h"
+#include "message_bridges.h"
 
 struct common_chat_templates;
 struct common_chat_templates_inputs;
@@ -47,6 +48,7 @@ class PromptBuilder {
   };
   MarkedText text_of(const ChatInput& chat) const;
   MarkedText text_of(const TextInput& text) const;
+  void find_quirks(const std::atomic<bool>& cancelled);
   size_t refused_message(const common_chat_templates_inputs& inputs, const std::string& reason) const;
   bool normalizes() const;
   [[noreturn]] void throw_overflow(const std::string& tokens) const;
@@ -54,6 +56,7 @@ class PromptBuilder {
   std::shared_ptr<const Model> model_;
   std::unique_ptr<common_chat_templates, TemplatesDeleter> templates_;
   std::vector<TokenRight> rights_;
+  TemplateTraits traits_;
   std::string template_error_;  // why there are none: completions work all the same
 };
 
