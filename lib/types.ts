@@ -66,6 +66,8 @@ export interface ReplyOptions {
   logitBias?: Readonly<Record<number, number>> | undefined;
   /** Generates past the model's end-of-text tokens. For benchmarks and tests: the text beyond is noise. Default false. */
   ignoreEos?: boolean | undefined;
+  /** The reply goes on where the last message ends, which must be an assistant's without tool_calls. For chats alone. Default false. */
+  continueFinalMessage?: boolean | undefined;
   /** Aborts the reply in whatever state it is; the stream then fails with the signal's own reason. */
   signal?: AbortSignal | undefined;
   /** Units of chunkBy per chunk. Default 1. */

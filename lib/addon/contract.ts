@@ -51,6 +51,8 @@ export interface NativeRequest {
   logitBias: number[];
   /** Generate on past the model's end-of-text tokens (benchmarks and tests). */
   ignoreEos: boolean;
+  /** The reply goes on where the last message, an assistant's, ends. */
+  continueFinalMessage: boolean;
   /** Tokens that may be delivered and not yet acknowledged before the sequence is parked. */
   highWaterMark: number;
   /** A sequence parked for longer than this many ms ends with STALLED; 0 means never. */

@@ -29,7 +29,10 @@ export interface ReplySettings {
 export function readChatCall(call: string, first: unknown, second: unknown): ReplySettings {
   return reading(call, () => {
     const { subject, options } = splitCall(call, "messages", "an array of messages", Array.isArray, first, second);
-    return replySettings({ messages: JSON.stringify(validateMessages(subject)) }, options);
+    const messages = validateMessages(subject);
+    const settings = replySettings({ messages: JSON.stringify(messages) }, options);
+    if (settings.request.continueFinalMessage) checkContinued(messages.at(-1)!);
+    return settings;
   });
 }
 
@@ -41,7 +44,12 @@ export function readCompletionCall(call: string, first: unknown, second: unknown
     if (!isText(subject)) throw bad("prompt", `prompt must be a string; given ${quote(subject)}.`);
     const { length } = subject as string;
     if (length > MOST_TEXT) throw bad("prompt", `prompt may have up to ${MOST_TEXT} characters; given ${length}.`);
-    return replySettings({ prompt: subject as string }, options);
+    const settings = replySettings({ prompt: subject as string }, options);
+    if (!settings.request.continueFinalMessage) return settings;
+    throw bad(
+      "continueFinalMessage",
+      "continueFinalMessage is for chats: a completion always goes on where its prompt ends; leave it out.",
+    );
   });
 }
 
@@ -62,6 +70,15 @@ export function readEngineOptions(given: unknown): {
 /** Reads the options of tokenize(). Throws as readChatCall. */
 export function readTokenizeOptions(given: unknown): { special: boolean } {
   return reading("tokenize()", () => readOptions(TOKENIZE_OPTIONS, given, "tokenize()")) as { special: boolean };
+}
+
+function checkContinued(last: Record<string, unknown>): void {
+  if (last.role === "assistant" && last.tool_calls === undefined) return;
+  const given = last.role === "assistant" ? "one with tool_calls" : `one of role ${quote(last.role)}`;
+  throw bad(
+    "continueFinalMessage",
+    `continueFinalMessage: true needs a last message of role "assistant" without tool_calls, to go on with; given ${given}.`,
+  );
 }
 
 function splitCall(

@@ -116,6 +116,7 @@ export const REPLY_OPTIONS = {
     flag: "--ignore-eos",
     help: "go on past the model's end of text, for measuring",
   },
+  continueFinalMessage: { kind: "boolean", default: false, wire: "body" },
   signal: { kind: "custom", read: readSignal },
   chunkSize: { kind: "integer", min: 1, max: 65_536, default: 1, wire: "stream_options" },
   chunkBy: { kind: "enum", values: ["token", "word", "sentence"], default: "token", wire: "stream_options" },

@@ -39,7 +39,8 @@ struct StreamSettings {
 
 /** Turns of a conversation, for the model's template. */
 struct ChatInput {
-  std::string messages_json;  // OpenAI `messages` array
+  std::string messages_json;            // OpenAI `messages` array
+  bool continue_final_message = false;  // the reply goes on where the last one, an assistant's, ends
 };
 /** Text that is continued as it is. */
 struct TextInput {

@@ -239,6 +239,11 @@ MarkedText PromptBuilder::text_of(const ChatInput& chat) const {
     inputs.add_generation_prompt = true;
     inputs.use_jinja = true;
     inputs.force_pure_content = true;  // no tools here, so no parser for the reply has to be derived from the template
+    if (chat.continue_final_message) {
+      inputs.continue_final_message = COMMON_CHAT_CONTINUATION_AUTO;
+      inputs.add_generation_prompt = false;
+      inputs.force_pure_content = false;  // it is the parser's side that knows what comes before a message's content
+    }
     return marked_text(common_chat_templates_apply(templates_.get(), inputs).prompt);
   } catch (const std::exception& e) {
     const std::string reason = reason_of(e.what());

@@ -171,7 +171,7 @@ RequestSpec request_from_js(const Napi::Object& value) {
   RequestSpec request;
   const Napi::Value messages = value.Get("messages");
   if (messages.IsString()) {
-    request.input = ChatInput{messages.As<Napi::String>()};
+    request.input = ChatInput{messages.As<Napi::String>(), boolean(value, "continueFinalMessage")};
   } else {
     request.input = TextInput{value.Get("prompt").As<Napi::String>()};
   }

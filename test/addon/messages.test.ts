@@ -1,4 +1,4 @@
-// Messages as people send them reach the model: what a template takes only in its own way. Every template of
+// Messages as people send them reach the model: what a template takes only in its own way, and messages that are continued. Every template of
 // llama.cpp's source has its turn in test/llama/message_bridges_test.cpp.
 
 import { mkdtempSync, rmSync } from "node:fs";
@@ -9,7 +9,7 @@ import { afterAll, expect, test } from "vitest";
 import type { Message } from "../../lib/types.js";
 // @ts-expect-error: plain JavaScript, shared with children
 import { rewriteGguf } from "../hostile/gguf.mjs";
-import { DEMO, openModel } from "./helpers.js";
+import { DEMO, openModel, openReady } from "./helpers.js";
 
 const folder = mkdtempSync(join(tmpdir(), "zse-messages-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -38,4 +38,20 @@ test("a template of strict turns without a system role takes a conversation that
   const same = await model.completion(prompt, OPTIONS);
   expect(reply.usage.promptTokens).toBe(same.usage.promptTokens);
   expect(reply.text).toBe(same.text);
+});
+
+test("a reply goes on where the last message ends, when that is asked for", async () => {
+  const model = await openReady();
+  const messages: Message[] = [
+    { role: "user", content: "Tell me a story about a fox" },
+    { role: "assistant", content: "Once upon a time" },
+  ];
+  const continued = await model.chat(messages, { ...OPTIONS, continueFinalMessage: true });
+  // A template with thoughts has an empty one before an answer that is begun.
+  const turn = "<|im_start|>user\nTell me a story about a fox<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\nOnce upon a time";
+  const same = await model.completion(turn, OPTIONS);
+  expect(continued.usage.promptTokens).toBe(same.usage.promptTokens);
+  expect(continued.text).toBe(same.text);
+  const another = await model.chat(messages, OPTIONS);
+  expect(another.text).not.toBe(continued.text);
 });

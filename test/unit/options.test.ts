@@ -37,6 +37,7 @@ describe("defaults", () => {
       repeatPenalty: 1,
       logitBias: [],
       ignoreEos: false,
+      continueFinalMessage: false,
       highWaterMark: 64,
       stallTimeoutMs: 0,
     });
@@ -301,6 +302,17 @@ describe("messages", () => {
     const results = ["g", undefined, undefined, undefined].map((name) => ({ role: "tool", content: "x", ...(name && { name }) }));
     const of = read({ role: "assistant", content: null, tool_calls: calls }, ...results) as { tool_call_id?: string }[];
     expect(of.slice(1).map((one) => one.tool_call_id)).toEqual(["3", "1", "2", undefined]);
+  });
+  test("a reply goes on only where an assistant's message ends", () => {
+    const refused = (...messages: unknown[]) => caught(() => readChatCall("chat()", messages, { continueFinalMessage: true }));
+    expect(readChatCall("chat()", [...USER, { role: "assistant", content: "I" }], { continueFinalMessage: true }).request).toMatchObject({
+      continueFinalMessage: true,
+    });
+    expect(refused(...USER).option).toBe("continueFinalMessage");
+    expect(refused(...USER).message).toContain('given one of role "user"');
+    const call = { id: "1", type: "function", function: { name: "f", arguments: "{}" } };
+    expect(refused(...USER, { role: "assistant", tool_calls: [call] }).message).toContain("given one with tool_calls");
+    expect(caught(() => readCompletionCall("completion()", "x", { continueFinalMessage: true })).message).toContain("is for chats");
   });
   test("what is refused is named by index and field", () => {
     expect(message()).toContain("messages must hold at least one message");

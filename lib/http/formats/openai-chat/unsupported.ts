@@ -60,7 +60,6 @@ const UNSUPPORTED: ReadonlyMap<string, AsksNothing> = new Map(
     thinking: (value) => typeof value === "object" && (value as { type?: unknown }).type === "disabled",
     documents: isEmpty,
     add_generation_prompt: is(true),
-    continue_final_message: is(false),
     truncate_prompt_tokens: always,
     add_special_tokens: is(true),
     // Sampling
