@@ -46,12 +46,7 @@ export function readChatShape(options: ShapeOptions, messages: readonly Record<s
       `${responseFormat!.name} of type "grammar" and ${given!.name} exclude each other: a grammar holds the whole reply.`,
     );
   }
-  if (continueFinalMessage && messages.at(-1)?.role !== "assistant") {
-    throw bad(
-      "continueFinalMessage",
-      `continueFinalMessage needs a last message of role "assistant"; given ${quote(messages.at(-1)?.role)}.`,
-    );
-  }
+  if (continueFinalMessage) checkContinued(messages.at(-1)!);
   const native: NativeReplyShape = {
     ...(all.length === 0
       ? {}
@@ -171,4 +166,13 @@ function readTemplateArguments({ name, value }: Named): Record<string, unknown> 
   const reserved = Object.keys(plain).find((key) => RESERVED.has(key));
   if (reserved !== undefined) throw bad(`${name}.${reserved}`, `${name}.${reserved} is the engine's own variable; leave it out.`);
   return plain;
+}
+
+function checkContinued(last: Record<string, unknown>): void {
+  if (last.role === "assistant" && last.tool_calls === undefined) return;
+  const given = last.role === "assistant" ? "one with tool_calls" : `one of role ${quote(last.role)}`;
+  throw bad(
+    "continueFinalMessage",
+    `continueFinalMessage: true needs a last message of role "assistant" without tool_calls, to go on with; given ${given}.`,
+  );
 }

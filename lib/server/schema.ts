@@ -72,7 +72,11 @@ const biases = z.custom<object>(isObject, "Invalid input: expected object").supe
 });
 
 /** A union says of itself only "Invalid input": what it takes is ours to say. */
-const content = z.union([text, listOf(z.object({ type: z.literal("text"), text }), { max: MOST_PARTS })], {
+const part = z.union([
+  z.object({ type: z.enum(["text", "input_text", "output_text"]), text }),
+  z.object({ type: z.literal("refusal"), refusal: text }),
+]);
+const content = z.union([text, listOf(part, { max: MOST_PARTS })], {
   error: `must be a string or an array of { type: "text", text } (up to ${MOST_PARTS}), the only kind of part that is read here`,
 });
 const stops = z.union([text.min(1).max(256), z.array(text.min(1).max(256)).max(16)], {
@@ -80,9 +84,9 @@ const stops = z.union([text.min(1).max(256), z.array(text.min(1).max(256)).max(1
 });
 const prompt = z.union([text, z.array(text).length(1)], { error: "must be a string, or an array that holds one" });
 const toolCall = z.object({
-  id: text.optional(),
-  type: z.literal("function").optional(),
-  function: z.object({ name: text, arguments: text.nullish() }),
+  id: text.nullish(),
+  type: z.literal("function").nullish(),
+  function: z.object({ name: text, arguments: z.union([text, z.custom<object>(isObject)]).nullish() }),
 });
 /** What its parameters may be is the library's to say. */
 const functionTool = z.object({
@@ -90,12 +94,17 @@ const functionTool = z.object({
   function: z.object({ name: text, description: text.nullish(), strict: z.boolean().nullish() }),
 });
 const message = z.object({
-  role: z.enum(["system", "developer", "user", "assistant", "tool"]),
+  role: z.enum(["system", "developer", "user", "assistant", "tool", "function"]),
   content: content.nullish(),
   name: text.nullish(),
   tool_calls: listOf(toolCall, { max: MOST_PARTS }).nullish(),
   tool_call_id: text.nullish(),
   reasoning_content: text.nullish(),
+  reasoning: text.nullish(),
+  thinking: text.nullish(),
+  refusal: text.nullish(),
+  tool_name: text.nullish(),
+  function_call: z.object({ name: text, arguments: text.nullish() }).nullish(),
 });
 const count = z.int().min(1);
 const streamOptions = z.strictObject({

@@ -66,7 +66,7 @@ std::vector<TokenRight> token_rights(const llama_vocab* vocab, const std::string
 std::vector<Token> tokenize_marked(const llama_vocab* vocab, const std::vector<TokenRight>& rights,
                                    const MarkedText& marked) {
   const InputRanges ranges(marked.input, rights);
-  const InputRanges::Scope scope(ranges);
+  const InputRanges::Scope scope(&ranges);
   return common_tokenize(vocab, marked.text, true, true);
 }
 

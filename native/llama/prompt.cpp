@@ -29,6 +29,7 @@ constexpr std::string_view kNoParser = "Unable to generate parser for this templ
 constexpr seconds kPromptTime{20};
 constexpr uint64_t kPromptSteps = uint64_t{1} << 31;
 // Giving back what a template holds takes some 50 ms for 256 MB of small values, and a cancel waits for that.
+constexpr uint64_t kQuirkSteps = uint64_t{1} << 25;  // the templates that llama.cpp knows take less than a tenth
 constexpr uint64_t kPromptMemory = uint64_t{64} << 20;
 constexpr uint64_t kMemoryOfToken = 64;  // of the context: a text several times over
 
@@ -181,7 +182,10 @@ PromptBuilder::PromptBuilder(std::shared_ptr<const Model> model, const std::atom
     template_error_ = e.what();
   }
   if (bound.stopped() == WorkStop::kCancelled) throw WorkStopped{WorkStop::kCancelled};
-  if (bound.stopped() == WorkStop::kNone) return;
+  if (bound.stopped() == WorkStop::kNone) {
+    find_quirks(cancelled);
+    return;
+  }
   templates_.reset();
   template_error_ = "it " + too_much(bound.stopped(), limits);
 }
@@ -197,6 +201,21 @@ void PromptBuilder::learn_replies() const {
     common_chat_templates_apply(templates_.get(), inputs);
   } catch (const std::exception&) {  // it says so when something is asked of it
   }
+}
+
+/** A template that is too slow even for a few words is taken for one without quirks. Steps bound it, so that a busy machine changes nothing. */
+void PromptBuilder::find_quirks(const std::atomic<bool>& cancelled) {
+  if (!templates_) return;
+  WorkLimits limits;
+  limits.steps = kQuirkSteps;
+  limits.memory = kPromptMemory;
+  FlagBound bound(limits, cancelled);
+  try {
+    const WorkBound::Scope scope(bound);
+    traits_ = find_traits(templates_.get());
+  } catch (const WorkStopped&) {  // said by the bound
+  }
+  if (bound.stopped() == WorkStop::kCancelled) throw WorkStopped{WorkStop::kCancelled};
 }
 
 PromptBuilder::~PromptBuilder() = default;
@@ -245,8 +264,9 @@ MarkedText PromptBuilder::text_of(const ChatInput& chat, ReplyShape& shape) cons
     throw EngineError("UNSUPPORTED", "the model file's chat template cannot be used (" + template_error_ +
                                          "); its text can still be continued with completionStream");
   }
-  const common_chat_templates_inputs inputs = template_inputs(chat);
-  common_chat_params params = apply(inputs, chat.tools_json.empty() && chat.shape.json_schema.empty());
+  std::vector<size_t> origins;  // of what the template is given, among what was sent
+  const common_chat_templates_inputs inputs = template_inputs(chat, origins);
+  common_chat_params params = apply(inputs, origins, chat.tools_json.empty() && chat.shape.json_schema.empty());
   shape_reply(chat, params, shape);
   return marked_text(std::move(params.prompt));
 }
@@ -263,7 +283,7 @@ MarkedText PromptBuilder::text_of(const TextInput& text, ReplyShape& shape) cons
   return {normalizes() ? normalize_nfc(text.text) : text.text, {}};
 }
 
-common_chat_templates_inputs PromptBuilder::template_inputs(const ChatInput& chat) const {
+common_chat_templates_inputs PromptBuilder::template_inputs(const ChatInput& chat, std::vector<size_t>& origins) const {
   // What cannot fit is refused before anything is parsed or rendered.
   const size_t room = static_cast<size_t>(model_->info().context_size) * model_->longest_piece();
   check_shape(chat.messages_json, "messages");
@@ -273,7 +293,13 @@ common_chat_templates_inputs PromptBuilder::template_inputs(const ChatInput& cha
     const size_t bytes = check_messages(messages) + chat.tools_json.size() / 8;  // of a tool, spaces and escapes may go
     if (bytes >= room) throw_overflow("at least " + std::to_string(bytes / model_->longest_piece()));
     if (normalizes()) normalize_strings(messages);
-    inputs.messages = common_chat_msgs_parse_oaicompat(messages);
+    BridgedMessages bridged = bridge_messages(common_chat_msgs_parse_oaicompat(messages), traits_);
+    inputs.messages = std::move(bridged.messages);
+    origins = std::move(bridged.origins);
+    for (size_t& origin : origins) {  // where one message holds several results
+      const common_json& message = messages.at(origin);
+      if (message.contains("index") && message.at("index").is_number_integer()) origin = message.at("index").get<size_t>();
+    }
   } catch (const EngineError&) {
     throw;
   } catch (const std::exception& e) {
@@ -333,7 +359,8 @@ void PromptBuilder::read_tools(const ChatInput& chat, common_chat_templates_inpu
 }
 
 /** `plain`: text is asked for and nothing else, so a template whose replies cannot be told apart does, too. */
-common_chat_params PromptBuilder::apply(const common_chat_templates_inputs& inputs, bool plain) const {
+common_chat_params PromptBuilder::apply(const common_chat_templates_inputs& inputs, const std::vector<size_t>& origins,
+                                       bool plain) const {
   try {
     return common_chat_templates_apply(templates_.get(), inputs);
   } catch (const std::exception& e) {
@@ -347,11 +374,12 @@ common_chat_params PromptBuilder::apply(const common_chat_templates_inputs& inpu
       }
       common_chat_templates_inputs pure = inputs;
       pure.force_pure_content = true;
-      return apply(pure, false);
+      return apply(pure, origins, false);
     }
     const size_t index = refused_message(inputs, reason);
-    throw EngineError("BAD_OPTION", reason + " (the model's chat template refused messages[" + std::to_string(index) +
-                                        "], of role \"" + inputs.messages[index].role + "\")");
+    throw EngineError("BAD_OPTION", reason + " (the model's chat template refused messages[" +
+                                        std::to_string(origins[index]) + "], of role \"" + inputs.messages[index].role +
+                                        "\")");
   }
 }
 

@@ -13,6 +13,7 @@
 #include "core/ids.h"
 #include "core/request.h"
 #include "marked_text.h"
+#include "message_bridges.h"
 
 struct common_chat_templates;
 struct common_chat_params;
@@ -56,10 +57,11 @@ class PromptBuilder {
   /** The text of the prompt; what else comes of the input goes into `shape`. */
   MarkedText text_of(const ChatInput& chat, ReplyShape& shape) const;
   MarkedText text_of(const TextInput& text, ReplyShape& shape) const;
-  common_chat_templates_inputs template_inputs(const ChatInput& chat) const;
+  common_chat_templates_inputs template_inputs(const ChatInput& chat, std::vector<size_t>& origins) const;
   void read_tools(const ChatInput& chat, common_chat_templates_inputs& inputs) const;
   void learn_replies() const;
-  common_chat_params apply(const common_chat_templates_inputs& inputs, bool plain) const;
+  void find_quirks(const std::atomic<bool>& cancelled);
+  common_chat_params apply(const common_chat_templates_inputs& inputs, const std::vector<size_t>& origins, bool plain) const;
   void shape_reply(const ChatInput& chat, const common_chat_params& params, ReplyShape& shape) const;
   size_t refused_message(const common_chat_templates_inputs& inputs, const std::string& reason) const;
   bool normalizes() const;
@@ -68,6 +70,7 @@ class PromptBuilder {
   std::shared_ptr<const Model> model_;
   std::unique_ptr<common_chat_templates, TemplatesDeleter> templates_;
   std::vector<TokenRight> rights_;
+  TemplateTraits traits_;
   std::string template_error_;  // why there are none: completions work all the same
 };
 

@@ -43,10 +43,10 @@ class InputRanges {
 
   static const InputRanges* current() { return current_; }
 
-  /** The thread tokenizes that text while this lives. */
+  /** The thread tokenizes that text while this lives; none: a text that is all its author's. */
   class Scope {
    public:
-    explicit Scope(const InputRanges& ranges) : before_(std::exchange(current_, &ranges)) {}
+    explicit Scope(const InputRanges* ranges) : before_(std::exchange(current_, ranges)) {}
     ~Scope() { current_ = before_; }
     Scope(const Scope&) = delete;
     Scope& operator=(const Scope&) = delete;

@@ -148,21 +148,22 @@ describe("BOS", () => {
 
 test("a template that refuses a message: the reason first, in one line, and the message", async () => {
   const template = `{% for m in messages %}
-    {%- if (m.role == "user") != (loop.index0 % 2 == 0) %}
-      {{- raise_exception("Roles must alternate user/assistant,\\n and these do not") }}
+    {%- if m.content == "nonsense" %}
+      {{- raise_exception("No nonsense is taken,\\n and this is some") }}
     {%- endif %}
     {{- m.role }}: {{ m.content }}
   {%- endfor %}`;
   const model = openModel({}, gguf.rewriteGguf(DEMO, place("refuses.gguf"), { "tokenizer.chat_template": template }));
   const user = { role: "user", content: "Hi" } as const;
+  const refused = { role: "user", content: "nonsense" } as const;
   const assistant = { role: "assistant", content: "Hello" } as const;
   for (const [index, messages] of [
-    [1, [user, user]],
-    [3, [user, assistant, user, user, assistant, user]],
+    [1, [user, refused]],
+    [3, [user, assistant, user, refused, assistant, user]],
   ] as const) {
     const error = (await rejection(model.chat([...messages], { maxTokens: 1 }))) as ZSEError;
     expect(error.code).toBe("BAD_OPTION");
-    expect(error.message).toMatch(/^Roles must alternate user\/assistant, and these do not \(/);
+    expect(error.message).toMatch(/^No nonsense is taken, and this is some \(/);
     expect(error.message).toContain(`messages[${index}], of role "user"`);
     expect(error.message).not.toContain("\n");
   }

@@ -1,6 +1,7 @@
 // Owns the promise that roles cannot be forged: over every template and every vocabulary of llama.cpp's source, the text of a control token
 // in what people, tools or documents say is never read as that token, and every other prompt has the tokens that llama.cpp gives it.
 #include <algorithm>
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
@@ -40,13 +41,22 @@ struct Vocabulary {
   std::string name;
   std::unique_ptr<llama_model, decltype(&llama_model_free)> model;
 
-  explicit Vocabulary(const std::string& path) : name(path.substr(kModels.size())), model(open(path), llama_model_free) {}
+  /** `tokenizer`: another one than the file's. */
+  explicit Vocabulary(const std::string& path, const char* tokenizer = nullptr)
+      : name(path.substr(kModels.size())), model(open(path, tokenizer), llama_model_free) {}
   const llama_vocab* get() const { return llama_model_get_vocab(model.get()); }
 
  private:
-  static llama_model* open(const std::string& path) {
+  static llama_model* open(const std::string& path, const char* tokenizer) {
     llama_model_params params = llama_model_default_params();
     params.vocab_only = true;
+    llama_model_kv_override overrides[2] = {};
+    overrides[0].tag = LLAMA_KV_OVERRIDE_TYPE_STR;
+    if (tokenizer) {
+      std::snprintf(overrides[0].key, sizeof overrides[0].key, "tokenizer.ggml.model");
+      std::snprintf(overrides[0].val_str, sizeof overrides[0].val_str, "%s", tokenizer);
+      params.kv_overrides = overrides;  // the second, without a key, ends the list
+    }
     return llama_model_load_from_file(path.c_str(), params);
   }
 };
@@ -242,6 +252,23 @@ TEST("a tag of replies that is a word of the vocabulary is text in what people s
     CHECK_EQ(tags(), 1);  // the template's
     inputs.messages.push_back(message("assistant", "Well: " + std::string(text)));
     CHECK_EQ(tags(), said ? 2 : 1);  // what begins a turn is nobody's word
+  }
+}
+
+TEST("a tokenizer that looks up every token in a text finds no control token in what people say") {
+  init_backends();
+  for (const char* tokenizer : {"plamo2", "rwkv"}) {
+    const bool plamo = std::string(tokenizer) == "plamo2";
+    const Vocabulary vocabulary(kModels + (plamo ? "/ggml-vocab-llama-spm.gguf" : "/ggml-vocab-falcon.gguf"), tokenizer);
+    const std::string text = plamo ? "</s>" : ">>TITLE<<";
+    const Token control = common_tokenize(vocabulary.get(), text, false, true).at(0);
+    REQUIRE((llama_vocab_get_attr(vocabulary.get(), control) & LLAMA_TOKEN_ATTR_CONTROL) != 0);
+    const auto plain = common_tokenize(vocabulary.get(), "x" + text, false, false);
+    CHECK(std::count(plain.begin(), plain.end(), control) == 1);  // though nobody asked for control tokens
+    const auto rights = token_rights(vocabulary.get(), "");
+    const MarkedText forged = {text + "a" + text + text + "b" + text, {{text.size(), 3 * text.size() + 2, false}}};
+    const auto tokens = tokenize_marked(vocabulary.get(), rights, forged);
+    CHECK_EQ(std::count(tokens.begin(), tokens.end(), control), 2);  // the template's, before and behind
   }
 }
 

@@ -115,7 +115,7 @@ TEST("a control token is found only where the template wrote all of it, and a ta
              (right == TokenRight::kOwnWords || bytes.find('o') == std::string::npos);
     };
     const InputRanges input(ranges, rights);
-    const InputRanges::Scope scope(input);
+    const InputRanges::Scope scope(&input);
     const std::string found = shown(SpecialTokens(tokens).partition(text, true, 1 + random() % 30));
     const std::string wanted = shown(reference(tokens, text, true, may));
     if (found == wanted) continue;
@@ -131,12 +131,12 @@ TEST("text of the input and text of the template make no control token together"
   for (size_t cut = 0; cut < text.size(); cut++) {
     const std::vector<InputRange> one_byte = {{cut, cut + 1, false}};
     const InputRanges input(one_byte, rights);
-    const InputRanges::Scope scope(input);
+    const InputRanges::Scope scope(&input);
     CHECK_EQ(shown(special.partition(text, true)), "-1:0+10 ");
   }
   const std::vector<InputRange> beside = {{10, 12, false}};
   const InputRanges input(beside, rights);
-  const InputRanges::Scope scope(input);
+  const InputRanges::Scope scope(&input);
   CHECK_EQ(shown(special.partition(text + "ab", true)), "7:0+10 -1:10+2 ");
 }
 

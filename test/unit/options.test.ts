@@ -207,17 +207,141 @@ describe("messages", () => {
       { role: "developer", content: [{ type: "text", text: "b" }] },
       { role: "user", content: "c", name: "Ann" },
       { role: "assistant", content: null, tool_calls: [call] },
-      { role: "tool", content: "d", tool_call_id: "1" },
+      { role: "tool", content: "d", tool_call_id: "1", name: "f" },
       { role: "assistant", content: "e", reasoning_content: "f" },
     ];
     expect(read(...all)).toEqual(all);
     expect(read({ role: "assistant", tool_calls: [call] })).toEqual([{ role: "assistant", content: null, tool_calls: [call] }]);
   });
+  test("OpenAI's shapes pass: parts of both APIs, refusals, names, null, what a reply carries, functions", () => {
+    const parts = [
+      { type: "input_text", text: "a" },
+      { type: "output_text", text: "b", annotations: [] },
+    ];
+    expect(read({ role: "user", content: parts, name: "Ann" })).toEqual([
+      {
+        role: "user",
+        content: [
+          { type: "text", text: "a" },
+          { type: "text", text: "b" },
+        ],
+        name: "Ann",
+      },
+    ]);
+    const reply = {
+      role: "assistant",
+      content: "x",
+      refusal: null,
+      annotations: [],
+      audio: null,
+      function_call: null,
+      tool_calls: null,
+      parsed: {},
+    };
+    expect(read(reply)).toEqual([{ role: "assistant", content: "x" }]);
+    expect(read({ role: "assistant", content: null, refusal: "No." })).toEqual([{ role: "assistant", content: "No." }]);
+    expect(read({ role: "assistant", content: [{ type: "refusal", refusal: "No." }] })).toEqual([
+      { role: "assistant", content: [{ type: "text", text: "No." }] },
+    ]);
+    const old = [
+      { role: "assistant", content: null, function_call: { name: "f", arguments: "" } },
+      { role: "function", name: "f", content: null },
+    ];
+    expect(read(...old)).toEqual([
+      { role: "assistant", content: null, tool_calls: [{ type: "function", function: { name: "f", arguments: "{}" } }] },
+      { role: "tool", name: "f", content: "" },
+    ]);
+    expect(read({ role: "assistant", content: null, reasoning_content: "cut off" })).toEqual([
+      { role: "assistant", content: "", reasoning_content: "cut off" },
+    ]);
+  });
+  test("Ollama's shapes pass: arguments as an object, no ids, tool_name, thinking, no images", () => {
+    const calls = [{ function: { name: "f", arguments: { a: 1 } } }, { function: { name: "g", arguments: {} } }];
+    const sent = [
+      { role: "user", content: "x", images: [] },
+      { role: "assistant", content: "", thinking: "hm", tool_calls: calls },
+      { role: "tool", content: "2", tool_name: "g" },
+      { role: "tool", content: "1" },
+    ];
+    expect(read(...sent)).toEqual([
+      { role: "user", content: "x" },
+      {
+        role: "assistant",
+        content: "",
+        reasoning_content: "hm",
+        tool_calls: [
+          { type: "function", function: { name: "f", arguments: '{"a":1}' } },
+          { type: "function", function: { name: "g", arguments: "{}" } },
+        ],
+      },
+      { role: "tool", content: "2", name: "g" },
+      { role: "tool", content: "1", name: "f" },
+    ]);
+    expect(message({ role: "user", content: "x", images: ["AAAA"] })).toBe(
+      "messages[0].images cannot be read: this engine reads text alone; leave it out.",
+    );
+  });
+  test("the AI SDK's shapes pass: reasoning, calls and results as parts", () => {
+    const sent = [
+      {
+        role: "assistant",
+        content: [
+          { type: "reasoning", text: "hm" },
+          { type: "text", text: "Let me look." },
+          { type: "tool-call", toolCallId: "1", toolName: "f", input: { a: 1 } },
+          { type: "tool-call", toolCallId: "2", toolName: "g", input: {} },
+        ],
+        providerOptions: {},
+      },
+      {
+        role: "tool",
+        content: [
+          { type: "tool-result", toolCallId: "1", toolName: "f", output: { type: "json", value: { b: [2] } } },
+          { type: "tool-result", toolCallId: "2", toolName: "g", output: { type: "error-text", value: "lost" } },
+        ],
+      },
+      { role: "user", content: "x" },
+    ];
+    const call = (id: string, name: string, args: string) => ({ id, type: "function", function: { name, arguments: args } });
+    expect(read(...sent)).toEqual([
+      {
+        role: "assistant",
+        content: [{ type: "text", text: "Let me look." }],
+        reasoning_content: "hm",
+        tool_calls: [call("1", "f", '{"a":1}'), call("2", "g", "{}")],
+      },
+      { role: "tool", content: '{"b":[2]}', name: "f", tool_call_id: "1", index: 1 },
+      { role: "tool", content: "lost", name: "g", tool_call_id: "2", index: 1 },
+      { role: "user", content: "x", index: 2 },
+    ]);
+    expect(message({ role: "assistant", content: [{ type: "tool-result" }] })).toContain('a part of type "tool-result"');
+    expect(message({ role: "tool", content: [{ type: "tool-result", toolCallId: "1", toolName: "f", output: 5 }] })).toBe(
+      'messages[0].content[0].output must be { type: "text", value } or { type: "json", value }; given 5.',
+    );
+  });
+  test("results without an id are those of the calls before them, in order or by name, each once", () => {
+    const call = (id: string, name: string) => ({ id, type: "function", function: { name, arguments: "{}" } });
+    const calls = [call("1", "f"), call("2", "f"), call("3", "g")];
+    const results = ["g", undefined, undefined, undefined].map((name) => ({ role: "tool", content: "x", ...(name && { name }) }));
+    const of = read({ role: "assistant", content: null, tool_calls: calls }, ...results) as { tool_call_id?: string }[];
+    expect(of.slice(1).map((one) => one.tool_call_id)).toEqual(["3", "1", "2", undefined]);
+  });
+  test("a reply goes on only where an assistant's message ends", () => {
+    const refused = (...messages: unknown[]) => caught(() => readChatCall("chat()", messages, { continueFinalMessage: true }));
+    expect(readChatCall("chat()", [...USER, { role: "assistant", content: "I" }], { continueFinalMessage: true }).request).toMatchObject({
+      continueFinalMessage: true,
+    });
+    expect(refused(...USER).option).toBe("continueFinalMessage");
+    expect(refused(...USER).message).toContain('given one of role "user"');
+    const call = { id: "1", type: "function", function: { name: "f", arguments: "{}" } };
+    expect(refused(...USER, { role: "assistant", tool_calls: [call] }).message).toContain("given one with tool_calls");
+    expect(caught(() => readCompletionCall("completion()", "x", { continueFinalMessage: true })).message).toContain("is for chats");
+  });
   test("what is refused is named by index and field", () => {
     expect(message()).toContain("messages must hold at least one message");
     expect(message("hi")).toBe('messages[0] must be an object { role, content }; given "hi".');
     expect(message(USER[0], { role: "robot", content: "" })).toBe(
-      'messages[1].role must be one of "system", "developer", "user", "assistant", "tool"; given "robot".',
+      'messages[1].role must be one of "system", "developer", "user", "assistant", "tool", "function"; given "robot".',
     );
     expect(message({ content: "x" })).toContain("messages[0].role must be one of");
     expect(message({ role: "user" })).toContain("messages[0].content must be a string or an array");

@@ -31,7 +31,21 @@ const READ_HERE = [
 /** Known, without a meaning for a local model. */
 const IGNORED = new Set(["user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key", "verbosity"]);
 /** Fields of a message that are the library's to check; others mean nothing here, as in what clients send back of an earlier reply. */
-const MESSAGE = new Set(["role", "content", "name", "tool_calls", "tool_call_id", "reasoning_content", "function_call", "audio"]);
+const MESSAGE = new Set([
+  "role",
+  "content",
+  "name",
+  "tool_calls",
+  "tool_call_id",
+  "tool_name",
+  "reasoning_content",
+  "reasoning",
+  "thinking",
+  "refusal",
+  "function_call",
+  "audio",
+  "images",
+]);
 /** Seeds of the engine. */
 const SEEDS = 2 ** 32 - 1;
 /** OpenAI's bounds of a seed, as JSON.parse reads them: a number that needs more than 53 bits is rounded. */
