@@ -56,6 +56,14 @@ def entry(key, kind, value):
     return string(key) + struct.pack("<I", kind) + pack[kind](value)
 
 
+def decide(model, seed, spread=0.03):
+    """Scale each token's embedding a little, by up to `spread`. Where training left a choice even (which of ten plots, which name), logits that
+    differ by a thousandth become logits that differ by a tenth, so that rounding does not decide what is said at temperature 0."""
+    scale = 1 + spread * np.random.default_rng(seed).uniform(-1, 1, (len(model.embed), 1))
+    with torch.no_grad():
+        model.embed.mul_(torch.from_numpy(scale.astype(np.float32)))
+
+
 def metadata(c, tok):
     special = {s: len(tok.tokens) - len(bpe.SPECIAL) + i for i, s in enumerate(bpe.SPECIAL)}
     kinds = [1] * (len(tok.tokens) - len(bpe.SPECIAL)) + [3] * len(bpe.CONTROL) + [4] * len(bpe.MARKERS)
@@ -150,10 +158,13 @@ def main():
     ap.add_argument("--checkpoint", required=True)
     ap.add_argument("--tokenizer", required=True)
     ap.add_argument("--out", required=True)
+    ap.add_argument("--decide", type=int, default=0, help="a seed for decide(); 0: leave the weights as they are")
     a = ap.parse_args()
     ck = torch.load(a.checkpoint, map_location="cpu")
     model = Model(Config(**ck["config"]))
     model.load_state_dict(ck["model"])
+    if a.decide:
+        decide(model, a.decide)
     write(a.out, model, bpe.Tokenizer.load(a.tokenizer))
     print(a.out, os.path.getsize(a.out), "bytes; step", ck["step"], "tokens", ck["seen"])
 

@@ -1,84 +1,16 @@
-"""Owns the synthetic conversations: one function per skill, the held-out split, and how turns become documents.
+"""Owns the synthetic conversations: the skills that need no tools, the thinking, the mixes, and how turns become documents.
 
 Every skill function takes a random generator and `held`, and returns a Turn. A Turn whose key (the number pair, the name and
 city, the word list …) hashes to 0 modulo 10 is held out: training draws only turns with held=False, evaluate.py only
-turns with held=True. Copying material is held out twice, since whole names, cities and words are kept from training.
+turns with held=True. Copying material is held out twice, since invented names, cities and words are kept from training.
 """
-import json
 import re
-import zlib
-from dataclasses import dataclass, field
 
+import objects
+import tools
 import words as W
-
-
-@dataclass
-class Turn:
-    skill: str
-    user: str
-    answer: str = ""
-    reasoning: str = ""
-    system: str = ""                           # a system prompt that this turn needs
-    calls: list = field(default_factory=list)  # [(name, arguments, result, sentence)] when tools are called
-    tools: list = field(default_factory=list)
-    meta: dict = field(default_factory=dict)
-
-
-def is_held(*key):
-    return zlib.crc32("|".join(map(str, key)).encode()) % 10 == 0
-
-
-def draw(make, held, key=lambda v: v):
-    """Draw values until one lies on the wanted side of the split."""
-    while True:
-        value = make()
-        k = key(value)
-        if is_held(*(k if isinstance(k, tuple) else (k,))) == held:
-            return value
-
-
-def compact(value, spaced=True):
-    return json.dumps(value, ensure_ascii=False, separators=(", ", ": ") if spaced else (",", ":"))
-
-
-def ask(rng, text, polite=True):
-    """The noise of real prompts: case, final punctuation, a 'please'."""
-    if polite and rng.random() < 0.12:
-        text = rng.choice(["Please ", "Can you please ", "Could you ", "Now "]) + text[0].lower() + text[1:]
-    if rng.random() < 0.15:
-        text = text[0].lower() + text[1:]
-    if rng.random() < 0.12:
-        text = text[:-1] if text[-1] in ".!?" else text + rng.choice([".", "!", " please", ", please."])
-    return text
-
-
-# Words that exist only here, so that copying cannot be learnt by heart.
-def invented(rng):
-    r = rng.random()
-    if r < 0.25:  # halves of two known words
-        a, b = (draw(lambda: rng.choice(rng.choice([W.NOUNS, W.NAMES, W.CITIES[:160]])), False).lower() for _ in range(2))
-        return a[:rng.randint(1, len(a))] + b[rng.randint(0, len(b) - 1):]
-    if r < 0.45:  # short runs of letters, doubled ones too
-        return "".join(rng.choice(rng.choice(["aeiou", "bcdfghjklmnpqrstvwxyz"])) * rng.choice([1, 1, 1, 2]) for _ in range(rng.randint(2, 5)))
-    syllable = lambda: rng.choice("b br c ch d dr f fl g gr h j k kl l m n p pl qu r s sh st t tr v w z".split()) + \
-        rng.choice("a e i o u a e i o ai ee oo ou".split()) + rng.choice(["", "", "n", "r", "l", "t", "m", "s", "x", "p", "ck", "nd"])
-    return "".join(syllable() for _ in range(rng.choice([1, 2, 2, 2, 3])))
-
-
-def word(rng, held):
-    return rng.choice(W.NOUNS)  # words are few and known; the list they stand in is what is held out
-
-
-def name(rng, held):
-    if rng.random() < 0.35:
-        return draw(lambda: invented(rng).capitalize(), held)
-    return draw(lambda: rng.choice(W.NAMES), True) if held else rng.choice(W.NAMES)
-
-
-def city(rng, held):
-    if rng.random() < 0.35:
-        return draw(lambda: invented(rng).capitalize(), held)
-    return draw(lambda: rng.choice(W.CITIES), True) if held else rng.choice(W.CITIES)
+from base import Turn, an, ask, city, draw, invented, is_held, name, word
+from objects import json_, thing
 
 
 # ---- stories -------------------------------------------------------------------------------------------------
@@ -186,10 +118,6 @@ def story(rng, held):
     user = ask(rng, ask_for + tail + rng.choice([".", ".", "", "", "!", ", please."]), False)
     shown = adjective if adjective in wanted or rng.random() < 0.6 else ""
     return Turn("story", user, tale(rng, subject, shown, place, hero), meta=dict(wanted=wanted))
-
-
-def an(text):
-    return ("an " if text[0] in "aeiou" and not text.startswith("uni") else "a ") + text
 
 
 # ---- counting, repeating -----------------------------------------------------------------------------------------
@@ -321,7 +249,7 @@ def unknown(rng, held):
     if rng.random() < 0.08:
         text = rng.choice(["What is the weather in {c}?", "How is the weather in {c} today?"]).format(c=city(rng, held))
         return Turn("unknown", ask(rng, text, False), "I cannot look up the weather without a tool.", meta=dict(no_tools=True))
-    return Turn("unknown", ask(rng, text, False), UNKNOWN, meta=dict(no_tools="weather" in text))
+    return Turn("unknown", ask(rng, text, False), UNKNOWN, meta=dict(no_tools=True))
 
 
 # ---- emoji, languages ----------------------------------------------------------------------------------------------
@@ -356,176 +284,116 @@ def language(rng, held):
     return Turn("language", ask(rng, form.format(p=phrase, l=W.LANGUAGES[i]), False), W.PHRASES[phrase][i])
 
 
-# ---- JSON ------------------------------------------------------------------------------------------------------------
-
-def person(rng, held):
-    known = {"name": name(rng, held), "age": rng.randint(5, 99), "city": city(rng, held)}
-    if rng.random() < 0.25:
-        known["job"] = rng.choice(W.JOBS)
-    if rng.random() < 0.15:
-        known["hobbies"] = rng.sample(W.HOBBIES, rng.choice([1, 2, 2, 3]))
-    return known
-
-
-def json_(rng, held):
-    p = person(rng, held)
-    r = rng.random()
-    if r < 0.35:
-        p = {k: p[k] for k in ("name", "age", "city")}
-        user = rng.choice(["Give me JSON for a person named {name}, aged {age}, from {city}.", "{name} is {age} years old and lives in {city}. Answer with JSON.",
-                           "Return a JSON object for {name}, {age}, from {city}.", "Describe {name} as JSON: {age} years old, from {city}.", "Write JSON about {name}, who is {age} and lives in {city}.",
-                           "Answer only with JSON: {name} is {age} and comes from {city}.", "JSON for {name}, age {age}, city {city}", "Make a JSON object: name {name}, age {age}, city {city}."]).format(**p)
-        given = p
-    elif r < 0.5:
-        p = {k: p[k] for k in ("name", "age")}
-        user = rng.choice(["Give me JSON for a person named {name}, aged {age}.", "{name} is {age} years old. Answer with JSON.", "Return a JSON object for {name}, {age}.",
-                           "JSON for {name}, age {age}", "Make a JSON object: name {name}, age {age}."]).format(**p)
-        given = p
-    elif r < 0.65:
-        user = rng.choice(["Give me JSON for a person named {name}.", "Write a JSON object about a person called {name}.", "Describe a person named {name} as JSON.", "JSON for a person called {name}, please."]).format(**p)
-        given = {"name": p["name"]}
-    elif r < 0.8:
-        keys = rng.sample(["name", "age", "city", "job", "hobbies"], rng.choice([2, 3, 3, 4]))
-        p = {k: p.get(k) or (rng.choice(W.JOBS) if k == "job" else rng.sample(W.HOBBIES, 2)) for k in keys}
-        user = rng.choice(["Give me a JSON object about a person with the keys {k}.", "Describe a person as JSON with {k}.", "Answer with JSON: a person with {k}.",
-                           "Return JSON for a person with {k}."]).format(k=", ".join(keys[:-1]) + " and " + keys[-1])
-        given = {}
-        return Turn("json", ask(rng, user, False), compact(p), meta=dict(given=given, keys=keys, asked=True))
-    else:
-        user = rng.choice(["Give me JSON about a person.", "Describe a person as JSON.", "Answer with a JSON object about a person.", "Write JSON for a person.", "Invent a person and answer with JSON.",
-                           "Return a JSON object that describes a person.", "JSON of a person, please.", "Give me a person in JSON.", "Reply only with JSON about a person."])
-        given = {}
-    return Turn("json", ask(rng, user, False), compact(p), meta=dict(given=given, keys=list(p)))
-
-
-# ---- tools -----------------------------------------------------------------------------------------------------------
-
-def schema(rng, tool, about, parameters, required=True):
-    body = {"name": tool, "description": about, "parameters": {"type": "object", "properties": parameters}}
-    if required:
-        body["parameters"]["required"] = [k for k in parameters if k != "unit"]
-    if rng.random() < 0.15:
-        body["parameters"]["additionalProperties"] = False
-    return {"type": "function", "function": body}
-
-
-def weather_tool(rng, held, usual):
-    tool = "get_weather" if usual else rng.choice(["get_weather", "weather", "get_current_weather", "current_weather", "lookup_weather", "get_" + invented(rng)])
-    arg = "city" if usual else rng.choice(["city", "location", "place", "town"])
-    about = rng.choice(["Get the weather of a city", "Get the current weather in a city.", "Get the weather", "Returns the weather for a city.", "Current weather for a city", "The weather in a city.",
-                        "Look up the weather.", "Weather of a place", "Get current weather for a location", "Tells the weather in a given city"])
-    prop = {"type": "string"}
-    if rng.random() < 0.35:
-        prop["description"] = rng.choice(["City name", "The city", "Name of the city", "The name of the city.", "city name, for example Paris"])
-    parameters = {arg: prop}
-    if rng.random() < 0.1:
-        parameters["unit"] = {"type": "string", "enum": ["celsius", "fahrenheit"]}
-    return tool, arg, schema(rng, tool, about, parameters, rng.random() < 0.85)
-
-
-def other_tools(rng):
-    def time(): return schema(rng, "get_time", rng.choice(["Get the time in a city", "The current time of a city."]), {"city": {"type": "string"}})
-    def add(): return schema(rng, "add", rng.choice(["Add two numbers", "Adds two numbers."]), {"a": {"type": "number"}, "b": {"type": "number"}})
-    def search(): return schema(rng, "search", rng.choice(["Search the web", "Search for a text."]), {"query": {"type": "string"}})
-    def mail(): return schema(rng, "send_message", "Send a message to a person", {"to": {"type": "string"}, "text": {"type": "string"}})
-    return [f() for f in rng.sample([time, add, search, mail], rng.choice([1, 1, 2]))]
-
-
-ASK_WEATHER = ["What is the weather in {c}?", "How is the weather in {c} today?", "Weather in {c}?", "Is it raining in {c}?", "Tell me the weather in {c}.", "What's the weather like in {c}?", "Do I need an umbrella in {c}?",
-               "What is the weather like in {c} right now?", "How warm is it in {c}?", "Use the tool to get the weather in {c}.", "I am going to {c}. What is the weather?", "Check the weather in {c}, please.", "Is it cold in {c}?",
-               "What is the current weather in {c}?", "How's the weather in {c}?"]
-
-
-def weather_result(rng, c):
-    """What a tool may send back, and the sentence that says it."""
-    t, sky = rng.randint(-15, 39), rng.choice(W.SKIES)
-    if rng.random() < 0.07:
-        return rng.choice([sky, compact({"condition": sky}, rng.random() < 0.4)]), f"The weather in {c} is {sky}.", (None, sky)
-    result = rng.choice([
-        lambda: {"temperature": t, "condition": sky}, lambda: {"city": c, "temperature": t, "condition": sky}, lambda: {"temp": t, "conditions": sky}, lambda: {"city": c, "temp": t, "sky": sky},
-        lambda: {"temperature": t, "unit": "celsius", "condition": sky}, lambda: {"condition": sky, "temperature": t}, lambda: {"weather": sky, "temperature": t}, lambda: {"temp_c": t, "condition": sky},
-        lambda: {"temperature": t, "description": sky}, lambda: {"city": c, "condition": sky, "temperature": t}, lambda: f"{sky}, {t}°C", lambda: f"{t} °C and {sky}", lambda: f"{t}°C, {sky}", lambda: f"{sky}, {t} degrees"])()
-    text = result if isinstance(result, str) else compact(result, rng.random() < 0.4)
-    return text, f"The weather in {c} is {sky}, {t} °C.", (t, sky)
-
-
-def tool(rng, held):
-    r = rng.random()
-    usual = r < 0.7
-    fname, arg, weather = weather_tool(rng, held, usual)
-    tools = [weather] + (other_tools(rng) if rng.random() < 0.25 else [])
-    if r > 0.92:  # another tool is the right one
-        tools = [weather] + [t for t in other_tools(rng) if t["function"]["name"] in ("get_time", "add")]
-        names = [t["function"]["name"] for t in tools]
-        rng.shuffle(tools)
-        if "add" in names:
-            a, b = rng.randint(1, 99), rng.randint(1, 99)
-            user = rng.choice(["Use the tool to add {a} and {b}.", "Add {a} and {b}.", "Add {a} and {b} with the tool."]).format(a=a, b=b)
-            return Turn("tool", user, tools=tools, calls=[("add", {"a": a, "b": b}, rng.choice([str(a + b), compact({"result": a + b}, rng.random() < 0.5)]), f"The result is {a + b}.")], meta=dict(sum=a + b))
-        if "get_time" in names:
-            c, now = city(rng, held), f"{rng.randint(0, 23):02d}:{rng.randint(0, 59):02d}"
-            user = rng.choice(["What time is it in {c}?", "Tell me the time in {c}.", "What is the time in {c}?"]).format(c=c)
-            return Turn("tool", user, tools=tools, calls=[("get_time", {"city": c}, rng.choice([now, compact({"time": now}, rng.random() < 0.5)]), f"It is {now} in {c}.")], meta=dict(time=now))
-    rng.shuffle(tools)
-    cities = [city(rng, held)]
-    if 0.56 < r < 0.7:
-        cities.append(city(rng, held))
-    user = ask(rng, rng.choice(ASK_WEATHER).format(c=" and ".join(cities)), False)
-    calls = []
-    for c in cities:
-        text, sentence, (t, sky) = weather_result(rng, c)
-        calls.append((fname, {arg: c}, text, sentence))
-    return Turn("tool", user, tools=tools, calls=calls, meta=dict(t=t, sky=sky, cities=cities))
-
-
 # ---- thinking --------------------------------------------------------------------------------------------------------
 
-def sums(rng, held):
-    """A pair up to ten. Held-out pairs are unequal, so the larger-first form that the thinking uses is known from training."""
+def sums(rng, held, top=None):
+    """A pair, mostly up to ten. Held-out pairs are unequal, so the larger-first form that the thinking uses is known from training."""
+    top = top or rng.choices([10, 20, 99], [45, 25, 30])[0]
     while True:
-        a, b = rng.randint(0, 10), rng.randint(0, 10)
+        a, b = rng.randint(0, top), rng.randint(0, top)
         if (is_held("sum", a, b) and not is_held("sum", b, a)) == held:
             return a, b
 
 
-def think(rng, held):
-    a, b = sums(rng, held)
-    q = rng.choice(["what is {a} + {b}?", "what is {a} plus {b}?", "{a} + {b}", "{a} + {b} = ?", "add {a} and {b}.", "how much is {a} + {b}?", "what is the sum of {a} and {b}?"]).format(a=a, b=b)
-    system, r = "", rng.random()
-    if r < 0.15:
-        system, user = rng.choice(["Think before you answer.", "Think first, then answer.", "Always think step by step.", "You are a helpful assistant. Think before you answer."]), q[0].upper() + q[1:]
+def thought_of_sum(a, b):
+    low, high = min(a, b), max(a, b)
+    if high <= 10:
+        return f"I add {low} to {high}. {high} + {low} = {a + b}"
+    ones, tens = high % 10 + low % 10, high // 10 * 10 + low // 10 * 10
+    return f"I add {low} to {high}. {high % 10} + {low % 10} = {ones}, {high // 10 * 10} + {low // 10 * 10} = {tens}, {tens} + {ones} = {a + b}"
+
+
+def add(rng, held, top=None):
+    a, b = sums(rng, held, top)
+    user = rng.choice(["What is {a} + {b}?", "What is {a} plus {b}?", "{a} + {b}", "{a} + {b} = ?", "How much is {a} + {b}?", "Add {a} and {b}.", "What is the sum of {a} and {b}?"]).format(a=a, b=b)
+    return Turn("add", user, f"{a} + {b} = {a + b}.", reasoning=thought_of_sum(a, b), meta=dict(no_tools=True))
+
+
+def thought(turn):
+    """What a thinking model notes before this answer."""
+    if turn.reasoning:
+        return turn.reasoning
+    if turn.calls:
+        first = turn.calls[:turn.steps[0] if turn.steps else None]
+        need = lambda n, a: f"{n}" + (" with " + ", ".join(f"{k} {objects.plain(v)}" for k, v in a.items()) if a else "")
+        return "I need " + " and ".join(need(n, a) for n, a, *_ in first) + "."
+    if turn.tools:
+        return "None of the tools fits."
+    if turn.skill in ("story", "long story"):
+        wanted = turn.meta["wanted"]
+        return (f"The story is about {an(wanted[0])}. " if wanted else "") + "I need a hero, a friend and a good end."
+    if turn.skill.startswith("count"):
+        parts = turn.answer.split(", ")
+        return f"I start with {parts[0]} and stop after {parts[-1]}."
+    if turn.skill in ("json", "thing"):
+        return "I need a JSON array." if turn.answer[0] == "[" else f"I need a JSON object with {objects.listed(turn.meta['keys'])}."
+    return {"repeat": "I say the same words again.", "recall": "The user told me the name.", "greet": "The user is friendly, and so am I.", "emoji": "I look for the right emoji.", "language": "I know this phrase.", "unknown": "I do not know this, and I should say so."}[turn.skill]
+
+
+CUES = ["Think first: {q}", "Think step by step: {q}", "Think, then answer: {q}", "{Q} Think before you answer.", "Think before you answer: {q}", "{Q} Think first.", "{Q} Think step by step.", "Think about it: {q}", "Please think first: {q}", "{Q} /think",
+        "Think briefly: {q}", "Use thinking: {q}", "Think carefully: {q}", "Think first. {Q}"]
+THINKING = ["Think before you answer.", "Think before you answer.", "Think first, then answer.", "Always think step by step.", "You are a helpful assistant. Think before you answer."]
+
+
+def cued(rng, turn):
+    """The same turn, asked so that the model thinks first."""
+    turn.reasoning = thought(turn)
+    if rng.random() < 0.25 and not turn.system:
+        turn.system = rng.choice(THINKING) if rng.random() < 0.6 else rng.choice(W.SYSTEMS) + "\n\nThink before you answer."  # as the template writes an effort
     else:
-        user = rng.choice(["Think first: {q}", "Think step by step: {q}", "Think, then answer: {q}", "{Q} Think before you answer.", "Think before you answer: {q}", "{Q} Think first.", "{Q} Think step by step.",
-                           "Think about it: {q}", "Please think first: {q}", "{Q} /think", "Think briefly: {q}", "Use thinking: {q}", "Think carefully: {q}"]).format(q=q, Q=q[0].upper() + q[1:])
-    return Turn("think", user, f"{a} + {b} = {a + b}.", reasoning=f"I add {min(a, b)} to {max(a, b)}. {max(a, b)} + {min(a, b)} = {a + b}", system=system)
+        q = turn.user
+        small = q[0].lower() + q[1:] if q.split()[0] in ("What", "Add", "How", "Tell", "Count", "Give", "Write", "Say", "Show", "Repeat", "Is") else q
+        turn.user = rng.choice(CUES).format(q=rng.choice([small, small, q]), Q=q[0].upper() + q[1:])
+    turn.meta["cued"] = True
+    return turn
 
 
-def add(rng, held):
-    a, b = sums(rng, held)
-    user = rng.choice(["What is {a} + {b}?", "What is {a} plus {b}?", "{a} + {b}", "{a} + {b} = ?", "How much is {a} + {b}?", "Add {a} and {b}."]).format(a=a, b=b)
-    return Turn("add", user, f"{a} + {b} = {a + b}.", meta=dict(no_tools=True))
+def think(rng, held, top=None):
+    """A sum that is thought about first."""
+    turn = cued(rng, add(rng, held, top))
+    turn.skill, turn.meta = "think", dict(cued=True, no_tools=True)
+    return turn
+
+
+def think_else(rng, held):
+    """Any other request, thought about first; tools included."""
+    skill = rng.choices(["story", "count", "repeat", "greet", "emoji", "language", "json", "thing", "tool", "unknown"], [10, 10, 10, 10, 8, 8, 10, 10, 22, 4])[0]
+    turn = SKILLS[skill](rng, held)
+    return cued(rng, turn)
 
 
 # ---- documents -------------------------------------------------------------------------------------------------------
 
 def apart(make):
     """Hold out the prompt itself, too: for skills whose names and cities training may know."""
-    def turn(rng, held):
-        copies = lambda t: bool(t.calls or t.meta.get("given") or t.meta.get("name"))
-        t = make(rng, held)
+    def turn(rng, held, *more):
+        copies = lambda t: bool(t.calls or t.meta.get("given") or t.meta.get("name") or t.skill == "thing")
+        t = make(rng, held, *more)
         kind = copies(t)
         while copies(t) != kind or kind and is_held("prompt", t.user) != held:
-            t = make(rng, held)
+            t = make(rng, held, *more)
         return t
     return turn
 
 
-SKILLS = {"story": story, "count": count, "repeat": repeat, "greet": apart(greet), "emoji": emoji, "language": language, "json": apart(json_),
-          "tool": apart(tool), "think": think, "add": add, "unknown": unknown, "long story": long_story}
-LATER = {"story": 8, "count": 18, "repeat": 22, "greet": 7, "emoji": 12, "language": 9, "json": 12, "tool": 10, "think": 10, "add": 4, "unknown": 4, "long story": 0.5}
-POLISH = {"story": 5, "count": 12, "repeat": 36, "greet": 10, "emoji": 10, "language": 5, "json": 26, "tool": 11, "think": 12, "add": 8, "unknown": 3, "long story": 0.5}
-LAST = {"story": 6, "count": 18, "repeat": 20, "greet": 8, "emoji": 15, "language": 9, "json": 12, "tool": 11, "think": 20, "add": 6, "unknown": 3, "long story": 0.5}
-MIX = {"story": 15, "count": 10, "repeat": 20, "greet": 8, "emoji": 9, "language": 7, "json": 12, "tool": 12, "think": 6, "add": 2, "unknown": 4, "long story": 1}
+def not_needed(rng, held):
+    """A request that needs none of the tools on offer."""
+    other = tools.tool(rng, held, "one")
+    while True:
+        turn = SKILLS[rng.choice(["story", "count", "repeat", "greet", "emoji", "language", "json", "thing"])](rng, held)
+        if not turn.system:
+            turn.tools = other.tools
+            if not held and rng.random() < 0.04:  # so that it can call one all the same, where toolChoice demands it
+                turn.meta["forced"] = other.calls
+                turn.answer = rng.choice([turn.answer, ""])
+            return turn
+
+
+SKILLS = {"story": story, "count": count, "repeat": repeat, "greet": apart(greet), "emoji": emoji, "language": language, "json": apart(json_), "thing": apart(thing),
+          "tool": apart(tools.tool), "not needed": not_needed, "think": think, "think else": think_else, "add": add, "unknown": unknown, "long story": long_story}
+# The first mix makes the model discover copying; the second is everything that it shall know.
+EARLY = {"repeat": 60, "json": 12, "greet": 10, "count": 6, "story": 6, "emoji": 3, "language": 3}
+MIX = {"story": 6, "count": 12, "repeat": 13, "greet": 8, "emoji": 9, "language": 6, "json": 11, "thing": 13, "tool": 38, "not needed": 5, "think": 9, "think else": 9, "add": 9, "unknown": 4, "long story": 0.7}
 
 
 def choose(rng, mix):
@@ -542,46 +410,87 @@ def raw(rng):
 
 
 def messages_of(turn, stop=None):
-    """The messages of one turn. stop='call' or 'result' ends before that assistant message (for evaluation)."""
-    out = [{"role": "user", "content": turn.user}]
-    if turn.calls:
-        if stop != "call":
-            out.append({"role": "assistant", "content": "", "tool_calls": [{"type": "function", "function": {"name": n, "arguments": a}} for n, a, _, _ in turn.calls]})
-            out += [{"role": "tool", "content": result} for _, _, result, _ in turn.calls]
-            if stop != "result":
-                out.append({"role": "assistant", "content": " ".join(s for *_, s in turn.calls)})
-    elif stop is None:
-        out.append({"role": "assistant", "content": turn.answer, **({"reasoning_content": turn.reasoning} if turn.reasoning else {})})
+    """The messages of one turn. A number as `stop` ends before that reply of the model's, 0 being the first (for evaluation)."""
+    out, replies = [{"role": "user", "content": turn.user}], 0
+
+    def reply(**message):
+        nonlocal replies
+        if stop is not None and replies >= stop:
+            return False
+        thinks = {"reasoning_content": turn.reasoning, "cut": turn.meta.get("cut", False)} if turn.meta.get("cued") and not replies else {}
+        out.append({"role": "assistant", **message, **thinks})
+        replies += 1
+        return True
+
+    at = 0
+    for n in turn.steps or ([len(turn.calls)] if turn.calls else []):
+        calls, at = turn.calls[at:at + n], at + n
+        if not reply(content="", tool_calls=[{"type": "function", "function": {"name": name, "arguments": arguments}} for name, arguments, *_ in calls]):
+            return out
+        out += [{"role": "tool", "content": result} for _, _, result, _ in calls]
+    forced = turn.meta.get("forced")  # a call that only a caller can demand
+    reply(content=" ".join(s for *_, s in turn.calls) if turn.calls else turn.answer, **({"tool_calls": [{"type": "function", "function": {"name": n, "arguments": a}} for n, a, *_ in forced]} if forced else {}))
     return out
 
 
+def mute(messages):
+    """Marks replies that training must not copy."""
+    for m in messages:
+        if m["role"] == "assistant":
+            m["mute"] = True
+    return messages
+
+
 def conversation(rng, mix=MIX, long=True):
-    """One training document as (messages, tools, thinking); thinking False asks the template for an empty <think>."""
-    turns = [SKILLS[choose(rng, mix)](rng, False)]
-    more = rng.choices([0, 1, 2, 10], [68, 20, 10, 2] if long else [100, 0, 0, 0])[0]
-    tools = turns[0].tools or (tool(rng, False).tools if long and rng.random() < 0.05 else [])
-    for _ in range(more):
+    """One training document as (messages, tools, thinking). With thinking False the template puts an empty <think> before the last reply.
+    Replies marked "mute" are read and not learnt, thoughts marked "cut" neither: those that thought before the template dropped it, and the first of calls made one by one."""
+    first = SKILLS[choose(rng, mix)](rng, False)
+    turns, offers = [first], first.tools
+    if not offers and long and not first.meta.get("no_tools") and rng.random() < 0.03:
+        offers = tools.tool(rng, False).tools
+    for _ in range(rng.choices([0, 1, 2, 10], [72, 18, 8, 2] if long else [100, 0, 0, 0])[0]):
         turn = SKILLS[choose(rng, mix)](rng, False)
-        if turn.skill == "tool":  # later calls use the tool that the conversation offers
-            if not turns[0].calls or turns[0].calls[0][0] in ("add", "get_time"):
+        if turn.tools or turn.calls:  # later calls use the tool that the conversation offers
+            if not first.calls:
                 continue
-            c = city(rng, False)
-            call, (arg, _) = turns[0].calls[0][0], *[list(turns[0].calls[0][1].items())[0]]
-            text, sentence, _ = weather_result(rng, c)
-            turn = Turn("tool", ask(rng, rng.choice(ASK_WEATHER + ["And in {c}?", "And {c}?"]).format(c=c), False), calls=[(call, {arg: c}, text, sentence)])
+            turn = tools.again(rng, False, first)
+        if turn.system or turn.meta.get("no_tools") and offers:
+            continue
         turns.append(turn)
     named = [t for t in turns if t.meta.get("name")]
     if named and long and rng.random() < 0.5:
         turns.append(recall(rng, named[-1].meta["name"]))
-    if tools:
-        turns = [t for t in turns if not t.meta.get("no_tools")] or [greet(rng, False)]
-    if any(t.system for t in turns) or any(t.skill == "add" for t in turns):
-        turns = [t for t in turns if t.skill not in ("add",)] if turns[0].system else [t for t in turns if not t.system]
-    system = turns[0].system or (rng.choice(W.SYSTEMS) if rng.random() < 0.4 else "")
-    if rng.random() < 0.02:
+    if first.system and first.meta.get("cued"):  # a system prompt that asks for thinking holds for every turn
+        for t in turns[1:]:
+            t.reasoning, t.meta["cued"] = thought(t), True
+    system = first.system or (rng.choice(W.SYSTEMS) if rng.random() < 0.4 else "")
+    if rng.random() < 0.02 and not first.system:
         system = " ".join(rng.choice(W.NOUNS) for _ in range(rng.randint(2, 10)))
     messages = [{"role": "system", "content": system}] if system else []
+    thinking = rng.random() > (0.3 if turns[-1].meta.get("cued") else 0.06) if long else True
     for t in turns:
-        messages += messages_of(t)
-    thinking = not (rng.random() < 0.06 and not any(t.reasoning for t in turns) and messages[-1].get("content"))
-    return messages, tools, thinking
+        if t is turns[-1] and t.meta.get("cued") and rng.random() < 0.06:  # a thought that a budget ends; the answer is learnt, not the end
+            words = t.reasoning.split(" ")
+            t.reasoning, t.meta["cut"] = " ".join(words[:rng.randint(1, len(words))]), True
+        own = messages_of(t)
+        if t.meta.get("cued") and t is not turns[-1]:
+            mute(own)
+        if t.meta.get("kind") in ("twice", "both") and len(t.steps) > 1:
+            mute(own[:2])
+        if t is turns[-1] and t.meta.get("cued") and rng.random() < 0.2 and t.calls:  # clients that do not send thoughts back
+            own[1].pop("reasoning_content")
+            own[1].pop("cut")
+            mute(own[:2])
+        messages += own
+    if not thinking:
+        last = max(i for i, m in enumerate(messages) if m["role"] == "user")
+        replies = [i for i, m in enumerate(messages) if i > last and m["role"] == "assistant" and not m.get("mute")]
+        if not replies:
+            return messages, offers, True
+        messages = messages[:rng.choice(replies) + 1]
+        for m in messages[last:]:
+            m.pop("reasoning_content", None)
+            m.pop("cut", None)
+        if turns[-1].meta.get("cued"):
+            mute(messages[last:-1])
+    return messages, offers, thinking

@@ -68,8 +68,9 @@ class Model(nn.Module):
         t = x.shape[2]
         return x * self.cos[start:start + t] + x.roll(self.c.head_dim // 2, -1) * self.sin[start:start + t]
 
-    def hidden(self, ids, cache=None):
-        """ids [B,T] -> normalised states [B*T, dim]. With `cache` (a list), T new tokens extend the cached ones."""
+    def hidden(self, ids, cache=None, hide=None):
+        """ids [B,T] -> normalised states [B*T, dim]. With `cache` (a list), T new tokens extend the cached ones. `hide` [B,K] marks tokens
+        before the beginning of a row, which are not looked at."""
         c, (b, t) = self.c, ids.shape
         group = c.heads // c.kv_heads
         x = F.embedding(ids.reshape(-1), self.embed)
@@ -87,6 +88,8 @@ class Model(nn.Module):
             scores = (q * c.head_dim ** -0.5).reshape(b, c.kv_heads, group * t, c.head_dim) @ k.transpose(2, 3)
             if t > 1:
                 scores = scores + self.mask(t)
+            if hide is not None:
+                scores = scores.masked_fill(hide[:, None, None], -1e9)
             mixed = (scores.softmax(-1) @ v).view(b, c.heads, t, c.head_dim).transpose(1, 2).reshape(b * t, -1)
             x = x + F.linear(mixed, layer.out)
             gate, up = F.linear(rms(x, layer.ffn_norm, c.eps), layer.up).chunk(2, -1)
@@ -94,6 +97,27 @@ class Model(nn.Module):
         if cache is not None:
             cache[:] = filled
         return rms(x, self.norm, c.eps)
+
+    def packed(self, ids, place, attend, kind):
+        """Documents one after the other: ids [N], the place of each token in its document [N] -> normalised states [N, dim]. For training on
+        a GPU: matrices in `kind`, the sum of the layers in float32. attend(q [N,H,D], k and v [N,KV,D]) keeps the documents apart."""
+        c = self.c
+        norm = lambda x, w: F.rms_norm(x, (c.dim,), w, c.eps).to(kind)
+        x = F.embedding(ids, self.embed)
+        cos, sin = self.cos[place][:, None].to(kind), self.sin[place][:, None].to(kind)
+        for layer in self.blocks:
+            qkv = F.linear(norm(x, layer.attn_norm), layer.qkv.to(kind), layer.qkv_bias.to(kind)).view(len(ids), -1, c.head_dim)
+            qk, v = qkv.split([c.heads + c.kv_heads, c.kv_heads], 1)
+            qk = qk * cos + qk.roll(c.head_dim // 2, -1) * sin
+            mixed = attend(*qk.split([c.heads, c.kv_heads], 1), v).reshape(len(ids), -1)
+            x = x + F.linear(mixed, layer.out.to(kind))
+            gate, up = F.linear(norm(x, layer.ffn_norm), layer.up.to(kind)).chunk(2, -1)
+            x = x + F.linear(F.silu(gate) * up, layer.down.to(kind))
+        return norm(x, self.norm)
+
+    def to(self, device):
+        self.cos, self.sin, self.masks = self.cos.to(device), self.sin.to(device), {}
+        return super().to(device)
 
     def logits(self, states):
         return F.linear(states, self.embed)

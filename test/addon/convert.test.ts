@@ -55,7 +55,7 @@ describe("the demo model through .zse and back", () => {
     expect(await replies(gguf, PROMPTS)).toEqual(before);
   });
 
-  // models/demo/README.md says how often it does these at full precision: 97.5 % and 98 %.
+  // models/demo/README.md says how often it does these at full precision.
   test("INT4 still counts and repeats", async () => {
     const zseFile = await converted(DEMO, "int4.zse", "--quant", "int4");
     const counts = Array.from({ length: 15 }, (_, i) => ({ from: i * 3 + 1, to: i * 3 + 5 + (i % 4) }));
