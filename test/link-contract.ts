@@ -2,7 +2,14 @@
 // another one. Each file that has a link calls linkContract() with how to open it.
 
 import { expect, test } from "vitest";
-import { NativeEventKind as Kind, type NativeError, type NativeFinish, type NativeRequest } from "../lib/addon/contract.js";
+import {
+  NativeEventKind as Kind,
+  type NativeError,
+  type NativeEventListener,
+  type NativeFinish,
+  type NativeRequest,
+  type NativeTokenLogprobs,
+} from "../lib/addon/contract.js";
 import type { EngineLink, OpenLink } from "../lib/engine/link.js";
 import type { ModelInfo } from "../lib/types.js";
 
@@ -12,15 +19,16 @@ interface Told {
   kind: number;
   tokens: number;
   payload: unknown;
+  logprobs: readonly NativeTokenLogprobs[] | undefined;
 }
 
 class Listener {
   readonly told: Told[] = [];
   #changed: (() => void)[] = [];
 
-  hear = (heads: Uint32Array, payloads: readonly unknown[]): void => {
+  hear: NativeEventListener = (heads, payloads, logprobs) => {
     payloads.forEach((payload, i) => {
-      this.told.push({ id: heads[3 * i]!, kind: heads[3 * i + 1]!, tokens: heads[3 * i + 2]!, payload });
+      this.told.push({ id: heads[3 * i]!, kind: heads[3 * i + 1]!, tokens: heads[3 * i + 2]!, payload, logprobs: logprobs?.[i] });
     });
     for (const changed of this.#changed.splice(0)) changed();
   };
@@ -116,6 +124,23 @@ export function linkContract(
       expect(finish.reason).toBe("length");
       expect(finish.usage.completionTokens).toBe(5);
     }
+    await closed(one);
+  });
+
+  test(`${name}: log-probabilities come beside the texts of a stream that asks for them, and of no other`, async () => {
+    const one = await opened();
+    one.link.submit(1, request({ maxTokens: 5, logprobs: true, topLogprobs: 1 }));
+    one.link.submit(2, request({ maxTokens: 5 }));
+    one.link.endTurn();
+    await one.listener.until(() => one.listener.ended(1) && one.listener.ended(2));
+    const told = one.listener.of(1).flatMap(({ logprobs = [] }) => logprobs);
+    expect(told).toHaveLength(5);
+    expect(told.map(({ bytes }) => bytes).join("")).toBe(String.fromCharCode(...new TextEncoder().encode(one.listener.text(1))));
+    for (const { logprob, top } of told) {
+      expect(logprob).toBeLessThanOrEqual(0);
+      expect(top).toHaveLength(1);
+    }
+    expect(one.listener.of(2).every(({ logprobs }) => logprobs === undefined)).toBe(true);
     await closed(one);
   });
 

@@ -20,6 +20,8 @@ constexpr float kLeastTemperature = 1e-5f;
 // So that nothing overflows on the way: 1e30 × 100 / 1e-5 can still be held.
 constexpr float kLargestLogit = 1e30f, kLargestPenalty = 1e4f, kLargestRepeat = 100.0f;
 constexpr float kLargestWarmed = 1e35f;  // a logit, after the temperature
+// An entropy that is rounded to a little more than the greatest would become infinite.
+constexpr float kLargestExponent = 100.0f;
 // More would leave no digits of the logit that it is added to.
 constexpr float kLargestBias = 1e4f;
 // A probability of e^-64 is nothing, but still a float: its logarithm is finite.
@@ -141,8 +143,10 @@ void LlamaSampler::add_temperature(const SamplingParams& params) {
   const float temperature = std::min(std::max(within(params.temperature, kLargestLogit, 0), 0.0f), kLargestLogit);
   const float range = within(params.dynatemp_range, kLargestLogit, 0);
   if (range > 0) {
-    const float exponent = std::max(0.0f, within(params.dynatemp_exponent, kLargestLogit, 1));
-    add(llama_sampler_init_temp_ext(temperature, range, exponent), Care::kGreatestIsZero);
+    const float exponent = std::max(0.0f, within(params.dynatemp_exponent, kLargestExponent, 1));
+    // Only where it must be: the repeat penalty, if it comes later, goes by a logit's sign.
+    const bool next_to_nothing = !(temperature - range >= kLeastTemperature);
+    add(llama_sampler_init_temp_ext(temperature, range, exponent), next_to_nothing ? Care::kGreatestIsZero : Care::kNone);
   } else {
     add(llama_sampler_init_temp(std::max(temperature, kLeastTemperature)));
   }
@@ -238,7 +242,10 @@ void LlamaSampler::apply(Step& step, llama_token_data_array& array) {
       break;
     case Care::kClamp: {
       llama_sampler_apply(sampler, &array);
-      for (size_t i = 0; i < array.size; i++) array.data[i].logit = std::max(array.data[i].logit, step.least);
+      for (size_t i = 0; i < array.size; i++) {
+        float& logit = array.data[i].logit;
+        if (!(logit >= step.least)) logit = step.least;
+      }
       break;
     }
     case Care::kGreatestIsZero: {

@@ -256,7 +256,9 @@ export class FakeEngine implements NativeEngine {
       this.#pending.push(stream.id, Kind.StreamError, value.error, 0);
     } else {
       const [kind, payload, tokens] = eventOf(value);
-      if (typeof value === "object" && "logprobs" in value && value.logprobs) this.#logprobs[this.#pending.length / 4] = value.logprobs;
+      const given = typeof value === "object" && "logprobs" in value ? value.logprobs : undefined;
+      if (stream.request.logprobs)
+        this.#logprobs[this.#pending.length / 4] = given ?? [fakeLogprobs(typeof payload === "string" ? payload : "")];
       this.#generated += tokens;
       stream.delivered += tokens;
       stream.outstanding += tokens;
@@ -303,6 +305,11 @@ function eventOf(item: Exclude<ScriptItem, { progress: unknown } | { error: unkn
   if ("reasoning" in item) return [Kind.Reasoning, item.reasoning, item.tokens ?? 1];
   if ("toolCall" in item) return [Kind.ToolCall, item.toolCall, item.tokens ?? 1];
   return [Kind.Hidden, undefined, item.hidden];
+}
+
+function fakeLogprobs(text: string): NativeTokenLogprobs {
+  const one = { id: 0, bytes: String.fromCharCode(...new TextEncoder().encode(text)), logprob: -1 };
+  return { ...one, top: [one] };
 }
 
 export function fakeFinish(stream: FakeStream, reason: NativeFinish["reason"], more: Partial<NativeFinish> = {}): NativeFinish {
