@@ -4,6 +4,10 @@ import { asObject } from "../options/rules.js";
 import { readTools } from "../options/tools.js";
 import type { FunctionTool, JsonSchema, OutputOf, StandardSchema, ToolContext } from "../types.js";
 
+/** A library's schema says what it makes; of a JSON Schema the compiler knows nothing, and leaves it to the program. */
+// biome-ignore lint/suspicious/noExplicitAny: `unknown` could not be taken apart in a parameter list
+export type ArgumentsOf<Schema> = Schema extends { "~standard": unknown } ? OutputOf<Schema> : any;
+
 /** What tool() is given. */
 export interface ToolOptions<Schema, Result> {
   /** 1 to 128 of the characters A-Z a-z 0-9 _ - . : / */
@@ -15,7 +19,7 @@ export interface ToolOptions<Schema, Result> {
   /** Refuses a schema that cannot be enforced exactly. Default false. */
   strict?: boolean | undefined;
   /** Runs a call. What it returns is told to the model: text as it is, anything else as JSON. Left out: calls are given back to the caller. */
-  execute?: ((args: OutputOf<Schema>, context: ToolContext) => Result) | undefined;
+  execute?: ((args: ArgumentsOf<Schema>, context: ToolContext) => Result) | undefined;
 }
 
 /** A tool with JSON for its parameters: it can be shown to any server that takes OpenAI's. */

@@ -6,6 +6,7 @@ import { createSecureServer } from "node:http2";
 import express from "express";
 import { fastify } from "fastify";
 import { expectTypeOf } from "vitest";
+import { z } from "zod";
 import { createHandler, nodeHandler, toResponse } from "../../lib/http/index.js";
 import {
   type ChatRequest,
@@ -13,6 +14,7 @@ import {
   type Reply,
   type StreamEvent,
   type TokenStream,
+  tool,
   type Usage,
   ZSE,
   type ZSEError,
@@ -89,6 +91,25 @@ for await (const event of stream.events()) {
       expectTypeOf(event).toBeNever();
   }
 }
+
+// A tool knows its arguments by its schema; what is JSON Schema is anything.
+const parameters = z.object({ city: z.string(), days: z.int().optional() });
+const weather = tool({
+  name: "weather",
+  parameters,
+  execute: (args) => expectTypeOf(args).toEqualTypeOf<{ city: string; days?: number | undefined }>(),
+});
+tool({ name: "weather", parameters: { type: "object" }, execute: ({ city }) => expectTypeOf(city).toBeAny() });
+tool({ name: "now", execute: (_, { signal }) => expectTypeOf(signal).toEqualTypeOf<AbortSignal>() });
+void model.chat({
+  messages: [],
+  tools: [weather, { type: "function", function: { name: "f", parameters: z.toJSONSchema(parameters) } }],
+  toolChoice: { name: "f" },
+});
+void model.chat([], { responseFormat: parameters, reasoning: { effort: "low", budgetTokens: 5 } });
+void model.chat([], { response_format: { type: "json_schema", schema: { type: "object" } }, max_steps: 3 });
+// @ts-expect-error there is no such effort
+void model.chat([], { reasoning: { effort: "much" } });
 
 // The adapter takes a stream, a stream that looks like one, and models made of either.
 toResponse(stream);
