@@ -114,7 +114,10 @@ test.each(present.filter(([, option]) => option.wire === "body"))("docs/SERVER.m
 });
 
 /** What a person at a terminal has no use for, or has elsewhere. */
-const NO_FLAG = new Set(["logitBias", "logprobs", "topLogprobs"]);
+const NO_FLAG = new Set([
+  ...["logitBias", "logprobs", "topLogprobs"],
+  ...["tools", "toolChoice", "parallelToolCalls", "responseFormat", "continueFinalMessage"],
+]);
 test.each(present.filter(([name, option]) => option.wire === "body" && !NO_FLAG.has(name)))("%s has a flag", (_, option) => {
   expect(option.flag).toBeDefined();
 });
