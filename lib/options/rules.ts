@@ -2,7 +2,7 @@
 // Pure; any thread.
 
 import { cutName, quote } from "../base/quote.js";
-import { bad, ZSEError } from "../errors.js";
+import { bad, type ZSEError } from "../errors.js";
 import { entriesOf } from "./foreign.js";
 
 /** What one option may be, and what it is when it is left out. */
@@ -11,8 +11,7 @@ export type Rule =
   | { kind: "boolean"; default?: boolean }
   | { kind: "enum"; values: readonly string[]; default: string }
   | { kind: "function" }
-  | { kind: "custom"; read: (name: string, value: unknown) => unknown; default?: unknown }
-  | { kind: "later" };
+  | { kind: "custom"; read: (name: string, value: unknown) => unknown; default?: unknown };
 
 export const INT32_MAX = 2 ** 31 - 1;
 
@@ -72,14 +71,12 @@ function check(rule: Rule, name: string, value: unknown): unknown {
       throw bad(name, `${name} must be a function; given ${quote(value)}.`);
     case "custom":
       return rule.read(name, value);
-    case "later":
-      throw new ZSEError("UNSUPPORTED", `${name} is not part of this version yet; leave it out.`, { option: name });
   }
 }
 
 function unknownOption(rules: Record<string, Rule>, given: string, of: string): ZSEError {
   const written = cutName(given); // guessing costs the length of both names
-  const names = Object.keys(rules).filter((name) => rules[name]!.kind !== "later");
+  const names = Object.keys(rules);
   const wanted = camelCase(written).toLowerCase();
   const near = names
     .map((name) => ({ name, distance: editDistance(name.toLowerCase(), wanted) }))

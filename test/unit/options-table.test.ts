@@ -38,7 +38,6 @@ const NOT_NATIVE = new Set([
 ]);
 
 const all = Object.entries({ ...ENGINE_OPTIONS, ...REPLY_OPTIONS } as OptionTable);
-const present = all.filter(([, option]) => option.kind !== "later");
 const checkBody = bodyCheck({ maxMessages: 10, maxChoices: 8 });
 const check = (body: unknown) => checkBody(body, chatCompletions);
 const body = (more: object) => ({ messages: [{ role: "user", content: "Hi" }], stream: true, ...more });
@@ -46,7 +45,6 @@ const body = (more: object) => ({ messages: [{ role: "user", content: "Hi" }], s
 describe("docs/api.md tells every option with its range and default, as the code has them", () => {
   test.each(all)("%s", (name, option) => {
     const row = api.split("\n").find((line) => line.startsWith(`| \`${name}\` |`));
-    if (option.kind === "later") return expect(row).toBeUndefined();
     expect(row, `docs/api.md has a row that begins with | \`${name}\` |`).toBeDefined();
     const [, , values, standard] = row!.split("|").map((cell) => cell.trim());
     if (option.kind === "number" || option.kind === "integer") {
@@ -62,11 +60,11 @@ describe("docs/api.md tells every option with its range and default, as the code
   });
 });
 
-test.each(present)("%s is a field of the public types", (name) => {
+test.each(all)("%s is a field of the public types", (name) => {
   expect(new RegExp(`^ {2}${name}\\?: `, "m").test(types), `lib/types.ts has ${name}?`).toBe(true);
 });
 
-test.each(present.filter(([name]) => !NOT_NATIVE.has(name)))("the addon reads %s under its own name", (name) => {
+test.each(all.filter(([name]) => !NOT_NATIVE.has(name)))("the addon reads %s under its own name", (name) => {
   expect(new RegExp(`^ {2}${name}\\??: `, "m").test(contract), `lib/addon/contract.ts has ${name}`).toBe(true);
   expect(addonReader.includes(`"${name}"`), `native/node/values.cpp reads "${name}"`).toBe(true);
 });
@@ -109,7 +107,7 @@ test("what the addon reads of a file's recommendations is what the table has, an
   }
 });
 
-test.each(present.filter(([, option]) => option.wire === "body"))("docs/SERVER.md names the field of %s", (name) => {
+test.each(all.filter(([, option]) => option.wire === "body"))("docs/SERVER.md names the field of %s", (name) => {
   expect(server).toContain(`\`${snakeCase(name)}\``);
 });
 
@@ -118,7 +116,7 @@ const NO_FLAG = new Set([
   ...["logitBias", "logprobs", "topLogprobs"],
   ...["tools", "toolChoice", "parallelToolCalls", "responseFormat", "continueFinalMessage"],
 ]);
-test.each(present.filter(([name, option]) => option.wire === "body" && !NO_FLAG.has(name)))("%s has a flag", (_, option) => {
+test.each(all.filter(([name, option]) => option.wire === "body" && !NO_FLAG.has(name)))("%s has a flag", (_, option) => {
   expect(option.flag).toBeDefined();
 });
 
@@ -153,7 +151,7 @@ describe("a body takes what the library takes, and no more", () => {
 test("the command line tells each default as it is", () => {
   const command = addReplyFlags(addModelFlags(new Command()));
   const help = command.helpInformation().replace(/\s+/g, " ");
-  for (const [, option] of present) {
+  for (const [, option] of all) {
     if (option.flag === undefined) continue;
     expect(help).toContain(option.flag);
     if ((option.kind === "number" || option.kind === "integer") && option.default !== undefined)
@@ -161,7 +159,7 @@ test("the command line tells each default as it is", () => {
   }
 });
 
-test.each(present.filter(([, option]) => option.flag !== undefined))("the flag of %s reaches the option", (name, option) => {
+test.each(all.filter(([, option]) => option.flag !== undefined))("the flag of %s reaches the option", (name, option) => {
   const long = /--[a-z-]+/.exec(option.flag!)![0];
   const number = option.kind === "number" || option.kind === "integer";
   const value = number ? [String(option.max)] : option.kind === "enum" ? [option.values[0]!] : option.kind === "custom" ? ["1"] : [];
