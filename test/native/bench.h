@@ -1,6 +1,7 @@
 // A scheduler that is stepped by hand over the fake decoder, and everything that came out of it: for the tests of the core.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -40,12 +41,13 @@ struct Bench {
   StreamId last_id = 0;
 
   explicit Bench(int slots = 4, int context = 256, SchedulerOptions options = {}, int max_batch = 64,
-                 PromptCacheOptions cache = {}, bool cuttable = true, std::unique_ptr<PrefixFiles> files = nullptr)
+                 PromptCacheOptions cache = {}, bool cuttable = true, std::unique_ptr<PrefixFiles> files = nullptr,
+                 std::function<void(StreamId, ParseRequest)> parse = {})
       : decoder(slots, context, max_batch),
         scheduler(decoder,
                   PrefixCache(cache, {cuttable, options.deterministic ? kExclusivePiece : 1, static_cast<size_t>(context)},
                               std::move(files), stats),
-                  inbox, queue, stats, options) {
+                  inbox, queue, stats, options, {}, std::move(parse)) {
     decoder.cuttable = cuttable;
   }
 
