@@ -90,20 +90,15 @@ describe.each(DOORS)("through %s", (_, serve) => {
   test("parameters that would change the answer and are not supported are a 400 that names them", async () => {
     const { url } = await serve();
     const asking = {
-      grammar: 'root ::= "yes"',
-      json_schema: { type: "object" },
-      guided_json: { type: "object" },
-      structured_outputs: { json: {} },
+      functions: [{ name: "f" }],
+      format: "json",
+      guided_regex: "a+",
       stop_token_ids: [1],
-      min_tokens: 5,
       bad_words: ["story"],
       chat_template: "{{ messages }}",
-      chat_template_kwargs: { enable_thinking: false },
-      continue_final_message: true,
       truncate_prompt_tokens: 10,
       prompt_logprobs: 1,
       use_beam_search: true,
-      mirostat: 2,
       n_predict: 5,
     };
     for (const [name, value] of Object.entries(asking)) {
