@@ -30,12 +30,18 @@ class ReplyParser {
   virtual ParsedReply parse(const std::string& text, bool partial) const = 0;
 };
 
+/** What the first character of a reply says of what follows. */
+enum class ReplyBegin { kUnknown, kContent, kReasoning };
+
 struct ReplySyntax {
   std::shared_ptr<const ReplyParser> parser;
   /** Texts at which a part of a reply may end: up to the next one, text is of the same part as what is before it. */
   std::vector<std::string> marks;
   /** Control tokens that the syntax is made of, by their names: these are text to the parser. */
   std::vector<std::string> control_tokens;
+  /** What a reply begins with, unless its first byte is one of these: then something of the syntax may stand there. */
+  ReplyBegin begins = ReplyBegin::kUnknown;
+  std::string signs;
   /** The text is one JSON value: what stands around it is not part of it. */
   bool json_text = false;
 };

@@ -360,7 +360,7 @@ void PromptBuilder::read_tools(const ChatInput& chat, common_chat_templates_inpu
 
 /** `plain`: text is asked for and nothing else, so a template whose replies cannot be told apart does, too. */
 common_chat_params PromptBuilder::apply(const common_chat_templates_inputs& inputs, const std::vector<size_t>& origins,
-                                       bool plain) const {
+                                        bool plain) const {
   try {
     return common_chat_templates_apply(templates_.get(), inputs);
   } catch (const std::exception& e) {

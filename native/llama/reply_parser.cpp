@@ -57,6 +57,30 @@ std::vector<std::string> marks_of(const std::string& saved_parser) {
   return {marks.begin(), marks.end()};
 }
 
+/** First bytes of all that the parser looks for by its letters, and spaces, which it may skip. */
+std::string signs_of(const std::string& saved_parser) {
+  std::set<char> signs{' ', '\n', '\r', '\t'};
+  const common_json saved = common_json::parse(saved_parser);
+  for (const auto& parser : saved.at("parsers")) {
+    if (!parser.contains("literal")) continue;
+    const std::string literal = parser.at("literal").get<std::string>();
+    if (!literal.empty()) signs.insert(literal.front());
+  }
+  return {signs.begin(), signs.end()};
+}
+
+ReplyBegin beginning(const ReplyParser& parser, const std::string& signs) {
+  for (const char letter : std::string("AQZaqz")) {
+    if (signs.find(letter) != std::string::npos) continue;
+    const std::string text(1, letter);
+    const ParsedReply reply = parser.parse(text, true);
+    if (reply.matches && reply.content == text) return ReplyBegin::kContent;
+    if (reply.matches && reply.reasoning == text) return ReplyBegin::kReasoning;
+    return ReplyBegin::kUnknown;
+  }
+  return ReplyBegin::kUnknown;
+}
+
 }  // namespace
 
 std::shared_ptr<const ReplySyntax> reply_syntax(const common_chat_params& params, bool continued, bool json_text) {
@@ -66,6 +90,8 @@ std::shared_ptr<const ReplySyntax> reply_syntax(const common_chat_params& params
   syntax->parser = std::make_shared<LlamaReplyParser>(params, continued);
   syntax->control_tokens = params.preserved_tokens;
   syntax->json_text = json_text;
+  syntax->signs = signs_of(params.parser);
+  if (!json_text) syntax->begins = beginning(*syntax->parser, syntax->signs);
   return syntax;
 }
 

@@ -185,9 +185,10 @@ std::optional<Token> LlamaSampler::draw_within(float* logits) {
   if (!token || constraint_->allows(*token)) return token;
   if (constraint_->mask(logits)) return draw(logits);
   if (constraint_->complete() && !end_tokens_.empty()) return end_tokens_.front();
-  throw EngineError("BAD_OPTION",
-                    "no token of the model can follow by what the reply is held to; change the grammar or the schema, or the "
-                    "tokens that logitBias bans");
+  throw EngineError(
+      "BAD_OPTION",
+      "no token of the model can follow by what the reply is held to; change the grammar or the schema, or the "
+      "tokens that logitBias bans");
 }
 
 /** What is banned is no candidate, whatever the model makes of it. */

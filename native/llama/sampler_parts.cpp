@@ -1,9 +1,9 @@
 #include "sampler_parts.h"
 
-#include <utility>
 #include <algorithm>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"

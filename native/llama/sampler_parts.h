@@ -29,6 +29,6 @@ class LlamaSamplerParts final : public SamplerParts {
  * UNSUPPORTED where the model cannot infill; and WorkStopped.
  */
 std::unique_ptr<SamplerParts> make_sampler_parts(const Model& model, const SamplingParams& params,
-                                                 std::unique_ptr<Constraint> constraint);
+                                                 std::unique_ptr<Constraint> constraint = nullptr);
 
 }  // namespace zse

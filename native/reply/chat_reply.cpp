@@ -79,7 +79,7 @@ void ChatReply::take(TextAssembler::Output output, ReplyEvents& out) {
   text_ += output.text;
   if (output.stop) out.stop(std::move(*output.stop));
   follow(out);
-  if (unpaid_ >= kHiddenTogether) put(HiddenEvent{}, out);
+  if (!asked_ && !wanted_) charge_hidden(out);  // an answer may show what they are
 }
 
 void ChatReply::finish(bool complete, ReplyEvents& out) {
@@ -93,6 +93,13 @@ void ChatReply::finish(bool complete, ReplyEvents& out) {
 
 void ChatReply::follow(ReplyEvents& out) {
   if (contradicted_) return;
+  if (!begun_ && !text_.empty()) {
+    begun_ = true;
+    if (syntax_->signs.find(text_.front()) == std::string::npos) {
+      if (syntax_->begins == ReplyBegin::kContent) part_ = Part::kContent;
+      if (syntax_->begins == ReplyBegin::kReasoning) part_ = Part::kReasoning;
+    }
+  }
   if (part_ == Part::kArguments || part_ == Part::kJsonContent) follow_json(out);
   if (part_ == Part::kReasoning || part_ == Part::kContent || part_ == Part::kString) follow_text(out);
   if (part_ == Part::kUnknown && text_.size() > (asked_ ? asked_size_ : std::max(read_, done_))) ask();
@@ -152,16 +159,17 @@ void ChatReply::parsed(ParsedReply reply, ReplyEvents& out) {
     wanted_ = true;
     return;
   }
-  if (contradicted_ || !reply.matches || part_ != Part::kUnknown) return;
+  if (contradicted_ || !reply.matches || part_ != Part::kUnknown) return charge_hidden(out);
   if (!goes_on(reply, given_)) {
     // Of what may still become this or that the parser leaves out what it knew before. What contradicts is left to the end.
     contradicted_ = !goes_on(given_, reply);
-    return;
+    return charge_hidden(out);
   }
   const Sizes before{given_.reasoning.size(), given_.content.size()};
   give_rest(reply, false, out);
   find_part(reply, before);
   follow(out);
+  charge_hidden(out);
 }
 
 bool ChatReply::goes_on(const ParsedReply& reply, const ParsedReply& from) {
@@ -303,6 +311,10 @@ void ChatReply::give_content(std::string text, ReplyEvents& out) {
 void ChatReply::give_arguments(std::string text, ReplyEvents& out) {
   given_.calls.back().arguments += text;
   put(ToolCallEvent{static_cast<int>(given_.calls.size()) - 1, {}, {}, std::move(text)}, out);
+}
+
+void ChatReply::charge_hidden(ReplyEvents& out) {
+  if (unpaid_ >= kHiddenTogether) put(HiddenEvent{}, out);
 }
 
 template <class Item>

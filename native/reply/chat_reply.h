@@ -80,6 +80,8 @@ class ChatReply final : public ReplyStage {
   void give_reasoning(std::string text, ReplyEvents& out);
   void give_content(std::string text, ReplyEvents& out);
   void give_arguments(std::string text, ReplyEvents& out);
+  /** Tokens that show nothing are paid for, too. */
+  void charge_hidden(ReplyEvents& out);
   template <class Item>
   void put(Item item, ReplyEvents& out);
 
@@ -95,6 +97,7 @@ class ChatReply final : public ReplyStage {
   size_t reasoning_end_ = kUnknownPlace, content_end_ = kUnknownPlace;  // where in the text what was given ends
   int unpaid_ = 0;                                                      // tokens that are in no item yet
 
+  bool begun_ = false;
   Part part_ = Part::kUnknown;
   JsonScan json_;
 

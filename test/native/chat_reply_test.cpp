@@ -191,7 +191,7 @@ TEST("a call that is not written to its end is text, or what has been seen of it
 
 TEST("tokens that show nothing cost credit, too") {
   Fed fed;
-  for (int i = 0; i < 100; i++) fed.add("<c>", false);
+  for (int i = 0; i < 100; i++) fed.add("<c>");
   CHECK(fed.tokens >= 80);
 }
 
