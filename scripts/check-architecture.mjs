@@ -17,7 +17,8 @@ const rooms = {
   schedule: ["base", "core", "reply", "kv"],
   files: ["base"],
   cpu: ["base"],
-  llama: ["base", "core", "kv", "files", "tokenize", "cpu"],
+  gpu: [],
+  llama: ["base", "core", "kv", "files", "tokenize", "cpu", "gpu"],
   engine: ["base", "core", "kv", "schedule", "llama"],
   node: ["base", "core", "files", "cpu", "llama", "engine"],
 };
@@ -45,8 +46,8 @@ const outside = [
   { headers: /^(napi|node_api|js_native_api|uv|node-)/, folders: ["native/node"] },
   { headers: /^(v8|node)\./, folders: [] }, // only Node-API keeps its binary interface
   { headers: /^nlohmann\//, folders: ["native/base", "native/llama"] },
-  { headers: /^(ggml|gguf)\.h$/, folders: ["native/llama", "native/files/gguf", "native/kernels"] },
-  { headers: /^ggml-(backend|cpu)\.h$/, folders: ["native/llama", "native/cpu", "native/kernels"] },
+  { headers: /^(ggml|gguf)\.h$/, folders: ["native/llama", "native/files/gguf", "native/kernels", "native/gpu"] },
+  { headers: /^ggml-(backend|cpu)\.h$/, folders: ["native/llama", "native/cpu", "native/kernels", "native/gpu"] },
   { headers: /^ggml-feats\.h$/, folders: ["native/cpu"] },
   { headers: /^(ggml-(impl|backend-impl|cpu-impl)|repack|simd-mappings|traits|vec)\.h$/, folders: ["native/kernels"] },
   { headers: /^(llama|ggml|gguf|common|chat|jinja)\b/, folders: ["native/llama"] },

@@ -1,12 +1,13 @@
 // Owns the packages as they are published: `npm run pack:all -- FOLDER` leaves their tarballs there. The main package holds JavaScript, types,
-// the demo model, and the sources that `zse build` compiles; it has no install script. Each platform's package holds one addon. A package is
+// the demo model, and the sources that `zse build` compiles; it has no install script. Each platform's package holds one addon, each GPU's one
+// library, where it was built. A package is
 // staged in build/packages with a manifest of its own and packed by npm.
 import { chmodSync, cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { buildTypescript, typescriptIsCurrent } from "./build-ts.mjs";
 import { npmPack } from "./npm.mjs";
 import { root } from "./paths.mjs";
-import { addonOf, hostPlatform, platforms } from "./platforms.mjs";
+import { addonOf, gpuPackages, hostPlatform, libraryOf, platforms } from "./platforms.mjs";
 import { prebuild, prebuiltAddon } from "./prebuild.mjs";
 import { main, SetupError, say } from "./say.mjs";
 
@@ -24,9 +25,11 @@ export function packAll(folder, { compiler } = {}) {
   const host = hostPlatform();
   if (host && !prebuiltAddon(host)) prebuild(host, compiler ? { compiler } : {});
   const present = platforms.filter((entry) => prebuiltAddon(entry));
+  const gpus = gpuPackages.filter((entry) => prebuiltAddon(entry));
   mkdirSync(folder, { recursive: true });
-  const tarballs = [stageMain(present), ...present.map(stagePlatform)].map((staged) => pack(staged, folder));
-  return { tarballs, missing: platforms.filter((entry) => !present.includes(entry)).map(({ name }) => name) };
+  const tarballs = [stageMain(present), ...present.map(stagePlatform), ...gpus.map(stageGpu)].map((staged) => pack(staged, folder));
+  const missing = [...platforms, ...gpuPackages].filter((entry) => !present.includes(entry) && !gpus.includes(entry));
+  return { tarballs, missing: missing.map(({ name }) => name) };
 }
 
 /** What `zse build` installs before it compiles: pinned by the manifest, since nobody's lockfile reaches there. */
@@ -45,6 +48,9 @@ function stageMain(present) {
     files,
     preferUnplugged: true, // Yarn's Plug'n'Play leaves packages in archives, where native code opens no model
     optionalDependencies: Object.fromEntries(present.map((entry) => [packageName(entry), manifest.version])),
+    // Optional peers: nothing installs them unasked, and package managers that keep packages apart let zstream find them.
+    peerDependencies: Object.fromEntries(gpuPackages.map((entry) => [packageName(entry), manifest.version])),
+    peerDependenciesMeta: Object.fromEntries(gpuPackages.map((entry) => [packageName(entry), { optional: true }])),
     buildTools: Object.fromEntries(buildTools.map((name) => [name, installedVersion(name)])),
   });
   return folder;
@@ -67,6 +73,35 @@ function stagePlatform(entry) {
   write(folder, {
     name: packageName(entry),
     description: `zStream's native engine for ${entry.name}`,
+    ...shared,
+    os: [entry.platform],
+    cpu: [entry.arch],
+    ...(entry.libc ? { libc: [entry.libc] } : {}),
+    main: "./index.js",
+    preferUnplugged: true,
+    files: ["index.js", "prebuilds", "NOTICE"],
+  });
+  return folder;
+}
+
+function stageGpu(entry) {
+  const folder = emptyFolder(entry.name);
+  const library = libraryOf(entry);
+  cpSync(prebuiltAddon(entry), join(folder, library), { recursive: true });
+  for (const name of ["LICENSE", "NOTICE"]) cpSync(join(root, name), join(folder, name));
+  writeFileSync(
+    join(folder, "index.js"),
+    `// Where the library lies; the addon loads it. Programs that pack an application find the file by this line.\nmodule.exports = require("node:path").join(__dirname, "${library}");\n`,
+  );
+  const version = manifest.version;
+  const command = `npm install zstream@${version} ${packageName(entry)}@${version}`;
+  writeFileSync(
+    join(folder, "README.md"),
+    `# ${packageName(entry)}\n\nThe ${entry.gpu === "cuda" ? "CUDA" : "Vulkan"} backend of [zstream](https://www.npmjs.com/package/zstream). It needs ${entry.needs}.\n\n    ${command}\n\nzstream finds it by itself, in the same version alone.\n`,
+  );
+  write(folder, {
+    name: packageName(entry),
+    description: `zStream's ${entry.gpu === "cuda" ? "CUDA" : "Vulkan"} backend for ${entry.platform}-${entry.arch}`,
     ...shared,
     os: [entry.platform],
     cpu: [entry.arch],

@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { arm64 } from "../test/platforms/arm64.mjs";
 import { bundlerBeds } from "../test/platforms/bundlers/beds.mjs";
+import { musl } from "../test/platforms/musl/bed.mjs";
 import { startRegistry } from "../test/platforms/registry.mjs";
 import { fromFarm, run, Skip } from "./farm.mjs";
 import { npm, npmScript } from "./npm.mjs";
@@ -68,6 +69,7 @@ await main(async () => {
       if (project) await bed(name, async () => appRuns(await tool(name, runtime), runtime.args ?? [], project));
     }
     await bed("arm64 under qemu", () => inEmptyProject((folder) => arm64({ packed, registry: registry.url, project: folder })));
+    await bed("musl", () => inEmptyProject((folder) => musl({ packed, registry: registry.url, project: folder })));
     await bed("node-llama-cpp beside it", () => tryBeside(registry));
     for (const { name, run: pack } of project ? bundlerBeds(join(tarballs, packed[0])) : []) await bed(name, () => pack(project));
     if (project) await bed("broken installations say what helps", () => tryBroken(project));

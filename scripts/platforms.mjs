@@ -15,11 +15,34 @@ export const platforms = [
   { name: "darwin-arm64", platform: "darwin", arch: "arm64" },
 ];
 
+/**
+ * The packages that hold the library of a GPU, installed on request beside the platform's own. needs: what its users must have. Each is built by
+ * a machine of its kind that has the toolkit.
+ */
+export const gpuPackages = [
+  {
+    name: "cuda-linux-x64",
+    gpu: "cuda",
+    platform: "linux",
+    arch: "x64",
+    libc: "glibc",
+    needs: "NVIDIA's driver and the libraries of CUDA 12",
+  },
+  { name: "vulkan-linux-x64", gpu: "vulkan", platform: "linux", arch: "x64", libc: "glibc", needs: "a driver for Vulkan, and its loader" },
+  { name: "cuda-win32-x64", gpu: "cuda", platform: "win32", arch: "x64", needs: "NVIDIA's driver and the libraries of CUDA 12" },
+  { name: "vulkan-win32-x64", gpu: "vulkan", platform: "win32", arch: "x64", needs: "a driver for Vulkan" },
+];
+
 /** The entry of this machine; undefined for one that no package is made for. */
 export function hostPlatform() {
   const { glibcVersionRuntime } = process.report?.getReport().header ?? {};
   const libc = process.platform !== "linux" ? undefined : glibcVersionRuntime ? "glibc" : "musl";
   return platforms.find((entry) => entry.platform === process.platform && entry.arch === process.arch && entry.libc === libc);
+}
+
+/** The same of a GPU's library. */
+export function libraryOf({ gpu, platform, arch }) {
+  return `prebuilds/${platform}-${arch}/zstream-${gpu}.${platform === "win32" ? "dll" : "so"}`;
 }
 
 /** The folder, below the place that prebuildify is told, that holds the addon of a platform. */

@@ -2,14 +2,15 @@
 // Owns the step that prebuildify takes for node-gyp: compiles a portable addon into build/Release of the folder it is started in.
 // scripts/prebuild.mjs says in ZSE_PREBUILD for which platform and by which compiler.
 import { spawnSync } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, rmSync } from "node:fs";
+import { cpSync, mkdirSync, rmSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { fetchLlama } from "../vendor/fetch.mjs";
 import { buildAddon, requireTools } from "./build.mjs";
 import { placesOf, root } from "./paths.mjs";
 import { platforms } from "./platforms.mjs";
-import { main, SetupError, say } from "./say.mjs";
+import { main, SetupError } from "./say.mjs";
+import { installZig } from "./zig.mjs";
 
 const { name, compiler } = JSON.parse(process.env.ZSE_PREBUILD);
 const entry = platforms.find((one) => one.name === name);
@@ -28,33 +29,21 @@ function compileWithZig() {
   requireTools();
   const zig = installZig();
   const cmake = join(process.cwd(), "cmake");
-  const env = { ...process.env, ZIG_GLOBAL_CACHE_DIR: join(root, "build", "zig-cache"), CCACHE_COMPILERTYPE: "clang" };
-  const defines = { CMAKE_TOOLCHAIN_FILE: join(root, "scripts", "zig", "toolchain.cmake"), ZSE_ZIG: zig, ZSE_ZIG_TARGET: entry.zig };
-  Object.assign(defines, { ZSE_PORTABLE: "ON", CMAKE_BUILD_TYPE: "Release", CMAKE_LIBRARY_OUTPUT_DIRECTORY: output });
+  const env = { ...process.env, ...zig.env, CCACHE_COMPILERTYPE: "clang" };
+  const toolchain = join(root, "scripts", "zig", "toolchain.cmake");
+  const defines = { CMAKE_TOOLCHAIN_FILE: toolchain, ZSE_ZIG: zig.program, ZSE_ZIG_TARGET: entry.zig };
+  Object.assign(defines, {
+    ZSE_PORTABLE: "ON",
+    CMAKE_BUILD_TYPE: "Release",
+    CMAKE_LIBRARY_OUTPUT_DIRECTORY: output,
+    CMAKE_RUNTIME_OUTPUT_DIRECTORY: output,
+  });
   run("cmake", ["-S", root, "-B", cmake, ...Object.entries(defines).map(([key, value]) => `-D${key}=${value}`)], env);
   const jobs = String(Number(process.env.ZSE_JOBS) || availableParallelism());
   run("cmake", ["--build", cmake, "--target", "zstream", "--parallel", jobs], env);
 }
 
-/** The compiler's program; its packages are installed on first use (400 MB, so no other command asks for them). */
-function installZig() {
-  const folder = join(root, "build", "zig");
-  const program = join(folder, "node_modules", "@zigc", `${process.platform}-${process.arch}`, "bin", "zig");
-  const library = join(folder, "node_modules", "@zigc", "lib");
-  if (!existsSync(program)) {
-    say("installing the cross compiler (npm packages, about 400 MB on the disk) …");
-    mkdirSync(folder, { recursive: true });
-    for (const name of ["package.json", "package-lock.json"]) cpSync(join(root, "scripts", "zig", name), join(folder, name));
-    run("npm", ["ci", "--prefix", folder, "--ignore-scripts", "--no-audit", "--no-fund"], process.env);
-  }
-  process.env.ZIG_LIB_DIR = library;
-  return program;
-}
-
 function run(command, args, env) {
-  const { status, error } = spawnSync(command, args, {
-    stdio: ["ignore", 2, 2],
-    env: { ...env, ZIG_LIB_DIR: process.env.ZIG_LIB_DIR ?? "" },
-  });
+  const { status, error } = spawnSync(command, args, { stdio: ["ignore", 2, 2], env });
   if (status !== 0) throw new SetupError(`\`${command} ${args[0]}\` failed (${error?.message ?? `exit ${status}`}): see the output above.`);
 }

@@ -1,22 +1,24 @@
 // Owns making the prebuilt addons: `npm run prebuild [-- [--compiler=host] <platform> …]`; without names, every platform that this machine can
-// build for. prebuildify stages each as build/prebuild/<platform>/prebuilds/…; scripts/pack.mjs makes packages of them. The compiler is the
+// build for. A GPU's library (vulkan-linux-x64, …) is made only when it is named. prebuildify stages each as build/prebuild/<platform>/prebuilds/…; scripts/pack.mjs makes packages of them. The compiler is the
 // one of scripts/zig, for its old C libraries; --compiler=host takes this machine's own, which is quicker and good for tests.
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, renameSync, statSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { delimiter, join, resolve } from "node:path";
-import { newestSource } from "./build.mjs";
+import { availableParallelism } from "node:os";
+import { basename, delimiter, dirname, join, resolve } from "node:path";
+import { fetchLlama } from "../vendor/fetch.mjs";
+import { newestSource, requireTools } from "./build.mjs";
 import { checkAddon } from "./check-addon.mjs";
 import { root } from "./paths.mjs";
-import { addonOf, hostPlatform, platforms } from "./platforms.mjs";
+import { addonOf, gpuPackages, hostPlatform, libraryOf, platforms } from "./platforms.mjs";
 import { main, SetupError, say } from "./say.mjs";
 
 /** Where scripts/zig's compiler runs. */
 const canCross = process.platform === "linux" && process.arch === "x64";
 
-/** The addon of a platform as prebuildify left it; undefined where it was not made, or its sources have changed since. */
+/** What the package of a platform or of a GPU holds, as it was built; undefined where it was not made, or its sources have changed since. */
 export function prebuiltAddon(entry) {
-  const file = join(prebuildFolder(entry), addonOf(entry));
+  const file = join(prebuildFolder(entry), entry.gpu ? libraryOf(entry) : addonOf(entry));
   return existsSync(file) && statSync(file).mtimeMs > newestSource() ? file : undefined;
 }
 
@@ -51,6 +53,33 @@ export function prebuild(entry, { compiler = entry.zig && canCross ? "zig" : "ho
   say(`${entry.name}: ${(statSync(file).size / 1e6).toFixed(1)} MB in ${file}`);
 }
 
+/** A GPU's library, by this machine's compiler and the toolkit that it has. */
+export function prebuildGpu(entry) {
+  if (entry.platform !== process.platform || entry.arch !== process.arch)
+    throw new SetupError(`${entry.name} cannot be built on ${process.platform}-${process.arch}: build it on a machine of that kind.`);
+  requireTools();
+  fetchLlama();
+  const folder = prebuildFolder(entry);
+  const file = join(folder, libraryOf(entry));
+  const cmake = join(folder, "cmake");
+  say(`prebuilding ${entry.name} …`);
+  const defines = { ZSE_GPU_LIBRARY: entry.gpu, CMAKE_BUILD_TYPE: "Release", CMAKE_LIBRARY_OUTPUT_DIRECTORY: dirname(file) };
+  run("cmake", ["-S", root, "-B", cmake, ...Object.entries(defines).map(([key, value]) => `-D${key}=${value}`)]);
+  const jobs = String(Number(process.env.ZSE_JOBS) || availableParallelism());
+  run("cmake", ["--build", cmake, "--target", "zstream-gpu", "--config", "Release", "--parallel", jobs]);
+  const made = [file, join(dirname(file), "Release", basename(file))].find(existsSync); // Visual Studio adds the configuration
+  if (made === undefined) throw new SetupError(`${entry.name} was built, and ${file} is not there.`);
+  if (made !== file) renameSync(made, file);
+  const problems = checkAddon(file, entry);
+  if (problems.length > 0) throw new SetupError(`${entry.name} would not run everywhere: ${problems.join("; ")}.`);
+  say(`${entry.name}: ${(statSync(file).size / 1e6).toFixed(1)} MB in ${file}`);
+}
+
+function run(command, args) {
+  const { status, error } = spawnSync(command, args, { stdio: ["ignore", 2, 2] });
+  if (status !== 0) throw new SetupError(`\`${command} ${args[0]}\` failed (${error?.message ?? `exit ${status}`}): see the output above.`);
+}
+
 export function prebuildFolder({ name }) {
   return join(root, "build", "prebuild", name);
 }
@@ -63,9 +92,10 @@ function strip() {
 
 /** The platforms that are named, or all that can be built here. */
 export function choosePlatforms(names) {
-  const unknown = names.find((name) => !platforms.some((entry) => entry.name === name));
-  if (unknown) throw new SetupError(`"${unknown}" is no platform: use ${platforms.map(({ name }) => name).join(", ")}.`);
-  if (names.length > 0) return platforms.filter(({ name }) => names.includes(name));
+  const known = [...platforms, ...gpuPackages];
+  const unknown = names.find((name) => !known.some((entry) => entry.name === name));
+  if (unknown) throw new SetupError(`"${unknown}" is no platform: use ${known.map(({ name }) => name).join(", ")}.`);
+  if (names.length > 0) return known.filter(({ name }) => names.includes(name));
   return platforms.filter((entry) => entry === hostPlatform() || (entry.zig && canCross));
 }
 
@@ -73,6 +103,9 @@ if (process.argv[1] && resolve(process.argv[1]) === import.meta.filename) {
   await main(() => {
     const words = process.argv.slice(2);
     const compiler = words.includes("--compiler=host") ? "host" : undefined;
-    for (const entry of choosePlatforms(words.filter((word) => !word.startsWith("--")))) prebuild(entry, compiler ? { compiler } : {});
+    for (const entry of choosePlatforms(words.filter((word) => !word.startsWith("--")))) {
+      if (entry.gpu) prebuildGpu(entry);
+      else prebuild(entry, compiler ? { compiler } : {});
+    }
   });
 }

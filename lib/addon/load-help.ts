@@ -1,7 +1,7 @@
 // Owns what is said when the addon cannot be loaded: what this machine is, what was looked for and where, and the one command that helps.
 // One screen. Any thread.
 
-import { existsSync, readFileSync } from "node:fs";
+import { accessSync, constants, existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { versionOf } from "./package-root.js";
 
@@ -54,7 +54,7 @@ function reasonOf(error: unknown): string {
 /** What helps a bundle that has left the engine behind, or the demo model. */
 export const BUNDLED = [
   "In a bundle: leave zstream and @zstream/* external, and install them beside it.",
-  "For a single executable: put node_modules/zstream and node_modules/@zstream beside it. docs/BUNDLERS.md says how, for each bundler.",
+  "For a single executable: put node_modules/zstream and node_modules/@zstream beside it. zstream's docs/BUNDLERS.md says how, for each bundler.",
 ] as const;
 
 const DAMAGED =
@@ -76,7 +76,7 @@ function advice(root: string, attempts: readonly Attempt[], bundled: boolean): s
     return ["The folder is on a disk that runs no programs (mounted noexec): move the project to another one, or mount it without noexec."];
   }
   if (/Permission denied|EACCES|cannot enable executable stack|cannot restore segment prot/i.test(reasons)) {
-    return ["The system forbids it: the file must be readable, and a rule (SELinux, AppArmor) must allow this program to load it.", build];
+    return [...forbidden(reasons), build];
   }
   if (/GLIBC|musl|version `/i.test(reasons)) return ["The engine was built for a newer C library than this machine has.", build];
   if (code.some((one) => /BAD_FILE|MODULE_NOT_FOUND/.test(one ?? "")) || DAMAGED.test(reasons)) {
@@ -87,6 +87,29 @@ function advice(root: string, attempts: readonly Attempt[], bundled: boolean): s
   }
   if (found.length > 0) return [build, "If it still fails after that, please report it with this whole text."];
   return bundled ? [...BUNDLED] : whenMissing(root);
+}
+
+/** Who may not load the file: this user by its mode, or this program by a rule of the system's. */
+function forbidden(reasons: string): string[] {
+  const file = /^(.+?\.node): .*(?:denied|EACCES|cannot)/m.exec(reasons)?.[1];
+  const folder = file === undefined ? "node_modules/@zstream" : dirname(file);
+  if (file !== undefined && !mayRead(file)) {
+    return [`This user may not read the file. Its owner runs: chmod -R a+rX "${folder}"`];
+  }
+  return [
+    `A rule of the system's (SELinux, AppArmor) forbids this program to load it. With SELinux: restorecon -R -v "${folder}"`,
+    "What was forbidden, and to whom, says: sudo ausearch -m avc -ts recent (AppArmor: sudo journalctl -k --grep apparmor)",
+  ];
+}
+
+/** A file that cannot be seen at all may be in a folder that this user may not enter. */
+function mayRead(file: string): boolean {
+  try {
+    accessSync(file, constants.R_OK);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "ENOENT";
+  }
 }
 
 /** Nothing is installed: told apart by what the lockfile and the names of bundles show. */

@@ -1,36 +1,43 @@
-// Owns loading the native addon, once for the process (or for a worker_threads thread): where it is looked for, and in which order.
+// Owns loading the native addon, once for the process (or for a worker_threads thread), with the library of a GPU where such a package was
+// installed: where both are looked for, and in which order.
 
 import module from "node:module";
 import { dirname, isAbsolute, join } from "node:path";
 import { ZSEError } from "../errors.js";
 import { compiledAddons } from "./compiled.js";
-import type { NativeAddon, NativeFileTools } from "./contract.js";
+import type { NativeAddon, NativeFileTools, NativeGpuLibraries } from "./contract.js";
 import { checkElf } from "./elf.js";
 import { type Attempt, loadHelp } from "./load-help.js";
 import { isMoved, knownRoot, packageRoot, resolveFrom } from "./package-root.js";
 
-type Addon = NativeAddon & NativeFileTools;
+type Addon = NativeAddon & NativeFileTools & NativeGpuLibraries;
 
 let loaded: Addon | undefined;
 
 /**
- * The packages that may hold this platform's addon, the best one first: those for a GPU are there only where somebody asked for them. On Linux
- * the addon for glibc comes first; where both packages were installed, that one does not load under musl, and the other does.
+ * The packages that may hold this platform's addon. On Linux the one for glibc comes first; where both packages were installed, it does not load
+ * under musl, and the other does.
  */
 const packages: Record<string, readonly string[]> = {
-  "linux-x64": ["@zstream/cuda-linux-x64", "@zstream/vulkan-linux-x64", "@zstream/linux-x64", "@zstream/linux-x64-musl"],
+  "linux-x64": ["@zstream/linux-x64", "@zstream/linux-x64-musl"],
   "linux-arm64": ["@zstream/linux-arm64", "@zstream/linux-arm64-musl"],
-  "win32-x64": ["@zstream/cuda-win32-x64", "@zstream/vulkan-win32-x64", "@zstream/win32-x64"],
+  "win32-x64": ["@zstream/win32-x64"],
   "win32-arm64": ["@zstream/win32-arm64"],
   "darwin-x64": ["@zstream/darwin-x64"],
   "darwin-arm64": ["@zstream/darwin-arm64"],
+};
+
+/** The packages that hold the library of a GPU, the best one first: they are there only where somebody asked for them. */
+const gpuPackages: Record<string, readonly string[]> = {
+  "linux-x64": ["@zstream/cuda-linux-x64", "@zstream/vulkan-linux-x64"],
+  "win32-x64": ["@zstream/cuda-win32-x64", "@zstream/vulkan-win32-x64"],
 };
 
 /**
  * Programs that pack an application look for just this: createRequire(import.meta.url) and calls with names as they are. By way of `module`
  * webpack leaves it alone; it would want every package to be there.
  */
-function requireHere(name: string): Addon {
+function requireHere(name: string): unknown {
   const require = module.createRequire(import.meta.url);
   switch (name) {
     // Does a bundler stop here? Leave zstream external (Next: serverExternalPackages: ["zstream"]).
@@ -62,7 +69,7 @@ function requireHere(name: string): Addon {
 }
 
 /** In a bundle import.meta.url leads elsewhere, or there is none: then the package counts that lies beside it. */
-function requirePackage(name: string): Addon {
+function requirePackage(name: string): unknown {
   return isMoved() ? module.createRequire(resolveFrom())(name) : requireHere(name);
 }
 
@@ -78,25 +85,37 @@ export function loadNative(): Addon {
       if (process.platform === "linux") checkElf(file);
       return module.createRequire(file)(file);
     });
-    if (loaded !== undefined) return loaded;
+    if (loaded !== undefined) return withGpu(loaded);
   }
   for (const name of packages[`${process.platform}-${process.arch}`] ?? []) {
     loaded = attempt(attempts, name, () => {
       if (process.platform === "linux") checkPackage(name);
-      return requirePackage(name);
+      return requirePackage(name) as Addon;
     });
     if (loaded === undefined) continue;
     const failed = attempts.find(({ missing }) => !missing);
-    if (failed !== undefined && (isGpu(failed.from) || isAbsolute(failed.from)))
+    if (failed !== undefined && isAbsolute(failed.from))
       process.emitWarning(`${name} is used, since ${failed.from} could not be loaded: ${String(failed.error)}`);
-    return loaded;
+    return withGpu(loaded);
   }
-  const said = attempts.filter(({ from, missing }) => !missing || !isGpu(from));
   const cause = attempts.find(({ missing }) => !missing)?.error ?? attempts.at(-1)?.error;
-  throw new ZSEError("ENGINE_FAILED", loadHelp(packageRoot(), said, { bundled: knownRoot() === undefined }), { cause });
+  throw new ZSEError("ENGINE_FAILED", loadHelp(packageRoot(), attempts, { bundled: knownRoot() === undefined }), { cause });
 }
 
-function attempt(attempts: Attempt[], from: string, load: () => Addon): Addon | undefined {
+/** The first of a GPU's libraries that has a device here is used; one that cannot be is named in a warning, and the CPU computes. */
+function withGpu(addon: Addon): Addon {
+  for (const name of gpuPackages[`${process.platform}-${process.arch}`] ?? []) {
+    const attempts: Attempt[] = [];
+    const devices = attempt(attempts, name, () => addon.useGpuLibrary(String(requirePackage(name))));
+    if (devices !== undefined && devices > 0) break;
+    for (const { error, missing } of attempts) {
+      if (!missing) process.emitWarning(`${name} is not used: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  }
+  return addon;
+}
+
+function attempt<Result>(attempts: Attempt[], from: string, load: () => Result): Result | undefined {
   try {
     return load();
   } catch (error) {
@@ -118,10 +137,6 @@ function checkPackage(name: string): void {
     return; // load() says why
   }
   checkElf(join(dirname(entry), "prebuilds", `${process.platform}-${process.arch}`, "node.napi.node"));
-}
-
-function isGpu(name: string): boolean {
-  return /^@zstream\/(cuda|vulkan)-/.test(name);
 }
 
 /** Puts another addon in its place (unit tests), or with undefined takes it away again. Not part of the public face. */

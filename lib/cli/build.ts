@@ -8,6 +8,7 @@ import { dirname, join } from "node:path";
 import type { Command } from "commander";
 import { builtFolder } from "../addon/compiled.js";
 import { packageRoot } from "../addon/package-root.js";
+import { installCommands } from "./install-commands.js";
 import { reportError } from "./report.js";
 
 interface BuildFlags {
@@ -26,7 +27,7 @@ export function addBuild(program: Command): void {
     .addHelpText(
       "after",
       `
-It needs CMake, a C++17 compiler, make or ninja, git, tar, npm, and its registry. Minutes, and about 1 GB on the disk while it works.
+It needs CMake, a C++17 compiler, make or ninja, git, tar, a package manager (npm, pnpm, Yarn or Bun), and its registry. Minutes, and about 1 GB on the disk while it works.
 The result serves this package from then on. ZSE_BUILD_DIR names a folder to work in, ZSE_JOBS how many files are compiled at once.`,
     )
     .action(async (flags: BuildFlags) => {
@@ -57,16 +58,7 @@ async function build(flags: BuildFlags): Promise<number> {
     );
   }
   say(`compiling in ${work}`);
-  const npm = npmCommand();
-  const installed = await run(
-    npm.file,
-    [...npm.args, "install", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"],
-    work,
-    npm.shell,
-  );
-  if (installed !== 0) {
-    throw new Error("the tools that compile the engine could not be installed: see npm's message above; npm and its registry are needed.");
-  }
+  await installTools(work);
   const compiled = await run(process.execPath, [join(work, "scripts", "build.mjs")], work, false, env);
   if (compiled !== 0) return compiled;
   const addon = settle(root, work, flags.keep === true);
@@ -78,6 +70,13 @@ async function build(flags: BuildFlags): Promise<number> {
 const NODE_API = { napi_versions: [8] };
 const SOURCES = ["CMakeLists.txt", "native", "vendor", "scripts", "NOTICE"];
 
+/** What makes Yarn take the folder for a project of its own, with a node_modules folder and without scripts: 1 reads the second, 4 the third. */
+const YARN = {
+  "yarn.lock": "",
+  ".yarnrc": "--install.ignore-scripts true\n",
+  ".yarnrc.yml": "nodeLinker: node-modules\nenableScripts: false\nenableImmutableInstalls: false\nenableTelemetry: false\n",
+};
+
 /** A project of its own: the package's sources, and the tools as its only packages. */
 function stage(root: string, work: string): void {
   const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { version: string; buildTools?: Record<string, string> };
@@ -85,7 +84,30 @@ function stage(root: string, work: string): void {
   for (const name of SOURCES) cpSync(join(root, name), join(work, name), { recursive: true, preserveTimestamps: true });
   const own = { name: "zstream-build", version: manifest.version, private: true, dependencies: manifest.buildTools, binary: NODE_API };
   writeFileSync(join(work, "package.json"), `${JSON.stringify(own, undefined, 2)}\n`);
+  for (const [name, text] of Object.entries(YARN)) writeFileSync(join(work, name), text);
 }
+
+/** By the first package manager that is there. */
+async function installTools(work: string): Promise<void> {
+  const commands = installCommands();
+  for (const { name, file, args, shell } of commands) {
+    const status = await run(file, args, work, shell).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === "ENOENT") return undefined;
+      throw error;
+    });
+    if (status === undefined || (shell && status === NOT_FOUND_BY_SHELL)) continue;
+    if (status === 0) return;
+    throw new Error(
+      `the tools that compile the engine could not be installed: see ${name}'s message above; it must reach the registry that it is set up for.`,
+    );
+  }
+  throw new Error(
+    `no package manager was found (${commands.map(({ name }) => name).join(", ")}): one is needed to install the tools that compile the engine.`,
+  );
+}
+
+/** What cmd.exe gives for a command that it does not know. */
+const NOT_FOUND_BY_SHELL = 9009;
 
 /** Into the package's folder, so that copies of node_modules have it; where that cannot be written to it stays, and is found there too. */
 function settle(root: string, work: string, keep: boolean): string {
@@ -104,22 +126,10 @@ function settle(root: string, work: string, keep: boolean): string {
   return wanted;
 }
 
-function npmCommand(): { file: string; args: string[]; shell: boolean } {
-  const script = process.env.npm_execpath;
-  if (script !== undefined && /npm-cli\.c?js$/.test(script)) return { file: process.execPath, args: [script], shell: false };
-  return process.platform === "win32" ? { file: "npm.cmd", args: [], shell: true } : { file: "npm", args: [], shell: false };
-}
-
 function run(file: string, args: string[], cwd: string, shell = false, env: Record<string, string> = {}): Promise<number> {
   return new Promise((done, fail) => {
     const child = spawn(file, args, { cwd, shell, stdio: ["ignore", "inherit", "inherit"], env: { ...process.env, ...env } });
-    child.on("error", (error: NodeJS.ErrnoException) =>
-      fail(
-        error.code === "ENOENT"
-          ? new Error(`${file} was not found: it is needed to compile the engine; install it, with Node's own npm.`)
-          : error,
-      ),
-    );
+    child.on("error", fail);
     child.on("close", (status, signal) => done(status ?? (signal === "SIGINT" ? 130 : 1)));
   });
 }

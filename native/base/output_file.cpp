@@ -11,9 +11,9 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#endif
 
 #include "error.h"
-#endif
 
 namespace zse {
 

@@ -25,12 +25,6 @@ int shown_level() {
   return GGML_LOG_LEVEL_ERROR;
 }
 
-void on_log(ggml_log_level level, const char* text, void*) {
-  static const int shown = shown_level();
-  if (level >= shown && level != GGML_LOG_LEVEL_CONT) std::fputs(text, stderr);
-  if (level == GGML_LOG_LEVEL_ERROR && collected_errors.size() < kMaxCollectedBytes) collected_errors += text;
-}
-
 /** "llama_model_load: error loading model: x\n" → "error loading model: x". */
 std::string without_function_name(const std::string& line) {
   const size_t colon = line.find(": ");
@@ -40,10 +34,16 @@ std::string without_function_name(const std::string& line) {
 
 }  // namespace
 
+void log_line(int level, const char* text) {
+  static const int shown = shown_level();
+  if (level >= shown && level != GGML_LOG_LEVEL_CONT) std::fputs(text, stderr);
+  if (level == GGML_LOG_LEVEL_ERROR && collected_errors.size() < kMaxCollectedBytes) collected_errors += text;
+}
+
 void install_log() {
   static std::once_flag once;
   std::call_once(once, [] {
-    llama_log_set(on_log, nullptr);
+    llama_log_set([](ggml_log_level level, const char* text, void*) { log_line(level, text); }, nullptr);
     common_log_set_verbosity_thold(-1);
   });
 }

@@ -9,6 +9,9 @@ namespace zse {
 /** Takes over llama.cpp's log callbacks for the process; may be called often. ZSE_LOG=debug|info|warn|error shows them. */
 void install_log();
 
+/** What the logger does with a line of llama.cpp's or of a GPU library's; `level` is a ggml_log_level. */
+void log_line(int level, const char* text);
+
 /** Forgets the errors collected on this thread. */
 void clear_logged_errors();
 

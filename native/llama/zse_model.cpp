@@ -72,7 +72,8 @@ std::FILE* open_stream(Stream* stream) {
   functions.read = [](void* s, char* out, size_t count) {
     return static_cast<ssize_t>(static_cast<Stream*>(s)->read(out, count));
   };
-  functions.seek = [](void* s, off64_t* offset, int whence) {
+  // auto: glibc has off64_t here, musl off_t.
+  functions.seek = [](void* s, auto* offset, int whence) -> int {
     const int64_t at = static_cast<Stream*>(s)->seek(*offset, whence);
     if (at < 0) return -1;
     *offset = at;

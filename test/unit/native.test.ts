@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, describe, expect, test, vi } from "vitest";
@@ -49,6 +49,21 @@ describe("an engine that cannot be loaded", () => {
   ])("%s: advice that fits", (reason, advice) => {
     expect(loadHelp(project("reasons"), [broken(reason)])).toContain(advice);
   });
+  test("a rule of the system's: the command that mends it names the folder", () => {
+    const help = loadHelp(project("rule"), [broken("/x y/a.node: cannot restore segment prot after reloc: Permission denied")]);
+    expect(help).toContain('restorecon -R -v "/x y"\n');
+  });
+  // The superuser may read everything.
+  test.skipIf(process.platform === "win32" || process.getuid?.() === 0)(
+    "a file that this user may not read: the command that opens it",
+    () => {
+      const file = join(root, "closed.node");
+      writeFileSync(file, "");
+      chmodSync(file, 0);
+      const help = loadHelp(project("closed"), [broken(`${file}: cannot open shared object file: Permission denied`)]);
+      expect(help).toContain(`chmod -R a+rX "${root}"\n`);
+    },
+  );
   test("a path is said once, though the loader begins with it too", () => {
     const file = "/x/build/Release/zstream.node";
     expect(loadHelp(project("once"), [broken(`${file}: file too short`)])).toContain(`    ${file}: file too short\n`);

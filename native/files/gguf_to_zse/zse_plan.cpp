@@ -62,7 +62,8 @@ struct Llama3Scaling {
 };
 
 double llama3_divisor(const Llama3Scaling& scaling, double theta, double head_dim, size_t i) {
-  const double wavelength = 2 * M_PI * std::pow(theta, 2.0 * static_cast<double>(i) / head_dim);
+  constexpr double kPi = 3.14159265358979323846;  // M_PI is no part of C++, and MinGW leaves it out
+  const double wavelength = 2 * kPi * std::pow(theta, 2.0 * static_cast<double>(i) / head_dim);
   if (wavelength < scaling.original / scaling.high) return 1;
   if (wavelength > scaling.original / scaling.low) return scaling.factor;
   const double smooth = (scaling.original / wavelength - scaling.low) / (scaling.high - scaling.low);

@@ -1,0 +1,96 @@
+// A GPU's library, as a package of its own brings it: found by its path alone, of the addon's very version, and its devices listed.
+import { spawnSync } from "node:child_process";
+import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+// @ts-expect-error: no types
+import { buildAddon } from "../../scripts/build.mjs";
+// @ts-expect-error: no types
+import { placesOf, root } from "../../scripts/paths.mjs";
+
+const { addon, cmake } = placesOf();
+const folder = mkdtempSync(join(tmpdir(), "zstream-gpu-"));
+const fake = join(folder, "fake.gpu");
+const stale = join(folder, "stale.gpu");
+
+beforeAll(async () => {
+  await buildAddon({ targets: ["zse_gpu_libraries"] });
+  cpSync(join(cmake, "zse_gpu_fake.gpu"), fake);
+  cpSync(join(cmake, "zse_gpu_stale.gpu"), stale);
+}, 600_000);
+afterAll(() => rmSync(folder, { recursive: true }));
+
+/** What a process of its own prints, where `addon` is loaded: a library stays loaded. */
+function inProcess(program: string, env: Record<string, string> = {}, cwd = folder): { out: string; err: string; status: number | null } {
+  const script = `const addon = require(${JSON.stringify(addon)}); const fake = ${JSON.stringify(fake)}, stale = ${JSON.stringify(stale)}; ${program}`;
+  const { stdout, stderr, status } = spawnSync(process.execPath, ["--eval", script], {
+    cwd,
+    encoding: "utf8",
+    env: { ...process.env, ...env },
+  });
+  return { out: stdout.trim(), err: stderr, status };
+}
+const codeOf = (path: string) =>
+  inProcess(`try { addon.useGpuLibrary(${path}); console.log("taken"); } catch (error) { console.log(error.code, error.message); }`).out;
+
+// Windows links its test programs into other folders.
+describe.skipIf(process.platform === "win32")("a GPU's library", () => {
+  test("brings its devices, however often it is named", () => {
+    const { out } = inProcess(
+      "console.log(JSON.stringify([addon.useGpuLibrary(fake), addon.useGpuLibrary(fake), addon.devices().filter(d => d.kind === 'gpu')]))",
+    );
+    const [first, second, devices] = JSON.parse(out);
+    expect([first, second]).toEqual([1, 1]);
+    expect(devices).toMatchObject([{ name: "Fake0", backend: "Fake", description: "a GPU of the tests" }]);
+  });
+  test("logs as the engine does: nothing unless it is asked for", () => {
+    expect(inProcess("addon.useGpuLibrary(fake)").err).toBe("");
+    expect(inProcess("addon.useGpuLibrary(fake)", { ZSE_LOG: "warn" }).err).toContain("the fake GPU speaks");
+  });
+  test("of another version is refused, with both versions named", () => {
+    expect(codeOf("stale")).toMatch(/^UNSUPPORTED .*made for zStream 0\.0\.1, and this is .*install the same version/);
+  });
+  test("that is none, or is not there, is refused by name", () => {
+    writeFileSync(join(folder, "text.gpu"), "no library");
+    expect(codeOf(JSON.stringify(join(folder, "text.gpu")))).toMatch(/^UNSUPPORTED .*text\.gpu" cannot be used: /);
+    expect(codeOf(JSON.stringify(join(folder, "nowhere.gpu")))).toMatch(/^UNSUPPORTED .*nowhere\.gpu" cannot be used: /);
+    expect(codeOf(JSON.stringify(addon))).toMatch(/^UNSUPPORTED .*no GPU library of zStream's/);
+  });
+  test("is never looked for in the working directory", () => {
+    expect(codeOf('"fake.gpu"')).toMatch(/^BAD_OPTION "fake\.gpu" is no absolute path/);
+    for (const name of ["libggml-vulkan.so", "libggml-cuda.so", "zstream-vulkan.so"]) cpSync(fake, join(folder, name));
+    expect(inProcess("console.log(addon.devices().length)").out).toBe("1");
+  });
+});
+
+describe.skipIf(process.platform !== "linux" || process.arch !== "x64")("the package of a GPU's library", () => {
+  /** A project with zstream and a package for Vulkan that holds `library`. */
+  function project(library: string): string {
+    const at = mkdtempSync(join(folder, "project-"));
+    const zstream = join(at, "node_modules", "zstream");
+    for (const name of ["dist", "package.json", "models/demo/demo.gguf", "build/Release/zstream.node"]) {
+      cpSync(join(root, name), join(zstream, name), { recursive: true });
+    }
+    cpSync(join(root, "node_modules", "node-gyp-build"), join(at, "node_modules", "node-gyp-build"), { recursive: true });
+    const gpu = join(at, "node_modules", "@zstream", "vulkan-linux-x64");
+    mkdirSync(gpu, { recursive: true });
+    writeFileSync(join(gpu, "package.json"), '{ "name": "@zstream/vulkan-linux-x64", "version": "1.0.0", "main": "./index.js" }');
+    writeFileSync(join(gpu, "index.js"), 'module.exports = require("node:path").join(__dirname, "zstream-vulkan.so");\n');
+    cpSync(library, join(gpu, "zstream-vulkan.so"));
+    return at;
+  }
+  const program = 'import { ZSE } from "zstream"; console.log(JSON.stringify(ZSE.devices().map(({ name }) => name)));';
+  const runIn = (cwd: string) => spawnSync(process.execPath, ["--input-type=module", "--eval", program], { cwd, encoding: "utf8" });
+
+  test("is used when it is installed beside zstream", () => {
+    const { stdout, stderr } = runIn(project(fake));
+    expect(stderr).toBe("");
+    expect(JSON.parse(stdout)).toEqual(["CPU", "Fake0"]);
+  });
+  test("of another version: one warning, and the CPU", () => {
+    const { stdout, stderr } = runIn(project(stale));
+    expect(JSON.parse(stdout)).toEqual(["CPU"]);
+    expect(stderr).toMatch(/@zstream\/vulkan-linux-x64 is not used: .*install the same version of both packages/);
+  });
+});
