@@ -22,6 +22,8 @@ import { row as f } from "./f-stalled-readers.mjs";
 import { row as g } from "./g-cold-start.mjs";
 import { row as h } from "./h-main-thread.mjs";
 import { row as j } from "./j-zse-files.mjs";
+import { row as k } from "./k-tool-arguments.mjs";
+import { row as l } from "./l-schemas.mjs";
 import { row as n } from "./n-hostile-prompts.mjs";
 
-export const rows = [a, b, c, d, e, f, g, h, j, n, curve];
+export const rows = [a, b, c, d, e, f, g, h, j, k, l, n, curve];

@@ -17,7 +17,9 @@ namespace zse {
 namespace {
 
 constexpr float kNever = -std::numeric_limits<float>::infinity();
-constexpr size_t kLikeliest = 1024;
+// Of the tokens that may follow, those that are less likely than so many others are not worth a look at all of a large vocabulary.
+constexpr size_t kLikeliest = 64, kLikely = 1024;
+constexpr auto likelier = [](const llama_token_data& a, const llama_token_data& b) { return a.logit > b.logit; };
 constexpr size_t kLongestGrammar = size_t{4} << 20;  // bytes
 // Triggers are some ten bytes long; a regular expression, whose matcher calls itself for each character, gets no more than this.
 constexpr size_t kTail = 512;
@@ -156,31 +158,49 @@ bool Constraint::allows(Token token) {
 }
 
 bool Constraint::mask(float* logits) {
-  const int size = model_->info().vocabulary_size;
-  candidates_.clear();
-  for (int i = 0; i < size; i++) {
-    if (logits[i] != kNever && !hidden(i)) candidates_.push_back({i, logits[i], 0});
-  }
-  const auto likelier = [](const llama_token_data& a, const llama_token_data& b) { return a.logit > b.logit; };
-  const size_t first = std::min(kLikeliest, candidates_.size());
-  if (first < candidates_.size()) {
-    std::nth_element(candidates_.begin(), candidates_.begin() + static_cast<std::ptrdiff_t>(first), candidates_.end(),
-                     likelier);
-  }
-  const auto may_follow = [](const llama_token_data& candidate) { return candidate.logit != kNever; };
-  bool found = false;
-  size_t from = 0, to = first;
-  for (; !found && from < candidates_.size(); from = to, to = candidates_.size()) {
-    llama_token_data_array tokens{candidates_.data() + from, to - from, -1, false};
+  find_likeliest(logits);
+  size_t from = 0;
+  for (const size_t to : {candidates_.size(), kLikely, static_cast<size_t>(model_->info().vocabulary_size)}) {
+    if (from > 0) {  // nothing among the few: now the others, those that are likelier than the rest first
+      from = 0;
+      candidates_.clear();
+      for (int i = 0; i < model_->info().vocabulary_size; i++) {
+        if (logits[i] != kNever && !hidden(i)) candidates_.push_back({i, logits[i], 0});
+      }
+      if (to < candidates_.size()) {
+        std::nth_element(candidates_.begin(), candidates_.begin() + static_cast<std::ptrdiff_t>(to), candidates_.end(),
+                         likelier);
+        candidates_.resize(to);
+      }
+    }
+    llama_token_data_array tokens{candidates_.data(), candidates_.size(), -1, false};
     apply(tokens);
-    found = std::any_of(candidates_.begin() + static_cast<std::ptrdiff_t>(from),
-                        candidates_.begin() + static_cast<std::ptrdiff_t>(to), may_follow);
-    if (!found) continue;
-    std::fill(logits, logits + size, kNever);
-    for (size_t i = from; i < to; i++) logits[candidates_[i].id] = candidates_[i].logit;
-    return true;
+    const auto may_follow = [](const llama_token_data& candidate) { return candidate.logit != kNever; };
+    if (std::any_of(candidates_.begin(), candidates_.end(), may_follow)) {
+      std::fill(logits, logits + model_->info().vocabulary_size, kNever);
+      for (const llama_token_data& candidate : candidates_) logits[candidate.id] = candidate.logit;
+      return true;
+    }
+    from = candidates_.size();
+    if (from == 0) return false;
   }
   return false;
+}
+
+/** The few likeliest, through a heap whose least is a threshold that nearly every logit fails with one comparison. */
+void Constraint::find_likeliest(const float* logits) {
+  candidates_.clear();
+  float least = kNever;
+  for (int i = 0; i < model_->info().vocabulary_size; i++) {
+    if (!(logits[i] > least) || hidden(i)) continue;
+    if (candidates_.size() == kLikeliest) {
+      std::pop_heap(candidates_.begin(), candidates_.end(), likelier);
+      candidates_.pop_back();
+    }
+    candidates_.push_back({i, logits[i], 0});
+    std::push_heap(candidates_.begin(), candidates_.end(), likelier);
+    if (candidates_.size() == kLikeliest) least = candidates_.front().logit;
+  }
 }
 
 bool Constraint::complete() const {

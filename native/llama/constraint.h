@@ -50,7 +50,7 @@ class Constraint final {
   std::optional<Token> forced(const float* logits);
   bool allows(Token token);
   /**
-   * Leaves the tokens that may follow: -infinity for all others. Looks at the likeliest thousand, and at all where none of those may. False: there are
+   * Leaves the tokens that may follow: -infinity for all others. Looks at the 64 likeliest, at a thousand where none of those may, then at all. False: there are
    * none. Throws EngineError BAD_OPTION where that takes too long.
    */
   bool mask(float* logits);
@@ -77,6 +77,7 @@ class Constraint final {
   bool begins_thought(Token token) const;
   /** The grammar says -infinity to those that may not follow. */
   void apply(llama_token_data_array& tokens);
+  void find_likeliest(const float* logits);
   void watch(Token token);
   std::optional<size_t> find_trigger() const;
 

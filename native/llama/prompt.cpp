@@ -142,10 +142,25 @@ common_json read_schema(const std::string& text) {
     if (schema.is_object() && schema.empty()) {
       schema = common_json::parse(R"({"type":["object","array","string","number","boolean","null"]})");
     }
-    json_schema_to_grammar(schema);
     return schema;
   } catch (const std::exception& e) {
     throw EngineError("BAD_OPTION", "responseFormat.schema cannot be used: " + one_line(e.what()));
+  }
+}
+
+/** Throws where a schema is what is wrong: with what is asked for, each is converted by itself. */
+void check_schemas(const common_chat_templates_inputs& inputs) {
+  const auto check = [](const std::string& schema, const std::string& where) {
+    if (schema.empty()) return;
+    try {
+      json_schema_to_grammar(common_json::parse(schema));
+    } catch (const std::exception& e) {
+      throw EngineError("BAD_OPTION", where + " cannot be used: " + one_line(e.what()));
+    }
+  };
+  check(inputs.json_schema, "responseFormat.schema");
+  for (size_t i = 0; i < inputs.tools.size(); i++) {
+    check(inputs.tools[i].parameters, "tools[" + std::to_string(i) + "].function.parameters");
   }
 }
 
@@ -276,7 +291,12 @@ MarkedText PromptBuilder::text_of(const TextInput& text, ReplyShape& shape) cons
   spec.grammar = text.shape.grammar;
   spec.source = "grammar";
   if (!text.shape.json_schema.empty()) {
-    spec.grammar = json_schema_to_grammar(read_schema(text.shape.json_schema));
+    const common_json schema = read_schema(text.shape.json_schema);
+    try {
+      spec.grammar = json_schema_to_grammar(schema);
+    } catch (const std::exception& e) {
+      throw EngineError("BAD_OPTION", "responseFormat.schema cannot be used: " + one_line(e.what()));
+    }
     spec.source = "jsonSchema";
   }
   if (!spec.grammar.empty()) shape.constraint = std::make_unique<Constraint>(model_, std::move(spec));
@@ -339,18 +359,12 @@ void PromptBuilder::read_tools(const ChatInput& chat, common_chat_templates_inpu
   if (!can("supports_tools") && !can("supports_tool_calls")) {
     throw EngineError("UNSUPPORTED", "the model's chat template has no place for tools; take a model made for them");
   }
-  size_t index = 0;
   try {
     common_json tools = common_json::parse(chat.tools_json);
     if (normalizes()) normalize_strings(tools);
     inputs.tools = common_chat_tools_parse_oaicompat(tools);
-    for (; index < inputs.tools.size(); index++) {
-      const std::string& parameters = inputs.tools[index].parameters;
-      if (!parameters.empty()) json_schema_to_grammar(common_json::parse(parameters));
-    }
   } catch (const std::exception& e) {
-    throw EngineError("BAD_OPTION",
-                      "tools[" + std::to_string(index) + "].function.parameters cannot be used: " + one_line(e.what()));
+    throw EngineError("BAD_OPTION", "the tools cannot be read: " + one_line(e.what()));
   }
   inputs.parallel_tool_calls = chat.parallel_calls;
   inputs.tool_choice = chat.tool_choice == ToolChoice::kNone       ? COMMON_CHAT_TOOL_CHOICE_NONE
@@ -365,6 +379,7 @@ common_chat_params PromptBuilder::apply(const common_chat_templates_inputs& inpu
     return common_chat_templates_apply(templates_.get(), inputs);
   } catch (const std::exception& e) {
     const std::string reason = reason_of(e.what());
+    check_schemas(inputs);
     if (reason.compare(0, kNoParser.size(), kNoParser) == 0) {
       if (!plain) {
         throw EngineError(

@@ -46,27 +46,22 @@ class LlamaReplyParser final : public ReplyParser {
   ParsedReply begun_;  // by the prompt
 };
 
-/** Every text up to which the parser takes what comes as one part. */
-std::vector<std::string> marks_of(const std::string& saved_parser) {
+/** What of a saved parser says where parts of a reply may end and begin. */
+void read_signs(const std::string& saved_parser, ReplySyntax& syntax) {
   std::set<std::string> marks;
+  std::set<char> signs{' ', '\n', '\r', '\t'};  // a parser may skip spaces
   const common_json saved = common_json::parse(saved_parser);
   for (const auto& parser : saved.at("parsers")) {
-    if (!parser.contains("delimiters")) continue;
-    for (const auto& delimiter : parser.at("delimiters")) marks.insert(delimiter.get<std::string>());
+    if (parser.contains("delimiters")) {  // it takes what comes up to one of these as one part
+      for (const auto& delimiter : parser.at("delimiters")) marks.insert(delimiter.get<std::string>());
+    }
+    if (parser.contains("literal")) {
+      const std::string literal = parser.at("literal").get<std::string>();
+      if (!literal.empty()) signs.insert(literal.front());
+    }
   }
-  return {marks.begin(), marks.end()};
-}
-
-/** First bytes of all that the parser looks for by its letters, and spaces, which it may skip. */
-std::string signs_of(const std::string& saved_parser) {
-  std::set<char> signs{' ', '\n', '\r', '\t'};
-  const common_json saved = common_json::parse(saved_parser);
-  for (const auto& parser : saved.at("parsers")) {
-    if (!parser.contains("literal")) continue;
-    const std::string literal = parser.at("literal").get<std::string>();
-    if (!literal.empty()) signs.insert(literal.front());
-  }
-  return {signs.begin(), signs.end()};
+  syntax.marks = {marks.begin(), marks.end()};
+  syntax.signs = {signs.begin(), signs.end()};
 }
 
 ReplyBegin beginning(const ReplyParser& parser, const std::string& signs) {
@@ -85,12 +80,11 @@ ReplyBegin beginning(const ReplyParser& parser, const std::string& signs) {
 
 std::shared_ptr<const ReplySyntax> reply_syntax(const common_chat_params& params, bool continued, bool json_text) {
   auto syntax = std::make_shared<ReplySyntax>();
-  syntax->marks = marks_of(params.parser);
+  read_signs(params.parser, *syntax);
   if (syntax->marks.empty() && params.grammar.empty()) return nullptr;
   syntax->parser = std::make_shared<LlamaReplyParser>(params, continued);
   syntax->control_tokens = params.preserved_tokens;
   syntax->json_text = json_text;
-  syntax->signs = signs_of(params.parser);
   if (!json_text) syntax->begins = beginning(*syntax->parser, syntax->signs);
   return syntax;
 }
