@@ -40,9 +40,9 @@ void within_time(const std::string& source, Work work) {
     return;
   } catch (const WorkStopped&) {
   }
-  throw EngineError("BAD_OPTION", "what `" + source + "` allows next could not be found within " +
+  throw EngineError("BAD_OPTION", source + " is too ambiguous: which tokens may follow was not known after " +
                                       std::to_string(kMaskTime.count()) +
-                                      " ms: it is too ambiguous; write it with fewer optional and repeated parts");
+                                      " ms; write it with fewer optional and repeated parts");
 }
 
 std::string first_line(const std::string& text, size_t longest = 300) {
@@ -75,19 +75,19 @@ Constraint::~Constraint() = default;
 
 void Constraint::read_grammar() {
   if (spec_.grammar.size() > kLongestGrammar) {
-    throw EngineError("BAD_OPTION", "`" + source_ + "` makes a grammar of " + std::to_string(spec_.grammar.size()) +
+    throw EngineError("BAD_OPTION", source_ + " makes a grammar of " + std::to_string(spec_.grammar.size()) +
                                         " bytes, and " + std::to_string(kLongestGrammar) +
                                         " are allowed; give fewer or shorter alternatives");
   }
   try {
     grammar_.reset(llama_grammar_init_impl(model_->vocab(), spec_.grammar.c_str(), "root", false, nullptr, 0, nullptr, 0));
   } catch (const std::exception& e) {
-    throw EngineError("BAD_OPTION", "`" + source_ + "` cannot be read: " + first_line(e.what()));
+    throw EngineError("BAD_OPTION", source_ + " cannot be read: " + first_line(e.what()));
   }
   if (!grammar_) {
     throw EngineError("BAD_OPTION",
-                      "`" + source_ +
-                          "` cannot be used: a grammar needs a rule named root, every rule that it names, and no "
+                      source_ +
+                          " cannot be used: a grammar needs a rule named root, every rule that it names, and no "
                           "rule that begins with itself");
   }
   if (!spec_.grammar_has_begun || lazy_) return;
@@ -96,8 +96,8 @@ void Constraint::read_grammar() {
       llama_grammar_accept_token(*grammar_, token, model_->vocab()->token_to_piece(token));
     }
   } catch (const std::runtime_error&) {
-    throw EngineError("UNSUPPORTED", "the model's chat template begins replies in a way that `" + source_ +
-                                         "` cannot go on from; take another file of the model");
+    throw EngineError("UNSUPPORTED", "the model's chat template begins replies in a way that " + source_ +
+                                         " cannot go on from; take another file of the model");
   }
 }
 

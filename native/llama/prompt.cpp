@@ -144,7 +144,7 @@ common_json read_schema(const std::string& text) {
     }
     return schema;
   } catch (const std::exception& e) {
-    throw EngineError("BAD_OPTION", "responseFormat.schema cannot be used: " + one_line(e.what()));
+    throw EngineError("BAD_OPTION", "responseFormat cannot be used: " + one_line(e.what()));
   }
 }
 
@@ -158,7 +158,7 @@ void check_schemas(const common_chat_templates_inputs& inputs) {
       throw EngineError("BAD_OPTION", where + " cannot be used: " + one_line(e.what()));
     }
   };
-  check(inputs.json_schema, "responseFormat.schema");
+  check(inputs.json_schema, "responseFormat");
   for (size_t i = 0; i < inputs.tools.size(); i++) {
     check(inputs.tools[i].parameters, "tools[" + std::to_string(i) + "].function.parameters");
   }
@@ -258,6 +258,9 @@ EngineError PromptBuilder::stopped(WorkStop why, PromptStage stage, uint64_t tok
   if (stage == PromptStage::kTokenizer) {
     return {"BAD_OPTION", "splitting the prompt into tokens " + most + "; shorten the prompt"};
   }
+  if (stage == PromptStage::kGrammar) {
+    return {"BAD_OPTION", "the grammar of the tools or of responseFormat " + most + "; give fewer or shorter alternatives"};
+  }
   const ModelInfo& info = model_->info();
   const std::string name = info.template_source == "model" ? "the chat template of the model file"
                                                            : "the fallback chat template \"" + info.template_name + "\"";
@@ -274,7 +277,7 @@ void PromptBuilder::throw_overflow(const std::string& tokens) const {
                                             "with a larger contextSize");
 }
 
-MarkedText PromptBuilder::text_of(const ChatInput& chat, ReplyShape& shape) const {
+MarkedText PromptBuilder::text_of(const ChatInput& chat, ReplyShape& shape, PromptStage& stage) const {
   if (!templates_) {
     throw EngineError("UNSUPPORTED", "the model file's chat template cannot be used (" + template_error_ +
                                          "); its text can still be continued with completionStream");
@@ -282,22 +285,24 @@ MarkedText PromptBuilder::text_of(const ChatInput& chat, ReplyShape& shape) cons
   std::vector<size_t> origins;  // of what the template is given, among what was sent
   const common_chat_templates_inputs inputs = template_inputs(chat, origins);
   common_chat_params params = apply(inputs, origins, chat.tools_json.empty() && chat.shape.json_schema.empty());
+  stage = PromptStage::kGrammar;
   shape_reply(chat, params, shape);
   return marked_text(std::move(params.prompt));
 }
 
-MarkedText PromptBuilder::text_of(const TextInput& text, ReplyShape& shape) const {
+MarkedText PromptBuilder::text_of(const TextInput& text, ReplyShape& shape, PromptStage& stage) const {
+  stage = PromptStage::kGrammar;
   ConstraintSpec spec;
   spec.grammar = text.shape.grammar;
-  spec.source = "grammar";
+  spec.source = "responseFormat";
   if (!text.shape.json_schema.empty()) {
     const common_json schema = read_schema(text.shape.json_schema);
     try {
       spec.grammar = json_schema_to_grammar(schema);
     } catch (const std::exception& e) {
-      throw EngineError("BAD_OPTION", "responseFormat.schema cannot be used: " + one_line(e.what()));
+      throw EngineError("BAD_OPTION", "responseFormat cannot be used: " + one_line(e.what()));
     }
-    spec.source = "jsonSchema";
+    spec.source = "responseFormat";
   }
   if (!spec.grammar.empty()) shape.constraint = std::make_unique<Constraint>(model_, std::move(spec));
   return {normalizes() ? normalize_nfc(text.text) : text.text, {}};
@@ -339,10 +344,10 @@ common_chat_templates_inputs PromptBuilder::template_inputs(const ChatInput& cha
   if (!chat.tools_json.empty()) read_tools(chat, inputs);
   if (!chat.shape.json_schema.empty()) {
     if (!inputs.tools.empty() && inputs.tool_choice != COMMON_CHAT_TOOL_CHOICE_NONE) {
-      throw EngineError(
-          "UNSUPPORTED",
-          "a reply is held to tools or to a schema, not to both; give responseFormat with toolChoice \"none\", "
-          "or make the schema a tool's parameters");
+      throw EngineError("UNSUPPORTED",
+                        "responseFormat and tools exclude each other: a reply is held to one of them; give responseFormat "
+                        "with toolChoice \"none\", "
+                        "or make the schema a tool's parameters");
     }
     inputs.json_schema = read_schema(chat.shape.json_schema).dump();
   }
@@ -413,11 +418,11 @@ void PromptBuilder::shape_reply(const ChatInput& chat, const common_chat_params&
   ConstraintSpec spec;
   if (!chat.shape.grammar.empty()) {
     spec.grammar = chat.shape.grammar;
-    spec.source = "grammar";
+    spec.source = "responseFormat";
     spec.rests_in_thoughts = thinks;
   } else {
     spec.grammar = params.grammar;
-    spec.source = chat.shape.json_schema.empty() ? "tools" : "jsonSchema";
+    spec.source = chat.shape.json_schema.empty() ? "tools" : "responseFormat";
     spec.grammar_has_begun = true;
     for (const common_grammar_trigger& trigger : params.grammar_triggers) {
       const bool word =
@@ -462,7 +467,7 @@ PreparedPrompt PromptBuilder::build(const RequestSpec& request, PromptStage& sta
   PreparedPrompt prepared;
   prepared.stops = request.stops;
   ReplyShape shape;
-  const MarkedText text = std::visit([&](const auto& input) { return text_of(input, shape); }, request.input);
+  const MarkedText text = std::visit([&](const auto& input) { return text_of(input, shape, stage); }, request.input);
   prepared.stops.insert(prepared.stops.end(), shape.stops.begin(), shape.stops.end());
   stage = PromptStage::kTokenizer;
 

@@ -24,7 +24,7 @@ namespace zse {
 class Model;
 
 /** What a piece of prompt building was doing, for whoever has to say why it was stopped. */
-enum class PromptStage { kTemplate, kTokenizer };
+enum class PromptStage { kTemplate, kGrammar, kTokenizer };
 
 class PromptBuilder {
  public:
@@ -55,8 +55,8 @@ class PromptBuilder {
     void operator()(common_chat_templates* templates) const;
   };
   /** The text of the prompt; what else comes of the input goes into `shape`. */
-  MarkedText text_of(const ChatInput& chat, ReplyShape& shape) const;
-  MarkedText text_of(const TextInput& text, ReplyShape& shape) const;
+  MarkedText text_of(const ChatInput& chat, ReplyShape& shape, PromptStage& stage) const;
+  MarkedText text_of(const TextInput& text, ReplyShape& shape, PromptStage& stage) const;
   common_chat_templates_inputs template_inputs(const ChatInput& chat, std::vector<size_t>& origins) const;
   void read_tools(const ChatInput& chat, common_chat_templates_inputs& inputs) const;
   void learn_replies() const;

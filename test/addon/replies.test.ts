@@ -1,0 +1,87 @@
+// Tools, thoughts and grammars on the demo model: calls come in pieces, thoughts end when they are told to, and a grammar that nobody can use harms
+// its own stream alone.
+import { expect, test } from "vitest";
+import type { Message } from "../../lib/index.js";
+import { openReady } from "./helpers.js";
+
+const GREEDY = { temperature: 0 } as const;
+const says = (content: string): Message[] => [{ role: "user", content }];
+const weather = {
+  type: "function",
+  function: { name: "get_weather", parameters: { type: "object", properties: { city: { type: "string" } }, required: ["city"] } },
+} as const;
+const sum = "Think first: what is 7 + 5?";
+
+test("a call's arguments come piece by piece, and joined they are the call", async () => {
+  const model = await openReady();
+  const stream = model.chatStream(says("What is the weather in Paris?"), { ...GREEDY, tools: [weather] });
+  const pieces: string[] = [];
+  for await (const event of stream.events()) {
+    if (event.type !== "toolCall") continue;
+    expect(event.name).toBe(pieces.length === 0 ? "get_weather" : undefined);
+    pieces.push(event.argumentsDelta);
+  }
+  const { toolCalls, finishReason, text } = await stream.result;
+  expect(pieces.length).toBeGreaterThan(3);
+  expect(toolCalls[0]!.function).toEqual({ name: "get_weather", arguments: pieces.join("") });
+  expect(JSON.parse(pieces.join(""))).toEqual({ city: "Paris" });
+  expect([finishReason, text]).toEqual(["toolCalls", ""]);
+  await model.close();
+});
+
+test("a call that is required is made, one that is not wanted is not", async () => {
+  const model = await openReady();
+  const required = await model.chat({ messages: says("Hello"), ...GREEDY, tools: [weather], toolChoice: "required" });
+  expect(required.toolCalls).toHaveLength(1);
+  expect(JSON.parse(required.toolCalls[0]!.function.arguments)).toEqual({ city: expect.any(String) });
+  const none = await model.chat({ messages: says("What is the weather in Paris?"), ...GREEDY, tools: [weather], toolChoice: "none" });
+  expect(none.toolCalls).toEqual([]);
+  await model.close();
+});
+
+test("a thought is told apart, ends within its budget, and ends when it is told to", async () => {
+  const model = await openReady();
+  const free = await model.chat({ messages: says(sum), ...GREEDY });
+  expect(free.reasoning).toContain("7");
+  expect(free.text).toContain("12");
+  const { reasoningTokens = 0 } = free.usage;
+  expect(reasoningTokens).toBeGreaterThan(8);
+
+  const bound = await model.chat({ messages: says(sum), ...GREEDY, reasoning: { budgetTokens: 3 } });
+  expect(bound.usage.reasoningTokens).toBeLessThan(reasoningTokens);
+  expect(bound.text).not.toBe("");
+
+  const stream = model.chatStream(says(sum), GREEDY);
+  for await (const event of stream.events()) if (event.type === "reasoning") stream.endReasoning();
+  const ended = await stream.result;
+  expect(ended.usage.reasoningTokens).toBeLessThan(reasoningTokens);
+  expect(ended.text).not.toBe("");
+  await model.close();
+});
+
+test("a grammar of the caller's holds the answer, and lets the thought before it be", async () => {
+  const model = await openReady();
+  const responseFormat = { type: "grammar", gbnf: 'root ::= "The sum is " [0-9]{1,3} "."' } as const;
+  const { text, reasoning } = await model.chat({ messages: says(sum), ...GREEDY, responseFormat });
+  expect(text).toMatch(/^The sum is \d{1,3}\.$/);
+  expect(reasoning).toContain("7");
+  await model.close();
+});
+
+test.each([
+  ["that does not end", "root ::= ("],
+  ["without a rule that it names", 'root ::= "a" other'],
+  ["that begins with itself", 'root ::= root "a"'],
+  ["that is ambiguous without end", `root ::= ${'("a"? '.repeat(200)}${")".repeat(200)}`],
+  ["that repeats too much", 'root ::= (("a"|"b"|"ab")?){1,2000}'],
+  ["of a hundred thousand brackets", "(".repeat(100_000)],
+  ["that takes gigabytes", `root ::= "${"x".repeat(1_000_000)}"{2000}`],
+])("a grammar %s is a BAD_OPTION about responseFormat, and other streams go on", async (_, gbnf) => {
+  const model = await openReady();
+  const other = model.chat({ messages: says("Tell me a story"), ...GREEDY, maxTokens: 40 });
+  const held = model.chat({ messages: says("Hello"), ...GREEDY, maxTokens: 20, responseFormat: { type: "grammar", gbnf } });
+  await expect(held).rejects.toMatchObject({ code: "BAD_OPTION", message: expect.stringContaining("responseFormat") });
+  expect((await other).usage.completionTokens).toBe(40);
+  expect((await model.chat({ messages: says("Hello"), ...GREEDY })).text).not.toBe("");
+  await model.close();
+});
