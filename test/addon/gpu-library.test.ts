@@ -1,8 +1,8 @@
 // A GPU's library, as a package of its own brings it: found by its path alone, of the addon's very version, and its devices listed.
 import { spawnSync } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 // @ts-expect-error: no types
 import { buildAddon } from "../../scripts/build.mjs";
@@ -72,7 +72,11 @@ describe.skipIf(process.platform !== "linux" || process.arch !== "x64")("the pac
     for (const name of ["dist", "package.json", "models/demo/demo.gguf", "build/Release/zstream.node"]) {
       cpSync(join(root, name), join(zstream, name), { recursive: true });
     }
-    cpSync(join(root, "node_modules", "node-gyp-build"), join(at, "node_modules", "node-gyp-build"), { recursive: true });
+    const { dependencies } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+    for (const name of Object.keys(dependencies)) {
+      mkdirSync(dirname(join(at, "node_modules", name)), { recursive: true });
+      symlinkSync(join(root, "node_modules", name), join(at, "node_modules", name));
+    }
     const gpu = join(at, "node_modules", "@zstream", "vulkan-linux-x64");
     mkdirSync(gpu, { recursive: true });
     writeFileSync(join(gpu, "package.json"), '{ "name": "@zstream/vulkan-linux-x64", "version": "1.0.0", "main": "./index.js" }');
