@@ -35,7 +35,7 @@ const packages = {
       /^native\/.+\.(cpp|h|cmake)$/,
       /^vendor\/patches\/.+\.patch$/,
       /^scripts\/(build|paths|say)\.mjs$/,
-      /^models\/demo\/README\.md$/,
+      /^(models\/demo\/README|docs\/BUNDLERS)\.md$/,
     ],
     largestMegabytes: 12,
   },
