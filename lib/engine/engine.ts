@@ -29,10 +29,14 @@ import { checkAgainstModel } from "./request-checks.js";
  * What a stream gives: text, as the bare string (the common case costs no object) unless it has log-probabilities, any other event, or tokens
  * that show nothing.
  */
-export type Item = string | StreamEvent | typeof HIDDEN;
+export type Item = string | StreamEvent | Hidden;
 
 /** Takes credit, and is nothing to see. */
-export const HIDDEN = { type: "hidden" } as const;
+export interface Hidden {
+  type: "hidden";
+  logprobs?: TokenLogprobs[];
+}
+export const HIDDEN: Hidden = { type: "hidden" };
 
 /** How a stream ended on the engine's side. */
 export type Ending = { finish: NativeFinish } | { error: unknown };
@@ -232,7 +236,7 @@ export class Engine {
           sink.on({ type: "toolCall", ...(payload as NativeToolCall), ...told(logprobs?.[i]) }, heads[head + 2]!);
           break;
         case Kind.Hidden:
-          sink.on(HIDDEN, heads[head + 2]!);
+          sink.on(logprobs?.[i] === undefined ? HIDDEN : { ...HIDDEN, ...told(logprobs[i]) }, heads[head + 2]!);
           break;
         case Kind.Progress:
           sink.on({ type: "progress", ...(payload as NativeProgress) }, heads[head + 2]!);

@@ -12,6 +12,9 @@ import { ANNOTATIONS, checkedWords, isAnnotation, isObject, type Schema, TYPES, 
 import { enforceablePattern, lengthPattern, MOST_REPEATS, PatternRefusal } from "./pattern.js";
 import { Nothing, type Place, refused } from "./refusal.js";
 
+/** A grammar goes through all values for each token. */
+const MOST_VALUES = 1000;
+
 /** Schemas that one schema may come to: $refs that are merged multiply. */
 const MOST_SCHEMAS = 20_000;
 /** Names and indexes on the way to a place: data may nest 100 levels deep (lib/options/foreign.ts). */
@@ -194,6 +197,12 @@ class Rewriter {
       return !seen.has(text) && seen.add(text) && (types === undefined || types.some((type) => isOfType(value, type)));
     });
     if (values.length === 0) throw new Nothing(place, "no value of its enum has its type");
+    if (values.length > MOST_VALUES) {
+      throw this.#refused(
+        [...place, "enum"],
+        `${values.length} values are more than the ${MOST_VALUES} that can be enforced; list fewer, or take a pattern`,
+      );
+    }
     return { ...annotationsOf(words), ...(types?.length === 1 ? { type: types[0] } : {}), enum: values };
   }
 

@@ -40,9 +40,9 @@ void within_time(const std::string& source, Work work) {
     return;
   } catch (const WorkStopped&) {
   }
-  throw EngineError("BAD_OPTION", source + " is too ambiguous: which tokens may follow was not known after " +
+  throw EngineError("BAD_OPTION", source + " allows too many ways to go on: which tokens may follow was not known after " +
                                       std::to_string(kMaskTime.count()) +
-                                      " ms; write it with fewer optional and repeated parts");
+                                      " ms; write it with fewer alternatives, optional and repeated parts");
 }
 
 std::string first_line(const std::string& text, size_t longest = 300) {

@@ -63,6 +63,7 @@ ChatReply::ChatReply(std::vector<std::string> stops, std::shared_ptr<const Reply
 void ChatReply::add(std::string_view bytes, int tokens, ReplyEvents& out) {
   unpaid_ += tokens;
   take(assembler_.add(bytes, tokens), out);
+  token_ends_.insert(token_ends_.end(), static_cast<size_t>(tokens), text_.size());
 }
 
 void ChatReply::control(std::string_view name, ReplyEvents& out) {
@@ -278,6 +279,19 @@ void ChatReply::find_part(const ParsedReply& reply, const Sizes& before) {
   }
 }
 
+int ChatReply::count_reasoning(const std::string& reasoning) const {
+  const size_t from = reasoning.empty() ? std::string::npos : text_.find(reasoning);
+  if (from == std::string::npos) return summary_.reasoning_tokens;  // in several places: what the items cost
+  const size_t to = from + reasoning.size();
+  int tokens = 0;
+  size_t begin = 0;
+  for (const size_t end : token_ends_) {
+    tokens += end > from && begin < to;
+    begin = end;
+  }
+  return tokens;
+}
+
 void ChatReply::decide(const ParsedReply& reply, ReplyEvents& out) {
   decided_ = true;
   if (!reply.matches && complete_) {
@@ -292,6 +306,7 @@ void ChatReply::decide(const ParsedReply& reply, ReplyEvents& out) {
     give_rest(reply, true, out);
     summary_.called_tools = complete_ && !reply.calls.empty();
   }
+  if (!given_.reasoning.empty()) summary_.reasoning_tokens = count_reasoning(given_.reasoning);
   if (unpaid_ > 0) put(HiddenEvent{}, out);
 }
 

@@ -80,6 +80,8 @@ class ChatReply final : public ReplyStage {
   void give_reasoning(std::string text, ReplyEvents& out);
   void give_content(std::string text, ReplyEvents& out);
   void give_arguments(std::string text, ReplyEvents& out);
+  /** Tokens of the thought, by where it stands in the text: whoever asks when, it is the same. */
+  int count_reasoning(const std::string& reasoning) const;
   /** Tokens that show nothing are paid for, too. */
   void charge_hidden(ReplyEvents& out);
   template <class Item>
@@ -96,6 +98,7 @@ class ChatReply final : public ReplyStage {
   ParsedReply given_;
   size_t reasoning_end_ = kUnknownPlace, content_end_ = kUnknownPlace;  // where in the text what was given ends
   int unpaid_ = 0;                                                      // tokens that are in no item yet
+  std::vector<size_t> token_ends_;                                      // where in the text each token's bytes end
 
   bool begun_ = false;
   Part part_ = Part::kUnknown;

@@ -59,6 +59,18 @@ test("a thought is told apart, ends within its budget, and ends when it is told 
   await model.close();
 });
 
+test("whatever the parser's answers take, each token's log-probability is told, and the thought's tokens are counted the same", async () => {
+  const model = await openReady();
+  const counts = new Set<string>();
+  for (let round = 0; round < 8; round++) {
+    const asked = { messages: says("What is the weather in Paris?"), ...GREEDY, logprobs: true, tools: [weather] };
+    const { usage, logprobs } = await model.chat({ ...asked, reasoning: { effort: "high" } });
+    expect(logprobs).toHaveLength(usage.completionTokens);
+    counts.add(`${usage.completionTokens} tokens, ${usage.reasoningTokens} of the thought`);
+  }
+  expect([...counts]).toHaveLength(1);
+});
+
 test("a grammar of the caller's holds the answer, and lets the thought before it be", async () => {
   const model = await openReady();
   const responseFormat = { type: "grammar", gbnf: 'root ::= "The sum is " [0-9]{1,3} "."' } as const;
@@ -75,6 +87,12 @@ test.each([
   ["that is ambiguous without end", `root ::= ${'("a"? '.repeat(200)}${")".repeat(200)}`],
   ["that repeats too much", 'root ::= (("a"|"b"|"ab")?){1,2000}'],
   ["of a hundred thousand brackets", "(".repeat(100_000)],
+  ["whose repetition has less at most than at least", 'root ::= "a"{5,2}'],
+  ["with a range that ends before it begins", "root ::= [z-a]"],
+  [
+    "whose rules double each other",
+    `root ::= r0 "b"\n${Array.from({ length: 25 }, (_, i) => `r${i} ::= r${i + 1} r${i + 1}`).join("\n")}\nr25 ::= "a"?`,
+  ],
   ["that takes gigabytes", `root ::= "${"x".repeat(1_000_000)}"{2000}`],
 ])("a grammar %s is a BAD_OPTION about responseFormat, and other streams go on", async (_, gbnf) => {
   const model = await openReady();
