@@ -70,17 +70,7 @@ function stagePlatform(entry) {
     join(folder, "README.md"),
     `# ${packageName(entry)}\n\nThe native engine of [zstream](https://www.npmjs.com/package/zstream) for ${entry.name}. Install zstream: it brings this along.\n`,
   );
-  write(folder, {
-    name: packageName(entry),
-    description: `zStream's native engine for ${entry.name}`,
-    ...shared,
-    os: [entry.platform],
-    cpu: [entry.arch],
-    ...(entry.libc ? { libc: [entry.libc] } : {}),
-    main: "./index.js",
-    preferUnplugged: true,
-    files: ["index.js", "prebuilds", "NOTICE"],
-  });
+  writePlatformManifest(folder, entry, `zStream's native engine for ${entry.name}`);
   return folder;
 }
 
@@ -99,9 +89,15 @@ function stageGpu(entry) {
     join(folder, "README.md"),
     `# ${packageName(entry)}\n\nThe ${entry.gpu === "cuda" ? "CUDA" : "Vulkan"} backend of [zstream](https://www.npmjs.com/package/zstream). It needs ${entry.needs}.\n\n    ${command}\n\nzstream finds it by itself, in the same version alone.\n`,
   );
+  writePlatformManifest(folder, entry, `zStream's ${entry.gpu === "cuda" ? "CUDA" : "Vulkan"} backend for ${entry.platform}-${entry.arch}`);
+  return folder;
+}
+
+/** Of a package that one platform installs. */
+function writePlatformManifest(folder, entry, description) {
   write(folder, {
     name: packageName(entry),
-    description: `zStream's ${entry.gpu === "cuda" ? "CUDA" : "Vulkan"} backend for ${entry.platform}-${entry.arch}`,
+    description,
     ...shared,
     os: [entry.platform],
     cpu: [entry.arch],
@@ -110,7 +106,6 @@ function stageGpu(entry) {
     preferUnplugged: true,
     files: ["index.js", "prebuilds", "NOTICE"],
   });
-  return folder;
 }
 
 export const packageName = ({ name }) => `@zstream/${name}`;

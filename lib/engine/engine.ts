@@ -348,7 +348,7 @@ function told(logprobs: readonly NativeTokenLogprobs[] | undefined): { logprobs?
 }
 
 function withLogprobs(text: string, logprobs: readonly NativeTokenLogprobs[] | undefined): Item {
-  return logprobs === undefined ? text : { type: "text", text, logprobs: toldLogprobs(logprobs) };
+  return logprobs === undefined ? text : { type: "text", text, ...told(logprobs) };
 }
 
 /** Of a model that is not open. */

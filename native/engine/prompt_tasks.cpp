@@ -16,6 +16,13 @@ constexpr PromptWorkers::Id kReplies = PromptWorkers::Id{2} << 32;
 constexpr std::chrono::seconds kParseTime{5};
 constexpr uint64_t kParseSteps = uint64_t{1} << 31;
 
+/** The answer where a reply could not be read at all. */
+ParsedReply unread() {
+  ParsedReply reply;
+  reply.matches = false;
+  return reply;
+}
+
 /** Runs `work`; what it fails with is kept, and what stops it goes on. */
 template <class Work>
 std::unique_ptr<EngineError> failure_of(const char* doing, Work work) {
@@ -52,9 +59,7 @@ void PromptSide::parse(StreamId stream, ParseRequest request) {
     workers_.submit(kReplies + static_cast<PromptWorkers::Id>(stream),
                     std::make_unique<ParseTask>(inbox_, stream, std::move(request)));
   } catch (const EngineError&) {
-    ParsedReply unread;
-    unread.matches = false;
-    inbox_.push(ParsedCommand{stream, std::move(unread)});
+    inbox_.push(ParsedCommand{stream, unread()});
   }
 }
 
@@ -110,18 +115,12 @@ WorkLimits ParseTask::limits() const {
 void ParseTask::run() {
   const auto failure = failure_of("the reply could not be read",
                                   [this] { reply_ = request_.parser->parse(request_.text, request_.partial); });
-  if (!failure) return;
-  reply_ = {};
-  reply_.matches = false;
+  if (failure) reply_ = unread();
 }
 
 void ParseTask::finished() { inbox_.push(ParsedCommand{stream_, std::move(reply_)}); }
 
-void ParseTask::stopped(WorkStop, uint64_t) {
-  ParsedReply unread;
-  unread.matches = false;
-  inbox_.push(ParsedCommand{stream_, std::move(unread)});
-}
+void ParseTask::stopped(WorkStop, uint64_t) { inbox_.push(ParsedCommand{stream_, unread()}); }
 
 TokenizeTask::TokenizeTask(const PromptBuilder& builder, StreamQueue& events, uint32_t question, std::string text,
                            bool special)

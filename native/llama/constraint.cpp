@@ -158,48 +158,35 @@ bool Constraint::allows(Token token) {
 }
 
 bool Constraint::mask(float* logits) {
-  find_likeliest(logits);
-  size_t from = 0;
-  for (const size_t to : {candidates_.size(), kLikely, static_cast<size_t>(model_->info().vocabulary_size)}) {
-    if (from > 0) {  // nothing among the few: now the others, those that are likelier than the rest first
-      from = 0;
-      candidates_.clear();
-      for (int i = 0; i < model_->info().vocabulary_size; i++) {
-        if (logits[i] != kNever && !hidden(i)) candidates_.push_back({i, logits[i], 0});
-      }
-      if (to < candidates_.size()) {
-        std::nth_element(candidates_.begin(), candidates_.begin() + static_cast<std::ptrdiff_t>(to), candidates_.end(),
-                         likelier);
-        candidates_.resize(to);
-      }
-    }
+  const auto vocabulary = static_cast<size_t>(model_->info().vocabulary_size);
+  for (const size_t most : {kLikeliest, kLikely, vocabulary}) {
+    find_likeliest(logits, most);
     llama_token_data_array tokens{candidates_.data(), candidates_.size(), -1, false};
     apply(tokens);
     const auto may_follow = [](const llama_token_data& candidate) { return candidate.logit != kNever; };
     if (std::any_of(candidates_.begin(), candidates_.end(), may_follow)) {
-      std::fill(logits, logits + model_->info().vocabulary_size, kNever);
+      std::fill(logits, logits + vocabulary, kNever);
       for (const llama_token_data& candidate : candidates_) logits[candidate.id] = candidate.logit;
       return true;
     }
-    from = candidates_.size();
-    if (from == 0) return false;
+    if (candidates_.size() < most) break;  // these were all
   }
   return false;
 }
 
-/** The few likeliest, through a heap whose least is a threshold that nearly every logit fails with one comparison. */
-void Constraint::find_likeliest(const float* logits) {
+/** Through a heap whose least is a threshold that nearly every logit fails with one comparison, while they are few. */
+void Constraint::find_likeliest(const float* logits, size_t most) {
   candidates_.clear();
   float least = kNever;
   for (int i = 0; i < model_->info().vocabulary_size; i++) {
     if (!(logits[i] > least) || hidden(i)) continue;
-    if (candidates_.size() == kLikeliest) {
+    if (candidates_.size() == most) {
       std::pop_heap(candidates_.begin(), candidates_.end(), likelier);
       candidates_.pop_back();
     }
     candidates_.push_back({i, logits[i], 0});
     std::push_heap(candidates_.begin(), candidates_.end(), likelier);
-    if (candidates_.size() == kLikeliest) least = candidates_.front().logit;
+    if (candidates_.size() == most) least = candidates_.front().logit;
   }
 }
 

@@ -77,7 +77,8 @@ class Constraint final {
   bool begins_thought(Token token) const;
   /** The grammar says -infinity to those that may not follow. */
   void apply(llama_token_data_array& tokens);
-  void find_likeliest(const float* logits);
+  /** Leaves so many in candidates_, at most. */
+  void find_likeliest(const float* logits, size_t most);
   void watch(Token token);
   std::optional<size_t> find_trigger() const;
 

@@ -28,8 +28,8 @@ constexpr seconds kTemplateAnalysis{5};  // llama.cpp renders some twenty small 
 constexpr std::string_view kNoParser = "Unable to generate parser for this template";
 constexpr seconds kPromptTime{20};
 constexpr uint64_t kPromptSteps = uint64_t{1} << 31;
-// Giving back what a template holds takes some 50 ms for 256 MB of small values, and a cancel waits for that.
 constexpr uint64_t kQuirkSteps = uint64_t{1} << 25;  // the templates that llama.cpp knows take less than a tenth
+// Giving back what a template holds takes some 50 ms for 256 MB of small values, and a cancel waits for that.
 constexpr uint64_t kPromptMemory = uint64_t{64} << 20;
 constexpr uint64_t kMemoryOfToken = 64;  // of the context: a text several times over
 
@@ -128,12 +128,6 @@ size_t check_messages(const common_json& messages) {
   return bytes;
 }
 
-std::string one_line(const std::string& text) {
-  std::string line = text;
-  std::replace(line.begin(), line.end(), '\n', ' ');
-  return line;
-}
-
 /** A JSON Schema, as its grammar is made of; the one without a rule is of any JSON. */
 common_json read_schema(const std::string& text) {
   check_shape(text, "responseFormat.schema");
@@ -144,23 +138,25 @@ common_json read_schema(const std::string& text) {
     }
     return schema;
   } catch (const std::exception& e) {
-    throw EngineError("BAD_OPTION", "responseFormat cannot be used: " + one_line(e.what()));
+    throw EngineError("BAD_OPTION", "responseFormat cannot be used: " + reason_of(e.what()));
+  }
+}
+
+std::string grammar_of(const common_json& schema, const std::string& where) {
+  try {
+    return json_schema_to_grammar(schema);
+  } catch (const std::exception& e) {
+    throw EngineError("BAD_OPTION", where + " cannot be used: " + reason_of(e.what()));
   }
 }
 
 /** Throws where a schema is what is wrong: with what is asked for, each is converted by itself. */
 void check_schemas(const common_chat_templates_inputs& inputs) {
-  const auto check = [](const std::string& schema, const std::string& where) {
-    if (schema.empty()) return;
-    try {
-      json_schema_to_grammar(common_json::parse(schema));
-    } catch (const std::exception& e) {
-      throw EngineError("BAD_OPTION", where + " cannot be used: " + one_line(e.what()));
-    }
-  };
-  check(inputs.json_schema, "responseFormat");
+  if (!inputs.json_schema.empty()) grammar_of(common_json::parse(inputs.json_schema), "responseFormat");
   for (size_t i = 0; i < inputs.tools.size(); i++) {
-    check(inputs.tools[i].parameters, "tools[" + std::to_string(i) + "].function.parameters");
+    const std::string& parameters = inputs.tools[i].parameters;
+    if (parameters.empty()) continue;
+    grammar_of(common_json::parse(parameters), "tools[" + std::to_string(i) + "].function.parameters");
   }
 }
 
@@ -171,7 +167,7 @@ void read_template_arguments(const std::string& text, common_chat_templates_inpu
     const common_json arguments = common_json::parse(text);
     for (const auto& [name, value] : arguments.items()) inputs.chat_template_kwargs[name] = value.dump();
   } catch (const std::exception& e) {
-    throw EngineError("BAD_OPTION", "the template's arguments cannot be read: " + one_line(e.what()));
+    throw EngineError("BAD_OPTION", "the template's arguments cannot be read: " + reason_of(e.what()));
   }
 }
 
@@ -295,15 +291,7 @@ MarkedText PromptBuilder::text_of(const TextInput& text, ReplyShape& shape, Prom
   ConstraintSpec spec;
   spec.grammar = text.shape.grammar;
   spec.source = "responseFormat";
-  if (!text.shape.json_schema.empty()) {
-    const common_json schema = read_schema(text.shape.json_schema);
-    try {
-      spec.grammar = json_schema_to_grammar(schema);
-    } catch (const std::exception& e) {
-      throw EngineError("BAD_OPTION", "responseFormat cannot be used: " + one_line(e.what()));
-    }
-    spec.source = "responseFormat";
-  }
+  if (!text.shape.json_schema.empty()) spec.grammar = grammar_of(read_schema(text.shape.json_schema), "responseFormat");
   if (!spec.grammar.empty()) shape.constraint = std::make_unique<Constraint>(model_, std::move(spec));
   return {normalizes() ? normalize_nfc(text.text) : text.text, {}};
 }
@@ -369,7 +357,7 @@ void PromptBuilder::read_tools(const ChatInput& chat, common_chat_templates_inpu
     if (normalizes()) normalize_strings(tools);
     inputs.tools = common_chat_tools_parse_oaicompat(tools);
   } catch (const std::exception& e) {
-    throw EngineError("BAD_OPTION", "the tools cannot be read: " + one_line(e.what()));
+    throw EngineError("BAD_OPTION", "the tools cannot be read: " + reason_of(e.what()));
   }
   inputs.parallel_tool_calls = chat.parallel_calls;
   inputs.tool_choice = chat.tool_choice == ToolChoice::kNone       ? COMMON_CHAT_TOOL_CHOICE_NONE
