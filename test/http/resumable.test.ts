@@ -67,7 +67,7 @@ describe("dropped at any place", () => {
     for (const cuts of [[300], [300, 1, 1, 1], [251, 500, 1000, 17, 400], [2000, 0, 3000], Array.from({ length: 30 }, () => 450)]) {
       const taken = await readWithDrops(base, GREEDY, cuts);
       const { ids, texts } = parseStrictly(taken, { ids: true });
-      expect(ids).toEqual(ids.map((_, i) => i + 1)); // none lost, none twice; how many there are is the engine's to choose
+      expect(ids).toEqual(plain.ids);
       expect(texts).toEqual(plain.texts);
     }
   });
@@ -83,7 +83,7 @@ describe("dropped at any place", () => {
     const reading = Array.from({ length: 12 }, async () => {
       const cuts = [300 + next(500), ...Array.from({ length: next(60) }, () => next(next(2) === 0 ? 40 : 3000))];
       const { ids, texts } = parseStrictly(await readWithDrops(base, body, cuts, next(3)), { ids: true });
-      expect(ids).toEqual(ids.map((_, i) => i + 1));
+      expect(ids).toEqual(plain.ids);
       expect(texts).toEqual(plain.texts);
     });
     await Promise.all(reading);
