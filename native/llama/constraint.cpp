@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/work_bound.h"
+#include "likeliest.h"
 #include "llama-grammar.h"
 #include "llama-vocab.h"
 #include "model.h"
@@ -19,7 +20,6 @@ namespace {
 constexpr float kNever = -std::numeric_limits<float>::infinity();
 // Of the tokens that may follow, those that are less likely than so many others are not worth a look at all of a large vocabulary.
 constexpr size_t kLikeliest = 64, kLikely = 1024;
-constexpr auto likelier = [](const llama_token_data& a, const llama_token_data& b) { return a.logit > b.logit; };
 constexpr size_t kLongestGrammar = size_t{4} << 20;  // bytes
 // Triggers are some ten bytes long; a regular expression, whose matcher calls itself for each character, gets no more than this.
 constexpr size_t kTail = 512;
@@ -62,9 +62,10 @@ Constraint::Constraint(std::shared_ptr<const Model> model, ConstraintSpec spec)
       spec_(std::move(spec)),
       lazy_(!spec_.trigger_words.empty() || !spec_.trigger_patterns.empty()),
       waits_(lazy_) {
+  hidden_ = model_->control_tokens();
   for (const std::string& name : spec_.control_tokens) {
     const std::vector<Token> tokens = model_->tokenize(name, false, true);
-    if (tokens.size() == 1) kept_.push_back(tokens[0]);
+    if (tokens.size() == 1) hidden_.erase(std::remove(hidden_.begin(), hidden_.end(), tokens[0]), hidden_.end());
   }
   for (const std::string& pattern : spec_.trigger_patterns) patterns_.emplace_back(pattern);
   if (!spec_.grammar.empty()) read_grammar();
@@ -134,11 +135,7 @@ std::optional<Token> Constraint::forced(const float* logits) {
   return best->id;
 }
 
-/** Its bytes do not show, so it would break what the grammar says of them. */
-bool Constraint::hidden(Token token) const {
-  return llama_vocab_is_control(model_->vocab(), token) && !llama_vocab_is_eog(model_->vocab(), token) &&
-         std::find(kept_.begin(), kept_.end(), token) == kept_.end();
-}
+bool Constraint::hidden(Token token) const { return std::binary_search(hidden_.begin(), hidden_.end(), token); }
 
 bool Constraint::begins_thought(Token token) const {
   return rests_in_thoughts_ && drawn_ < thought_start_.size() && thought_start_[drawn_] == token;
@@ -159,8 +156,14 @@ bool Constraint::allows(Token token) {
 
 bool Constraint::mask(float* logits) {
   const auto vocabulary = static_cast<size_t>(model_->info().vocabulary_size);
+  for (const Token token : hidden_) logits[token] = kNever;
+  const auto may_begin = first_bytes();
+  const std::vector<uint8_t>& first = model_->first_bytes();
   for (const size_t most : {kLikeliest, kLikely, vocabulary}) {
-    find_likeliest(logits, most);
+    if (!find_likeliest(logits, static_cast<int>(vocabulary), most, candidates_)) return false;
+    const bool were_all = candidates_.size() < most;
+    const auto cannot_begin = [&](const llama_token_data& one) { return !may_begin[first[one.id]]; };
+    candidates_.erase(std::remove_if(candidates_.begin(), candidates_.end(), cannot_begin), candidates_.end());
     llama_token_data_array tokens{candidates_.data(), candidates_.size(), -1, false};
     apply(tokens);
     const auto may_follow = [](const llama_token_data& candidate) { return candidate.logit != kNever; };
@@ -169,25 +172,20 @@ bool Constraint::mask(float* logits) {
       for (const llama_token_data& candidate : candidates_) logits[candidate.id] = candidate.logit;
       return true;
     }
-    if (candidates_.size() < most) break;  // these were all
+    if (were_all) break;
+    if (most != kLikeliest) continue;
+    for (size_t token = 0; token < vocabulary; token++) {  // of a large vocabulary only when it must be
+      if (!may_begin[first[token]]) logits[token] = kNever;
+    }
   }
   return false;
 }
 
-/** Through a heap whose least is a threshold that nearly every logit fails with one comparison, while they are few. */
-void Constraint::find_likeliest(const float* logits, size_t most) {
-  candidates_.clear();
-  float least = kNever;
-  for (int i = 0; i < model_->info().vocabulary_size; i++) {
-    if (!(logits[i] > least) || hidden(i)) continue;
-    if (candidates_.size() == most) {
-      std::pop_heap(candidates_.begin(), candidates_.end(), likelier);
-      candidates_.pop_back();
-    }
-    candidates_.push_back({i, logits[i], 0});
-    std::push_heap(candidates_.begin(), candidates_.end(), likelier);
-    if (candidates_.size() == most) least = candidates_.front().logit;
-  }
+/** What a token may begin with; 0: the reply may end. */
+std::bitset<256> Constraint::first_bytes() const {
+  std::bitset<256> bytes;
+  within_time(source_, [&] { bytes = llama_grammar_first_bytes(*grammar_); });
+  return bytes.set(0, complete());
 }
 
 bool Constraint::complete() const {

@@ -4,6 +4,7 @@
 // A grammar is asked about the one token that was drawn. Only where that does not fit are the others looked at, the likeliest first.
 #pragma once
 
+#include <bitset>
 #include <memory>
 #include <optional>
 #include <regex>
@@ -50,7 +51,8 @@ class Constraint final {
   std::optional<Token> forced(const float* logits);
   bool allows(Token token);
   /**
-   * Leaves the tokens that may follow: -infinity for all others. Looks at the 64 likeliest, at a thousand where none of those may, then at all. False: there are
+   * Leaves the tokens that may follow: -infinity for all others. Looks at the 64 likeliest; where none of those may, at the likeliest thousand whose first byte may come, then
+   * at all of those. False: there are
    * none. Throws EngineError BAD_OPTION where that takes too long.
    */
   bool mask(float* logits);
@@ -75,10 +77,9 @@ class Constraint final {
   bool rests() const { return !grammar_ || waits_ || (in_thought_ && (rests_in_thoughts_ || lazy_)); }
   bool hidden(Token token) const;
   bool begins_thought(Token token) const;
+  std::bitset<256> first_bytes() const;
   /** The grammar says -infinity to those that may not follow. */
   void apply(llama_token_data_array& tokens);
-  /** Leaves so many in candidates_, at most. */
-  void find_likeliest(const float* logits, size_t most);
   void watch(Token token);
   std::optional<size_t> find_trigger() const;
 
@@ -89,7 +90,8 @@ class Constraint final {
   std::unique_ptr<llama_grammar, GrammarDeleter> grammar_;
   std::unique_ptr<llama_sampler, SamplerDeleter> budget_;
   std::vector<Token> thought_start_;  // as the model writes it
-  std::vector<Token> kept_;           // control tokens that may be drawn
+  /** Control tokens that may not be drawn: their bytes do not show, so they would break what the grammar says of them. In order. */
+  std::vector<Token> hidden_;
 
   const bool lazy_;
   bool waits_ = false;  // for a trigger

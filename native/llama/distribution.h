@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "core/ids.h"
+#include "llama.h"
 
 namespace zse {
 
@@ -14,7 +15,7 @@ class Distribution {
     float logit;
   };
 
-  /** One pass over the logits, of which none may be NaN. `top`: how many of the likeliest to find. */
+  /** Of the logits none may be NaN. `top`: how many of the likeliest to find. */
   void read(const float* logits, int size, int top);
 
   /** Of a token with this logit: its natural logarithm, 0 at most. */
@@ -24,10 +25,9 @@ class Distribution {
   const std::vector<Entry>& top() const { return top_; }
 
  private:
-  void find_top(const float* logits, int from, int to, size_t top);
-
   double log_sum_ = 0;
   std::vector<Entry> top_;
+  std::vector<llama_token_data> likeliest_;
 };
 
 }  // namespace zse

@@ -15,6 +15,7 @@
 #include "files/gguf/check.h"
 #include "files/model_kind.h"
 #include "ggml_abort.h"
+#include "llama-vocab.h"
 #include "llama_log.h"
 #include "shown_tokens.h"
 #include "zse_model.h"
@@ -156,10 +157,17 @@ Model::Model(llama_model* model, const std::string& path, const EngineOptions& o
   info_.template_name = choice.name;
   info_.template_text = choice.source;
   shown_.resize(info_.vocabulary_size);
+  first_bytes_.resize(info_.vocabulary_size);
   for (Token token = 0; token < info_.vocabulary_size; token++) {
     shown_[token] = llama_vocab_is_control(vocab(), token) && is_shown_tag(llama_vocab_get_text(vocab(), token));
     longest_piece_ = std::max(longest_piece_, std::strlen(llama_vocab_get_text(vocab(), token)));
-    if (llama_vocab_is_eog(vocab(), token)) end_tokens_.push_back(token);
+    const std::string& piece = vocab()->token_to_piece(token);
+    if (llama_vocab_is_eog(vocab(), token)) {
+      end_tokens_.push_back(token);
+    } else if (!piece.empty()) {
+      first_bytes_[token] = static_cast<uint8_t>(piece.front());
+    }
+    if (llama_vocab_is_control(vocab(), token) && !llama_vocab_is_eog(vocab(), token)) control_tokens_.push_back(token);
   }
 }
 

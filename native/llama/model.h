@@ -41,6 +41,10 @@ class Model {
 
   /** The tokens that end a reply. */
   const std::vector<Token>& end_tokens() const { return end_tokens_; }
+  /** The other control tokens, in order. */
+  const std::vector<Token>& control_tokens() const { return control_tokens_; }
+  /** By token: of its text; 0 for what ends a reply and what has none. */
+  const std::vector<uint8_t>& first_bytes() const { return first_bytes_; }
 
  private:
   struct Deleter {
@@ -51,7 +55,8 @@ class Model {
   std::unique_ptr<llama_model, Deleter> model_;
   ModelInfo info_;
   size_t longest_piece_ = 1;
-  std::vector<Token> end_tokens_;
+  std::vector<Token> end_tokens_, control_tokens_;
+  std::vector<uint8_t> first_bytes_;
   std::vector<bool> shown_;  // by token: a control token that is text all the same
 };
 

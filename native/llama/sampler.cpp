@@ -7,13 +7,14 @@
 #include <utility>
 
 #include "base/error.h"
+#include "likeliest.h"
 
 namespace zse {
 
 namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
-constexpr int kLargestShortcut = 256;  // top-k by a heap pays only while k is small
+constexpr int kLargestShortcut = 256;  // more is as quick by llama.cpp's own top-k
 
 // Below this two logits would have to agree in all their digits for the second to have a chance: greedy, as vLLM has it.
 constexpr float kLeastTemperature = 1e-5f;
@@ -44,10 +45,6 @@ float greatest_of(const llama_token_data_array& array) {
   float greatest = array.data[0].logit;
   for (size_t i = 1; i < array.size; i++) greatest = std::max(greatest, array.data[i].logit);
   return greatest;
-}
-
-bool better(const llama_token_data& a, const llama_token_data& b) {
-  return a.logit != b.logit ? a.logit > b.logit : a.id < b.id;
 }
 
 }  // namespace
@@ -223,7 +220,7 @@ std::optional<Token> LlamaSampler::draw(const float* logits) {
     apply(step, array);
     if (array.size == 0) return {};
   }
-  if (greedy_) return std::min_element(array.data, array.data + array.size, better)->id;
+  if (greedy_) return std::min_element(array.data, array.data + array.size, likelier)->id;
   if (array.selected < 0 || static_cast<size_t>(array.selected) >= array.size) return {};
   return array.data[array.selected].id;
 }
@@ -263,7 +260,7 @@ void LlamaSampler::apply(Step& step, llama_token_data_array& array) {
 /** Where infill ends the text it does so with a token of its own choice, which may be banned: then it has not acted. */
 void LlamaSampler::infill(llama_sampler* sampler, llama_token_data_array& array) {
   if (array.size > kMostInfilled) {
-    std::partial_sort(array.data, array.data + kMostInfilled, array.data + array.size, better);
+    std::partial_sort(array.data, array.data + kMostInfilled, array.data + array.size, likelier);
     array.size = kMostInfilled;
     array.sorted = true;
   }
@@ -279,38 +276,11 @@ void LlamaSampler::infill(llama_sampler* sampler, llama_token_data_array& array)
   array.sorted = false;
 }
 
-// The greatest logit, the lowest id among equals. Lanes let the compiler use vector maxima; the id is then looked for in the one
-// block that holds the maximum.
-std::optional<Token> LlamaSampler::greedy(const float* logits) const {
-  constexpr int kLanes = 16, kBlock = 256 * kLanes;
-  float best = -kInfinity;
-  int best_block = 0, not_numbers = 0;
-  for (int block = 0; block < vocabulary_size_; block += kBlock) {
-    float lanes[kLanes];
-    int nan[kLanes] = {};
-    std::fill(lanes, lanes + kLanes, -kInfinity);
-    const int end = std::min(vocabulary_size_, block + kBlock);
-    int i = block;
-    for (; i + kLanes <= end; i += kLanes) {
-      for (int lane = 0; lane < kLanes; lane++) {
-        lanes[lane] = logits[i + lane] > lanes[lane] ? logits[i + lane] : lanes[lane];
-        nan[lane] |= logits[i + lane] != logits[i + lane];
-      }
-    }
-    for (; i < end; i++) {
-      lanes[0] = logits[i] > lanes[0] ? logits[i] : lanes[0];
-      nan[0] |= logits[i] != logits[i];
-    }
-    for (const int lane : nan) not_numbers |= lane;
-    const float greatest = *std::max_element(lanes, lanes + kLanes);
-    if (greatest > best) {
-      best = greatest;
-      best_block = block;
-    }
-  }
-  if (not_numbers || !std::isfinite(best)) return {};  // a model whose arithmetic overflowed gives NaN, or infinity
-  const float* end = logits + std::min(vocabulary_size_, best_block + kBlock);
-  return static_cast<Token>(std::find(logits + best_block, end, best) - logits);
+/** A model whose arithmetic overflowed gives NaN, or infinity. */
+std::optional<Token> LlamaSampler::greedy(const float* logits) {
+  if (!find_likeliest(logits, vocabulary_size_, 1, candidates_) || candidates_.empty()) return {};
+  if (!std::isfinite(candidates_.front().logit)) return {};
+  return candidates_.front().id;
 }
 
 /** All that can be drawn; false when that is nothing, or one of the logits is not a number. */
@@ -325,27 +295,10 @@ bool LlamaSampler::fill_all(const float* logits) {
   return !candidates_.empty();
 }
 
-// The k greatest logits through a heap whose least is a threshold that nearly every logit fails with one comparison.
 bool LlamaSampler::fill_top_k(const float* logits) {
-  candidates_.clear();
-  for (int i = 0; i < top_k_; i++) {
-    if (std::isnan(logits[i])) return false;
-    candidates_.push_back({i, logits[i], 0.0f});
-  }
-  std::make_heap(candidates_.begin(), candidates_.end(), better);
-  float threshold = candidates_.front().logit;
-  for (int i = top_k_; i < vocabulary_size_; i++) {
-    if (!(logits[i] <= threshold)) {
-      if (std::isnan(logits[i])) return false;
-      std::pop_heap(candidates_.begin(), candidates_.end(), better);
-      candidates_.back() = {i, logits[i], 0.0f};
-      std::push_heap(candidates_.begin(), candidates_.end(), better);
-      threshold = candidates_.front().logit;
-    }
-  }
-  std::sort_heap(candidates_.begin(), candidates_.end(), better);
+  if (!find_likeliest(logits, vocabulary_size_, top_k_, candidates_) || candidates_.empty()) return false;
+  std::sort(candidates_.begin(), candidates_.end(), likelier);
   if (!std::isfinite(candidates_.front().logit)) return false;
-  while (candidates_.back().logit == -kInfinity) candidates_.pop_back();
   for (llama_token_data& candidate : candidates_) {
     candidate.logit = std::clamp(candidate.logit, -kLargestLogit, kLargestLogit);
   }

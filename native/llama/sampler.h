@@ -83,7 +83,7 @@ class LlamaSampler final : public TokenSampler {
 
   void apply(Step& step, llama_token_data_array& array);
   void infill(llama_sampler* sampler, llama_token_data_array& array);
-  std::optional<Token> greedy(const float* logits) const;
+  std::optional<Token> greedy(const float* logits);
   bool fill_all(const float* logits);
   bool fill_top_k(const float* logits);
 
