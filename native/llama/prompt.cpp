@@ -400,7 +400,7 @@ void PromptBuilder::shape_reply(const ChatInput& chat, const common_chat_params&
   if (chat.reasoning_budget && !thinks && params.supports_thinking) {
     throw EngineError("UNSUPPORTED", "how the model ends a thought is not known, so it can have no budget");
   }
-  shape.syntax = reply_syntax(params, chat.continue_final_message, !chat.shape.json_schema.empty());
+  shape.syntax = syntaxes_.of(params, chat.continue_final_message, !chat.shape.json_schema.empty());
   shape.stops = params.additional_stops;
 
   ConstraintSpec spec;

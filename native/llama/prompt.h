@@ -14,6 +14,7 @@
 #include "core/request.h"
 #include "marked_text.h"
 #include "message_bridges.h"
+#include "reply_parser.h"
 
 struct common_chat_templates;
 struct common_chat_params;
@@ -71,6 +72,7 @@ class PromptBuilder {
   std::unique_ptr<common_chat_templates, TemplatesDeleter> templates_;
   std::vector<TokenRight> rights_;
   TemplateTraits traits_;
+  mutable ReplySyntaxes syntaxes_;
   std::string template_error_;  // why there are none: completions work all the same
 };
 

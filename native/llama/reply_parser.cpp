@@ -12,6 +12,8 @@ namespace zse {
 
 namespace {
 
+constexpr size_t kMostKept = 16, kLongestKept = size_t{256} << 10;  // syntaxes, and bytes of a saved parser
+
 class LlamaReplyParser final : public ReplyParser {
  public:
   LlamaReplyParser(const common_chat_params& params, bool continued) : params_(params) {
@@ -87,6 +89,29 @@ std::shared_ptr<const ReplySyntax> reply_syntax(const common_chat_params& params
   syntax->json_text = json_text;
   if (!json_text) syntax->begins = beginning(*syntax->parser, syntax->signs);
   return syntax;
+}
+
+std::shared_ptr<const ReplySyntax> ReplySyntaxes::of(const common_chat_params& params, bool continued, bool json_text) {
+  if (params.parser.size() > kLongestKept) return reply_syntax(params, continued, json_text);
+  std::string key = params.parser + '\0' + params.generation_prompt + '\0' + std::to_string(params.format);
+  for (const std::string& token : params.preserved_tokens) key += '\0' + token;
+  key += {'\0', continued ? 'c' : ' ', json_text ? 'j' : ' ', params.grammar.empty() ? ' ' : 'g'};
+  const auto is_it = [&](const auto& kept) { return kept.first == key; };
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    const auto found = std::find_if(kept_.begin(), kept_.end(), is_it);
+    if (found != kept_.end()) {
+      kept_.splice(kept_.begin(), kept_, found);
+      return found->second;
+    }
+  }
+  std::shared_ptr<const ReplySyntax> made =
+      reply_syntax(params, continued, json_text);  // it may be stopped: nothing waits for it
+  const std::lock_guard<std::mutex> lock(mutex_);
+  kept_.remove_if(is_it);
+  kept_.emplace_front(std::move(key), made);
+  if (kept_.size() > kMostKept) kept_.pop_back();
+  return made;
 }
 
 }  // namespace zse

@@ -1,7 +1,11 @@
-// Owns llama.cpp's parser of replies, as the rest of the house sees it: made of what a template's analysis gives for one request. Immutable.
+// Owns llama.cpp's parser of replies, as the rest of the house sees it: made of what a template's analysis gives for one request. Prompt workers' threads.
 #pragma once
 
+#include <list>
 #include <memory>
+#include <mutex>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "core/reply_parser.h"
@@ -15,5 +19,17 @@ namespace zse {
  * request holds the text to a schema.
  */
 std::shared_ptr<const ReplySyntax> reply_syntax(const common_chat_params& params, bool continued, bool json_text);
+
+/** The syntaxes of the last requests. An agent asks with the same tools again and again, and to read the parser of 30 takes ten milliseconds. Any thread. */
+class ReplySyntaxes {
+ public:
+  /** reply_syntax(), or what it was the last time. */
+  std::shared_ptr<const ReplySyntax> of(const common_chat_params& params, bool continued, bool json_text);
+
+ private:
+  std::mutex mutex_;
+  std::list<std::pair<std::string, std::shared_ptr<const ReplySyntax>>>
+      kept_;  // by what they were made of, the last one first
+};
 
 }  // namespace zse
