@@ -4,7 +4,7 @@
 import type { NativeReplyShape } from "../addon/contract.js";
 import { cutName, quote } from "../base/quote.js";
 import { bad } from "../errors.js";
-import { enforceable } from "../schema/enforce.js";
+import { keptEnforceable } from "../schema/kept.js";
 import { readSchema, type Validate } from "../schema/standard.js";
 import { plainJson } from "./foreign.js";
 import type { Named } from "./named.js";
@@ -111,7 +111,7 @@ function isStandardSchema(value: unknown): boolean {
 
 function readJsonSchema(given: unknown, where: string, exact: boolean): Format {
   const { json, validate } = readSchema(given, where);
-  const schema = enforceable(plainJson(json, where), { where, exact });
+  const schema = keptEnforceable(plainJson(json, where), { where, exact });
   return { jsonSchema: JSON.stringify(schema), object: { validate } };
 }
 

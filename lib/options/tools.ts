@@ -5,7 +5,7 @@
 
 import { quote } from "../base/quote.js";
 import { bad } from "../errors.js";
-import { enforceable } from "../schema/enforce.js";
+import { keptEnforceable } from "../schema/kept.js";
 import { readSchema, type Validate } from "../schema/standard.js";
 import type { ToolContext } from "../types.js";
 import { plainJson } from "./foreign.js";
@@ -97,7 +97,7 @@ function checkedFunction(said: Record<string, unknown>, where: string, number: n
 function checkedParameters(given: unknown, where: string, exact: boolean, number: number): Record<string, unknown> {
   if (given === undefined || given === null) return { type: "object", properties: {} };
   if (isPlainObject(given) && Object.keys(given).length === 0) return { type: "object", properties: {} };
-  const schema = enforceable(given, { where, exact, number });
+  const schema = keptEnforceable(given, { where, exact, number });
   if (schema.type === "object") return schema;
   throw bad(where, `${where} must be a JSON Schema of type "object"; given ${quote(given)}.`);
 }
