@@ -126,7 +126,8 @@ class SamplerParts {
 /** What a request's text has become: all that the way from here needs of it. */
 struct PreparedPrompt {
   Prompt prompt;
-  std::vector<std::string> stops;               // texts that end the reply
+  std::vector<std::string> stops;               // texts that end the reply before its end, as the caller asked
+  std::vector<std::string> template_stops;      // and texts at which the template's model ends it by itself
   std::unique_ptr<SamplerParts> sampler_parts;  // null where there are none
   std::shared_ptr<const ReplySyntax> syntax;    // null: the reply is text
 };

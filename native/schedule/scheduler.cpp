@@ -327,6 +327,7 @@ void Scheduler::have_parsed(StreamId stream, ReplyStage& reply) {
 void Scheduler::finish_reply(Sequence& sequence, FinishReason reason, std::optional<std::string> stop_string,
                              Clock::time_point now) {
   const StreamId id = sequence.id();
+  if (stop_string && !sequence.asked_to_stop_at(*stop_string)) stop_string.reset();  // the model's own end
   ReplyEvents rest(id, outbox_.news(), sequence.logprobs.get());
   sequence.reply->finish(reason == FinishReason::kStop && !stop_string, rest);
   charge(sequence, rest, now);

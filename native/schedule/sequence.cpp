@@ -12,8 +12,10 @@ namespace zse {
 namespace {
 
 std::unique_ptr<ReplyStage> make_reply(PreparedPrompt& prepared, int min_tokens) {
-  if (!prepared.syntax) return std::make_unique<PlainReply>(std::move(prepared.stops), min_tokens);
-  return std::make_unique<ChatReply>(std::move(prepared.stops), std::move(prepared.syntax), min_tokens);
+  std::vector<std::string> stops = prepared.stops;
+  stops.insert(stops.end(), prepared.template_stops.begin(), prepared.template_stops.end());
+  if (!prepared.syntax) return std::make_unique<PlainReply>(std::move(stops), min_tokens);
+  return std::make_unique<ChatReply>(std::move(stops), std::move(prepared.syntax), min_tokens);
 }
 
 }  // namespace
@@ -73,8 +75,13 @@ Sequence::Sequence(PreparedRequest request, uint64_t arrival_number)
       sampler_parts(std::move(request.prepared.sampler_parts)),
       reply(make_reply(request.prepared, settings.sampling.min_tokens)),
       logprobs(settings.sampling.logprobs ? std::make_unique<LogprobQueue>() : nullptr),
-      clock(control->submitted) {
+      clock(control->submitted),
+      stops_(std::move(request.prepared.stops)) {
   standing_.waits_since = control->submitted;
+}
+
+bool Sequence::asked_to_stop_at(const std::string& text) const {
+  return std::find(stops_.begin(), stops_.end(), text) != stops_.end();
 }
 
 void Sequence::give(int tokens) {

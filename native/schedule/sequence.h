@@ -70,6 +70,9 @@ class Sequence {
 
   Usage usage() const;
 
+  /** Whether the caller wants the reply cut there. The texts at which the model ends it by itself are the template's. */
+  bool asked_to_stop_at(const std::string& text) const;
+
   /** Its consumer has been given so many tokens, or says that it took them. */
   void give(int tokens);
   void take_back(int tokens);
@@ -131,6 +134,7 @@ class Sequence {
     std::optional<Clock::time_point> stall_deadline;
   };
   Standing standing_;
+  const std::vector<std::string> stops_;
   int unacknowledged_ = 0;  // tokens given out and not yet taken by the consumer
 };
 

@@ -194,6 +194,22 @@ TEST("a stop string ends the stream, names itself and does not show") {
   CHECK(bench.text[id].find("stop") == std::string::npos);
 }
 
+TEST("a text at which the template ends a reply is the model's own end, unless the caller asked for it too") {
+  for (const bool asked : {false, true}) {
+    Bench bench;
+    bench.decoder.model.end_one_in = 0;
+    auto request = bench.request(make_prompt(10, 0));
+    request.settings.max_tokens = 200;
+    request.prepared.template_stops = {"stop"};
+    if (asked) request.prepared.stops = {"stop"};
+    const StreamId id = bench.submit(std::move(request));
+    bench.run_until_idle();
+    CHECK(bench.finished[id].reason == FinishReason::kStop);
+    CHECK_EQ(bench.finished[id].stop_string.has_value(), asked);
+    CHECK(bench.text[id].find("stop") == std::string::npos);
+  }
+}
+
 TEST("a stop string that is one control token ends the stream, and what was held back for another one shows") {
   for (const bool wanted : {true, false}) {
     Bench bench;
