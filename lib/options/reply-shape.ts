@@ -130,6 +130,15 @@ type Thinking = Pick<NativeReplyShape, "thinking" | "reasoningBudget" | "templat
 function readReasoning(reasoning: Named | undefined, templateArguments: Named | undefined): Thinking {
   const variables = templateArguments === undefined ? {} : readTemplateArguments(templateArguments);
   const { effort, ...thinking } = reasoning === undefined ? {} : thinkingOf(reasoning);
+  const told = { enable_thinking: thinking.thinking, thinking: thinking.thinking, reasoning_effort: effort };
+  for (const [variable, value] of Object.entries(told)) {
+    const other = variables[variable];
+    if (value === undefined || other === undefined || other === value) continue;
+    throw bad(
+      `${templateArguments!.name}.${variable}`,
+      `${reasoning!.name} ${quote(reasoning!.value)} and ${templateArguments!.name}.${variable} ${quote(other)} contradict each other; give one of them.`,
+    );
+  }
   const all = effort === undefined ? variables : { ...variables, reasoning_effort: effort };
   return { ...thinking, ...(Object.keys(all).length === 0 ? {} : { templateArguments: JSON.stringify(all) }) };
 }
@@ -154,6 +163,8 @@ function thinkingOf({ name, value }: Named): Pick<Thinking, "thinking" | "reason
       `${name}.budgetTokens must be a whole number of tokens from 0 to 2147483647; given ${quote(budgetTokens)}.`,
     );
   }
+  if (effort === "none" && (budgetTokens as number) > 0)
+    throw bad(name, `${name}.effort "none" and ${name}.budgetTokens ${quote(budgetTokens)} contradict each other; give one of them.`);
   return {
     ...(effort === undefined ? {} : { thinking: effort !== "none", ...(effort === "none" ? {} : { effort: effort as string }) }),
     ...(budgetTokens === undefined ? {} : { reasoningBudget: budgetTokens as number }),

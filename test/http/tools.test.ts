@@ -175,6 +175,39 @@ describe("the openai SDK", () => {
     const seen: unknown[] = [];
     const fn = { ...WEATHER.function, parse: JSON.parse, function: (args: { city: string }) => seen.push(args) && "clear" };
     const body = { ...ASKED, messages: [...ASKED.messages], tools: [{ type: "function" as const, function: fn }] };
+  test.each<[object, string, string]>([
+    [{ reasoning_effort: "none", reasoning: { enabled: true } }, 'reasoning_effort "none"', "reasoning.enabled true"],
+    [{ enable_thinking: false, reasoning: { effort: "high" } }, "enable_thinking false", 'reasoning.effort "high"'],
+    [{ enable_thinking: true, chat_template_kwargs: { enable_thinking: false } }, "enable_thinking true", "kwargs.enable_thinking false"],
+    [{ chat_template_kwargs: { thinking: true }, reasoning_effort: "none" }, "kwargs.thinking true", 'reasoning_effort "none"'],
+    [{ reasoning_effort: "low", reasoning: { effort: "high" } }, 'reasoning_effort "low"', 'reasoning.effort "high"'],
+    [{ reasoning_budget: 5, reasoning: { max_tokens: 6 } }, "reasoning_budget 5", "reasoning.max_tokens 6"],
+    [{ reasoning: { enabled: false, max_tokens: 6 } }, "reasoning.enabled false", "reasoning.max_tokens 6"],
+    [{ thinking: { type: "disabled", budget_tokens: 6 } }, 'thinking.type "disabled"', "thinking.budget_tokens 6"],
+  ])("%j is a 400 that names both", async (body, first, second) => {
+    const { url, fake } = await serveScript(["x"]);
+    const response = await post(url, { ...chat, ...body });
+    expect(response.status).toBe(400);
+    const { message } = (await json(response)).error;
+    expect(message).toContain(first);
+    expect(message).toContain(second);
+    expect(fake.streams).toEqual([]);
+  });
+  test("fields of thinking that say the same, or go together, are let pass", async () => {
+    const same = {
+      reasoning_effort: "low",
+      reasoning: { enabled: true, effort: "low", max_tokens: 9 },
+      reasoning_budget: 9,
+      enable_thinking: true,
+    };
+    const off = { reasoning_effort: "none", enable_thinking: false, reasoning_budget: 0, thinking: { type: "disabled" } };
+    const { url, fake } = await serveScript(["x"], ["x"]);
+    for (const body of [same, off]) expect((await post(url, { ...chat, ...body })).status).toBe(200);
+    expect(fake.streams.map(({ request }) => request.reply)).toEqual([
+      { thinking: true, reasoningBudget: 9, templateArguments: '{"reasoning_effort":"low"}' },
+      { thinking: false },
+    ]);
+  });
     const { completions } = openai(base).chat;
     const runner = streamed ? completions.runTools({ ...body, stream: true } as never) : completions.runTools(body as never);
     expect(await runner.finalContent()).toBe("It is clear.");

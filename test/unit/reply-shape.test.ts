@@ -215,6 +215,10 @@ describe("reasoning", () => {
       templateArguments: { x: [1], reasoning_effort: "high" },
     });
   });
+  test("variables that say the same as reasoning are let pass", () => {
+    const templateArguments = { enable_thinking: true, reasoning_effort: "low" };
+    expect(shape({ reasoning: { effort: "low" }, templateArguments })).toEqual({ thinking: true, templateArguments });
+  });
   test.each([
     [{ reasoning: true }, "reasoning"],
     [{ reasoning: { effort: "much" } }, "reasoning.effort"],
@@ -222,6 +226,10 @@ describe("reasoning", () => {
     [{ reasoning: { budget: 1 } }, "reasoning.budget"],
     [{ templateArguments: { messages: [] } }, "templateArguments.messages"],
     [{ template_arguments: [] }, "template_arguments"],
+    [{ reasoning: { effort: "none", budgetTokens: 5 } }, "reasoning"],
+    [{ reasoning: "off", template_arguments: { enable_thinking: true } }, "template_arguments.enable_thinking"],
+    [{ reasoning: { effort: "low" }, templateArguments: { thinking: false } }, "templateArguments.thinking"],
+    [{ reasoning: { effort: "low" }, templateArguments: { reasoning_effort: "high" } }, "templateArguments.reasoning_effort"],
   ])("%j is refused", (options, option) => {
     expect(refusal(options).option).toBe(option);
   });

@@ -89,32 +89,49 @@ function grammarOf(name: string, choices: unknown): string {
 
 // ---- thinking ----
 
+/** What one field says of thinking. */
+interface Said {
+  name: string;
+  /** As the field has it, for errors. */
+  value: unknown;
+  about: "on" | "effort" | "budgetTokens";
+  asks: boolean | string | number;
+}
+
 function readThinking(given: Readonly<Body>): Body {
   const { enable_thinking, thinking, reasoning_effort, ...variables } = kwargsOf(given);
-  const ways = [
-    switchOf("enable_thinking", given.enable_thinking),
-    switchOf("chat_template_kwargs.enable_thinking", enable_thinking),
-    switchOf("chat_template_kwargs.thinking", thinking),
-    effortOf("reasoning_effort", given.reasoning_effort),
-    effortOf("chat_template_kwargs.reasoning_effort", reasoning_effort),
-    budgetOf("reasoning_budget", given.reasoning_budget),
-    budgetOf("thinking_budget_tokens", given.thinking_budget_tokens),
-    anthropicsOf(given.thinking),
-    openRoutersOf(given.reasoning),
+  const said = [
+    ...switchOf("enable_thinking", given.enable_thinking),
+    ...switchOf("chat_template_kwargs.enable_thinking", enable_thinking),
+    ...switchOf("chat_template_kwargs.thinking", thinking),
+    ...effortOf("reasoning_effort", given.reasoning_effort),
+    ...effortOf("chat_template_kwargs.reasoning_effort", reasoning_effort),
+    ...budgetOf("reasoning_budget", given.reasoning_budget),
+    ...budgetOf("thinking_budget_tokens", given.thinking_budget_tokens),
+    ...anthropicsOf(given.thinking),
+    ...openRoutersOf(given.reasoning),
   ];
-  const { on, ...asked }: Asked = Object.assign({}, ...ways);
-  const isOff = ways.some((way) => way.on === false);
-  const reasoning = isOff ? "off" : Object.keys(asked).length > 0 ? asked : on === true ? "on" : undefined;
+  refuseContradictions(said);
+  const { on, ...asked } = Object.fromEntries(said.map(({ about, asks }) => [about, asks]));
+  const reasoning = on === false ? "off" : Object.keys(asked).length > 0 ? asked : on === true ? "on" : undefined;
   return {
     ...(reasoning === undefined ? {} : { reasoning }),
     ...(Object.keys(variables).length === 0 ? {} : { template_arguments: variables }),
   };
 }
 
-interface Asked {
-  on?: boolean;
-  effort?: string;
-  budgetTokens?: number;
+/** Two fields may say the same. Where they do not, an answer to one of them is wrong by the other. */
+function refuseContradictions(said: readonly Said[]): void {
+  const off = said.find(({ asks }) => asks === false);
+  for (const [i, one] of said.entries()) {
+    const other =
+      off !== undefined && one !== off && one.asks !== false && one.asks !== 0
+        ? off
+        : said.slice(0, i).find(({ about, asks }) => about === one.about && asks !== one.asks);
+    if (other === undefined) continue;
+    const [first, second] = [other, one].map(({ name, value }) => `${name} ${quote(value)}`);
+    throw bad(one.name, `${first} and ${second} contradict each other; give one of them.`);
+  }
 }
 
 function kwargsOf({ chat_template_kwargs: kwargs = {} }: Readonly<Body>): Body {
@@ -122,47 +139,49 @@ function kwargsOf({ chat_template_kwargs: kwargs = {} }: Readonly<Body>): Body {
   throw bad("chat_template_kwargs", `chat_template_kwargs must be an object; given ${quote(kwargs)}.`);
 }
 
-function switchOf(name: string, value: unknown): Asked {
-  if (value === undefined || value === null) return {};
-  if (typeof value === "boolean") return { on: value };
+function switchOf(name: string, value: unknown): Said[] {
+  if (value === undefined || value === null) return [];
+  if (typeof value === "boolean") return [{ name, value, about: "on", asks: value }];
   throw bad(name, `${name} must be true or false; given ${quote(value)}.`);
 }
 
-function effortOf(name: string, value: unknown): Asked {
-  if (value === undefined || value === null) return {};
-  if (value === "none") return { on: false };
-  if ((EFFORTS as readonly unknown[]).includes(value)) return { effort: value as string };
+function effortOf(name: string, value: unknown): Said[] {
+  if (value === undefined || value === null) return [];
+  if (value === "none") return [{ name, value, about: "on", asks: false }];
+  if ((EFFORTS as readonly unknown[]).includes(value)) return [{ name, value, about: "effort", asks: value as string }];
   throw bad(name, `${name} must be one of ${EFFORTS.map((one) => `"${one}"`).join(", ")}; given ${quote(value)}.`);
 }
 
 /** -1 is how clients of llama-server say that there is none. */
-function budgetOf(name: string, value: unknown): Asked {
-  if (value === undefined || value === null || value === -1) return {};
-  if (typeof value === "number" && Number.isInteger(value) && value >= 0 && value < 2 ** 31) return { budgetTokens: value };
+function budgetOf(name: string, value: unknown): Said[] {
+  if (value === undefined || value === null || value === -1) return [];
+  if (typeof value === "number" && Number.isInteger(value) && value >= 0 && value < 2 ** 31)
+    return [{ name, value, about: "budgetTokens", asks: value }];
   throw bad(name, `${name} must be a whole number of tokens from 0 (-1 is no limit); given ${quote(value)}.`);
 }
 
 /** { type: "enabled", budget_tokens } */
-function anthropicsOf(value: unknown): Asked {
-  if (value === undefined) return {};
-  const { type, budget_tokens } = isObject(value) ? value : {};
-  if (type === "disabled") return { on: false };
-  if (type === "enabled" || type === "adaptive")
-    return { ...(type === "enabled" ? { on: true } : {}), ...budgetOf("thinking.budget_tokens", budget_tokens) };
-  throw bad("thinking", `thinking must be { type: "enabled", "disabled" or "adaptive", budget_tokens }; given ${quote(value)}.`);
+function anthropicsOf(given: unknown): Said[] {
+  if (given === undefined) return [];
+  const { type: value, budget_tokens } = isObject(given) ? given : {};
+  const budget = budgetOf("thinking.budget_tokens", budget_tokens);
+  if (value === "adaptive") return budget;
+  if (value === "enabled" || value === "disabled")
+    return [{ name: "thinking.type", value, about: "on", asks: value === "enabled" }, ...budget];
+  throw bad("thinking", `thinking must be { type: "enabled", "disabled" or "adaptive", budget_tokens }; given ${quote(given)}.`);
 }
 
 /** { effort, max_tokens, enabled } */
-function openRoutersOf(value: unknown): Asked {
-  if (value === undefined) return {};
+function openRoutersOf(value: unknown): Said[] {
+  if (value === undefined) return [];
   if (!isObject(value)) throw bad("reasoning", `reasoning must be { effort, max_tokens, enabled }; given ${quote(value)}.`);
   if (value.exclude === true)
     throw bad("reasoning.exclude", "reasoning.exclude is not supported; thoughts come in reasoning_content, apart from the text.");
-  return {
+  return [
     ...switchOf("reasoning.enabled", value.enabled),
     ...effortOf("reasoning.effort", value.effort),
     ...budgetOf("reasoning.max_tokens", value.max_tokens),
-  };
+  ];
 }
 
 /** vLLM's switch: a last message is gone on with, or a new one begins. */
