@@ -12,6 +12,11 @@ export interface ToolCall {
   id: string;
   type: "function";
   function: { name: string; arguments: string };
+  /**
+   * The reply ended within this call, by `maxTokens`, a stop string or its reader, or what the model wrote is no call: `arguments` are the beginning
+   * of JSON, which JSON.parse() refuses. Such a call is never run.
+   */
+  incomplete?: true;
 }
 
 /** A call of a tool, in an assistant's message. `arguments` is JSON text, as in OpenAI's API, or the object itself, as in Ollama's; "" is {}. */
@@ -354,8 +359,10 @@ export interface Reply {
    * run; "cancelled": the consumer left.
    */
   finishReason: FinishReason;
-  /** The calls that are left to the caller. */
+  /** The calls that are left to the caller. One in whose middle the reply ended is `incomplete`. */
   toolCalls: readonly ToolCall[];
+  /** Where tools were given: what looked like a call and is none. `text` has it as well. */
+  malformedCall?: MalformedCall;
   /** What the model thought before it answered, of all steps. Absent where it did not. */
   reasoning?: string;
   /** The value of a structured reply (`responseFormat`), as its schema makes it. Absent where the reply was cut short (finishReason "length"), or the schema refuses it. */
@@ -411,6 +418,21 @@ export interface ToolCallEvent {
   logprobs?: TokenLogprobs[];
 }
 
+/** What looked like a call of a tool, and is not in the syntax of the model's template. */
+export interface MalformedCall {
+  /** What of the reply could not be read, as it is in the reply's text. "" where all of it had come as pieces of a call, which is `incomplete` then. */
+  text: string;
+  /** Why; a sentence for people. */
+  reason: string;
+}
+
+/** The reply is over, and what looked like a call of a tool is none: the text before this event has it. Comes just before `finish`. */
+export interface MalformedCallEvent extends MalformedCall {
+  type: "malformedCall";
+  /** As a text's. */
+  logprobs?: TokenLogprobs[];
+}
+
 /** What a structured reply has come to: its value so far, and at the end all of it. Comes as the text grows by an eighth. */
 export interface ObjectEvent {
   type: "object";
@@ -435,7 +457,15 @@ export interface FinishEvent {
 }
 
 /** What `events()` gives. Take care of unknown types: later versions may add some. */
-export type StreamEvent = ProgressEvent | TextEvent | ReasoningEvent | ToolCallEvent | ObjectEvent | StepEvent | FinishEvent;
+export type StreamEvent =
+  | ProgressEvent
+  | TextEvent
+  | ReasoningEvent
+  | ToolCallEvent
+  | MalformedCallEvent
+  | ObjectEvent
+  | StepEvent
+  | FinishEvent;
 
 /** What a device listing says of one device, from ggml's backend registry. */
 export interface Device {

@@ -117,6 +117,14 @@ export interface NativeToolCall {
   argumentsDelta: string;
 }
 
+/** Payload of a MalformedCall event: the reply has ended, and is not in the syntax of the template. */
+export interface NativeMalformedCall {
+  /** What could not be read; a Text event just before it has it too. May be empty. */
+  text: string;
+  /** A sentence for people. */
+  reason: string;
+}
+
 /** Payload of a Finish event. */
 export interface NativeFinish {
   reason: FinishReason;
@@ -175,6 +183,8 @@ export const NativeEventKind = {
   ToolCall: 11,
   /** payload: undefined: tokens went into something that does not show yet (the syntax of a call, say); tokens as Text. */
   Hidden: 12,
+  /** payload: NativeMalformedCall; tokens as Text. */
+  MalformedCall: 13,
 } as const;
 
 /** What a model file recommends, by the names of options: numbers, and `samplers`, a list of names. Unchecked: the file's own. */

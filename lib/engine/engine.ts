@@ -11,6 +11,7 @@ import {
   type NativeError,
   type NativeEventListener,
   type NativeFinish,
+  type NativeMalformedCall,
   type NativeProgress,
   type NativeRecommended,
   type NativeRequest,
@@ -238,6 +239,9 @@ export class Engine {
         case Kind.Hidden:
           sink.on(logprobs?.[i] === undefined ? HIDDEN : { ...HIDDEN, ...told(logprobs[i]) }, heads[head + 2]!);
           break;
+        case Kind.MalformedCall:
+          sink.on(malformedCall(sink.request, payload as NativeMalformedCall, told(logprobs?.[i])), heads[head + 2]!);
+          break;
         case Kind.Progress:
           sink.on({ type: "progress", ...(payload as NativeProgress) }, heads[head + 2]!);
           break;
@@ -345,6 +349,12 @@ function withRecommended({ request, unsaid }: StreamSink, sampling: RecommendedS
 
 function told(logprobs: readonly NativeTokenLogprobs[] | undefined): { logprobs?: TokenLogprobs[] } {
   return logprobs === undefined ? {} : { logprobs: toldLogprobs(logprobs) };
+}
+
+/** A reply that calls no tools may be out of its template's syntax, too: its warning says that. */
+function malformedCall({ reply }: NativeRequest, said: NativeMalformedCall, logprobs: { logprobs?: TokenLogprobs[] }): Item {
+  const mayCall = reply?.tools !== undefined && reply.toolChoice !== "none";
+  return mayCall ? { type: "malformedCall", ...said, ...logprobs } : { ...HIDDEN, ...logprobs };
 }
 
 function withLogprobs(text: string, logprobs: readonly NativeTokenLogprobs[] | undefined): Item {

@@ -14,7 +14,7 @@ import type { NativeFinish, NativeRequest } from "../addon/contract.js";
 import type { Ending, Engine, Item, StreamSink } from "../engine/engine.js";
 import { ZSEError } from "../errors.js";
 import type { Checked, Validate } from "../schema/standard.js";
-import type { FinishEvent, ObjectEvent, Reply, ToolCallEvent } from "../types.js";
+import type { FinishEvent, MalformedCall, ObjectEvent, Reply, ToolCallEvent } from "../types.js";
 import { isAborted, reasonOf, watchAbort } from "./abort.js";
 import type { Chunker } from "./chunker.js";
 import { type Consumer, type Given, Push, type Source } from "./consumers.js";
@@ -59,6 +59,7 @@ export class StreamCore implements StreamSink, Source {
   #reasoning = "";
   /** Of the reply that is read now. */
   #calls = new CallCollector();
+  #malformedCall: MalformedCall | undefined;
   readonly #steps: Steps | undefined;
   readonly #validate: Validate | undefined;
   /** The value that the text of a structured reply has come to. */
@@ -287,6 +288,7 @@ export class StreamCore implements StreamSink, Source {
     if ("logprobs" in item) this.#logprobs?.keep(item.logprobs ?? []);
     if (item.type === "reasoning") this.#reasoning += item.text;
     else if (item.type === "toolCall") this.#calls.add(item);
+    else if (item.type === "malformedCall") this.#malformedCall = { text: item.text, reason: item.reason };
     else if (item.type === "step" && this.#steps!.isRun(item.step)) {
       this.#calls = new CallCollector();
       this.#object?.restart();
@@ -404,7 +406,8 @@ export class StreamCore implements StreamSink, Source {
       text: this.#text,
       ...(this.#logprobs === undefined ? {} : { logprobs: this.#logprobs.given }),
       finishReason: reason,
-      toolCalls: this.#calls.all,
+      toolCalls: this.#calls.all(reason),
+      ...(this.#malformedCall === undefined ? {} : { malformedCall: this.#malformedCall }),
       ...(this.#reasoning === "" ? {} : { reasoning: this.#reasoning }),
       ...(steps === undefined ? {} : { steps }),
       ...(stopString === undefined ? {} : { stopString }),

@@ -1,6 +1,6 @@
 // Owns the calls of tools of one reply, put together from their pieces. JS thread of the model. Pure, but for drawing an id.
 
-import type { ToolCall, ToolCallEvent } from "../types.js";
+import type { FinishReason, ToolCall, ToolCallEvent } from "../types.js";
 
 const LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
@@ -20,8 +20,22 @@ export class CallCollector {
     call.arguments += argumentsDelta;
   }
 
-  /** In OpenAI's shape. */
-  get all(): ToolCall[] {
-    return this.#calls.map(({ id, ...fn }) => ({ id, type: "function", function: fn }));
+  /** In OpenAI's shape. A reply that ended by itself has whole calls, whatever the model wrote into them. */
+  all(reason: FinishReason): ToolCall[] {
+    return this.#calls.map(({ id, ...fn }) => ({
+      id,
+      type: "function",
+      function: fn,
+      ...(reason === "toolCalls" || isJson(fn.arguments) ? {} : { incomplete: true }),
+    }));
+  }
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
   }
 }

@@ -50,7 +50,7 @@ class ToolLoop implements Steps {
   }
 
   next(finish: NativeFinish): Promise<NextStep> | undefined {
-    const calls = this.#calls.all;
+    const calls = this.#calls.all(finish.reason);
     const runs = finish.reason === "toolCalls" && this.#done.length + 1 < this.#settings.most && this.#canRun(calls);
     const { onStep } = this.#settings;
     if (!runs && onStep === undefined && this.#done.length === 0) return undefined;

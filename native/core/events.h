@@ -46,6 +46,11 @@ struct ToolCallEvent {
   std::optional<std::string> id, name;  // of a call's first piece
   std::string arguments;                // JSON text, the next of it; may be empty
 };
+/** The reply is over, and not in the syntax of the template's calls: what of it could not be read has gone out as text. */
+struct MalformedCallEvent {
+  std::string text;    // that text; "" where all of it had gone out as pieces of a call
+  std::string reason;  // for people
+};
 /** Tokens that do not show: the syntax of a call, say. */
 struct HiddenEvent {};
 struct ProgressEvent {
@@ -84,7 +89,7 @@ struct AnswerErrorEvent {
 
 using EventPayload =
     std::variant<TextEvent, ProgressEvent, FinishEvent, ErrorEvent, LoadProgressEvent, ReadyEvent, LoadErrorEvent,
-                 ClosedEvent, AnswerEvent, AnswerErrorEvent, ReasoningEvent, ToolCallEvent, HiddenEvent>;
+                 ClosedEvent, AnswerEvent, AnswerErrorEvent, ReasoningEvent, ToolCallEvent, HiddenEvent, MalformedCallEvent>;
 
 struct Event {
   StreamId stream = 0;

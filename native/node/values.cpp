@@ -26,9 +26,10 @@ enum EventKind {
   kAnswerError,
   kReasoning,
   kToolCall,
-  kHidden
+  kHidden,
+  kMalformedCall
 };
-static_assert(std::variant_size_v<EventPayload> == kHidden + 1, "EventPayload and NativeEventKind must agree");
+static_assert(std::variant_size_v<EventPayload> == kMalformedCall + 1, "EventPayload and NativeEventKind must agree");
 
 double number(const Napi::Object& object, const char* key) { return object.Get(key).As<Napi::Number>().DoubleValue(); }
 int integer(const Napi::Object& object, const char* key) { return object.Get(key).As<Napi::Number>().Int32Value(); }
@@ -114,6 +115,13 @@ struct PayloadToJs {
     if (event.id) object.Set("id", *event.id);
     if (event.name) object.Set("name", *event.name);
     object.Set("argumentsDelta", string_to_js(env, event.arguments));
+    return object;
+  }
+
+  Napi::Value operator()(const MalformedCallEvent& event) const {
+    Napi::Object object = Napi::Object::New(env);
+    object.Set("text", string_to_js(env, event.text));
+    object.Set("reason", event.reason);
     return object;
   }
 

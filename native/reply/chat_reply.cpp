@@ -298,7 +298,9 @@ void ChatReply::decide(const ParsedReply& reply, ReplyEvents& out) {
     // What could be read of it is not lost, and what could not is text.
     summary_.warning =
         "the reply is not in the syntax of the model's chat template: what of it could not be read is given as text";
-    if (done_ < text_.size()) give_content(text_.substr(done_), out);
+    std::string unread = text_.substr(std::min(done_, text_.size()));
+    if (!unread.empty()) give_content(unread, out);
+    put(MalformedCallEvent{std::move(unread), summary_.warning}, out);
   } else if (!goes_on(reply, given_)) {
     summary_.warning =
         "the whole reply reads otherwise than its beginning did: compare `text` and `toolCalls` with what was streamed";

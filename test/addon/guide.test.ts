@@ -23,7 +23,14 @@ async function run(args: readonly string[], input = ""): Promise<string> {
 
 describe("docs/GUIDE.md", () => {
   test("teaches tools, structured output and reasoning", () => {
-    expect(programs.map(([name]) => name)).toEqual(["Tools 1", "Tools 2", "Structured output 1", "Structured output 2", "Reasoning 1"]);
+    expect(programs.map(([name]) => name)).toEqual([
+      "Tools 1",
+      "Tools 2",
+      "Tools 3",
+      "Structured output 1",
+      "Structured output 2",
+      "Reasoning 1",
+    ]);
   });
   test.each(programs)("%s", async (_, code) => {
     expect((await run(["--input-type=module", "--eval", code])).length).toBeGreaterThan(10);

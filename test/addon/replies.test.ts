@@ -29,6 +29,43 @@ test("a call's arguments come piece by piece, and joined they are the call", asy
   await model.close();
 });
 
+test("what looks like a call and is none is text, and an event that says so", async () => {
+  const model = await openReady();
+  const [end] = await model.tokenize("<|im_end|>", { special: true });
+  const messages: Message[] = [...says("What is the weather in Paris?"), { role: "assistant", content: '<tool_call>\n{"name": nonsense' }];
+  const asked = { ...GREEDY, tools: [weather], continueFinalMessage: true, minTokens: 3, logitBias: { [end!]: 100 } };
+  const stream = model.chatStream(messages, asked);
+  const events = [];
+  for await (const event of stream.events()) if (event.type !== "progress") events.push(event);
+  const { text, warning, malformedCall, finishReason } = await stream.result;
+  expect(text).not.toBe("");
+  expect(finishReason).toBe("stop");
+  expect(malformedCall).toEqual({ text, reason: warning });
+  expect(events.at(-2)).toEqual({ type: "malformedCall", ...malformedCall });
+  await model.close();
+});
+
+test("a call in whose middle maxTokens ends the reply is incomplete, and none is run", async () => {
+  const model = await openReady();
+  const ran: unknown[] = [];
+  const tools = [{ ...weather, execute: (args: unknown) => ran.push(args) }];
+  const asked = { messages: says("What is the weather in Paris?"), ...GREEDY, tools };
+  const { completionTokens } = (await model.chat({ ...asked, maxSteps: 1 })).usage;
+  const cut = new Set<boolean | undefined>();
+  for (let maxTokens = 1; maxTokens < completionTokens; maxTokens++) {
+    const { toolCalls, finishReason } = await model.chat({ ...asked, maxTokens });
+    expect(finishReason).toBe("length");
+    for (const { function: called, incomplete } of toolCalls) {
+      cut.add(incomplete);
+      if (incomplete) expect(() => JSON.parse(called.arguments) as unknown).toThrow(SyntaxError);
+      else expect(JSON.parse(called.arguments)).toEqual({ city: "Paris" });
+    }
+  }
+  expect(cut).toContain(true);
+  expect(ran).toEqual([]);
+  await model.close();
+});
+
 test("a call that is required is made, one that is not wanted is not", async () => {
   const model = await openReady();
   const required = await model.chat({ messages: says("Hello"), ...GREEDY, tools: [weather], toolChoice: "required" });

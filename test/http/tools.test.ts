@@ -13,7 +13,7 @@ import { z } from "zod";
 import { setNative } from "../../lib/addon/load.js";
 import { nodeHandler } from "../../lib/http/index.js";
 import { ZSE } from "../../lib/zse.js";
-import { callOf, FakeAddon, type FakeEngine, type ScriptItem } from "../unit/fake-native.js";
+import { callOf, FakeAddon, type FakeEngine, type FakeOptions, type ScriptItem } from "../unit/fake-native.js";
 import { json, listen, post, serveApp, stream } from "./helpers.js";
 
 const WEATHER = {
@@ -31,7 +31,11 @@ afterEach(() => setNative(undefined));
 
 /** A model that gives these replies in turn, behind a socket. */
 async function serveScript(...replies: ScriptItem[][]): Promise<{ base: string; url: string; fake: FakeEngine }> {
-  const addon = new FakeAddon({ script: (_, index) => replies[index] ?? ["no more"] });
+  return serveFake({ script: (_, index) => replies[index] ?? ["no more"] });
+}
+
+async function serveFake(options: FakeOptions): Promise<{ base: string; url: string; fake: FakeEngine }> {
+  const addon = new FakeAddon(options);
   setNative(addon);
   const model = new ZSE("fake.gguf");
   await model.ready;
@@ -86,6 +90,23 @@ describe("the shapes on the wire", () => {
     const again = await fetch(`${base}/v1/streams/${id}`, { headers: { "last-event-id": "2" } });
     expect(await again.text()).toBe(text.slice(text.indexOf("id: 3\n")));
     expect(text).toContain('"tool_calls":[{"index":0,"id":"c1"');
+  });
+});
+
+describe("calls that are none", () => {
+  const half = callOf("get_weather", { city: "Paris" }).slice(0, -1);
+  test.each<[string, FakeOptions, string]>([
+    ["a stop string within a call", { script: () => half, finish: { reason: "stop", stopString: "}" } }, "stop"],
+    ["max_tokens within a call", { script: () => half, finish: { reason: "length" } }, "length"],
+    ["what only looks like a call", { script: () => ["<c>f", { malformedCall: { text: "<c>f", reason: "no" } }] }, "stop"],
+  ])("%s is never finish_reason tool_calls", async (_, options, reason) => {
+    const { url } = await serveFake(options);
+    const asked = { ...ASKED, tools: [WEATHER] };
+    const { choices } = await json(await post(url, asked));
+    expect(choices[0]!.finish_reason).toBe(reason);
+    expect(JSON.stringify(choices[0])).not.toMatch(/incomplete|malformed/);
+    const { chunks } = await stream(url, asked);
+    expect(chunks.at(-1)!.choices[0]!.finish_reason).toBe(reason);
   });
 });
 
@@ -154,27 +175,6 @@ describe("fields of a body reach the engine", () => {
     expect(response.status).toBe(400);
     expect((await json(response)).error.param).toBe(param);
   });
-});
-
-describe("the openai SDK", () => {
-  test("its stream helper puts calls together", async () => {
-    const { base } = await serveScript(CALLS[0] as ScriptItem[]);
-    const runner = openai(base).chat.completions.stream({ ...ASKED, messages: [...ASKED.messages], tools: [WEATHER] });
-    const deltas: string[] = [];
-    runner.on("tool_calls.function.arguments.delta", ({ arguments_delta }) => deltas.push(arguments_delta));
-    const final = await runner.finalChatCompletion();
-    expect(deltas.join("")).toBe('{"city":"Paris"}');
-    expect(final.choices[0]!.message.tool_calls![0]).toMatchObject({
-      type: "function",
-      function: { name: "get_weather", arguments: '{"city":"Paris"}' },
-    });
-    expect(final.choices[0]!.finish_reason).toBe("tool_calls");
-  });
-  test.each([true, false])("runTools runs the function and ends with the answer (stream: %s)", async (streamed) => {
-    const { base, fake } = await serveScript(...(CALLS as ScriptItem[][]));
-    const seen: unknown[] = [];
-    const fn = { ...WEATHER.function, parse: JSON.parse, function: (args: { city: string }) => seen.push(args) && "clear" };
-    const body = { ...ASKED, messages: [...ASKED.messages], tools: [{ type: "function" as const, function: fn }] };
   test.each<[object, string, string]>([
     [{ reasoning_effort: "none", reasoning: { enabled: true } }, 'reasoning_effort "none"', "reasoning.enabled true"],
     [{ enable_thinking: false, reasoning: { effort: "high" } }, "enable_thinking false", 'reasoning.effort "high"'],
@@ -208,6 +208,27 @@ describe("the openai SDK", () => {
       { thinking: false },
     ]);
   });
+});
+
+describe("the openai SDK", () => {
+  test("its stream helper puts calls together", async () => {
+    const { base } = await serveScript(CALLS[0] as ScriptItem[]);
+    const runner = openai(base).chat.completions.stream({ ...ASKED, messages: [...ASKED.messages], tools: [WEATHER] });
+    const deltas: string[] = [];
+    runner.on("tool_calls.function.arguments.delta", ({ arguments_delta }) => deltas.push(arguments_delta));
+    const final = await runner.finalChatCompletion();
+    expect(deltas.join("")).toBe('{"city":"Paris"}');
+    expect(final.choices[0]!.message.tool_calls![0]).toMatchObject({
+      type: "function",
+      function: { name: "get_weather", arguments: '{"city":"Paris"}' },
+    });
+    expect(final.choices[0]!.finish_reason).toBe("tool_calls");
+  });
+  test.each([true, false])("runTools runs the function and ends with the answer (stream: %s)", async (streamed) => {
+    const { base, fake } = await serveScript(...(CALLS as ScriptItem[][]));
+    const seen: unknown[] = [];
+    const fn = { ...WEATHER.function, parse: JSON.parse, function: (args: { city: string }) => seen.push(args) && "clear" };
+    const body = { ...ASKED, messages: [...ASKED.messages], tools: [{ type: "function" as const, function: fn }] };
     const { completions } = openai(base).chat;
     const runner = streamed ? completions.runTools({ ...body, stream: true } as never) : completions.runTools(body as never);
     expect(await runner.finalContent()).toBe("It is clear.");

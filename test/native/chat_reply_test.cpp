@@ -75,7 +75,7 @@ std::shared_ptr<ReplySyntax> toy_syntax(std::shared_ptr<const ReplyParser> parse
 struct Fed {
   std::shared_ptr<ToyParser> parser = std::make_shared<ToyParser>();
   ChatReply reply;
-  std::string seen;  // T for a thought, C for a call's name, | between items of another kind
+  std::string seen;  // T for a thought, C for a call's name, M for what was to be a call
   int tokens = 0;
 
   explicit Fed(std::vector<std::string> stops = {}) : reply(std::move(stops), toy_syntax(parser)) {}
@@ -111,6 +111,10 @@ struct Fed {
       if (auto* thought = std::get_if<ReasoningEvent>(&event.payload)) seen += "T" + thought->text;
       if (auto* call = std::get_if<ToolCallEvent>(&event.payload))
         seen += (call->name ? "C" + *call->name : "") + call->arguments;
+      if (auto* malformed = std::get_if<MalformedCallEvent>(&event.payload)) {
+        seen += "M" + malformed->text;
+        CHECK_EQ(malformed->reason, reply.summary().warning);
+      }
     }
     news_.clear();
   }
@@ -178,7 +182,7 @@ TEST("a call that is not written to its end is text, or what has been seen of it
   broken.add("Well. ");
   broken.add("<c>f nonsense");
   broken.finish();
-  CHECK_EQ(broken.seen, "Well. <c>f nonsense");
+  CHECK_EQ(broken.seen, "Well. <c>f nonsenseM<c>f nonsense");
   CHECK(!broken.reply.summary().warning.empty());
   CHECK(!broken.reply.summary().called_tools);
 

@@ -77,6 +77,10 @@ for await (const event of stream.events()) {
     case "toolCall":
       expectTypeOf(event.argumentsDelta).toBeString();
       break;
+    case "malformedCall":
+      expectTypeOf(event.text).toBeString();
+      expectTypeOf(event.reason).toBeString();
+      break;
     case "object":
       expectTypeOf(event.partial).toBeUnknown();
       break;

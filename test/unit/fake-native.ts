@@ -9,6 +9,7 @@ import type {
   NativeError,
   NativeEventListener,
   NativeFinish,
+  NativeMalformedCall,
   NativeProgress,
   NativeRequest,
   NativeTokenLogprobs,
@@ -24,6 +25,7 @@ export type ScriptItem =
   | { text: string; tokens: number; logprobs?: NativeTokenLogprobs[] }
   | { reasoning: string; tokens?: number }
   | { toolCall: NativeToolCall; tokens?: number }
+  | { malformedCall: NativeMalformedCall }
   | { hidden: number }
   | { progress: NativeProgress }
   | { error: NativeError };
@@ -304,6 +306,7 @@ function eventOf(item: Exclude<ScriptItem, { progress: unknown } | { error: unkn
   if ("text" in item) return [Kind.Text, item.text, item.tokens];
   if ("reasoning" in item) return [Kind.Reasoning, item.reasoning, item.tokens ?? 1];
   if ("toolCall" in item) return [Kind.ToolCall, item.toolCall, item.tokens ?? 1];
+  if ("malformedCall" in item) return [Kind.MalformedCall, item.malformedCall, 1];
   return [Kind.Hidden, undefined, item.hidden];
 }
 

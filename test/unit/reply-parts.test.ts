@@ -83,6 +83,46 @@ describe("thoughts and calls", () => {
     expect((await model.chat(USER)).warning).toBe("looked like a call");
     expect((await readAll(model.chatStream(USER).events())).at(-1)).toMatchObject({ type: "finish", warning: "looked like a call" });
   });
+  test("what looks like a call and is none is an event after its text, and in the reply", async () => {
+    const said = { text: "<tool_call>f(1", reason: "not in the syntax of the template" };
+    const broken = { ...script("So ", said.text, { malformedCall: said }), finish: { warning: said.reason } };
+    const { model } = await openReady(broken);
+    const stream = model.chatStream(USER, { tools: TOOLS, chunkBy: "sentence" });
+    const events = await readAll(stream.events());
+    expect(events.slice(0, -1)).toEqual([
+      { type: "text", text: "So <tool_call>f(1" },
+      { type: "malformedCall", ...said },
+    ]);
+    expect(events.at(-1)).toMatchObject({ type: "finish", reason: "stop", warning: said.reason });
+    expect(await stream.result).toMatchObject({ malformedCall: said, toolCalls: [] });
+    expect(await model.chat(USER, { tools: TOOLS })).toMatchObject({ text: `So ${said.text}`, malformedCall: said });
+    expect(await readAll(model.chatStream(USER, { tools: TOOLS }))).toEqual(["So ", said.text]);
+    for (const toolless of [{}, { tools: TOOLS, toolChoice: "none" } as const]) {
+      expect((await readAll(model.chatStream(USER, toolless).events())).map(({ type }) => type)).toEqual(["text", "text", "finish"]);
+    }
+  });
+  test("a call in whose middle the reply ends is marked, the ones before it are not", async () => {
+    const whole = callOf("f", { a: 1 }, 0, "c1");
+    const half: ScriptItem[] = [
+      { toolCall: { index: 1, id: "c2", name: "g", argumentsDelta: "" } },
+      { toolCall: { index: 1, argumentsDelta: '{"b":' } },
+    ];
+    const calls = [
+      { id: "c1", type: "function", function: { name: "f", arguments: '{"a":1}' } },
+      { id: "c2", type: "function", function: { name: "g", arguments: '{"b":' }, incomplete: true },
+    ];
+    for (const finish of [{ reason: "length" }, { reason: "stop", stopString: "x" }, { reason: "stop", warning: "malformed" }] as const) {
+      const { model } = await openReady({ ...script(...whole, ...half), finish });
+      expect((await model.chat(USER, { tools: TOOLS })).toolCalls).toEqual(calls);
+    }
+    const { model } = await openReady(script(...whole, ...half, "x"));
+    const left = model.chatStream(USER, { tools: TOOLS });
+    for await (const event of left.events()) if (event.type === "text") break;
+    expect(await left.result).toMatchObject({ finishReason: "cancelled", toolCalls: calls });
+    // What a reply says that came to its end is what the model wrote.
+    const odd = await openReady(script(...callOf("f", "no JSON")));
+    expect((await odd.model.chat(USER, { tools: TOOLS })).toolCalls[0]).not.toHaveProperty("incomplete");
+  });
   test("endReasoning() closes the thought of this stream, and of none that has ended", async () => {
     const { model, fake } = await openReady(mixed);
     const stream = model.chatStream(USER);

@@ -52,6 +52,28 @@ describe("the loop", () => {
     expect(events.map(({ type }) => type)).toEqual(["reasoning", "toolCall", "toolCall", "toolCall", "step", "text", "step", "finish"]);
     expect(events.at(-1)).toMatchObject({ reason: "stop", usage: { completionTokens: 5, reasoningTokens: 1 } });
   });
+  test("a reply that is cut within a call runs none of its calls, and marks that one in its step too", async () => {
+    const ran: unknown[] = [];
+    const tools = [tool({ name: "weather", parameters: city, execute: (args) => ran.push(args) })];
+    const calls = [...callOf("weather", { city: "Rome" }, 0), ...callOf("weather", { city: "Paris" }, 1)];
+    const steps: Step[] = [];
+    const { model, fake } = await openReady(turns(calls));
+    const reply = await model.chat(USER, { tools, maxTokens: calls.length - 1, onStep: (step) => steps.push(step) });
+    expect(ran).toEqual([]);
+    expect(fake.streams).toHaveLength(1);
+    expect(reply.finishReason).toBe("length");
+    expect(reply.toolCalls.map(({ incomplete }) => incomplete)).toEqual([undefined, true]);
+    expect(steps.map(({ toolCalls, toolResults }) => [toolCalls, toolResults])).toEqual([[reply.toolCalls, []]]);
+    // Nor where it is cut by a stop string, or the rest of what was written is no call.
+    for (const finish of [
+      { reason: "stop", stopString: "}" },
+      { reason: "stop", warning: "malformed" },
+    ] as const) {
+      const other = await openReady({ ...turns(calls.slice(0, -1)), finish });
+      expect((await other.model.chat(USER, { tools })).toolCalls.at(-1)).toMatchObject({ incomplete: true });
+      expect(ran).toEqual([]);
+    }
+  });
   test("several calls of a reply run at the same time, and their results are told in order", async () => {
     const { model, fake } = await openReady(turns([...callOf("slow", { n: 0 }, 0), ...callOf("slow", { n: 1 }, 1)], ["done"]));
     const open: (() => void)[] = [];

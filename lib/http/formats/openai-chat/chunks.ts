@@ -49,7 +49,6 @@ export class ChunkWriter implements FrameWriter {
   readonly #choices: number;
   readonly #includeUsage: IncludeUsage;
   #usages: Usage[] = [];
-  #toolCalls = new Set<number>();
   /** Choices whose role was said, and ones that have ended. */
   readonly #begun = new Set<number>();
   readonly #finished = new Set<number>();
@@ -119,7 +118,6 @@ export class ChunkWriter implements FrameWriter {
 
   /** A call's first delta has its id and name, and no arguments yet: some clients take those of the first one for all. */
   #call(index: number, { index: call, id, name, argumentsDelta, logprobs }: ToolCallEvent): Frame[] {
-    this.#toolCalls.add(index);
     const frames: Frame[] = [];
     if (id !== undefined)
       frames.push(
@@ -140,7 +138,7 @@ export class ChunkWriter implements FrameWriter {
   #finish(index: number, event: FinishEvent): Frame[] {
     this.#usages.push(event.usage);
     this.#finished.add(index);
-    const reason = finishReason(event, this.#toolCalls.has(index));
+    const reason = finishReason(event);
     const last = this.#usages.length === this.#choices;
     const chunk = this.#kind === "chat" ? this.#delta(index, {}, reason) : this.#text(index, "", reason);
     if (!last || this.#includeUsage === false) return [chunk];
@@ -166,9 +164,10 @@ export class ChunkWriter implements FrameWriter {
   }
 }
 
-function finishReason(event: FinishEvent, calledTools: boolean): FinishReason {
-  if (event.reason === "length") return "length";
-  return calledTools || event.reason === "toolCalls" ? "tool_calls" : "stop";
+/** Clients run what comes with "tool_calls": a call in whose middle a stop string ended the reply is none. */
+function finishReason({ reason }: FinishEvent): FinishReason {
+  if (reason === "length") return "length";
+  return reason === "toolCalls" ? "tool_calls" : "stop";
 }
 
 interface CollectedCall {
@@ -217,7 +216,7 @@ export class ReplyCollector implements Collector {
     const { id, created, model } = this.#envelope;
     const kind = this.#kind;
     const choices = this.#choices.map(({ text, reasoning, calls, logprobs, finish }, index) => {
-      const finish_reason = finishReason(finish!, calls.length > 0);
+      const finish_reason = finishReason(finish!);
       if (kind === "completion") {
         const told = logprobs === undefined ? null : new CompletionLogprobsWriter().write(logprobs);
         return { text, index, logprobs: told, finish_reason };
