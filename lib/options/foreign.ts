@@ -29,7 +29,8 @@ interface Frame {
 }
 
 /**
- * A copy as JSON.stringify sees the value: own fields, toJSON honoured, undefined ones left out.
+ * A copy as JSON.stringify sees the value: own fields, toJSON honoured, undefined ones left out. Texts and names are well-formed: a lone surrogate
+ * becomes U+FFFD, since no parser of JSON behind this one takes it.
  * @param where its name in errors; "" for a body, whose fields are named by themselves
  * @throws ZSEError BAD_OPTION naming the field that is too deep, too wide, contains itself, cannot be read, or is no JSON
  */
@@ -53,7 +54,8 @@ export function plainJson(value: unknown, where: string): unknown {
         const at = pathOf(stack, where);
         throw bad(at, `${named(at)} must be JSON data; given ${quote(item)}.`);
       }
-      if (frame.keys === undefined || item !== undefined) put(frame.target, key, item);
+      const said = typeof item === "string" ? item.toWellFormed() : item;
+      if (frame.keys === undefined || said !== undefined) put(frame.target, key, said);
       continue;
     }
     if (stack.length > MOST_LEVELS) throw tooDeep(stack, where, item);
@@ -204,7 +206,7 @@ function open(stack: readonly Frame[], where: string, item: object): Frame {
 /** JSON.parse makes a field of `__proto__` as of any other; an assignment would not. */
 function put(target: Frame["target"], key: string | number, value: unknown): void {
   if (typeof key === "number") (target as unknown[]).push(value);
-  else if (key !== "__proto__") (target as Record<string, unknown>)[key] = value;
+  else if (key !== "__proto__") (target as Record<string, unknown>)[key.toWellFormed()] = value;
   else Object.defineProperty(target, key, { value, enumerable: true, configurable: true, writable: true });
 }
 

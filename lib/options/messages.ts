@@ -257,15 +257,51 @@ function readString(value: unknown, where: string): string {
 }
 
 /**
- * A string that holds JSON, which templates parse; Ollama and the AI SDK have the object itself. A call without arguments is told in three ways:
- * all are an empty object.
+ * A string that holds an object as JSON, which templates parse; Ollama and the AI SDK have the object itself. A call without arguments is told in
+ * four ways: all are an empty object.
  */
 function readArguments(value: unknown, where: string): string {
-  if (isObject(value)) return JSON.stringify(value).toWellFormed();
+  if (isObject(value)) return JSON.stringify(value);
   const text = value === undefined || value === null ? "" : readString(value, where);
-  if (text.trim() === "") return "{}";
+  if (["", "null"].includes(text.trim())) return "{}";
   checkJsonText(text, where);
-  return text;
+  const read = parsed(text);
+  if (!isObject(read)) {
+    throw bad(
+      where,
+      `${where} must be the JSON text of an object, such as {"city":"Paris"} ("" is {}); given ${quote(text)}. Leave out a call that was cut short.`,
+    );
+  }
+  if (LARGE_NUMBER.test(text) && holdsInfinity(read)) throw bad(where, `${where} may hold numbers up to 1.8e308; given a larger one.`);
+  // No other parser takes half of a surrogate pair; JSON.stringify escapes it, and no whole one.
+  const halved = SURROGATE.test(text) && SURROGATE.test(JSON.stringify(read));
+  return halved ? JSON.stringify(plainJson(read, where)) : text;
+}
+
+/** The same of what a model wrote, which may be anything: what cannot be read is told as text. */
+export function readableArguments(text: string): string {
+  try {
+    return readArguments(text, "arguments");
+  } catch {
+    return JSON.stringify({ arguments: text.toWellFormed() });
+  }
+}
+
+/** What may be too large for a double, and what is a surrogate. */
+const LARGE_NUMBER = /e\+?\d{3}|\d{309}/i;
+const SURROGATE = /\\u[dD][89a-fA-F]/;
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function holdsInfinity(value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return typeof value === "number" && !Number.isFinite(value);
+  return Object.values(value).some(holdsInfinity);
 }
 
 function badContent(where: string, value: unknown): ZSEError {

@@ -8,6 +8,7 @@ import type { NativeFinish, NativeRequest } from "../addon/contract.js";
 import { quote, quoteError } from "../base/quote.js";
 import type { Item } from "../engine/engine.js";
 import { MOST_TEXT, plainJson } from "../options/foreign.js";
+import { readableArguments } from "../options/messages.js";
 import type { ReplySettings } from "../options/options.js";
 import { isPlainObject } from "../options/rules.js";
 import type { ReadTool } from "../options/tools.js";
@@ -180,15 +181,10 @@ function assistantMessage(text: string, reasoning: string, calls: readonly ToolC
   };
 }
 
-/** Templates parse the arguments of the history: what is no JSON is told as text. */
+/** Templates parse the arguments of the history: what is no object as JSON is told as text. */
 function withReadableArguments(call: ToolCall): ToolCall {
   const { name, arguments: text } = call.function;
-  try {
-    JSON.parse(text);
-    return call;
-  } catch {
-    return { ...call, function: { name, arguments: text.trim() === "" ? "{}" : JSON.stringify({ arguments: text }) } };
-  }
+  return { ...call, function: { name, arguments: readableArguments(text) } };
 }
 
 function toolMessage({ toolCallId, name, content }: ToolResult): Message {

@@ -45,6 +45,21 @@ describe.each(DOORS)("through %s", (_, serve) => {
     expect((await json(response)).usage.prompt_tokens).toBe((await json(await post(url, body("{}")))).usage.prompt_tokens);
   });
 
+  test("a call in the history that was cut is a 400 that names it, and no parser's sentence", async () => {
+    const { url } = await serve();
+    const calls = ["{}", '{"city":"Par'].map((args, i) => ({ id: `c${i}`, type: "function", function: { name: "now", arguments: args } }));
+    const messages = [
+      { role: "user", content: "x" },
+      { role: "assistant", content: null, tool_calls: calls },
+    ];
+    const response = await post(url, { ...GREEDY, messages });
+    expect(response.status).toBe(400);
+    const { message, param } = (await json(response)).error;
+    expect(param).toBe("messages[1].tool_calls[1].function.arguments");
+    expect(message).toContain(`${param} must be the JSON text of an object`);
+    expect(message).not.toMatch(/json\.exception|parse error|Failed to parse/);
+  });
+
   test("a prompt that does not fit is told in the words that agents look for, by its own field, without advice to the owner", async () => {
     const { base } = await serve({ contextSize: 256 });
     const long = "story ".repeat(1000);

@@ -1,6 +1,7 @@
 // What comes from outside: bounded before anything recursive sees it, refused by name, and quoted no further than it helps.
 
 import { describe, expect, test, vi } from "vitest";
+import type { NativeRequest } from "../../lib/addon/contract.js";
 import { cut, fieldPath, quote } from "../../lib/base/quote.js";
 import { ZSEError } from "../../lib/errors.js";
 import { createHandler } from "../../lib/http/index.js";
@@ -15,6 +16,7 @@ import {
   plainJson,
 } from "../../lib/options/foreign.js";
 import { readChatCall, readCompletionCall, readEngineOptions } from "../../lib/options/options.js";
+import type { Message } from "../../lib/types.js";
 import { openReady, rejection, USER } from "./helpers.js";
 
 function refusal(run: () => unknown): ZSEError {
@@ -252,12 +254,48 @@ describe("JSON in a string: a call's arguments", () => {
   });
 
   test.each([
-    ["as many levels as may be", "[".repeat(MOST_LEVELS) + "]".repeat(MOST_LEVELS)],
+    ["as many levels as may be", `{"a":${"[".repeat(MOST_LEVELS - 1)}${"]".repeat(MOST_LEVELS - 1)}}`],
     ["brackets in a string", JSON.stringify({ code: '[[[{{{\\"'.repeat(10_000) })],
-    ["a long list of objects", JSON.stringify(Array.from({ length: 10_000 }, (_, i) => ({ i, name: ":" })))],
-    ["what is no JSON", '\\\\"[[[ not closed'],
+    ["a long list of objects", JSON.stringify({ all: Array.from({ length: 10_000 }, (_, i) => ({ i, name: ":" })) })],
+    ["spaces, escapes and large numbers", ' { "a" : "\\u00e9\\ud83d\\ude00", "b": 1.7e308 }\n'],
   ])("%s pass as they are", (_, args) => {
     expect(calling(args).request.messages).toContain(JSON.stringify(args));
+  });
+
+  test.each([
+    ["cut short", '{"city":"Par', 'the JSON text of an object, such as {"city":"Paris"} ("" is {}); given "{\\"city\\":\\"Par"'],
+    ["no JSON", '\\"[[[ not closed', "the JSON text of an object"],
+    ["in other quotes", "{'city':'Paris'}", "the JSON text of an object"],
+    ["an array", "[1]", 'the JSON text of an object, such as {"city":"Paris"} ("" is {}); given "[1]"'],
+    ["a text", '"Paris"', "the JSON text of an object"],
+    ["a number that is too large", '{"a":[{"b":-1e999}]}', "numbers up to 1.8e308"],
+  ])("%s is refused by its message and its call, with what is allowed", (_, args, said) => {
+    const error = refusal(() => calling(args));
+    expect(error.option).toBe(where);
+    expect(error.message).toMatch(new RegExp(`^${where.replaceAll(/[[\].]/g, "\\$&")} m`));
+    expect(error.message).toContain(said);
+  });
+
+  test("half of a surrogate pair becomes U+FFFD, wherever it hides: no parser behind takes it", () => {
+    const half = "\ud800";
+    const told = (settings: { request: NativeRequest }) => JSON.stringify(settings.request);
+    for (const args of ['{"\\ud800":"x\\uDC00 \\ud83d\\ude00"}', JSON.stringify({ [half]: "x\udc00 😀" })]) {
+      expect((JSON.parse(calling(args).request.messages!) as Message[])[1]).toMatchObject({
+        tool_calls: [{ function: { arguments: '{"\ufffd":"x\ufffd 😀"}' } }],
+      });
+    }
+    const object = { role: "assistant", tool_calls: [{ function: { name: "f", arguments: { [half]: [half] } } }] };
+    const parameters = { type: "object", properties: { [half]: { enum: [half], description: half } } };
+    const tools = [{ type: "function", function: { name: "f", description: half, parameters } }];
+    for (const settings of [
+      ask(object),
+      readChatCall("chat()", USER, { tools }),
+      readChatCall("chat()", USER, { responseFormat: { type: "json_schema", schema: { const: half } } }),
+      readChatCall("chat()", USER, { templateArguments: { [half]: half } }),
+    ]) {
+      expect(told(settings)).toMatch(/\ufffd/);
+      expect(told(settings)).not.toMatch(/\\ud800/i);
+    }
   });
 
   test("is read in time that grows as the text does, also where nothing but escapes is in it", () => {
