@@ -7,7 +7,7 @@
 
 import { quote } from "../base/quote.js";
 import { canonical, conjunction, typesOf } from "./conjunction.js";
-import { FORMATS, isSaidTwice, NO_FORMATS } from "./formats.js";
+import { FORMATS, isSaidTwice, NO_FORMATS, SHORT_FORMATS } from "./formats.js";
 import { ANNOTATIONS, checkedWords, isAnnotation, isObject, type Schema, TYPES, type Type, WORDS_OF } from "./keywords.js";
 import { enforceablePattern, lengthPattern, MOST_REPEATS, PatternRefusal } from "./pattern.js";
 import { Nothing, type Place, refused } from "./refusal.js";
@@ -262,14 +262,18 @@ class Rewriter {
     if (minLength > maxLength) throw new Nothing(place, `no string has from ${minLength} to ${maxLength} characters`);
     const format = this.#format(words, place);
     try {
-      if (format !== undefined) return { type: "string", pattern: enforceablePattern(format, minLength, maxLength) };
+      if (format !== undefined) return { type: "string", pattern: formatPattern(words.format as string, minLength, maxLength) };
       if (pattern !== undefined) return { type: "string", pattern: enforceablePattern(pattern, minLength, maxLength) };
       if (minLength === 0 && maxLength === Number.POSITIVE_INFINITY) return { type: "string" };
       return { type: "string", pattern: lengthPattern(minLength, maxLength) };
     } catch (error) {
       if (!(error instanceof PatternRefusal)) throw error;
       if (!this.#exact) return { type: "string" };
-      throw this.#refused([...place, pattern === undefined ? "minLength" : "pattern"], `it cannot be enforced: ${error.message}`);
+      const { word, message } = error;
+      if (format === undefined && pattern === undefined) throw this.#refused([...place, "minLength"], `it cannot be enforced: ${message}`);
+      const shape = format !== undefined && pattern === undefined ? "format" : "pattern";
+      const beside = word === undefined ? "" : ` beside ${shape === "format" ? `format ${quote(words.format)}` : shape}`;
+      throw this.#refused([...place, word ?? shape], `it cannot be enforced${beside}: ${message}`);
     }
   }
 
@@ -584,6 +588,17 @@ function integerBounds(words: Schema): { least: number; most: number; isBounded:
 }
 
 /** RFC 6901, in a URI's fragment. */
+/** Of the strings of the format that can be generated, those of that length. Throws PatternRefusal. */
+function formatPattern(format: string, minLength: number, maxLength: number): string {
+  const short = SHORT_FORMATS.get(format);
+  try {
+    return enforceablePattern(FORMATS.get(format)!, minLength, maxLength);
+  } catch (error) {
+    if (short === undefined || !(error instanceof PatternRefusal) || error.word !== "maxLength") throw error;
+    return enforceablePattern(short, minLength, maxLength);
+  }
+}
+
 function decode(part: string): string {
   let text = part;
   try {

@@ -52,7 +52,15 @@ const ANYTHING: Node = { kind: "repeat", item: ANY, min: 0, max: Number.POSITIVE
 const CHARACTER: Node = { kind: "choice", options: [ANY, { kind: "sequence", items: [char("\\"), set([...'"\\/bfnrt'])] }] };
 
 /** Why a pattern cannot be enforced; a piece of a sentence. */
-export class PatternRefusal extends Error {}
+export class PatternRefusal extends Error {
+  /** The word beside the pattern that is in the way, where it is one. */
+  readonly word: "minLength" | "maxLength" | undefined;
+
+  constructor(why: string, word?: "minLength" | "maxLength") {
+    super(why);
+    this.word = word;
+  }
+}
 
 /**
  * @param minLength,maxLength of the string, in code points
@@ -223,9 +231,14 @@ function isEscape({ items }: { items: readonly Node[] }): boolean {
 function withinLength(node: Node, min: number, max: number): Node {
   const [least, most] = lengthOf(node);
   if (least >= min && most <= max) return node;
-  if (least > max || most < min) throw new PatternRefusal("no string matches it and has the length");
+  const word = most > max ? "maxLength" : "minLength";
+  const lengths = `${least} to ${most === Number.POSITIVE_INFINITY ? "any number of" : most} characters`;
+  if (least > max || most < min) throw new PatternRefusal(`what could be generated has ${lengths}`, word);
   if (node.kind === "repeat" && node.item.kind === "set") return repeat(node.item, Math.max(node.min, min), Math.min(node.max, max));
-  throw new PatternRefusal("minLength and maxLength beside it cannot be enforced; put the length into the pattern");
+  throw new PatternRefusal(
+    `what could be generated has ${lengths}, and is not bounded further; leave it out, or give a pattern that says it`,
+    word,
+  );
 }
 
 function write(node: Node, depth: number): string {

@@ -7,7 +7,7 @@ import { describe, expect, test } from "vitest";
 import { z } from "zod";
 import type { ZSEError } from "../../lib/errors.js";
 import { enforceable } from "../../lib/schema/enforce.js";
-import { FORMATS } from "../../lib/schema/formats.js";
+import { FORMATS, SHORT_FORMATS } from "../../lib/schema/formats.js";
 import { enforceablePattern } from "../../lib/schema/pattern.js";
 import { PATTERNS, type Random, randomOf, randomRoot, type Schema } from "../random-schemas.js";
 
@@ -193,7 +193,12 @@ describe("what would be ignored in silence is refused by its place", () => {
     [{ type: "string", pattern: "(a)\\1" }, "/pattern"],
     [{ type: "string", pattern: "a^b" }, "/pattern"],
     [{ type: "string", pattern: "(" }, "/pattern"],
-    [{ type: "string", pattern: "^(ab)+$", maxLength: 3 }, "/pattern"],
+    [{ type: "string", pattern: "^(ab)+$", maxLength: 3 }, "/maxLength"],
+    [{ type: "string", pattern: "^(ab)+$", minLength: 3 }, "/minLength"],
+    [{ type: "string", format: "email", maxLength: 30 }, "/maxLength"],
+    [{ type: "string", format: "date", minLength: 12 }, "/minLength"],
+    [{ type: "string", format: "uuid", maxLength: 12 }, "/maxLength"],
+    [{ type: "string", minLength: 3000 }, "/minLength"],
     [{ type: "number", minimum: 0 }, "/minimum"],
     [{ oneOf: [{ type: "string" }, { minLength: 3 }] }, "/oneOf/1"],
     [{ type: "strnig" }, "/type"],
@@ -207,6 +212,30 @@ describe("what would be ignored in silence is refused by its place", () => {
   ])("%j at %s", (schema, place) => {
     const message = refusal(schema);
     expect(message).toContain(place === "" ? "responseFormat.schema cannot be used" : `responseFormat.schema cannot be used at ${place}: `);
+  });
+
+  test("a length beside a format or a pattern says which lengths there are", () => {
+    const said = (schema: object) => refusal({ type: "string", ...schema });
+    expect(said({ format: "date", maxLength: 5 })).toContain('at /maxLength: it cannot be enforced beside format "date"');
+    expect(said({ format: "date", maxLength: 5 })).toContain("has 10 to 10 characters");
+    expect(said({ pattern: "^(ab)+$", maxLength: 3 })).toContain(
+      "beside pattern: what could be generated has 2 to any number of characters",
+    );
+  });
+  test("a format with room for less is enforced by shorter strings", () => {
+    const pattern = (maxLength: number) => exact({ type: "string", format: "email", maxLength }).pattern;
+    expect(pattern(400)).toBe(enforceablePattern(FORMATS.get("email")!));
+    expect(pattern(254)).toBe(enforceablePattern(SHORT_FORMATS.get("email")!));
+    const random = randomOf(seed);
+    for (const [format, schema] of [["email", z.email().max(254)] as const, ["uri", z.url().max(60)] as const]) {
+      const given = z.toJSONSchema(schema);
+      const written = exact(given).pattern as string;
+      for (let i = 0; i < 200; i++) {
+        const value = JSON.parse(`"${matching(written, random)}"`) as string;
+        expect(schema.safeParse(value).success, `${format}, seed ${seed}: ${value}`).toBe(true);
+        expect(ajv.validate(given, value), `${format}, seed ${seed}: ${value}`).toBe(true);
+      }
+    }
   });
 
   test.each([
@@ -314,7 +343,7 @@ describe("patterns", () => {
       expect(new RegExp(pattern, "u").test(value), `seed ${seed}: ${JSON.stringify(value)}`).toBe(true);
     }
   });
-  test.each([...FORMATS])("format %s", (format, pattern) => {
+  test.each([...FORMATS, ...SHORT_FORMATS])("format %s", (format, pattern) => {
     const random = randomOf(seed);
     const validate = ajv.compile({ type: "string", format });
     for (let i = 0; i < 100; i++) {
