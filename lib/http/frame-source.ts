@@ -1,6 +1,6 @@
 // Owns the frames of one reply: its events, pulled one at a time, as what goes into the socket. JS thread of the model.
 
-import type { Frame, FrameWriter } from "./formats/format.js";
+import type { Frame, FrameWriter, WireRequest } from "./formats/format.js";
 import { toWireError, type WireError } from "./formats/wire-error.js";
 import { frameText } from "./frames.js";
 import type { Reply } from "./reply.js";
@@ -30,6 +30,8 @@ export interface FrameForm {
   earlyRole?: boolean;
   /** Each frame has an `id:`, from 1. */
   numbered?: boolean;
+  /** As a request has it. */
+  written?: WireRequest["written"];
 }
 
 /** The frames of a reply, as its format writes them. */
@@ -39,6 +41,7 @@ export class ReplyFrames implements KeptFrames {
   readonly #heartbeatMs: number;
   readonly #numbered: boolean;
   readonly #subject: string;
+  readonly #written: WireRequest["written"];
   #count = 0;
   #ready: string[] = [];
   #ended = false;
@@ -50,6 +53,7 @@ export class ReplyFrames implements KeptFrames {
     this.#heartbeatMs = form.heartbeatMs;
     this.#numbered = form.numbered ?? false;
     this.#subject = subject;
+    this.#written = form.written;
     if (form.earlyRole === true) this.#push(writer.begin());
   }
 
@@ -66,7 +70,7 @@ export class ReplyFrames implements KeptFrames {
         this.#push(this.#writer.event(pulled.choice, pulled.event));
         if (this.#reply.over) this.#end(this.#writer.end());
       } else if ("error" in pulled) {
-        this.#end(this.#writer.fail(toWireError(pulled.error, undefined, this.#subject)));
+        this.#end(this.#writer.fail(toWireError(pulled.error, undefined, this.#subject, this.#written)));
       } else {
         this.#ended = true;
       }

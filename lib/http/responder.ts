@@ -89,22 +89,24 @@ export class Responder {
   /** @param body as body.ts leaves it */
   async answer(body: unknown, circumstances: Circumstances = {}): Promise<Answer> {
     let format: WireFormat | undefined;
+    let written: WireRequest["written"];
     try {
       const chosen = circumstances.format ?? formatOf(body);
       this.#hooks.validate?.(body, chosen);
       const request = chosen.read(body, this.#options.maxChoices);
       format = chosen;
+      written = request.written;
       await this.#model.ready;
       return await this.#reply(request, format, circumstances);
     } catch (error) {
-      return this.refuse(error, format ?? circumstances.format, format?.subject);
+      return this.refuse(error, format ?? circumstances.format, format?.subject, written);
     }
   }
 
-  /** An error as an answer. `subject`: as toWireError has it. */
-  refuse(error: unknown, format: WireFormat = FORMATS[0], subject?: string): Answer & { body: string } {
+  /** An error as an answer. `subject`, `written`: as toWireError has them. */
+  refuse(error: unknown, format: WireFormat = FORMATS[0], subject?: string, written?: WireRequest["written"]): Answer & { body: string } {
     this.#tell(error);
-    const wire = toWireError(error, this.retryAfterMs, subject);
+    const wire = toWireError(error, this.retryAfterMs, subject, written);
     return { status: wire.status, headers: wire.headers, body: JSON.stringify(format.refuse(wire)), error };
   }
 
@@ -137,9 +139,10 @@ export class Responder {
     }
     const { heartbeatMs, earlyRole } = this.#options;
     const writer = format.writer(envelope, reply.choices, request.includeUsage);
-    if (!request.resumable) return this.#streaming(new ReplyFrames(reply, writer, format.subject, { heartbeatMs, earlyRole }));
+    const { written } = request;
+    if (!request.resumable) return this.#streaming(new ReplyFrames(reply, writer, format.subject, { heartbeatMs, earlyRole, written }));
     // At once, since it names the stream: who is cut off before the first token comes back by this name.
-    const source = new ReplyFrames(reply, writer, format.subject, { heartbeatMs: 0, earlyRole: true, numbered: true });
+    const source = new ReplyFrames(reply, writer, format.subject, { heartbeatMs: 0, earlyRole: true, numbered: true, written });
     try {
       return this.#streaming(this.#resumables.add(envelope.id, source, { choices: reply.choices, client }).read(0, heartbeatMs));
     } catch (error) {

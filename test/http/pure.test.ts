@@ -44,7 +44,7 @@ describe("events become chunks", () => {
       { type: "toolCall", index: 0, id: "call_1", name: "weather", argumentsDelta: "" },
       { type: "toolCall", index: 0, argumentsDelta: '{"city":' },
       { type: "toolCall", index: 0, argumentsDelta: '"Rome"}' },
-      finish(),
+      { ...finish(), reason: "toolCalls" },
     ];
     const deltas = events.flatMap((event) => {
       collector.event(0, event);

@@ -175,6 +175,20 @@ describe("fields of a body reach the engine", () => {
     expect(response.status).toBe(400);
     expect((await json(response)).error.param).toBe(param);
   });
+  test.each<[object, string]>([
+    [{ guided_json: { not: {} } }, "guided_json"],
+    [{ structured_outputs: { json: { type: "x" } } }, "structured_outputs.json"],
+    [{ json_schema: { type: "x" } }, "json_schema"],
+    [{ grammar: 5 }, "grammar"],
+    [{ grammar: "root ::= a", tools: [WEATHER] }, "grammar"],
+    [{ guided_grammar: "%llguidance {}" }, "guided_grammar"],
+  ])("%j is a 400 whose sentence begins with %s, and knows no other name for it", async (body, field) => {
+    const { url } = await serveScript(["x"]);
+    const { message, param } = (await json(await post(url, { ...chat, ...body }))).error;
+    expect(param).toBe(field);
+    expect(message.startsWith(`${field} `), message).toBe(true);
+    expect(message).not.toMatch(/response_?format/i);
+  });
   test.each<[object, string, string]>([
     [{ reasoning_effort: "none", reasoning: { enabled: true } }, 'reasoning_effort "none"', "reasoning.enabled true"],
     [{ enable_thinking: false, reasoning: { effort: "high" } }, "enable_thinking false", 'reasoning.effort "high"'],

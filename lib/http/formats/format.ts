@@ -20,6 +20,8 @@ export interface WireRequest {
   includeUsage: IncludeUsage;
   resumable: boolean;
   options: ReplyOptionsInput;
+  /** Options that the client has written under other names, and these: for errors. The longest first. */
+  written?: ReadonlyMap<string, string> | undefined;
   /** Fields of the body that mean nothing here. */
   ignored: string[];
 }

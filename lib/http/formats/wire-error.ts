@@ -2,7 +2,7 @@
 
 import { cutMessage, cutName, cutPath } from "../../base/quote.js";
 import { ZSEError } from "../../errors.js";
-import { snakeCase } from "../../options/table.js";
+import { REPLY_OPTIONS, snakeCase } from "../../options/table.js";
 
 /** An error with its place in HTTP. */
 export class WireError extends Error {
@@ -57,20 +57,24 @@ export class WireError extends Error {
 /**
  * Any error as one for the wire. `retryAfterMs` is asked only where it is of use. What is not ours is not told to clients.
  * @param subject the field that held what was asked: what only the model could find wrong is wrong with it
+ * @param written options that the client has written under other names, and these; the longest first
  */
-export function toWireError(error: unknown, retryAfterMs: () => number = () => 1000, subject?: string): WireError {
+export function toWireError(
+  error: unknown,
+  retryAfterMs: () => number = () => 1000,
+  subject?: string,
+  written: ReadonlyMap<string, string> = NONE,
+): WireError {
   if (error instanceof WireError) return error;
   const { code, message, option } = isZSEError(error) ? error : {};
   const cause = error;
   switch (code) {
-    case "BAD_OPTION": {
-      // The library's own name of an option is seen here only where the engine found what is wrong with it: clients know the other one.
-      const param = option !== undefined && /^[a-z]+(?:[A-Z][a-z]*)+$/.test(option) ? snakeCase(option) : (option ?? subject);
-      const said = option === undefined || param === option ? message! : message!.replaceAll(option, param!);
-      return new WireError(400, said, { param, code: "invalid_value", cause });
+    case "BAD_OPTION":
+    case "UNSUPPORTED": {
+      const kind = code === "BAD_OPTION" ? "invalid_value" : "unsupported_parameter";
+      const { said, param } = inItsNames(message!, option, written);
+      return new WireError(400, said, { param: param ?? subject, code: kind, cause });
     }
-    case "UNSUPPORTED":
-      return new WireError(400, message!, { param: option ?? subject, code: "unsupported_parameter", cause });
     case "CONTEXT_OVERFLOW":
       return overflow(message!, subject ?? "messages", cause);
     case "OVERLOADED":
@@ -88,6 +92,25 @@ export function toWireError(error: unknown, retryAfterMs: () => number = () => 1
     default:
       return new WireError(503, "The server failed to answer this request.", { code: "internal_error", cause });
   }
+}
+
+const NONE: ReadonlyMap<string, string> = new Map();
+const LIBRARYS = /\b[a-z]+(?:[A-Z][a-z]*)+\b/g;
+
+/**
+ * An error in the names that the client knows. The library's own name of an option is seen here only where the engine found what is wrong with it,
+ * and may stand anywhere in its sentence then.
+ */
+function inItsNames(message: string, option: string | undefined, written: ReadonlyMap<string, string>): { said: string; param?: string } {
+  const known = (name: string) => (Object.hasOwn(REPLY_OPTIONS, name) ? snakeCase(name) : name);
+  const first = /^[a-z]+(?:[A-Z][a-z]*)+(?= )/.exec(message)?.[0] ?? "";
+  let param = option === undefined ? (known(first) === first ? undefined : known(first)) : known(option);
+  let said = option === undefined ? message.replaceAll(LIBRARYS, known) : message.replaceAll(option, param!);
+  for (const [name, own] of written) {
+    if (param === name || param?.startsWith(`${name}.`)) param = own + param.slice(name.length);
+    said = said.replaceAll(name, own);
+  }
+  return param === undefined ? { said } : { said, param };
 }
 
 /** In the words that agents look for to know that they must shorten the conversation. What the engine advises is for its owner. */

@@ -16,13 +16,18 @@ export const REPLY_FIELDS: ReadonlySet<string> = new Set([
 export const EFFORTS = ["none", "minimal", "low", "medium", "high", "xhigh"] as const;
 
 /**
- * @returns the library's options for them, under the names of a body
+ * @returns the library's options for them, under the names of a body; and where a field has another name here, that one
  * @throws WireError 400 naming the field
  */
-export function readReplyFields(given: Readonly<Body>): Body {
+export function readReplyFields(given: Readonly<Body>): { options: Body; written: ReadonlyMap<string, string> | undefined } {
   checkGenerationPrompt(given);
-  return { ...readFormat(given), ...readThinking(given), ...withoutEmptyTools(given) };
+  const { name, ...format } = readFormat(given);
+  const written = name === undefined ? undefined : new Map(FORM_NAMES.map((one) => [one, name]));
+  return { options: { ...format, ...readThinking(given), ...withoutEmptyTools(given) }, written };
 }
+
+/** What errors may call the option that other fields are read to. */
+const FORM_NAMES = ["response_format.schema", "response_format.gbnf", "response_format"];
 
 /** Clients send an empty list, and a choice of nothing. undefined takes back what was passed under its own name. */
 function withoutEmptyTools({ tools, tool_choice }: Readonly<Body>): Body {
@@ -33,14 +38,14 @@ function withoutEmptyTools({ tools, tool_choice }: Readonly<Body>): Body {
 
 // ---- the form of the text ----
 
-function readFormat(given: Readonly<Body>): Body {
+function readFormat(given: Readonly<Body>): { name?: string; response_format?: object } {
   const forms = formsOf(given);
   const [first, second] = forms;
   if (first === undefined) return {};
   const before = isPlainText(given.response_format) ? undefined : "response_format";
   const other = before ?? second?.name;
   if (other !== undefined) throw bad(first.name, `${first.name} and ${other} both say what the text must be; give one of them.`);
-  return { response_format: first.format };
+  return { name: first.name, response_format: first.format };
 }
 
 function isPlainText(format: unknown): boolean {
