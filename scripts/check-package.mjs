@@ -20,6 +20,8 @@ const packages = {
       "dist/index.js",
       "dist/index.d.ts",
       "dist/cli/main.js",
+      "dist/providers/ai-sdk/index.js",
+      "dist/providers/ai-sdk/index.d.ts",
       "models/demo/demo.gguf",
       "native/ccache.cmake",
       "native/cpu/levels.cmake",

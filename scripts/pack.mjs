@@ -49,8 +49,14 @@ function stageMain(present) {
     preferUnplugged: true, // Yarn's Plug'n'Play leaves packages in archives, where native code opens no model
     optionalDependencies: Object.fromEntries(present.map((entry) => [packageName(entry), manifest.version])),
     // Optional peers: nothing installs them unasked, and package managers that keep packages apart let zstream find them.
-    peerDependencies: Object.fromEntries(gpuPackages.map((entry) => [packageName(entry), manifest.version])),
-    peerDependenciesMeta: Object.fromEntries(gpuPackages.map((entry) => [packageName(entry), { optional: true }])),
+    peerDependencies: {
+      ...manifest.peerDependencies,
+      ...Object.fromEntries(gpuPackages.map((entry) => [packageName(entry), manifest.version])),
+    },
+    peerDependenciesMeta: {
+      ...manifest.peerDependenciesMeta,
+      ...Object.fromEntries(gpuPackages.map((entry) => [packageName(entry), { optional: true }])),
+    },
     buildTools: Object.fromEntries(buildTools.map((name) => [name, installedVersion(name)])),
   });
   return folder;

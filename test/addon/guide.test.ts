@@ -22,15 +22,9 @@ async function run(args: readonly string[], input = ""): Promise<string> {
 }
 
 describe("docs/GUIDE.md", () => {
-  test("teaches tools, structured output and reasoning", () => {
-    expect(programs.map(([name]) => name)).toEqual([
-      "Tools 1",
-      "Tools 2",
-      "Tools 3",
-      "Structured output 1",
-      "Structured output 2",
-      "Reasoning 1",
-    ]);
+  test("teaches tools, structured output, reasoning and the AI SDK", () => {
+    const own = ["Tools 1", "Tools 2", "Tools 3", "Structured output 1", "Structured output 2", "Reasoning 1"];
+    expect(programs.map(([name]) => name)).toEqual([...own, "The AI SDK 1", "The AI SDK 2"]);
   });
   test.each(programs)("%s", async (_, code) => {
     expect((await run(["--input-type=module", "--eval", code])).length).toBeGreaterThan(10);
@@ -48,4 +42,7 @@ test("examples/structured.mjs has its object", async () => {
 test("examples/agent.mjs answers with its tools, a question a line", async () => {
   const said = await run([join(ROOT, "examples", "agent.mjs")], "What is the weather in Rome?\nWhat is the weather in Paris?\n");
   expect(said.match(/\[get_weather: /g)!.length).toBeGreaterThanOrEqual(1);
+});
+test("examples/ai-sdk.mjs calls its tool", async () => {
+  expect(await run([join(ROOT, "examples", "ai-sdk.mjs")])).toContain('get_weather {"city":"Paris"}');
 });

@@ -1,11 +1,12 @@
 // The newest clients, which need Node 22, each from its own package, under the Node that npm's `node` package carries: they stream,
-// count and cancel as they do against OpenAI. The server runs here. What they do is node22/client.mjs.
+// count and cancel as they do against OpenAI. The server runs here. What they do is node22/client.mjs; node22/provider.mjs has no server.
 
 import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, test } from "vitest";
 
+import { buildLibrary } from "../addon/helpers.js";
 import { GREEDY, idle, serveApp, stream, until } from "./helpers.js";
 
 const { install, NODE } = (await import(`./node22/${"install"}.mjs`)) as { install(): string | undefined; NODE: string };
@@ -21,11 +22,14 @@ interface Seen {
   finishReason: string;
 }
 
-/** Runs a program of client.mjs to its end. */
+/** Runs a program of that folder to its end. */
+async function run(program: string, ...args: string[]): Promise<unknown> {
+  const { stdout } = await promisify(execFile)(NODE, [join(import.meta.dirname, "node22", program), ...args], { timeout: 50_000 });
+  return JSON.parse(stdout);
+}
+
 async function client(what: string, base: string): Promise<Seen> {
-  const program = join(import.meta.dirname, "node22", "client.mjs");
-  const { stdout } = await promisify(execFile)(NODE, [program, what, base], { timeout: 50_000 });
-  return JSON.parse(stdout) as Seen;
+  return (await run("client.mjs", what, base)) as Seen;
 }
 
 describe.skipIf(missing !== undefined)("under Node 22", () => {
@@ -66,5 +70,20 @@ describe.skipIf(missing !== undefined)("under Node 22", () => {
       param: "model",
     });
     expect(await client("ai is refused", base)).toMatchObject({ status: 404 });
+  });
+
+  test("AI SDK 7 streams, calls tools, has objects and leaves, with zstream/ai-sdk in its own process", async () => {
+    buildLibrary();
+    const seen = (await run("provider.mjs")) as Record<string, unknown>;
+    expect(seen).toMatchObject({
+      node: expect.stringMatching(/^v22\./),
+      isWhole: true,
+      calls: [{ toolName: "get_weather", input: { city: "Paris" } }],
+      object: { name: expect.any(String), age: expect.any(Number) },
+      warnings: [],
+    });
+    expect(seen.pieces).toBeGreaterThan(10);
+    expect(String(seen.answer).length).toBeGreaterThan(5);
+    expect(seen.cached).toBeGreaterThan(0);
   });
 });
