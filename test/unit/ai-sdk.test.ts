@@ -82,6 +82,12 @@ describe("doStream", () => {
     expect(shapeOf(parts).slice(-2)).toEqual(["tool-input-end", "finish"]);
     expect(parts.at(-1)).toMatchObject({ finishReason: { unified: "length" } });
   });
+  test("a stop string behind a call leaves it a reply of calls", async () => {
+    const { model } = await openReady({ ...script(...callOf("get_weather", {}, 0, "a")), finish: { reason: "stop", stopString: "\n" } });
+    const result = await zse(model).doGenerate({ prompt: PROMPT, tools: [WEATHER] });
+    expect(result.finishReason).toEqual({ unified: "tool-calls", raw: "stop" });
+    expect(result.providerMetadata!.zstream.stopString).toBe("\n");
+  });
   test("usage tells what was cached and what was thought", async () => {
     const usage = { promptTokens: 10, completionTokens: 9, totalTokens: 19, cachedTokens: 4, reasoningTokens: 3 };
     const { model } = await openReady({ finish: { usage } });

@@ -14,6 +14,7 @@ type Open = { kind: "text" | "reasoning"; id: string } | { kind: "call"; index: 
 export class PartWriter {
   #blocks = 0;
   #open: Open | undefined;
+  #calls = 0;
 
   /** The parts that an event makes: none for what the SDK has no place for. */
   event(event: StreamEvent): StreamPart[] {
@@ -24,7 +25,7 @@ export class PartWriter {
       case "toolCall":
         return this.#call(event);
       case "finish":
-        return [...this.#close(event.reason === "length"), finishPart(event)];
+        return [...this.#close(event.reason === "length"), finishPart(event, this.#calls > 0)];
       default:
         return [];
     }
@@ -71,16 +72,18 @@ export class PartWriter {
     if (open.kind !== "call") return [{ type: `${open.kind}-end`, id: open.id }];
     const end: StreamPart = { type: "tool-input-end", id: open.id };
     if (isCut && !isJson(open.input)) return [end];
+    this.#calls += 1;
     return [end, { type: "tool-call", toolCallId: open.id, toolName: open.name, input: open.input.trim() === "" ? "{}" : open.input }];
   }
 }
 
-function finishPart({ reason, usage, timings, seed, stopString, warning }: FinishEvent): StreamPart {
+/** A stop string may end a reply behind a call. */
+function finishPart({ reason, usage, timings, seed, stopString, warning }: FinishEvent, hasCalls: boolean): StreamPart {
   const more = { ...(stopString === undefined ? {} : { stopString }), ...(warning === undefined ? {} : { warning }) };
   return {
     type: "finish",
     usage: usageOf(usage),
-    finishReason: { unified: UNIFIED[reason], raw: reason },
+    finishReason: { unified: UNIFIED[reason === "stop" && hasCalls ? "toolCalls" : reason], raw: reason },
     providerMetadata: { zstream: { seed, timings, ...more } },
   };
 }
