@@ -22,6 +22,8 @@ const packages = {
       "dist/cli/main.js",
       "dist/providers/ai-sdk/index.js",
       "dist/providers/ai-sdk/index.d.ts",
+      "dist/providers/langchain/index.js",
+      "dist/providers/langchain/index.d.ts",
       "models/demo/demo.gguf",
       "native/ccache.cmake",
       "native/cpu/levels.cmake",

@@ -22,9 +22,9 @@ async function run(args: readonly string[], input = ""): Promise<string> {
 }
 
 describe("docs/GUIDE.md", () => {
-  test("teaches tools, structured output, reasoning and the AI SDK", () => {
+  test("teaches tools, structured output, reasoning, the AI SDK and LangChain", () => {
     const own = ["Tools 1", "Tools 2", "Tools 3", "Structured output 1", "Structured output 2", "Reasoning 1"];
-    expect(programs.map(([name]) => name)).toEqual([...own, "The AI SDK 1", "The AI SDK 2"]);
+    expect(programs.map(([name]) => name)).toEqual([...own, "The AI SDK 1", "The AI SDK 2", "LangChain 1", "LangChain 2"]);
   });
   test.each(programs)("%s", async (_, code) => {
     expect((await run(["--input-type=module", "--eval", code])).length).toBeGreaterThan(10);
@@ -45,4 +45,7 @@ test("examples/agent.mjs answers with its tools, a question a line", async () =>
 });
 test("examples/ai-sdk.mjs calls its tool", async () => {
   expect(await run([join(ROOT, "examples", "ai-sdk.mjs")])).toContain('get_weather {"city":"Paris"}');
+});
+test("examples/langchain.mjs calls its tool", async () => {
+  expect(await run([join(ROOT, "examples", "langchain.mjs")])).toContain('get_weather {"city":"Paris"}');
 });
