@@ -1,15 +1,42 @@
 // Owns the list of wire formats that are spoken. One more is a folder and a line here.
 
-import type { WireFormat } from "./formats/format.js";
+import type { SideRoute, WireFormat } from "./formats/format.js";
 import { chatCompletions, completions } from "./formats/openai-chat/index.js";
+import { responses } from "./formats/openai-responses/index.js";
 
 /** The first is how those are told who asked for none. */
-export const FORMATS: readonly [WireFormat, ...WireFormat[]] = [chatCompletions, completions];
+export const FORMATS: readonly [WireFormat, ...WireFormat[]] = [chatCompletions, completions, responses];
 
 /** The format of a body that may have come to any path. */
 export function formatOf(body: unknown): WireFormat {
   const given = typeof body === "object" && body !== null ? body : {};
   return FORMATS.find((format) => format.takes(given)) ?? FORMATS[0];
+}
+
+/** The format that is asked for at a path, which may end with a format's own, with or without its /v1. */
+export function formatAt(path: string): WireFormat | undefined {
+  return FORMATS.find(({ routes }) => routes.some((route) => path.endsWith(route.slice("/v1".length))));
+}
+
+/** A route beside those that replies come from, and what the path has in place of its `:id`. */
+export function sideAt(method: string, path: string): { format: WireFormat; side: SideRoute; id: string } | undefined {
+  for (const format of FORMATS) {
+    for (const side of format.sides ?? []) {
+      if (side.method !== method) continue;
+      const [before, after] = side.path.slice("/v1".length).split(":id") as [string, string | undefined];
+      if (after === undefined && path.endsWith(before)) return { format, side, id: "" };
+      const id = after === undefined ? undefined : idIn(path, before, after);
+      if (id !== undefined) return { format, side, id };
+    }
+  }
+  return undefined;
+}
+
+function idIn(path: string, before: string, after: string): string | undefined {
+  if (!path.endsWith(after)) return undefined;
+  const rest = path.slice(0, path.length - after.length);
+  const id = rest.slice(rest.lastIndexOf("/") + 1);
+  return rest.endsWith(before + id) && /^[\w-]+$/.test(id) ? id : undefined;
 }
 
 /** The format of a reply to one kind of question, whoever asked it. */

@@ -1,6 +1,6 @@
 // Owns the frames of one reply: its events, pulled one at a time, as what goes into the socket. JS thread of the model.
 
-import type { Frame, FrameWriter, WireRequest } from "./formats/format.js";
+import type { Frame, FrameWriter } from "./formats/format.js";
 import { toWireError, type WireError } from "./formats/wire-error.js";
 import { frameText } from "./frames.js";
 import type { Reply } from "./reply.js";
@@ -30,8 +30,8 @@ export interface FrameForm {
   earlyRole?: boolean;
   /** Each frame has an `id:`, from 1. */
   numbered?: boolean;
-  /** As a request has it. */
-  written?: WireRequest["written"];
+  /** As WireRequest's. */
+  fieldOf?: ((param: string) => string) | undefined;
 }
 
 /** The frames of a reply, as its format writes them. */
@@ -41,7 +41,7 @@ export class ReplyFrames implements KeptFrames {
   readonly #heartbeatMs: number;
   readonly #numbered: boolean;
   readonly #subject: string;
-  readonly #written: WireRequest["written"];
+  readonly #fieldOf: ((param: string) => string) | undefined;
   #count = 0;
   #ready: string[] = [];
   #ended = false;
@@ -53,7 +53,7 @@ export class ReplyFrames implements KeptFrames {
     this.#heartbeatMs = form.heartbeatMs;
     this.#numbered = form.numbered ?? false;
     this.#subject = subject;
-    this.#written = form.written;
+    this.#fieldOf = form.fieldOf;
     if (form.earlyRole === true) this.#push(writer.begin());
   }
 
@@ -70,7 +70,7 @@ export class ReplyFrames implements KeptFrames {
         this.#push(this.#writer.event(pulled.choice, pulled.event));
         if (this.#reply.over) this.#end(this.#writer.end());
       } else if ("error" in pulled) {
-        this.#end(this.#writer.fail(toWireError(pulled.error, undefined, this.#subject, this.#written)));
+        this.#end(this.#writer.fail(toWireError(pulled.error, undefined, this.#subject, this.#fieldOf)));
       } else {
         this.#ended = true;
       }
@@ -83,10 +83,9 @@ export class ReplyFrames implements KeptFrames {
   }
 
   fail(error: WireError, id?: number): string {
-    return this.#writer
-      .fail(error)
-      .map((frame) => frameText(frame, id))
-      .join("");
+    const writer = this.#writer;
+    const last = id === undefined && writer.lastWord !== undefined ? writer.lastWord(error) : writer.fail(error);
+    return last.map((frame) => frameText(frame, id)).join("");
   }
 
   cancel(): void {

@@ -2,8 +2,17 @@
 
 export type { Collector, Envelope, Frame, FrameWriter, IncludeUsage, WireFormat, WireRequest } from "./formats/format.js";
 export { chatCompletions, completions } from "./formats/openai-chat/index.js";
+export { responses } from "./formats/openai-responses/index.js";
 export { toWireError, WireError } from "./formats/wire-error.js";
 export { frameText, STREAM_HEADERS } from "./frames.js";
 export { nodeHandler } from "./node.js";
-export type { EventStream, HandlerOptions, Occupancy, ResumableOptions, ServedModel, ToResponseOptions } from "./types.js";
+export type {
+  EventStream,
+  HandlerOptions,
+  KeptReplyOptions,
+  Occupancy,
+  ResumableOptions,
+  ServedModel,
+  ToResponseOptions,
+} from "./types.js";
 export { createHandler, toResponse } from "./web.js";

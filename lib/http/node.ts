@@ -4,10 +4,11 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { type BodyHeaders, checkHeaders, checkType, jsonOf, readJson, usedUp } from "./body.js";
 import { inTurn } from "./connection.js";
+import { formatAt } from "./format-registry.js";
 import type { FrameSource } from "./frame-source.js";
 import { type Answer, Responder } from "./responder.js";
 import type { HandlerOptions, ServedModel } from "./types.js";
-import { answerOther } from "./web.js";
+import { answerOther, pathOf } from "./web.js";
 
 /**
  * What every IncomingMessage has, of node:http and of node:http2. The public types name none of Node's own: without @types/node they would be
@@ -93,14 +94,17 @@ function bodyIn(given: object): unknown {
 async function answer(responder: Responder, request: IncomingMessage, found: unknown, signal: AbortSignal): Promise<Answer> {
   let body: unknown;
   try {
-    const other = answerOther(responder, request.method, request.url, (request.headers["last-event-id"] as string | undefined) ?? null);
+    const read = () => bodyOf(request, found, responder.maxBodyBytes);
+    const lastEventId = (request.headers["last-event-id"] as string | undefined) ?? null;
+    const other = await answerOther(responder, request.method, request.url, lastEventId, read);
     if (other !== undefined) return other;
-    body = await bodyOf(request, found, responder.maxBodyBytes);
+    body = await read();
   } catch (error) {
     if (isSmall(request)) await bodyArrived(request);
     return responder.refuse(error);
   }
-  return responder.answer(body, { signal, client: request.socket?.remoteAddress });
+  const format = formatAt(pathOf(request.url ?? ""));
+  return responder.answer(body, { signal, client: request.socket?.remoteAddress, format });
 }
 
 /** The body of a request: as something in front has read it, or from the connection. */

@@ -3,7 +3,7 @@
 import { quote } from "../base/quote.js";
 import { bad } from "../errors.js";
 import { INT32_MAX, type Rule, readOptions } from "../options/rules.js";
-import type { EventStream, HandlerOptions, ResumableOptions, ServedModel, ToResponseOptions } from "./types.js";
+import type { EventStream, HandlerOptions, KeptReplyOptions, ResumableOptions, ServedModel, ToResponseOptions } from "./types.js";
 
 /** One place for all of HandlerOptions; docs say the same. */
 const HANDLER_RULES = {
@@ -15,6 +15,7 @@ const HANDLER_RULES = {
   earlyErrorMs: { kind: "number", min: 0, max: INT32_MAX, default: 10_000, hint: "0 means not at all" },
   earlyRole: { kind: "boolean", default: false },
   resumable: { kind: "custom", read: (_name, value) => value }, // ResumableStreams reads it
+  keptReplies: { kind: "custom", read: (_name, value) => value }, // ReplyMemory reads it
   onError: { kind: "function" },
 } as const satisfies Record<keyof HandlerOptions, Rule>;
 
@@ -24,6 +25,11 @@ const RESUMABLE_RULES = {
   maxStreams: { kind: "integer", min: 0, max: INT32_MAX, default: 64 },
   maxUnread: { kind: "integer", min: 0, max: INT32_MAX, default: 8 },
 } as const satisfies Record<keyof ResumableOptions, Rule>;
+
+const MEMORY_RULES = {
+  maxReplies: { kind: "integer", min: 0, max: INT32_MAX, default: 1000 },
+  maxBytes: { kind: "integer", min: 0, max: Number.MAX_SAFE_INTEGER, default: 64 << 20 },
+} as const satisfies Record<keyof KeptReplyOptions, Rule>;
 
 const RESPONSE_RULES = {
   model: { kind: "custom", read: readName, default: "local" },
@@ -35,7 +41,7 @@ const RESPONSE_RULES = {
 export const DEFAULT_MAX_CHOICES = HANDLER_RULES.maxChoices.default;
 
 /** HandlerOptions with everything filled in that has a default. */
-export type HandlerSettings = Required<Omit<HandlerOptions, "model" | "onError" | "resumable">> & HandlerOptions;
+export type HandlerSettings = Required<Omit<HandlerOptions, "model" | "onError" | "resumable" | "keptReplies">> & HandlerOptions;
 
 /** @throws ZSEError BAD_OPTION naming the option, what was given and what is allowed */
 export function readHandlerOptions(given: unknown, of: string): HandlerSettings {
@@ -50,6 +56,11 @@ export function readResponseOptions(given: unknown, of: string): Required<ToResp
 /** @throws ZSEError BAD_OPTION */
 export function readResumableOptions(given: unknown): Required<ResumableOptions> {
   return readOptions(RESUMABLE_RULES, given, "resumable") as unknown as Required<ResumableOptions>;
+}
+
+/** @throws ZSEError BAD_OPTION */
+export function readMemoryOptions(given: unknown): Required<KeptReplyOptions> {
+  return readOptions(MEMORY_RULES, given, "keptReplies") as unknown as Required<KeptReplyOptions>;
 }
 
 /** By its shape, since it may be wrapped or made up. @throws ZSEError BAD_OPTION */

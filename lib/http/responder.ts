@@ -2,13 +2,16 @@
 // frames to be pulled. JS thread of the model. web.ts and node.ts put an answer onto their kind of response.
 
 import { FORMATS, formatOf } from "./format-registry.js";
-import type { Collector, Envelope, WireFormat, WireRequest } from "./formats/format.js";
+import type { Collector, Envelope, FrameWriter, SideCall, SideDesk, SideRoute, WireFormat, WireRequest } from "./formats/format.js";
 import { isToldInFull, toWireError, WireError } from "./formats/wire-error.js";
 import { type FrameSource, ReplyFrames } from "./frame-source.js";
 import { STREAM_HEADERS } from "./frames.js";
+import { KeepingWriter } from "./keeping-writer.js";
+import { ReplyMemory } from "./memory.js";
 import { checkModel, type HandlerSettings, readHandlerOptions } from "./options.js";
 import { Pace } from "./pace.js";
 import { PatientFrames } from "./patience.js";
+import { promptTokensOf } from "./prompt-tokens.js";
 import { Reply } from "./reply.js";
 import { ResumableStreams } from "./resumable.js";
 import type { HandlerOptions, Observer, ServedModel } from "./types.js";
@@ -50,6 +53,7 @@ export class Responder {
   readonly #pace = new Pace();
   readonly #replies = new Set<Reply>();
   readonly #resumables: ResumableStreams;
+  readonly #memory: ReplyMemory;
   /** Errors that onError has been told of: every request to a model that cannot be loaded fails with the same one. */
   readonly #told = new WeakSet<object>();
 
@@ -62,6 +66,7 @@ export class Responder {
     this.#model = model;
     this.#options = readHandlerOptions(options, of);
     this.#resumables = hooks.resumables ?? new ResumableStreams(this.#options.resumable, () => model.stats?.());
+    this.#memory = new ReplyMemory(this.#options.keptReplies);
     this.#hooks = hooks;
   }
 
@@ -89,24 +94,55 @@ export class Responder {
   /** @param body as body.ts leaves it */
   async answer(body: unknown, circumstances: Circumstances = {}): Promise<Answer> {
     let format: WireFormat | undefined;
-    let written: WireRequest["written"];
+    let request: WireRequest | undefined;
     try {
       const chosen = circumstances.format ?? formatOf(body);
-      this.#hooks.validate?.(body, chosen);
-      const request = chosen.read(body, this.#options.maxChoices);
+      request = this.#read(body, chosen);
       format = chosen;
-      written = request.written;
       await this.#model.ready;
       return await this.#reply(request, format, circumstances);
     } catch (error) {
-      return this.refuse(error, format ?? circumstances.format, format?.subject, written);
+      return this.refuse(error, format ?? circumstances.format, format?.subject, request?.fieldOf);
     }
   }
 
-  /** An error as an answer. `subject`, `written`: as toWireError has them. */
-  refuse(error: unknown, format: WireFormat = FORMATS[0], subject?: string, written?: WireRequest["written"]): Answer & { body: string } {
+  #read(body: unknown, format: WireFormat): WireRequest {
+    this.#hooks.validate?.(body, format);
+    return format.read(body, this.#options.maxChoices, this.#memory);
+  }
+
+  /** What is asked of a format beside replies. */
+  async answerSide(format: WireFormat, side: SideRoute, call: SideCall): Promise<Answer> {
+    let request: WireRequest | undefined;
+    const desk: SideDesk = {
+      memory: this.#memory,
+      forget: (id) => this.#memory.forget(id),
+      cancel: (id) => this.#memory.cancel(id),
+      promptTokens: async (body) => {
+        request = this.#read(body, format);
+        await this.#model.ready;
+        const [stream] = this.#open({ ...request, choices: 1, options: { ...request.options, max_tokens: 1 } });
+        return promptTokensOf(stream!);
+      },
+    };
+    try {
+      const answer = await side.answer(call, desk);
+      if ("object" in answer) return { status: 200, headers: JSON_HEADERS, body: JSON.stringify(answer.object) };
+      return this.#streaming(this.#resumables.get(answer.resume).read(answer.after, this.#options.heartbeatMs));
+    } catch (error) {
+      return this.refuse(error, format, format.subject, request?.fieldOf);
+    }
+  }
+
+  /** An error as an answer. `subject`, `fieldOf`: as toWireError has them. */
+  refuse(
+    error: unknown,
+    format: WireFormat = FORMATS[0],
+    subject?: string,
+    fieldOf?: (param: string) => string,
+  ): Answer & { body: string } {
     this.#tell(error);
-    const wire = toWireError(error, this.retryAfterMs, subject, written);
+    const wire = toWireError(error, this.retryAfterMs, subject, fieldOf);
     return { status: wire.status, headers: wire.headers, body: JSON.stringify(format.refuse(wire)), error };
   }
 
@@ -124,27 +160,41 @@ export class Responder {
     watcher?.onRequest?.(request, envelope);
     const reply: Reply = new Reply(
       this.#open(request),
-      this.#following(watcher, () => this.#replies.delete(reply)),
+      this.#following(
+        watcher,
+        () => this.#replies.delete(reply),
+        () => this.#memory.ran(envelope.id),
+      ),
     );
     this.#replies.add(reply);
+    if (request.background === true && !request.stream) return this.#runUnseen(reply, request, format.collect(envelope, request), envelope);
     const leave = () => reply.cancel();
     if (signal?.aborted) leave();
     signal?.addEventListener("abort", leave, { once: true });
     try {
-      if (!request.stream) return await this.#collect(reply, format.collect(envelope, reply.choices));
+      if (!request.stream) {
+        const collector = format.collect(envelope, request);
+        await this.#collect(reply, collector);
+        if (request.keep === true && collector.kept !== undefined) this.#memory.put(collector.kept());
+        return { status: 200, headers: JSON_HEADERS, body: JSON.stringify(collector.object()) };
+      }
       const early = await reply.earlyError(this.#patienceFor(request));
       if (early !== undefined) throw early.error;
     } finally {
       signal?.removeEventListener("abort", leave);
     }
-    const { heartbeatMs, earlyRole } = this.#options;
-    const writer = format.writer(envelope, reply.choices, request.includeUsage);
-    const { written } = request;
-    if (!request.resumable) return this.#streaming(new ReplyFrames(reply, writer, format.subject, { heartbeatMs, earlyRole, written }));
+    const { heartbeatMs } = this.#options;
+    const earlyRole = this.#options.earlyRole || format.beginsEarly === true;
+    const writer = this.#keeping(format.writer(envelope, request), request);
+    const { fieldOf } = request;
+    if (!request.resumable) return this.#streaming(new ReplyFrames(reply, writer, format.subject, { heartbeatMs, earlyRole, fieldOf }));
     // At once, since it names the stream: who is cut off before the first token comes back by this name.
-    const source = new ReplyFrames(reply, writer, format.subject, { heartbeatMs: 0, earlyRole: true, numbered: true, written });
+    const source = new ReplyFrames(reply, writer, format.subject, { heartbeatMs: 0, earlyRole: true, numbered: true, fieldOf });
     try {
-      return this.#streaming(this.#resumables.add(envelope.id, source, { choices: reply.choices, client }).read(0, heartbeatMs));
+      const stream = this.#resumables.add(envelope.id, source, { choices: reply.choices, client });
+      if (request.background === true)
+        this.#memory.run(envelope.id, { kept: () => writer.kept!(), cancel: () => stream.endWith(cancelled()) });
+      return this.#streaming(stream.read(0, heartbeatMs));
     } catch (error) {
       reply.fail(error);
       throw error;
@@ -197,14 +247,37 @@ export class Responder {
     });
   }
 
-  async #collect(reply: Reply, collector: Collector): Promise<Answer> {
+  /** A reply that is kept when it has ended. */
+  #keeping(writer: FrameWriter, { keep }: WireRequest): FrameWriter {
+    if (keep !== true || writer.kept === undefined) return writer;
+    return new KeepingWriter(writer, (kept) => this.#memory.put(kept));
+  }
+
+  /** Runs for nobody; who asks for it by its id sees how far it is. */
+  #runUnseen(reply: Reply, { fieldOf }: WireRequest, collector: Collector, { id }: Envelope): Answer {
+    const end = (error?: WireError) => {
+      if (error !== undefined) collector.fail?.(error);
+      this.#memory.put(collector.kept!());
+    };
+    const cancel = () => {
+      end(cancelled());
+      reply.cancel();
+    };
+    this.#memory.run(id, { kept: () => collector.kept!(), cancel });
+    this.#collect(reply, collector).then(
+      () => end(),
+      (error: unknown) => this.#memory.isRunning(id) && end(toWireError(error, undefined, undefined, fieldOf)),
+    );
+    return { status: 200, headers: JSON_HEADERS, body: JSON.stringify(collector.object()) };
+  }
+
+  async #collect(reply: Reply, collector: Collector): Promise<void> {
     do {
       const pulled = await reply.next(0);
       if ("error" in pulled) throw pulled.error;
       if ("event" in pulled) collector.event(pulled.choice, pulled.event);
       if ("end" in pulled) throw new WireError(503, "The request was cancelled.", { code: "aborted" });
     } while (!reply.over);
-    return { status: 200, headers: JSON_HEADERS, body: JSON.stringify(collector.object()) };
   }
 
   #streaming(frames: FrameSource): Answer {
@@ -213,7 +286,7 @@ export class Responder {
   }
 
   /** The watcher, and what the responder itself wants to know. */
-  #following(watcher: Watcher | undefined, onEnd: () => void): Observer {
+  #following(watcher: Watcher | undefined, onEnd: () => void, onCancel: () => void): Observer {
     const began = performance.now();
     return {
       onText: (choice, waitedFor) => watcher?.onText?.(choice, waitedFor),
@@ -225,13 +298,20 @@ export class Responder {
         this.#tell(error);
         watcher?.onError?.(error);
       },
-      onCancel: () => watcher?.onCancel?.(),
+      onCancel: () => {
+        onCancel();
+        watcher?.onCancel?.();
+      },
       onEnd: () => {
         onEnd();
         watcher?.onEnd?.();
       },
     };
   }
+}
+
+function cancelled(): WireError {
+  return new WireError(499, "The reply was cancelled.", { code: "cancelled" });
 }
 
 /** Time (ms) in which an engine says what is wrong with a prompt that fits. */

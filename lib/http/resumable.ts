@@ -173,11 +173,16 @@ export class ResumableStream implements Unread, KeptEvents {
 
   /** Ends the reply; whoever comes back reads what there was, and why there is no more. */
   giveWay(): void {
+    this.endWith(new WireError(503, "Nobody read this stream while others waited for its place.", { code: "gave_way" }));
+  }
+
+  /** Ends the reply; its readers are told why there is no more of it. */
+  endWith(reason: WireError): void {
     if (this.#ended) return;
     this.#source.cancel();
-    const reason = new WireError(503, "Nobody read this stream while others waited for its place.", { code: "gave_way" });
     this.#frames.push(this.#source.fail(reason, this.#first + this.#frames.length));
     this.#ended = true;
+    this.#reader?.wake();
     this.#onRoom?.();
   }
 

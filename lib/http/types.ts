@@ -62,6 +62,8 @@ export interface HandlerOptions {
   earlyRole?: boolean | undefined;
   /** Bounds of streams that clients ask to be resumable. */
   resumable?: ResumableOptions | undefined;
+  /** Bounds of the replies that are kept for OpenAI's Responses (`store`), in RAM. */
+  keptReplies?: KeptReplyOptions | undefined;
   /**
    * Told once of each failure of which clients are not told more than that there was one: a model that cannot be loaded, an engine
    * that failed, a mistake in a program. Default: console.error.
@@ -78,6 +80,14 @@ export interface ToResponseOptions {
   heartbeatMs?: number | undefined;
   /** See HandlerOptions. */
   earlyRole?: boolean | undefined;
+}
+
+/** Bounds of the replies that requests can go on from (`previous_response_id`). Of more, those used longest ago are forgotten. */
+export interface KeptReplyOptions {
+  /** Replies kept at a time; 0 keeps none. Default 1000. */
+  maxReplies?: number | undefined;
+  /** Bytes of JSON that all of them take together, each with the whole of its conversation. Default 64 MiB. */
+  maxBytes?: number | undefined;
 }
 
 /** Bounds of resumable streams. */

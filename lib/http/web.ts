@@ -1,7 +1,7 @@
 // Owns the adapter for servers that speak the web's Request and Response: Next, Hono, Bun, Deno. JS thread of the model.
 
 import { checkHeaders, readJson, usedUp } from "./body.js";
-import { formatFor } from "./format-registry.js";
+import { formatAt, formatFor, sideAt } from "./format-registry.js";
 import { WireError } from "./formats/wire-error.js";
 import { type FrameSource, ReplyFrames } from "./frame-source.js";
 import { STREAM_HEADERS } from "./frames.js";
@@ -23,13 +23,15 @@ export function createHandler(model: ServedModel, options: HandlerOptions = {}):
   return async (request) => {
     let body: unknown;
     try {
-      const other = answerOther(responder, request.method, request.url, request.headers.get("last-event-id"));
+      const read = () => bodyOf(request, responder.maxBodyBytes);
+      const other = await answerOther(responder, request.method, request.url, request.headers.get("last-event-id"), read);
       if (other !== undefined) return answerToResponse(other, request.signal);
-      body = await bodyOf(request, responder.maxBodyBytes);
+      body = await read();
     } catch (error) {
       return answerToResponse(responder.refuse(error));
     }
-    return answerToResponse(await responder.answer(body, { signal: request.signal }), request.signal);
+    const format = formatAt(pathOf(request.url));
+    return answerToResponse(await responder.answer(body, { signal: request.signal, format }), request.signal);
   };
 }
 
@@ -38,7 +40,7 @@ export function toResponse(stream: EventStream, options: ToResponseOptions = {})
   checkStream(stream, "toResponse()");
   const { kind, model, heartbeatMs, earlyRole } = readResponseOptions(options, "toResponse()");
   const format = formatFor(kind);
-  const writer = format.writer(format.envelope(model), 1, stream.includeUsage);
+  const writer = format.writer(format.envelope(model), { choices: 1, includeUsage: stream.includeUsage });
   const frames = new ReplyFrames(new Reply([stream]), writer, format.subject, { heartbeatMs, earlyRole });
   return answerToResponse({ status: 200, headers: STREAM_HEADERS, frames });
 }
@@ -101,13 +103,25 @@ async function* chunksOf(body: ReadableStream<Uint8Array> | null): AsyncGenerato
   }
 }
 
-/** @internal What is not a POST: going on with a resumable stream, or ending it, at `…/streams/ID`. */
-export function answerOther(
+/** @internal Of a request's address, without what stands behind it. */
+export function pathOf(url: string): string {
+  return url.replace(/[?#].*$/s, "").replace(/\/+$/, "");
+}
+
+/** @internal What is not a request for a reply: what else formats answer, and going on with a resumable stream, or ending it, at `…/streams/ID`. */
+export async function answerOther(
   responder: Responder,
   method: string | undefined,
   url: string | undefined,
   lastEventId: string | null,
-): Answer | undefined {
+  read: () => Promise<unknown>,
+): Promise<Answer | undefined> {
+  const found = sideAt(method ?? "", pathOf(url ?? ""));
+  if (found !== undefined) {
+    const { format, side, id } = found;
+    const query = new URLSearchParams(/\?([^#]*)/.exec(url!)?.[1]);
+    return responder.answerSide(format, side, { id, query, body: side.body ? await read() : undefined });
+  }
   if (method === "POST") return undefined;
   const id = /\/streams\/([\w-]+)\/?(?:\?|$)/.exec(url ?? "")?.[1];
   if (id !== undefined && method === "GET") return responder.resume(id, lastEventId);

@@ -10,13 +10,13 @@ import { getPath } from "hono/utils/url";
 import { cutName, cutPath } from "../base/quote.js";
 import { checkHeaders, readJson } from "../http/body.js";
 import { FORMATS } from "../http/format-registry.js";
-import type { WireFormat } from "../http/formats/format.js";
+import type { SideRoute, WireFormat } from "../http/formats/format.js";
 import { WireError } from "../http/formats/wire-error.js";
 import { STREAM_HEADERS } from "../http/frames.js";
 import { bodyArrived, bodyChunks, bodyHeaders, cutOff, isSmall } from "../http/node.js";
 import { Responder } from "../http/responder.js";
 import { ResumableStreams } from "../http/resumable.js";
-import type { ResumableOptions, ServedModel } from "../http/types.js";
+import type { KeptReplyOptions, ResumableOptions, ServedModel } from "../http/types.js";
 import { answerToResponse } from "../http/web.js";
 import type { EngineStats, ModelInfo } from "../types.js";
 import { keyCheck } from "./auth.js";
@@ -50,6 +50,7 @@ export interface AppOptions {
   /** Role chunks go out before the first token. */
   earlyRole?: boolean;
   resumable?: ResumableOptions;
+  keptReplies?: KeptReplyOptions | undefined;
   log: Logger;
   logPrompts?: boolean;
 }
@@ -122,10 +123,10 @@ export class App {
   }
 
   #makeResponder(): Responder {
-    const { name, maxBodyBytes, maxMessages = 1024, maxChoices = 8, heartbeatMs, stallTimeoutMs, earlyRole } = this.#options;
+    const { name, maxBodyBytes, maxMessages = 1024, maxChoices = 8, heartbeatMs, stallTimeoutMs, earlyRole, keptReplies } = this.#options;
     const check = bodyCheck({ maxMessages, maxChoices });
     const onError = () => {}; // records log what they are told
-    const options = { model: name, maxBodyBytes, maxChoices, heartbeatMs, stallTimeoutMs, earlyRole, onError };
+    const options = { model: name, maxBodyBytes, maxChoices, heartbeatMs, stallTimeoutMs, earlyRole, keptReplies, onError };
     return new Responder(this.#model, options, "zse serve", {
       resumables: this.#resumables,
       validate: (body, format) => {
@@ -170,6 +171,7 @@ export class App {
 
     for (const format of FORMATS) {
       for (const route of format.routes) hono.post(route, (c) => this.#answer(c, format));
+      for (const side of format.sides ?? []) hono.on(side.method, side.path, (c) => this.#answerSide(c, format, side));
     }
     hono.get("/v1/streams/:id", (c) => {
       const id = c.req.param("id");
@@ -215,6 +217,18 @@ export class App {
     this.#shedder.checkRoom();
     const answer = await this.#responder.answer(body, { signal: c.req.raw.signal, watcher: record, client: this.#clientOf(c), format });
     if (answer.frames === undefined) record.end(answer.status, answer.error);
+    return answerToResponse(answer, undefined, () => cutOff(c.env.outgoing as ServerResponse));
+  }
+
+  async #answerSide(c: Context<Env>, format: WireFormat, side: SideRoute): Promise<Response> {
+    if (this.#draining) throw new WireError(503, "The server is shutting down.", { code: "shutting_down" });
+    const { incoming } = c.env;
+    const { maxBodyBytes } = this.#responder;
+    const read = () => readJson(bodyChunks(incoming), checkHeaders(bodyHeaders(incoming), maxBodyBytes), maxBodyBytes);
+    const body = side.body ? await read() : undefined;
+    const query = new URL(c.req.url).searchParams;
+    const answer = await this.#responder.answerSide(format, side, { id: c.req.param("id") ?? "", query, body });
+    if (answer.error !== undefined) c.get("record").end(answer.status, answer.error);
     return answerToResponse(answer, undefined, () => cutOff(c.env.outgoing as ServerResponse));
   }
 

@@ -37,8 +37,8 @@ describe("events become chunks", () => {
   const envelope = chat.envelope("m");
 
   test("tool calls and reasoning stream in OpenAI's delta shapes, and the finish_reason says tool_calls", () => {
-    const writer = chat.writer(envelope, 1, undefined);
-    const collector = chat.collect(envelope, 1);
+    const writer = chat.writer(envelope, { choices: 1, includeUsage: undefined });
+    const collector = chat.collect(envelope, { choices: 1, includeUsage: undefined });
     const events: StreamEvent[] = [
       { type: "reasoning", text: "Hm" },
       { type: "toolCall", index: 0, id: "call_1", name: "weather", argumentsDelta: "" },
@@ -74,16 +74,16 @@ describe("events become chunks", () => {
   });
 
   test("progress and events of later versions make none", () => {
-    const writer = chat.writer(envelope, 1, undefined);
+    const writer = chat.writer(envelope, { choices: 1, includeUsage: undefined });
     expect(writer.event(0, { type: "progress", processedTokens: 1, promptTokens: 2, cachedTokens: 0 })).toEqual([]);
     expect(writer.event(0, { type: "surprise" } as never)).toEqual([]);
   });
 
   test("cached prompt tokens are told with every usage, 0 where there are none", () => {
     const usage = { promptTokens: 10, completionTokens: 5, totalTokens: 15, cachedTokens: 8 };
-    const [, chunk] = chat.writer(envelope, 1, undefined).event(0, finish({ usage }));
+    const [, chunk] = chat.writer(envelope, { choices: 1, includeUsage: undefined }).event(0, finish({ usage }));
     expect(chunk!.data).toMatchObject({ usage: { prompt_tokens: 10, total_tokens: 15, prompt_tokens_details: { cached_tokens: 8 } } });
-    const [, plain] = chat.writer(envelope, 1, undefined).event(0, finish());
+    const [, plain] = chat.writer(envelope, { choices: 1, includeUsage: undefined }).event(0, finish());
     expect(plain!.data).toHaveProperty("usage.prompt_tokens_details", { cached_tokens: 0 });
   });
 
@@ -95,7 +95,7 @@ describe("events become chunks", () => {
           const said = pieces.map((piece) => piece.toWellFormed());
           const frames = new ReplyFrames(
             new Reply([streamOf([...said.map(text), finish()])]),
-            chat.writer(chat.envelope("m\n\r"), 1, undefined),
+            chat.writer(chat.envelope("m\n\r"), { choices: 1, includeUsage: undefined }),
             "messages",
             {
               heartbeatMs: 1000,
@@ -140,9 +140,14 @@ describe("heartbeats", () => {
         yield { type: "progress", processedTokens: i, promptTokens: 1e6, cachedTokens: 0 };
       }
     }
-    const frames = new ReplyFrames(new Reply([{ events: reading }]), chat.writer(chat.envelope("m"), 1, undefined), "messages", {
-      heartbeatMs: 20,
-    });
+    const frames = new ReplyFrames(
+      new Reply([{ events: reading }]),
+      chat.writer(chat.envelope("m"), { choices: 1, includeUsage: undefined }),
+      "messages",
+      {
+        heartbeatMs: 20,
+      },
+    );
     expect(await frames.next()).toContain('"role":"assistant"');
     for (let i = 0; i < 3; i++)
       expect(await frames.next()).toContain('"choices":[{"index":0,"delta":{"content":""},"finish_reason":null}]');
@@ -169,10 +174,15 @@ describe("a resumable stream", () => {
         async (pieces, drops) => {
           const envelope = chat.envelope("m");
           const source = () =>
-            new ReplyFrames(new Reply([streamOf([...pieces.map(text), finish()])]), chat.writer(envelope, 1, undefined), "messages", {
-              heartbeatMs: 0,
-              numbered: true,
-            });
+            new ReplyFrames(
+              new Reply([streamOf([...pieces.map(text), finish()])]),
+              chat.writer(envelope, { choices: 1, includeUsage: undefined }),
+              "messages",
+              {
+                heartbeatMs: 0,
+                numbered: true,
+              },
+            );
           let whole = "";
           const undisturbed = source();
           for (let frame = await undisturbed.next(); frame !== undefined; frame = await undisturbed.next()) whole += frame;

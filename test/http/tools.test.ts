@@ -8,13 +8,11 @@ import { ChatOpenAI } from "@langchain/openai";
 import { Output, stepCountIs, streamObject, streamText, tool } from "ai";
 import OpenAI from "openai";
 import { zodFunction, zodResponseFormat } from "openai/helpers/zod";
-import { afterEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { z } from "zod";
-import { setNative } from "../../lib/addon/load.js";
-import { nodeHandler } from "../../lib/http/index.js";
-import { ZSE } from "../../lib/zse.js";
-import { callOf, FakeAddon, type FakeEngine, type FakeOptions, type ScriptItem } from "../unit/fake-native.js";
-import { json, listen, post, serveApp, stream } from "./helpers.js";
+import { callOf, type FakeOptions, type ScriptItem } from "../unit/fake-native.js";
+import { json, post, serveApp, stream } from "./helpers.js";
+import { serveFake, serveScript } from "./scripted.js";
 
 const WEATHER = {
   type: "function",
@@ -26,22 +24,6 @@ const WEATHER = {
 } as const;
 const ASKED = { model: "qwen-7b", messages: [{ role: "user", content: "What is the weather in Paris?" }] } as const;
 const person = z.object({ name: z.string(), age: z.int() });
-
-afterEach(() => setNative(undefined));
-
-/** A model that gives these replies in turn, behind a socket. */
-async function serveScript(...replies: ScriptItem[][]): Promise<{ base: string; url: string; fake: FakeEngine }> {
-  return serveFake({ script: (_, index) => replies[index] ?? ["no more"] });
-}
-
-async function serveFake(options: FakeOptions): Promise<{ base: string; url: string; fake: FakeEngine }> {
-  const addon = new FakeAddon(options);
-  setNative(addon);
-  const model = new ZSE("fake.gguf");
-  await model.ready;
-  const base = await listen(nodeHandler(model, { model: "qwen-7b" }));
-  return { base, url: `${base}/v1/chat/completions`, fake: addon.model };
-}
 
 const CALLS = [callOf("get_weather", { city: "Paris" }), ["It is ", "clear."]];
 const openai = (base: string) => new OpenAI({ baseURL: `${base}/v1`, apiKey: "none", maxRetries: 0 });

@@ -10,20 +10,30 @@ export type Ask = { messages: readonly Message[] } | { prompt: string };
 /** The forms of usage: undefined, beside the last finish_reason; true, a chunk of its own; false, none. */
 export type IncludeUsage = boolean | undefined;
 
+/** What of a request decides how its reply is written. */
+export interface ReplyForm {
+  choices: number;
+  includeUsage: IncludeUsage;
+  /** What else a format's reader tells its writer, such as fields that the reply repeats. */
+  echo?: unknown;
+}
+
 /** A request, understood. */
-export interface WireRequest {
+export interface WireRequest extends ReplyForm {
   ask: Ask;
   /** As the client wrote it. */
   model: string | undefined;
   stream: boolean;
-  choices: number;
-  includeUsage: IncludeUsage;
   resumable: boolean;
+  /** The reply goes on without its client, who comes back for it. Left out: it does not. */
+  background?: boolean;
+  /** The reply is kept once it has ended, as its writer's kept() has it. Left out: it is not. */
+  keep?: boolean;
   options: ReplyOptionsInput;
-  /** Options that the client has written under other names, and these: for errors. The longest first. */
-  written?: ReadonlyMap<string, string> | undefined;
   /** Fields of the body that mean nothing here. */
   ignored: string[];
+  /** What the body calls a field that an error names by another name. Left out: the same. */
+  fieldOf?: (param: string) => string;
 }
 
 /** What every object of one reply has in common. */
@@ -40,6 +50,21 @@ export interface Frame {
   data: object | string;
 }
 
+/** A reply as it is kept, for requests that go on from it. */
+export interface KeptReply {
+  /** What the client was given. */
+  object: { id: string; output: readonly { id?: string }[] };
+  /** What it was asked, all of the conversation before it included. */
+  input: readonly object[];
+}
+
+/** The kept replies of a server, as formats see them. */
+export interface Memory {
+  reply(id: string): KeptReply | undefined;
+  /** A piece of a kept reply's output, by an id of its own. */
+  item(id: string): object | undefined;
+}
+
 /** Turns the events of a reply's choices into frames. */
 export interface FrameWriter {
   /** What can be said before the first event, for those who want it early. */
@@ -50,8 +75,12 @@ export interface FrameWriter {
   ping(): Frame;
   /** The reply has failed; nothing follows. A stream that just ends would look whole. */
   fail(error: WireError): Frame[];
+  /** What one reader is told that gets no more of a reply which goes on. Left out: as fail(). */
+  lastWord?(error: WireError): Frame[];
   /** All choices have ended; nothing follows. */
   end(): Frame[];
+  /** The reply as far as it is. Formats without it keep none. */
+  kept?(): KeptReply;
 }
 
 /** Gathers the events of a reply that is sent as one object. */
@@ -59,20 +88,61 @@ export interface Collector {
   event(choice: number, event: StreamEvent): void;
   /** Once every choice has its finish event. */
   object(): object;
+  /** The reply has failed. Only those are told that have kept(). */
+  fail?(error: WireError): void;
+  kept?(): KeptReply;
+}
+
+/** A request beside those for replies, as its route sees it. */
+export interface SideCall {
+  /** What the route's path has in place of `:id`. */
+  id: string;
+  query: URLSearchParams;
+  /** undefined where the route has none. */
+  body: unknown;
+}
+
+/** What a server does for such requests. */
+export interface SideDesk {
+  readonly memory: Memory;
+  /** Forgets a kept reply, and ends it where it still runs. False where there is none. */
+  forget(id: string): boolean;
+  /** Ends a reply in the background. False where there is none. */
+  cancel(id: string): boolean;
+  /** Tokens of the prompt that a body, read as a request for a reply, comes to. */
+  promptTokens(body: unknown): Promise<number>;
+}
+
+/** An object, or the frames of a resumable stream after the one with this number. */
+export type SideAnswer = { object: object } | { resume: string; after: number };
+
+/** A route beside those that replies come from. */
+export interface SideRoute {
+  readonly method: "GET" | "POST" | "DELETE";
+  /** With at most one parameter, `:id`. */
+  readonly path: string;
+  /** It has a body, which is JSON. */
+  readonly body?: true;
+  /** @throws WireError */
+  answer(call: SideCall, desk: SideDesk): SideAnswer | Promise<SideAnswer>;
 }
 
 export interface WireFormat {
   /** Paths that are answered in it. */
   readonly routes: readonly string[];
+  /** What else is asked of it. Left out: nothing. */
+  readonly sides?: readonly SideRoute[];
+  /** Its streams say at once that they have begun, whether that is asked for or not. */
+  readonly beginsEarly?: true;
   /** The field of a request that says what is asked: what only the model can find wrong is wrong with it. */
   readonly subject: string;
   /** Whether a body that came to no path of a format is one of this. */
   takes(body: object): boolean;
   /** @throws WireError 400 naming the field */
-  read(body: unknown, maxChoices: number): WireRequest;
+  read(body: unknown, maxChoices: number, memory: Memory): WireRequest;
   envelope(model: string): Envelope;
-  writer(envelope: Envelope, choices: number, includeUsage: IncludeUsage): FrameWriter;
-  collect(envelope: Envelope, choices: number): Collector;
+  writer(envelope: Envelope, form: ReplyForm): FrameWriter;
+  collect(envelope: Envelope, form: ReplyForm): Collector;
   /** The body of a refusal. */
   refuse(error: WireError): object;
 }

@@ -36,6 +36,22 @@ export class WireError extends Error {
     return new WireError(405, message, { code: "method_not_allowed", allow });
   }
 
+  /** The same, where the body that was read has another name for the field. */
+  named(fieldOf: (param: string) => string): WireError {
+    const param = this.param === null ? null : fieldOf(this.param);
+    if (param === this.param || param === null) return this;
+    const { status, type, code, retryAfterMs, allow, cause } = this;
+    const message = this.message.replaceAll(this.param!, param);
+    return new WireError(status, message, {
+      type,
+      param,
+      ...(code === null ? {} : { code }),
+      ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+      ...(allow === undefined ? {} : { allow }),
+      cause,
+    });
+  }
+
   /** The JSON body, and equally the data of an error inside a stream. */
   get body(): { error: { message: string; type: string; param: string | null; code: string | null } } {
     const { message, type, param, code } = this;
@@ -57,14 +73,19 @@ export class WireError extends Error {
 /**
  * Any error as one for the wire. `retryAfterMs` is asked only where it is of use. What is not ours is not told to clients.
  * @param subject the field that held what was asked: what only the model could find wrong is wrong with it
- * @param written options that the client has written under other names, and these; the longest first
+ * @param fieldOf what the body calls a field
  */
 export function toWireError(
   error: unknown,
   retryAfterMs: () => number = () => 1000,
   subject?: string,
-  written: ReadonlyMap<string, string> = NONE,
+  fieldOf?: (param: string) => string,
 ): WireError {
+  const wire = asWireError(error, retryAfterMs, subject);
+  return fieldOf === undefined || error instanceof WireError ? wire : wire.named(fieldOf);
+}
+
+function asWireError(error: unknown, retryAfterMs: () => number, subject: string | undefined): WireError {
   if (error instanceof WireError) return error;
   const { code, message, option } = isZSEError(error) ? error : {};
   const cause = error;
@@ -72,7 +93,7 @@ export function toWireError(
     case "BAD_OPTION":
     case "UNSUPPORTED": {
       const kind = code === "BAD_OPTION" ? "invalid_value" : "unsupported_parameter";
-      const { said, param } = inItsNames(message!, option, written);
+      const { said, param } = inItsNames(message!, option);
       return new WireError(400, said, { param: param ?? subject, code: kind, cause });
     }
     case "CONTEXT_OVERFLOW":
@@ -94,22 +115,17 @@ export function toWireError(
   }
 }
 
-const NONE: ReadonlyMap<string, string> = new Map();
 const LIBRARYS = /\b[a-z]+(?:[A-Z][a-z]*)+\b/g;
 
 /**
  * An error in the names that the client knows. The library's own name of an option is seen here only where the engine found what is wrong with it,
  * and may stand anywhere in its sentence then.
  */
-function inItsNames(message: string, option: string | undefined, written: ReadonlyMap<string, string>): { said: string; param?: string } {
+function inItsNames(message: string, option: string | undefined): { said: string; param?: string } {
   const known = (name: string) => (Object.hasOwn(REPLY_OPTIONS, name) ? snakeCase(name) : name);
   const first = /^[a-z]+(?:[A-Z][a-z]*)+(?= )/.exec(message)?.[0] ?? "";
-  let param = option === undefined ? (known(first) === first ? undefined : known(first)) : known(option);
-  let said = option === undefined ? message.replaceAll(LIBRARYS, known) : message.replaceAll(option, param!);
-  for (const [name, own] of written) {
-    if (param === name || param?.startsWith(`${name}.`)) param = own + param.slice(name.length);
-    said = said.replaceAll(name, own);
-  }
+  const param = option === undefined ? (known(first) === first ? undefined : known(first)) : known(option);
+  const said = option === undefined ? message.replaceAll(LIBRARYS, known) : message.replaceAll(option, param!);
   return param === undefined ? { said } : { said, param };
 }
 

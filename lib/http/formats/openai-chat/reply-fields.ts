@@ -16,18 +16,18 @@ export const REPLY_FIELDS: ReadonlySet<string> = new Set([
 export const EFFORTS = ["none", "minimal", "low", "medium", "high", "xhigh"] as const;
 
 /**
- * @returns the library's options for them, under the names of a body; and where a field has another name here, that one
+ * @returns the library's options for them, under the names of a body; and what a field is called here, where it has another name
  * @throws WireError 400 naming the field
  */
-export function readReplyFields(given: Readonly<Body>): { options: Body; written: ReadonlyMap<string, string> | undefined } {
+export function readReplyFields(given: Readonly<Body>): { options: Body; fieldOf?: (param: string) => string } {
   checkGenerationPrompt(given);
   const { name, ...format } = readFormat(given);
-  const written = name === undefined ? undefined : new Map(FORM_NAMES.map((one) => [one, name]));
-  return { options: { ...format, ...readThinking(given), ...withoutEmptyTools(given) }, written };
+  const options = { ...format, ...readThinking(given), ...withoutEmptyTools(given) };
+  return name === undefined ? { options } : { options, fieldOf: (param) => param.replace(OPTION_OF_FORMS, name) };
 }
 
-/** What errors may call the option that other fields are read to. */
-const FORM_NAMES = ["response_format.schema", "response_format.gbnf", "response_format"];
+/** What errors call the option that other fields are read to. */
+const OPTION_OF_FORMS = /^response_format(?:\.(?:schema|gbnf))?(?![\w])/;
 
 /** Clients send an empty list, and a choice of nothing. undefined takes back what was passed under its own name. */
 function withoutEmptyTools({ tools, tool_choice }: Readonly<Body>): Body {

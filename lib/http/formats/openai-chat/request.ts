@@ -70,7 +70,7 @@ export function readRequest(body: unknown, maxChoices: number): WireRequest {
   for (const [name, { off }] of OPTIONS) if (name in given) options[name] = given[name] === off ? 0 : given[name];
   if (kind === "completion") Object.assign(options, readCompletionLogprobs(given));
   Object.assign(options, readRepetition(given));
-  const { options: replyOptions, written } = readReplyFields(given);
+  const { options: replyOptions, fieldOf } = readReplyFields(given);
   Object.assign(options, readLimit(given), readSeed(given), replyOptions);
   for (const name of CHUNKING) {
     if (name in streamOptions) options[name] = streamOptions[name];
@@ -83,7 +83,7 @@ export function readRequest(body: unknown, maxChoices: number): WireRequest {
     resumable: readBoolean(streamOptions, "resumable", "stream_options.resumable") ?? false,
     ask: kind === "chat" ? { messages: readMessages(given.messages, ignored) } : { prompt: readPrompt(given.prompt) },
     options: options as ReplyOptionsInput,
-    written,
+    ...(fieldOf === undefined ? {} : { fieldOf }),
     ignored,
   };
 }
