@@ -29,6 +29,6 @@ export async function serveFake(engine: FakeOptions, options: HandlerOptions = {
   setNative(addon);
   const model = new ZSE("fake.gguf");
   await model.ready;
-  const base = await listen(nodeHandler(model, { model: "qwen-7b", ...options }));
+  const base = await listen(nodeHandler(model, { model: "qwen-7b", onError: () => {}, ...options }));
   return { base, url: `${base}/v1/chat/completions`, fake: addon.model };
 }
