@@ -23,6 +23,10 @@ export class KeepingWriter implements FrameWriter {
     return this.#writer.event(choice, event);
   }
 
+  kept(): KeptReply {
+    return this.#writer.kept!();
+  }
+
   ping(): Frame {
     return this.#writer.ping();
   }

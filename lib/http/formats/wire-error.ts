@@ -41,7 +41,8 @@ export class WireError extends Error {
     const param = this.param === null ? null : fieldOf(this.param);
     if (param === this.param || param === null) return this;
     const { status, type, code, retryAfterMs, allow, cause } = this;
-    const message = this.message.replaceAll(this.param!, param);
+    const [list] = this.param!.split(/[.[]/, 1) as [string];
+    const message = this.message.replaceAll(this.param!, param).replaceAll(list, list.includes("_") ? fieldOf(list) : list);
     return new WireError(status, message, {
       type,
       param,

@@ -135,7 +135,7 @@ function itemsOf(given: Fields, memory: Memory): PlacedItem[] {
   if (id === undefined) return items;
   const previous = memory.reply(id);
   if (previous === undefined) {
-    const message = `There is no response ${quote(id)} to go on from: it is no longer kept, or never was (store: false).`;
+    const message = `previous_response_id is ${quote(id)}, and there is no such response: it is no longer kept, or never was (store: false).`;
     throw new WireError(404, message, { param: "previous_response_id", code: "previous_response_not_found" });
   }
   const before = [...previous.input, ...previous.object.output] as PlacedItem["item"][];

@@ -52,16 +52,15 @@ export class ResponseWriter implements FrameWriter {
     return { event: "keepalive", data: { type: "keepalive" } };
   }
 
-  /** The response as it has come to be, and then an error: some clients see the one, some the other. */
+  /** An error, and then the response as it has come to be: some clients see the one, some the other. */
   fail(error: WireError): Frame[] {
     const cancelled = error.code === "cancelled";
     this.#status = cancelled ? "cancelled" : "failed";
     const code = error.code ?? error.type;
     if (!cancelled) this.#error = { code, message: error.message };
     const begun = this.begin();
-    const said: Said[] = [{ type: "response.failed", response: this.object() }];
-    if (!cancelled) said.push(errorEvent(error));
-    return [...begun, ...this.#frames(said)];
+    const failed = { type: "response.failed", response: this.object() };
+    return [...begun, ...this.#frames(cancelled ? [failed] : [errorEvent(error), failed])];
   }
 
   lastWord(error: WireError): Frame[] {
