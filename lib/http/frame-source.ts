@@ -67,7 +67,7 @@ export class ReplyFrames implements KeptFrames {
       const pulled = await this.#reply.next(silenceMs);
       if ("silence" in pulled) return this.ping();
       if ("event" in pulled) {
-        this.#push(this.#writer.event(pulled.choice, pulled.event));
+        this.#push(this.#writer.event(pulled.choice, pulled.event, pulled.tokens));
         if (this.#reply.over) this.#end(this.#writer.end());
       } else if ("error" in pulled) {
         this.#end(this.#writer.fail(toWireError(pulled.error, undefined, this.#subject, this.#fieldOf)));

@@ -9,11 +9,28 @@ import type { Frame } from "./formats/format.js";
 const UNICODE_LINE_ENDS = /[\u0085\u2028\u2029]/;
 
 /** One event as it goes into the socket. `id`: only in resumable streams. */
-export function frameText({ event, data }: Frame, id?: number): string {
+export function frameText({ event, data, padded }: Frame, id?: number): string {
   let line = typeof data === "string" ? data : JSON.stringify(data);
   if (UNICODE_LINE_ENDS.test(line)) line = escapeLineEnds(line);
   const named = event === undefined ? "" : `event: ${event}\n`;
-  return id === undefined ? `${named}data: ${line}\n\n` : `${named}id: ${id}\ndata: ${line}\n\n`;
+  const head = id === undefined ? `${named}data: ` : `${named}id: ${id}\ndata: `;
+  const frame = `${head}${line}\n\n`;
+  return padded === true ? pad(frame) : frame;
+}
+
+/** Padded events are multiples of so many bytes long: pieces of usual lengths are then all alike. */
+const BLOCK = 64;
+const encoder = new TextEncoder();
+/** Letters that mean nothing. They are drawn, so that a proxy that compresses cannot take them for nothing. */
+const LETTERS = String.fromCharCode(...crypto.getRandomValues(new Uint8Array(4 * BLOCK)).map((byte) => 97 + (byte % 26)));
+
+/** With a field `obfuscation`, as OpenAI has it, at the end of the object. */
+function pad(frame: string): string {
+  const field = ',"obfuscation":""';
+  const over = (encoder.encode(frame).length + field.length) % BLOCK;
+  const from = Math.floor(Math.random() * (LETTERS.length - BLOCK));
+  const letters = LETTERS.slice(from, from + ((BLOCK - over) % BLOCK));
+  return `${frame.slice(0, -"}\n\n".length)},"obfuscation":"${letters}"}\n\n`;
 }
 
 function escapeLineEnds(json: string): string {

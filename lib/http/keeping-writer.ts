@@ -19,8 +19,8 @@ export class KeepingWriter implements FrameWriter {
     return this.#writer.begin();
   }
 
-  event(choice: number, event: StreamEvent): Frame[] {
-    return this.#writer.event(choice, event);
+  event(choice: number, event: StreamEvent, tokens?: number): Frame[] {
+    return this.#writer.event(choice, event, tokens);
   }
 
   kept(): KeptReply {

@@ -14,6 +14,7 @@ const HANDLER_RULES = {
   stallTimeoutMs: { kind: "integer", min: 0, max: INT32_MAX, default: 0, hint: "0 means never" },
   earlyErrorMs: { kind: "number", min: 0, max: INT32_MAX, default: 10_000, hint: "0 means not at all" },
   earlyRole: { kind: "boolean", default: false },
+  obfuscation: { kind: "boolean", default: false },
   resumable: { kind: "custom", read: (_name, value) => value }, // ResumableStreams reads it
   keptReplies: { kind: "custom", read: (_name, value) => value }, // ReplyMemory reads it
   onError: { kind: "function" },

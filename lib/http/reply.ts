@@ -8,9 +8,11 @@ import { Alarm } from "./alarm.js";
 import type { EventStream, Observer } from "./types.js";
 
 /** What next() gives. */
-export type Pulled = { choice: number; event: StreamEvent } | { error: unknown } | { silence: true } | { end: true };
+export type Pulled = Arrived | { error: unknown } | { silence: true } | { end: true };
 
-type Arrival = { choice: number; event: StreamEvent } | { error: unknown };
+/** `tokens`: of the choice, up to this event, where its stream tells. */
+type Arrived = { choice: number; event: StreamEvent; tokens: number | undefined };
+type Arrival = Arrived | { error: unknown };
 
 /** What takes the engine's time: the first of them is the first token. */
 const GENERATED: ReadonlySet<string> = new Set(["text", "reasoning", "toolCall"]);
@@ -128,7 +130,7 @@ export class Reply {
           this.#arrivals.push({ error: new ZSEError("ABORTED", "The stream was cancelled.") });
         } else {
           if (GENERATED.has(value.type)) this.#observer?.onText?.(choice, waitedFor);
-          this.#arrivals.push({ choice, event: value });
+          this.#arrivals.push({ choice, event: value, tokens: this.#streams[choice]!.takenTokens });
         }
         this.#wake?.();
       },

@@ -27,6 +27,8 @@ export interface ResponderHooks {
   validate?(body: unknown, format: WireFormat): void;
   /** Where resumable streams are kept, when somebody else looks at them too. */
   resumables?: ResumableStreams;
+  /** Whether streams are padded whose requests do not say. */
+  obfuscates?(): boolean;
 }
 
 /** What is known of a request beside its body. */
@@ -185,7 +187,8 @@ export class Responder {
     }
     const { heartbeatMs } = this.#options;
     const earlyRole = this.#options.earlyRole || format.beginsEarly === true;
-    const writer = this.#keeping(format.writer(envelope, request), request);
+    const obfuscate = request.obfuscate ?? this.#hooks.obfuscates?.() ?? this.#options.obfuscation;
+    const writer = this.#keeping(format.writer(envelope, { ...request, obfuscate }), request);
     const { fieldOf } = request;
     if (!request.resumable) return this.#streaming(new ReplyFrames(reply, writer, format.subject, { heartbeatMs, earlyRole, fieldOf }));
     // At once, since it names the stream: who is cut off before the first token comes back by this name.

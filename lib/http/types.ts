@@ -9,6 +9,8 @@ export interface EventStream {
   events(): AsyncIterator<StreamEvent> | AsyncIterable<StreamEvent>;
   /** The request's includeUsage, when the stream was opened with one. */
   readonly includeUsage?: boolean | undefined;
+  /** Tokens of what was taken of events() so far; for those who want usage with every piece. */
+  readonly takenTokens?: number;
   /** Rejects as soon as the stream has failed, also while nobody reads. */
   readonly result?: Promise<unknown>;
 }
@@ -60,6 +62,11 @@ export interface HandlerOptions {
   earlyErrorMs?: number | undefined;
   /** The role chunk goes out before the first token, as soon as the request is accepted. Default: with the first token. */
   earlyRole?: boolean | undefined;
+  /**
+   * Pads the pieces of streams, so that their lengths on the wire do not tell what they say; a request's `stream_options.include_obfuscation`
+   * says otherwise. Default false; `zse serve` does where others than its own machine reach it.
+   */
+  obfuscation?: boolean | undefined;
   /** Bounds of streams that clients ask to be resumable. */
   resumable?: ResumableOptions | undefined;
   /** Bounds of the replies that are kept for OpenAI's Responses (`store`), in RAM. */

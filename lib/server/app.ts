@@ -71,6 +71,8 @@ export class App {
   readonly #resumables: ResumableStreams;
   readonly #checkKey: (authorization: string | undefined) => void;
   #knowsHost: (host: string | undefined) => boolean = () => true;
+  /** Whether others than this machine reach it. */
+  #isOpen = false;
   #draining = false;
 
   constructor(model: AppModel, options: AppOptions) {
@@ -88,6 +90,7 @@ export class App {
   /** Told the address that the server is bound to, before the first request. */
   onListening(address: string): void {
     const { apiKeys = [], allowedHosts = [] } = this.#options;
+    this.#isOpen = !isLoopback(address);
     if (apiKeys.length === 0 && isLoopback(address)) this.#knowsHost = hostCheck(allowedHosts);
   }
 
@@ -129,6 +132,7 @@ export class App {
     const options = { model: name, maxBodyBytes, maxChoices, heartbeatMs, stallTimeoutMs, earlyRole, keptReplies, onError };
     return new Responder(this.#model, options, "zse serve", {
       resumables: this.#resumables,
+      obfuscates: () => this.#isOpen,
       validate: (body, format) => {
         check(body, format);
         this.#names.check((body as { model?: string | null }).model);

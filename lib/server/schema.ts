@@ -109,6 +109,7 @@ const message = z.object({
 const count = z.int().min(1);
 const streamOptions = z.strictObject({
   include_usage: z.boolean().nullish(),
+  continuous_usage_stats: z.boolean().nullish(),
   include_obfuscation: z.boolean().nullish(),
   ...byTable("stream_options"),
   resumable: z.boolean().nullish(),

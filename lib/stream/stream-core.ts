@@ -74,6 +74,8 @@ export class StreamCore implements StreamSink, Source {
   /** Tokens of what is in the buffer; and of those, the ones of a reply that has ended. */
   #buffered = 0;
   #settled = 0;
+  /** Tokens that the consumer has taken, in all. */
+  takenTokens = 0;
   readonly #ackEvery: number;
 
   #ending: Ending | undefined;
@@ -344,6 +346,7 @@ export class StreamCore implements StreamSink, Source {
 
   #giveBack(tokens: number): void {
     this.#buffered -= tokens;
+    this.takenTokens += tokens;
     if (this.#settled > 0) {
       this.#settled -= tokens;
       return;

@@ -101,6 +101,11 @@ export class TokenStream implements AsyncIterable<string>, AsyncDisposable {
     return this.#core.result();
   }
 
+  /** Tokens of what the consumer has taken so far. At the end it is usage's completionTokens, but for tokens of which nothing is shown. */
+  get takenTokens(): number {
+    return this.#core.takenTokens;
+  }
+
   /** Closes the thought that the model is in, and the answer begins; nothing where it is in none. */
   endReasoning(): void {
     this.#core.endReasoning();

@@ -14,6 +14,10 @@ export type IncludeUsage = boolean | undefined;
 export interface ReplyForm {
   choices: number;
   includeUsage: IncludeUsage;
+  /** Usage so far with every piece. */
+  continuousUsage?: boolean | undefined;
+  /** Pieces are padded, so that their lengths on the wire do not tell what they say. Of a request: undefined is as the server would have it. */
+  obfuscate?: boolean | undefined;
   /** What else a format's reader tells its writer, such as fields that the reply repeats. */
   echo?: unknown;
 }
@@ -48,6 +52,8 @@ export interface Envelope {
 export interface Frame {
   event?: string;
   data: object | string;
+  /** It holds a piece of what was said, and is to be as long as others. */
+  padded?: boolean;
 }
 
 /** A reply as it is kept, for requests that go on from it. */
@@ -69,8 +75,8 @@ export interface Memory {
 export interface FrameWriter {
   /** What can be said before the first event, for those who want it early. */
   begin(): Frame[];
-  /** None for what the format has no place for. */
-  event(choice: number, event: StreamEvent): Frame[];
+  /** None for what the format has no place for. `tokens`: of the choice so far, where its stream tells. */
+  event(choice: number, event: StreamEvent, tokens?: number): Frame[];
   /** A sign of life that says nothing. */
   ping(): Frame;
   /** The reply has failed; nothing follows. A stream that just ends would look whole. */

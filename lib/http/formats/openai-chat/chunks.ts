@@ -2,7 +2,7 @@
 // drawing an id); any thread.
 
 import type { FinishEvent, StreamEvent, TokenLogprobs, ToolCallEvent, Usage } from "../../../types.js";
-import type { Collector, Envelope, Frame, FrameWriter, IncludeUsage } from "../format.js";
+import type { Collector, Envelope, Frame, FrameWriter, IncludeUsage, ReplyForm } from "../format.js";
 import type { WireError } from "../wire-error.js";
 import { CompletionLogprobsWriter, chatLogprobs } from "./logprobs.js";
 
@@ -48,6 +48,8 @@ export class ChunkWriter implements FrameWriter {
   readonly #kind: ReplyKind;
   readonly #choices: number;
   readonly #includeUsage: IncludeUsage;
+  readonly #padded: boolean;
+  readonly #sofar: UsageSoFar | undefined;
   #usages: Usage[] = [];
   /** Choices whose role was said, and ones that have ended. */
   readonly #begun = new Set<number>();
@@ -55,10 +57,13 @@ export class ChunkWriter implements FrameWriter {
   /** Of completions, by choice. */
   readonly #logprobs: CompletionLogprobsWriter[];
 
-  constructor(kind: ReplyKind, { id, created, model }: Envelope, choices: number, includeUsage: IncludeUsage) {
+  constructor(kind: ReplyKind, { id, created, model }: Envelope, form: ReplyForm) {
+    const { choices, includeUsage, continuousUsage = false, obfuscate = false } = form;
     this.#kind = kind;
     this.#choices = choices;
     this.#includeUsage = includeUsage;
+    this.#padded = obfuscate;
+    this.#sofar = continuousUsage ? new UsageSoFar(choices) : undefined;
     this.#logprobs = Array.from({ length: choices }, () => new CompletionLogprobsWriter());
     this.#head = { id, object: kind === "chat" ? "chat.completion.chunk" : "text_completion", created, model };
   }
@@ -85,7 +90,8 @@ export class ChunkWriter implements FrameWriter {
   }
 
   /** The chunks that an event makes, the role's before a choice's first: none for what the format has no place for. */
-  event(index: number, event: StreamEvent): Frame[] {
+  event(index: number, event: StreamEvent, tokens?: number): Frame[] {
+    this.#sofar?.add(index, event, tokens);
     const chunks = this.#said(index, event);
     return chunks.length === 0 || this.#begun.has(index) ? chunks : [...this.#begin(index), ...chunks];
   }
@@ -160,7 +166,32 @@ export class ChunkWriter implements FrameWriter {
 
   #chunk(choice: object): Frame {
     const chunk = { ...this.#head, choices: [choice] };
-    return { data: this.#includeUsage === true ? { ...chunk, usage: null } : chunk };
+    const data = this.#includeUsage === true ? { ...chunk, usage: this.#sofar?.usage ?? null } : chunk;
+    return this.#padded ? { data, padded: true } : { data };
+  }
+}
+
+/** What was used up to now, told with every piece. */
+class UsageSoFar {
+  readonly #choices: Usage[];
+  #knowsPrompt = false;
+
+  constructor(choices: number) {
+    const none = { promptTokens: 0, completionTokens: 0, totalTokens: 0, cachedTokens: 0 };
+    this.#choices = Array.from({ length: choices }, () => none);
+  }
+
+  /** Nothing before the prompt is known. */
+  get usage(): WireUsage | null {
+    return this.#knowsPrompt ? wireUsage(this.#choices) : null;
+  }
+
+  add(index: number, event: StreamEvent, tokens = 0): void {
+    const before = this.#choices[index]!;
+    if (event.type === "finish") this.#choices[index] = event.usage;
+    else if (event.type === "progress") this.#choices[index] = { ...before, ...event };
+    else this.#choices[index] = { ...before, completionTokens: tokens };
+    this.#knowsPrompt ||= this.#choices[index].promptTokens > 0;
   }
 }
 

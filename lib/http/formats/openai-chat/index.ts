@@ -14,7 +14,7 @@ function formatOf(kind: ReplyKind, route: string, subject: "messages" | "prompt"
     takes: (body) => subject in body,
     read: readRequest,
     envelope: (model) => newEnvelope(kind, model),
-    writer: (envelope, { choices, includeUsage }) => new ChunkWriter(kind, envelope, choices, includeUsage),
+    writer: (envelope, form) => new ChunkWriter(kind, envelope, form),
     collect: (envelope, { choices }) => new ReplyCollector(kind, envelope, choices),
     refuse: (error) => error.body,
   };

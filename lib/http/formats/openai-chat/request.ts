@@ -15,7 +15,7 @@ type Body = Record<string, unknown>;
 /** Passed on under their own names. null is OpenAI's way of leaving a field out. */
 const OPTIONS = wireOptions("body");
 const CHUNKING = [...wireOptions("stream_options").keys()];
-const STREAM_OPTIONS = ["include_usage", "include_obfuscation", ...CHUNKING, "resumable"];
+const STREAM_OPTIONS = ["include_usage", "continuous_usage_stats", "include_obfuscation", ...CHUNKING, "resumable"];
 const READ_HERE = [
   "model",
   "messages",
@@ -80,6 +80,8 @@ export function readRequest(body: unknown, maxChoices: number): WireRequest {
     stream,
     choices: readChoices(given, maxChoices),
     includeUsage: readBoolean(streamOptions, "include_usage", "stream_options.include_usage"),
+    continuousUsage: readContinuous(streamOptions),
+    obfuscate: readBoolean(streamOptions, "include_obfuscation", "stream_options.include_obfuscation"),
     resumable: readBoolean(streamOptions, "resumable", "stream_options.resumable") ?? false,
     ask: kind === "chat" ? { messages: readMessages(given.messages, ignored) } : { prompt: readPrompt(given.prompt) },
     options: options as ReplyOptionsInput,
@@ -154,6 +156,14 @@ function readStreamOptions(given: Body, stream: boolean): Body {
     throw bad(`stream_options has no ${name}; there are: ${STREAM_OPTIONS.join(", ")}.`, `stream_options.${name}`);
   }
   return Object.fromEntries(Object.entries(options as Body).filter(([, value]) => value !== null));
+}
+
+/** vLLM's. */
+function readContinuous(options: Body): boolean {
+  const name = "stream_options.continuous_usage_stats";
+  const wanted = readBoolean(options, "continuous_usage_stats", name) ?? false;
+  if (wanted && options.include_usage !== true) throw bad(`${name} is for include_usage: true.`, name);
+  return wanted;
 }
 
 function readChoices(given: Body, most: number): number {

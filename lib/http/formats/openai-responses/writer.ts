@@ -18,6 +18,7 @@ export function newEnvelope(model: string): Envelope {
 export class ResponseWriter implements FrameWriter {
   readonly #envelope: Envelope;
   readonly #echo: Echo;
+  readonly #padded: boolean;
   readonly #output: OutputItem[] = [];
   /** The item that grows; of calls, with their number in the reply. */
   #open: OutputItem | undefined;
@@ -28,7 +29,8 @@ export class ResponseWriter implements FrameWriter {
   #number = 0;
   #begun = false;
 
-  constructor(envelope: Envelope, { echo }: ReplyForm) {
+  constructor(envelope: Envelope, { echo, obfuscate = false }: ReplyForm) {
+    this.#padded = obfuscate;
     this.#envelope = envelope;
     this.#echo = (echo as Echo | undefined) ?? NO_ECHO;
   }
@@ -150,7 +152,10 @@ export class ResponseWriter implements FrameWriter {
   }
 
   #frames(said: readonly Said[]): Frame[] {
-    return said.map(({ type, ...rest }) => ({ event: type, data: { type, sequence_number: this.#number++, ...rest } }));
+    return said.map(({ type, ...rest }) => {
+      const frame = { event: type, data: { type, sequence_number: this.#number++, ...rest } };
+      return this.#padded && "delta" in rest ? { ...frame, padded: true } : frame;
+    });
   }
 }
 

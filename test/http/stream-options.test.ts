@@ -1,0 +1,88 @@
+// What a request can ask of a stream beside its text, in OpenAI's formats: padding against reading lengths off the wire, and usage with every piece.
+
+import { describe, expect, test } from "vitest";
+import { GREEDY, json, post, serveApp, stream } from "./helpers.js";
+import { responses } from "./responses-sse.js";
+import { serveScript, serveScriptWith } from "./scripted.js";
+
+const CHAT = { messages: [{ role: "user", content: "x" }], stream: true };
+const SAID = ["a", "of", "the", "fox's", " häuser", "\u2028", '"\\"'];
+const BLOCK = 64;
+
+/** The events that have a piece of the text. */
+async function pieces(url: string, body: object): Promise<string[]> {
+  const text = await (await post(url, body)).text();
+  return text
+    .split(/(?<=\n\n)/)
+    .filter((event) => /"delta":("|\{"content":"[^"])|"text":"[^"]/.test(event) && !/\.(done|completed)\n/.test(event));
+}
+
+const lengths = (events: readonly string[]) => events.map((event) => Buffer.byteLength(event));
+
+describe("include_obfuscation", () => {
+  const forms = (base: string): [string, object][] => [
+    [`${base}/v1/chat/completions`, CHAT],
+    [`${base}/v1/completions`, { prompt: "x", stream: true }],
+    [responses(base), { input: "x", stream: true }],
+  ];
+  test("pads every piece to a multiple of 64 bytes, and changes nothing else", async () => {
+    const { base } = await serveScript(...Array.from({ length: 6 }, () => SAID));
+    for (const [url, body] of forms(base)) {
+      const plain = await pieces(url, { ...body, stream_options: { include_obfuscation: false } });
+      const padded = await pieces(url, { ...body, stream_options: { include_obfuscation: true } });
+      expect(plain).toHaveLength(SAID.length);
+      expect(new Set(lengths(plain)).size).toBeGreaterThan(3);
+      expect(lengths(padded).map((length) => length % BLOCK)).toEqual(SAID.map(() => 0));
+      const said = (events: string[]) => events.map((event) => withoutDrawn(event.replace(/,"obfuscation":"[a-z]*"/, "")));
+      expect(said(padded)).toEqual(said(plain));
+    }
+  });
+  test("short pieces are all of one length", async () => {
+    const { base } = await serveScript(SAID, SAID, SAID);
+    for (const [url, body] of forms(base)) {
+      const padded = await pieces(url, { ...body, stream_options: { include_obfuscation: true } });
+      // Near the end of a block some take one more: of what they say, that is all that is told.
+      expect(new Set(lengths(padded)).size).toBeLessThanOrEqual(2);
+    }
+  });
+  test("is off by default where only this machine reaches the server, and on where others do", async () => {
+    const { base } = await serveApp();
+    expect((await pieces(`${base}/v1/chat/completions`, { ...GREEDY, stream: true })).join("")).not.toContain("obfuscation");
+    const open = await serveApp({}, {}, { host: "0.0.0.0" });
+    const url = open.url.replace("0.0.0.0", "127.0.0.1");
+    const padded = await pieces(url, { ...GREEDY, stream: true });
+    expect(padded.every((event) => event.includes('"obfuscation":"'))).toBe(true);
+    const asked = await pieces(url, { ...GREEDY, stream: true, stream_options: { include_obfuscation: false } });
+    expect(asked.join("")).not.toContain("obfuscation");
+  });
+  test("is an option of a handler", async () => {
+    const { url } = await serveScriptWith({ obfuscation: true }, SAID);
+    expect((await pieces(url, CHAT)).every((event) => event.includes('"obfuscation":"'))).toBe(true);
+  });
+});
+
+function withoutDrawn(event: string): string {
+  return event.replace(/"(id|item_id)":"[a-z]+[-_][0-9a-f]{32}"/g, '"$1":""').replace(/"created":\d+/, "");
+}
+
+describe("continuous_usage_stats", () => {
+  test("every chunk has the usage up to it, and the last one has all", async () => {
+    const { url } = await serveApp();
+    const { chunks } = await stream(url, { ...GREEDY, stream_options: { include_usage: true, continuous_usage_stats: true } });
+    const usages = chunks.flatMap(({ usage }) => usage ?? []);
+    const last = chunks.at(-1)!.usage!;
+    expect(usages.length).toBeGreaterThan(10);
+    for (const usage of usages) expect(usage.prompt_tokens).toBe(last.prompt_tokens);
+    const counts = usages.map(({ completion_tokens }) => completion_tokens);
+    expect(counts).toEqual([...counts].sort((a, b) => a - b));
+    expect(new Set(counts).size).toBeGreaterThan(10);
+    // The first chunk with text is the first token's.
+    expect(chunks.find(({ choices }) => choices[0]?.delta?.content)!.usage!.completion_tokens).toBe(1);
+    for (const { prompt_tokens, completion_tokens, total_tokens } of usages) expect(total_tokens).toBe(prompt_tokens + completion_tokens);
+  });
+  test("is for include_usage: true", async () => {
+    const { url } = await serveScript();
+    const { error } = await json(await post(url, { ...CHAT, stream_options: { continuous_usage_stats: true } }));
+    expect(error.param).toBe("stream_options.continuous_usage_stats");
+  });
+});
