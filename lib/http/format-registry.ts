@@ -1,11 +1,12 @@
 // Owns the list of wire formats that are spoken. One more is a folder and a line here.
 
+import { messages } from "./formats/anthropic/index.js";
 import type { SideRoute, WireFormat } from "./formats/format.js";
 import { chatCompletions, completions } from "./formats/openai-chat/index.js";
 import { responses } from "./formats/openai-responses/index.js";
 
 /** The first is how those are told who asked for none. */
-export const FORMATS: readonly [WireFormat, ...WireFormat[]] = [chatCompletions, completions, responses];
+export const FORMATS: readonly [WireFormat, ...WireFormat[]] = [chatCompletions, completions, responses, messages];
 
 /** The format of a body that may have come to any path. */
 export function formatOf(body: unknown): WireFormat {
@@ -13,9 +14,15 @@ export function formatOf(body: unknown): WireFormat {
   return FORMATS.find((format) => format.takes(given)) ?? FORMATS[0];
 }
 
-/** The format that is asked for at a path, which may end with a format's own, with or without its /v1. */
-export function formatAt(path: string): WireFormat | undefined {
-  return FORMATS.find(({ routes }) => routes.some((route) => path.endsWith(route.slice("/v1".length))));
+/** The format that is asked for at an address, which may end with a format's own; undefined where bodies tell. */
+export function formatAt(url: string): WireFormat | undefined {
+  const path = pathOf(url);
+  return FORMATS.find((format) => format.isAt(path));
+}
+
+/** Of a request's address, without what stands behind it. */
+export function pathOf(url: string): string {
+  return url.replace(/[?#].*$/s, "").replace(/\/+$/, "");
 }
 
 /** A route beside those that replies come from, and what the path has in place of its `:id`. */

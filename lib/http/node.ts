@@ -8,7 +8,7 @@ import { formatAt } from "./format-registry.js";
 import type { FrameSource } from "./frame-source.js";
 import { type Answer, Responder } from "./responder.js";
 import type { HandlerOptions, ServedModel } from "./types.js";
-import { answerOther, pathOf } from "./web.js";
+import { answerOther } from "./web.js";
 
 /**
  * What every IncomingMessage has, of node:http and of node:http2. The public types name none of Node's own: without @types/node they would be
@@ -50,8 +50,8 @@ interface KoaLike extends Parsed {
 }
 
 /**
- * A handler of POST requests in OpenAI's format for node:http, Express, Fastify and Koa, at any path. A body that was read before is
- * taken from `body` or `rawBody`: parsed (express.json(), Fastify), as text, or as bytes.
+ * A handler of POST requests in OpenAI's format for node:http, Express, Fastify and Koa, at any path; at one that ends in /v1/messages
+ * in Anthropic's. A body that was read before is taken from `body` or `rawBody`: parsed (express.json(), Fastify), as text, or as bytes.
  *
  * ```js
  * http.createServer(nodeHandler(model)).listen(8000);
@@ -96,15 +96,20 @@ async function answer(responder: Responder, request: IncomingMessage, found: unk
   try {
     const read = () => bodyOf(request, found, responder.maxBodyBytes);
     const lastEventId = (request.headers["last-event-id"] as string | undefined) ?? null;
-    const other = await answerOther(responder, request.method, request.url, lastEventId, read);
+    const other = await answerOther(responder, request.method, addressOf(request), lastEventId, read, signal);
     if (other !== undefined) return other;
     body = await read();
   } catch (error) {
     if (isSmall(request)) await bodyArrived(request);
-    return responder.refuse(error);
+    return responder.refuse(error, formatAt(addressOf(request)));
   }
-  const format = formatAt(pathOf(request.url ?? ""));
+  const format = formatAt(addressOf(request));
   return responder.answer(body, { signal, client: request.socket?.remoteAddress, format });
+}
+
+/** As the client asked for it: routers of Express leave in `url` what is theirs. */
+function addressOf(request: IncomingMessage): string {
+  return (request as { originalUrl?: string }).originalUrl ?? request.url ?? "";
 }
 
 /** The body of a request: as something in front has read it, or from the connection. */

@@ -169,6 +169,7 @@ export class Reply {
   }
 }
 
-function iteratorOf(events: AsyncIterator<StreamEvent> | AsyncIterable<StreamEvent>): AsyncIterator<StreamEvent> {
+/** @internal */
+export function iteratorOf(events: AsyncIterator<StreamEvent> | AsyncIterable<StreamEvent>): AsyncIterator<StreamEvent> {
   return "next" in events ? events : events[Symbol.asyncIterator]();
 }

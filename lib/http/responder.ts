@@ -1,6 +1,7 @@
 // Owns the answer to one request, whichever HTTP server it came through: checks, opening the streams, and either one JSON body or
 // frames to be pulled. JS thread of the model. web.ts and node.ts put an answer onto their kind of response.
 
+import { countTokens } from "./count-tokens.js";
 import { FORMATS, formatOf } from "./format-registry.js";
 import type { Collector, Envelope, FrameWriter, SideCall, SideDesk, SideRoute, WireFormat, WireRequest } from "./formats/format.js";
 import { isToldInFull, toWireError, WireError } from "./formats/wire-error.js";
@@ -11,7 +12,6 @@ import { ReplyMemory } from "./memory.js";
 import { checkModel, type HandlerSettings, readHandlerOptions } from "./options.js";
 import { Pace } from "./pace.js";
 import { PatientFrames } from "./patience.js";
-import { promptTokensOf } from "./prompt-tokens.js";
 import { Reply } from "./reply.js";
 import { ResumableStreams } from "./resumable.js";
 import type { HandlerOptions, Observer, ServedModel } from "./types.js";
@@ -40,6 +40,8 @@ export interface Circumstances {
   client?: string | undefined;
   /** The format of the path that it came to; left out: as its body looks. */
   format?: WireFormat | undefined;
+  /** Told with errors, in formats that have a place for it. */
+  requestId?: string | undefined;
 }
 
 /** Follows one request; for metrics and logs. */
@@ -104,7 +106,7 @@ export class Responder {
       await this.#model.ready;
       return await this.#reply(request, format, circumstances);
     } catch (error) {
-      return this.refuse(error, format ?? circumstances.format, format?.subject, request?.fieldOf);
+      return this.refuse(error, format ?? circumstances.format, format?.subject, request?.fieldOf, circumstances.requestId);
     }
   }
 
@@ -124,7 +126,11 @@ export class Responder {
         request = this.#read(body, format);
         await this.#model.ready;
         const [stream] = this.#open({ ...request, choices: 1, options: { ...request.options, max_tokens: 1 } });
-        return promptTokensOf(stream!);
+        return countTokens(stream!, call.signal).catch((error: unknown) => {
+          const { overflow } = toWireError(error);
+          if (overflow?.isCounted === true) return overflow.tokens;
+          throw error;
+        });
       },
     };
     try {
@@ -132,7 +138,7 @@ export class Responder {
       if ("object" in answer) return { status: 200, headers: JSON_HEADERS, body: JSON.stringify(answer.object) };
       return this.#streaming(this.#resumables.get(answer.resume).read(answer.after, this.#options.heartbeatMs));
     } catch (error) {
-      return this.refuse(error, format, format.subject, request?.fieldOf);
+      return this.refuse(error, format, format.subject, request?.fieldOf, call.requestId);
     }
   }
 
@@ -142,10 +148,11 @@ export class Responder {
     format: WireFormat = FORMATS[0],
     subject?: string,
     fieldOf?: (param: string) => string,
+    requestId?: string,
   ): Answer & { body: string } {
     this.#tell(error);
     const wire = toWireError(error, this.retryAfterMs, subject, fieldOf);
-    return { status: wire.status, headers: wire.headers, body: JSON.stringify(format.refuse(wire)), error };
+    return { status: wire.status, headers: wire.headers, body: JSON.stringify(format.refuse(wire, requestId)), error };
   }
 
   #tell(error: unknown): void {

@@ -1,7 +1,7 @@
 // Owns the adapter for servers that speak the web's Request and Response: Next, Hono, Bun, Deno. JS thread of the model.
 
 import { checkHeaders, readJson, usedUp } from "./body.js";
-import { formatAt, formatFor, sideAt } from "./format-registry.js";
+import { formatAt, formatFor, pathOf, sideAt } from "./format-registry.js";
 import { WireError } from "./formats/wire-error.js";
 import { type FrameSource, ReplyFrames } from "./frame-source.js";
 import { STREAM_HEADERS } from "./frames.js";
@@ -12,7 +12,7 @@ import type { EventStream, HandlerOptions, ServedModel, ToResponseOptions } from
 
 /**
  * A handler of POST requests in OpenAI's format, chat or completion, streaming or not; told apart by the body, so that it may be
- * mounted at any path.
+ * mounted at any path. At a path that ends in /v1/messages it speaks Anthropic's.
  *
  * ```js
  * export const POST = createHandler(model);
@@ -24,13 +24,13 @@ export function createHandler(model: ServedModel, options: HandlerOptions = {}):
     let body: unknown;
     try {
       const read = () => bodyOf(request, responder.maxBodyBytes);
-      const other = await answerOther(responder, request.method, request.url, request.headers.get("last-event-id"), read);
+      const other = await answerOther(responder, request.method, request.url, request.headers.get("last-event-id"), read, request.signal);
       if (other !== undefined) return answerToResponse(other, request.signal);
       body = await read();
     } catch (error) {
-      return answerToResponse(responder.refuse(error));
+      return answerToResponse(responder.refuse(error, formatAt(request.url)));
     }
-    const format = formatAt(pathOf(request.url));
+    const format = formatAt(request.url);
     return answerToResponse(await responder.answer(body, { signal: request.signal, format }), request.signal);
   };
 }
@@ -103,11 +103,6 @@ async function* chunksOf(body: ReadableStream<Uint8Array> | null): AsyncGenerato
   }
 }
 
-/** @internal Of a request's address, without what stands behind it. */
-export function pathOf(url: string): string {
-  return url.replace(/[?#].*$/s, "").replace(/\/+$/, "");
-}
-
 /** @internal What is not a request for a reply: what else formats answer, and going on with a resumable stream, or ending it, at `…/streams/ID`. */
 export async function answerOther(
   responder: Responder,
@@ -115,12 +110,13 @@ export async function answerOther(
   url: string | undefined,
   lastEventId: string | null,
   read: () => Promise<unknown>,
+  signal: AbortSignal,
 ): Promise<Answer | undefined> {
   const found = sideAt(method ?? "", pathOf(url ?? ""));
   if (found !== undefined) {
     const { format, side, id } = found;
     const query = new URLSearchParams(/\?([^#]*)/.exec(url!)?.[1]);
-    return responder.answerSide(format, side, { id, query, body: side.body ? await read() : undefined });
+    return responder.answerSide(format, side, { id, query, body: side.body ? await read() : undefined, signal });
   }
   if (method === "POST") return undefined;
   const id = /\/streams\/([\w-]+)\/?(?:\?|$)/.exec(url ?? "")?.[1];

@@ -9,7 +9,7 @@ import { cors } from "hono/cors";
 import { getPath } from "hono/utils/url";
 import { cutName, cutPath } from "../base/quote.js";
 import { checkHeaders, readJson } from "../http/body.js";
-import { FORMATS } from "../http/format-registry.js";
+import { FORMATS, formatAt } from "../http/format-registry.js";
 import type { SideRoute, WireFormat } from "../http/formats/format.js";
 import { WireError } from "../http/formats/wire-error.js";
 import { STREAM_HEADERS } from "../http/frames.js";
@@ -19,7 +19,7 @@ import { ResumableStreams } from "../http/resumable.js";
 import type { KeptReplyOptions, ResumableOptions, ServedModel } from "../http/types.js";
 import { answerToResponse } from "../http/web.js";
 import type { EngineStats, ModelInfo } from "../types.js";
-import { keyCheck } from "./auth.js";
+import { type KeyHeaders, keyCheck, keyIn } from "./auth.js";
 import { forbiddenHost, hostCheck, isLoopback } from "./hosts.js";
 import { LoadShedder } from "./load-shedding.js";
 import type { Logger } from "./log.js";
@@ -58,7 +58,7 @@ export interface AppOptions {
 /** What the server needs of a model: a ZSE. */
 export type AppModel = Omit<ServedModel, "stats" | "info"> & { stats(): EngineStats; readonly info?: ModelInfo | undefined };
 
-type Env = { Bindings: HttpBindings; Variables: { record: RequestRecord } };
+type Env = { Bindings: HttpBindings; Variables: { record: RequestRecord; requestId: string } };
 
 export class App {
   readonly hono = new Hono<Env>({ getPath: (request) => canonicalPath(getPath(request)) });
@@ -69,7 +69,7 @@ export class App {
   readonly #shedder: LoadShedder;
   readonly #names: ServedNames;
   readonly #resumables: ResumableStreams;
-  readonly #checkKey: (authorization: string | undefined) => void;
+  readonly #checkKey: (headers: KeyHeaders) => void;
   #knowsHost: (host: string | undefined) => boolean = () => true;
   /** Whether others than this machine reach it. */
   #isOpen = false;
@@ -147,10 +147,12 @@ export class App {
     hono.use(async (c, next) => {
       const id = newRequestId();
       const { log, logPrompts = false } = this.#options;
+      c.set("requestId", id);
       c.set("record", new RequestRecord({ log, metrics: this.#metrics, logPrompts }, id, c.req.method, c.req.path));
       await next();
       if (!c.get("record").ongoing) c.get("record").end(c.res.status);
       c.res.headers.set("x-request-id", id);
+      c.res.headers.set("request-id", id); // Anthropic's name for it
     });
     hono.use(async ({ env }, next) => {
       const { host } = env.incoming.headers;
@@ -164,12 +166,12 @@ export class App {
         cors({
           origin,
           // The headers that a page asks for: the SDKs send a dozen of their own (x-stainless-…).
-          exposeHeaders: ["x-request-id", "retry-after", "retry-after-ms"],
+          exposeHeaders: ["x-request-id", "request-id", "retry-after", "retry-after-ms"],
         }),
       );
     }
     hono.use("/v1/*", async (c, next) => {
-      this.#checkKey(c.req.header("authorization"));
+      this.#checkKey(c.env.incoming.headers);
       await next();
     });
 
@@ -219,7 +221,13 @@ export class App {
     if (!isSmall(incoming)) this.#shedder.checkRoom();
     const body = await readJson(bodyChunks(incoming), coding, maxBodyBytes);
     this.#shedder.checkRoom();
-    const answer = await this.#responder.answer(body, { signal: c.req.raw.signal, watcher: record, client: this.#clientOf(c), format });
+    const answer = await this.#responder.answer(body, {
+      signal: c.req.raw.signal,
+      watcher: record,
+      client: this.#clientOf(c),
+      format,
+      requestId: c.get("requestId"),
+    });
     if (answer.frames === undefined) record.end(answer.status, answer.error);
     return answerToResponse(answer, undefined, () => cutOff(c.env.outgoing as ServerResponse));
   }
@@ -231,7 +239,13 @@ export class App {
     const read = () => readJson(bodyChunks(incoming), checkHeaders(bodyHeaders(incoming), maxBodyBytes), maxBodyBytes);
     const body = side.body ? await read() : undefined;
     const query = new URL(c.req.url).searchParams;
-    const answer = await this.#responder.answerSide(format, side, { id: c.req.param("id") ?? "", query, body });
+    const answer = await this.#responder.answerSide(format, side, {
+      id: c.req.param("id") ?? "",
+      query,
+      body,
+      signal: c.req.raw.signal,
+      requestId: c.get("requestId"),
+    });
     if (answer.error !== undefined) c.get("record").end(answer.status, answer.error);
     return answerToResponse(answer, undefined, () => cutOff(c.env.outgoing as ServerResponse));
   }
@@ -239,14 +253,14 @@ export class App {
   /** By its key where there are keys, by its address otherwise: without keys the header may be anything. */
   #clientOf(c: Context<Env>): string | undefined {
     const { apiKeys = [] } = this.#options;
-    return apiKeys.length > 0 ? c.req.header("authorization") : c.env.incoming.socket.remoteAddress;
+    return apiKeys.length > 0 ? keyIn(c.env.incoming.headers) : c.env.incoming.socket.remoteAddress;
   }
 
   /** Whether the routes would let it in: what they say to others is not that the server is full. */
-  #mayAsk({ host, authorization }: IncomingMessage["headers"]): boolean {
-    if (!this.#knowsHost(host)) return false;
+  #mayAsk(headers: IncomingMessage["headers"]): boolean {
+    if (!this.#knowsHost(headers.host)) return false;
     try {
-      this.#checkKey(authorization);
+      this.#checkKey(headers);
       return true;
     } catch {
       return false;
@@ -268,7 +282,7 @@ export class App {
   }
 
   async #refuse(c: Context<Env>, error: unknown): Promise<Response> {
-    const { status, headers, body } = this.#responder.refuse(error);
+    const { status, headers, body } = this.#responder.refuse(error, formatAt(c.req.path), undefined, undefined, c.get("requestId"));
     c.get("record")?.end(status, error);
     const { incoming } = c.env;
     let more: Record<string, string> = {};

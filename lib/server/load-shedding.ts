@@ -2,6 +2,8 @@
 // a flood leaves the event loop to the streams that run. Main thread.
 
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { formatAt } from "../http/format-registry.js";
+import type { WireFormat } from "../http/formats/format.js";
 import { WireError } from "../http/formats/wire-error.js";
 import { bodyArrived, isSmall } from "../http/node.js";
 import type { Responder } from "../http/responder.js";
@@ -11,12 +13,19 @@ import { asksForReply } from "./paths.js";
 /** Time (ms) for which what a full server says is said again as it was made. */
 const REFUSAL_LIFE_MS = 50;
 
+interface Refusal {
+  /** By performance.now(). */
+  made: number;
+  headers: Record<string, string>;
+  body: string;
+}
+
 export class LoadShedder {
   readonly #stats: () => EngineStats;
   readonly #maxQueue: number;
   readonly #responder: Responder;
-  /** What is said, made a moment ago. */
-  #refusal = { made: Number.NEGATIVE_INFINITY, headers: {} as Record<string, string>, body: "" };
+  /** What is said in each format, made a moment ago. */
+  readonly #refusals = new Map<WireFormat | undefined, Refusal>();
 
   constructor(stats: () => EngineStats, maxQueue: number, responder: Responder) {
     this.#stats = stats;
@@ -38,7 +47,7 @@ export class LoadShedder {
 
   /** Answers such a request once its body is there, which would be taken for the connection's next one. */
   refuse(incoming: IncomingMessage, outgoing: ServerResponse, id: string): void {
-    const { headers, body } = this.#said();
+    const { headers, body } = this.#said(formatAt(incoming.url ?? ""));
     void bodyArrived(incoming).then(() => {
       if (outgoing.destroyed) return;
       outgoing.writeHead(429, { ...headers, "content-length": Buffer.byteLength(body), "x-request-id": id }).end(body);
@@ -50,13 +59,14 @@ export class LoadShedder {
     return freeSlots > 0 || queued < this.#maxQueue;
   }
 
-  #said(): { headers: Record<string, string>; body: string } {
+  #said(format: WireFormat | undefined): Refusal {
     const now = performance.now();
-    if (now - this.#refusal.made > REFUSAL_LIFE_MS) {
-      const { headers, body } = this.#responder.refuse(this.#full());
-      this.#refusal = { made: now, headers, body };
-    }
-    return this.#refusal;
+    const said = this.#refusals.get(format);
+    if (said !== undefined && now - said.made <= REFUSAL_LIFE_MS) return said;
+    const { headers, body } = this.#responder.refuse(this.#full(), format);
+    const made = { made: now, headers, body };
+    this.#refusals.set(format, made);
+    return made;
   }
 
   #full(): WireError {

@@ -6,7 +6,7 @@ import { FORMATS } from "../http/format-registry.js";
 const REPLIES = new Set(FORMATS.flatMap((format) => format.routes));
 const USUAL = new Set([...REPLIES, "/v1/models", "/health", "/metrics"]);
 /** Routes that stand under /v1. */
-const WITHOUT_VERSION = /^\/(?:chat\/completions|completions|models|responses|streams)(?:\/|$)/;
+const WITHOUT_VERSION = /^\/(?:chat\/completions|completions|messages|models|responses|streams)(?:\/|$)/;
 
 /** The one way in which a path is routed, checked and logged here. */
 export function canonicalPath(path: string): string {
@@ -18,5 +18,5 @@ export function canonicalPath(path: string): string {
 
 /** Whether a path is one of those that replies come from. */
 export function asksForReply(path: string): boolean {
-  return REPLIES.has(canonicalPath(path));
+  return REPLIES.has(canonicalPath(path.replace(/\?.*$/, "")));
 }

@@ -4,6 +4,7 @@
 import { z } from "zod";
 
 import { fieldPath } from "../base/quote.js";
+import { messages } from "../http/formats/anthropic/index.js";
 import type { WireFormat } from "../http/formats/format.js";
 import { chatCompletions, completions } from "../http/formats/openai-chat/index.js";
 import { EFFORTS } from "../http/formats/openai-chat/reply-fields.js";
@@ -149,6 +150,8 @@ export function bodyCheck(limits: BodyLimits): (body: unknown, format: WireForma
         max_completion_tokens: count.nullish(),
       }),
     ],
+    // What its messages are is the format's own to check, since they become others: here is only how many there may be.
+    [messages, z.object({ messages: listOf(z.unknown(), { min: 1, max: limits.maxMessages }) })],
     [completions, z.object({ ...common(limits), prompt, logprobs: ofRule(REPLY_OPTIONS.topLogprobs).nullish() })],
   ]);
   return (body, format) => {

@@ -64,12 +64,12 @@ const WRITERS: [string, (model: Talker) => Promise<{ base: string; close: () => 
   ],
 ];
 
-async function ask(base: string): Promise<Socket> {
+async function ask(base: string, path = "/v1/chat/completions"): Promise<Socket> {
   const { hostname, port } = new URL(base);
   const socket = connect({ host: hostname, port: Number(port) });
   socket.on("error", () => {});
   const body = JSON.stringify({ ...STORY, stream: true });
-  const head = `POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n`;
+  const head = `POST ${path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n`;
   socket.write(head + body);
   await new Promise((resolve) => socket.once("readable", resolve)); // and then nothing is read
   return socket;
@@ -85,28 +85,31 @@ async function quiet(model: Talker): Promise<number> {
 }
 
 describe.each(WRITERS)("%s", (_, serve) => {
-  test("asks for what the socket takes, goes on at drain, and stops when the client has gone", async () => {
-    const model = new Talker();
-    const { base, close } = await serve(model);
-    const socket = await ask(base);
-    const asked = await quiet(model);
-    // What fits into the buffers of two sockets on one machine is some MB.
-    expect(asked * PIECE.length).toBeLessThan(40e6);
-    await sleep(300);
-    expect(model.streams[0]!.asked).toBe(asked);
+  test.each(["/v1/chat/completions", "/v1/messages"])(
+    "%s asks for what the socket takes, goes on at drain, and stops when the client has gone",
+    async (path) => {
+      const model = new Talker();
+      const { base, close } = await serve(model);
+      const socket = await ask(base, path);
+      const asked = await quiet(model);
+      // What fits into the buffers of two sockets on one machine is some MB.
+      expect(asked * PIECE.length).toBeLessThan(40e6);
+      await sleep(300);
+      expect(model.streams[0]!.asked).toBe(asked);
 
-    socket.on("data", () => {}); // now it reads
-    await until(() => model.streams[0]!.asked > asked + 1000, "it goes on");
-    socket.pause();
-    await quiet(model);
+      socket.on("data", () => {}); // now it reads
+      await until(() => model.streams[0]!.asked > asked + 1000, "it goes on");
+      socket.pause();
+      await quiet(model);
 
-    socket.destroy(); // there will be no drain
-    await until(() => model.streams[0]!.left, "the stream is left");
-    const { asked: last } = model.streams[0]!;
-    await sleep(100);
-    expect(model.streams[0]!.asked).toBe(last);
-    await close();
-  });
+      socket.destroy(); // there will be no drain
+      await until(() => model.streams[0]!.left, "the stream is left");
+      const { asked: last } = model.streams[0]!;
+      await sleep(100);
+      expect(model.streams[0]!.asked).toBe(last);
+      await close();
+    },
+  );
 
   test("cuts off a client whose stream has stalled, though nobody is there to be told", async () => {
     const model = new Talker();

@@ -106,6 +106,9 @@ export interface SideCall {
   query: URLSearchParams;
   /** undefined where the route has none. */
   body: unknown;
+  signal?: AbortSignal | undefined;
+  /** Told with errors, in formats that have a place for it. */
+  requestId?: string | undefined;
 }
 
 /** What a server does for such requests. */
@@ -144,11 +147,13 @@ export interface WireFormat {
   readonly subject: string;
   /** Whether a body that came to no path of a format is one of this. */
   takes(body: object): boolean;
+  /** Whether all that comes to this path is one of this, whatever it looks like. The path may have others in front of the format's own. */
+  isAt(path: string): boolean;
   /** @throws WireError 400 naming the field */
   read(body: unknown, maxChoices: number, memory: Memory): WireRequest;
   envelope(model: string): Envelope;
   writer(envelope: Envelope, form: ReplyForm): FrameWriter;
   collect(envelope: Envelope, form: ReplyForm): Collector;
   /** The body of a refusal. */
-  refuse(error: WireError): object;
+  refuse(error: WireError, requestId?: string): object;
 }

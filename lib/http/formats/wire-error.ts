@@ -4,6 +4,24 @@ import { cutMessage, cutName, cutPath } from "../../base/quote.js";
 import { ZSEError } from "../../errors.js";
 import { REPLY_OPTIONS, snakeCase } from "../../options/table.js";
 
+/** How far a prompt is beyond the context. */
+export interface Overflow {
+  tokens: number;
+  contextSize: number;
+  /** Otherwise the prompt has so many at least: counting ended there. */
+  isCounted: boolean;
+}
+
+interface WireErrorDetails {
+  type?: string;
+  param?: string | undefined;
+  code?: string;
+  retryAfterMs?: number;
+  allow?: string;
+  overflow?: Overflow | undefined;
+  cause?: unknown;
+}
+
 /** An error with its place in HTTP. */
 export class WireError extends Error {
   readonly status: number;
@@ -14,12 +32,10 @@ export class WireError extends Error {
   readonly retryAfterMs: number | undefined;
   /** For 405: the methods that are answered there. */
   readonly allow: string | undefined;
+  /** For a prompt that does not fit, where the numbers are known. */
+  readonly overflow: Overflow | undefined;
 
-  constructor(
-    status: number,
-    message: string,
-    details: { type?: string; param?: string | undefined; code?: string; retryAfterMs?: number; allow?: string; cause?: unknown } = {},
-  ) {
+  constructor(status: number, message: string, details: WireErrorDetails = {}) {
     super(cutMessage(message), details.cause === undefined ? undefined : { cause: details.cause });
     this.name = "WireError";
     this.status = status;
@@ -28,6 +44,7 @@ export class WireError extends Error {
     this.code = details.code ?? null;
     this.retryAfterMs = details.retryAfterMs ?? (status === 503 ? 1000 : undefined);
     this.allow = details.allow;
+    this.overflow = details.overflow;
   }
 
   /** A method that is not answered where others are, such as `GET, HEAD`. */
@@ -138,7 +155,12 @@ function overflow(message: string, param: string, cause: unknown): WireError {
     context === undefined
       ? `This model's maximum context length is exceeded by your ${param}.`
       : `${known} However, your ${param} resulted in ${tokens} tokens.`;
-  return new WireError(400, `${said} Please reduce the length of the ${param}.`, { param, code: "context_length_exceeded", cause });
+  const overflow =
+    context === undefined || tokens === undefined
+      ? undefined
+      : { tokens: Number(/\d+/.exec(tokens)), contextSize: Number(context), isCounted: /^\d/.test(tokens) };
+  const details = { param, code: "context_length_exceeded", overflow, cause };
+  return new WireError(400, `${said} Please reduce the length of the ${param}.`, details);
 }
 
 /** Whether clients are told all that the error says and no log is needed to understand it. A 500 is the program's mistake: its owner's. */

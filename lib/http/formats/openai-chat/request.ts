@@ -5,6 +5,7 @@ import { cutName } from "../../../base/quote.js";
 import { REPLY_OPTIONS, wireOptions } from "../../../options/table.js";
 import type { Message, ReplyOptionsInput } from "../../../types.js";
 import type { WireRequest } from "../format.js";
+import { MOST_NAMED, strangersIn } from "../ignored.js";
 import { WireError } from "../wire-error.js";
 import type { ReplyKind } from "./chunks.js";
 import { REPLY_FIELDS, readReplyFields } from "./reply-fields.js";
@@ -53,8 +54,6 @@ export const LARGEST_SEED = 2 ** 63;
 export const SEED_RULE = "must be a whole number of 64 bits, from -9223372036854775808 to 9223372036854775807 (-1 draws one)";
 /** Characters of a model's name: every chunk repeats it. */
 const MODEL_NAME = 256;
-/** Ignored fields that are named to who logs them. */
-const MOST_NAMED = 16;
 
 /** @throws WireError 400 naming the field */
 export function readRequest(body: unknown, maxChoices: number): WireRequest {
@@ -65,7 +64,7 @@ export function readRequest(body: unknown, maxChoices: number): WireRequest {
   const streamOptions = readStreamOptions(given, stream);
   refuseUnsupported(given);
 
-  const ignored = strangersOf(given);
+  const ignored = strangersIn(given, isKnown);
   const options: Body = {};
   for (const [name, { off }] of OPTIONS) if (name in given) options[name] = given[name] === off ? 0 : given[name];
   if (kind === "completion") Object.assign(options, readCompletionLogprobs(given));
@@ -90,16 +89,6 @@ export function readRequest(body: unknown, maxChoices: number): WireRequest {
   };
 }
 
-/** The first of the fields that are not known. */
-function strangersOf(given: Body): string[] {
-  const strangers: string[] = [];
-  for (const name in given) {
-    if (strangers.length === MOST_NAMED) break;
-    if (!isKnown(name)) strangers.push(name);
-  }
-  return strangers;
-}
-
 function isKnown(name: string): boolean {
   return READ_HERE.includes(name) || REPLY_FIELDS.has(name) || OPTIONS.has(name) || IGNORED.has(name) || isUnsupported(name);
 }
@@ -111,7 +100,7 @@ function readKind(given: Body): ReplyKind {
   throw bad('messages is missing: an array such as [{ role: "user", content: "Hello" }].', "messages");
 }
 
-function readModel(given: Body): string | undefined {
+export function readModel(given: Body): string | undefined {
   const { model } = given;
   if (model === undefined || (typeof model === "string" && model.length <= MODEL_NAME)) return model;
   throw bad(`model must be a string of up to ${MODEL_NAME} characters.`, "model");
@@ -145,7 +134,7 @@ function readPrompt(prompt: unknown): string {
   throw bad("prompt must be a string (or an array that holds one).", "prompt");
 }
 
-function readStreamOptions(given: Body, stream: boolean): Body {
+export function readStreamOptions(given: Body, stream: boolean): Body {
   const options = given.stream_options;
   if (options === undefined) return {};
   if (typeof options !== "object" || Array.isArray(options)) throw bad("stream_options must be an object.", "stream_options");

@@ -5,12 +5,15 @@ import { readResponse } from "./request.js";
 import { sides } from "./sides.js";
 import { newEnvelope, ResponseCollector, ResponseWriter } from "./writer.js";
 
+const ROUTE = "/v1/responses";
+
 export const responses: WireFormat = {
-  routes: ["/v1/responses"],
+  routes: [ROUTE],
   sides,
   beginsEarly: true,
   subject: "input",
   takes: (body) => "input" in body && !("messages" in body || "prompt" in body),
+  isAt: (path) => path.endsWith(ROUTE.slice("/v1".length)),
   read: (body, _maxChoices, memory) => readResponse(body, memory),
   envelope: newEnvelope,
   writer: (envelope, form) => new ResponseWriter(envelope, form),
