@@ -26,6 +26,11 @@ export default defineConfig({
       },
       {
         extends: true,
+        // Test kits of others, which are not on npm: scripts/test-kits.mjs.
+        test: { name: "kits", include: process.env.LANGCHAIN_KIT === undefined ? [] : ["test/kits/**/*.test.ts"], ...onTheDemoModel },
+      },
+      {
+        extends: true,
         // Real clients over real sockets, after the others.
         test: {
           name: "http",
