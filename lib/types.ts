@@ -101,8 +101,20 @@ export interface ToolContext {
   messages: readonly Message[];
 }
 
-/** Which tool must be called: any or none, none, at least one, or this one. OpenAI's form of the last one is taken too. */
-export type ToolChoice = "auto" | "none" | "required" | { name: string } | { type: "function"; function: { name: string } };
+/** A tool by its name; the second form is OpenAI's. */
+export type ToolName = { name: string } | { type: "function"; function: { name: string } };
+
+/**
+ * Which tool must be called: any or none, none (the model is shown no tools then, and answers), at least one, or this one. "allowed_tools", in either of OpenAI's forms: some of the tools are
+ * offered, and one of them must be called where the mode is "required". The model is shown those alone.
+ */
+export type ToolChoice =
+  | "auto"
+  | "none"
+  | "required"
+  | ToolName
+  | { type: "allowed_tools"; allowed_tools: { mode?: "auto" | "required"; tools: readonly ToolName[] } }
+  | { type: "allowed_tools"; mode?: "auto" | "required"; tools: readonly ToolName[] };
 
 /** What the text of a reply must be. A schema of zod, valibot or arktype alone is taken too. */
 export type ResponseFormat =

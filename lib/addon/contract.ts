@@ -88,7 +88,7 @@ export interface NativeRequest {
 export interface NativeReplyShape {
   /** Functions as the JSON text of an OpenAI `tools` array, names checked and unique. */
   tools?: string;
-  /** Default "auto"; "required" with one tool stands for a named function. "none" shows the tools and takes no call. */
+  /** Default "auto"; "required" with one tool stands for a named function. "none" shows the tools and takes no call: what looks like one is text. */
   toolChoice?: "auto" | "none" | "required";
   /** Several calls in one reply. Default true. */
   parallelToolCalls?: boolean;

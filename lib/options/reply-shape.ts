@@ -40,11 +40,11 @@ export function readChatShape(options: ShapeOptions, messages: readonly Record<s
   const all = given === undefined ? [] : readTools(given.name, given.value);
   const chosen = readToolChoice(toolChoice?.name ?? "toolChoice", toolChoice?.value, all, given?.name ?? "tools");
   const format = readResponseFormat(responseFormat);
-  if (format.grammar !== undefined && all.length > 0)
+  if (format.grammar !== undefined && chosen.tools.length > 0)
     throw bad(responseFormat!.name, `${responseFormat!.name} and ${given!.name} exclude each other: a grammar holds the whole reply.`);
   if (continueFinalMessage) checkContinued(messages.at(-1)!);
   const native: NativeReplyShape = {
-    ...(all.length === 0
+    ...(chosen.tools.length === 0
       ? {}
       : { tools: JSON.stringify(chosen.tools.map(({ definition }) => definition)), toolChoice: chosen.choice, parallelToolCalls }),
     ...(format.jsonSchema === undefined ? {} : { jsonSchema: format.jsonSchema }),

@@ -110,18 +110,51 @@ export interface ToolChoice {
 
 /** @throws ZSEError BAD_OPTION */
 export function readToolChoice(name: string, value: unknown, tools: readonly ReadTool[], toolsName: string): ToolChoice {
-  if (value === "auto" || value === "none" || value === undefined) return { tools, choice: value ?? "auto" };
+  if (value === "auto" || value === undefined) return { tools, choice: "auto" };
+  // A model that is shown tools writes calls, whatever it is told: they would be its answer.
+  if (value === "none") return { tools: [], choice: "none" };
   if (value === "required") {
     if (tools.length === 0) throw bad(name, `${name} "required" needs ${toolsName}, which are not given.`);
     return { tools, choice: "required" };
   }
+  if (isPlainObject(value) && value.type === "allowed_tools") return readAllowed(name, value, tools, toolsName);
   const named = nameOf(value);
-  if (named === undefined)
-    throw bad(name, `${name} must be "auto", "none", "required" or { name: "a tool's name" }; given ${quote(value)}.`);
-  const only = tools.filter((tool) => tool.name === named);
-  if (only.length === 0)
-    throw bad(name, `${name} names ${quote(named)}, which is none of ${toolsName} (${quote(tools.map((tool) => tool.name))}).`);
-  return { tools: only, choice: "required" };
+  if (named === undefined) {
+    const allowed = '{ type: "allowed_tools", allowed_tools: { mode, tools } }';
+    throw bad(name, `${name} must be "auto", "none", "required", { name: "a tool's name" } or ${allowed}; given ${quote(value)}.`);
+  }
+  return { tools: [toolNamed(named, name, tools, toolsName)], choice: "required" };
+}
+
+function toolNamed(named: string, where: string, tools: readonly ReadTool[], toolsName: string): ReadTool {
+  const found = tools.find((tool) => tool.name === named);
+  if (found !== undefined) return found;
+  throw bad(where, `${where} names ${quote(named)}, which is none of ${toolsName} (${quote(tools.map((tool) => tool.name))}).`);
+}
+
+/**
+ * OpenAI's { type: "allowed_tools", allowed_tools: { mode, tools: [{ type: "function", function: { name } }] } }, or with the inner fields beside
+ * the type, as its Responses API has it. What is not allowed is not shown to the model either: the prompt and the grammar have one list.
+ */
+function readAllowed(name: string, value: Record<string, unknown>, tools: readonly ReadTool[], toolsName: string): ToolChoice {
+  const nested = isPlainObject(value.allowed_tools);
+  const at = nested ? `${name}.allowed_tools` : name;
+  const { mode = "auto", tools: allowed } = (nested ? value.allowed_tools : value) as Record<string, unknown>;
+  if (mode !== "auto" && mode !== "required") throw bad(`${at}.mode`, `${at}.mode must be "auto" or "required"; given ${quote(mode)}.`);
+  if (!Array.isArray(allowed) || allowed.length === 0) {
+    const what = 'must be an array of at least one { type: "function", function: { name } }';
+    throw bad(`${at}.tools`, `${at}.tools ${what}; given ${quote(allowed)}.`);
+  }
+  if (allowed.length > MOST_TOOLS) throw bad(`${at}.tools`, `${at}.tools takes up to ${MOST_TOOLS} tools; given ${allowed.length}.`);
+  const names = new Set(
+    allowed.map((one: unknown, i) => {
+      const where = `${at}.tools[${i}]`;
+      const named = nameOf(one);
+      if (named === undefined) throw bad(where, `${where} must be { type: "function", function: { name } }; given ${quote(one)}.`);
+      return toolNamed(named, where, tools, toolsName).name;
+    }),
+  );
+  return { tools: tools.filter((tool) => names.has(tool.name)), choice: mode };
 }
 
 /** { name }, or OpenAI's { type: "function", function: { name } }. */

@@ -73,6 +73,8 @@ test("a call that is required is made, one that is not wanted is not", async () 
   expect(JSON.parse(required.toolCalls[0]!.function.arguments)).toEqual({ city: expect.any(String) });
   const none = await model.chat({ messages: says("What is the weather in Paris?"), ...GREEDY, tools: [weather], toolChoice: "none" });
   expect(none.toolCalls).toEqual([]);
+  expect(none.text).not.toMatch(/tool_call|get_weather/);
+  expect(none.finishReason).toBe("stop");
   await model.close();
 });
 

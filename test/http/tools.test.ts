@@ -99,6 +99,17 @@ describe("fields of a body reach the engine", () => {
   test.each<[string, object, object]>([
     ["no tools", { tools: [], tool_choice: "auto" }, {}],
     ["tool_choice", { tools: [WEATHER], tool_choice: { type: "function", function: { name: "get_weather" } } }, { toolChoice: "required" }],
+    [
+      "allowed_tools",
+      {
+        tools: [{ type: "function", function: { name: "other" } }, WEATHER],
+        tool_choice: {
+          type: "allowed_tools",
+          allowed_tools: { mode: "required", tools: [{ type: "function", function: { name: "get_weather" } }] },
+        },
+      },
+      { toolChoice: "required" },
+    ],
     ["parallel_tool_calls", { tools: [WEATHER], parallel_tool_calls: false }, { parallelToolCalls: false }],
     ["response_format", { response_format: { type: "json_schema", json_schema: { name: "x", schema } } }, { jsonSchema: enforced }],
     ["json_schema", { json_schema: schema }, { jsonSchema: enforced }],

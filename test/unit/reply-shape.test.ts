@@ -48,10 +48,11 @@ describe("tools", () => {
       parallelToolCalls: true,
     });
     expect(shape({ tools: [] })).toEqual({});
-    expect(shape({ tools: [weather()], tool_choice: "none", parallel_tool_calls: false })).toMatchObject({
-      toolChoice: "none",
-      parallelToolCalls: false,
-    });
+  });
+  test("with toolChoice none there are none: the model cannot write calls of what it does not see", () => {
+    expect(shape({ tools: [weather()], tool_choice: "none", parallel_tool_calls: false })).toEqual({});
+    expect(refusal({ tools: [weather(), weather()], toolChoice: "none" }).option).toBe("tools[1].function.name");
+    expect(shape({ tools: [weather()], toolChoice: "none", responseFormat: { type: "grammar", gbnf: "x" } })).toEqual({ grammar: "x" });
   });
   test.each([{ name: "get_time" }, { type: "function", function: { name: "get_time" } }])(
     "toolChoice %j shows that tool alone, and requires it",
@@ -60,6 +61,22 @@ describe("tools", () => {
       expect([(tools as unknown[]).length, choice]).toEqual([1, "required"]);
     },
   );
+  test.each([
+    [
+      "OpenAI's chat API",
+      { type: "allowed_tools", allowed_tools: { mode: "required", tools: [{ type: "function", function: { name: "b" } }] } },
+    ],
+    ["its Responses API", { type: "allowed_tools", mode: "required", tools: [{ type: "function", name: "b" }] }],
+  ])("some of the tools, as %s allows them: the others are not offered", (_, tool_choice) => {
+    const tools = ["a", "b", "c"].map((name) => weather({ name }));
+    const offered = shape({ tools, tool_choice });
+    expect((offered.tools as { function: { name: string } }[]).map((one) => one.function.name)).toEqual(["b"]);
+    expect(offered.toolChoice).toBe("required");
+    expect(shape({ tools, tool_choice: { type: "allowed_tools", tools: [{ name: "c" }, { name: "a" }] } })).toMatchObject({
+      toolChoice: "auto",
+      tools: [{ function: { name: "a" } }, { function: { name: "c" } }],
+    });
+  });
   test.each([
     [{ tools: "x" }, "tools", "tools must be an array of tools"],
     [{ tools: [{ type: "web_search" }] }, "tools[0].type", 'must be "function"'],
@@ -81,6 +98,23 @@ describe("tools", () => {
     [{ toolChoice: "required" }, "toolChoice", "needs tools"],
     [{ tool_choice: { name: "x" }, tools: [time] }, "tool_choice", "none of tools"],
     [{ toolChoice: 5 }, "toolChoice", "must be"],
+    [{ toolChoice: { type: "allowed_tools" }, tools: [time] }, "toolChoice.tools", "at least one"],
+    [
+      { toolChoice: { type: "allowed_tools", allowed_tools: { tools: [] } }, tools: [time] },
+      "toolChoice.allowed_tools.tools",
+      "at least one",
+    ],
+    [
+      { tool_choice: { type: "allowed_tools", allowed_tools: { mode: "none", tools: [{ name: "time" }] } }, tools: [time] },
+      "tool_choice.allowed_tools.mode",
+      '"auto" or "required"',
+    ],
+    [
+      { tool_choice: { type: "allowed_tools", allowed_tools: { tools: [{ name: "x" }] } }, tools: [time] },
+      "tool_choice.allowed_tools.tools[0]",
+      "none of tools",
+    ],
+    [{ toolChoice: { type: "allowed_tools", tools: ["time"] }, tools: [time] }, "toolChoice.tools[0]", "{ name } }"],
     [{ tools: [weather({ parameters: { a: 10n } })] }, "tools[0].function.parameters.a", "JSON data"],
   ])("%o is refused", (options, option, message) => {
     const error = refusal(options);
