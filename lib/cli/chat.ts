@@ -5,15 +5,16 @@ import type { Command } from "commander";
 
 import { ZSEError } from "../errors.js";
 import { readChatCall } from "../options/options.js";
-import type { Message, ReplyOptions } from "../types.js";
+import type { Message, Reply, ReplyOptions } from "../types.js";
 import type { ZSE } from "../zse.js";
 import { addModelFlags, addReplyFlags, type ModelFlags, type ReplyFlags, replyOptions } from "./flags.js";
 import { openModel } from "./loading.js";
 import { Output } from "./output.js";
-import { reportError } from "./report.js";
+import { reportError, UsageError } from "./report.js";
+import { addShapeFlags, namingShapeFlags, printCalls, type ShapeFlags, shapeOptions } from "./shape-flags.js";
 import { dim, printStats } from "./stats-line.js";
 
-interface ChatFlags extends ModelFlags, ReplyFlags {
+interface ChatFlags extends ModelFlags, ReplyFlags, ShapeFlags {
   system?: string;
 }
 
@@ -27,12 +28,13 @@ export function addChat(program: Command): void {
     .description("a conversation in the terminal")
     .argument("[model]", "a .gguf or .zse file; left out: the embedded demo model")
     .option("--system <text>", "a system message");
-  addModelFlags(addReplyFlags(command)).addHelpText(
+  addModelFlags(addReplyFlags(addShapeFlags(command))).addHelpText(
     "after",
     `
 Examples:
   $ zse chat
   $ zse chat qwen-7b.gguf --system "You are brief." --temperature 0.5
+  $ zse chat --tools tools.mjs --reasoning off
 
 In the conversation:
 ${HELP.replace(/^/gm, "  ")}`,
@@ -41,14 +43,19 @@ ${HELP.replace(/^/gm, "  ")}`,
     try {
       process.exitCode = await chat(path, flags);
     } catch (error) {
-      process.exitCode = reportError(error);
+      process.exitCode = reportError(namingShapeFlags(error, flags));
     }
   });
 }
 
 async function chat(path: string | undefined, flags: ChatFlags): Promise<number> {
-  const options = replyOptions(flags);
-  readChatCall("chat", [{ role: "user", content: "" }], options); // what is wrong with them is said before a model is loaded for nothing
+  const options: ReplyOptions = { ...replyOptions(flags), ...(await shapeOptions(flags)) };
+  const { shape } = readChatCall("chat", [{ role: "user", content: "" }], options); // what is wrong with them is said before a model is loaded for nothing
+  const idle = shape.tools.find(({ execute }) => execute === undefined);
+  if (idle !== undefined) {
+    const why = `"${idle.name}" of --tools has no execute(), and nobody here runs its calls`;
+    throw new UsageError(`${why}; give a module whose tools have one, or take zse run, which prints them.`);
+  }
   const model = openModel(path, flags);
   try {
     await model.ready;
@@ -72,7 +79,7 @@ class Conversation {
 
   constructor(model: ZSE, options: ReplyOptions, system: string | undefined) {
     this.#model = model;
-    this.#options = options;
+    this.#options = { ...options, onStep: (step) => printCalls(step, this.#output) };
     this.#system = system;
     // The prompt and the echo of what is typed are not part of the replies: they go to stderr.
     const terminal = process.stdin.isTTY === true && process.stderr.isTTY === true;
@@ -145,7 +152,7 @@ class Conversation {
       for await (const text of iterator) if (!(await this.#output.write(text))) return;
       const reply = await stream.result;
       if (!reply.text.endsWith("\n")) await this.#output.write("\n");
-      this.#messages.push(user, { role: "assistant", content: reply.text });
+      this.#messages.push(user, ...saidIn(reply));
       printStats(reply);
     } catch (error) {
       await this.#output.endLine();
@@ -172,4 +179,16 @@ class Conversation {
   #say(text: string): void {
     process.stderr.write(`${dim(text)}\n`);
   }
+}
+
+/** A reply as the conversation goes on with it: where calls were run, they and their results are part of it. */
+function saidIn({ text, steps }: Reply): Message[] {
+  if (steps === undefined) return [{ role: "assistant", content: text }];
+  return steps.flatMap((step): Message[] => {
+    if (step.toolResults.length === 0) return [{ role: "assistant", content: step.text }];
+    const results = step.toolResults.map(
+      ({ toolCallId, name, content }): Message => ({ role: "tool", tool_call_id: toolCallId, name, content }),
+    );
+    return [{ role: "assistant", content: step.text === "" ? null : step.text, tool_calls: step.toolCalls }, ...results];
+  });
 }

@@ -36,6 +36,11 @@ export class Output {
     return !this.#closed;
   }
 
+  /** A line of its own: what stands open before it is ended. */
+  async writeLine(text: string): Promise<boolean> {
+    return this.write(`${this.#last.endsWith("\n") ? "" : "\n"}${text}\n`);
+  }
+
   /**
    * Ends an open line where what follows on stderr would stand on it: on a terminal, and where both go to one file or pipe. A file of its
    * own gets the text and nothing else.

@@ -5,16 +5,17 @@ import type { Command } from "commander";
 
 import { ZSEError } from "../errors.js";
 import type { TokenStream } from "../stream/token-stream.js";
-import type { Message, Reply } from "../types.js";
+import type { Message, Reply, ReplyOptions } from "../types.js";
 import type { ZSE } from "../zse.js";
 import { addModelFlags, addReplyFlags, type ModelFlags, type ReplyFlags, replyOptions } from "./flags.js";
 import { openModel } from "./loading.js";
 import { Output } from "./output.js";
 import { reportError, UsageError } from "./report.js";
-import { printStats } from "./stats-line.js";
+import { addShapeFlags, namingShapeFlags, printCalls, type ShapeFlags, shapeOptions } from "./shape-flags.js";
+import { dim, printStats } from "./stats-line.js";
 import { terminalText } from "./terminal.js";
 
-interface RunFlags extends ModelFlags, ReplyFlags {
+interface RunFlags extends ModelFlags, ReplyFlags, ShapeFlags {
   model?: string;
   system?: string;
   raw?: boolean;
@@ -33,9 +34,12 @@ export function addRun(program: Command): void {
     .option("-m, --model <file>", "the model, for when the prompt comes from stdin")
     .option("--system <text>", "a system message before the prompt")
     .option("--raw", "continue the prompt as plain text, without the model's chat template")
-    .option("--json", "print one JSON object { text, finishReason, usage, timings, seed } at the end instead of streaming")
+    .option(
+      "--json",
+      "print one JSON object { text, toolCalls, object, finishReason, usage, timings, seed } at the end instead of streaming",
+    )
     .option("-q, --quiet", "no statistics");
-  addModelFlags(addReplyFlags(command)).addHelpText(
+  addModelFlags(addReplyFlags(addShapeFlags(command))).addHelpText(
     "after",
     `
 Examples:
@@ -43,6 +47,10 @@ Examples:
   $ zse run qwen-7b.gguf "Tell me a story" --max-tokens 200 --temperature 0.5 --seed 1
   $ zse run -m qwen-7b.gguf --system "You are brief." - < question.txt
   $ zse run "Count from 1 to 5" --json | jq .usage
+  $ zse run "Plan a trip to Rome" --format trip.schema.json --reasoning off | jq .days
+  $ zse run "What is the weather in Rome?" --tools tools.mjs
+
+Calls of tools that have an execute() are run, and told on stderr; others are the last lines of stdout, a JSON object each.
 
 Ctrl-C ends the reply (exit code 130); a second one ends the program at once.`,
   );
@@ -51,21 +59,27 @@ Ctrl-C ends the reply (exit code 130); a second one ends the program at once.`,
       if (command.args.length > 2) throw tooMany(command.args);
       process.exitCode = await run(first, second, flags);
     } catch (error) {
-      process.exitCode = reportError(withHint(error, first, second));
+      process.exitCode = reportError(withHint(namingShapeFlags(error, flags), first, second));
     }
   });
 }
 
 async function run(first: string | undefined, second: string | undefined, flags: RunFlags): Promise<number> {
   const { path, prompt } = await readArguments(first, second, flags.model);
+  const options: ReplyOptions = { ...replyOptions(flags), ...(await shapeOptions(flags)) };
   const output = new Output();
+  if (!flags.quiet) options.onStep = (step) => printCalls(step, output);
   const model = openModel(path, flags);
   try {
-    const stream = openStream(model, prompt, flags);
+    const stream = openStream(model, prompt, flags, options);
     const { reply, interrupted } = await read(stream, flags.json ? async () => true : (text) => output.write(text));
     if (flags.json && reply !== undefined) await output.write(`${JSON.stringify(reply)}\n`);
+    else for (const call of reply?.toolCalls ?? []) await output.writeLine(JSON.stringify(call));
     await output.endLine();
-    if (reply !== undefined && !flags.quiet && !output.closed) printStats(reply);
+    if (reply !== undefined && !flags.quiet && !output.closed) {
+      if (reply.warning !== undefined) process.stderr.write(`${dim(`[${reply.warning}]`)}\n`);
+      printStats(reply);
+    }
     return interrupted ? 130 : 0;
   } catch (error) {
     await output.endLine();
@@ -75,8 +89,7 @@ async function run(first: string | undefined, second: string | undefined, flags:
   }
 }
 
-function openStream(model: ZSE, prompt: string, flags: RunFlags): TokenStream {
-  const options = replyOptions(flags);
+function openStream(model: ZSE, prompt: string, flags: RunFlags, options: ReplyOptions): TokenStream {
   if (flags.raw) return model.completionStream(prompt, options);
   const messages: Message[] = [{ role: "user", content: prompt }];
   if (flags.system !== undefined) messages.unshift({ role: "system", content: flags.system });

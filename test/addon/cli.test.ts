@@ -1,7 +1,7 @@
 // `zse run` and `zse chat` as a shell sees them: what goes to stdout, what to stderr, and the exit code.
 
 import { spawn, spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -169,6 +169,101 @@ describe("zse chat", () => {
     const { code, stderr } = await ended;
     expect(code).toBe(0);
     expect(stderr).toMatch(/cancelled\]/);
+  });
+});
+
+describe("tools, forms and thoughts", () => {
+  const file = (name: string, content: unknown) => {
+    const path = join(folder, name);
+    writeFileSync(path, typeof content === "string" ? content : JSON.stringify(content));
+    return path;
+  };
+  const parameters = { type: "object", properties: { city: { type: "string" } }, required: ["city"] };
+  const json = file("tools.json", [
+    { type: "function", function: { name: "get_weather", description: "The weather of a city", parameters } },
+  ]);
+  const module = file(
+    "tools.mjs",
+    `export default [{ type: "function", function: { name: "get_weather", description: "The weather of a city", parameters: ${JSON.stringify(parameters)} },
+      execute: ({ city }) => ({ city, sky: "clear", celsius: 20 }) }];`,
+  );
+
+  test("--format holds the text to a schema, or to any JSON object", async () => {
+    const schema = file("schema.json", {
+      type: "object",
+      properties: { days: { type: "integer", minimum: 3, maximum: 5 } },
+      required: ["days"],
+    });
+    const { stdout } = await run(["run", "Plan a trip", "--format", schema, "-q", "--reasoning", "off", ...GREEDY]);
+    expect([3, 4, 5]).toContain((JSON.parse(stdout) as { days: number }).days);
+    const any = await run(["run", "Plan a trip", "--format", "json", "--json", "-q", "-n", "200", "--reasoning", "off", ...GREEDY]);
+    expect((JSON.parse(any.stdout) as { text: string }).text).toMatch(/^\{/);
+  });
+  test("--grammar holds it to a grammar", async () => {
+    const grammar = file("g.gbnf", 'root ::= [0-9]{1,3} "!"');
+    expect((await run(["run", "Count", "--grammar", grammar, "-q", ...GREEDY])).stdout).toMatch(/^\d{1,3}!$/);
+  });
+  test("--tools: a module's are run and told on stderr, a file's are lines of stdout", async () => {
+    const ran = await run(["run", "What is the weather in Rome?", "--tools", module, ...GREEDY, "--context-size", "1024"]);
+    expect(ran).toMatchObject({ code: 0, stdout: expect.stringContaining("20") });
+    expect(ran.stderr).toContain('[get_weather {"city": "Rome"} → {"city":"Rome","sky":"clear","celsius":20}]');
+    const left = await run(["run", "What is the weather in Rome?", "--tools", json, "-q", ...GREEDY]);
+    expect(left.stderr).toBe("");
+    expect(JSON.parse(left.stdout)).toMatchObject({ type: "function", function: { name: "get_weather", arguments: '{"city": "Rome"}' } });
+    const none = await run(["run", "What is the weather in Rome?", "--tools", json, "--tool-choice", "none", "-q", ...GREEDY]);
+    expect(none.stdout).not.toContain("get_weather");
+  });
+  test("zse chat runs them too, and remembers what came of it", async () => {
+    const lines = "What is the weather in Rome?\nWhat is the weather in Paris?\n";
+    const { code, stdout, stderr } = await run(["chat", "--tools", module, ...GREEDY, "--context-size", "2048"], lines);
+    expect(code).toBe(0);
+    expect(stdout.split("\n").filter((line) => line !== "")).toHaveLength(2);
+    expect(stderr).toContain('[get_weather {"city": "Rome"}');
+    const prompts = [...stderr.matchAll(/\[(\d+) prompt tokens/g)].map((match) => Number(match[1]));
+    expect(prompts[1]).toBeGreaterThan(prompts[0]!);
+  });
+  test("--reasoning and --reasoning-budget bound the thought", async () => {
+    const thought = async (...more: string[]) => {
+      const { stdout } = await run(["run", "Think first: what is 7 + 5?", "--json", "-q", ...more, ...GREEDY]);
+      return (JSON.parse(stdout) as { usage: { reasoningTokens?: number } }).usage.reasoningTokens ?? 0;
+    };
+    const free = await thought("--reasoning", "on");
+    expect(free).toBeGreaterThan(8);
+    expect(await thought("--reasoning-budget", "3")).toBeLessThan(free);
+    expect(await thought("--reasoning", "off")).toBe(0);
+  });
+  test.each([
+    [["--format", "/nowhere/schema.json"], /^zse: --format "\/nowhere\/schema.json" cannot be read: ENOENT/],
+    [["--format", module], /^zse: --format ".*tools.mjs" must be JSON: /],
+    [["--format", file("bad.json", { type: "x" })], /^zse: --format cannot be used at \/type: /],
+    [["--grammar", json], /^zse: --grammar cannot be read: expecting /],
+    [["--grammar", file("empty.gbnf", "")], /^zse: --grammar must be a grammar/],
+    [["--format", "json", "--grammar", json], /^zse: --format and --grammar both say/],
+    [["--tools", file("one.json", {})], /^zse: --tools must be an array of tools/],
+    [
+      ["--tools", file("none.mjs", "export const a = 1")],
+      /^zse: --tools ".*none.mjs" must have an array of tools as its default export; given nothing/,
+    ],
+    [["--tools", file("broken.mjs", "throw new Error('mine')")], /^zse: --tools ".*broken.mjs" cannot be loaded: mine/],
+    [["--tools", json, "--tool-choice", "x"], /^zse: --tool-choice names "x", which is none of tools/],
+    [["--tools", json, "--raw"], /^zse: --tools is for chats/],
+    [["--reasoning", "much"], /^zse: --reasoning must be one of auto, on, off, minimal/],
+    [["--reasoning", "off", "--reasoning-budget", "4"], /^zse: --reasoning off and --reasoning-budget contradict/],
+    [["--reasoning-budget", "few"], /whole number of tokens/],
+    [
+      ["--reasoning-budget", "9999999999"],
+      /^zse: --reasoning-budget must be a whole number of tokens from 0 to 2147483647; given 9999999999/,
+    ],
+  ])("zse run Hi %j is wrong usage, in one sentence", async (args, sentence) => {
+    const ended = await run(["run", "Hi", ...args]);
+    expect(ended).toMatchObject({ code: 2, stdout: "" });
+    expect(ended.stderr).toMatch(sentence);
+    expect(ended.stderr.trimEnd()).not.toContain("\n");
+  });
+  test("zse chat takes only tools that it can run, and says so before a model is loaded", async () => {
+    const ended = await run(["chat", "/nowhere/model.gguf", "--tools", json]);
+    expect(ended).toMatchObject({ code: 2, stdout: "" });
+    expect(ended.stderr).toMatch(/^zse: "get_weather" of --tools has no execute\(\)/);
   });
 });
 
