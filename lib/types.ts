@@ -76,6 +76,29 @@ export type OutputOf<Schema> =
       ? Output
       : unknown;
 
+/** What a schema takes: of a Standard Schema its input, of a JSON Schema nothing is known. */
+export type InputOf<Schema> = Schema extends { "~standard": { types?: { input: infer Input } | undefined } } ? Input : unknown;
+
+/** The schema of a `responseFormat`, in whichever of its forms. */
+type SchemaOf<Format> = Format extends { "~standard": unknown } ? Format : Format extends { schema?: infer Schema } ? Schema : unknown;
+
+/** What `reply.object` is by a `responseFormat`: the output of its schema, where that is a library's. */
+export type ObjectOf<Format> = OutputOf<SchemaOf<Format>>;
+
+/** What the `object` events of a reply have by a `responseFormat`: of what its schema takes, as much as there is. */
+export type PartialObjectOf<Format> = PartialOf<InputOf<SchemaOf<Format>>>;
+
+/** A value that is not all there: fields may be missing on every level, and texts may go on. */
+export type PartialOf<Value> = unknown extends Value
+  ? unknown
+  : Value extends readonly (infer Item)[]
+    ? PartialOf<Item>[]
+    : Value extends object
+      ? { [Name in keyof Value]?: PartialOf<Value[Name]> }
+      : Value extends string
+        ? string
+        : Value;
+
 /** A function that the model may call, in OpenAI's shape. */
 export interface FunctionTool {
   type: "function";
@@ -182,8 +205,8 @@ export type SamplerName =
   | "infill"
   | "adaptiveP";
 
-/** Options of one reply. docs/api.md lists ranges and defaults. */
-export interface ReplyOptions {
+/** Options of one reply. docs/api.md lists ranges and defaults. `Format`: of its responseFormat, by which the type of `reply.object` is known. */
+export interface ReplyOptions<Format extends ResponseFormat = ResponseFormat> {
   /** Tokens to generate at most; 0 means up to the end of the context. Default 0. */
   maxTokens?: number | undefined;
   /** Tokens before which neither the model nor a stop string ends the reply; at most maxTokens, where that is given. Default 0. */
@@ -275,7 +298,7 @@ export interface ReplyOptions {
   /** Several calls in one reply. Default true. */
   parallelToolCalls?: boolean | undefined;
   /** What the text must be; `reply.object` is its value then. Default any text. */
-  responseFormat?: ResponseFormat | undefined;
+  responseFormat?: Format | undefined;
   /** Default "auto". */
   reasoning?: ReasoningOption | undefined;
   /** Variables for the chat template beside those that it gets in any case. */
@@ -302,13 +325,13 @@ export type SnakeCased<Options> = {
 };
 
 /** Options of one reply, in either spelling. */
-export type ReplyOptionsInput = ReplyOptions & SnakeCased<ReplyOptions>;
+export type ReplyOptionsInput<Format extends ResponseFormat = ResponseFormat> = ReplyOptions<Format> & SnakeCased<ReplyOptions<Format>>;
 
 /** The keyword form of a chat call. */
-export type ChatRequest = { messages: readonly Message[] } & ReplyOptionsInput;
+export type ChatRequest<Format extends ResponseFormat = ResponseFormat> = { messages: readonly Message[] } & ReplyOptionsInput<Format>;
 
 /** The keyword form of a completion call. */
-export type CompletionRequest = { prompt: string } & ReplyOptionsInput;
+export type CompletionRequest<Format extends ResponseFormat = ResponseFormat> = { prompt: string } & ReplyOptionsInput<Format>;
 
 /** Settings of a model, fixed when it is opened. docs/api.md lists ranges and defaults. */
 export interface EngineOptions {
@@ -360,8 +383,8 @@ export interface TokenLogprobs extends TokenLogprob {
   top: TokenLogprob[];
 }
 
-/** A collected reply. */
-export interface Reply {
+/** A collected reply. `Value`: what its `object` is. */
+export interface Reply<Value = unknown> {
   /** All text, of all steps. */
   text: string;
   /** Of the tokens whose text the consumer had, where `logprobs` asked for them. */
@@ -378,7 +401,7 @@ export interface Reply {
   /** What the model thought before it answered, of all steps. Absent where it did not. */
   reasoning?: string;
   /** The value of a structured reply (`responseFormat`), as its schema makes it. Absent where the reply was cut short (finishReason "length"), or the schema refuses it. */
-  object?: unknown;
+  object?: Value;
   /** The steps, where calls of tools were run. */
   steps?: readonly Step[];
   /** What looks wrong with a reply that is given all the same; a sentence for people. */
@@ -446,9 +469,9 @@ export interface MalformedCallEvent extends MalformedCall {
 }
 
 /** What a structured reply has come to: its value so far, and at the end all of it. Comes as the text grows by an eighth. */
-export interface ObjectEvent {
+export interface ObjectEvent<Partial = unknown> {
   type: "object";
-  partial: unknown;
+  partial: Partial;
 }
 
 /** The calls of a reply were run, and another one begins with their results; or the last step is over. */
@@ -469,13 +492,13 @@ export interface FinishEvent {
 }
 
 /** What `events()` gives. Take care of unknown types: later versions may add some. */
-export type StreamEvent =
+export type StreamEvent<Partial = unknown> =
   | ProgressEvent
   | TextEvent
   | ReasoningEvent
   | ToolCallEvent
   | MalformedCallEvent
-  | ObjectEvent
+  | ObjectEvent<Partial>
   | StepEvent
   | FinishEvent;
 

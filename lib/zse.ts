@@ -25,9 +25,15 @@ import type {
   EngineStats,
   Message,
   ModelInfo,
+  ObjectOf,
+  PartialObjectOf,
   Reply,
   ReplyOptionsInput,
+  ResponseFormat,
 } from "./types.js";
+
+/** A stream whose object's type is known by its responseFormat. */
+type StreamOf<Format> = TokenStream<ObjectOf<Format>, PartialObjectOf<Format>>;
 
 /** Closes a model that was dropped without close(): its weights and its threads would stay for good. */
 const dropped = new FinalizationRegistry<Engine>((engine) => engine.abandon());
@@ -93,31 +99,40 @@ export class ZSE implements AsyncDisposable {
    * @throws ZSEError BAD_OPTION at once, naming the option or message; everything else reaches the stream's consumer:
    *   CONTEXT_OVERFLOW, OVERLOADED, STALLED, CLOSED, and load failures.
    */
-  chatStream(messages: readonly Message[], options?: ReplyOptionsInput): TokenStream;
-  chatStream(request: ChatRequest): TokenStream;
+  chatStream<Format extends ResponseFormat = ResponseFormat>(
+    messages: readonly Message[],
+    options?: ReplyOptionsInput<Format>,
+  ): StreamOf<Format>;
+  chatStream<Format extends ResponseFormat = ResponseFormat>(request: ChatRequest<Format>): StreamOf<Format>;
   chatStream(first: readonly Message[] | ChatRequest, second?: ReplyOptionsInput): TokenStream {
     const settings = readChatCall("chatStream()", first, second);
     return openStream(this.#engine, settings, stepsOf(settings));
   }
 
   /** A text continued, as a stream; no chat template. Throws as chatStream. */
-  completionStream(prompt: string, options?: ReplyOptionsInput): TokenStream;
-  completionStream(request: CompletionRequest): TokenStream;
+  completionStream<Format extends ResponseFormat = ResponseFormat>(prompt: string, options?: ReplyOptionsInput<Format>): StreamOf<Format>;
+  completionStream<Format extends ResponseFormat = ResponseFormat>(request: CompletionRequest<Format>): StreamOf<Format>;
   completionStream(first: string | CompletionRequest, second?: ReplyOptionsInput): TokenStream {
     return openStream(this.#engine, readCompletionCall("completionStream()", first, second));
   }
 
   /** The whole reply to a conversation; `streamCallback` sees it as it comes. Rejects with what chatStream throws and tells. */
-  chat(messages: readonly Message[], options?: ReplyOptionsInput): Promise<Reply>;
-  chat(request: ChatRequest): Promise<Reply>;
+  chat<Format extends ResponseFormat = ResponseFormat>(
+    messages: readonly Message[],
+    options?: ReplyOptionsInput<Format>,
+  ): Promise<Reply<ObjectOf<Format>>>;
+  chat<Format extends ResponseFormat = ResponseFormat>(request: ChatRequest<Format>): Promise<Reply<ObjectOf<Format>>>;
   async chat(first: readonly Message[] | ChatRequest, second?: ReplyOptionsInput): Promise<Reply> {
     const settings = readChatCall("chat()", first, second);
     return collectReply(this.#engine, settings, stepsOf(settings));
   }
 
   /** A text continued, collected; no chat template. Rejects as chat. */
-  completion(prompt: string, options?: ReplyOptionsInput): Promise<Reply>;
-  completion(request: CompletionRequest): Promise<Reply>;
+  completion<Format extends ResponseFormat = ResponseFormat>(
+    prompt: string,
+    options?: ReplyOptionsInput<Format>,
+  ): Promise<Reply<ObjectOf<Format>>>;
+  completion<Format extends ResponseFormat = ResponseFormat>(request: CompletionRequest<Format>): Promise<Reply<ObjectOf<Format>>>;
   async completion(first: string | CompletionRequest, second?: ReplyOptionsInput): Promise<Reply> {
     return collectReply(this.#engine, readCompletionCall("completion()", first, second));
   }

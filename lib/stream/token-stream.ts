@@ -47,13 +47,13 @@ function openCore(engine: Engine, settings: ReplySettings, steps: Steps | undefi
 }
 
 /**
- * The reply to one request, as it is generated. It has one consumer, by one of: `for await` over the stream itself (text),
+ * The reply to one request, as it is generated. `Value` is the type of its object, `Partial` that of what the object has come to so far. It has one consumer, by one of: `for await` over the stream itself (text),
  * `events()`, `toReadableStream()`, or `result` alone. The engine runs at most `highWaterMark` tokens ahead of it.
  *
  * Errors reach the consumer: ZSEError with a `code`, or an AbortSignal's own reason. Text that came before an error is read
  * before it; text that came before an abort is dropped.
  */
-export class TokenStream implements AsyncIterable<string>, AsyncDisposable {
+export class TokenStream<Value = unknown, Partial = unknown> implements AsyncIterable<string>, AsyncDisposable {
   /** The request's `includeUsage`, for adapters: true, false, or undefined when it was not given. */
   readonly includeUsage: boolean | undefined;
   readonly #core: StreamCore;
@@ -70,8 +70,8 @@ export class TokenStream implements AsyncIterable<string>, AsyncDisposable {
   }
 
   /** Everything that happens, in order; `finish` comes last. Leaving the loop early cancels the reply. */
-  events(): AsyncIterableIterator<StreamEvent> {
-    return new StreamIterator<StreamEvent>(this, this.#core, this.#core.claim(new PullEvents("events()", this.#core)));
+  events(): AsyncIterableIterator<StreamEvent<Partial>> {
+    return new StreamIterator<StreamEvent<Partial>>(this, this.#core, this.#core.claim(new PullEvents("events()", this.#core)));
   }
 
   /** The text as a web stream. It is read only on demand, so a slow reader slows the reply; cancelling it cancels the reply. */
@@ -97,8 +97,8 @@ export class TokenStream implements AsyncIterable<string>, AsyncDisposable {
    * it had read). Where nothing else reads the stream, this does. Rejects with what the consumer is told when the stream
    * fails or is aborted; it need not be handled.
    */
-  get result(): Promise<Reply> {
-    return this.#core.result();
+  get result(): Promise<Reply<Value>> {
+    return this.#core.result() as Promise<Reply<Value>>; // its object is what its schema has made
   }
 
   /** Tokens of what the consumer has taken so far. At the end it is usage's completionTokens, but for tokens of which nothing is shown. */

@@ -3,8 +3,10 @@
 
 import { createServer } from "node:http";
 import { createSecureServer } from "node:http2";
+import { type } from "arktype";
 import express from "express";
 import { fastify } from "fastify";
+import * as v from "valibot";
 import { expectTypeOf } from "vitest";
 import { z } from "zod";
 import { createHandler, nodeHandler, toResponse } from "../../lib/http/index.js";
@@ -114,6 +116,41 @@ void model.chat([], { responseFormat: parameters, reasoning: { effort: "low", bu
 void model.chat([], { response_format: { type: "json_schema", schema: { type: "object" } }, max_steps: 3 });
 // @ts-expect-error there is no such effort
 void model.chat([], { reasoning: { effort: "much" } });
+
+// An object has the type of the schema that it is held to, whatever the form and the spelling; of JSON Schema nothing is known.
+const Trip = z.object({ city: z.string(), by: z.enum(["train", "bike"]), stops: z.array(z.object({ day: z.int() })) });
+type Trip = z.infer<typeof Trip>;
+expectTypeOf((await model.chat(user, { responseFormat: Trip })).object).toEqualTypeOf<Trip | undefined>();
+expectTypeOf((await model.chat({ messages: user, responseFormat: Trip, maxTokens: 5 })).object).toEqualTypeOf<Trip | undefined>();
+expectTypeOf((await model.chat(user, { responseFormat: { type: "json_schema", schema: Trip } })).object).toEqualTypeOf<Trip | undefined>();
+expectTypeOf((await model.chat(user, { responseFormat: { type: "json_object", schema: Trip } })).object).toEqualTypeOf<Trip | undefined>();
+expectTypeOf((await model.chat(user, { response_format: Trip })).object).toEqualTypeOf<Trip | undefined>();
+expectTypeOf((await model.completion("x", { responseFormat: Trip })).object).toEqualTypeOf<Trip | undefined>();
+expectTypeOf((await model.chatStream(user, { responseFormat: Trip }).result).object).toEqualTypeOf<Trip | undefined>();
+expectTypeOf((await model.completionStream({ prompt: "x", responseFormat: Trip }).result).object).toEqualTypeOf<Trip | undefined>();
+for await (const event of model.chatStream(user, { responseFormat: Trip }).events()) {
+  if (event.type !== "object") continue;
+  expectTypeOf(event.partial).toEqualTypeOf<{ city?: string; by?: string; stops?: { day?: number }[] }>();
+}
+const valibotTrip = v.object({ city: v.string(), days: v.optional(v.number()) });
+expectTypeOf((await model.chat(user, { responseFormat: valibotTrip })).object).toEqualTypeOf<{ city: string; days?: number } | undefined>();
+const arkTrip = type({ city: "string" });
+expectTypeOf((await model.chat(user, { responseFormat: arkTrip })).object).toEqualTypeOf<{ city: string } | undefined>();
+// What a schema makes of it, and what it takes, may be two things.
+const Counted = z.object({ n: z.string().transform(Number) });
+expectTypeOf((await model.chat(user, { responseFormat: Counted })).object).toEqualTypeOf<{ n: number } | undefined>();
+for await (const event of model.chatStream({ messages: user, responseFormat: Counted }).events()) {
+  if (event.type === "object") expectTypeOf(event.partial).toEqualTypeOf<{ n?: string }>();
+}
+const jsonSchema = { type: "object", properties: { a: { type: "string" } } } as const;
+expectTypeOf((await model.chat(user, { responseFormat: { type: "json_schema", schema: jsonSchema } })).object).toBeUnknown();
+expectTypeOf((await model.chat(user, { responseFormat: { type: "json_object" } })).object).toBeUnknown();
+expectTypeOf((await model.chat(user)).object).toBeUnknown();
+expectTypeOf(model.chatStream(user, { responseFormat: Trip })).toExtend<TokenStream>();
+// @ts-expect-error options are checked beside a format as well
+void model.chat(user, { responseFormat: Trip, temprature: 1 });
+// @ts-expect-error there is no such form
+void model.chat(user, { responseFormat: { type: "xml" } });
 
 // The adapter takes a stream, a stream that looks like one, and models made of either.
 toResponse(stream);
