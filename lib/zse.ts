@@ -13,10 +13,13 @@ import { AddonLink } from "./engine/addon-link.js";
 import { Engine } from "./engine/engine.js";
 import { ZSEError } from "./errors.js";
 import { MOST_TEXT } from "./options/foreign.js";
-import { readChatCall, readCompletionCall, readEngineOptions, readTokenizeOptions } from "./options/options.js";
+import { type ReplySettings, readChatCall, readCompletionCall, readEngineOptions, readTokenizeOptions } from "./options/options.js";
 import { readRecommended } from "./options/recommended.js";
 import { collectReply, openStream, type TokenStream } from "./stream/token-stream.js";
-import { stepsOf } from "./tools/loop.js";
+import type { StreamWatch } from "./stream/watch.js";
+import type { Operation } from "./telemetry/attributes.js";
+import { watchStream } from "./telemetry/stream-telemetry.js";
+import { runsTools, stepsOf } from "./tools/loop.js";
 import type {
   ChatRequest,
   CompletionRequest,
@@ -106,14 +109,16 @@ export class ZSE implements AsyncDisposable {
   chatStream<Format extends ResponseFormat = ResponseFormat>(request: ChatRequest<Format>): StreamOf<Format>;
   chatStream(first: readonly Message[] | ChatRequest, second?: ReplyOptionsInput): TokenStream {
     const settings = readChatCall("chatStream()", first, second);
-    return openStream(this.#engine, settings, stepsOf(settings));
+    const watch = this.#watch("chat", settings, true);
+    return openStream(this.#engine, settings, stepsOf(settings, watch), watch);
   }
 
   /** A text continued, as a stream; no chat template. Throws as chatStream. */
   completionStream<Format extends ResponseFormat = ResponseFormat>(prompt: string, options?: ReplyOptionsInput<Format>): StreamOf<Format>;
   completionStream<Format extends ResponseFormat = ResponseFormat>(request: CompletionRequest<Format>): StreamOf<Format>;
   completionStream(first: string | CompletionRequest, second?: ReplyOptionsInput): TokenStream {
-    return openStream(this.#engine, readCompletionCall("completionStream()", first, second));
+    const settings = readCompletionCall("completionStream()", first, second);
+    return openStream(this.#engine, settings, undefined, this.#watch("text_completion", settings, true));
   }
 
   /** The whole reply to a conversation; `streamCallback` sees it as it comes. Rejects with what chatStream throws and tells. */
@@ -124,7 +129,8 @@ export class ZSE implements AsyncDisposable {
   chat<Format extends ResponseFormat = ResponseFormat>(request: ChatRequest<Format>): Promise<Reply<ObjectOf<Format>>>;
   async chat(first: readonly Message[] | ChatRequest, second?: ReplyOptionsInput): Promise<Reply> {
     const settings = readChatCall("chat()", first, second);
-    return collectReply(this.#engine, settings, stepsOf(settings));
+    const watch = this.#watch("chat", settings, false);
+    return collectReply(this.#engine, settings, stepsOf(settings, watch), watch);
   }
 
   /** A text continued, collected; no chat template. Rejects as chat. */
@@ -134,7 +140,8 @@ export class ZSE implements AsyncDisposable {
   ): Promise<Reply<ObjectOf<Format>>>;
   completion<Format extends ResponseFormat = ResponseFormat>(request: CompletionRequest<Format>): Promise<Reply<ObjectOf<Format>>>;
   async completion(first: string | CompletionRequest, second?: ReplyOptionsInput): Promise<Reply> {
-    return collectReply(this.#engine, readCompletionCall("completion()", first, second));
+    const settings = readCompletionCall("completion()", first, second);
+    return collectReply(this.#engine, settings, undefined, this.#watch("text_completion", settings, false));
   }
 
   /** Token ids of a text, once the model is loaded; with `special`, control tokens such as `<|im_end|>` are parsed. */
@@ -162,6 +169,11 @@ export class ZSE implements AsyncDisposable {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  /** Tells OpenTelemetry of a stream, where somebody listens. */
+  #watch(operation: Operation, settings: ReplySettings, streams: boolean): StreamWatch | undefined {
+    return watchStream({ operation, model: this.#engine, unsaid: settings.unsaid, streams, runsTools: runsTools(settings) });
   }
 }
 

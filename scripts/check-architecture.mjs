@@ -33,15 +33,16 @@ const libraryRooms = {
   engine: ["base", "errors", "types", "addon"],
   stream: ["base", "errors", "types", "addon", "schema", "options", "engine"],
   tools: ["base", "errors", "types", "addon", "schema", "options", "engine", "stream"],
-  zse: ["base", "errors", "types", "addon", "options", "engine", "stream", "tools"],
+  telemetry: ["errors", "types", "addon", "engine", "stream"],
+  zse: ["base", "errors", "types", "addon", "options", "engine", "stream", "telemetry", "tools"],
   index: ["errors", "types", "options", "stream", "tools", "zse"],
-  http: ["base", "errors", "types", "options"],
+  http: ["base", "errors", "types", "options", "telemetry"],
   providers: ["base", "errors", "types", "options"],
   server: ["base", "errors", "types", "options", "http"],
   cli: ["base", "errors", "types", "addon", "options", "stream", "zse", "http", "server"],
 };
 /** Rooms that work on anything which streams as a model does. */
-const withoutAddon = ["http", "providers"];
+const withoutAddon = ["http", "providers", "telemetry"];
 /** Rooms where threads meet, and the one whose library keeps state of the process. Nobody else may hold a mutex. */
 const mayLock = ["core", "kv", "engine", "llama"];
 /** Headers from outside, and the folders that may include them; quoted ones that are not ours are llama.cpp's. */

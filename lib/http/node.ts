@@ -104,7 +104,7 @@ async function answer(responder: Responder, request: IncomingMessage, found: unk
     return responder.refuse(error, formatAt(addressOf(request)));
   }
   const format = formatAt(addressOf(request));
-  return responder.answer(body, { signal, client: request.socket?.remoteAddress, format });
+  return responder.answer(body, { signal, client: request.socket?.remoteAddress, headers: request.headers, format });
 }
 
 /** As the client asked for it: routers of Express leave in `url` what is theirs. */

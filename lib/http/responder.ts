@@ -1,6 +1,7 @@
 // Owns the answer to one request, whichever HTTP server it came through: checks, opening the streams, and either one JSON body or
 // frames to be pulled. JS thread of the model. web.ts and node.ts put an answer onto their kind of response.
 
+import { type CarriedHeaders, inTraceOf } from "../telemetry/remote-context.js";
 import { countTokens } from "./count-tokens.js";
 import { FORMATS, formatOf } from "./format-registry.js";
 import type { Collector, Envelope, FrameWriter, SideCall, SideDesk, SideRoute, WireFormat, WireRequest } from "./formats/format.js";
@@ -38,6 +39,8 @@ export interface Circumstances {
   watcher?: Watcher | undefined;
   /** Whose request it is, where that is known: an address or a key. */
   client?: string | undefined;
+  /** Its headers: a trace that the client has begun goes on in the reply's spans. */
+  headers?: CarriedHeaders | undefined;
   /** The format of the path that it came to; left out: as its body looks. */
   format?: WireFormat | undefined;
   /** Told with errors, in formats that have a place for it. */
@@ -164,11 +167,11 @@ export class Responder {
     (this.#options.onError ?? console.error)(error);
   }
 
-  async #reply(request: WireRequest, format: WireFormat, { signal, watcher, client = "" }: Circumstances): Promise<Answer> {
+  async #reply(request: WireRequest, format: WireFormat, { signal, watcher, client = "", headers }: Circumstances): Promise<Answer> {
     const envelope = format.envelope(request.model ?? this.modelName);
     watcher?.onRequest?.(request, envelope);
     const reply: Reply = new Reply(
-      this.#open(request),
+      inTraceOf(headers, () => this.#open(request)),
       this.#following(
         watcher,
         () => this.#replies.delete(reply),

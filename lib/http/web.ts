@@ -31,7 +31,7 @@ export function createHandler(model: ServedModel, options: HandlerOptions = {}):
       return answerToResponse(responder.refuse(error, formatAt(request.url)));
     }
     const format = formatAt(request.url);
-    return answerToResponse(await responder.answer(body, { signal: request.signal, format }), request.signal);
+    return answerToResponse(await responder.answer(body, { signal: request.signal, headers: request.headers, format }), request.signal);
   };
 }
 

@@ -225,6 +225,7 @@ export class App {
       signal: c.req.raw.signal,
       watcher: record,
       client: this.#clientOf(c),
+      headers: incoming.headers,
       format,
       requestId: c.get("requestId"),
     });

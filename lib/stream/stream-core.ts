@@ -23,6 +23,7 @@ import { ReplyLogprobs } from "./logprobs.js";
 import { checkedObject, PartialObject } from "./objects.js";
 import type { Steps } from "./steps.js";
 import { CallCollector, newCallId } from "./tool-calls.js";
+import type { StreamWatch } from "./watch.js";
 
 export interface CoreSettings {
   request: NativeRequest;
@@ -34,6 +35,8 @@ export interface CoreSettings {
   object?: { validate: Validate | undefined } | undefined;
   /** Runs the calls of a reply, and says what is asked next. */
   steps?: Steps | undefined;
+  /** Follows it. */
+  watch?: StreamWatch | undefined;
 }
 
 /** What a stream took that never began. */
@@ -61,6 +64,7 @@ export class StreamCore implements StreamSink, Source {
   #calls = new CallCollector();
   #malformedCall: MalformedCall | undefined;
   readonly #steps: Steps | undefined;
+  readonly #watch: StreamWatch | undefined;
   readonly #validate: Validate | undefined;
   /** The value that the text of a structured reply has come to. */
   readonly #object: PartialObject | undefined;
@@ -102,6 +106,7 @@ export class StreamCore implements StreamSink, Source {
     this.#chunker = settings.chunker;
     if (settings.request.logprobs) this.#logprobs = new ReplyLogprobs();
     this.#steps = settings.steps;
+    this.#watch = settings.watch;
     this.#validate = settings.object?.validate;
     this.#object = settings.object === undefined ? undefined : new PartialObject();
     this.#maxDelay = settings.chunker === undefined ? 0 : settings.chunkMaxDelayMs;
@@ -113,8 +118,19 @@ export class StreamCore implements StreamSink, Source {
     }
     if (signal !== undefined) this.#unwatch = watchAbort(signal, (reason) => this.abort(reason));
     if (this.#ending === undefined)
-      engine.open(this); // a signal of somebody's own may abort as soon as it is listened to
+      this.#open(); // a signal of somebody's own may abort as soon as it is listened to
     else this.#release();
+  }
+
+  #open(): void {
+    this.#watch?.asks(this.request);
+    this.#engine.open(this);
+  }
+
+  #cancel(): boolean {
+    const ends = this.#engine.cancel(this);
+    if (!ends) this.#watch?.ended(undefined);
+    return ends;
   }
 
   /** Makes `consumer` the one of this stream. */
@@ -150,8 +166,9 @@ export class StreamCore implements StreamSink, Source {
     this.#dropHeld();
     const running = this.#ending === undefined;
     this.#ending = { error: reason ?? new ZSEError("ABORTED", "The stream was aborted.") };
-    if (running) this.#engine.cancel(this);
+    if (running) this.#cancel();
     this.#steps?.abort(this.#ending.error);
+    this.#watch?.over();
     this.#release();
     this.#conclude(this.#ending);
     this.#consumer?.deliver();
@@ -164,10 +181,11 @@ export class StreamCore implements StreamSink, Source {
     this.#left = true;
     this.#dropHeld();
     this.#steps?.abort(new ZSEError("ABORTED", "The stream was left."));
+    this.#watch?.over();
     const failure = this.#release();
     if (failure !== undefined) this.#conclude(failure);
     if (this.#ending !== undefined) this.#concludeLeft(this.#ending);
-    else if (!this.#engine.cancel(this)) {
+    else if (!this.#cancel()) {
       this.#conclude({ reply: this.#reply({ reason: "cancelled", seed: this.request.seed ?? 0, ...NO_USE }) });
     }
     this.#consumer?.leave();
@@ -204,6 +222,7 @@ export class StreamCore implements StreamSink, Source {
   }
 
   end(ending: Ending): void {
+    this.#watch?.ended(ending);
     if (this.#ending === undefined && !this.#left && "finish" in ending) {
       const next = this.#steps?.next(ending.finish);
       if (next !== undefined) {
@@ -228,7 +247,7 @@ export class StreamCore implements StreamSink, Source {
           this.#end({ finish });
         } else {
           this.request = request;
-          this.#engine.open(this);
+          this.#open();
         }
       },
       (error: unknown) => {
@@ -243,6 +262,7 @@ export class StreamCore implements StreamSink, Source {
     if (this.#left) this.#concludeLeft(ending);
     if (this.#ending !== undefined || this.#left) return; // aborted in the meantime: the id is free now, no more
     this.#ending = ending;
+    this.#watch?.over("error" in ending ? ending.error : undefined);
     if ("error" in ending) this.#steps?.abort(ending.error);
     if ("error" in ending) this.#conclude(ending); // result tells it even while the consumer has text left to read
     this.#consumer?.deliver();

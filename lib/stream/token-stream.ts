@@ -10,13 +10,14 @@ import { createChunker } from "./chunker.js";
 import { PullEvents, PullText, Push } from "./consumers.js";
 import type { Steps } from "./steps.js";
 import { StreamCore } from "./stream-core.js";
+import type { StreamWatch } from "./watch.js";
 
 /** Cancels the stream of a TokenStream that was dropped before its end: its slot would stay parked for good. */
 const dropped = new FinalizationRegistry<StreamCore>((core) => core.abandon());
 
 /** Opens a stream on an engine. Not part of the public face: streams come from ZSE's methods. */
-export function openStream(engine: Engine, settings: ReplySettings, steps?: Steps): TokenStream {
-  const core = openCore(engine, settings, steps);
+export function openStream(engine: Engine, settings: ReplySettings, steps?: Steps, watch?: StreamWatch): TokenStream {
+  const core = openCore(engine, settings, steps, watch);
   const stream = new TokenStream(core, settings.includeUsage);
   dropped.register(stream, core);
   if (settings.streamCallback !== undefined) {
@@ -26,14 +27,14 @@ export function openStream(engine: Engine, settings: ReplySettings, steps?: Step
 }
 
 /** Opens a stream that is only collected, or called back: the promise of its reply. */
-export function collectReply(engine: Engine, settings: ReplySettings, steps?: Steps): Promise<Reply> {
-  const core = openCore(engine, settings, steps);
+export function collectReply(engine: Engine, settings: ReplySettings, steps?: Steps, watch?: StreamWatch): Promise<Reply> {
+  const core = openCore(engine, settings, steps, watch);
   const { streamCallback } = settings;
   core.claim(new Push(streamCallback === undefined ? "result" : "streamCallback", core, streamCallback)).deliver();
   return core.result();
 }
 
-function openCore(engine: Engine, settings: ReplySettings, steps: Steps | undefined): StreamCore {
+function openCore(engine: Engine, settings: ReplySettings, steps: Steps | undefined, watch: StreamWatch | undefined): StreamCore {
   const { request, unsaid, chunkBy, chunkSize, chunkMaxDelayMs, signal, shape } = settings;
   return new StreamCore(engine, {
     request,
@@ -43,6 +44,7 @@ function openCore(engine: Engine, settings: ReplySettings, steps: Steps | undefi
     signal,
     object: shape.object,
     steps,
+    watch,
   });
 }
 

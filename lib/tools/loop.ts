@@ -14,17 +14,24 @@ import { isPlainObject } from "../options/rules.js";
 import type { ReadTool } from "../options/tools.js";
 import type { NextStep, Steps } from "../stream/steps.js";
 import { CallCollector } from "../stream/tool-calls.js";
+import type { StreamWatch } from "../stream/watch.js";
 import type { Message, Step, ToolCall, ToolResult, Usage } from "../types.js";
 
 /** What runs the calls of a reply; undefined where nobody runs any, nor wants to hear of steps. */
-export function stepsOf({ request, shape, steps }: ReplySettings): Steps | undefined {
-  const runs = steps.most > 1 && shape.tools.some(({ execute }) => execute !== undefined);
-  return runs || steps.onStep !== undefined ? new ToolLoop(request, shape.tools, steps) : undefined;
+export function stepsOf(settings: ReplySettings, watch?: StreamWatch): Steps | undefined {
+  const { request, shape, steps } = settings;
+  return runsTools(settings) || steps.onStep !== undefined ? new ToolLoop(request, shape.tools, steps, watch) : undefined;
+}
+
+/** Whether calls are run where the model makes any. */
+export function runsTools({ shape, steps }: ReplySettings): boolean {
+  return steps.most > 1 && shape.tools.some(({ execute }) => execute !== undefined);
 }
 
 class ToolLoop implements Steps {
   readonly #tools: ReadonlyMap<string, ReadTool>;
   readonly #settings: ReplySettings["steps"];
+  readonly #watch: StreamWatch | undefined;
   readonly #abort = new AbortController();
   #request: NativeRequest;
   #messages: readonly Message[] | undefined;
@@ -38,8 +45,9 @@ class ToolLoop implements Steps {
   #reasoning = "";
   #calls = new CallCollector();
 
-  constructor(request: NativeRequest, tools: readonly ReadTool[], settings: ReplySettings["steps"]) {
+  constructor(request: NativeRequest, tools: readonly ReadTool[], settings: ReplySettings["steps"], watch: StreamWatch | undefined) {
     this.#request = request;
+    this.#watch = watch;
     this.#tools = new Map(tools.map((tool) => [tool.name, tool]));
     this.#settings = settings;
   }
@@ -115,11 +123,16 @@ class ToolLoop implements Steps {
   async #runAll(calls: readonly ToolCall[], said: Message): Promise<ToolResult[]> {
     const messages = [...this.#conversation(), said];
     try {
-      return await Promise.all(calls.map((call) => this.#runOne(call, messages)));
+      return await Promise.all(calls.map((call) => this.#runWatched(call, messages)));
     } catch (error) {
       this.#abort.abort(error); // the others run for nothing
       throw error;
     }
+  }
+
+  #runWatched(call: ToolCall, messages: readonly Message[]): Promise<ToolResult> {
+    const run = () => this.#runOne(call, messages);
+    return this.#watch === undefined ? run() : this.#watch.runs(call, run);
   }
 
   async #runOne({ id: toolCallId, function: { name, arguments: text } }: ToolCall, messages: readonly Message[]): Promise<ToolResult> {

@@ -22,9 +22,16 @@ async function run(args: readonly string[], input = ""): Promise<string> {
 }
 
 describe("docs/GUIDE.md", () => {
-  test("teaches tools, structured output, reasoning, the AI SDK and LangChain", () => {
+  test("teaches tools, structured output, reasoning, the AI SDK, LangChain and OpenTelemetry", () => {
     const own = ["Tools 1", "Tools 2", "Tools 3", "Structured output 1", "Structured output 2", "Reasoning 1"];
-    expect(programs.map(([name]) => name)).toEqual([...own, "The AI SDK 1", "The AI SDK 2", "LangChain 1", "LangChain 2"]);
+    expect(programs.map(([name]) => name)).toEqual([
+      ...own,
+      "The AI SDK 1",
+      "The AI SDK 2",
+      "LangChain 1",
+      "LangChain 2",
+      "OpenTelemetry 1",
+    ]);
   });
   test.each(programs)("%s", async (_, code) => {
     expect((await run(["--input-type=module", "--eval", code])).length).toBeGreaterThan(10);
