@@ -24,6 +24,8 @@ interface ServeFlags extends ModelFlags {
   maxQueue: string;
   maxBody: string;
   maxMessages: string;
+  keptReplies: string;
+  keptBytes: string;
   stallTimeout: string;
   headerTimeout: string;
   requestTimeout: string;
@@ -54,6 +56,8 @@ export function addServe(program: Command): void {
     .option("--max-queue <n>", "requests that may wait; one more is refused with 429", "64")
     .option("--max-body <bytes>", "largest request", "1048576")
     .option("--max-messages <n>", "most messages of a conversation", "1024")
+    .option("--kept-replies <n>", "replies kept for previous_response_id, in RAM; 0 keeps none", "1000")
+    .option("--kept-bytes <bytes>", "what all kept replies take together", "67108864")
     .option("--stall-timeout <seconds>", "cut off a client that takes nothing for this long; 0 never does", "60")
     .option("--header-timeout <seconds>", "time for a request's headers", "10")
     .option("--request-timeout <seconds>", "time for a whole request to arrive", "30")
@@ -69,7 +73,7 @@ Examples:
   $ zse serve qwen-7b.gguf --name qwen-7b --port 8000 --max-streams 8
   $ ZSE_API_KEY=secret zse serve --host 0.0.0.0
 
-Routes: POST /v1/chat/completions, POST /v1/completions, GET /v1/models, GET /health, GET /metrics.`,
+Routes: POST /v1/chat/completions, POST /v1/responses, POST /v1/completions, GET /v1/models, GET /health, GET /metrics.`,
   );
   command.action(async (path: string | undefined, flags: ServeFlags) => {
     try {
@@ -133,6 +137,7 @@ function readFlags(flags: ServeFlags) {
       corsOrigins: (flags.cors ?? []).map(readOrigin),
       maxBodyBytes: number("maxBody", 1, 2 ** 30),
       maxMessages: number("maxMessages", 1, 1_000_000),
+      keptReplies: { maxReplies: number("keptReplies", 0, 10_000_000), maxBytes: number("keptBytes", 0, 2 ** 40) },
       maxQueue: engine.maxQueue,
       maxChoices: Math.min(DEFAULT_MAX_CHOICES, engine.maxStreams + engine.maxQueue), // more would be a 429 however often they are asked for
       stallTimeoutMs: number("stallTimeout", 0, 86_400) * 1000,

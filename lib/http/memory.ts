@@ -24,6 +24,7 @@ interface Entry {
 export class ReplyMemory implements Memory {
   readonly #maxReplies: number;
   readonly #maxBytes: number;
+  readonly #maxReplyBytes: number;
   /** The one used last comes last. */
   readonly #entries = new Map<string, Entry>();
   /** By the ids of pieces, the reply that has each. */
@@ -31,9 +32,13 @@ export class ReplyMemory implements Memory {
   readonly #running = new Map<string, RunningReply>();
   #bytes = 0;
 
-  /** @throws ZSEError BAD_OPTION */
-  constructor(options: KeptReplyOptions = {}) {
+  /**
+   * @param maxBodyBytes of a request: a small one that goes on from a kept reply must not cost much more than the largest
+   * @throws ZSEError BAD_OPTION
+   */
+  constructor(options: KeptReplyOptions = {}, maxBodyBytes = Number.POSITIVE_INFINITY) {
     const { maxReplies, maxBytes } = readMemoryOptions(options);
+    this.#maxReplyBytes = Math.min(maxBytes, 2 * maxBodyBytes);
     this.#maxReplies = maxReplies;
     this.#maxBytes = maxBytes;
   }
@@ -61,13 +66,13 @@ export class ReplyMemory implements Memory {
     return owner === undefined ? undefined : this.reply(owner)?.object.output.find((item) => item.id === id);
   }
 
-  /** Keeps a reply that has ended. One that is larger than all that may be kept is not. */
+  /** Keeps a reply that has ended, unless it is too large with its conversation. */
   put(reply: KeptReply): void {
     const { id, output } = reply.object;
     this.#running.delete(id);
     this.#drop(id);
     const json = new TextEncoder().encode(JSON.stringify(reply));
-    if (json.byteLength > this.#maxBytes) return;
+    if (json.byteLength > this.#maxReplyBytes) return;
     const items = output.flatMap((item) => item.id ?? []);
     this.#entries.set(id, { json, items });
     for (const item of items) this.#owners.set(item, id);

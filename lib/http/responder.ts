@@ -73,7 +73,7 @@ export class Responder {
     this.#model = model;
     this.#options = readHandlerOptions(options, of);
     this.#resumables = hooks.resumables ?? new ResumableStreams(this.#options.resumable, () => model.stats?.());
-    this.#memory = new ReplyMemory(this.#options.keptReplies);
+    this.#memory = new ReplyMemory(this.#options.keptReplies, this.#options.maxBodyBytes);
     this.#hooks = hooks;
   }
 

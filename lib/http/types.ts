@@ -89,7 +89,10 @@ export interface ToResponseOptions {
   earlyRole?: boolean | undefined;
 }
 
-/** Bounds of the replies that requests can go on from (`previous_response_id`). Of more, those used longest ago are forgotten. */
+/**
+ * Bounds of the replies that requests can go on from (`previous_response_id`). Of more, those used longest ago are forgotten. One that is
+ * with its conversation more than twice as large as a body may be is not kept.
+ */
 export interface KeptReplyOptions {
   /** Replies kept at a time; 0 keeps none. Default 1000. */
   maxReplies?: number | undefined;

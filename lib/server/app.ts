@@ -234,7 +234,8 @@ export class App {
   }
 
   async #answerSide(c: Context<Env>, format: WireFormat, side: SideRoute): Promise<Response> {
-    if (this.#draining) throw new WireError(503, "The server is shutting down.", { code: "shutting_down" });
+    // What is kept can be looked at to the end.
+    if (this.#draining && side.body) throw new WireError(503, "The server is shutting down.", { code: "shutting_down" });
     const { incoming } = c.env;
     const { maxBodyBytes } = this.#responder;
     const read = () => readJson(bodyChunks(incoming), checkHeaders(bodyHeaders(incoming), maxBodyBytes), maxBodyBytes);

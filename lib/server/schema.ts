@@ -9,6 +9,7 @@ import type { WireFormat } from "../http/formats/format.js";
 import { chatCompletions, completions } from "../http/formats/openai-chat/index.js";
 import { EFFORTS } from "../http/formats/openai-chat/reply-fields.js";
 import { LARGEST_SEED, SEED_RULE } from "../http/formats/openai-chat/request.js";
+import { responses } from "../http/formats/openai-responses/index.js";
 import { WireError } from "../http/formats/wire-error.js";
 import { MOST_PARTS } from "../options/foreign.js";
 import { type Option, REPLY_OPTIONS, wireOptions } from "../options/table.js";
@@ -139,6 +140,18 @@ function common({ maxChoices }: BodyLimits) {
   };
 }
 
+/** Items are finer than messages: a message that thinks and calls is several of them. */
+const ITEMS_OF_A_MESSAGE = 4;
+
+/** What is in the items of a response is its own reader's to check; here are the limits, and the fields that a chat has too. */
+function responseOf(limits: BodyLimits): z.ZodType {
+  const { max_tokens: _, tools: _tools, response_format: _format, ...shared } = common(limits);
+  const input = z.union([text, listOf(z.unknown(), { max: ITEMS_OF_A_MESSAGE * limits.maxMessages })], {
+    error: `must be a string, or an array of up to ${ITEMS_OF_A_MESSAGE * limits.maxMessages} items`,
+  });
+  return z.object({ ...shared, input: input.nullish(), max_output_tokens: count.nullish(), previous_response_id: text.nullish() });
+}
+
 /** The check of a body in one of the formats. It throws WireErrors. */
 export function bodyCheck(limits: BodyLimits): (body: unknown, format: WireFormat) => void {
   const schemas = new Map<WireFormat, z.ZodType>([
@@ -153,6 +166,7 @@ export function bodyCheck(limits: BodyLimits): (body: unknown, format: WireForma
     // What its messages are is the format's own to check, since they become others: here is only how many there may be.
     [messages, z.object({ messages: listOf(z.unknown(), { min: 1, max: limits.maxMessages }) })],
     [completions, z.object({ ...common(limits), prompt, logprobs: ofRule(REPLY_OPTIONS.topLogprobs).nullish() })],
+    [responses, responseOf(limits)],
   ]);
   return (body, format) => {
     const schema = schemas.get(format);

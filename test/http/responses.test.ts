@@ -413,9 +413,12 @@ describe("what is kept", () => {
     }
     const there = await Promise.all(ids.map(async (id) => (await get(`${responses(base)}/${id}`)).status));
     expect(there).toEqual([200, 404, 200]);
-    const small = await serveScriptWith({ keptReplies: { maxBytes: 100 } }, ["a"]);
-    const { id } = (await (await post(responses(small.base), ASKED)).json()) as ResponseObject;
-    expect((await get(`${responses(small.base)}/${id}`)).status).toBe(404);
+    // Nor is one kept that is too large itself, by either bound.
+    for (const options of [{ keptReplies: { maxBytes: 100 } }, { maxBodyBytes: 400 }]) {
+      const small = await serveScriptWith(options, ["a"]);
+      const { id } = (await (await post(responses(small.base), ASKED)).json()) as ResponseObject;
+      expect((await get(`${responses(small.base)}/${id}`)).status).toBe(404);
+    }
   });
 
   test("with background, a stream is resumed after any of its events, without a loss", async () => {
@@ -507,6 +510,21 @@ describe("the demo model behind zse serve", () => {
     const { error } = await json(await post(responses(base), { input: "long ".repeat(2000), stream: true }));
     expect(error).toMatchObject({ code: "context_length_exceeded", param: "input" });
     expect(error.message).toContain("maximum context length is 256 tokens");
+  });
+
+  test("a list of items has a bound, and fields that are wrong are named as they are written", async () => {
+    const { base } = await serveApp({}, { maxMessages: 1 });
+    const many = await json(await post(responses(base), { input: Array.from({ length: 5 }, () => ({ role: "user", content: "x" })) }));
+    expect(many.error).toMatchObject({ param: "input", message: expect.stringContaining("up to 4 items") as unknown });
+    for (const [body, param] of [
+      [{ max_output_tokens: "9" }, "max_output_tokens"],
+      [{ temperature: 9 }, "temperature"],
+      [{ model: "other" }, "model"],
+      [{ stream: true, stream_options: { x: 1 } }, "stream_options.x"],
+      [{ tools: [{ type: "function", name: "f", parameters: { type: "object" }, strict: "yes" }] }, "tools[0].strict"],
+    ] as const) {
+      expect((await json(await post(responses(base), { input: "x", ...body }))).error.param).toBe(param);
+    }
   });
 
   test("every spelling of the routes is answered, and other methods are refused", async () => {
