@@ -17,7 +17,7 @@ export function formatOf(body: unknown): WireFormat {
 /** The format that is asked for at an address, which may end with a format's own; undefined where bodies tell. */
 export function formatAt(url: string): WireFormat | undefined {
   const path = pathOf(url);
-  return FORMATS.find((format) => format.isAt(path));
+  return FORMATS.find((format) => format.isAt?.(path) === true);
 }
 
 /** Of a request's address, without what stands behind it. */

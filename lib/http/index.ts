@@ -1,7 +1,18 @@
 // Owns the list of what `import … from "zstream/sse"` gives. Loads nothing native and no HTTP library.
 
 export { messages } from "./formats/anthropic/index.js";
-export type { Collector, Envelope, Frame, FrameWriter, IncludeUsage, WireFormat, WireRequest } from "./formats/format.js";
+export type {
+  Collector,
+  Envelope,
+  Frame,
+  FrameWriter,
+  IncludeUsage,
+  KeptReply,
+  Memory,
+  ReplyForm,
+  WireFormat,
+  WireRequest,
+} from "./formats/format.js";
 export { chatCompletions, completions } from "./formats/openai-chat/index.js";
 export { responses } from "./formats/openai-responses/index.js";
 export { toWireError, WireError } from "./formats/wire-error.js";

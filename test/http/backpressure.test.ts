@@ -68,7 +68,8 @@ async function ask(base: string, path = "/v1/chat/completions"): Promise<Socket>
   const { hostname, port } = new URL(base);
   const socket = connect({ host: hostname, port: Number(port) });
   socket.on("error", () => {});
-  const body = JSON.stringify({ ...STORY, stream: true });
+  const asked = path === "/v1/responses" ? { input: "Tell me a story" } : STORY;
+  const body = JSON.stringify({ ...asked, stream: true });
   const head = `POST ${path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n`;
   socket.write(head + body);
   await new Promise((resolve) => socket.once("readable", resolve)); // and then nothing is read
@@ -85,7 +86,7 @@ async function quiet(model: Talker): Promise<number> {
 }
 
 describe.each(WRITERS)("%s", (_, serve) => {
-  test.each(["/v1/chat/completions", "/v1/messages"])(
+  test.each(["/v1/chat/completions", "/v1/messages", "/v1/responses"])(
     "%s asks for what the socket takes, goes on at drain, and stops when the client has gone",
     async (path) => {
       const model = new Talker();

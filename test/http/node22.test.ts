@@ -33,7 +33,7 @@ async function client(what: string, base: string): Promise<Seen> {
 }
 
 describe.skipIf(missing !== undefined)("under Node 22", () => {
-  test.each(["openai", "ai", "langchain"])("%s streams the reply and its usage", async (name) => {
+  test.each(["openai", "openai's responses", "ai", "ai's responses", "langchain"])("%s streams the reply and its usage", async (name) => {
     const { base, url } = await serveApp();
     const expected = await stream(url, GREEDY);
     const { prompt_tokens, completion_tokens } = expected.chunks.at(-1)!.usage!;

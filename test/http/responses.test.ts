@@ -539,8 +539,12 @@ describe("the demo model behind zse serve", () => {
     expect((await fetch(`${base}/v1/responses/resp_x`)).status).toBe(401);
   });
 
-  test("nodeHandler() answers the same at paths that end so", async () => {
+  test("nodeHandler() answers the same at paths that end so; elsewhere the body decides", async () => {
     const { base } = await serveModel();
+    const objects = async (path: string, body: object) => (await json(await post(`${base}${path}`, { max_tokens: 1, ...body }))).object;
+    expect(await objects("/api", { input: "x" })).toBe("response");
+    expect(await objects("/v1/completions", { messages: [{ role: "user", content: "x" }] })).toBe("chat.completion");
+    expect((await json(await post(`${base}/api/responses`, { messages: [] }))).error.param).toBe("messages");
     const { id } = (await (await post(`${base}/api/responses`, { input: "x", max_output_tokens: 1 })).json()) as ResponseObject;
     expect((await fetch(`${base}/api/responses/${id}`)).status).toBe(200);
     expect(

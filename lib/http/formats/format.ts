@@ -145,12 +145,12 @@ export interface WireFormat {
   readonly beginsEarly?: true;
   /** The field of a request that says what is asked: what only the model can find wrong is wrong with it. */
   readonly subject: string;
-  /** Whether a body that came to no path of a format is one of this. */
+  /** Whether a body that came to no such path is one of this. */
   takes(body: object): boolean;
-  /** Whether all that comes to this path is one of this, whatever it looks like. The path may have others in front of the format's own. */
-  isAt(path: string): boolean;
+  /** Whether all that comes to this path is one of this, whatever it looks like; other names may stand before the format's own. Left out: bodies tell. */
+  isAt?(path: string): boolean;
   /** @throws WireError 400 naming the field */
-  read(body: unknown, maxChoices: number, memory: Memory): WireRequest;
+  read(body: unknown, maxChoices: number, memory?: Memory): WireRequest;
   envelope(model: string): Envelope;
   writer(envelope: Envelope, form: ReplyForm): FrameWriter;
   collect(envelope: Envelope, form: ReplyForm): Collector;

@@ -1,4 +1,5 @@
 // Owns what each client does under Node 22, and tells on stdout what it saw, as JSON. Run by ../node22.test.ts: client.mjs WHAT BASE-URL
+import { createOpenAI } from "@ai-sdk/openai";
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
 import { ChatOpenAI } from "@langchain/openai";
 import { generateText, streamText } from "ai";
@@ -62,6 +63,20 @@ const programs = {
   async "openai is refused"() {
     const error = await openai.chat.completions.create({ model: "other", messages, stream: true }).catch((caught) => caught);
     return { name: error.constructor.name, status: error.status, code: error.code, param: error.param };
+  },
+
+  async "openai's responses streams"() {
+    const runner = openai.responses.stream({ model, input: prompt, temperature: 0, max_output_tokens: 40 });
+    const seen = await read(map(runner, (event) => (event.type === "response.output_text.delta" ? event.delta : "")));
+    const { usage, output_text } = await runner.finalResponse();
+    return { ...seen, whole: output_text, inputTokens: usage.input_tokens, outputTokens: usage.output_tokens };
+  },
+  async "ai's responses streams"() {
+    const openai = createOpenAI({ baseURL, apiKey: "not-needed" });
+    const result = streamText({ model: openai(model), prompt, temperature: 0, maxOutputTokens: 40 });
+    const seen = await read(result.textStream);
+    const { inputTokens, outputTokens } = await result.usage;
+    return { ...seen, inputTokens, outputTokens, finishReason: await result.finishReason };
   },
 
   async "ai streams"() {

@@ -12,7 +12,6 @@ function formatOf(kind: ReplyKind, route: string, subject: "messages" | "prompt"
     routes: [route],
     subject,
     takes: (body) => subject in body,
-    isAt: (path) => path.endsWith(route.slice("/v1".length)),
     read: readRequest,
     envelope: (model) => newEnvelope(kind, model),
     writer: (envelope, form) => new ChunkWriter(kind, envelope, form),

@@ -104,7 +104,7 @@ function chatFields(given: Fields): Fields {
 }
 
 function refuse(given: Fields): void {
-  const name = REFUSED.find((one) => one in given && !isEmpty(given[one]));
+  const name = REFUSED.find((one) => one in given && (one === "messages" || !isEmpty(given[one])));
   if (name === "messages") throw bad("messages", "A response has input, not messages; those are for /v1/chat/completions.");
   if (name !== undefined) throw unsupported(name, `${name} is not supported by this version; leave it out.`);
   checkMetadata(given.metadata);
