@@ -260,7 +260,6 @@ describe("fields of a body", () => {
     ["output_config.format", { output_config: { format: { type: "json_schema", schema } } }, { jsonSchema: JSON.stringify(schema) }],
     ["output_format", { output_format: { type: "json_schema", schema } }, { jsonSchema: JSON.stringify(schema) }],
     ["tool_choice any", { tools: [WEATHER], tool_choice: { type: "any" } }, { toolChoice: "required" }],
-    ["tool_choice none", { tools: [WEATHER], tool_choice: { type: "none" } }, { tools: undefined }],
     [
       "one call at a time",
       { tools: [WEATHER], tool_choice: { type: "auto", disable_parallel_tool_use: true } },
@@ -271,6 +270,11 @@ describe("fields of a body", () => {
     const response = await post(url(base), { ...HI, ...body });
     expect(response.status, await response.clone().text()).toBe(200);
     expect(fake.streams[0]!.request.reply).toMatchObject(expected);
+  });
+  test("with tool_choice none the model is shown no tools", async () => {
+    const { base, fake } = await serveScript(["x"]);
+    await post(url(base), { ...HI, tools: [WEATHER], tool_choice: { type: "none" } });
+    expect(fake.streams[0]!.request.reply?.tools).toBeUndefined();
   });
 
   test("a conversation with calls, results, thoughts and a system message in the middle is the library's", async () => {
