@@ -145,3 +145,26 @@ export function isAnnotation(word: string): boolean {
 function entries(words: readonly string[], fits: (value: unknown) => boolean, be: string) {
   return words.map((word) => [word, { fits, be }] as const);
 }
+
+/** What of the words is for people and models. */
+export function annotationsOf(words: Schema): Schema {
+  return Object.fromEntries(ANNOTATIONS.filter((word) => words[word] !== undefined).map((word) => [word, words[word]]));
+}
+
+/** Words that decide what is valid. */
+const ASSERTIONS: ReadonlySet<string> = new Set([
+  ...Object.values(WORDS_OF).flat(),
+  ...["type", "enum", "const", "format", "$ref", "allOf", "anyOf", "oneOf"],
+]);
+
+export function assertions(words: Schema): string[] {
+  return Object.keys(words).filter((word) => !isAnnotation(word) && ASSERTIONS.has(word) && words[word] !== undefined);
+}
+
+export function isOfType(value: unknown, type: Type): boolean {
+  if (type === "integer") return Number.isInteger(value);
+  if (type === "array") return Array.isArray(value);
+  if (type === "null") return value === null;
+  if (type === "object") return isObject(value);
+  return typeof value === type;
+}
