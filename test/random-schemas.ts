@@ -58,6 +58,12 @@ function randomSchema(random: Random, depth: number, defs: readonly string[]): u
     () => ({ type: "integer", minimum: random.below(20) - 10 }),
     () => ({ type: "integer", exclusiveMinimum: -7.5, exclusiveMaximum: random.below(9) }),
     () => ({ type: "integer", maximum: -random.below(1000) }),
+    () => ({
+      type: random.of(["integer", "number"]),
+      multipleOf: random.of([2, 0.5, 0.1, 7]),
+      minimum: -random.below(9),
+      maximum: random.below(30),
+    }),
     () => ({ type: "number" }),
     () => ({ type: "boolean" }),
     () => ({

@@ -7,31 +7,84 @@ import type { Rewriting } from "./rewriting.js";
 /** Whole numbers are written with up to 15 digits, which every reader of JSON takes exactly. */
 const LARGEST_INTEGER = 999_999_999_999_999;
 
+/** No number that a grammar writes is as large: 15 digits, and an exponent of two. */
+const LARGEST_NUMBER = 1e115;
+/** Multiples are listed: a grammar goes through all of them for each token. */
+const MOST_MULTIPLES = 1000;
+
 /** @throws Nothing, or ZSEError BAD_OPTION by the place */
 export function integerSchema(words: Schema, place: Place, rewriting: Rewriting): Schema {
-  checkMultiple(words, place, rewriting);
   const { least, most, isBounded } = integerBounds(words);
   if (least > most) throw new Nothing(place, `there is no whole number of up to 15 digits from ${least} to ${most}`);
+  if (isStep(words.multipleOf)) {
+    const all = multiples(words.multipleOf, least, most)?.filter(Number.isInteger);
+    if (all !== undefined) return listed("integer", all, place);
+    refuseMultiple(place, rewriting);
+  }
   return isBounded ? { type: "integer", minimum: least, maximum: most } : { type: "integer" };
 }
 
 /** @throws Nothing, or ZSEError BAD_OPTION by the place */
 export function numberSchema(words: Schema, place: Place, rewriting: Rewriting): Schema {
-  if (words.multipleOf !== undefined && Number.isInteger(words.multipleOf)) return integerSchema(words, place, rewriting);
-  checkMultiple(words, place, rewriting);
-  const bound = WORDS_OF.number.find((word) => words[word] !== undefined && word !== "multipleOf");
+  const { multipleOf } = words;
+  const bounds = numberBounds(words);
+  if (isStep(multipleOf)) {
+    const all = multiples(multipleOf, bounds.least, bounds.most)?.filter((value) => value > bounds.above && value < bounds.below);
+    if (all !== undefined) return listed("number", all, place);
+  }
+  if (multipleOf !== undefined && Number.isInteger(multipleOf)) return integerSchema(words, place, rewriting);
+  if (multipleOf !== undefined) refuseMultiple(place, rewriting);
+  const { least, most, above, below } = bounds;
+  if (least > most || (least === most && (least === above || most === below)))
+    throw new Nothing(place, "there is no number between its bounds");
+  const bound = WORDS_OF.number.find((word) => typeof words[word] === "number" && !isBeyond(word, words[word]));
   if (bound !== undefined && rewriting.exact) {
-    throw rewriting.refused(
-      [...place, bound],
-      `${bound} can be enforced for type "integer" only; leave it out, or list the values in an enum`,
-    );
+    const ways = `take type "integer" (cents, say), or both bounds and a multipleOf (0.01, say) with up to ${MOST_MULTIPLES} values between them`;
+    throw rewriting.refused([...place, bound], `${bound} cannot be enforced for any number; ${ways}, or leave it out`);
   }
   return { type: "number" };
 }
 
-function checkMultiple(words: Schema, place: Place, rewriting: Rewriting): void {
-  if (words.multipleOf === undefined || words.multipleOf === 1 || !rewriting.exact) return;
-  throw rewriting.refused([...place, "multipleOf"], "multipleOf cannot be enforced while a reply is generated; leave it out");
+/** Whether a bound is one that no number reaches which a grammar writes. */
+function isBeyond(word: string, bound: number): boolean {
+  return word.endsWith("inimum") ? bound <= -LARGEST_NUMBER : bound >= LARGEST_NUMBER;
+}
+
+function isStep(multipleOf: unknown): multipleOf is number {
+  return typeof multipleOf === "number" && multipleOf !== 1;
+}
+
+/** All between two bounds that every reader finds to be multiples; undefined where they are too many. */
+function multiples(step: number, least: number, most: number): number[] | undefined {
+  const [from, to] = [Math.ceil(least / step), Math.floor(most / step)];
+  if (!Number.isSafeInteger(from) || !Number.isSafeInteger(to) || to - from >= MOST_MULTIPLES) return undefined;
+  const decimals = decimalsOf(step);
+  if (decimals > 20) return undefined;
+  const all = Array.from({ length: Math.max(0, to - from + 1) }, (_, i) => Number(((from + i) * step).toFixed(decimals)) + 0);
+  return all.filter((value) => value >= least && value <= most && Number.isInteger(value / step));
+}
+
+function decimalsOf(value: number): number {
+  const [digits, exponent = "0"] = String(value).split("e");
+  return Math.max(0, (digits!.split(".")[1] ?? "").length - Number(exponent));
+}
+
+function listed(type: "integer" | "number", values: readonly number[], place: Place): Schema {
+  if (values.length === 0) throw new Nothing(place, "no multiple lies between its bounds");
+  return { type, enum: values };
+}
+
+function refuseMultiple(place: Place, rewriting: Rewriting): void {
+  if (!rewriting.exact) return;
+  const why = `it can be enforced beside both bounds, with up to ${MOST_MULTIPLES} multiples between them`;
+  throw rewriting.refused([...place, "multipleOf"], `${why}; give those, or leave it out`);
+}
+
+function numberBounds(words: Schema): { least: number; most: number; above: number; below: number } {
+  const { minimum, maximum, exclusiveMinimum, exclusiveMaximum } = words as Record<string, number | undefined>;
+  const above = exclusiveMinimum ?? Number.NEGATIVE_INFINITY;
+  const below = exclusiveMaximum ?? Number.POSITIVE_INFINITY;
+  return { least: Math.max(minimum ?? above, above), most: Math.min(maximum ?? below, below), above, below };
 }
 
 function integerBounds(words: Schema): { least: number; most: number; isBounded: boolean } {

@@ -200,6 +200,12 @@ describe("what would be ignored in silence is refused by its place", () => {
     [{ type: "string", format: "uuid", maxLength: 12 }, "/maxLength"],
     [{ type: "string", minLength: 3000 }, "/minLength"],
     [{ type: "number", minimum: 0 }, "/minimum"],
+    [{ type: "number", exclusiveMaximum: 1 }, "/exclusiveMaximum"],
+    [{ type: "number", minimum: 1e200 }, "/minimum"],
+    [{ type: "number", multipleOf: 0.01 }, "/multipleOf"],
+    [{ type: "number", multipleOf: 0.01, minimum: 0, maximum: 100 }, "/multipleOf"],
+    [{ type: "number", multipleOf: 5, minimum: 0 }, "/multipleOf"],
+    [{ type: "integer", multipleOf: 7, minimum: 0, maximum: 1e9 }, "/multipleOf"],
     [{ oneOf: [{ type: "string" }, { minLength: 3 }] }, "/oneOf/1"],
     [{ type: "strnig" }, "/type"],
     [{ type: "object", properties: { a: 5 } }, "/properties/a"],
@@ -214,6 +220,32 @@ describe("what would be ignored in silence is refused by its place", () => {
     expect(message).toContain(place === "" ? "responseFormat.schema cannot be used" : `responseFormat.schema cannot be used at ${place}: `);
   });
 
+  test("a bound of a number says what to write in its place", () => {
+    const said = refusal(z.toJSONSchema(z.number().min(0)));
+    expect(said).toContain('at /minimum: minimum cannot be enforced for any number; take type "integer" (cents, say)');
+    expect(said).toContain("multipleOf (0.01, say)");
+  });
+  test("multiples between two bounds are listed, those alone that every reader finds to be some", () => {
+    const values = (schema: object) => exact(schema).enum as number[];
+    expect(values({ type: "integer", multipleOf: 5, minimum: -7, exclusiveMaximum: 10 })).toEqual([-5, 0, 5]);
+    expect(values({ type: "integer", multipleOf: 100, format: "uint8" })).toEqual([0, 100, 200]);
+    expect(values({ type: "number", multipleOf: 0.25, exclusiveMinimum: 0, maximum: 1 })).toEqual([0.25, 0.5, 0.75, 1]);
+    expect(values({ type: "integer", multipleOf: 1.5, minimum: 0, maximum: 7 })).toEqual([0, 3, 6]);
+    const given = z.toJSONSchema(z.number().min(0).max(1).multipleOf(0.01));
+    const cents = values(given);
+    expect(cents.length).toBeGreaterThan(90);
+    expect(cents).toContain(0.99);
+    expect(cents).not.toContain(0.57); // 0.57 / 0.01 is 56.99999999999999 to who divides doubles, as ajv does
+    for (const value of cents) expect(ajv.validate(given, value), `${value}`).toBe(true);
+    expect(
+      enforceable({ type: "object", properties: { n: { type: "integer", multipleOf: 3 } } }, { where: "x", exact: false }).properties,
+    ).toEqual({
+      n: { type: "integer" },
+    });
+  });
+  test("bounds of a number that no reply can reach are none", () => {
+    for (const schema of [z.float64(), z.number().max(Number.MAX_VALUE)]) expect(exact(z.toJSONSchema(schema)).type).toBe("number");
+  });
   test("a length beside a format or a pattern says which lengths there are", () => {
     const said = (schema: object) => refusal({ type: "string", ...schema });
     expect(said({ format: "date", maxLength: 5 })).toContain('at /maxLength: it cannot be enforced beside format "date"');
@@ -245,6 +277,9 @@ describe("what would be ignored in silence is refused by its place", () => {
     [{ type: "object", required: ["a"], additionalProperties: false }],
     [{ type: "integer", minimum: 3, maximum: 2 }],
     [{ type: "string", enum: [1] }],
+    [{ type: "number", minimum: 3, maximum: 2 }],
+    [{ type: "number", minimum: 3, exclusiveMaximum: 3 }],
+    [{ type: "integer", multipleOf: 10, minimum: 1, maximum: 9 }],
     [{ $defs: { a: { type: "object", properties: { next: { $ref: "#/$defs/a" } }, required: ["next"] } }, $ref: "#/$defs/a" }],
   ])("no value fits %j", (schema) => {
     expect(refusal(schema)).toContain("no value can fit it");
