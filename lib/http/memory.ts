@@ -2,9 +2,11 @@
 // ones used longest ago going first. And those in the background, which run for nobody until somebody comes back. JS thread of the model.
 //
 // A reply is kept as JSON in bytes, so that what it takes is known. One that goes on from another holds the whole conversation: it outlives
-// the other, and counts in full.
+// the other, and counts in full. A request may read so much of what is kept as it might bring itself: a small one must not cost more than the
+// largest.
 
 import type { KeptReply, Memory } from "./formats/format.js";
+import { WireError } from "./formats/wire-error.js";
 import { readMemoryOptions } from "./options.js";
 import type { KeptReplyOptions } from "./types.js";
 
@@ -16,12 +18,17 @@ export interface RunningReply {
 }
 
 interface Entry {
-  json: Uint8Array;
-  /** Of its pieces. */
-  items: readonly string[];
+  /** The object, without its output. */
+  object: Uint8Array;
+  output: readonly { id: string | undefined; json: Uint8Array }[];
+  input: Uint8Array;
+  bytes: number;
 }
 
-export class ReplyMemory implements Memory {
+/** What one request is given of it. */
+type Spend = (bytes: number) => void;
+
+export class ReplyMemory {
   readonly #maxReplies: number;
   readonly #maxBytes: number;
   readonly #maxReplyBytes: number;
@@ -33,7 +40,7 @@ export class ReplyMemory implements Memory {
   #bytes = 0;
 
   /**
-   * @param maxBodyBytes of a request: a small one that goes on from a kept reply must not cost much more than the largest
+   * @param maxBodyBytes of a request
    * @throws ZSEError BAD_OPTION
    */
   constructor(options: KeptReplyOptions = {}, maxBodyBytes = Number.POSITIVE_INFINITY) {
@@ -51,32 +58,52 @@ export class ReplyMemory implements Memory {
     return this.#entries.size;
   }
 
-  reply(id: string): KeptReply | undefined {
-    const running = this.#running.get(id);
-    if (running !== undefined) return running.kept();
-    const entry = this.#entries.get(id);
-    if (entry === undefined) return undefined;
-    this.#entries.delete(id);
-    this.#entries.set(id, entry);
-    return JSON.parse(new TextDecoder().decode(entry.json)) as KeptReply;
+  /** What one request may read of it. The view throws a WireError 413 when that is too much. */
+  view(): Memory {
+    let left = this.#maxReplyBytes;
+    const spend = (bytes: number) => {
+      left -= bytes;
+      if (left >= 0) return;
+      throw new WireError(413, "What this request goes on from is together larger than is read here.", { code: "body_too_large" });
+    };
+    return { reply: (id) => this.#reply(id, spend), item: (id) => this.#item(id, spend) };
   }
 
-  item(id: string): object | undefined {
-    const owner = this.#owners.get(id);
-    return owner === undefined ? undefined : this.reply(owner)?.object.output.find((item) => item.id === id);
+  #reply(id: string, spend: Spend): KeptReply | undefined {
+    const running = this.#running.get(id);
+    if (running !== undefined) return running.kept();
+    const entry = this.#use(id);
+    if (entry === undefined) return undefined;
+    spend(entry.bytes);
+    const output = entry.output.map(({ json }) => parse(json));
+    return { object: { ...(parse(entry.object) as KeptReply["object"]), output }, input: parse(entry.input) as object[] };
+  }
+
+  #item(id: string, spend: Spend): object | undefined {
+    const json = this.#use(this.#owners.get(id))?.output.find((item) => item.id === id)?.json;
+    if (json === undefined) return undefined;
+    spend(json.byteLength);
+    return parse(json);
+  }
+
+  #use(id: string | undefined): Entry | undefined {
+    const entry = id === undefined ? undefined : this.#entries.get(id);
+    if (entry === undefined) return undefined;
+    this.#entries.delete(id!);
+    this.#entries.set(id!, entry);
+    return entry;
   }
 
   /** Keeps a reply that has ended, unless it is too large with its conversation. */
   put(reply: KeptReply): void {
-    const { id, output } = reply.object;
+    const { id } = reply.object;
     this.#running.delete(id);
     this.#drop(id);
-    const json = new TextEncoder().encode(JSON.stringify(reply));
-    if (json.byteLength > this.#maxReplyBytes) return;
-    const items = output.flatMap((item) => item.id ?? []);
-    this.#entries.set(id, { json, items });
-    for (const item of items) this.#owners.set(item, id);
-    this.#bytes += json.byteLength;
+    const entry = entryOf(reply);
+    if (entry.bytes > this.#maxReplyBytes) return;
+    this.#entries.set(id, entry);
+    for (const item of entry.output) if (item.id !== undefined) this.#owners.set(item.id, id);
+    this.#bytes += entry.bytes;
     for (const oldest of this.#entries.keys()) {
       if (this.#entries.size <= this.#maxReplies && this.#bytes <= this.#maxBytes) break;
       this.#drop(oldest);
@@ -112,8 +139,26 @@ export class ReplyMemory implements Memory {
     const entry = this.#entries.get(id);
     if (entry === undefined) return false;
     this.#entries.delete(id);
-    this.#bytes -= entry.json.byteLength;
-    for (const item of entry.items) this.#owners.delete(item);
+    this.#bytes -= entry.bytes;
+    for (const item of entry.output) if (item.id !== undefined) this.#owners.delete(item.id);
     return true;
   }
+}
+
+function entryOf({ object, input }: KeptReply): Entry {
+  const entry = {
+    object: bytesOf({ ...object, output: [] }),
+    output: object.output.map((item) => ({ id: item.id, json: bytesOf(item) })),
+    input: bytesOf(input),
+  };
+  const bytes = entry.output.reduce((sum, { json }) => sum + json.byteLength, entry.object.byteLength + entry.input.byteLength);
+  return { ...entry, bytes };
+}
+
+function bytesOf(value: object): Uint8Array {
+  return new TextEncoder().encode(JSON.stringify(value));
+}
+
+function parse(json: Uint8Array): object {
+  return JSON.parse(new TextDecoder().decode(json)) as object;
 }

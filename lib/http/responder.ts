@@ -115,14 +115,14 @@ export class Responder {
 
   #read(body: unknown, format: WireFormat): WireRequest {
     this.#hooks.validate?.(body, format);
-    return format.read(body, this.#options.maxChoices, this.#memory);
+    return format.read(body, this.#options.maxChoices, this.#memory.view());
   }
 
-  /** What is asked of a format beside replies. */
-  async answerSide(format: WireFormat, side: SideRoute, call: SideCall): Promise<Answer> {
+  /** What is asked of a format beside replies. `head`: only how it would be answered. */
+  async answerSide(format: WireFormat, side: SideRoute, call: SideCall, { head = false } = {}): Promise<Answer> {
     let request: WireRequest | undefined;
     const desk: SideDesk = {
-      memory: this.#memory,
+      memory: this.#memory.view(),
       forget: (id) => this.#memory.forget(id),
       cancel: (id) => this.#memory.cancel(id),
       promptTokens: async (body) => {
@@ -139,7 +139,10 @@ export class Responder {
     try {
       const answer = await side.answer(call, desk);
       if ("object" in answer) return { status: 200, headers: JSON_HEADERS, body: JSON.stringify(answer.object) };
-      return this.#streaming(this.#resumables.get(answer.resume).read(answer.after, this.#options.heartbeatMs));
+      const stream = this.#resumables.get(answer.resume);
+      // No more is looked at: a reader would take the stream from the one that it has.
+      if (head) return { status: 200, headers: STREAM_HEADERS, body: "" };
+      return this.#streaming(stream.read(answer.after, this.#options.heartbeatMs));
     } catch (error) {
       return this.refuse(error, format, format.subject, request?.fieldOf, call.requestId);
     }

@@ -241,13 +241,8 @@ export class App {
     const read = () => readJson(bodyChunks(incoming), checkHeaders(bodyHeaders(incoming), maxBodyBytes), maxBodyBytes);
     const body = side.body ? await read() : undefined;
     const query = new URL(c.req.url).searchParams;
-    const answer = await this.#responder.answerSide(format, side, {
-      id: c.req.param("id") ?? "",
-      query,
-      body,
-      signal: c.req.raw.signal,
-      requestId: c.get("requestId"),
-    });
+    const call = { id: c.req.param("id") ?? "", query, body, signal: c.req.raw.signal, requestId: c.get("requestId") };
+    const answer = await this.#responder.answerSide(format, side, call, { head: c.req.method === "HEAD" });
     if (answer.error !== undefined) c.get("record").end(answer.status, answer.error);
     return answerToResponse(answer, undefined, () => cutOff(c.env.outgoing as ServerResponse));
   }

@@ -2,6 +2,7 @@
 
 import { createOpenResponses } from "@ai-sdk/open-responses";
 import { createOpenAI } from "@ai-sdk/openai";
+import { ChatOpenAI } from "@langchain/openai";
 import { Agent, tool as agentTool, OpenAIProvider, Runner, setTracingDisabled } from "@openai/agents";
 import { Output, stepCountIs, streamObject, streamText, tool } from "ai";
 import OpenAI from "openai";
@@ -160,6 +161,27 @@ describe("@openai/agents", () => {
       { role: "assistant", tool_calls: [{ id: "c1" }] },
       { role: "tool", content: "clear" },
     ]);
+  });
+});
+
+describe("LangChain's ChatOpenAI with useResponsesApi", () => {
+  const chat = (base: string) =>
+    new ChatOpenAI({ model: "qwen-7b", apiKey: "none", maxRetries: 0, useResponsesApi: true, configuration: { baseURL: `${base}/v1` } });
+  test("streams the text and its usage; a call comes in one piece, and streamed", async () => {
+    const { base } = await serveScript(ANSWER, CALL, CALL);
+    let text = "";
+    let tokens: number | undefined;
+    for await (const chunk of await chat(base).stream("x")) {
+      text += chunk.text;
+      tokens = chunk.usage_metadata?.output_tokens ?? tokens;
+    }
+    expect([text, tokens]).toEqual(["It is clear.", 2]);
+    const model = chat(base).bindTools([WEATHER]);
+    const call = { name: "get_weather", args: { city: "Paris" }, id: "c1" };
+    expect((await model.invoke("Paris?")).tool_calls).toMatchObject([call]);
+    let whole: Awaited<ReturnType<typeof model.invoke>> | undefined;
+    for await (const chunk of await model.stream("Paris?")) whole = whole === undefined ? chunk : (whole as typeof chunk).concat(chunk);
+    expect(whole!.tool_calls).toMatchObject([call]);
   });
 });
 

@@ -1,6 +1,7 @@
 // OpenAI's Responses on the wire: the whole sequence of events, the same in one piece, what a body's fields come to, what is kept. Replies come
 // from a script, so that every shape does, then from the demo model.
 
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { nodeHandler } from "../../lib/http/index.js";
 import { NO_USE } from "../../lib/stream/stream-core.js";
@@ -343,6 +344,77 @@ describe("fields of a body reach the engine", () => {
   });
 });
 
+test("whatever stands in a body, it is answered or refused by a name; nothing fails in the server", async () => {
+  const seed = Number(process.env.ZSE_TEST_SEED ?? Date.now() % 1e9);
+  console.log(`ZSE_TEST_SEED=${seed}`);
+  const failures: unknown[] = [];
+  let answered = 0;
+  const server = await serveScriptWith({ onError: (error) => void failures.push(error) }, ...Array.from({ length: 400 }, () => ["x"]));
+  const { output: kept } = (await (await post(responses(server.base), { input: "x" })).json()) as ResponseObject;
+  const body = {
+    instructions: "I",
+    input: [
+      { type: "message", role: "user", content: [{ type: "input_text", text: "U" }] },
+      { type: "reasoning", id: "rs_1", summary: [{ type: "summary_text", text: "s" }], content: [], encrypted_content: "zse1.eA==" },
+      { type: "function_call", call_id: "c1", name: "f", namespace: "n", arguments: "{}" },
+      { type: "function_call_output", call_id: "c1", output: [{ type: "input_text", text: "one" }] },
+      { type: "item_reference", id: kept[0]!.id },
+      { role: "user", content: "y" },
+    ],
+    tools: [{ type: "namespace", name: "n", description: "N", tools: [{ type: "function", name: "f", parameters: { type: "object" } }] }],
+    tool_choice: { type: "allowed_tools", mode: "auto", tools: [{ type: "function", name: "f", namespace: "n" }] },
+    text: { format: { type: "json_schema", name: "x", schema: { type: "object" }, strict: true }, verbosity: "low" },
+    reasoning: { effort: "low", summary: "auto" },
+    include: ["reasoning.encrypted_content"],
+    metadata: { a: "b" },
+    stream_options: { include_obfuscation: true },
+    stream: true,
+  };
+  const values: unknown[] = [
+    null,
+    0,
+    -1,
+    1.5,
+    "",
+    "x",
+    "zse1.%",
+    true,
+    [],
+    [[]],
+    {},
+    { type: "x" },
+    { type: "function" },
+    "\ud800",
+    { role: "user" },
+  ];
+  await fc.assert(
+    fc.asyncProperty(fc.nat(), fc.constantFrom(...values), fc.boolean(), async (which, value, isRemoved) => {
+      const changed = structuredClone(body) as unknown as Record<string, unknown>;
+      const places = placesIn(changed);
+      const [holder, key] = places[which % places.length]!;
+      if (isRemoved) delete holder[key];
+      else holder[key] = value;
+      const response = await post(responses(server.base), changed);
+      const text = await response.text();
+      if (response.status === 200) answered++;
+      expect([200, 400, 404], text).toContain(response.status);
+      if (response.status !== 200)
+        expect((JSON.parse(text) as { error: { param: unknown } }).error.param, text).toEqual(expect.any(String));
+      expect(failures).toEqual([]);
+    }),
+    { seed, numRuns: 400 },
+  );
+  expect(answered, "not all is refused").toBeGreaterThan(40);
+});
+
+/** Every place of a value in plain data. */
+function placesIn(value: object): [Record<string, unknown>, string][] {
+  return Object.entries(value).flatMap(([key, inner]) => [
+    [value as Record<string, unknown>, key] as [Record<string, unknown>, string],
+    ...(typeof inner === "object" && inner !== null ? placesIn(inner as object) : []),
+  ]);
+}
+
 describe("what is kept", () => {
   const get = async (url: string) => {
     const response = await fetch(url);
@@ -419,6 +491,24 @@ describe("what is kept", () => {
       const { id } = (await (await post(responses(small.base), ASKED)).json()) as ResponseObject;
       expect((await get(`${responses(small.base)}/${id}`)).status).toBe(404);
     }
+  });
+
+  test("pieces of it are referred to, each once, and no more of them than a body might bring", async () => {
+    const server = await serveScriptWith({ maxBodyBytes: 4000 }, ...["a", "b", "c"].map((text) => [text.repeat(3000)]), ["x"]);
+    const ids: string[] = [];
+    for (let i = 0; i < 3; i++) {
+      const { output } = (await (await post(responses(server.base), { input: "x" })).json()) as ResponseObject;
+      ids.push(output[0]!.id as string);
+    }
+    const ask = async (...referred: string[]) => {
+      const input = [...referred.map((id) => ({ type: "item_reference", id })), { role: "user", content: "y" }];
+      return post(responses(server.base), { input });
+    };
+    expect((await ask(ids[0]!, ids[1]!)).status).toBe(200);
+    expect(messagesOf(server, 3)).toMatchObject([{ content: "a".repeat(3000) }, { content: "b".repeat(3000) }, { content: "y" }]);
+    const twice = await ask(ids[0]!, ids[0]!);
+    expect((await json(twice)).error).toMatchObject({ param: "input[1].id", code: "invalid_value" });
+    expect((await ask(...ids)).status).toBe(413);
   });
 
   test("with background, a stream is resumed after any of its events, without a loss", async () => {

@@ -35,7 +35,15 @@ const SEALED = "zse1.";
 export function readItems(input: unknown, memory: Memory): PlacedItem[] {
   if (typeof input === "string") return [{ item: { type: "message", id: newId("msg"), role: "user", content: input }, where: "input" }];
   if (!Array.isArray(input)) throw bad("input", `input must be a text or an array of items; given ${quote(input)}.`);
-  return input.map((one: unknown, index) => ({ item: readItem(one, `input[${index}]`, memory), where: `input[${index}]` }));
+  const referred = new Set<unknown>();
+  return input.map((one: unknown, index) => {
+    const where = `input[${index}]`;
+    const item = readItem(one, where, memory);
+    const isReference = isObject(one) && kindOf(one, where) === "item_reference";
+    if (isReference && referred.has(item.id)) throw bad(`${where}.id`, `${where}.id refers to ${quote(item.id)} a second time.`);
+    if (isReference) referred.add(item.id);
+    return { item, where };
+  });
 }
 
 function readItem(given: unknown, where: string, memory: Memory): Item {

@@ -31,7 +31,7 @@ function remove({ id }: SideCall, { forget }: SideDesk) {
 
 function cancel({ id }: SideCall, desk: SideDesk) {
   const { object } = kept(id, desk.memory.reply(id));
-  if (desk.cancel(id)) return { object: kept(id, desk.memory.reply(id)).object };
+  if (desk.cancel(id)) return { object: desk.memory.reply(id)?.object ?? { ...object, status: "cancelled" } };
   if ((object as { status?: unknown }).status === "cancelled") return { object };
   throw bad("id", "Only a response with background: true that is still running can be cancelled; this one has ended.");
 }
