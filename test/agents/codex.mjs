@@ -1,15 +1,23 @@
-// OpenAI's Codex: how it is told of the server, and one run of it. See scripts/agents-tests.mjs.
+// OpenAI's Codex: POST /v1/responses. It wants its settings in a file.
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
-export default {
-  name: "codex",
-  packages: ["@openai/codex@0.171.0"],
-  /** What the model calls in the tool turn; `marker` is in what it gives back. */
-  tool: { name: "exec_command", arguments: { cmd: "echo said-by-the-tool" }, marker: "said-by-the-tool" },
+const ECHO = { cmd: "echo hello" };
 
-  /** @param home an empty folder that is its own */
-  command({ base, home, bin, model, prompt }) {
+export default {
+  name: "Codex",
+  packages: ["@openai/codex@0.171.0"],
+  turns: [
+    { what: "a turn of text", prompt: "say hi", part: { text: "Good morning!" }, says: /Good morning!/, requests: 3 },
+    {
+      what: "a turn in which its shell runs echo hello",
+      prompt: "run echo hello",
+      part: { tool: "exec_command", args: ECHO, text: "It printed hello." },
+      says: /It printed hello\./,
+      requests: 4,
+    },
+  ],
+  start({ base, model, home, prompt, modules }) {
     const settings = join(home, ".codex");
     mkdirSync(settings);
     writeFileSync(
@@ -27,8 +35,8 @@ wire_api = "responses"
     );
     return {
       file: process.execPath,
-      args: [join(bin, "codex"), "exec", "--skip-git-repo-check", "--disable", "plugins", "-s", "read-only", prompt],
-      env: { CODEX_HOME: settings },
+      args: [join(modules, ".bin", "codex"), "exec", "--skip-git-repo-check", "--disable", "plugins", "-s", "read-only", prompt],
+      env: { HOME: home, CODEX_HOME: settings },
     };
   },
 };

@@ -343,6 +343,16 @@ describe("fields of a body", () => {
     ]);
   });
 
+  test("the line of accounting that Claude Code puts first does not reach the prompt", async () => {
+    const { base, fake } = await serveScript(["x"]);
+    const system = [
+      { type: "text", text: "x-anthropic-billing-header: cc_version=2; cch=abc;" },
+      { type: "text", text: "Be short." },
+    ];
+    await post(url(base), { ...HI, system });
+    expect(JSON.parse(fake.streams[0]!.request.messages!)).toMatchObject([{ role: "system", content: "Be short." }, {}]);
+  });
+
   test("what is let pass without a meaning is named in the log", async () => {
     const { base, lines } = await serveScriptApp({}, ["x"]);
     await post(url(base), { ...HI, context_management: { edits: [] }, something_new: 1, metadata: {} });

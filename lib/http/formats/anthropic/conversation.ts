@@ -18,8 +18,18 @@ export function readConversation(system: unknown, messages: unknown): Message[] 
   if (!Array.isArray(messages) || messages.length === 0) {
     throw bad("messages", `messages must be an array such as [{ role: "user", content: "Hello" }]; given ${quote(messages)}.`);
   }
-  const before: Message[] = system === undefined ? [] : [{ role: "system", content: textOf(system, "system") }];
+  const before: Message[] = system === undefined ? [] : [{ role: "system", content: textOf(withoutBilling(system), "system") }];
   return [...before, ...messages.flatMap((message: unknown, index) => readMessage(message, fieldPath(["messages", index])))];
+}
+
+/**
+ * Claude Code puts a line for Anthropic's accounting in front of its system prompt. It is nothing for a model, and it changes from one session to
+ * the next: with it no prompt would begin as the one before.
+ */
+function withoutBilling(system: unknown): unknown {
+  const isBilling = (block: unknown) =>
+    isObject(block) && typeof block.text === "string" && /^x-anthropic-billing-header:/.test(block.text);
+  return Array.isArray(system) && isBilling(system[0]) ? system.slice(1) : system;
 }
 
 /** Whether the reply goes on with the last message, which is the assistant's and begins it. */
