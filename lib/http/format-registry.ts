@@ -2,11 +2,15 @@
 
 import { messages } from "./formats/anthropic/index.js";
 import type { SideRoute, WireFormat } from "./formats/format.js";
+import { ollamaChat, ollamaGenerate } from "./formats/ollama/index.js";
 import { chatCompletions, completions } from "./formats/openai-chat/index.js";
 import { responses } from "./formats/openai-responses/index.js";
 
 /** The first is how those are told who asked for none. */
 export const FORMATS: readonly [WireFormat, ...WireFormat[]] = [chatCompletions, completions, responses, messages];
+
+/** Those of zse serve. A program that has a path such as /api/chat of its own does not speak Ollama's there. */
+export const SERVED: readonly WireFormat[] = [...FORMATS, ollamaChat, ollamaGenerate];
 
 /** The format of a body that may have come to any path. */
 export function formatOf(body: unknown): WireFormat {
@@ -15,9 +19,9 @@ export function formatOf(body: unknown): WireFormat {
 }
 
 /** The format that is asked for at an address, which may end with a format's own; undefined where bodies tell. */
-export function formatAt(url: string): WireFormat | undefined {
+export function formatAt(url: string, among: readonly WireFormat[] = FORMATS): WireFormat | undefined {
   const path = pathOf(url);
-  return FORMATS.find((format) => format.isAt?.(path) === true);
+  return among.find((format) => format.isAt?.(path) === true);
 }
 
 /** Of a request's address, without what stands behind it. */

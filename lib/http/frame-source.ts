@@ -2,7 +2,7 @@
 
 import type { Frame, FrameWriter } from "./formats/format.js";
 import { toWireError, type WireError } from "./formats/wire-error.js";
-import { frameText } from "./frames.js";
+import { frameText, lineText } from "./frames.js";
 import type { Reply } from "./reply.js";
 
 /** Frames of one stream, pulled one at a time. */
@@ -32,6 +32,8 @@ export interface FrameForm {
   numbered?: boolean;
   /** As WireRequest's. */
   fieldOf?: ((param: string) => string) | undefined;
+  /** Frames are lines of JSON. */
+  asLines?: boolean;
 }
 
 /** The frames of a reply, as its format writes them. */
@@ -40,6 +42,7 @@ export class ReplyFrames implements KeptFrames {
   readonly #writer: FrameWriter;
   readonly #heartbeatMs: number;
   readonly #numbered: boolean;
+  readonly #text: (frame: Frame, id?: number) => string;
   readonly #subject: string;
   readonly #fieldOf: ((param: string) => string) | undefined;
   #count = 0;
@@ -52,6 +55,7 @@ export class ReplyFrames implements KeptFrames {
     this.#writer = writer;
     this.#heartbeatMs = form.heartbeatMs;
     this.#numbered = form.numbered ?? false;
+    this.#text = form.asLines === true ? lineText : frameText;
     this.#subject = subject;
     this.#fieldOf = form.fieldOf;
     if (form.earlyRole === true) this.#push(writer.begin());
@@ -79,13 +83,13 @@ export class ReplyFrames implements KeptFrames {
 
   /** A sign of life. Without an `id:`: it is no event of the stream, so whoever comes back does not ask for it. */
   ping(): string {
-    return frameText(this.#writer.ping());
+    return this.#text(this.#writer.ping());
   }
 
   fail(error: WireError, id?: number): string {
     const writer = this.#writer;
     const last = id === undefined && writer.lastWord !== undefined ? writer.lastWord(error) : writer.fail(error);
-    return last.map((frame) => frameText(frame, id)).join("");
+    return last.map((frame) => this.#text(frame, id)).join("");
   }
 
   cancel(): void {
@@ -106,7 +110,7 @@ export class ReplyFrames implements KeptFrames {
   #push(frames: Frame[]): void {
     for (const frame of frames) {
       this.#count += 1;
-      this.#ready.push(frameText(frame, this.#numbered ? this.#count : undefined));
+      this.#ready.push(this.#text(frame, this.#numbered ? this.#count : undefined));
     }
   }
 }

@@ -1,4 +1,4 @@
-// Owns how objects become lines of a Server-Sent Events stream. Pure; any thread.
+// Owns how objects become the text of a stream: of Server-Sent Events, or of lines of JSON. Pure; any thread.
 //
 // The shapes are the ones that the decoders of both OpenAI SDKs, EventSource and line-splitting scripts read alike: one `data:`
 // line an event, `id:` only on request, `event:` only in formats that have it, no `retry:`, no comments: readers that split at blank lines lose the event behind one.
@@ -33,6 +33,11 @@ function pad(frame: string): string {
   return `${frame.slice(0, -"}\n\n".length)},"obfuscation":"${letters}"}\n\n`;
 }
 
+/** One line of JSON. */
+export function lineText({ data }: Frame): string {
+  return `${typeof data === "string" ? data : JSON.stringify(data)}\n`;
+}
+
 function escapeLineEnds(json: string): string {
   return json.replace(/[\u0085\u2028\u2029]/g, (end) => `\\u${end.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
@@ -43,3 +48,6 @@ export const STREAM_HEADERS = {
   "cache-control": "no-cache, no-transform", // compression middleware honours no-transform
   "x-accel-buffering": "no", // nginx
 } as const;
+
+/** The same for lines of JSON. */
+export const LINE_HEADERS = { ...STREAM_HEADERS, "content-type": "application/x-ndjson" } as const;

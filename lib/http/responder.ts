@@ -7,7 +7,7 @@ import { FORMATS, formatOf } from "./format-registry.js";
 import type { Collector, Envelope, FrameWriter, SideCall, SideDesk, SideRoute, WireFormat, WireRequest } from "./formats/format.js";
 import { isToldInFull, toWireError, WireError } from "./formats/wire-error.js";
 import { type FrameSource, ReplyFrames } from "./frame-source.js";
-import { STREAM_HEADERS } from "./frames.js";
+import { LINE_HEADERS, STREAM_HEADERS } from "./frames.js";
 import { KeepingWriter } from "./keeping-writer.js";
 import { ReplyMemory } from "./memory.js";
 import { checkModel, type HandlerSettings, readHandlerOptions } from "./options.js";
@@ -107,6 +107,9 @@ export class Responder {
       request = this.#read(body, chosen);
       format = chosen;
       await this.#model.ready;
+      if (request.answer !== undefined) {
+        return { status: 200, headers: JSON_HEADERS, body: JSON.stringify(request.answer(request.model ?? this.modelName)) };
+      }
       return await this.#reply(request, format, circumstances);
     } catch (error) {
       return this.refuse(error, format ?? circumstances.format, format?.subject, request?.fieldOf, circumstances.requestId);
@@ -203,7 +206,11 @@ export class Responder {
     const obfuscate = request.obfuscate ?? this.#hooks.obfuscates?.() ?? this.#options.obfuscation;
     const writer = this.#keeping(format.writer(envelope, { ...request, obfuscate }), request);
     const { fieldOf } = request;
-    if (!request.resumable) return this.#streaming(new ReplyFrames(reply, writer, format.subject, { heartbeatMs, earlyRole, fieldOf }));
+    const asLines = format.framing === "lines";
+    if (!request.resumable) {
+      const frames = new ReplyFrames(reply, writer, format.subject, { heartbeatMs, earlyRole, fieldOf, asLines });
+      return this.#streaming(frames, asLines ? LINE_HEADERS : STREAM_HEADERS);
+    }
     // At once, since it names the stream: who is cut off before the first token comes back by this name.
     const source = new ReplyFrames(reply, writer, format.subject, { heartbeatMs: 0, earlyRole: true, numbered: true, fieldOf });
     try {
@@ -296,9 +303,9 @@ export class Responder {
     } while (!reply.over);
   }
 
-  #streaming(frames: FrameSource): Answer {
+  #streaming(frames: FrameSource, headers: Record<string, string> = STREAM_HEADERS): Answer {
     const { stallTimeoutMs } = this.#options;
-    return { status: 200, headers: STREAM_HEADERS, frames: stallTimeoutMs > 0 ? new PatientFrames(frames, stallTimeoutMs) : frames };
+    return { status: 200, headers, frames: stallTimeoutMs > 0 ? new PatientFrames(frames, stallTimeoutMs) : frames };
   }
 
   /** The watcher, and what the responder itself wants to know. */

@@ -4,12 +4,12 @@
 import { randomUUID } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { HttpBindings } from "@hono/node-server";
-import { type Context, Hono } from "hono";
+import { type Context, Hono, type MiddlewareHandler } from "hono";
 import { cors } from "hono/cors";
 import { getPath } from "hono/utils/url";
 import { cutName, cutPath } from "../base/quote.js";
 import { checkHeaders, readJson } from "../http/body.js";
-import { FORMATS, formatAt } from "../http/format-registry.js";
+import { formatAt, SERVED } from "../http/format-registry.js";
 import type { SideRoute, WireFormat } from "../http/formats/format.js";
 import { WireError } from "../http/formats/wire-error.js";
 import { STREAM_HEADERS } from "../http/frames.js";
@@ -24,6 +24,7 @@ import { forbiddenHost, hostCheck, isLoopback } from "./hosts.js";
 import { LoadShedder } from "./load-shedding.js";
 import type { Logger } from "./log.js";
 import { Metrics } from "./metrics.js";
+import { ollamaRunning, ollamaShow, ollamaTags, ollamaVersion } from "./ollama.js";
 import { originCheck } from "./origins.js";
 import { canonicalPath } from "./paths.js";
 import { RequestRecord } from "./record.js";
@@ -170,12 +171,14 @@ export class App {
         }),
       );
     }
-    hono.use("/v1/*", async (c, next) => {
+    const needsKey: MiddlewareHandler<Env> = async (c, next) => {
       this.#checkKey(c.env.incoming.headers);
       await next();
-    });
+    };
+    hono.use("/v1/*", needsKey);
+    hono.use("/api/*", needsKey);
 
-    for (const format of FORMATS) {
+    for (const format of SERVED) {
       for (const route of format.routes) hono.post(route, (c) => this.#answer(c, format));
       for (const side of format.sides ?? []) hono.on(side.method, side.path, (c) => this.#answerSide(c, format, side));
     }
@@ -191,6 +194,7 @@ export class App {
     hono.delete("/v1/streams/:id", (c) => answerToResponse(this.#responder.remove(c.req.param("id"))));
     hono.get("/v1/models", (c) => this.#json(c, this.#names.list()));
     hono.get("/v1/models/:model{.+}", (c) => this.#json(c, this.#names.one(c.req.param("model"))));
+    this.#ollamaRoutes();
     hono.get("/health", (c) => this.#health(c));
     hono.get("/metrics", async (c) => c.body(await this.#metrics.text(), 200, { "content-type": this.#metrics.contentType }));
 
@@ -201,6 +205,27 @@ export class App {
       return this.#refuse(c, new WireError(404, `There is no ${cutName(method)} ${cutPath(path)} here.`, { code: "not_found" }));
     });
     hono.onError((error, c) => this.#refuse(c, error));
+  }
+
+  #ollamaRoutes(): void {
+    const { hono } = this;
+    const tell = (c: Context<Env>, what: (info: ModelInfo | undefined) => object) => this.#json(c, what(this.#model.info));
+    hono.get("/api/version", (c) => this.#json(c, ollamaVersion()));
+    hono.get("/api/tags", (c) => tell(c, (info) => ollamaTags(this.#names.all, info, this.#names.since)));
+    hono.get("/api/ps", (c) => tell(c, (info) => ollamaRunning(this.#names.all, info, this.#names.since)));
+    hono.post("/api/show", async (c) => {
+      const { incoming } = c.env;
+      const coding = checkHeaders({ ...bodyHeaders(incoming), type: "application/json" }, this.#responder.maxBodyBytes);
+      const body = (await readJson(bodyChunks(incoming), coding, this.#responder.maxBodyBytes)) as {
+        model?: unknown;
+        name?: unknown;
+      } | null;
+      const name = body?.model ?? body?.name;
+      if (typeof name !== "string")
+        throw new WireError(400, "model must be the name of a model.", { param: "model", code: "invalid_value" });
+      this.#names.check(name);
+      return tell(c, (info) => ollamaShow(info, this.#names.since));
+    });
   }
 
   /** The methods that a path has routes for, such as "GET, HEAD". */
@@ -279,7 +304,7 @@ export class App {
   }
 
   async #refuse(c: Context<Env>, error: unknown): Promise<Response> {
-    const { status, headers, body } = this.#responder.refuse(error, formatAt(c.req.path), undefined, undefined, c.get("requestId"));
+    const { status, headers, body } = this.#responder.refuse(error, formatAt(c.req.path, SERVED), undefined, undefined, c.get("requestId"));
     c.get("record")?.end(status, error);
     const { incoming } = c.env;
     let more: Record<string, string> = {};

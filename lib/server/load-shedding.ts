@@ -2,7 +2,7 @@
 // a flood leaves the event loop to the streams that run. Main thread.
 
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { formatAt } from "../http/format-registry.js";
+import { formatAt, SERVED } from "../http/format-registry.js";
 import type { WireFormat } from "../http/formats/format.js";
 import { WireError } from "../http/formats/wire-error.js";
 import { bodyArrived, isSmall } from "../http/node.js";
@@ -47,7 +47,7 @@ export class LoadShedder {
 
   /** Answers such a request once its body is there, which would be taken for the connection's next one. */
   refuse(incoming: IncomingMessage, outgoing: ServerResponse, id: string): void {
-    const { headers, body } = this.#said(formatAt(incoming.url ?? ""));
+    const { headers, body } = this.#said(formatAt(incoming.url ?? "", SERVED));
     void bodyArrived(incoming).then(() => {
       if (outgoing.destroyed) return;
       outgoing.writeHead(429, { ...headers, "content-length": Buffer.byteLength(body), "x-request-id": id }).end(body);

@@ -1,9 +1,9 @@
 // Owns the ways in which clients write a route's path: base URLs without /v1, with a slash too many before or behind. Pure; any thread.
 
-import { FORMATS } from "../http/format-registry.js";
+import { SERVED } from "../http/format-registry.js";
 
 /** Routes as nearly every request has them. */
-const REPLIES = new Set(FORMATS.flatMap((format) => format.routes));
+const REPLIES = new Set(SERVED.flatMap((format) => format.routes));
 const USUAL = new Set([...REPLIES, "/v1/models", "/health", "/metrics"]);
 /** Routes that stand under /v1. */
 const WITHOUT_VERSION = /^\/(?:chat\/completions|completions|messages|models|responses|streams)(?:\/|$)/;

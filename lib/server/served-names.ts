@@ -14,12 +14,21 @@ export class ServedNames {
     this.#contextSize = contextSize;
   }
 
-  /** @throws WireError 404 for a name of no model here; none is as good as the first */
+  /** @throws WireError 404 for a name of no model here; none is as good as the first, and Ollama's clients write `:latest` behind one */
   check(name: string | null | undefined): void {
-    if (name === undefined || name === null || this.#names.includes(name)) return;
+    if (name === undefined || name === null || this.#names.includes(name) || this.#names.includes(name.replace(/:latest$/, ""))) return;
     const known = this.#names.map((one) => JSON.stringify(one)).join(", ");
     const message = `There is no model ${quote(name)} here; there is ${known}.`;
     throw new WireError(404, message, { param: "model", code: "model_not_found" });
+  }
+
+  get all(): readonly string[] {
+    return this.#names;
+  }
+
+  /** When they were first served. */
+  get since(): Date {
+    return new Date(this.#created * 1000);
   }
 
   list(): object {

@@ -540,7 +540,14 @@ describe("the AI SDK's provider for Anthropic", () => {
       }),
     };
     const providerOptions = { anthropic: { thinking: { type: "enabled", budgetTokens: 1024 } } };
-    const result = streamText({ model: model(base), prompt: "Paris?", tools, stopWhen: stepCountIs(3), providerOptions });
+    const result = streamText({
+      model: model(base),
+      prompt: "Paris?",
+      tools,
+      stopWhen: stepCountIs(3),
+      providerOptions,
+      maxOutputTokens: 2000,
+    });
     expect(await readText(result.textStream)).toBe("It is clear.");
     const [first] = await result.steps;
     expect(first!.reasoningText).toBe("hm");

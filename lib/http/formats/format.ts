@@ -38,6 +38,8 @@ export interface WireRequest extends ReplyForm {
   ignored: string[];
   /** What the body calls a field that an error names by another name. Left out: the same. */
   fieldOf?: (param: string) => string;
+  /** The whole answer under the reply's model, where nothing is to be generated. */
+  answer?: (model: string) => object;
 }
 
 /** What every object of one reply has in common. */
@@ -137,6 +139,8 @@ export interface SideRoute {
 }
 
 export interface WireFormat {
+  /** How frames are told apart: as Server-Sent Events, unless it says that each is a line of JSON. */
+  readonly framing?: "lines";
   /** Paths that are answered in it. */
   readonly routes: readonly string[];
   /** What else is asked of it. Left out: nothing. */
