@@ -259,14 +259,18 @@ export class Responder {
     }
   }
 
-  /** One stream a choice. With a seed, each choice has its own, so that they differ and can be had again. */
+  /** One stream a choice. With a seed, each choice of a prompt has its own, so that they differ and can be had again. */
   #open({ ask, choices, options, resumable }: WireRequest) {
     // A resumable stream that nobody reads has a time limit of its own.
     const { stallTimeoutMs } = this.#options;
     const shared = resumable || stallTimeoutMs === 0 ? options : { ...options, stall_timeout_ms: stallTimeoutMs };
-    return Array.from({ length: choices }, (_, i) => {
+    const prompts = "messages" in ask ? [] : typeof ask.prompt === "string" ? [ask.prompt] : ask.prompt;
+    const each = choices / Math.max(1, prompts.length);
+    return Array.from({ length: choices }, (_, choice) => {
+      const i = choice % each;
       const own = shared.seed === undefined || i === 0 ? shared : { ...shared, seed: (shared.seed + i) % (2 ** 32 - 1) };
-      return "messages" in ask ? this.#model.chatStream({ ...ask, ...own }) : this.#model.completionStream({ ...ask, ...own });
+      if ("messages" in ask) return this.#model.chatStream({ ...ask, ...own });
+      return this.#model.completionStream({ prompt: prompts[Math.floor(choice / each)]!, ...own });
     });
   }
 

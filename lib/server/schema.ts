@@ -85,7 +85,10 @@ const content = z.union([text, listOf(part, { max: MOST_PARTS })], {
 const stops = z.union([text.min(1).max(256), z.array(text.min(1).max(256)).max(16)], {
   error: "must be a string of 1 to 256 characters, or an array of up to 16 of them",
 });
-const prompt = z.union([text, z.array(text).length(1)], { error: "must be a string, or an array that holds one" });
+function promptOf(most: number) {
+  const error = `must be a string, or an array of up to ${most} of them; token ids are not read here`;
+  return z.union([text, z.array(text).min(1).max(most)], { error });
+}
 const toolCall = z.object({
   id: text.nullish(),
   type: z.literal("function").nullish(),
@@ -167,7 +170,10 @@ export function bodyCheck(limits: BodyLimits): (body: unknown, format: WireForma
     // What its messages are is the format's own to check, since they become others: here is only how many there may be.
     [messages, z.object({ messages: listOf(z.unknown(), { min: 1, max: limits.maxMessages }) })],
     [ollamaChat, z.object({ messages: listOf(z.unknown(), { max: limits.maxMessages }).nullish() })],
-    [completions, z.object({ ...common(limits), prompt, logprobs: ofRule(REPLY_OPTIONS.topLogprobs).nullish() })],
+    [
+      completions,
+      z.object({ ...common(limits), prompt: promptOf(limits.maxChoices), logprobs: ofRule(REPLY_OPTIONS.topLogprobs).nullish() }),
+    ],
     [responses, responseOf(limits)],
   ]);
   return (body, format) => {

@@ -4,8 +4,8 @@
 import type { Message, ReplyOptionsInput, StreamEvent } from "../../types.js";
 import type { WireError } from "./wire-error.js";
 
-/** What the model is asked. */
-export type Ask = { messages: readonly Message[] } | { prompt: string };
+/** What the model is asked. Of several prompts each has its own choices, in their order. */
+export type Ask = { messages: readonly Message[] } | { prompt: string | readonly string[] };
 
 /** The forms of usage: undefined, beside the last finish_reason; true, a chunk of its own; false, none. */
 export type IncludeUsage = boolean | undefined;

@@ -11,6 +11,19 @@ export type ReplyKind = "chat" | "completion";
 /** The data of the event that ends a stream. */
 const DONE = "[DONE]";
 
+/** What a reply must know of a completion's prompts. */
+export interface PromptForm {
+  /** How many there were; each has as many choices as the others. */
+  count: number;
+  /** The text before each choice's own, where the client wants its prompt back. */
+  echoes?: readonly string[];
+}
+
+/** As the reader of a request has left it. */
+function promptForm({ echo }: ReplyForm): PromptForm {
+  return (echo as PromptForm | undefined) ?? { count: 1 };
+}
+
 export function newEnvelope(kind: ReplyKind, model: string): Envelope {
   const id = `${kind === "chat" ? "chatcmpl" : "cmpl"}-${crypto.randomUUID().replaceAll("-", "")}`;
   return { id, created: Math.floor(Date.now() / 1000), model };
@@ -26,11 +39,14 @@ interface WireUsage {
   completion_tokens_details?: { reasoning_tokens: number };
 }
 
-/** The usage of all choices of a reply: they share one prompt, and cached is what not even the first of them had to compute. */
-export function wireUsage(usages: readonly Usage[]): WireUsage {
-  const prompt = Math.max(0, ...usages.map((usage) => usage.promptTokens));
+/** The usage of all choices of a reply. Those of one prompt share it, and cached is what not even the first of them had to compute. */
+export function wireUsage(usages: readonly Usage[], prompts = 1): WireUsage {
+  const each = usages.length / prompts;
+  const groups = Array.from({ length: prompts }, (_, i) => usages.slice(i * each, (i + 1) * each));
+  const sum = (of: (group: readonly Usage[]) => number) => groups.reduce((all, group) => all + of(group), 0);
+  const prompt = sum((group) => Math.max(0, ...group.map((usage) => usage.promptTokens)));
   const completion = usages.reduce((sum, usage) => sum + usage.completionTokens, 0);
-  const cached = Math.min(...usages.map((usage) => usage.cachedTokens));
+  const cached = sum((group) => Math.min(...group.map((usage) => usage.cachedTokens)));
   const thought = usages.some((usage) => usage.reasoningTokens !== undefined);
   const reasoning = usages.reduce((sum, usage) => sum + (usage.reasoningTokens ?? 0), 0);
   return {
@@ -50,7 +66,9 @@ export class ChunkWriter implements FrameWriter {
   readonly #includeUsage: IncludeUsage;
   readonly #padded: boolean;
   readonly #sofar: UsageSoFar | undefined;
-  #usages: Usage[] = [];
+  /** By choice, of those that have ended. */
+  readonly #usages: Usage[] = [];
+  readonly #prompts: PromptForm;
   /** Choices whose role was said, and ones that have ended. */
   readonly #begun = new Set<number>();
   readonly #finished = new Set<number>();
@@ -59,6 +77,7 @@ export class ChunkWriter implements FrameWriter {
 
   constructor(kind: ReplyKind, { id, created, model }: Envelope, form: ReplyForm) {
     const { choices, includeUsage, continuousUsage = false, obfuscate = false } = form;
+    this.#prompts = promptForm(form);
     this.#kind = kind;
     this.#choices = choices;
     this.#includeUsage = includeUsage;
@@ -73,10 +92,14 @@ export class ChunkWriter implements FrameWriter {
     return Array.from({ length: this.#choices }, (_, index) => this.#begin(index)).flat();
   }
 
-  /** A choice's role chunk, once, in the form that OpenAI sends it. */
+  /** A choice's role chunk, once, in the form that OpenAI sends it. A completion has its prompt in that place, or nothing. */
   #begin(index: number): Frame[] {
-    if (this.#kind === "completion" || this.#begun.has(index)) return [];
+    if (this.#begun.has(index)) return [];
     this.#begun.add(index);
+    if (this.#kind === "completion") {
+      const { echoes } = this.#prompts;
+      return echoes === undefined ? [] : [this.#text(index, echoes[index]!, null)];
+    }
     return [this.#delta(index, { role: "assistant", content: "" })];
   }
 
@@ -142,13 +165,13 @@ export class ChunkWriter implements FrameWriter {
   }
 
   #finish(index: number, event: FinishEvent): Frame[] {
-    this.#usages.push(event.usage);
+    this.#usages[index] = event.usage;
     this.#finished.add(index);
     const reason = finishReason(event);
-    const last = this.#usages.length === this.#choices;
+    const last = this.#finished.size === this.#choices;
     const chunk = this.#kind === "chat" ? this.#delta(index, {}, reason) : this.#text(index, "", reason);
     if (!last || this.#includeUsage === false) return [chunk];
-    const usage = wireUsage(this.#usages);
+    const usage = wireUsage(this.#usages, this.#prompts.count);
     return this.#includeUsage === true
       ? [chunk, { data: { ...this.#head, choices: [], usage } }]
       : [{ data: { ...(chunk.data as object), usage } }];
@@ -220,12 +243,20 @@ interface CollectedChoice {
 export class ReplyCollector implements Collector {
   readonly #kind: ReplyKind;
   readonly #envelope: Envelope;
+  readonly #prompts: PromptForm;
   readonly #choices: CollectedChoice[];
 
-  constructor(kind: ReplyKind, envelope: Envelope, choices: number) {
+  constructor(kind: ReplyKind, envelope: Envelope, form: ReplyForm) {
     this.#kind = kind;
     this.#envelope = envelope;
-    this.#choices = Array.from({ length: choices }, () => ({ text: "", reasoning: "", calls: [], logprobs: undefined, finish: undefined }));
+    this.#prompts = promptForm(form);
+    this.#choices = Array.from({ length: form.choices }, () => ({
+      text: "",
+      reasoning: "",
+      calls: [],
+      logprobs: undefined,
+      finish: undefined,
+    }));
   }
 
   event(index: number, event: StreamEvent): void {
@@ -245,12 +276,13 @@ export class ReplyCollector implements Collector {
   /** The `chat.completion` or `text_completion` object, once every choice has its finish event. */
   object(): object {
     const { id, created, model } = this.#envelope;
+    const { count, echoes } = this.#prompts;
     const kind = this.#kind;
     const choices = this.#choices.map(({ text, reasoning, calls, logprobs, finish }, index) => {
       const finish_reason = finishReason(finish!);
       if (kind === "completion") {
         const told = logprobs === undefined ? null : new CompletionLogprobsWriter().write(logprobs);
-        return { text, index, logprobs: told, finish_reason };
+        return { text: (echoes?.[index] ?? "") + text, index, logprobs: told, finish_reason };
       }
       const message = {
         role: "assistant",
@@ -261,7 +293,8 @@ export class ReplyCollector implements Collector {
       };
       return { index, message, logprobs: logprobs === undefined ? null : chatLogprobs(logprobs), finish_reason };
     });
-    const usage = wireUsage(this.#choices.map(({ finish }) => finish!.usage));
+    const usages = this.#choices.map(({ finish }) => finish!.usage);
+    const usage = wireUsage(usages, count);
     return { id, object: kind === "chat" ? "chat.completion" : "text_completion", created, model, choices, usage };
   }
 }

@@ -15,7 +15,7 @@ function formatOf(kind: ReplyKind, route: string, subject: "messages" | "prompt"
     read: readRequest,
     envelope: (model) => newEnvelope(kind, model),
     writer: (envelope, form) => new ChunkWriter(kind, envelope, form),
-    collect: (envelope, { choices }) => new ReplyCollector(kind, envelope, choices),
+    collect: (envelope, form) => new ReplyCollector(kind, envelope, form),
     refuse: (error) => error.body,
   };
 }

@@ -4,10 +4,10 @@
 import { cutName } from "../../../base/quote.js";
 import { REPLY_OPTIONS, wireOptions } from "../../../options/table.js";
 import type { Message, ReplyOptionsInput } from "../../../types.js";
-import type { WireRequest } from "../format.js";
+import type { Ask, WireRequest } from "../format.js";
 import { MOST_NAMED, strangersIn } from "../ignored.js";
 import { WireError } from "../wire-error.js";
-import type { ReplyKind } from "./chunks.js";
+import type { PromptForm, ReplyKind } from "./chunks.js";
 import { REPLY_FIELDS, readReplyFields } from "./reply-fields.js";
 import { isUnsupported, refuseUnsupported } from "./unsupported.js";
 
@@ -28,6 +28,7 @@ const READ_HERE = [
   "max_completion_tokens",
   "seed",
   "repetition_penalty",
+  "echo",
 ];
 /** Known, without a meaning for a local model. */
 const IGNORED = new Set(["user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key", "verbosity"]);
@@ -68,6 +69,9 @@ export function readRequest(body: unknown, maxChoices: number): WireRequest {
   const options: Body = {};
   for (const [name, { off }] of OPTIONS) if (name in given) options[name] = given[name] === off ? 0 : given[name];
   if (kind === "completion") Object.assign(options, readCompletionLogprobs(given));
+  const ask: Ask = kind === "chat" ? { messages: readMessages(given.messages, ignored) } : { prompt: readPrompt(given.prompt, maxChoices) };
+  const choices = readChoices(given, maxChoices, "prompt" in ask && typeof ask.prompt !== "string" ? ask.prompt.length : 1);
+  const echoes = readEcho(given, kind);
   Object.assign(options, readRepetition(given));
   const { options: replyOptions, fieldOf } = readReplyFields(given);
   Object.assign(options, readLimit(given), readSeed(given), replyOptions);
@@ -77,15 +81,16 @@ export function readRequest(body: unknown, maxChoices: number): WireRequest {
   return {
     model: readModel(given),
     stream,
-    choices: readChoices(given, maxChoices),
+    choices,
     includeUsage: readBoolean(streamOptions, "include_usage", "stream_options.include_usage"),
     continuousUsage: readContinuous(streamOptions),
     obfuscate: readBoolean(streamOptions, "include_obfuscation", "stream_options.include_obfuscation"),
     resumable: readBoolean(streamOptions, "resumable", "stream_options.resumable") ?? false,
-    ask: kind === "chat" ? { messages: readMessages(given.messages, ignored) } : { prompt: readPrompt(given.prompt) },
+    ask,
     options: options as ReplyOptionsInput,
     ...(fieldOf === undefined ? {} : { fieldOf }),
     ignored,
+    ...("prompt" in ask ? { echo: promptsIn(ask.prompt, choices, echoes) } : {}),
   };
 }
 
@@ -128,10 +133,21 @@ function readMessages(messages: unknown, ignored: string[]): readonly Message[] 
   return read as Message[];
 }
 
-function readPrompt(prompt: unknown): string {
+function readPrompt(prompt: unknown, most: number): string | readonly string[] {
   const only = Array.isArray(prompt) && prompt.length === 1 ? (prompt[0] as unknown) : prompt;
   if (typeof only === "string") return only;
-  throw bad("prompt must be a string (or an array that holds one).", "prompt");
+  const fits = Array.isArray(only) && only.length >= 1 && only.length <= most && only.every((one) => typeof one === "string");
+  if (fits) return only as string[];
+  throw bad(`prompt must be a string, or an array of up to ${most} of them; token ids are not read here.`, "prompt");
+}
+
+/** The prompt's own log-probabilities are not computed, so it cannot come with those of the reply. */
+function readEcho(given: Body, kind: ReplyKind): boolean {
+  const echo = readBoolean(given, "echo") ?? false;
+  if (!echo) return false;
+  if (kind === "chat") throw bad("echo is for completions.", "echo");
+  if (given.logprobs !== undefined) throw bad("echo and logprobs exclude each other here: those of a prompt are not computed.", "echo");
+  return true;
 }
 
 export function readStreamOptions(given: Body, stream: boolean): Body {
@@ -155,10 +171,18 @@ function readContinuous(options: Body): boolean {
   return wanted;
 }
 
-function readChoices(given: Body, most: number): number {
+function promptsIn(prompt: string | readonly string[], choices: number, echoes: boolean): PromptForm {
+  const prompts = typeof prompt === "string" ? [prompt] : prompt;
+  const each = choices / prompts.length;
+  return { count: prompts.length, ...(echoes ? { echoes: prompts.flatMap((one) => new Array<string>(each).fill(one)) } : {}) };
+}
+
+/** Of all prompts together. */
+function readChoices(given: Body, most: number, prompts: number): number {
   const { n = 1 } = given;
-  if (typeof n === "number" && Number.isInteger(n) && n >= 1 && n <= most) return n;
-  throw bad(`n must be a whole number from 1 to ${most}.`, "n");
+  if (typeof n !== "number" || !Number.isInteger(n) || n < 1 || n > most) throw bad(`n must be a whole number from 1 to ${most}.`, "n");
+  if (n * prompts <= most) return n * prompts;
+  throw bad(`A request has up to ${most} choices; n for each prompt makes ${n * prompts}.`, "prompt");
 }
 
 /** max_completion_tokens is the newer name; 0 would mean "no limit" to the library and nothing to OpenAI's clients. */
