@@ -30,6 +30,7 @@ import { canonicalPath } from "./paths.js";
 import { RequestRecord } from "./record.js";
 import { bodyCheck } from "./schema.js";
 import { ServedNames } from "./served-names.js";
+import { type Tokenize, Tokenizing } from "./tokenize.js";
 
 export interface AppOptions {
   /** The model's name on the wire; a request that names none of its names is a 404. */
@@ -57,7 +58,12 @@ export interface AppOptions {
 }
 
 /** What the server needs of a model: a ZSE. */
-export type AppModel = Omit<ServedModel, "stats" | "info"> & { stats(): EngineStats; readonly info?: ModelInfo | undefined };
+export type AppModel = Omit<ServedModel, "stats" | "info"> & {
+  stats(): EngineStats;
+  readonly info?: ModelInfo | undefined;
+  /** Without it there is no /tokenize. */
+  tokenize?: Tokenize;
+};
 
 type Env = { Bindings: HttpBindings; Variables: { record: RequestRecord; requestId: string } };
 
@@ -177,6 +183,7 @@ export class App {
     };
     hono.use("/v1/*", needsKey);
     hono.use("/api/*", needsKey);
+    hono.use("/tokenize", needsKey);
 
     for (const format of SERVED) {
       for (const route of format.routes) hono.post(route, (c) => this.#answer(c, format));
@@ -195,6 +202,7 @@ export class App {
     hono.get("/v1/models", (c) => this.#json(c, this.#names.list()));
     hono.get("/v1/models/:model{.+}", (c) => this.#json(c, this.#names.one(c.req.param("model"))));
     this.#ollamaRoutes();
+    this.#tokenizeRoute();
     hono.get("/health", (c) => this.#health(c));
     hono.get("/metrics", async (c) => c.body(await this.#metrics.text(), 200, { "content-type": this.#metrics.contentType }));
 
@@ -214,18 +222,26 @@ export class App {
     hono.get("/api/tags", (c) => tell(c, (info) => ollamaTags(this.#names.all, info, this.#names.since)));
     hono.get("/api/ps", (c) => tell(c, (info) => ollamaRunning(this.#names.all, info, this.#names.since)));
     hono.post("/api/show", async (c) => {
-      const { incoming } = c.env;
-      const coding = checkHeaders({ ...bodyHeaders(incoming), type: "application/json" }, this.#responder.maxBodyBytes);
-      const body = (await readJson(bodyChunks(incoming), coding, this.#responder.maxBodyBytes)) as {
-        model?: unknown;
-        name?: unknown;
-      } | null;
+      const body = (await this.#bodyOf(c)) as { model?: unknown; name?: unknown } | null;
       const name = body?.model ?? body?.name;
       if (typeof name !== "string")
         throw new WireError(400, "model must be the name of a model.", { param: "model", code: "invalid_value" });
       this.#names.check(name);
       return tell(c, (info) => ollamaShow(info, this.#names.since));
     });
+  }
+
+  #tokenizeRoute(): void {
+    const model = this.#model;
+    if (model.tokenize === undefined) return;
+    const tokenizing = new Tokenizing((text, options) => model.tokenize!(text, options));
+    this.hono.post("/tokenize", async (c) => this.#json(c, await tokenizing.answer(await this.#bodyOf(c))));
+  }
+
+  async #bodyOf({ env: { incoming } }: Context<Env>): Promise<unknown> {
+    const { maxBodyBytes } = this.#responder;
+    const coding = checkHeaders(bodyHeaders(incoming), maxBodyBytes);
+    return await readJson(bodyChunks(incoming), coding, maxBodyBytes);
   }
 
   /** The methods that a path has routes for, such as "GET, HEAD". */
