@@ -32,7 +32,8 @@ export class ServedNames {
   }
 
   list(): object {
-    return { object: "list", data: this.#names.map((name) => this.#object(name)) };
+    const data = this.#names.map((name) => this.#object(name));
+    return { object: "list", data, has_more: false, first_id: this.#names[0], last_id: this.#names.at(-1) };
   }
 
   /** @throws WireError 404 */
@@ -41,6 +42,7 @@ export class ServedNames {
     return this.#object(name);
   }
 
+  /** With what Anthropic's clients look for beside what OpenAI's do. */
   #object(name: string): object {
     const contextSize = this.#contextSize();
     return {
@@ -48,6 +50,9 @@ export class ServedNames {
       object: "model",
       created: this.#created,
       owned_by: "zstream",
+      type: "model",
+      display_name: name,
+      created_at: this.since.toISOString(),
       ...(contextSize === undefined ? {} : { max_model_len: contextSize }),
     };
   }

@@ -478,6 +478,15 @@ describe("@anthropic-ai/sdk", () => {
     expect(await messages.countTokens({ model: "qwen-7b", messages: STORY.messages })).toEqual({ input_tokens: 16 });
   });
 
+  test("models.list and models.retrieve have each name of the model", async () => {
+    const { base } = await serveApp({}, { aliases: ["other"] });
+    const { models } = client(base);
+    const listed: { id: string }[] = [];
+    for await (const model of models.list()) listed.push(model);
+    expect(listed.map(({ id }) => id)).toEqual(["qwen-7b", "other"]);
+    expect(await models.retrieve("other")).toMatchObject({ id: "other", type: "model", display_name: "other" });
+  });
+
   test("its tool runner runs a zod tool and ends with the answer", async () => {
     const calls = [callOf("get_weather", { city: "Paris" }, 0, "c1"), ["It is ", "clear."]];
     for (const stream of [true, false]) {
