@@ -7,7 +7,9 @@ import { promisify } from "node:util";
 import { describe, expect, test } from "vitest";
 
 import { buildLibrary } from "../addon/helpers.js";
+import { callOf } from "../unit/fake-native.js";
 import { GREEDY, idle, serveApp, stream, until } from "./helpers.js";
+import { serveScript } from "./scripted.js";
 
 const { install, NODE } = (await import(`./node22/${"install"}.mjs`)) as { install(): string | undefined; NODE: string };
 const missing = install();
@@ -43,6 +45,25 @@ describe.skipIf(missing !== undefined)("under Node 22", () => {
     expect(seen.pieces).toBeGreaterThan(3);
     expect([seen.inputTokens, seen.outputTokens]).toEqual([prompt_tokens, completion_tokens]);
     if (name === "ai") expect(seen.finishReason).toBe(expected.finishReasons[0]);
+  });
+
+  test("the AI SDK's provider for Anthropic streams, runs a tool, and leaves", async () => {
+    const { base, url } = await serveApp({ maxStreams: 1, contextSize: 4096 });
+    const expected = await stream(url, { ...GREEDY, reasoning_effort: "none" });
+    const { prompt_tokens, completion_tokens } = expected.chunks.at(-1)!.usage!;
+    expect(await client("anthropic streams", base)).toMatchObject({
+      text: expected.texts[0],
+      inputTokens: prompt_tokens,
+      outputTokens: completion_tokens,
+      finishReason: expected.finishReasons[0],
+    });
+    const leaving = await serveApp({ maxStreams: 1, contextSize: 4096 });
+    expect((await client("anthropic leaves", leaving.base)).pieces).toBeGreaterThan(0);
+    await until(() => leaving.lines.length > 0, "its line in the log");
+    expect(leaving.lines[0]).toMatchObject({ msg: "cancelled", status: 499 });
+    const { base: scripted, fake } = await serveScript(callOf("get_weather", { city: "Paris" }, 0, "c1"), ["It is ", "clear."]);
+    expect(await client("anthropic runs a tool", scripted)).toMatchObject({ text: "It is clear.", output: "Paris: clear" });
+    expect(fake.streams).toHaveLength(2);
   });
 
   test.each(["ai whole", "langchain whole", "openai's helper"])("%s: the same reply in one piece", async (what) => {

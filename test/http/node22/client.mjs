@@ -1,9 +1,12 @@
 // Owns what each client does under Node 22, and tells on stdout what it saw, as JSON. Run by ../node22.test.ts: client.mjs WHAT BASE-URL
+
+import { createAnthropic } from "@ai-sdk/anthropic";
 import { createOpenAI } from "@ai-sdk/openai";
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
 import { ChatOpenAI } from "@langchain/openai";
-import { generateText, streamText } from "ai";
+import { generateText, isStepCount, streamText, tool } from "ai";
 import OpenAI from "openai";
+import { z } from "zod";
 
 const [, , what, base] = process.argv;
 const baseURL = `${base}/v1`;
@@ -13,6 +16,7 @@ const messages = [{ role: "user", content: prompt }];
 
 const openai = new OpenAI({ baseURL, apiKey: "not-needed" });
 const provider = createOpenAICompatible({ name: "zstream", baseURL, includeUsage: true });
+const anthropic = createAnthropic({ baseURL, apiKey: "not-needed" });
 const langchain = (more = {}) =>
   new ChatOpenAI({ model, apiKey: "not-needed", temperature: 0, maxTokens: 40, maxRetries: 0, configuration: { baseURL }, ...more });
 
@@ -100,6 +104,28 @@ const programs = {
     const result = streamText({ model: provider("other"), prompt, maxRetries: 0, onError: ({ error }) => void (refused = error) });
     for await (const _ of result.textStream);
     return { status: refused.statusCode };
+  },
+
+  async "anthropic streams"() {
+    const result = streamText({ model: anthropic(model), prompt, temperature: 0, maxOutputTokens: 40 });
+    const seen = await read(result.textStream);
+    const { inputTokens, outputTokens } = await result.usage;
+    return { ...seen, inputTokens, outputTokens, finishReason: await result.finishReason };
+  },
+  async "anthropic runs a tool"() {
+    const tools = {
+      get_weather: tool({ description: "W", inputSchema: z.object({ city: z.string() }), execute: async ({ city }) => `${city}: clear` }),
+    };
+    const result = streamText({ model: anthropic(model), prompt, tools, maxOutputTokens: 100, stopWhen: isStepCount(3) });
+    const { text } = await read(result.textStream);
+    const steps = await result.steps;
+    return { text, output: steps[0].toolResults[0].output };
+  },
+  async "anthropic leaves"() {
+    const leaving = new AbortController();
+    const long = "Tell me a long story";
+    const result = streamText({ model: anthropic(model), prompt: long, maxOutputTokens: 4000, abortSignal: leaving.signal });
+    return read(result.textStream, () => leaving.abort());
   },
 
   async "langchain streams"() {
