@@ -525,7 +525,7 @@ describe("what is kept", () => {
   });
 
   test.each([true, false])("in the background a reply runs for nobody, is looked at, and is cancelled (stream: %s)", async (stream) => {
-    const { base } = await serveScript(endlessly());
+    const { base, fake } = await serveScript(endlessly(), ["x"]);
     const asked = new AbortController();
     const response = await post(responses(base), { ...ASKED, background: true, stream }, { signal: asked.signal });
     const { id, status } = stream ? await firstResponse(response) : ((await response.json()) as ResponseObject);
@@ -533,8 +533,11 @@ describe("what is kept", () => {
     expect(status).toBe("in_progress");
     const url = `${responses(base)}/${id}`;
     while (textOf((await get(url)).body) === "") await sleep(2);
+    const early = await json(await post(responses(base), { input: "x", previous_response_id: id }));
+    expect(early.error.message).toContain("still in progress");
     const cancelled = (await (await fetch(`${url}/cancel`, { method: "POST" })).json()) as ResponseObject;
-    expect(cancelled).toMatchObject({ id, status: "cancelled", error: null });
+    expect(cancelled).toMatchObject({ id, status: "cancelled", error: null, output: [{ status: "incomplete" }] });
+    await until(() => fake.streams[0]!.state === "ended", "the engine is rid of it");
     expect((await get(url)).body).toEqual(cancelled);
     expect((await fetch(`${url}/cancel`, { method: "POST" })).status).toBe(200); // as often as one likes
   });

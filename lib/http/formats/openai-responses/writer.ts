@@ -61,6 +61,7 @@ export class ResponseWriter implements FrameWriter {
     const code = error.code ?? error.type;
     if (!cancelled) this.#error = { code, message: error.message };
     const begun = this.begin();
+    this.#close("incomplete"); // its item stays as it is: nobody is told that it is whole
     const failed = { type: "response.failed", response: this.object() };
     return [...begun, ...this.#frames(cancelled ? [failed] : [errorEvent(error), failed])];
   }
