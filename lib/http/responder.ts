@@ -2,6 +2,7 @@
 // frames to be pulled. JS thread of the model. web.ts and node.ts put an answer onto their kind of response.
 
 import { type CarriedHeaders, inTraceOf } from "../telemetry/remote-context.js";
+import { BackgroundReplies, cancelled } from "./background.js";
 import { countTokens } from "./count-tokens.js";
 import { FORMATS, formatOf } from "./format-registry.js";
 import type { Collector, Envelope, FrameWriter, SideCall, SideDesk, SideRoute, WireFormat, WireRequest } from "./formats/format.js";
@@ -61,6 +62,7 @@ export class Responder {
   readonly #replies = new Set<Reply>();
   readonly #resumables: ResumableStreams;
   readonly #memory: ReplyMemory;
+  readonly #background: BackgroundReplies;
   /** Errors that onError has been told of: every request to a model that cannot be loaded fails with the same one. */
   readonly #told = new WeakSet<object>();
 
@@ -74,6 +76,7 @@ export class Responder {
     this.#options = readHandlerOptions(options, of);
     this.#resumables = hooks.resumables ?? new ResumableStreams(this.#options.resumable, () => model.stats?.());
     this.#memory = new ReplyMemory(this.#options.keptReplies, this.#options.maxBodyBytes);
+    this.#background = new BackgroundReplies(this.#memory, this.#resumables.maxUnread);
     this.#hooks = hooks;
   }
 
@@ -174,6 +177,8 @@ export class Responder {
   }
 
   async #reply(request: WireRequest, format: WireFormat, { signal, watcher, client = "", headers }: Circumstances): Promise<Answer> {
+    const isUnseen = request.background === true && !request.stream;
+    if (isUnseen) this.#background.checkRoom(client);
     const envelope = format.envelope(request.model ?? this.modelName);
     watcher?.onRequest?.(request, envelope);
     const reply: Reply = new Reply(
@@ -185,7 +190,13 @@ export class Responder {
       ),
     );
     this.#replies.add(reply);
-    if (request.background === true && !request.stream) return this.#runUnseen(reply, request, format.collect(envelope, request), envelope);
+    if (isUnseen) {
+      const collector = format.collect(envelope, request);
+      const toWire = (error: unknown) => toWireError(error, undefined, format.subject, request.fieldOf);
+      const collect = () => this.#collect(reply, collector);
+      this.#background.run({ id: envelope.id, client, reply, collector, collect, toWireError: toWire });
+      return { status: 200, headers: JSON_HEADERS, body: JSON.stringify(collector.object()) };
+    }
     const leave = () => reply.cancel();
     if (signal?.aborted) leave();
     signal?.addEventListener("abort", leave, { once: true });
@@ -280,24 +291,6 @@ export class Responder {
     return new KeepingWriter(writer, (kept) => this.#memory.put(kept));
   }
 
-  /** Runs for nobody; who asks for it by its id sees how far it is. */
-  #runUnseen(reply: Reply, { fieldOf }: WireRequest, collector: Collector, { id }: Envelope): Answer {
-    const end = (error?: WireError) => {
-      if (error !== undefined) collector.fail?.(error);
-      this.#memory.put(collector.kept!());
-    };
-    const cancel = () => {
-      end(cancelled());
-      reply.cancel();
-    };
-    this.#memory.run(id, { kept: () => collector.kept!(), cancel });
-    this.#collect(reply, collector).then(
-      () => end(),
-      (error: unknown) => this.#memory.isRunning(id) && end(toWireError(error, undefined, undefined, fieldOf)),
-    );
-    return { status: 200, headers: JSON_HEADERS, body: JSON.stringify(collector.object()) };
-  }
-
   async #collect(reply: Reply, collector: Collector): Promise<void> {
     do {
       const pulled = await reply.next(0);
@@ -335,10 +328,6 @@ export class Responder {
       },
     };
   }
-}
-
-function cancelled(): WireError {
-  return new WireError(499, "The reply was cancelled.", { code: "cancelled" });
 }
 
 /** Time (ms) in which an engine says what is wrong with a prompt that fits. */

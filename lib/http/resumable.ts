@@ -26,6 +26,8 @@ export class ResumableStreams {
   readonly #maxEvents: number;
   readonly #maxStreams: number;
   readonly #unread: UnreadReplies;
+  /** As the option. */
+  readonly maxUnread: number;
 
   /** @param occupancy tells whether others wait while nobody reads a stream */
   constructor(options: ResumableOptions = {}, occupancy: () => Occupancy | undefined = () => undefined) {
@@ -33,6 +35,7 @@ export class ResumableStreams {
     this.#keepMs = keepMs;
     this.#maxEvents = maxEvents;
     this.#maxStreams = maxStreams;
+    this.maxUnread = maxUnread;
     this.#unread = new UnreadReplies(maxUnread, occupancy);
   }
 

@@ -110,7 +110,7 @@ export interface ResumableOptions {
   maxStreams?: number | undefined;
   /**
    * Running choices (`n`) that the replies of one client may hold together while nobody reads them and others wait for a slot; of more,
-   * those that nobody has read for longest end. Default 8. A client is an address, or a key of `zse serve`; behind createHandler() all
+   * those that nobody has read for longest end. As many may run in the background without a stream. Default 8. A client is an address, or a key of `zse serve`; behind createHandler() all
    * are one.
    */
   maxUnread?: number | undefined;

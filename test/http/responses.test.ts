@@ -542,6 +542,18 @@ describe("what is kept", () => {
     expect((await fetch(`${url}/cancel`, { method: "POST" })).status).toBe(200); // as often as one likes
   });
 
+  test("one client has so many in the background at a time", async () => {
+    const { base } = await serveScriptWith({ resumable: { maxUnread: 2 } }, endlessly(), endlessly(), ["x"]);
+    const ask = () => post(responses(base), { ...ASKED, background: true });
+    const { id } = (await (await ask()).json()) as ResponseObject;
+    const { id: other } = (await (await ask()).json()) as ResponseObject;
+    const third = await ask();
+    expect([third.status, third.headers.get("retry-after"), (await json(third)).error.code]).toEqual([429, "1", "rate_limit_exceeded"]);
+    await fetch(`${responses(base)}/${id}/cancel`, { method: "POST" });
+    while ((await ask()).status !== 200) await sleep(2);
+    await fetch(`${responses(base)}/${other}`, { method: "DELETE" });
+  });
+
   test("in the background it ends by itself, and is there then; one that was never in it cannot be cancelled", async () => {
     const { base } = await serveScript(["a"], ["b"]);
     const { id } = (await (await post(responses(base), { ...ASKED, background: true })).json()) as ResponseObject;
