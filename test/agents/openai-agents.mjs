@@ -1,4 +1,4 @@
-// A program made with @openai/agents, which has a tool of its own. See scripts/agents-tests.mjs.
+// A program made with @openai/agents, which has a tool of its own: POST /v1/responses. It needs the whole of the last event.
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 
@@ -23,14 +23,22 @@ console.log(result.finalOutput);
 `;
 
 export default {
-  name: "openai-agents",
+  name: "a program made with @openai/agents",
   packages: ["@openai/agents@0.20.0", "zod@4.6.7"],
-  tool: { name: "echo", arguments: { text: "said-by-the-tool" }, marker: "said-by-the-tool" },
-
-  command({ base, bin, model, prompt }) {
+  turns: [
+    { what: "a turn of text", prompt: "say hi", part: { text: "Good morning!" }, says: /Good morning!/, requests: 2 },
+    {
+      what: "a turn in which its tool runs",
+      prompt: "say hello with the tool",
+      part: { tool: "echo", args: { text: "hello" }, text: "It said hello." },
+      says: /It said hello\./,
+      requests: 3,
+    },
+  ],
+  start({ base, model, home, prompt, modules }) {
     // Beside its packages, where they are found.
-    const program = join(bin, "..", "..", "program.mjs");
+    const program = join(modules, "..", "program.mjs");
     writeFileSync(program, PROGRAM);
-    return { file: process.execPath, args: [program, base, model, prompt], env: {} };
+    return { file: process.execPath, args: [program, base, model, prompt], env: { HOME: home } };
   },
 };
