@@ -242,6 +242,18 @@ describe("a prompt", () => {
     ]);
     expect((messages as unknown[]).at(-1)).toMatchObject({ role: "tool", content });
   });
+  test("a result that is no JSON is refused by its place", async () => {
+    const { model } = await openReady();
+    const output = { type: "json", value: { a: 1n } } as never;
+    const prompt: LanguageModelV4Prompt = [
+      ...PROMPT,
+      { role: "tool", content: [{ type: "tool-result", toolCallId: "c", toolName: "f", output }] },
+    ];
+    expect(await rejection(zse(model).doStream({ prompt }))).toMatchObject({
+      code: "BAD_OPTION",
+      option: "prompt[1].content[0].output.value.a",
+    });
+  });
   test("a tool that another provider ran is told as a call and its result", async () => {
     const messages = await messagesFor([
       ...PROMPT,

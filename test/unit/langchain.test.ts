@@ -220,6 +220,7 @@ describe("messages", () => {
     [{ type: "image_url", image_url: "http://x/" }, 'messages[0].content[0] is a block of type "image_url"'],
     [{ type: "file", mimeType: "application/pdf", data: "AAAA" }, 'messages[0].content[0] is a file of type "application/pdf"'],
     [{ type: "file", mimeType: "text/plain", url: "http://x/" }, "messages[0].content[0] is a file behind a URL"],
+    [{ type: "file", mimeType: "text/plain", url: "data:text/plain,%zz" }, "messages[0].content[0].url must be a data: URL"],
     [{ type: "text" }, "messages[0].content[0].text must be a string"],
   ])("refuses %j by its place", async (block, message) => {
     const { chat, fake } = await open();

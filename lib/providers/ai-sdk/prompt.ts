@@ -3,7 +3,7 @@
 
 import { quote } from "../../base/quote.js";
 import { bad, ZSEError } from "../../errors.js";
-import { entriesOf } from "../../options/foreign.js";
+import { entriesOf, plainJson } from "../../options/foreign.js";
 import { isPlainObject } from "../../options/rules.js";
 import type { Message, TextPart, ToolCallInput } from "../../types.js";
 import { checkTextual, textOfBytes } from "../text-file.js";
@@ -105,7 +105,7 @@ function readOutput(output: Fields, at: string): string | TextPart[] {
       return stringOf(output.value, `${at}.value`);
     case "json":
     case "error-json":
-      return JSON.stringify(output.value ?? null);
+      return JSON.stringify(plainJson(output.value ?? null, `${at}.value`));
     case "execution-denied":
       return output.reason === undefined ? "The call was denied." : stringOf(output.reason, `${at}.reason`);
     case "content": {

@@ -124,8 +124,16 @@ function textOf(block: Fields, at: string): string {
   checkTextual(inUrl?.[1] || (block.mimeType ?? block.mime_type ?? (type === "text-plain" ? "text/plain" : undefined)), at);
   if (inUrl !== null) {
     const rest = (url as string).slice(inUrl[0].length);
-    return inUrl[2] === undefined ? decodeURIComponent(rest) : textOfBytes(rest, `${at}.url`);
+    return inUrl[2] === undefined ? textOfUrl(rest, `${at}.url`) : textOfBytes(rest, `${at}.url`);
   }
   if (data === undefined) throw new ZSEError("UNSUPPORTED", `${at} is a file behind a URL or an id: give its text, or its data.`);
   return textOfBytes(data, `${at}.data`);
+}
+
+function textOfUrl(rest: string, at: string): string {
+  try {
+    return decodeURIComponent(rest);
+  } catch {
+    throw bad(at, `${at} must be a data: URL; given ${quote(rest)} after its comma, which is not encoded as one.`);
+  }
 }
