@@ -6,7 +6,7 @@ import { z } from "zod";
 import { fieldPath } from "../base/quote.js";
 import { messages } from "../http/formats/anthropic/index.js";
 import type { WireFormat } from "../http/formats/format.js";
-import { ollamaChat } from "../http/formats/ollama/index.js";
+import { ollamaChat, ollamaGenerate } from "../http/formats/ollama/index.js";
 import { chatCompletions, completions } from "../http/formats/openai-chat/index.js";
 import { EFFORTS } from "../http/formats/openai-chat/reply-fields.js";
 import { LARGEST_SEED, SEED_RULE } from "../http/formats/openai-chat/request.js";
@@ -167,9 +167,10 @@ export function bodyCheck(limits: BodyLimits): (body: unknown, format: WireForma
         max_completion_tokens: count.nullish(),
       }),
     ],
-    // What its messages are is the format's own to check, since they become others: here is only how many there may be.
-    [messages, z.object({ messages: listOf(z.unknown(), { min: 1, max: limits.maxMessages }) })],
-    [ollamaChat, z.object({ messages: listOf(z.unknown(), { max: limits.maxMessages }).nullish() })],
+    // These formats check their fields themselves, since they become others: here is only what the server asks for.
+    [messages, z.object({ model: text.nullish(), messages: listOf(z.unknown(), { min: 1, max: limits.maxMessages }) })],
+    [ollamaGenerate, z.object({ model: text.nullish() })],
+    [ollamaChat, z.object({ model: text.nullish(), messages: listOf(z.unknown(), { max: limits.maxMessages }).nullish() })],
     [
       completions,
       z.object({ ...common(limits), prompt: promptOf(limits.maxChoices), logprobs: ofRule(REPLY_OPTIONS.topLogprobs).nullish() }),
