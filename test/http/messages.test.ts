@@ -6,10 +6,12 @@ import Anthropic from "@anthropic-ai/sdk";
 import { betaZodTool } from "@anthropic-ai/sdk/helpers/beta/zod";
 import { zodOutputFormat } from "@anthropic-ai/sdk/helpers/zod";
 import { stepCountIs, streamObject, streamText, tool } from "ai";
+import express from "express";
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
+import { createHandler, nodeHandler } from "../../lib/http/index.js";
 import { callOf, type ScriptItem } from "../unit/fake-native.js";
-import { idle, post, serveApp, serveModel, until } from "./helpers.js";
+import { idle, listen, open, post, serveApp, serveModel, until } from "./helpers.js";
 import { serveFake, serveScript, serveScriptApp, serveScriptWith } from "./scripted.js";
 
 interface Event {
@@ -408,6 +410,32 @@ describe("fields of a body", () => {
     expect([type, error.type]).toEqual(["error", "invalid_request_error"]);
     expect(error.message).toContain(name);
     expect(error.message).not.toContain(".function");
+  });
+});
+
+describe("in an app of one's own", () => {
+  test("handlers speak it at a path that ends in /v1/messages, and OpenAI's format at others", async () => {
+    const model = await open();
+    const handler = createHandler(model, { model: "qwen-7b" });
+    const ask = async (path: string, body: object) => {
+      const init = { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) };
+      return (await (await handler(new Request(`https://x${path}`, init))).json()) as Record<string, unknown>;
+    };
+    for (const path of ["/v1/messages", "/ai/v1/messages/?beta=true"]) expect(await ask(path, STORY)).toMatchObject({ type: "message" });
+    expect(await ask("/ai/v1/messages/count_tokens?beta=true", STORY)).toEqual({ input_tokens: 16 });
+    expect(await ask("/api/messages", STORY)).toMatchObject({ object: "chat.completion" });
+    expect(await ask("/api/chat", STORY)).toMatchObject({ object: "chat.completion" });
+    expect(await ask("/v1/messages", { messages: 5 })).toMatchObject({ type: "error", request_id: null });
+  });
+
+  test("a router of Express in front does not hide the path", async () => {
+    const app = express();
+    const router = express.Router();
+    router.use("/v1/messages", nodeHandler(await open(), { model: "qwen-7b" }));
+    const base = await listen(app.use("/ai", router));
+    const client = new Anthropic({ baseURL: `${base}/ai`, apiKey: "none", maxRetries: 0 });
+    expect(await client.messages.create(STORY)).toMatchObject({ type: "message", usage: { output_tokens: 40 } });
+    expect(await client.messages.countTokens({ model: "qwen-7b", messages: STORY.messages })).toEqual({ input_tokens: 16 });
   });
 });
 
