@@ -3,7 +3,7 @@
 
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { serveScriptApp } from "./script.js";
+import { serveScriptApp } from "./scripted.js";
 
 type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 

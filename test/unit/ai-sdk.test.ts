@@ -332,12 +332,14 @@ describe("settings", () => {
   });
   test.each([
     [{ auto: { type: "auto" } }, "auto"],
-    [{ none: { type: "none" } }, "none"],
     [{ required: { type: "required" } }, "required"],
     [{ tool: { type: "tool", toolName: "get_weather" } }, "required"],
   ])("toolChoice %j", async (choice, native) => {
     const toolChoice = Object.values(choice)[0] as LanguageModelV4CallOptions["toolChoice"];
     expect((await asked({ tools: [WEATHER], toolChoice })).reply).toMatchObject({ toolChoice: native });
+  });
+  test("with toolChoice none the model is shown no tools", async () => {
+    expect((await asked({ tools: [WEATHER], toolChoice: { type: "none" } })).reply?.tools).toBeUndefined();
   });
   test("a JSON schema holds the text, and JSON without one is any object", async () => {
     const schema = { type: "object", properties: { a: { type: "integer" } }, required: ["a"] } as const;

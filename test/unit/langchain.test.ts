@@ -248,13 +248,15 @@ describe("options", () => {
   });
   test.each([
     ["auto", "auto"],
-    ["none", "none"],
     ["any", "required"],
     ["required", "required"],
     ["get_weather", "required"],
     [{ type: "function", function: { name: "get_weather" } }, "required"],
   ])("tool_choice %j", async (tool_choice, native) => {
     expect((await asked("Hi", { tools: [weather], tool_choice })).reply).toMatchObject({ toolChoice: native });
+  });
+  test("with tool_choice none the model is shown no tools", async () => {
+    expect((await asked("Hi", { tools: [weather], tool_choice: "none" })).reply?.tools).toBeUndefined();
   });
   test("bindTools() takes LangChain's tools, OpenAI's definitions and bare schemas", async () => {
     const { chat, fake } = await open();
