@@ -28,6 +28,15 @@ describe("for await", () => {
     expect(await stream.result).toMatchObject({ text: " 0 1 2", finishReason: "cancelled", usage: { promptTokens: 7 } });
     expect(fake.streams[0]!.state).toBe("ended");
   });
+  test("takenTokens is what the consumer has taken, pieces of several tokens and what it does not want included", async () => {
+    const items: ScriptItem[] = ["a", { text: "bcd", tokens: 3 }, { reasoning: "hm", tokens: 2 }, "e"];
+    const { model } = await openReady({ script: () => items });
+    const stream = model.chatStream(USER);
+    const taken: number[] = [stream.takenTokens];
+    for await (const _ of stream) taken.push(stream.takenTokens);
+    expect(taken).toEqual([0, 1, 4, 7]);
+    expect(stream.takenTokens).toBe((await stream.result).usage.completionTokens);
+  });
   test("an error in the loop's body cancels the reply", async () => {
     const { model, fake } = await openReady({ script: endless });
     const error = new Error("mine");
