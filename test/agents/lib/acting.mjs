@@ -30,11 +30,11 @@ export function acting(model, { tool, args, text }) {
     const { reasoning: _, template_arguments: __, tools, tool_choice: ___, parallel_tool_calls: ____, ...plain } = request;
     const its = tools?.find((one) => one.function.name === tool);
     const results = request.messages.filter(({ role }) => role === "tool");
-    if (tool !== undefined && its === undefined) self.missing = `offered ${tool}; it offered ${tools?.map((one) => one.function.name)}`;
-    if (tool === undefined || its === undefined || results.length > 0) {
-      if (tool === undefined || results.length > 0) self.missing = undefined;
-      // The other tools are not shown again: their 15,000 tokens were computed in the turn of text.
-      const shown = tool === undefined || its === undefined ? tools : [its];
+    if (tool === undefined || results.length > 0) self.missing = undefined;
+    else if (its === undefined) self.missing = `offered ${tool}; it offered ${tools?.map((one) => one.function.name)}`;
+    // The other tools of a turn that calls one are not shown: their 15,000 tokens are computed in the turn of text.
+    const shown = its === undefined ? tools : [{ ...its, function: { ...its.function, parameters: schemaOf(args) } }];
+    if (its === undefined || results.length > 0) {
       return model.chatStream({
         ...plain,
         ...(shown === undefined ? {} : { tools: shown, tool_choice: "none" }),
@@ -42,15 +42,13 @@ export function acting(model, { tool, args, text }) {
         response_format: { type: "json_schema", schema: { const: text } },
       });
     }
-    const properties = Object.fromEntries(Object.entries(args).map(([name, value]) => [name, { const: value }]));
-    const parameters = { type: "object", properties, required: Object.keys(args), additionalProperties: false };
-    return model.chatStream({
-      ...plain,
-      tools: [{ ...its, function: { ...its.function, parameters } }],
-      tool_choice: { name: tool },
-      parallel_tool_calls: false,
-      reasoning: THOUGHT,
-    });
+    return model.chatStream({ ...plain, tools: shown, tool_choice: { name: tool }, parallel_tool_calls: false, reasoning: THOUGHT });
   }
   return self;
+}
+
+/** Leaves no choice. */
+function schemaOf(args) {
+  const properties = Object.fromEntries(Object.entries(args).map(([name, value]) => [name, { const: value }]));
+  return { type: "object", properties, required: Object.keys(args), additionalProperties: false };
 }

@@ -37,12 +37,14 @@ export async function openStage(part, most) {
     base: server.address,
     model: MODEL,
     tooMany,
-    /** Refusals of what was asked, and a part that was not played to its end. */
+    /** Refusals of what was asked, a part that was not played to its end, and a conversation that did not find its beginning in the prompt cache. */
     problems() {
-      const refused = lines
-        .map((line) => JSON.parse(line))
-        .filter(({ status, path }) => status >= 400 && status !== 404 && path !== undefined);
+      const known = lines.map((line) => JSON.parse(line));
+      const refused = known.filter(({ status, path }) => status >= 400 && status !== 404 && path !== undefined);
+      const last = known.findLast(({ promptTokens }) => promptTokens > 0);
+      const isLost = part.tool !== undefined && last !== undefined && last.cachedTokens < last.promptTokens / 2;
       return [
+        ...(isLost ? [`of the ${last.promptTokens} tokens of its last prompt only ${last.cachedTokens} were in the prompt cache`] : []),
         ...refused.map(({ status, path, error }) => `${path} was a ${status}: ${error}`),
         ...(model.missing === undefined ? [] : [`it never ${model.missing}`]),
       ];
