@@ -1,6 +1,7 @@
 // Owns the rewriting of schemas of numbers. Pure; any thread.
 
 import { type Schema, WORDS_OF } from "./keywords.js";
+import { type NumberBounds, numberPattern } from "./number-pattern.js";
 import { Nothing, type Place } from "./refusal.js";
 import type { Rewriting } from "./rewriting.js";
 
@@ -29,20 +30,18 @@ export function numberSchema(words: Schema, place: Place, rewriting: Rewriting):
   const { multipleOf } = words;
   const bounds = numberBounds(words);
   if (isStep(multipleOf)) {
-    const all = multiples(multipleOf, bounds.least, bounds.most)?.filter((value) => value > bounds.above && value < bounds.below);
+    const all = multiples(multipleOf, Math.max(bounds.least, bounds.above), Math.min(bounds.most, bounds.below))?.filter(
+      (value) => value > bounds.above && value < bounds.below,
+    );
     if (all !== undefined) return listed("number", all, place);
   }
   if (multipleOf !== undefined && Number.isInteger(multipleOf)) return integerSchema(words, place, rewriting);
   if (multipleOf !== undefined) refuseMultiple(place, rewriting);
-  const { least, most, above, below } = bounds;
-  if (least > most || (least === most && (least === above || most === below)))
-    throw new Nothing(place, "there is no number between its bounds");
-  const bound = WORDS_OF.number.find((word) => typeof words[word] === "number" && !isBeyond(word, words[word]));
-  if (bound !== undefined && rewriting.exact) {
-    const ways = `take type "integer" (cents, say), or both bounds and a multipleOf (0.01, say) with up to ${MOST_MULTIPLES} values between them`;
-    throw rewriting.refused([...place, bound], `${bound} cannot be enforced for any number; ${ways}, or leave it out`);
-  }
-  return { type: "number" };
+  if (!rewriting.exact || !WORDS_OF.number.some((word) => typeof words[word] === "number" && !isBeyond(word, words[word])))
+    return { type: "number" };
+  const pattern = numberPattern(bounds);
+  if (pattern === undefined) throw new Nothing(place, "there is no number of up to 15 digits between its bounds");
+  return { type: "number", pattern };
 }
 
 /** Whether a bound is one that no number reaches which a grammar writes. */
@@ -80,11 +79,11 @@ function refuseMultiple(place: Place, rewriting: Rewriting): void {
   throw rewriting.refused([...place, "multipleOf"], `${why}; give those, or leave it out`);
 }
 
-function numberBounds(words: Schema): { least: number; most: number; above: number; below: number } {
+function numberBounds(words: Schema): NumberBounds {
   const { minimum, maximum, exclusiveMinimum, exclusiveMaximum } = words as Record<string, number | undefined>;
   const above = exclusiveMinimum ?? Number.NEGATIVE_INFINITY;
   const below = exclusiveMaximum ?? Number.POSITIVE_INFINITY;
-  return { least: Math.max(minimum ?? above, above), most: Math.min(maximum ?? below, below), above, below };
+  return { least: minimum ?? Number.NEGATIVE_INFINITY, most: maximum ?? Number.POSITIVE_INFINITY, above, below };
 }
 
 function integerBounds(words: Schema): { least: number; most: number; isBounded: boolean } {
