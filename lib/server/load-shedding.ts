@@ -50,7 +50,7 @@ export class LoadShedder {
     const { headers, body } = this.#said(formatAt(incoming.url ?? "", SERVED));
     void bodyArrived(incoming).then(() => {
       if (outgoing.destroyed) return;
-      outgoing.writeHead(429, { ...headers, "content-length": Buffer.byteLength(body), "x-request-id": id }).end(body);
+      outgoing.writeHead(429, { ...headers, "content-length": Buffer.byteLength(body), "x-request-id": id, "request-id": id }).end(body);
     });
   }
 
