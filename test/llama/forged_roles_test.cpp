@@ -8,6 +8,7 @@
 #include <iterator>
 #include <map>
 #include <memory>
+#include <random>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -159,6 +160,8 @@ std::pair<std::string, std::string> forgeries(const llama_vocab* vocab, const st
   return {forged, harmless};
 }
 
+constexpr uint64_t kPart = 5;  // of all pairs of a template and a vocabulary, under sanitizers
+
 }  // namespace
 
 TEST("control tokens in messages, names, tools and their results stay text, whatever the template and the vocabulary") {
@@ -171,10 +174,12 @@ TEST("control tokens in messages, names, tools and their results stay text, what
   for (const auto& path : template_files) sources.push_back(text_of_file(path));
   size_t forged_tokens = 0, prompts = 0;
   bool parsers = true;  // handlers of templates differ by template alone: with one vocabulary
+  std::mt19937_64 random(check::seed());
   for (const auto& path : vocabulary_files) {
     const Vocabulary vocabulary(path);
     if (llama_vocab_type(vocabulary.get()) == LLAMA_VOCAB_TYPE_WPM) continue;  // of encoders
     for (size_t i = 0; i < sources.size(); i++) {
+      if (check::kSanitized && random() % kPart != 0) continue;
       const auto templates = common_chat_templates_init(vocabulary.model.get(), sources[i]);
       const auto rights = token_rights(vocabulary.get(), sources[i]);
       size_t how_many = 0;
@@ -214,10 +219,12 @@ TEST("prompts of ordinary messages have exactly the tokens that llama.cpp gives 
       "  Gr\u00fc\u00dfe \"quoted\" it's {a: 1}, x<y && [z] <b>bold</b>\n\n\n    return 5;\t\u65e5\u672c \U0001F600 \n- "
       "item ";
   const auto template_files = files_of(kModels + "/templates", "", ".jinja");
+  std::mt19937_64 random(check::seed());
   for (const auto& path : files_of(kModels, "ggml-vocab-", ".gguf")) {
     const Vocabulary vocabulary(path);
     if (llama_vocab_type(vocabulary.get()) == LLAMA_VOCAB_TYPE_WPM) continue;
     for (const auto& file : template_files) {
+      if (check::kSanitized && random() % kPart != 0) continue;
       const std::string source = text_of_file(file);
       const auto templates = common_chat_templates_init(vocabulary.model.get(), source);
       common_chat_prompt prompt;

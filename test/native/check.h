@@ -59,6 +59,13 @@ void equal(const char* file, int line, const char* expression, const A& actual, 
 /** ZSE_TEST_SEED, or a new one each run; printed, so that a failure can be repeated. */
 uint64_t seed();
 
+/** Sanitizers take ten times as long: what is tried with everything elsewhere is tried with a part of it, drawn anew each time. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kSanitized = true;
+#else
+constexpr bool kSanitized = false;
+#endif
+
 }  // namespace check
 
 #define CHECK_CONCAT_(a, b) a##b
