@@ -21,8 +21,9 @@ describe("abort frees the slot, at every stage", () => {
     await alive(model);
   });
   test("queued", async () => {
-    const model = await openReady({ maxStreams: 1 });
-    const first = model.chatStream(ask("Hi"), ENDLESS);
+    // The first one never parks: a parked stream's slot would be lent to the second.
+    const model = await openReady({ maxStreams: 1, contextSize: 4096 });
+    const first = model.chatStream(ask("Hi"), { ...ENDLESS, highWaterMark: 65_536 });
     await until(() => model.stats().freeSlots === 0, "the first stream's slot");
     const second = model.chatStream(ask("Hi"), ENDLESS);
     await until(() => model.stats().queued === 1, "the second stream in the queue");
