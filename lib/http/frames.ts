@@ -14,8 +14,7 @@ export function frameText({ event, data, padded }: Frame, id?: number): string {
   if (UNICODE_LINE_ENDS.test(line)) line = escapeLineEnds(line);
   const named = event === undefined ? "" : `event: ${event}\n`;
   const head = id === undefined ? `${named}data: ` : `${named}id: ${id}\ndata: `;
-  const frame = `${head}${line}\n\n`;
-  return padded === true ? pad(frame) : frame;
+  return padded === true ? pad(`${head}${line}`, "\n\n") : `${head}${line}\n\n`;
 }
 
 /** Padded events are multiples of so many bytes long: pieces of usual lengths are then all alike. */
@@ -25,17 +24,18 @@ const encoder = new TextEncoder();
 const LETTERS = String.fromCharCode(...crypto.getRandomValues(new Uint8Array(4 * BLOCK)).map((byte) => 97 + (byte % 26)));
 
 /** With a field `obfuscation`, as OpenAI has it, at the end of the object. */
-function pad(frame: string): string {
+function pad(frame: string, ending: string): string {
   const field = ',"obfuscation":""';
-  const over = (encoder.encode(frame).length + field.length) % BLOCK;
+  const over = (encoder.encode(frame).length + field.length + ending.length) % BLOCK;
   const from = Math.floor(Math.random() * (LETTERS.length - BLOCK));
   const letters = LETTERS.slice(from, from + ((BLOCK - over) % BLOCK));
-  return `${frame.slice(0, -"}\n\n".length)},"obfuscation":"${letters}"}\n\n`;
+  return `${frame.slice(0, -"}".length)},"obfuscation":"${letters}"}${ending}`;
 }
 
 /** One line of JSON. */
-export function lineText({ data }: Frame): string {
-  return `${typeof data === "string" ? data : JSON.stringify(data)}\n`;
+export function lineText({ data, padded }: Frame): string {
+  const line = typeof data === "string" ? data : JSON.stringify(data);
+  return padded === true ? pad(line, "\n") : `${line}\n`;
 }
 
 function escapeLineEnds(json: string): string {

@@ -55,6 +55,22 @@ describe("include_obfuscation", () => {
     const asked = await pieces(url, { ...GREEDY, stream: true, stream_options: { include_obfuscation: false } });
     expect(asked.join("")).not.toContain("obfuscation");
   });
+  test("pads Anthropic's and Ollama's pieces too, where others reach the server", async () => {
+    const open = await serveApp({}, {}, { host: "0.0.0.0" });
+    const base = open.base.replace("0.0.0.0", "127.0.0.1");
+    const asked = { ...GREEDY, max_tokens: 20, stream: true };
+    const events = (await (await post(`${base}/v1/messages`, asked)).text()).split(/(?<=\n\n)/);
+    const deltas = events.filter((event) => event.startsWith("event: content_block_delta"));
+    expect(deltas.length).toBeGreaterThan(5);
+    expect(lengths(deltas).map((length) => length % BLOCK)).toEqual(deltas.map(() => 0));
+    const lines = (await (await post(`${base}/api/chat`, { messages: GREEDY.messages, options: { num_predict: 20 } })).text()).split(
+      /(?<=\n)/,
+    );
+    const said = lines.filter((line) => line.includes('"done":false'));
+    expect(said.length).toBeGreaterThan(5);
+    expect(lengths(said).map((length) => length % BLOCK)).toEqual(said.map(() => 0));
+    for (const line of said) JSON.parse(line);
+  });
   test("is an option of a handler", async () => {
     const { url } = await serveScriptWith({ obfuscation: true }, SAID);
     expect((await pieces(url, CHAT)).every((event) => event.includes('"obfuscation":"'))).toBe(true);

@@ -55,6 +55,7 @@ function frame(data: Event): Frame {
 export class MessageWriter implements FrameWriter {
   readonly #envelope: Envelope;
   readonly #omitsThinking: boolean;
+  readonly #padded: boolean;
   #begun = false;
   /** Of the newest block, open or not. */
   #index = -1;
@@ -65,9 +66,10 @@ export class MessageWriter implements FrameWriter {
   #prompt: Partial<Usage> = {};
 
   /** `omitsThinking`: the client wants to know that the model thought, and not what. */
-  constructor(envelope: Envelope, omitsThinking: boolean) {
+  constructor(envelope: Envelope, omitsThinking: boolean, padded = false) {
     this.#envelope = envelope;
     this.#omitsThinking = omitsThinking;
+    this.#padded = padded;
   }
 
   begin(): Frame[] {
@@ -128,7 +130,8 @@ export class MessageWriter implements FrameWriter {
   }
 
   #delta(delta: object): Frame {
-    return frame({ type: "content_block_delta", index: this.#index, delta });
+    const said = frame({ type: "content_block_delta", index: this.#index, delta });
+    return this.#padded ? { ...said, padded: true } : said;
   }
 
   #stop(): Frame[] {

@@ -16,7 +16,7 @@ export const messages: WireFormat = {
   isAt: (path) => path.endsWith(ROUTE) || path.endsWith(COUNTING),
   read: readRequest,
   envelope: newMessage,
-  writer: (envelope, { echo }) => new MessageWriter(envelope, echo === OMITS_THINKING),
+  writer: (envelope, { echo, obfuscate }) => new MessageWriter(envelope, echo === OMITS_THINKING, obfuscate),
   collect: (envelope, { echo }) => new MessageCollector(envelope, echo === OMITS_THINKING),
   refuse: errorBody,
   sides: [

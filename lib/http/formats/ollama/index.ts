@@ -16,7 +16,7 @@ function formatOf(kind: OllamaKind, route: string, subject: "messages" | "prompt
     framing: "lines",
     read: (body) => readRequest(kind, body),
     envelope: newLines,
-    writer: (envelope) => new LineWriter(kind, envelope),
+    writer: (envelope, { obfuscate }) => new LineWriter(kind, envelope, obfuscate),
     collect: (envelope) => new WholeReply(kind, envelope),
     refuse: ({ message }) => ({ error: message }),
   };

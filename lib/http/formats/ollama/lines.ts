@@ -101,10 +101,12 @@ function objectOf(json: string): object {
 export class LineWriter implements FrameWriter {
   readonly #kind: OllamaKind;
   readonly #envelope: LineEnvelope;
+  readonly #padded: boolean;
   readonly #calls = new Calls();
 
-  constructor(kind: OllamaKind, envelope: Envelope) {
+  constructor(kind: OllamaKind, envelope: Envelope, padded = false) {
     this.#kind = kind;
+    this.#padded = padded;
     this.#envelope = { began: performance.now(), ...envelope };
   }
 
@@ -144,7 +146,8 @@ export class LineWriter implements FrameWriter {
   }
 
   #line(said: Said): Frame {
-    return { data: line(this.#kind, this.#envelope.model, said) };
+    const data = line(this.#kind, this.#envelope.model, said);
+    return this.#padded ? { data, padded: true } : { data };
   }
 }
 
