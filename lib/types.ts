@@ -486,6 +486,8 @@ export interface FinishEvent {
   reason: FinishReason;
   stopString?: string;
   warning?: string;
+  /** Of the tokens that no event before it has told, where they were asked for: a tag that closes a call, say. */
+  logprobs?: TokenLogprobs[];
   usage: Usage;
   timings: Timings;
   seed: number;

@@ -8,6 +8,7 @@ export class ReplyLogprobs {
   readonly given: TokenLogprobs[] = [];
   /** Of pieces that were taken in: where in the text each begins, and its tokens'. */
   #pieces: { from: number; tokens: readonly TokenLogprobs[] }[] = [];
+  #untold: TokenLogprobs[] = [];
   #takenIn = 0;
   #givenOut = 0;
 
@@ -24,11 +25,21 @@ export class ReplyLogprobs {
     const pieces = this.#pieces.splice(0, next === -1 ? this.#pieces.length : next);
     const tokens = pieces.flatMap((piece) => piece.tokens);
     this.keep(tokens);
-    return tokens;
+    return [...this.takeUntold(), ...tokens];
   }
 
   /** An item that is no text goes out with these. */
   keep(tokens: readonly TokenLogprobs[]): void {
     for (const token of tokens) this.given.push(token);
+  }
+
+  /** Of tokens that nobody is shown, the tags around a call, say: they go with whatever goes out next. */
+  hide(tokens: readonly TokenLogprobs[]): void {
+    this.keep(tokens);
+    for (const token of tokens) this.#untold.push(token);
+  }
+
+  takeUntold(): TokenLogprobs[] {
+    return this.#untold.splice(0);
   }
 }

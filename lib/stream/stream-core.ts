@@ -285,10 +285,19 @@ export class StreamCore implements StreamSink, Source {
       return grown;
     }
     const item = this.#takeItem();
-    if (typeof item !== "string") return item as Given | undefined; // what is hidden is wanted by none
+    if (typeof item !== "string") return this.#told(item) as Given | undefined; // what is hidden is wanted by none
     this.#text += item;
     if (this.#object !== undefined) this.#grow(this.#object, item);
     return this.#consumer!.shape(item, this.#logprobs?.take(item));
+  }
+
+  /** With the log-probabilities of what came before it and was not shown. */
+  #told(item: Exclude<Item, string> | undefined): Exclude<Item, string> | undefined {
+    if (this.#logprobs === undefined || item === undefined) return item;
+    const isPiece = "logprobs" in item && item.type !== "hidden";
+    if (!isPiece && item.type !== "finish") return item;
+    const untold = this.#logprobs.takeUntold();
+    return untold.length === 0 ? item : { ...item, logprobs: [...untold, ...((isPiece ? item.logprobs : undefined) ?? [])] };
   }
 
   #grow(object: PartialObject, text: string): void {
@@ -307,7 +316,8 @@ export class StreamCore implements StreamSink, Source {
   /** What becomes part of the reply, whether its consumer wants it or not. */
   #note(item: Item): void {
     if (typeof item === "string") return;
-    if ("logprobs" in item) this.#logprobs?.keep(item.logprobs ?? []);
+    if (item.type === "hidden") this.#logprobs?.hide(item.logprobs ?? []);
+    else if ("logprobs" in item) this.#logprobs?.keep(item.logprobs ?? []);
     if (item.type === "reasoning") this.#reasoning += item.text;
     else if (item.type === "toolCall") this.#calls.add(item);
     else if (item.type === "malformedCall") this.#malformedCall = { text: item.text, reason: item.reason };

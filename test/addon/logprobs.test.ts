@@ -79,3 +79,16 @@ test("a stop string's tokens are not told, and what was held back for one comes 
   expect(stopped.logprobs).toEqual(all!.slice(0, stopped.logprobs!.length));
   expect(stopped.logprobs!.length).toBeLessThan(all!.length);
 });
+
+test("every token of a reply with calls is told by some event, its tags too", async () => {
+  const model = await openReady();
+  const parameters = { type: "object", properties: { city: { type: "string" } }, required: ["city"] } as const;
+  const weather = { name: "get_weather", description: "The weather of a city, now", parameters };
+  const tools = [{ type: "function", function: weather }] as const;
+  const stream = model.chatStream(ask("What is the weather in Paris and in Rome?"), { ...GREEDY, maxTokens: 100, tools });
+  let told = 0;
+  for await (const event of stream.events()) if ("logprobs" in event) told += event.logprobs?.length ?? 0;
+  const { logprobs, usage, toolCalls } = await stream.result;
+  expect(toolCalls).toHaveLength(2);
+  expect([told, logprobs!.length]).toEqual([usage.completionTokens, usage.completionTokens]);
+});

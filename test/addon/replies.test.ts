@@ -155,3 +155,17 @@ test("a grammar that can be read in hundreds of ways holds a reply all the same"
   expect(text).toMatch(/^a{0,200}b$/);
   await model.close();
 });
+
+test.each(["auto", "required"] as const)("one call at a time is one call (%s)", async (toolChoice) => {
+  const model = await openReady();
+  const parameters = { type: "object", properties: { city: { type: "string" } }, required: ["city"] } as const;
+  const weather = { name: "get_weather", description: "The weather of a city, now", parameters };
+  const tools = [{ type: "function", function: weather }] as const;
+  const options = { ...GREEDY, maxTokens: 100, tools, toolChoice };
+  const both = await model.chat(says("What is the weather in Paris and in Rome?"), options);
+  expect(both.toolCalls).toHaveLength(2);
+  const one = await model.chat(says("What is the weather in Paris and in Rome?"), { ...options, parallelToolCalls: false });
+  expect(one.toolCalls).toHaveLength(1);
+  expect(one.finishReason).toBe("toolCalls");
+  await model.close();
+});

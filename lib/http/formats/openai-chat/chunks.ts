@@ -169,7 +169,7 @@ export class ChunkWriter implements FrameWriter {
     this.#finished.add(index);
     const reason = finishReason(event);
     const last = this.#finished.size === this.#choices;
-    const chunk = this.#kind === "chat" ? this.#delta(index, {}, reason) : this.#text(index, "", reason);
+    const chunk = this.#kind === "chat" ? this.#delta(index, {}, reason, event.logprobs) : this.#text(index, "", reason);
     if (!last || this.#includeUsage === false) return [chunk];
     const usage = wireUsage(this.#usages, this.#prompts.count);
     return this.#includeUsage === true
