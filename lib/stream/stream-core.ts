@@ -58,6 +58,9 @@ export class StreamCore implements StreamSink, Source {
   /** A reasoning or tool call event that waits until the text before it has gone out. */
   #next: Item | undefined;
   #text = "";
+  /** The engine has begun with it: before that it knows of no thought. */
+  #hasBegun = false;
+  #endsReasoning = false;
   readonly #logprobs: ReplyLogprobs | undefined;
   #reasoning = "";
   /** Of the reply that is read now. */
@@ -191,9 +194,10 @@ export class StreamCore implements StreamSink, Source {
     this.#consumer?.leave();
   }
 
-  /** Closes the thought that the reply is in, as a spent budget does. No effect where it is in none. */
+  /** Closes the thought that the reply is in, as a spent budget does. No effect where it is in none; while it waits for its beginning, it will. */
   endReasoning(): void {
-    this.#engine.endReasoning(this);
+    if (this.#hasBegun) this.#engine.endReasoning(this);
+    else this.#endsReasoning = true;
   }
 
   /** As throw() of an iterator: the consumer leaves with an error of its own, which it does not need to be told. */
@@ -211,6 +215,7 @@ export class StreamCore implements StreamSink, Source {
 
   on(item: Item, tokens: number): void {
     if (this.#ending !== undefined || this.#left) return;
+    if (!this.#hasBegun) this.#begin();
     if (typeof item !== "string" && item.type === "toolCall") nameCall(item);
     this.#steps?.on(item);
     this.#buffer.push(item, tokens);
@@ -219,6 +224,12 @@ export class StreamCore implements StreamSink, Source {
     if (consumer === undefined) return;
     if (consumer.wants(item) || isStep(item)) consumer.deliver();
     else if (this.#buffer.length === 1) this.#skip();
+  }
+
+  #begin(): void {
+    this.#hasBegun = true;
+    if (this.#endsReasoning) this.#engine.endReasoning(this);
+    this.#endsReasoning = false;
   }
 
   end(ending: Ending): void {

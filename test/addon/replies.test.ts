@@ -169,3 +169,20 @@ test.each(["auto", "required"] as const)("one call at a time is one call (%s)", 
   expect(one.finishReason).toBe("toolCalls");
   await model.close();
 });
+
+test("endReasoning() before the first token leaves no thought, queued or not", async () => {
+  const model = await openReady({ maxStreams: 1 });
+  const ask = () => model.chatStream(says("Think first: what is 7 + 5?"), { ...GREEDY, maxTokens: 120, reasoning: "on" });
+  const free = await ask().result;
+  expect(free.reasoning!.length).toBeGreaterThan(10);
+  const before = model.chatStream(says("Tell me a story"), { ...GREEDY, maxTokens: 20 });
+  const streams = [ask(), ask()];
+  for (const stream of streams) stream.endReasoning();
+  for (const stream of streams) {
+    const { reasoning = "", text } = await stream.result;
+    expect(reasoning.trim().length).toBeLessThan(free.reasoning!.length / 2);
+    expect(text).not.toBe("");
+  }
+  await before.result;
+  await model.close();
+});
