@@ -127,8 +127,9 @@ describe("thoughts and calls", () => {
     const { model, fake } = await openReady(mixed);
     const stream = model.chatStream(USER);
     stream.endReasoning();
-    expect(fake.endedThoughts).toEqual([1]);
+    expect(fake.endedThoughts).toEqual([]); // it has not begun
     await readAll(stream);
+    expect(fake.endedThoughts).toEqual([1]);
     stream.endReasoning();
     expect(fake.endedThoughts).toEqual([1]);
   });

@@ -203,7 +203,7 @@ describe("responseFormat", () => {
       "response_format.json_schema.schema",
       "must be a JSON Schema",
     ],
-    [{ responseFormat: { type: "json_schema", schema: { type: "number", minimum: 1 } } }, "responseFormat.schema", "at /minimum"],
+    [{ responseFormat: { type: "json_schema", schema: { type: "number", multipleOf: 0.5 } } }, "responseFormat.schema", "at /multipleOf"],
     [{ responseFormat: { type: "grammar", gbnf: "" } }, "responseFormat.gbnf", "GBNF"],
     [{ responseFormat: { type: "grammar", gbnf: " %llguidance {}" } }, "responseFormat.gbnf", "llguidance"],
     [{ responseFormat: { type: "grammar", gbnf: "x" }, tools: [time] }, "responseFormat", "exclude each other"],

@@ -9,6 +9,8 @@ import { acting } from "./acting.mjs";
 export const MODEL = "demo";
 /** Agents' prompts have 10,000 to 30,000 tokens of the demo model's small vocabulary. */
 const CONTEXT = 49_152;
+/** Tokens. Of a shorter prompt the tools are a good part, and acting.mjs changes them. */
+const LONG = 2000;
 
 let opened;
 
@@ -42,7 +44,7 @@ export async function openStage(part, most) {
       const known = lines.map((line) => JSON.parse(line));
       const refused = known.filter(({ status, path }) => status >= 400 && status !== 404 && path !== undefined);
       const last = known.findLast(({ promptTokens }) => promptTokens > 0);
-      const isLost = part.tool !== undefined && last !== undefined && last.cachedTokens < last.promptTokens / 2;
+      const isLost = part.tool !== undefined && last !== undefined && last.promptTokens > LONG && last.cachedTokens < last.promptTokens / 2;
       return [
         ...(isLost ? [`of the ${last.promptTokens} tokens of its last prompt only ${last.cachedTokens} were in the prompt cache`] : []),
         ...refused.map(({ status, path, error }) => `${path} was a ${status}: ${error}`),
