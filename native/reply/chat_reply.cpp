@@ -174,10 +174,12 @@ void ChatReply::parsed(ParsedReply reply, ReplyEvents& out) {
 }
 
 bool ChatReply::goes_on(const ParsedReply& reply, const ParsedReply& from) {
-  if (!starts_with(reply.reasoning, from.reasoning) || !starts_with(reply.content, from.content) ||
-      reply.calls.size() < from.calls.size()) {
-    return false;
-  }
+  return starts_with(reply.reasoning, from.reasoning) && starts_with(reply.content, from.content) &&
+         calls_go_on(reply, from);
+}
+
+bool ChatReply::calls_go_on(const ParsedReply& reply, const ParsedReply& from) {
+  if (reply.calls.size() < from.calls.size()) return false;
   for (size_t i = 0; i < from.calls.size(); i++) {
     if (reply.calls[i].name != from.calls[i].name || !starts_with(reply.calls[i].arguments, from.calls[i].arguments))
       return false;
@@ -188,6 +190,10 @@ bool ChatReply::goes_on(const ParsedReply& reply, const ParsedReply& from) {
 void ChatReply::give_rest(const ParsedReply& reply, bool last, ReplyEvents& out) {
   if (reply.reasoning.size() > given_.reasoning.size()) give_reasoning(reply.reasoning.substr(given_.reasoning.size()), out);
   if (reply.content.size() > given_.content.size()) give_content(reply.content.substr(given_.content.size()), out);
+  give_calls(reply, last, out);
+}
+
+void ChatReply::give_calls(const ParsedReply& reply, bool last, ReplyEvents& out) {
   for (size_t i = given_.calls.empty() ? 0 : given_.calls.size() - 1; i < reply.calls.size(); i++) {
     const ParsedCall& call = reply.calls[i];
     if (i < given_.calls.size()) {
@@ -294,16 +300,23 @@ int ChatReply::count_reasoning(const std::string& reasoning) const {
 
 void ChatReply::decide(const ParsedReply& reply, ReplyEvents& out) {
   decided_ = true;
-  if (!reply.matches && complete_) {
+  const bool unread = !reply.matches && complete_;
+  const bool goes = goes_on(reply, given_);
+  if (unread) {
     // What could be read of it is not lost, and what could not is text.
     summary_.warning =
         "the reply is not in the syntax of the model's chat template: what of it could not be read is given as text";
-    std::string unread = text_.substr(std::min(done_, text_.size()));
-    if (!unread.empty()) give_content(unread, out);
-    put(MalformedCallEvent{std::move(unread), summary_.warning}, out);
-  } else if (!goes_on(reply, given_)) {
+  } else if (!goes) {
     summary_.warning =
         "the whole reply reads otherwise than its beginning did: compare `text` and `toolCalls` with what was streamed";
+  }
+  if (unread || (!goes && (reply.calls.empty() || !calls_go_on(reply, given_)))) {
+    std::string rest = text_.substr(std::min(done_, text_.size()));
+    if (!rest.empty()) give_content(rest, out);
+    put(MalformedCallEvent{std::move(rest), summary_.warning}, out);
+  } else if (!goes) {  // the text stays as it was streamed; calls are what the whole reply says
+    give_calls(reply, true, out);
+    summary_.called_tools = complete_;
   } else {
     give_rest(reply, true, out);
     summary_.called_tools = complete_ && !reply.calls.empty();

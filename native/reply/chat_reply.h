@@ -69,8 +69,10 @@ class ChatReply final : public ReplyStage {
   void ask();
   /** Whether a reply has all of a shorter one, and perhaps more. */
   static bool goes_on(const ParsedReply& reply, const ParsedReply& from);
+  static bool calls_go_on(const ParsedReply& reply, const ParsedReply& from);
   /** What an answer has that has not been given out. */
   void give_rest(const ParsedReply& reply, bool last, ReplyEvents& out);
+  void give_calls(const ParsedReply& reply, bool last, ReplyEvents& out);
   /** Which part the text that was parsed ends in; `before`: what had been given out. */
   void find_part(const ParsedReply& reply, const Sizes& before);
   /** Whether a part, of which `size` bytes had been given out, goes on to the end of what was parsed. */

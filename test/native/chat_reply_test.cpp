@@ -193,6 +193,49 @@ TEST("a call that is not written to its end is text, or what has been seen of it
   CHECK(!cut.reply.summary().called_tools);
 }
 
+TEST("calls of the whole reply are not lost where its beginning read as text, and neither is what of it is no call") {
+  /** Takes everything for text until all of it is there. */
+  class LateParser final : public ReplyParser {
+   public:
+    ParsedReply parse(const std::string& text, bool partial) const override {
+      if (!partial) return toy_.parse(text, false);
+      ParsedReply reply;
+      reply.content = text;
+      return reply;
+    }
+
+   private:
+    ToyParser toy_;
+  };
+  const auto said = [](const std::vector<std::string>& pieces) {
+    ChatReply reply({}, toy_syntax(std::make_shared<LateParser>()));
+    std::vector<Event> news;
+    ReplyEvents events(kStream, news);
+    const auto answer = [&] {
+      while (const std::optional<ParseRequest> request = reply.take_request()) {
+        reply.parsed(request->parser->parse(request->text, request->partial), events);
+      }
+    };
+    for (const std::string& piece : pieces) {
+      reply.add(piece, 1, events);
+      answer();
+    }
+    reply.finish(true, events);
+    answer();
+    std::string seen;
+    for (Event& event : news) {
+      if (auto* text = std::get_if<TextEvent>(&event.payload)) seen += text->text;
+      if (auto* call = std::get_if<ToolCallEvent>(&event.payload))
+        seen += (call->name ? "C" + *call->name : "") + call->arguments;
+      if (auto* malformed = std::get_if<MalformedCallEvent>(&event.payload)) seen += "M" + malformed->text;
+    }
+    CHECK(!reply.summary().warning.empty());
+    return seen + (reply.summary().called_tools ? "!" : "");
+  };
+  CHECK_EQ(said({"<c>f", "{}"}), "<c>f{}Cf{}!");
+  CHECK_EQ(said({"<t>a", "</t>b"}), "<t>a</t>bM");
+}
+
 TEST("tokens that show nothing cost credit, too") {
   Fed fed;
   for (int i = 0; i < 100; i++) fed.add("<c>");
