@@ -54,6 +54,10 @@ export async function serveModel(
 
 export const STORY = { model: "qwen-7b", messages: [{ role: "user", content: "Tell me a story" }] } as const;
 
+/** A fetch for providers that have no option for it: replies have no end of their own. */
+export const endlessFetch: typeof fetch = (url, init) =>
+  fetch(url, { ...init, body: JSON.stringify({ ...(JSON.parse(init!.body as string) as object), ignore_eos: true }) });
+
 /** Deterministic and short. */
 export const GREEDY = { ...STORY, temperature: 0, max_tokens: 40 } as const;
 

@@ -11,7 +11,7 @@ import { describe, expect, test } from "vitest";
 import { z } from "zod";
 import { createHandler, nodeHandler } from "../../lib/http/index.js";
 import { callOf, type ScriptItem } from "../unit/fake-native.js";
-import { idle, listen, open, post, serveApp, serveModel, until } from "./helpers.js";
+import { endlessFetch, idle, listen, open, post, serveApp, serveModel, until } from "./helpers.js";
 import { serveFake, serveScript, serveScriptApp, serveScriptWith } from "./scripted.js";
 
 interface Event {
@@ -564,7 +564,7 @@ describe("@anthropic-ai/sdk", () => {
 });
 
 describe("the AI SDK's provider for Anthropic", () => {
-  const model = (base: string) => createAnthropic({ baseURL: `${base}/v1`, apiKey: "none" })("qwen-7b");
+  const model = (base: string, more = {}) => createAnthropic({ baseURL: `${base}/v1`, apiKey: "none", ...more })("qwen-7b");
 
   test("streamText runs tools over several steps, and sends the thought back", async () => {
     const said: ScriptItem[] = [{ reasoning: "hm" }, ...callOf("get_weather", { city: "Paris" }, 0, "c1")];
@@ -615,7 +615,8 @@ describe("the AI SDK's provider for Anthropic", () => {
       expect(await result.usage).toMatchObject({ inputTokens: 16, outputTokens: 20, cachedInputTokens: cached });
     }
     const leaving = new AbortController();
-    const result = streamText({ ...ask, maxOutputTokens: 2000, prompt: "Tell me a long story", abortSignal: leaving.signal });
+    const endless = model(base, { fetch: endlessFetch });
+    const result = streamText({ ...ask, model: endless, maxOutputTokens: 2000, abortSignal: leaving.signal });
     const reading = (async () => {
       for await (const text of result.textStream) if (text !== "") leaving.abort();
     })();

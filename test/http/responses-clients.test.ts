@@ -10,7 +10,7 @@ import { zodResponsesFunction, zodTextFormat } from "openai/helpers/zod";
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
 import { callOf, type ScriptItem } from "../unit/fake-native.js";
-import { idle, serveApp, until } from "./helpers.js";
+import { endlessFetch, idle, serveApp, until } from "./helpers.js";
 import { serveScript } from "./scripted.js";
 
 const WEATHER = {
@@ -71,9 +71,12 @@ describe("the openai SDK", () => {
   });
 });
 
-describe.each<[string, (base: string) => ReturnType<ReturnType<typeof createOpenAI>>]>([
-  ["@ai-sdk/openai", (base) => createOpenAI({ baseURL: `${base}/v1`, apiKey: "none" })("qwen-7b")],
-  ["@ai-sdk/open-responses", (base) => createOpenResponses({ name: "zstream", url: `${base}/v1/responses`, apiKey: "none" })("qwen-7b")],
+describe.each<[string, (base: string, more?: object) => ReturnType<ReturnType<typeof createOpenAI>>]>([
+  ["@ai-sdk/openai", (base, more) => createOpenAI({ baseURL: `${base}/v1`, apiKey: "none", ...more })("qwen-7b")],
+  [
+    "@ai-sdk/open-responses",
+    (base, more) => createOpenResponses({ name: "zstream", url: `${base}/v1/responses`, apiKey: "none", ...more })("qwen-7b"),
+  ],
 ])("the AI SDK with %s", (name, model) => {
   const weather = () => ({
     get_weather: tool({
@@ -124,7 +127,7 @@ describe.each<[string, (base: string) => ReturnType<ReturnType<typeof createOpen
   test("its abortSignal cancels on the server", async () => {
     const { base, model: zse, lines } = await serveApp({ maxStreams: 1, contextSize: 4096 });
     const leaving = new AbortController();
-    const result = streamText({ model: model(base), prompt: "Tell me a long story", abortSignal: leaving.signal });
+    const result = streamText({ model: model(base, { fetch: endlessFetch }), prompt: "Tell me a story", abortSignal: leaving.signal });
     await (async () => {
       for await (const text of result.textStream) if (text !== "") leaving.abort();
     })().catch(() => {});

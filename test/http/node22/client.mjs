@@ -17,6 +17,12 @@ const messages = [{ role: "user", content: prompt }];
 const openai = new OpenAI({ baseURL, apiKey: "not-needed" });
 const provider = createOpenAICompatible({ name: "zstream", baseURL, includeUsage: true });
 const anthropic = createAnthropic({ baseURL, apiKey: "not-needed" });
+/** Its replies have no end of their own, which the provider has no option for. */
+const endless = createAnthropic({
+  baseURL,
+  apiKey: "not-needed",
+  fetch: (url, { body, ...init }) => fetch(url, { ...init, body: JSON.stringify({ ...JSON.parse(body), ignore_eos: true }) }),
+});
 const langchain = (more = {}) =>
   new ChatOpenAI({ model, apiKey: "not-needed", temperature: 0, maxTokens: 40, maxRetries: 0, configuration: { baseURL }, ...more });
 
@@ -123,8 +129,7 @@ const programs = {
   },
   async "anthropic leaves"() {
     const leaving = new AbortController();
-    const long = "Tell me a long story";
-    const result = streamText({ model: anthropic(model), prompt: long, maxOutputTokens: 4000, abortSignal: leaving.signal });
+    const result = streamText({ model: endless(model), prompt, maxOutputTokens: 4000, abortSignal: leaving.signal });
     return read(result.textStream, () => leaving.abort());
   },
 
