@@ -24,13 +24,13 @@ constexpr size_t kLongestGrammar = size_t{4} << 20;  // bytes
 // Triggers are some ten bytes long; a regular expression, whose matcher calls itself for each character, gets no more than this.
 constexpr size_t kTail = 512;
 // For one token: other streams wait for it.
-constexpr std::chrono::milliseconds kMaskTime{500};
+constexpr std::chrono::milliseconds kTokenTime{250};
 
-/** Runs it on the decode thread, for a bounded time. */
+/** Runs it on the decode thread, until then. */
 template <class Work>
-void within_time(const std::string& source, Work work) {
+void within_time(const std::string& source, WorkBound::Clock::time_point until, Work work) {
   WorkLimits limits;
-  limits.time = kMaskTime;
+  limits.time = std::max(until - WorkBound::Clock::now(), WorkBound::Clock::duration(1));
   limits.memory = uint64_t{256} << 20;
   limits.stack = size_t{1} << 20;
   WorkBound bound(limits);
@@ -41,7 +41,7 @@ void within_time(const std::string& source, Work work) {
   } catch (const WorkStopped&) {
   }
   throw EngineError("BAD_OPTION", source + " allows too many ways to go on: which tokens may follow was not known after " +
-                                      std::to_string(kMaskTime.count()) +
+                                      std::to_string(kTokenTime.count()) +
                                       " ms; write it with fewer alternatives, optional and repeated parts");
 }
 
@@ -132,6 +132,10 @@ std::optional<Token> Constraint::forced(const float* logits) {
   llama_sampler_apply(budget_.get(), &all);
   const auto best = std::max_element(candidates_.begin(), candidates_.end(),
                                      [](const auto& a, const auto& b) { return a.logit < b.logit; });
+  if (best->logit == kNever) {
+    throw EngineError("BAD_OPTION",
+                      "the thought must end here, and logitBias bans what would end it; leave that token out of logitBias");
+  }
   return best->id;
 }
 
@@ -142,11 +146,12 @@ bool Constraint::begins_thought(Token token) const {
 }
 
 void Constraint::apply(llama_token_data_array& tokens) {
-  within_time(source_, [&] { llama_grammar_apply_impl(*grammar_, &tokens); });
+  within_time(source_, until_, [&] { llama_grammar_apply_impl(*grammar_, &tokens); });
 }
 
 bool Constraint::allows(Token token) {
   if (rests() || begins_thought(token)) return true;
+  until_ = WorkBound::Clock::now() + kTokenTime;
   if (hidden(token)) return false;
   llama_token_data one{token, 1, 0};
   llama_token_data_array tokens{&one, 1, -1, false};
@@ -184,7 +189,7 @@ bool Constraint::mask(float* logits) {
 /** What a token may begin with; 0: the reply may end. */
 std::bitset<256> Constraint::first_bytes() const {
   std::bitset<256> bytes;
-  within_time(source_, [&] { bytes = llama_grammar_first_bytes(*grammar_); });
+  within_time(source_, until_, [&] { bytes = llama_grammar_first_bytes(*grammar_); });
   return bytes.set(0, complete());
 }
 
@@ -197,6 +202,7 @@ bool Constraint::complete() const {
 // ---- after it --------------------------------------------------------------------------------------------------------
 
 void Constraint::accept(Token token) {
+  until_ = std::max(until_, WorkBound::Clock::now() + kTokenTime / 2);
   const bool rested = rests(), thought = begins_thought(token);
   drawn_ = thought || !rests_in_thoughts_ ? drawn_ + 1 : thought_start_.size();
   if (budget_) {
@@ -208,7 +214,8 @@ void Constraint::accept(Token token) {
     if (!in_thought_) watch(token);
   } else if (!rested && !thought) {
     try {
-      within_time(source_, [&] { llama_grammar_accept_token(*grammar_, token, model_->vocab()->token_to_piece(token)); });
+      within_time(source_, until_,
+                  [&] { llama_grammar_accept_token(*grammar_, token, model_->vocab()->token_to_piece(token)); });
     } catch (const std::runtime_error& e) {
       if (dynamic_cast<const EngineError*>(&e)) throw;
       grammar_.reset();  // what was forced on the reply from elsewhere is not held against it
@@ -228,7 +235,7 @@ void Constraint::watch(Token token) {
         const size_t from = std::max(begin, *trigger);
         begin = end;
         if (end > from) {
-          within_time(source_, [&, tail_token = tail_token, end = end] {
+          within_time(source_, until_, [&, tail_token = tail_token, end = end] {
             llama_grammar_accept_token(*grammar_, tail_token, tail_.substr(from, end - from));
           });
         }

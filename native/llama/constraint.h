@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/work_bound.h"
 #include "core/ids.h"
 #include "core/request.h"
 #include "llama.h"
@@ -100,6 +101,7 @@ class Constraint final {
   std::vector<std::pair<Token, size_t>> tail_tokens_;  // where each ends in it
   bool tail_is_all_ = true;
 
+  WorkBound::Clock::time_point until_;  // then the grammar has taken too long over this token
   bool in_thought_ = false;
   size_t drawn_ = 0;  // tokens
   Candidates candidates_;

@@ -186,3 +186,15 @@ test("endReasoning() before the first token leaves no thought, queued or not", a
   await before.result;
   await model.close();
 });
+
+test("a budget whose end is banned is a BAD_OPTION, not a thought without end", async () => {
+  const model = await openReady();
+  const [end] = await model.tokenize("</think>", { special: true });
+  const request = { ...GREEDY, maxTokens: 60, logitBias: { [end!]: -100 }, reasoning: { budgetTokens: 3 } };
+  await expect(model.chat(says("Think first: what is 7 + 5?"), request)).rejects.toMatchObject({
+    code: "BAD_OPTION",
+    message: expect.stringContaining("logitBias"),
+  });
+  expect((await model.chat(says("Hello"), GREEDY)).text).not.toBe("");
+  await model.close();
+});
