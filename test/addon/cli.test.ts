@@ -93,7 +93,7 @@ describe("zse run", () => {
   });
   test("Ctrl-C while the prompt is read, too", async () => {
     const { child, ended } = zse("run", "word ".repeat(9000), "--context-size", "32768", "--threads", "1");
-    setTimeout(() => child.kill("SIGINT"), 1500); // long enough to start, short of the prompt's end
+    setTimeout(() => child.kill("SIGINT"), 6000); // long enough to start, short of the prompt's end: a minute
     const { code, stdout } = await ended;
     expect({ code, stdout }).toEqual({ code: 130, stdout: "" });
   });
