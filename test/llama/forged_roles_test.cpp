@@ -160,7 +160,7 @@ std::pair<std::string, std::string> forgeries(const llama_vocab* vocab, const st
   return {forged, harmless};
 }
 
-constexpr uint64_t kPart = 5;  // of all pairs of a template and a vocabulary, under sanitizers
+constexpr uint64_t kPart = 10;  // of all pairs of a template and a vocabulary, under sanitizers
 
 }  // namespace
 
