@@ -71,13 +71,7 @@ PromptTask::PromptTask(const PromptBuilder& builder, Inbox& inbox, EngineStats& 
 
 void PromptTask::run() {
   if (control_->cancelled) return;
-  failure_ = failure_of("the prompt could not be prepared", [this] {
-    prepared_ = builder_.build(request_, stage_);
-    // The caller's come first; those behind them are the template's.
-    const auto templates = prepared_.stops.begin() + static_cast<std::ptrdiff_t>(request_.stops.size());
-    prepared_.template_stops.assign(templates, prepared_.stops.end());
-    prepared_.stops.erase(templates, prepared_.stops.end());
-  });
+  failure_ = failure_of("the prompt could not be prepared", [this] { prepared_ = builder_.build(request_, stage_); });
 }
 
 void PromptTask::finished() {

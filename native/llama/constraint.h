@@ -52,6 +52,7 @@ class Constraint final {
   std::optional<Token> forced(const float* logits);
   bool allows(Token token);
   /**
+   * For a token that allows() has just refused, within what is left of its time.
    * Leaves the tokens that may follow: -infinity for all others. Looks at the 64 likeliest; where none of those may, at the likeliest thousand whose first byte may come, then
    * at all of those. False: there are
    * none. Throws EngineError BAD_OPTION where that takes too long.

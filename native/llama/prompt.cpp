@@ -456,7 +456,7 @@ PreparedPrompt PromptBuilder::build(const RequestSpec& request, PromptStage& sta
   prepared.stops = request.stops;
   ReplyShape shape;
   const MarkedText text = std::visit([&](const auto& input) { return text_of(input, shape, stage); }, request.input);
-  prepared.stops.insert(prepared.stops.end(), shape.stops.begin(), shape.stops.end());
+  prepared.template_stops = std::move(shape.stops);
   stage = PromptStage::kTokenizer;
 
   // A text that cannot fit whatever its tokens are is refused before they are looked for.
