@@ -6,8 +6,7 @@
 #include <random>
 
 #include "check.h"
-#include "core/options.h"
-#include "llama/devices.h"
+#include "demo_model.h"
 #include "llama/model.h"
 
 using namespace zse;
@@ -15,16 +14,6 @@ using namespace zse;
 namespace {
 
 constexpr float kNever = -std::numeric_limits<float>::infinity();
-
-std::shared_ptr<const Model> demo() {
-  init_backends();
-  EngineOptions options;
-  options.context_size = 128;
-  options.threads = 1;
-  options.gpu_layers = 0;
-  options.device = "cpu";
-  return Model::load(ZSE_DEMO_MODEL, options, [](float) { return true; });
-}
 
 /** Literals, classes, negated ones, code points of one to four bytes, rules that end, and such as go on for ever. */
 const char* const kGrammars[] = {

@@ -8,8 +8,7 @@
 #include <set>
 
 #include "check.h"
-#include "core/options.h"
-#include "llama/devices.h"
+#include "demo_model.h"
 #include "llama/model.h"
 
 using namespace zse;
@@ -77,16 +76,6 @@ std::vector<float> logits_for(const std::vector<float>& probabilities) {
   std::vector<float> logits;
   for (const float p : probabilities) logits.push_back(std::log(p));
   return logits;
-}
-
-std::shared_ptr<const Model> demo() {
-  init_backends();
-  EngineOptions options;
-  options.context_size = 128;
-  options.threads = 1;
-  options.gpu_layers = 0;
-  options.device = "cpu";
-  return Model::load(ZSE_DEMO_MODEL, options, [](float) { return true; });
 }
 
 template <class T>
