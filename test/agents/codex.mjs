@@ -1,22 +1,12 @@
 // OpenAI's Codex: POST /v1/responses. It wants its settings in a file.
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-
-const ECHO = { cmd: "echo hello" };
+import { runsEcho, SAYS_HI } from "./lib/turns.mjs";
 
 export default {
   name: "Codex",
   packages: ["@openai/codex@0.171.0"],
-  turns: [
-    { what: "a turn of text", prompt: "say hi", part: { text: "Good morning!" }, says: /Good morning!/, requests: 3 },
-    {
-      what: "a turn in which its shell runs echo hello",
-      prompt: "run echo hello",
-      part: { tool: "exec_command", args: ECHO, text: "It printed hello." },
-      says: /It printed hello\./,
-      requests: 4,
-    },
-  ],
+  turns: [SAYS_HI, runsEcho("exec_command", { cmd: "echo hello" })],
   start({ base, model, home, prompt, modules }) {
     const settings = join(home, ".codex");
     mkdirSync(settings);

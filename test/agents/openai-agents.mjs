@@ -1,6 +1,7 @@
 // A program made with @openai/agents, which has a tool of its own: POST /v1/responses. It needs the whole of the last event.
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { SAYS_HI } from "./lib/turns.mjs";
 
 const PROGRAM = `
 import { Agent, OpenAIProvider, Runner, setTracingDisabled, tool } from "@openai/agents";
@@ -26,7 +27,7 @@ export default {
   name: "a program made with @openai/agents",
   packages: ["@openai/agents@0.20.0", "zod@4.6.7"],
   turns: [
-    { what: "a turn of text", prompt: "say hi", part: { text: "Good morning!" }, says: /Good morning!/, requests: 2 },
+    { ...SAYS_HI, requests: 2 },
     {
       what: "a turn in which its tool runs",
       prompt: "say hello with the tool",

@@ -1,22 +1,12 @@
 // opencode: POST /v1/chat/completions, by the AI SDK's provider for servers like OpenAI's.
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-
-const SAYS_HELLO = { command: "echo hello", description: "Says hello" };
+import { runsEcho, SAYS_HI } from "./lib/turns.mjs";
 
 export default {
   name: "opencode",
   packages: ["opencode-ai@1.18.33"],
-  turns: [
-    { what: "a turn of text", prompt: "say hi", part: { text: "Good morning!" }, says: /Good morning!/, requests: 3 },
-    {
-      what: "a turn in which its bash tool runs echo hello",
-      prompt: "run echo hello",
-      part: { tool: "bash", args: SAYS_HELLO, text: "It printed hello." },
-      says: /It printed hello\./,
-      requests: 4,
-    },
-  ],
+  turns: [SAYS_HI, runsEcho("bash", { command: "echo hello", description: "Says hello" })],
   start({ base, model, folder, home, prompt, modules }) {
     const provider = { npm: "@ai-sdk/openai-compatible", name: "zStream", options: { baseURL: `${base}/v1`, apiKey: "none" } };
     writeFileSync(
