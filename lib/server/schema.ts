@@ -5,6 +5,7 @@ import { z } from "zod";
 
 import { fieldPath } from "../base/quote.js";
 import { messages } from "../http/formats/anthropic/index.js";
+import { isObject } from "../http/formats/fields.js";
 import type { WireFormat } from "../http/formats/format.js";
 import { ollamaChat, ollamaGenerate } from "../http/formats/ollama/index.js";
 import { chatCompletions, completions } from "../http/formats/openai-chat/index.js";
@@ -196,10 +197,6 @@ function check(schema: z.ZodType, body: unknown): void {
   const message = stranger === undefined ? issue.message : "is not a field here"; // zod's names them all
   const said = /^(must|is) /.test(message) ? ` ${message}` : `: ${message}`;
   throw new WireError(400, `${where}${said}${given}.`, { param: param === "" ? undefined : param, code: "invalid_value" });
-}
-
-function isObject(value: unknown): boolean {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function valueAt(body: unknown, path: readonly PropertyKey[]): unknown {

@@ -1,6 +1,7 @@
 // Owns what POST /tokenize takes and gives, in llama-server's shape. Main thread. The work is done on the engine's prompt workers, within their bounds.
 
 import { quote } from "../base/quote.js";
+import { bad, isObject, unsupported } from "../http/formats/fields.js";
 import { WireError } from "../http/formats/wire-error.js";
 
 /** A model's tokenize(). */
@@ -44,21 +45,17 @@ interface Asked {
 }
 
 function read(body: unknown): Asked {
-  if (typeof body !== "object" || body === null || Array.isArray(body)) throw bad("", "The body must be a JSON object.");
-  const { content, add_special, parse_special = true, with_pieces } = body as Record<string, unknown>;
+  if (!isObject(body)) throw bad("", "The body must be a JSON object.");
+  const { content, add_special, parse_special = true, with_pieces } = body;
   if (typeof parse_special !== "boolean") throw bad("parse_special", `parse_special must be true or false; given ${quote(parse_special)}.`);
   for (const [name, value] of Object.entries({ add_special, with_pieces })) {
     if (value === undefined || value === null || value === false) continue;
     if (value !== true) throw bad(name, `${name} must be true or false; given ${quote(value)}.`);
-    throw new WireError(400, `${name} is not supported here; leave it out.`, { param: name, code: "unsupported_parameter" });
+    throw unsupported(name, `${name} is not supported here; leave it out.`);
   }
   const parts: unknown[] = Array.isArray(content) ? content : [content];
   const isPart = (one: unknown) => typeof one === "string" || (typeof one === "number" && Number.isInteger(one) && one >= 0);
   if (parts.every(isPart) && (Array.isArray(content) || typeof content === "string"))
     return { parts: parts as (string | number)[], special: parse_special };
   throw bad("content", `content must be text, or an array of texts and token ids; given ${quote(content)}.`);
-}
-
-function bad(param: string, message: string): WireError {
-  return new WireError(400, message, { param, code: "invalid_value" });
 }

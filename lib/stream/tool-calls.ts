@@ -1,5 +1,6 @@
 // Owns the calls of tools of one reply, put together from their pieces. JS thread of the model. Pure, but for drawing an id.
 
+import { isJson } from "../base/json.js";
 import type { FinishReason, ToolCall, ToolCallEvent } from "../types.js";
 
 const LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
@@ -28,14 +29,5 @@ export class CallCollector {
       function: fn,
       ...(reason === "toolCalls" || isJson(fn.arguments) ? {} : { incomplete: true }),
     }));
-  }
-}
-
-function isJson(text: string): boolean {
-  try {
-    JSON.parse(text);
-    return true;
-  } catch {
-    return false;
   }
 }

@@ -1,11 +1,24 @@
-// Owns what the readers of this format share: plain fields, and the two ways to refuse one. Pure; any thread.
+// Owns what the readers of bodies share: plain fields, and the ways to refuse one. Pure; any thread.
 
-import { WireError } from "../wire-error.js";
+import { quote } from "../../base/quote.js";
+import { WireError } from "./wire-error.js";
 
 export type Fields = Record<string, unknown>;
 
 export function isObject(value: unknown): value is Fields {
   return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** The fields of a body that say something: null is as good as left out. */
+export function saidFields(body: object): Fields {
+  return Object.fromEntries(Object.entries(body).filter(([, value]) => value !== null && value !== undefined));
+}
+
+/** @throws WireError 400 naming the field */
+export function readBoolean(given: Readonly<Fields>, name: string): boolean | undefined {
+  const value = given[name];
+  if (value === undefined || typeof value === "boolean") return value;
+  throw bad(name, `${name} must be true or false; given ${quote(value)}.`);
 }
 
 export function bad(param: string, message: string): WireError {
@@ -14,9 +27,4 @@ export function bad(param: string, message: string): WireError {
 
 export function unsupported(param: string, message: string): WireError {
   return new WireError(400, message, { param, code: "unsupported_parameter" });
-}
-
-/** Such as msg_0123…: unguessable, since it may name something that is kept. */
-export function newId(prefix: string): string {
-  return `${prefix}_${crypto.randomUUID().replaceAll("-", "")}`;
 }

@@ -1,5 +1,6 @@
 // Owns what a stream's events are as parts of the AI SDK's streams: blocks of text and thought that open and close, and calls of tools. Pure; any thread.
 
+import { isJson } from "../../base/json.js";
 import type { FinishEvent, StreamEvent, TokenLogprobs, ToolCallEvent, Usage } from "../../types.js";
 import type { CallUsage, FinishReason, ProviderMetadata, StreamPart } from "./specification.js";
 
@@ -106,13 +107,4 @@ function usageOf(usage: Usage): CallUsage {
 
 function told(logprobs: TokenLogprobs[] | undefined): { providerMetadata?: ProviderMetadata } {
   return logprobs === undefined ? {} : { providerMetadata: { zstream: { logprobs } } };
-}
-
-function isJson(text: string): boolean {
-  try {
-    JSON.parse(text);
-    return true;
-  } catch {
-    return false;
-  }
 }

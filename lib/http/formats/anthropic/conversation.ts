@@ -6,9 +6,8 @@
 import { fieldPath, quote } from "../../../base/quote.js";
 import { MOST_PARTS } from "../../../options/foreign.js";
 import type { Message, ToolCallInput } from "../../../types.js";
-import { WireError } from "../wire-error.js";
-
-export type Body = Record<string, unknown>;
+import { bad, type Fields, isObject, unsupported } from "../fields.js";
+import type { WireError } from "../wire-error.js";
 
 /** Between blocks of text. What an assistant said in blocks was said in one go. */
 const BETWEEN = "\n";
@@ -76,7 +75,7 @@ function readUser(content: unknown, where: string): Message[] {
   return read.length > 0 ? read : [{ role: "user", content: "" }];
 }
 
-function readResult({ tool_use_id, content, is_error }: Body, where: string): Message {
+function readResult({ tool_use_id, content, is_error }: Fields, where: string): Message {
   const id = stringOf(tool_use_id, `${where}.tool_use_id`);
   if (is_error !== undefined && is_error !== null && typeof is_error !== "boolean") {
     throw bad(`${where}.is_error`, `${where}.is_error must be true or false; given ${quote(is_error)}.`);
@@ -108,7 +107,7 @@ function readAssistant(content: unknown, where: string): Message {
   };
 }
 
-function readCall({ id, name, input }: Body, where: string): ToolCallInput {
+function readCall({ id, name, input }: Fields, where: string): ToolCallInput {
   if (input !== undefined && !isObject(input)) throw bad(`${where}.input`, `${where}.input must be an object; given ${quote(input)}.`);
   return {
     id: stringOf(id, `${where}.id`),
@@ -131,7 +130,7 @@ function textOf(content: unknown, where: string): string {
 }
 
 /** One that is text. */
-function documentOf({ source, title, context }: Body, where: string): string {
+function documentOf({ source, title, context }: Fields, where: string): string {
   const { type, data } = isObject(source) ? source : {};
   if (type !== "text") {
     throw bad(
@@ -143,7 +142,7 @@ function documentOf({ source, title, context }: Body, where: string): string {
   return [...heads, stringOf(data, `${where}.source.data`)].join(BETWEEN);
 }
 
-function blocksOf(content: unknown, where: string): Body[] {
+function blocksOf(content: unknown, where: string): Fields[] {
   if (!Array.isArray(content)) throw bad(where, `${where} must be a string or an array of blocks; given ${quote(content)}.`);
   if (content.length > MOST_PARTS) throw bad(where, `${where} takes up to ${MOST_PARTS} blocks; given ${content.length}.`);
   return content.map((block: unknown, index) => {
@@ -157,24 +156,16 @@ function stringOf(value: unknown, where: string): string {
   throw bad(where, `${where} must be a string; given ${quote(value)}.`);
 }
 
-function badBlock({ type }: Body, where: string, known: string): WireError {
+function badBlock({ type }: Fields, where: string, known: string): WireError {
   return bad(`${where}.type`, `${where}.type must be ${known}, the blocks that are read here; given ${quote(type)}.`);
 }
 
 /** @throws WireError 400 for a field that would change the answer */
-export function refuseFields(given: Readonly<Body>, fields: readonly string[], where = ""): void {
+export function refuseFields(given: Readonly<Fields>, fields: readonly string[], where = ""): void {
   for (const name of fields) {
     const value = given[name];
     if (value === undefined || value === null || (Array.isArray(value) && value.length === 0)) continue;
     const at = where === "" ? name : `${where}.${name}`;
-    throw new WireError(400, `${at} is not supported here; leave it out.`, { param: at, code: "unsupported_parameter" });
+    throw unsupported(at, `${at} is not supported here; leave it out.`);
   }
-}
-
-export function isObject(value: unknown): value is Body {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-export function bad(param: string, message: string): WireError {
-  return new WireError(400, message, { param, code: "invalid_value" });
 }

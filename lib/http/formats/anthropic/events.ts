@@ -6,6 +6,7 @@ import { Allow, parse as parsePartial } from "partial-json";
 
 import type { FinishEvent, StreamEvent, ToolCallEvent, Usage } from "../../../types.js";
 import type { Collector, Envelope, Frame, FrameWriter } from "../format.js";
+import { newId } from "../ids.js";
 import type { WireError } from "../wire-error.js";
 import { errorBody } from "./errors.js";
 
@@ -13,8 +14,7 @@ import { errorBody } from "./errors.js";
 const SIGNATURE = "zstream";
 
 export function newMessage(model: string): Envelope {
-  const id = `msg_${crypto.randomUUID().replaceAll("-", "")}`;
-  return { id, created: Math.floor(Date.now() / 1000), model };
+  return { id: newId("msg"), created: Math.floor(Date.now() / 1000), model };
 }
 
 type StopReason = "end_turn" | "max_tokens" | "stop_sequence" | "tool_use";

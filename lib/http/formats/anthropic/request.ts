@@ -4,11 +4,12 @@
 import { quote } from "../../../base/quote.js";
 import { wireOptions } from "../../../options/table.js";
 import type { ReplyOptionsInput } from "../../../types.js";
+import { bad, type Fields, isObject, saidFields } from "../fields.js";
 import type { WireRequest } from "../format.js";
 import { strangersIn } from "../ignored.js";
 import { readModel, readStreamOptions } from "../openai-chat/request.js";
 import { WireError } from "../wire-error.js";
-import { type Body, bad, goesOn, isObject, readConversation, refuseFields } from "./conversation.js";
+import { goesOn, readConversation, refuseFields } from "./conversation.js";
 import { NO_THREADS } from "./errors.js";
 import { readToolChoice, readTools } from "./tools.js";
 
@@ -37,14 +38,14 @@ const LONGEST_STOP = 256;
 /** @throws WireError 400 naming the field */
 export function readRequest(body: unknown): WireRequest {
   if (!isObject(body)) throw bad("", "The body must be a JSON object.");
-  const given = Object.fromEntries(Object.entries(body).filter(([, value]) => value !== null && value !== undefined));
+  const given = saidFields(body);
   const stream = readStream(given);
   const { resumable, ...chunking } = readStreamOptions(given, stream);
   refuseFields(given, UNSUPPORTED);
   refuseThread(given);
   const conversation = readConversation(given.system, given.messages);
   const thinking = readThinking(given);
-  const options: Body = { ...chunking };
+  const options: Fields = { ...chunking };
   for (const [name, { off }] of OPTIONS) if (name in given) options[name] = given[name] === off ? 0 : given[name];
   Object.assign(options, readLimit(given), readStops(given), thinking.options, readFormat(given));
   Object.assign(options, readTools(given.tools), readToolChoice(given.tool_choice));
@@ -64,24 +65,24 @@ export function readRequest(body: unknown): WireRequest {
 }
 
 /** A conversation that the server keeps. */
-function refuseThread({ thread }: Body): void {
+function refuseThread({ thread }: Fields): void {
   if (thread === undefined) return;
   throw new WireError(400, "thread is not supported here; send all messages each time.", { param: "thread", code: NO_THREADS });
 }
 
-function readStream({ stream = false }: Body): boolean {
+function readStream({ stream = false }: Fields): boolean {
   if (typeof stream === "boolean") return stream;
   throw bad("stream", `stream must be true or false; given ${quote(stream)}.`);
 }
 
 /** Anthropic's API asks for it; here it may be left out, and the reply goes up to the end of the context. */
-function readLimit({ max_tokens: limit }: Body): Body {
+function readLimit({ max_tokens: limit }: Fields): Fields {
   if (limit === undefined) return {};
   if (typeof limit === "number" && Number.isInteger(limit) && limit >= 1) return { max_tokens: Math.min(limit, 2 ** 31 - 1) };
   throw bad("max_tokens", `max_tokens must be a whole number from 1; given ${quote(limit)}.`);
 }
 
-function readStops({ stop_sequences: stops }: Body): Body {
+function readStops({ stop_sequences: stops }: Fields): Fields {
   if (stops === undefined) return {};
   const fits =
     Array.isArray(stops) &&
@@ -93,12 +94,12 @@ function readStops({ stop_sequences: stops }: Body): Body {
 }
 
 interface Thinking {
-  options: Body;
+  options: Fields;
   omitted: boolean;
 }
 
 /** Left out, the model does not think: so it is in Anthropic's API, and max_tokens is then the answer's. Templates that cannot do without still do. */
-function readThinking({ thinking = { type: "disabled" }, output_config }: Body): Thinking {
+function readThinking({ thinking = { type: "disabled" }, output_config }: Fields): Thinking {
   const effort = readEffort(output_config);
   const { type, budget_tokens: budget, display } = isObject(thinking) ? thinking : {};
   if (display !== undefined && display !== null && display !== "summarized" && display !== "omitted") {
@@ -134,7 +135,7 @@ function readEffort(config: unknown): string | undefined {
 }
 
 /** output_format is the name that it had in the beta. */
-function readFormat({ output_config, output_format }: Body): Body {
+function readFormat({ output_config, output_format }: Fields): Fields {
   const inner = isObject(output_config) ? (output_config.format ?? undefined) : undefined;
   if (inner !== undefined && output_format !== undefined)
     throw bad("output_format", "output_format and output_config.format are the same; give one of them.");

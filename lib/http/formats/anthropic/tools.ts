@@ -1,11 +1,11 @@
 // Owns reading the tools of a Messages body. Pure; any thread. What a tool's name and schema may be is the library's to check.
 
 import { cutName, quote } from "../../../base/quote.js";
+import { bad, type Fields, isObject } from "../fields.js";
 import { WireError } from "../wire-error.js";
-import { type Body, bad, isObject } from "./conversation.js";
 
 /** @returns the library's option, under its name in a body */
-export function readTools(tools: unknown): Body {
+export function readTools(tools: unknown): Fields {
   if (tools === undefined) return {};
   if (!Array.isArray(tools)) throw bad("tools", `tools must be an array of tools; given ${quote(tools)}.`);
   return tools.length === 0 ? {} : { tools: tools.map((tool: unknown, index) => readTool(tool, `tools[${index}]`)) };
@@ -50,7 +50,7 @@ function examplesOf(examples: unknown, where: string): string[] {
 }
 
 /** @returns the library's options, under their names in a body */
-export function readToolChoice(choice: unknown): Body {
+export function readToolChoice(choice: unknown): Fields {
   if (choice === undefined) return {};
   const { type, name, disable_parallel_tool_use: one } = isObject(choice) ? choice : {};
   const parallel = one === true ? { parallel_tool_calls: false } : {};

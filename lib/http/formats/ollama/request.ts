@@ -4,13 +4,11 @@
 import { quote } from "../../../base/quote.js";
 import { wireOptions } from "../../../options/table.js";
 import type { Message, ReplyOptionsInput } from "../../../types.js";
+import { bad, type Fields, isObject, readBoolean, saidFields, unsupported } from "../fields.js";
 import type { Ask, WireRequest } from "../format.js";
 import { strangersIn } from "../ignored.js";
 import { readModel } from "../openai-chat/request.js";
-import { WireError } from "../wire-error.js";
 import { loaded, type OllamaKind } from "./lines.js";
-
-type Body = Record<string, unknown>;
 
 const READ_HERE = [
   ...["model", "messages", "prompt", "system", "raw", "stream", "options", "format", "think", "tools", "logprobs", "top_logprobs"],
@@ -34,7 +32,7 @@ const MESSAGE = ["role", "content", "thinking", "images", "tool_calls", "tool_na
 /** @throws WireError 400 naming the field */
 export function readRequest(kind: OllamaKind, body: unknown): WireRequest {
   if (!isObject(body)) throw bad("", "The body must be a JSON object.");
-  const given = Object.fromEntries(Object.entries(body).filter(([, value]) => value !== null && value !== undefined));
+  const given = saidFields(body);
   refuseUnsupported(given);
   const raw = readBoolean(given, "raw") ?? false;
   const options = { ...readOptions(given.options), ...readFormat(given.format), ...readThink(given.think), ...readLogprobs(given) };
@@ -55,7 +53,7 @@ export function readRequest(kind: OllamaKind, body: unknown): WireRequest {
   };
 }
 
-function readChat({ messages = [] }: Body): Ask {
+function readChat({ messages = [] }: Fields): Ask {
   if (!Array.isArray(messages)) throw bad("messages", `messages must be an array of messages; given ${quote(messages)}.`);
   return {
     messages: messages.map((message: unknown) => {
@@ -66,7 +64,7 @@ function readChat({ messages = [] }: Body): Ask {
 }
 
 /** A prompt is a user's message, unless it is raw: then it goes to the model as it is. */
-function readPrompt({ prompt = "", system }: Body, raw: boolean): Ask {
+function readPrompt({ prompt = "", system }: Fields, raw: boolean): Ask {
   if (typeof prompt !== "string") throw bad("prompt", `prompt must be a string; given ${quote(prompt)}.`);
   if (system !== undefined && typeof system !== "string") throw bad("system", `system must be a string; given ${quote(system)}.`);
   if (raw) {
@@ -77,31 +75,31 @@ function readPrompt({ prompt = "", system }: Body, raw: boolean): Ask {
   return { messages: [...(system ? [{ role: "system" as const, content: system }] : []), { role: "user", content: prompt }] };
 }
 
-function readOptions(options: unknown): Body {
+function readOptions(options: unknown): Fields {
   if (options === undefined) return {};
   if (!isObject(options)) throw bad("options", `options must be an object; given ${quote(options)}.`);
-  const read: Body = {};
+  const read: Fields = {};
   for (const [name, value] of Object.entries(options)) {
     if (value === null || value === undefined) continue;
     const known = OPTIONS.get(name);
     if (known !== undefined) read[name] = value === known.off ? 0 : value;
     else if (name === "num_predict") Object.assign(read, readLimit(value));
     else if (name === "seed") Object.assign(read, readSeed(value));
-    else if (name === "tfs_z" && value !== 1) throw unsupported("options.tfs_z");
+    else if (name === "tfs_z" && value !== 1) throw unsupported("options.tfs_z", "options.tfs_z is not supported here; leave it out.");
   }
   if (Array.isArray(read.stop) && read.stop.length === 0) delete read.stop;
   return read;
 }
 
 /** -1 and -2 are up to the end of the context. */
-function readLimit(limit: unknown): Body {
+function readLimit(limit: unknown): Fields {
   if (limit === -1 || limit === -2) return {};
   if (typeof limit === "number" && Number.isInteger(limit) && limit >= 1) return { max_tokens: Math.min(limit, 2 ** 31 - 1) };
   throw bad("options.num_predict", `options.num_predict must be a whole number from 1 (-1 is no limit); given ${quote(limit)}.`);
 }
 
 /** -1 draws one. */
-function readSeed(seed: unknown): Body {
+function readSeed(seed: unknown): Fields {
   if (seed === -1) return {};
   if (typeof seed === "number" && Number.isInteger(seed) && seed >= 0) return { seed: seed % (2 ** 32 - 1) };
   throw bad("options.seed", `options.seed must be a whole number from 0 (-1 draws one); given ${quote(seed)}.`);
@@ -111,47 +109,29 @@ function engineOptionsIn(options: unknown): string[] {
   return isObject(options) ? strangersIn(options, (name) => !OF_THE_ENGINE.has(name)).map((name) => `options.${name}`) : [];
 }
 
-function readFormat(format: unknown): Body {
+function readFormat(format: unknown): Fields {
   if (format === undefined || format === "") return {};
   if (format === "json") return { response_format: { type: "json_object" } };
   if (isObject(format)) return { response_format: { type: "json_schema", schema: format } };
   throw bad("format", `format must be "json" or a JSON Schema; given ${quote(format)}.`);
 }
 
-function readThink(think: unknown): Body {
+function readThink(think: unknown): Fields {
   if (think === undefined) return {};
   if (typeof think === "boolean") return { reasoning: think ? "on" : "off" };
   if (think === "low" || think === "medium" || think === "high") return { reasoning: { effort: think } };
   throw bad("think", `think must be true, false, "low", "medium" or "high"; given ${quote(think)}.`);
 }
 
-function readLogprobs(given: Body): Body {
+function readLogprobs(given: Fields): Fields {
   const logprobs = readBoolean(given, "logprobs");
   return logprobs === true ? { logprobs, ...(given.top_logprobs === undefined ? {} : { top_logprobs: given.top_logprobs }) } : {};
 }
 
-function refuseUnsupported(given: Body): void {
+function refuseUnsupported(given: Fields): void {
   for (const name of UNSUPPORTED) {
     const value = given[name];
     const asksNothing = value === undefined || value === "" || (Array.isArray(value) && value.length === 0);
-    if (!asksNothing) throw unsupported(name);
+    if (!asksNothing) throw unsupported(name, `${name} is not supported here; leave it out.`);
   }
-}
-
-function unsupported(name: string): WireError {
-  return new WireError(400, `${name} is not supported here; leave it out.`, { param: name, code: "unsupported_parameter" });
-}
-
-function readBoolean(given: Body, name: string): boolean | undefined {
-  const value = given[name];
-  if (value === undefined || typeof value === "boolean") return value;
-  throw bad(name, `${name} must be true or false; given ${quote(value)}.`);
-}
-
-function isObject(value: unknown): value is Body {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-function bad(param: string, message: string): WireError {
-  return new WireError(400, message, { param, code: "invalid_value" });
 }

@@ -2,9 +2,7 @@
 // them: OpenAI's, llama.cpp's, vLLM's, OpenRouter's. Pure; any thread. What a field's value may be is the library's to check, where it has one.
 
 import { quote } from "../../../base/quote.js";
-import { WireError } from "../wire-error.js";
-
-type Body = Record<string, unknown>;
+import { bad, type Fields, isObject } from "../fields.js";
 
 /** Read here; those of the table of options pass under their own names. */
 export const REPLY_FIELDS: ReadonlySet<string> = new Set([
@@ -19,7 +17,7 @@ export const EFFORTS = ["none", "minimal", "low", "medium", "high", "xhigh"] as 
  * @returns the library's options for them, under the names of a body; and what a field is called here, where it has another name
  * @throws WireError 400 naming the field
  */
-export function readReplyFields(given: Readonly<Body>): { options: Body; fieldOf?: (param: string) => string } {
+export function readReplyFields(given: Readonly<Fields>): { options: Fields; fieldOf?: (param: string) => string } {
   checkGenerationPrompt(given);
   const { name, ...format } = readFormat(given);
   const options = { ...format, ...readThinking(given), ...withoutEmptyTools(given) };
@@ -30,7 +28,7 @@ export function readReplyFields(given: Readonly<Body>): { options: Body; fieldOf
 const OPTION_OF_FORMS = /^response_format(?:\.(?:schema|gbnf))?(?![\w])/;
 
 /** Clients send an empty list, and a choice of nothing. undefined takes back what was passed under its own name. */
-function withoutEmptyTools({ tools, tool_choice }: Readonly<Body>): Body {
+function withoutEmptyTools({ tools, tool_choice }: Readonly<Fields>): Fields {
   if (Array.isArray(tools) && tools.length > 0) return {};
   const none = tool_choice === "auto" || tool_choice === "none" ? { tool_choice: undefined } : {};
   return Array.isArray(tools) ? { tools: undefined, ...none } : none;
@@ -38,7 +36,7 @@ function withoutEmptyTools({ tools, tool_choice }: Readonly<Body>): Body {
 
 // ---- the form of the text ----
 
-function readFormat(given: Readonly<Body>): { name?: string; response_format?: object } {
+function readFormat(given: Readonly<Fields>): { name?: string; response_format?: object } {
   const forms = formsOf(given);
   const [first, second] = forms;
   if (first === undefined) return {};
@@ -52,7 +50,7 @@ function isPlainText(format: unknown): boolean {
   return format === undefined || (isObject(format) && format.type === "text");
 }
 
-function formsOf(given: Readonly<Body>): { name: string; format: object }[] {
+function formsOf(given: Readonly<Fields>): { name: string; format: object }[] {
   const outputs = given.structured_outputs ?? {};
   if (!isObject(outputs)) throw bad("structured_outputs", `structured_outputs must be an object; given ${quote(outputs)}.`);
   const stranger = Object.keys(outputs).find((key) => !["json", "grammar", "choice"].includes(key) && outputs[key] !== null);
@@ -68,7 +66,7 @@ function formsOf(given: Readonly<Body>): { name: string; format: object }[] {
   ];
 }
 
-function said(fields: Body): [string, unknown][] {
+function said(fields: Fields): [string, unknown][] {
   return Object.entries(fields).filter(([, value]) => value !== undefined && value !== null && value !== "");
 }
 
@@ -103,7 +101,7 @@ interface Said {
   asks: boolean | string | number;
 }
 
-function readThinking(given: Readonly<Body>): Body {
+function readThinking(given: Readonly<Fields>): Fields {
   const { enable_thinking, thinking, reasoning_effort, ...variables } = kwargsOf(given);
   const said = [
     ...switchOf("enable_thinking", given.enable_thinking),
@@ -139,7 +137,7 @@ function refuseContradictions(said: readonly Said[]): void {
   }
 }
 
-function kwargsOf({ chat_template_kwargs: kwargs = {} }: Readonly<Body>): Body {
+function kwargsOf({ chat_template_kwargs: kwargs = {} }: Readonly<Fields>): Fields {
   if (isObject(kwargs)) return kwargs;
   throw bad("chat_template_kwargs", `chat_template_kwargs must be an object; given ${quote(kwargs)}.`);
 }
@@ -190,15 +188,7 @@ function openRoutersOf(value: unknown): Said[] {
 }
 
 /** vLLM's switch: a last message is gone on with, or a new one begins. */
-function checkGenerationPrompt({ add_generation_prompt: adds = true, continue_final_message: goesOn = false }: Readonly<Body>): void {
+function checkGenerationPrompt({ add_generation_prompt: adds = true, continue_final_message: goesOn = false }: Readonly<Fields>): void {
   if (adds === true || (adds === false && goesOn === true)) return;
   throw bad("add_generation_prompt", "add_generation_prompt false is for continue_final_message true; leave it out.");
-}
-
-function isObject(value: unknown): value is Body {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-function bad(param: string, message: string): WireError {
-  return new WireError(400, message, { param, code: "invalid_value" });
 }

@@ -4,6 +4,7 @@
 import { cutName } from "../../../base/quote.js";
 import { REPLY_OPTIONS, wireOptions } from "../../../options/table.js";
 import type { Message, ReplyOptionsInput } from "../../../types.js";
+import { saidFields } from "../fields.js";
 import type { Ask, WireRequest } from "../format.js";
 import { MOST_NAMED, strangersIn } from "../ignored.js";
 import { WireError } from "../wire-error.js";
@@ -59,7 +60,7 @@ const MODEL_NAME = 256;
 /** @throws WireError 400 naming the field */
 export function readRequest(body: unknown, maxChoices: number): WireRequest {
   if (typeof body !== "object" || body === null || Array.isArray(body)) throw bad("The body must be a JSON object.", undefined);
-  const given = Object.fromEntries(Object.entries(body).filter(([, value]) => value !== null && value !== undefined)) as Body;
+  const given = saidFields(body);
   const kind = readKind(given);
   const stream = readBoolean(given, "stream") ?? false;
   const streamOptions = readStreamOptions(given, stream);

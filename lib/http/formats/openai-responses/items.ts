@@ -6,9 +6,10 @@
 
 import { quote } from "../../../base/quote.js";
 import type { Message, ToolCallInput } from "../../../types.js";
+import { bad, type Fields, isObject, unsupported } from "../fields.js";
 import type { Memory } from "../format.js";
+import { newId } from "../ids.js";
 import { WireError } from "../wire-error.js";
-import { bad, type Fields, isObject, newId, unsupported } from "./fields.js";
 import { toolNameOf } from "./tools.js";
 
 /** An item whose kind is known. Its fields are plain data. */

@@ -4,7 +4,8 @@
 // only that: so each item is told whole at its end.
 
 import type { TokenLogprob, TokenLogprobs, ToolCallEvent } from "../../../types.js";
-import { type Fields, newId } from "./fields.js";
+import type { Fields } from "../fields.js";
+import { newId } from "../ids.js";
 import { sealThought } from "./items.js";
 import type { ToolName } from "./tools.js";
 

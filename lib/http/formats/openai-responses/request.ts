@@ -2,10 +2,10 @@
 // the chat's own reader, so that fields of local servers work here too. Pure; any thread.
 
 import { quote } from "../../../base/quote.js";
+import { bad, type Fields, isObject, readBoolean, saidFields, unsupported } from "../fields.js";
 import type { Memory, WireRequest } from "../format.js";
 import { readRequest } from "../openai-chat/request.js";
 import { WireError } from "../wire-error.js";
-import { bad, type Fields, isObject, unsupported } from "./fields.js";
 import { conversationOf, type PlacedItem, readItems } from "./items.js";
 import { readChoice, readTools, type ToolName } from "./tools.js";
 
@@ -54,7 +54,7 @@ const METADATA = 16;
 /** @throws WireError naming the field */
 export function readResponse(body: unknown, memory: Memory): WireRequest {
   if (!isObject(body)) throw new WireError(400, "The body must be a JSON object.", { code: "invalid_value" });
-  const given = Object.fromEntries(Object.entries(body).filter(([, value]) => value !== null && value !== undefined)) as Fields;
+  const given = saidFields(body);
   refuse(given);
   const items = itemsOf(given, memory);
   const { messages, places } = conversationOf(readText(given, "instructions"), items);
@@ -206,10 +206,4 @@ function readText(given: Fields, name: string): string | undefined {
   const value = given[name];
   if (value === undefined || typeof value === "string") return value;
   throw bad(name, `${name} must be a text; given ${quote(value)}.`);
-}
-
-function readBoolean(given: Fields, name: string): boolean | undefined {
-  const value = given[name];
-  if (value === undefined || typeof value === "boolean") return value;
-  throw bad(name, `${name} must be true or false; given ${quote(value)}.`);
 }

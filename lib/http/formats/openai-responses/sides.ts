@@ -1,9 +1,9 @@
 // Owns what is asked of OpenAI's Responses beside new ones: kept ones, their input, their end, and how long a prompt would be. Pure; any thread.
 
 import { quote } from "../../../base/quote.js";
+import { bad } from "../fields.js";
 import type { KeptReply, SideCall, SideDesk, SideRoute } from "../format.js";
 import { WireError } from "../wire-error.js";
-import { bad } from "./fields.js";
 
 export const sides: readonly SideRoute[] = [
   { method: "GET", path: "/v1/responses/:id", answer: retrieve },

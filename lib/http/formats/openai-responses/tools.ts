@@ -2,8 +2,8 @@
 // What a function's parameters may be is the library's to check (lib/options/tools.ts).
 
 import { quote } from "../../../base/quote.js";
+import { bad, type Fields, isObject, unsupported } from "../fields.js";
 import type { WireError } from "../wire-error.js";
-import { bad, type Fields, isObject, unsupported } from "./fields.js";
 
 /** What a call is called on the wire. */
 export interface ToolName {

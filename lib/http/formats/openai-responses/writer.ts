@@ -2,9 +2,10 @@
 // drawing ids and looking at the clock; any thread.
 
 import type { FinishEvent, StreamEvent, ToolCallEvent, Usage } from "../../../types.js";
+import type { Fields } from "../fields.js";
 import type { Collector, Envelope, Frame, FrameWriter, KeptReply, ReplyForm } from "../format.js";
+import { newId } from "../ids.js";
 import type { WireError } from "../wire-error.js";
-import { type Fields, newId } from "./fields.js";
 import { CallItem, MessageItem, type OutputItem, ReasoningItem, type Said, type Status } from "./output.js";
 import type { Echo } from "./request.js";
 
