@@ -18,7 +18,9 @@ const tool = {
     },
   },
 };
-const messages = [{ role: "user", content: "Keep a long text." }];
+const content = "Keep a long text.";
+const messages = [{ role: "user", content }];
+const calling = { tools: [tool], toolChoice: "required", maxSteps: 1 };
 
 export const row = {
   name: "k",
@@ -29,8 +31,9 @@ export const row = {
 
   async measure({ model }) {
     const options = { temperature: 0, maxTokens: newTokens };
-    const plain = () => arrivals(model, { ...options, ignoreEos: true }, "text");
-    const call = () => arrivals(model, { ...options, tools: [tool], toolChoice: "required", maxSteps: 1 }, "toolCall");
+    const plainMessages = await asLong(model, await promptTokens(model, messages, calling));
+    const plain = () => arrivals(model, plainMessages, { ...options, ignoreEos: true }, "text");
+    const call = () => arrivals(model, messages, { ...options, ...calling }, "toolCall");
     // Each beside the other, so that what else the machine does is the same for both.
     const first = await plain();
     const called = await call();
@@ -54,8 +57,18 @@ export const row = {
   ],
 };
 
+const promptTokens = async (model, messages, options) => (await model.chat(messages, { ...options, maxTokens: 1 })).usage.promptTokens;
+
+/** Plain text's prompt, as long as the tool's: attention over what came before costs a token as much as the rest of it. */
+async function asLong(model, tokens) {
+  const words = (n) => [{ role: "user", content: content + " more".repeat(n) }];
+  const short = await promptTokens(model, words(0));
+  const each = ((await promptTokens(model, words(100))) - short) / 100;
+  return words(Math.round((tokens - short) / each));
+}
+
 /** When each of its tokens came, in ms. */
-async function arrivals(model, options, type) {
+async function arrivals(model, messages, options, type) {
   const times = [];
   let finish;
   for await (const event of model.chatStream(messages, options).events()) {
