@@ -53,9 +53,7 @@ std::string first_line(const std::string& text, size_t longest = 300) {
 
 }  // namespace
 
-void Constraint::GrammarDeleter::operator()(llama_grammar* grammar) const { llama_grammar_free_impl(grammar); }
-
-Constraint::Constraint(std::shared_ptr<const Model> model, ConstraintSpec spec)
+Constraint::Constraint(std::shared_ptr<const Model> model, ConstraintSpec spec, Grammars& grammars)
     : model_(std::move(model)),
       source_(spec.source),
       rests_in_thoughts_(spec.rests_in_thoughts),
@@ -68,20 +66,20 @@ Constraint::Constraint(std::shared_ptr<const Model> model, ConstraintSpec spec)
     if (tokens.size() == 1) hidden_.erase(std::remove(hidden_.begin(), hidden_.end(), tokens[0]), hidden_.end());
   }
   for (const std::string& pattern : spec_.trigger_patterns) patterns_.emplace_back(pattern);
-  if (!spec_.grammar.empty()) read_grammar();
+  if (!spec_.grammar.empty()) read_grammar(grammars);
   make_budget();
 }
 
 Constraint::~Constraint() = default;
 
-void Constraint::read_grammar() {
+void Constraint::read_grammar(Grammars& grammars) {
   if (spec_.grammar.size() > kLongestGrammar) {
     throw EngineError("BAD_OPTION", source_ + " makes a grammar of " + std::to_string(spec_.grammar.size()) +
                                         " bytes, and " + std::to_string(kLongestGrammar) +
                                         " are allowed; give fewer or shorter alternatives");
   }
   try {
-    grammar_.reset(llama_grammar_init_impl(model_->vocab(), spec_.grammar.c_str(), "root", false, nullptr, 0, nullptr, 0));
+    grammar_ = grammars.of(model_->vocab(), spec_.grammar);
   } catch (const std::exception& e) {
     throw EngineError("BAD_OPTION", source_ + " cannot be read: " + first_line(e.what()));
   }
@@ -159,31 +157,29 @@ bool Constraint::allows(Token token) {
   return one.logit != kNever;
 }
 
-bool Constraint::mask(float* logits) {
+const std::vector<llama_token_data>& Constraint::find_allowed(float* logits) {
   const auto vocabulary = static_cast<size_t>(model_->info().vocabulary_size);
   for (const Token token : hidden_) logits[token] = kNever;
   const auto may_begin = first_bytes();
   const std::vector<uint8_t>& first = model_->first_bytes();
+  const auto drop = [this](auto&& unwanted) {
+    candidates_.erase(std::remove_if(candidates_.begin(), candidates_.end(), unwanted), candidates_.end());
+  };
   for (const size_t most : {kLikeliest, kLikely, vocabulary}) {
-    if (!find_likeliest(logits, static_cast<int>(vocabulary), most, candidates_)) return false;
+    if (!find_likeliest(logits, static_cast<int>(vocabulary), most, candidates_)) break;  // one is not a number
     const bool were_all = candidates_.size() < most;
-    const auto cannot_begin = [&](const llama_token_data& one) { return !may_begin[first[one.id]]; };
-    candidates_.erase(std::remove_if(candidates_.begin(), candidates_.end(), cannot_begin), candidates_.end());
+    drop([&](const llama_token_data& one) { return !may_begin[first[one.id]]; });
     llama_token_data_array tokens{candidates_.data(), candidates_.size(), -1, false};
     apply(tokens);
-    const auto may_follow = [](const llama_token_data& candidate) { return candidate.logit != kNever; };
-    if (std::any_of(candidates_.begin(), candidates_.end(), may_follow)) {
-      std::fill(logits, logits + vocabulary, kNever);
-      for (const llama_token_data& candidate : candidates_) logits[candidate.id] = candidate.logit;
-      return true;
-    }
-    if (were_all) break;
+    drop([](const llama_token_data& one) { return one.logit == kNever; });
+    if (!candidates_.empty() || were_all) return candidates_;
     if (most != kLikeliest) continue;
     for (size_t token = 0; token < vocabulary; token++) {  // of a large vocabulary only when it must be
       if (!may_begin[first[token]]) logits[token] = kNever;
     }
   }
-  return false;
+  candidates_.clear();
+  return candidates_;
 }
 
 /** What a token may begin with; 0: the reply may end. */

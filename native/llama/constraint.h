@@ -16,9 +16,8 @@
 #include "base/work_bound.h"
 #include "core/ids.h"
 #include "core/request.h"
+#include "grammars.h"
 #include "llama.h"
-
-struct llama_grammar;
 
 namespace zse {
 
@@ -45,19 +44,18 @@ struct ConstraintSpec {
 class Constraint final {
  public:
   /** Throws EngineError BAD_OPTION where the grammar is none, and WorkStopped. */
-  Constraint(std::shared_ptr<const Model> model, ConstraintSpec spec);
+  Constraint(std::shared_ptr<const Model> model, ConstraintSpec spec, Grammars& grammars);
   ~Constraint();
 
   /** The token that must come next, if only one may: the end of a thought whose budget is spent. */
   std::optional<Token> forced(const float* logits);
   bool allows(Token token);
   /**
-   * For a token that allows() has just refused, within what is left of its time.
-   * Leaves the tokens that may follow: -infinity for all others. Looks at the 64 likeliest; where none of those may, at the likeliest thousand whose first byte may come, then
-   * at all of those. False: there are
-   * none. Throws EngineError BAD_OPTION where that takes too long.
+   * The tokens that may follow, with their logits, in no order; for a token that allows() has just refused, within what is left of its time. Looks at
+   * the 64 likeliest; where none of those may, at the likeliest thousand whose first byte may come, then at all of those. Empty: there are none.
+   * What cannot come is -infinity in the logits afterwards. Throws EngineError BAD_OPTION where that takes too long.
    */
-  bool mask(float* logits);
+  const std::vector<llama_token_data>& find_allowed(float* logits);
   /** Nothing more is needed: a reply that cannot go on has ended. */
   bool complete() const;
   void accept(Token token);
@@ -65,15 +63,10 @@ class Constraint final {
   void end_reasoning();
 
  private:
-  struct GrammarDeleter {
-    void operator()(llama_grammar* grammar) const;
-  };
   struct SamplerDeleter {
     void operator()(llama_sampler* sampler) const { llama_sampler_free(sampler); }
   };
-  using Candidates = std::vector<llama_token_data>;
-
-  void read_grammar();
+  void read_grammar(Grammars& grammars);
   void make_budget();
   bool thinks() const;
   bool rests() const { return !grammar_ || waits_ || (in_thought_ && (rests_in_thoughts_ || lazy_)); }
@@ -89,7 +82,7 @@ class Constraint final {
   const std::string source_;
   const bool rests_in_thoughts_;
   const ConstraintSpec spec_;
-  std::unique_ptr<llama_grammar, GrammarDeleter> grammar_;
+  GrammarPtr grammar_;
   std::unique_ptr<llama_sampler, SamplerDeleter> budget_;
   std::vector<Token> thought_start_;  // as the model writes it
   /** Control tokens that may not be drawn: their bytes do not show, so they would break what the grammar says of them. In order. */
@@ -105,7 +98,7 @@ class Constraint final {
   WorkBound::Clock::time_point until_;  // then the grammar has taken too long over this token
   bool in_thought_ = false;
   size_t drawn_ = 0;  // tokens
-  Candidates candidates_;
+  std::vector<llama_token_data> candidates_;
 };
 
 }  // namespace zse

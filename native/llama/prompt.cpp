@@ -292,7 +292,7 @@ MarkedText PromptBuilder::text_of(const TextInput& text, ReplyShape& shape, Prom
   spec.grammar = text.shape.grammar;
   spec.source = "responseFormat";
   if (!text.shape.json_schema.empty()) spec.grammar = grammar_of(read_schema(text.shape.json_schema), "responseFormat");
-  if (!spec.grammar.empty()) shape.constraint = std::make_unique<Constraint>(model_, std::move(spec));
+  if (!spec.grammar.empty()) shape.constraint = std::make_unique<Constraint>(model_, std::move(spec), grammars_);
   return {normalizes() ? normalize_nfc(text.text) : text.text, {}};
 }
 
@@ -426,7 +426,7 @@ void PromptBuilder::shape_reply(const ChatInput& chat, const common_chat_params&
     spec.thought_tokens = chat.reasoning_budget;
   }
   spec.control_tokens = params.preserved_tokens;
-  shape.constraint = std::make_unique<Constraint>(model_, std::move(spec));
+  shape.constraint = std::make_unique<Constraint>(model_, std::move(spec), grammars_);
 }
 
 /**

@@ -12,6 +12,7 @@
 #include "constraint.h"
 #include "core/ids.h"
 #include "core/request.h"
+#include "grammars.h"
 #include "marked_text.h"
 #include "message_bridges.h"
 #include "reply_parser.h"
@@ -73,6 +74,7 @@ class PromptBuilder {
   std::vector<TokenRight> rights_;
   TemplateTraits traits_;
   mutable ReplySyntaxes syntaxes_;
+  mutable Grammars grammars_;
   std::string template_error_;  // why there are none: completions work all the same
 };
 

@@ -180,7 +180,8 @@ std::optional<Token> LlamaSampler::draw_within(float* logits) {
   if (const std::optional<Token> forced = constraint_->forced(logits)) return forced;
   const std::optional<Token> token = draw(logits);
   if (!token || constraint_->allows(*token)) return token;
-  if (constraint_->mask(logits)) return draw(logits);
+  const std::vector<llama_token_data>& allowed = constraint_->find_allowed(logits);
+  if (!allowed.empty()) return draw(allowed);
   if (constraint_->complete() && !end_tokens_.empty()) return end_tokens_.front();
   throw EngineError(
       "BAD_OPTION",
@@ -215,6 +216,16 @@ void LlamaSampler::remember(Token token, const float* logits) {
 std::optional<Token> LlamaSampler::draw(const float* logits) {
   if (greedy_ && steps_.empty()) return greedy(logits);
   if (!(shortcut_ ? fill_top_k(logits) : fill_all(logits))) return {};
+  return choose();
+}
+
+std::optional<Token> LlamaSampler::draw(const std::vector<llama_token_data>& allowed) {
+  if (!fill_allowed(allowed)) return {};
+  if (greedy_ && steps_.empty()) return std::min_element(candidates_.begin(), candidates_.end(), likelier)->id;
+  return choose();
+}
+
+std::optional<Token> LlamaSampler::choose() {
   llama_token_data_array array{candidates_.data(), candidates_.size(), -1, shortcut_};
   for (Step& step : steps_) {
     apply(step, array);
@@ -300,6 +311,23 @@ bool LlamaSampler::fill_top_k(const float* logits) {
   std::sort(candidates_.begin(), candidates_.end(), likelier);
   if (!std::isfinite(candidates_.front().logit)) return false;
   for (llama_token_data& candidate : candidates_) {
+    candidate.logit = std::clamp(candidate.logit, -kLargestLogit, kLargestLogit);
+  }
+  return true;
+}
+
+/** As if they were all of the vocabulary: in the order of their ids, or the likeliest first. */
+bool LlamaSampler::fill_allowed(const std::vector<llama_token_data>& allowed) {
+  candidates_ = allowed;
+  const auto by_id = [](const llama_token_data& a, const llama_token_data& b) { return a.id < b.id; };
+  if (shortcut_) {
+    std::sort(candidates_.begin(), candidates_.end(), likelier);
+    candidates_.resize(std::min(candidates_.size(), static_cast<size_t>(top_k_)));
+  } else {
+    std::sort(candidates_.begin(), candidates_.end(), by_id);
+  }
+  for (llama_token_data& candidate : candidates_) {
+    if (!std::isfinite(candidate.logit)) return false;
     candidate.logit = std::clamp(candidate.logit, -kLargestLogit, kLargestLogit);
   }
   return true;

@@ -76,6 +76,10 @@ class LlamaSampler final : public TokenSampler {
 
   void apply_biases(float* logits);
   std::optional<Token> draw(const float* logits);
+  /** Of these alone. */
+  std::optional<Token> draw(const std::vector<llama_token_data>& allowed);
+  /** One of candidates_. */
+  std::optional<Token> choose();
   /** One that the constraint allows. */
   std::optional<Token> draw_within(float* logits);
   void accept(Token token);
@@ -86,6 +90,7 @@ class LlamaSampler final : public TokenSampler {
   std::optional<Token> greedy(const float* logits);
   bool fill_all(const float* logits);
   bool fill_top_k(const float* logits);
+  bool fill_allowed(const std::vector<llama_token_data>& allowed);
 
   const int vocabulary_size_;
   const int top_k_;

@@ -33,12 +33,13 @@ TEST("what a grammar leaves may follow, and the likeliest token that may follow 
   const std::shared_ptr<const Model> model = demo();
   const int vocabulary = model->info().vocabulary_size;
   std::mt19937_64 random(check::seed());
+  Grammars grammars;  // the second copy of one is of the first
   for (const char* const grammar : kGrammars) {
     for (int round = 0; round < (check::kSanitized ? 1 : 6); round++) {
       ConstraintSpec spec;
       spec.grammar = grammar;
       spec.source = "grammar";
-      Constraint constraint(model, spec);
+      Constraint constraint(model, spec, grammars);
       for (int step = 0; step < 25; step++) {
         std::normal_distribution<float> normal(-10, 4);
         std::vector<float> logits(vocabulary);
@@ -47,17 +48,18 @@ TEST("what a grammar leaves may follow, and the likeliest token that may follow 
         for (Token token = 0; token < vocabulary; token++) {
           if (constraint.allows(token)) allowed.push_back(token);
         }
-        std::vector<float> masked = logits;
-        CHECK_EQ(constraint.mask(masked.data()), !allowed.empty());
+        std::vector<float> given = logits;
+        const std::vector<llama_token_data> found = constraint.find_allowed(given.data());
+        CHECK_EQ(found.empty(), allowed.empty());
         if (allowed.empty()) break;
-        for (Token token = 0; token < vocabulary; token++) {
-          if (masked[token] == kNever) continue;
-          CHECK_EQ(masked[token], logits[token]);
-          CHECK(std::binary_search(allowed.begin(), allowed.end(), token));
+        for (const llama_token_data& one : found) {
+          CHECK_EQ(one.logit, logits[one.id]);
+          CHECK_EQ(given[one.id], logits[one.id]);
+          CHECK(std::binary_search(allowed.begin(), allowed.end(), one.id));
         }
         const Token likeliest =
             *std::max_element(allowed.begin(), allowed.end(), [&](Token a, Token b) { return logits[a] < logits[b]; });
-        CHECK_EQ(masked[likeliest], logits[likeliest]);
+        CHECK(std::any_of(found.begin(), found.end(), [&](const auto& one) { return one.id == likeliest; }));
         const Token next = random() % 2 == 0 ? likeliest : allowed[random() % allowed.size()];
         if (llama_vocab_is_eog(model->vocab(), next)) break;
         constraint.accept(next);
