@@ -358,6 +358,12 @@ export interface EngineOptions {
    * tells what it saved. RAM also holds what was in the slots of paused readers that are lent to others. Default `{}`.
    */
   promptCache?: false | { ram?: number | undefined; dir?: string | undefined; disk?: number | undefined } | undefined;
+  /**
+   * The engine runs in a process of its own, so that its crash ends its streams with ENGINE_FAILED and not this process; it is started again then.
+   * `recover`: streams that were running go on after that, with no character lost or doubled. `hangAfterMs`: silence after which the process counts
+   * as hanging and is ended, 1000 to 3600000, default 10000. Default false.
+   */
+  isolate?: boolean | { recover?: boolean | undefined; hangAfterMs?: number | undefined } | undefined;
   /** Called while the model loads, with the part that is done, 0 to 1. */
   onProgress?: ((fraction: number) => void) | undefined;
 }
@@ -624,4 +630,6 @@ export interface EngineStats {
   cacheRamBytes: number;
   cacheDiskBytes: number;
   spilledBytes: number;
+  /** Times that an isolated engine (`isolate`) was started again. Absent where the engine runs in this process. */
+  restarts?: number;
 }

@@ -11,7 +11,11 @@ import { demoModelPath } from "./addon/package-root.js";
 import { quote } from "./base/quote.js";
 import { AddonLink } from "./engine/addon-link.js";
 import { Engine } from "./engine/engine.js";
+import type { OpenLink } from "./engine/link.js";
+import { SupervisedLink } from "./engine/port/supervised-link.js";
+import { startProcess } from "./engine/process/start.js";
 import { ZSEError } from "./errors.js";
+import type { Isolation } from "./options/custom.js";
 import { MOST_TEXT } from "./options/foreign.js";
 import { type ReplySettings, readChatCall, readCompletionCall, readEngineOptions, readTokenizeOptions } from "./options/options.js";
 import { readRecommended } from "./options/recommended.js";
@@ -66,8 +70,8 @@ export class ZSE implements AsyncDisposable {
     if (!named && second !== undefined && first !== undefined) {
       throw new ZSEError("BAD_OPTION", `new ZSE() takes a path or file: URL first; given ${quote(first)}.`, { option: "path" });
     }
-    const { native, onProgress } = readEngineOptions(named || first === undefined ? second : first);
-    this.#engine = openEngine(named ? readPath(first) : undefined, native, onProgress);
+    const { native, isolation, onProgress } = readEngineOptions(named || first === undefined ? second : first);
+    this.#engine = openEngine(named ? readPath(first) : undefined, native, isolation, onProgress);
     dropped.register(this, this.#engine);
   }
 
@@ -76,7 +80,10 @@ export class ZSE implements AsyncDisposable {
     return loadNative().devices();
   }
 
-  /** Resolves when the model is loaded; rejects with a ZSEError when it cannot be (then every call does, too). */
+  /**
+   * Resolves when the model is loaded; rejects with a ZSEError when it cannot be (then every call does, too). After a crash of an isolated engine
+   * it is another promise, which resolves when the engine runs again.
+   */
   get ready(): Promise<ModelInfo> {
     return this.#engine.ready;
   }
@@ -178,11 +185,20 @@ export class ZSE implements AsyncDisposable {
 }
 
 /** Without a path it is the demo model. */
-function openEngine(given: string | undefined, options: NativeEngineOptions, onProgress: ((fraction: number) => void) | undefined): Engine {
-  const addon = loadNative();
+function openEngine(
+  given: string | undefined,
+  options: NativeEngineOptions,
+  isolation: Isolation | undefined,
+  onProgress: ((fraction: number) => void) | undefined,
+): Engine {
+  const addon = isolation === undefined ? loadNative() : undefined;
   const path = given ?? demoModelPath();
   if (path === undefined) throw new ZSEError("MODEL_NOT_FOUND", `The demo model is not here. ${BUNDLED.join(" ")}`);
-  return new Engine(path, options, (listener) => new AddonLink(addon, path, options, listener), readRecommended, onProgress);
+  const open: OpenLink = (listener) =>
+    addon === undefined
+      ? new SupervisedLink(startProcess, { path, options }, isolation!, listener)
+      : new AddonLink(addon, path, options, listener);
+  return new Engine(path, options, open, readRecommended, onProgress);
 }
 
 function readPath(given: string | URL): string {

@@ -211,11 +211,16 @@ export interface NativeTokenLogprobs extends NativeLogprob {
   top: NativeLogprob[];
 }
 
-/** `logprobs`: at an event's place those of the tokens that it took, where its request asks for them. Absent where no event has any. */
+/**
+ * `logprobs`: at an event's place those of the tokens that it took, where its request asks for them. Absent where no event has any.
+ * `drawn`: of streams whose request tells tokens, pairs [an event's place, token id], flat: the tokens that were drawn since the stream's event
+ * before. Absent where there are none.
+ */
 export type NativeEventListener = (
   heads: Uint32Array,
   payloads: readonly unknown[],
   logprobs?: readonly (readonly NativeTokenLogprobs[] | undefined)[],
+  drawn?: ArrayLike<number>,
 ) => void;
 
 /** The addon's model: one decode thread, one llama_context. */

@@ -14,12 +14,16 @@ export type ReplyFlags = Pick<ReplyOptions, Flagged<typeof REPLY_OPTIONS>>;
 
 export interface ModelFlags extends Pick<EngineOptions, Flagged<typeof ENGINE_OPTIONS>> {
   promptCache?: string | false;
+  isolate?: true;
+  recover?: true;
 }
 
 export function addModelFlags(command: Command): Command {
   return addFlags(command, ENGINE_OPTIONS)
     .option("--prompt-cache <dir>", "keep computed prompts in this folder too, for after a restart")
-    .option("--no-prompt-cache", "compute every prompt from its first token");
+    .option("--no-prompt-cache", "compute every prompt from its first token")
+    .option("--isolate", "run the engine in a process of its own, whose crash ends its replies and nothing else")
+    .option("--recover", "as --isolate; replies go on after a crash");
 }
 
 export function addReplyFlags(command: Command): Command {
@@ -59,6 +63,8 @@ export function engineOptions(flags: ModelFlags): EngineOptions {
   // Commander gives true where --no-prompt-cache was not given.
   if (typeof flags.promptCache === "string") options.promptCache = { dir: flags.promptCache };
   else if (flags.promptCache === false) options.promptCache = false;
+  if (flags.recover === true) options.isolate = { recover: true };
+  else if (flags.isolate === true) options.isolate = true;
   return options;
 }
 

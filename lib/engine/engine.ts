@@ -21,7 +21,7 @@ import {
 import { cut } from "../base/quote.js";
 import { fromNative, ZSEError } from "../errors.js";
 import type { EngineStats, ModelInfo, RecommendedSampling, StreamEvent, TokenLogprobs } from "../types.js";
-import { type EngineLink, LARGEST_ID, type OpenLink, type StreamId } from "./link.js";
+import { type EngineLink, LARGEST_ID, type OpenLink, RESTARTING, type StreamId } from "./link.js";
 import { toldLogprobs } from "./logprobs.js";
 import { Questions } from "./questions.js";
 import { checkAgainstModel } from "./request-checks.js";
@@ -59,7 +59,8 @@ const LONGEST_NAME = 256;
 
 export class Engine {
   readonly path: string;
-  readonly ready: Promise<ModelInfo>;
+  /** Another one from the crash of an isolated engine on, until it runs again. */
+  ready!: Promise<ModelInfo>;
   /** undefined until the model is loaded. */
   info: ModelInfo | undefined;
 
@@ -102,15 +103,19 @@ export class Engine {
     this.#room = options;
     this.#onProgress = onProgress;
     this.#readRecommended = readRecommended;
-    this.ready = new Promise((resolve, reject) => {
-      this.#settleReady = { resolve, reject };
-    });
-    this.ready.catch(() => {}); // the first call reports it too, so nobody has to look here
+    this.#awaitReady();
     try {
       this.#link = open((heads, payloads, logprobs) => this.#onEvents(heads, payloads, logprobs));
     } catch (error) {
       this.#fail(fromNative(error));
     }
+  }
+
+  #awaitReady(): void {
+    this.ready = new Promise((resolve, reject) => {
+      this.#settleReady = { resolve, reject };
+    });
+    this.ready.catch(() => {}); // the first call reports it too, so nobody has to look here
   }
 
   get closing(): boolean {
@@ -270,6 +275,10 @@ export class Engine {
         break;
       case Kind.Ready:
         this.#onReady(payload as ModelInfo);
+        break;
+      case RESTARTING:
+        // While it is loaded for the first time the promise is pending as it is.
+        if (this.#failure === undefined && this.info !== undefined) this.#awaitReady();
         break;
       case Kind.LoadError:
         this.#fail(fromNative(payload as NativeError));

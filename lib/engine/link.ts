@@ -33,5 +33,11 @@ export interface EngineLink {
   readonly stats: EngineStats;
 }
 
+/**
+ * A kind of event beside those of lib/addon/contract.ts, of the engine itself; its payload is a NativeError that says why. An engine elsewhere has
+ * ended by itself, and is started again: Ready follows, or LoadError where that was in vain. What is asked meanwhile waits.
+ */
+export const RESTARTING = 255;
+
 /** Opens an engine in the background. Throws only where there is no native half at all. */
 export type OpenLink = (listener: NativeEventListener) => EngineLink;

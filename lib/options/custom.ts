@@ -60,6 +60,37 @@ export function readGpuLayers(name: string, value: unknown): number {
   throw bad(name, `${name} must be "auto" or a whole number from 0 to 65536; given ${quote(value)}.`);
 }
 
+/** How an engine is isolated. */
+export interface Isolation {
+  recover: boolean;
+  hangAfterMs: number;
+}
+
+/** `true` and `false`, or `{ recover, hangAfterMs }`; undefined for none. */
+export function readIsolate(name: string, value: unknown): Isolation | undefined {
+  const isolation: Isolation = { recover: false, hangAfterMs: 10_000 };
+  if (typeof value === "boolean") return value ? isolation : undefined;
+  if (!isPlainObject(value)) {
+    throw bad(name, `${name} must be true, false, or an object { recover, hangAfterMs }; given ${quote(value)}.`);
+  }
+  for (const [key, given] of entriesOf(value, name)) {
+    if (given === undefined) continue;
+    const at = `${name}.${cutName(key)}`;
+    if (key === "recover") {
+      if (typeof given !== "boolean") throw bad(at, `${at} must be true or false; given ${quote(given)}.`);
+      isolation.recover = given;
+    } else if (key === "hangAfterMs") {
+      if (typeof given !== "number" || !(given >= 1000 && given <= 3_600_000)) {
+        throw bad(at, `${at} must be a number of milliseconds from 1000 to 3600000; given ${quote(given)}.`);
+      }
+      isolation.hangAfterMs = given;
+    } else {
+      throw bad(at, `${name} has no ${quote(key)}; there are: recover, hangAfterMs.`);
+    }
+  }
+  return isolation;
+}
+
 /** `true` and `false`, or `{ ram, dir, disk }`: bytes, a folder, bytes. */
 export function readPromptCache(name: string, value: unknown): NativeEngineOptions["promptCache"] {
   const settings = { enabled: value !== false, ram: 256 * 2 ** 20, dir: "", disk: 4 * 2 ** 30 };

@@ -6,6 +6,7 @@ import type { NativeEngineOptions, NativeRequest } from "../addon/contract.js";
 import { quote } from "../base/quote.js";
 import { bad } from "../errors.js";
 import type { ChunkBy, Step, StreamCallback } from "../types.js";
+import type { Isolation } from "./custom.js";
 import { entriesOf, MOST_TEXT, reading } from "./foreign.js";
 import { validateMessages } from "./messages.js";
 import { type ReplyShape, readChatShape, readPromptShape, type ShapeOptions } from "./reply-shape.js";
@@ -56,15 +57,19 @@ export function readCompletionCall(call: string, first: unknown, second: unknown
 /** Reads a model's options. Throws as readChatCall. */
 export function readEngineOptions(given: unknown): {
   native: NativeEngineOptions;
+  /** undefined: the engine runs in this process. */
+  isolation: Isolation | undefined;
   onProgress: ((fraction: number) => void) | undefined;
 } {
   const of = "new ZSE()";
-  const { onProgress, ...native } = reading(of, () => readOptions(ENGINE_OPTIONS, given, of)) as unknown as NativeEngineOptions & {
+  const { onProgress, isolate, ...native } = reading(of, () => readOptions(ENGINE_OPTIONS, given, of)) as unknown as NativeEngineOptions & {
+    isolate?: Isolation;
     onProgress?: (fraction: number) => void;
   };
   // Where the process stands now, not where it stands when the engine makes the folder.
   const { dir } = native.promptCache;
-  return { native: dir === "" ? native : { ...native, promptCache: { ...native.promptCache, dir: resolve(dir) } }, onProgress };
+  const settled = dir === "" ? native : { ...native, promptCache: { ...native.promptCache, dir: resolve(dir) } };
+  return { native: settled, isolation: isolate, onProgress };
 }
 
 /** Reads the options of tokenize(). Throws as readChatCall. */

@@ -2,7 +2,7 @@
 // requests, bodies and flags come from it; types, docs and the addon's reader are checked against it by test/unit/options-table.test.ts.
 // Pure; any thread.
 
-import { readGpuLayers, readLogitBias, readPromptCache, readSignal, readStop } from "./custom.js";
+import { readGpuLayers, readIsolate, readLogitBias, readPromptCache, readSignal, readStop } from "./custom.js";
 import { named } from "./named.js";
 import { INT32_MAX, type Rule } from "./rules.js";
 import { DEFAULT_BREAKERS, DEFAULT_SAMPLERS, readBreakers, readSamplers } from "./samplers.js";
@@ -384,6 +384,7 @@ export const ENGINE_OPTIONS = {
   },
   latencyTargetMs: { kind: "number", min: 1, max: 10_000, default: 150 },
   deterministic: { kind: "boolean", default: false, flag: "--deterministic", help: "other streams cannot change the rounding; slower" },
+  isolate: { kind: "custom", read: readIsolate },
   onProgress: { kind: "function" },
   promptCache: { kind: "custom", read: readPromptCache, default: readPromptCache("promptCache", true) },
 } as const satisfies OptionTable;

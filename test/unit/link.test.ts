@@ -1,8 +1,10 @@
 // The fake addon keeps the promises that the engine relies on: what is tested against it holds for what passes the same tests.
 import type { NativeEngineOptions, NativeRequest } from "../../lib/addon/contract.js";
 import { AddonLink } from "../../lib/engine/addon-link.js";
+import { SupervisedLink } from "../../lib/engine/port/supervised-link.js";
 import { readEngineOptions } from "../../lib/options/options.js";
 import { linkContract } from "../link-contract.js";
+import { fakeHosts } from "./fake-host.js";
 import { FakeAddon, type ScriptItem } from "./fake-native.js";
 
 const options: NativeEngineOptions = readEngineOptions({ maxStreams: 2 }).native;
@@ -24,7 +26,15 @@ function* script({ prompt }: NativeRequest): Generator<ScriptItem> {
   for (;;) yield " word";
 }
 
-linkContract("the fake link", (listener) => new AddonLink(new FakeAddon({ script }), "/fake.gguf", options, listener), request, {
-  request: request({ prompt: "refused" }),
-  code: "CONTEXT_OVERFLOW",
-});
+const refused = { request: request({ prompt: "refused" }), code: "CONTEXT_OVERFLOW" };
+
+linkContract("the fake link", (listener) => new AddonLink(new FakeAddon({ script }), "/fake.gguf", options, listener), request, refused);
+linkContract(
+  "the fake link at the other end of a port",
+  (listener) => {
+    const { start } = fakeHosts(() => ({ script }));
+    return new SupervisedLink(start, { path: "/fake.gguf", options }, { hangAfterMs: 10_000 }, listener);
+  },
+  request,
+  refused,
+);

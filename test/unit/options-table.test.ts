@@ -29,6 +29,7 @@ const NOT_NATIVE = new Set([
     "includeUsage",
     "streamCallback",
     "onProgress",
+    "isolate",
     "maxSteps",
     "toolErrors",
     "onStep",

@@ -89,6 +89,15 @@ describe("defaults", () => {
   });
 });
 
+test("an engine runs in this process unless isolate asks for another one", () => {
+  const isolation = (isolate: unknown) => readEngineOptions({ isolate }).isolation;
+  expect(isolation(undefined)).toBeUndefined();
+  expect(isolation(false)).toBeUndefined();
+  expect(isolation(true)).toEqual({ recover: false, hangAfterMs: 10_000 });
+  expect(isolation({ recover: true })).toEqual({ recover: true, hangAfterMs: 10_000 });
+  expect(isolation({ hangAfterMs: 2000 })).toEqual({ recover: false, hangAfterMs: 2000 });
+});
+
 describe("spellings", () => {
   test("every option has its snake_case alias", () => {
     const snake = (name: string) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
@@ -163,6 +172,10 @@ describe("a refusal names the option, what was given and what is allowed", () =>
     expect(message({ promptCache: { dir: 7 } })).toBe("promptCache.dir must be the path of a folder; given 7.");
     expect(message({ promptCache: { size: 1 } })).toContain("there are: ram, dir, disk");
     expect(message({ promptCache: 5 })).toContain("promptCache must be false, or an object");
+    expect(message({ isolate: "yes" })).toBe('isolate must be true, false, or an object { recover, hangAfterMs }; given "yes".');
+    expect(message({ isolate: { recover: 1 } })).toBe("isolate.recover must be true or false; given 1.");
+    expect(message({ isolate: { hangAfterMs: 5 } })).toContain("isolate.hangAfterMs must be a number of milliseconds from 1000 to 3600000");
+    expect(message({ isolate: { hang: 5 } })).toContain("there are: recover, hangAfterMs");
     expect(message("fast")).toContain("must be an object");
     expect(message({ temperature: 1 })).toContain("temperature is not an option of new ZSE()");
   });
