@@ -58,7 +58,8 @@ export function quote(value: unknown): string {
 /** What went wrong, by someone else's account: an error's message, or what was thrown in its place. */
 export function quoteError(error: unknown, longest = PATH): string {
   try {
-    return cut(error instanceof Error ? error.message : String(error), longest);
+    const message = typeof error === "object" && error !== null ? (error as { message?: unknown }).message : error;
+    return cut(typeof message === "string" ? message : quote(error), longest);
   } catch {
     return "an error that cannot be read";
   }

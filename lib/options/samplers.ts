@@ -41,7 +41,8 @@ export function readSamplers(name: string, value: unknown): SamplerName[] {
   for (const [index, one] of list.entries()) {
     const at = `${name}[${index}]`;
     const sampler = samplerOf(one);
-    if (sampler === undefined) throw bad(at, `${at} must be one of ${SAMPLERS.join(", ")}; given ${quote(one)}.`);
+    if (sampler === undefined)
+      throw bad(at, `${at} must be one of ${SAMPLERS.map((known) => quote(known)).join(", ")}; given ${quote(one)}.`);
     if (order.includes(sampler)) throw bad(at, `${at} names ${sampler} a second time; each sampler acts once.`);
     order.push(sampler);
   }

@@ -2,7 +2,7 @@
 
 import { describe, expect, test, vi } from "vitest";
 import type { NativeRequest } from "../../lib/addon/contract.js";
-import { cut, fieldPath, quote } from "../../lib/base/quote.js";
+import { cut, fieldPath, quote, quoteError } from "../../lib/base/quote.js";
 import { ZSEError } from "../../lib/errors.js";
 import { createHandler } from "../../lib/http/index.js";
 import {
@@ -351,6 +351,21 @@ describe("what is quoted is cut", () => {
     expect(fieldPath(["messages", 2, "content"])).toBe("messages[2].content");
     expect(new ZSEError("BAD_MODEL", "x".repeat(100_000)).message.length).toBeLessThanOrEqual(2000);
   });
+});
+
+test("whatever is thrown in an error's place is told", () => {
+  const foreign = { message: "of another realm" };
+  for (const [thrown, told] of [
+    [new RangeError("too far"), "too far"],
+    ["a text", "a text"],
+    [foreign, "of another realm"],
+    [{ a: 1 }, '{"a":1}'],
+    [undefined, "nothing"],
+    [7n, "7n"],
+    [Symbol("s"), "Symbol(s)"],
+  ] as const) {
+    expect(quoteError(thrown)).toBe(told);
+  }
 });
 
 test("a body that a framework has parsed is checked as one that came as text", async () => {
