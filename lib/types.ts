@@ -330,8 +330,30 @@ export type ReplyOptionsInput<Format extends ResponseFormat = ResponseFormat> = 
 /** The keyword form of a chat call. */
 export type ChatRequest<Format extends ResponseFormat = ResponseFormat> = { messages: readonly Message[] } & ReplyOptionsInput<Format>;
 
-/** The keyword form of a completion call. */
-export type CompletionRequest<Format extends ResponseFormat = ResponseFormat> = { prompt: string } & ReplyOptionsInput<Format>;
+/** Ids of a model's vocabulary, from 0 to `info.vocabularySize - 1`; up to 4,194,304 of them. */
+export type TokenIds = readonly number[] | Int32Array;
+
+/** Options of a completion, in either spelling. */
+export type CompletionOptionsInput<Format extends ResponseFormat = ResponseFormat> = ReplyOptionsInput<Format> & {
+  /**
+   * What follows the text that is to be written: the reply stands between a prompt that is text and this. "" is none. UNSUPPORTED where the model
+   * has no tokens for it (`info.fillsInTheMiddle`).
+   */
+  suffix?: string | undefined;
+};
+
+/** The keyword form of a completion call. Token ids are continued as they are: no BOS is put before them. */
+export type CompletionRequest<Format extends ResponseFormat = ResponseFormat> = {
+  prompt: string | TokenIds;
+} & CompletionOptionsInput<Format>;
+
+/** What a conversation becomes for the model, as applyTemplate() gives it. */
+export interface RenderedPrompt {
+  /** What the chat template writes. */
+  prompt: string;
+  /** Ids of what the model reads. A control token's name in a message is text here, which tokenize() does not know of the text alone. */
+  tokens: number[];
+}
 
 /** Settings of a model, fixed when it is opened. docs/api.md lists ranges and defaults. */
 export interface EngineOptions {
@@ -572,6 +594,8 @@ export interface ModelInfo {
   normalizer?: "NFC";
   /** Whether the file names no pre-tokenizer (tokenizer.ggml.pre) where its tokenizer needs one: texts are cut in a default way then. */
   guessesPreTokenizer: boolean;
+  /** Whether its vocabulary has the tokens for a completion's `suffix`. */
+  fillsInTheMiddle: boolean;
   /** What the file recommends (`general.sampling.*`); used where a call does not say. What is out of range there is left out. */
   sampling: RecommendedSampling;
   deterministic: boolean;

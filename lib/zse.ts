@@ -4,7 +4,7 @@
 
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { NativeEngineOptions } from "./addon/contract.js";
+import type { NativeEngineOptions, NativePrompt } from "./addon/contract.js";
 import { loadNative } from "./addon/load.js";
 import { BUNDLED } from "./addon/load-help.js";
 import { demoModelPath } from "./addon/package-root.js";
@@ -14,11 +14,19 @@ import { Engine } from "./engine/engine.js";
 import type { OpenLink } from "./engine/link.js";
 import { SupervisedLink } from "./engine/port/supervised-link.js";
 import { startProcess } from "./engine/process/start.js";
+import { copyTokens, piecesOf } from "./engine/questions.js";
 import { ZSEError } from "./errors.js";
 import type { Isolation } from "./options/custom.js";
-import { MOST_TEXT } from "./options/foreign.js";
-import { type ReplySettings, readChatCall, readCompletionCall, readEngineOptions, readTokenizeOptions } from "./options/options.js";
+import {
+  type ReplySettings,
+  readChatCall,
+  readCompletionCall,
+  readDetokenizeCall,
+  readEngineOptions,
+  readTokenizeCall,
+} from "./options/options.js";
 import { readRecommended } from "./options/recommended.js";
+import { unlessAborted } from "./stream/abort.js";
 import { collectReply, openStream, type TokenStream } from "./stream/token-stream.js";
 import type { StreamWatch } from "./stream/watch.js";
 import type { Operation } from "./telemetry/attributes.js";
@@ -26,6 +34,7 @@ import { watchStream } from "./telemetry/stream-telemetry.js";
 import { runsTools, stepsOf } from "./tools/loop.js";
 import type {
   ChatRequest,
+  CompletionOptionsInput,
   CompletionRequest,
   Device,
   EngineOptionsInput,
@@ -34,9 +43,11 @@ import type {
   ModelInfo,
   ObjectOf,
   PartialObjectOf,
+  RenderedPrompt,
   Reply,
   ReplyOptionsInput,
   ResponseFormat,
+  TokenIds,
 } from "./types.js";
 
 /** A stream whose object's type is known by its responseFormat. */
@@ -120,10 +131,16 @@ export class ZSE implements AsyncDisposable {
     return openStream(this.#engine, settings, stepsOf(settings, watch), watch);
   }
 
-  /** A text continued, as a stream; no chat template. Throws as chatStream. */
-  completionStream<Format extends ResponseFormat = ResponseFormat>(prompt: string, options?: ReplyOptionsInput<Format>): StreamOf<Format>;
+  /**
+   * A text continued, as a stream; no chat template. Token ids are continued as they are. With `suffix`, what stands between both is written. Throws as
+   * chatStream; ids that the vocabulary has not, and a suffix that the model has no tokens for, reach the stream's consumer.
+   */
+  completionStream<Format extends ResponseFormat = ResponseFormat>(
+    prompt: string | TokenIds,
+    options?: CompletionOptionsInput<Format>,
+  ): StreamOf<Format>;
   completionStream<Format extends ResponseFormat = ResponseFormat>(request: CompletionRequest<Format>): StreamOf<Format>;
-  completionStream(first: string | CompletionRequest, second?: ReplyOptionsInput): TokenStream {
+  completionStream(first: string | TokenIds | CompletionRequest, second?: CompletionOptionsInput): TokenStream {
     const settings = readCompletionCall("completionStream()", first, second);
     return openStream(this.#engine, settings, undefined, this.#watch("text_completion", settings, true));
   }
@@ -142,26 +159,61 @@ export class ZSE implements AsyncDisposable {
 
   /** A text continued, collected; no chat template. Rejects as chat. */
   completion<Format extends ResponseFormat = ResponseFormat>(
-    prompt: string,
-    options?: ReplyOptionsInput<Format>,
+    prompt: string | TokenIds,
+    options?: CompletionOptionsInput<Format>,
   ): Promise<Reply<ObjectOf<Format>>>;
   completion<Format extends ResponseFormat = ResponseFormat>(request: CompletionRequest<Format>): Promise<Reply<ObjectOf<Format>>>;
-  async completion(first: string | CompletionRequest, second?: ReplyOptionsInput): Promise<Reply> {
+  async completion(first: string | TokenIds | CompletionRequest, second?: CompletionOptionsInput): Promise<Reply> {
     const settings = readCompletionCall("completion()", first, second);
     return collectReply(this.#engine, settings, undefined, this.#watch("text_completion", settings, false));
   }
 
-  /** Token ids of a text, once the model is loaded; with `special`, control tokens such as `<|im_end|>` are parsed. */
-  async tokenize(text: string, options?: { special?: boolean }): Promise<number[]> {
-    if (typeof text !== "string") {
-      throw new ZSEError("BAD_OPTION", `text must be a string; given ${quote(text)}.`, { option: "text" });
-    }
-    if (text.length > MOST_TEXT) {
-      throw new ZSEError("BAD_OPTION", `text may have up to ${MOST_TEXT} characters; given ${text.length}.`, { option: "text" });
-    }
-    const { special } = readTokenizeOptions(options);
+  /**
+   * Token ids of a text, once the model is loaded. `special`: control tokens such as `<|im_end|>` are read. `addSpecial`: the vocabulary's own BOS comes
+   * first, where it adds one. Both default to false. Rejects with BAD_OPTION.
+   */
+  async tokenize(text: string, options?: { special?: boolean; addSpecial?: boolean }): Promise<number[]> {
+    const call = readTokenizeCall(text, options);
     await this.#engine.ready;
-    return this.#engine.tokenize(text, special);
+    return this.#engine.tokenize(call.text, call.special, call.addSpecial);
+  }
+
+  /**
+   * The text of token ids, once the model is loaded. Bytes that are no UTF-8 become U+FFFD; the space that some vocabularies put before each text is left
+   * out. `special` (default true): control tokens stand for their text, otherwise for nothing. Rejects with BAD_OPTION, also for ids that the vocabulary
+   * has not.
+   */
+  async detokenize(tokens: TokenIds, options?: { special?: boolean }): Promise<string> {
+    const call = readDetokenizeCall(tokens, options);
+    await this.#engine.ready;
+    const { bytes, padding } = await this.#engine.detokenize(call.tokens, call.special);
+    return new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes.subarray(padding));
+  }
+
+  /** The bytes that each token id stands for, which may be a part of a character; of a control token those of its text. Rejects as detokenize. */
+  async tokenBytes(tokens: TokenIds): Promise<Uint8Array[]> {
+    const call = readDetokenizeCall(tokens, undefined);
+    await this.#engine.ready;
+    return piecesOf(await this.#engine.detokenize(call.tokens, call.special));
+  }
+
+  /**
+   * What the model's chat template makes of a conversation, with the options of chat(): tools, responseFormat, reasoning and templateArguments count,
+   * how a reply is drawn does not. Takes no slot, and computes nothing. Rejects as chat; one that is longer than the context is given all the same, up to
+   * four times as long.
+   */
+  applyTemplate(messages: readonly Message[], options?: ReplyOptionsInput): Promise<RenderedPrompt>;
+  applyTemplate(request: ChatRequest): Promise<RenderedPrompt>;
+  async applyTemplate(first: readonly Message[] | ChatRequest, second?: ReplyOptionsInput): Promise<RenderedPrompt> {
+    const { prompt, tokens } = await this.#render("applyTemplate()", first, second);
+    return { prompt, tokens: await copyTokens(tokens) };
+  }
+
+  /** Tokens of a conversation's prompt, as applyTemplate() has them. */
+  countTokens(messages: readonly Message[], options?: ReplyOptionsInput): Promise<number>;
+  countTokens(request: ChatRequest): Promise<number>;
+  async countTokens(first: readonly Message[] | ChatRequest, second?: ReplyOptionsInput): Promise<number> {
+    return (await this.#render("countTokens()", first, second)).tokens.length;
   }
 
   /** Counters of the engine, for tests and metrics; cheap. All 0 while there is no engine. */
@@ -176,6 +228,13 @@ export class ZSE implements AsyncDisposable {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  async #render(call: string, first: unknown, second: unknown): Promise<NativePrompt> {
+    const { request, signal } = readChatCall(call, first, second);
+    const { messages, reply } = request;
+    const rendered = this.#engine.ready.then(() => this.#engine.render({ messages: messages!, ...(reply === undefined ? {} : { reply }) }));
+    return await unlessAborted(signal, rendered);
   }
 
   /** Tells OpenTelemetry of a stream, where somebody listens. */

@@ -4,11 +4,16 @@
 import { expect, test } from "vitest";
 import {
   NativeEventKind as Kind,
+  type NativeAnswer,
   type NativeError,
   type NativeEventListener,
   type NativeFinish,
+  type NativePieces,
+  type NativePrompt,
+  type NativeQuestion,
   type NativeRequest,
   type NativeTokenLogprobs,
+  type NativeTokens,
 } from "../lib/addon/contract.js";
 import type { EngineLink, OpenLink } from "../lib/engine/link.js";
 import type { ModelInfo } from "../lib/types.js";
@@ -206,18 +211,26 @@ export function linkContract(
     await closed(one);
   });
 
-  test(`${name}: a question is answered under its number`, async () => {
+  test(`${name}: a question is answered under its number, and all of it is plain data`, async () => {
     const one = await opened();
-    one.link.ask(3, { tokenize: "fox", special: false });
-    one.link.ask(5, { tokenize: "fox fox fox fox", special: false });
-    const answers = () =>
-      one.listener.told
-        .filter(({ kind }) => kind === Kind.Answer)
-        .map(({ payload }) => payload as { question: number; tokens: Int32Array });
-    await one.listener.until(() => answers().length === 2);
-    const tokens = (question: number) => answers().find((answer) => answer.question === question)!.tokens;
-    expect(tokens(3)).toBeInstanceOf(Int32Array);
-    expect(tokens(5).length).toBeGreaterThan(tokens(3).length);
+    const answered = async <Answer>(number: number, question: NativeQuestion): Promise<Answer> => {
+      one.link.ask(number, structuredClone(question));
+      const isIt = ({ kind, payload }: Told) => kind === Kind.Answer && (payload as NativeAnswer).question === number;
+      await one.listener.until((told) => told.some(isIt));
+      return structuredClone(one.listener.told.find(isIt)!.payload) as Answer;
+    };
+    const short = answered<NativeTokens>(3, { tokenize: "fox", special: false, addSpecial: false });
+    const long = answered<NativeTokens>(5, { tokenize: "fox fox fox fox", special: false, addSpecial: false });
+    const { tokens } = await long;
+    expect((await short).tokens).toBeInstanceOf(Int32Array);
+    expect(tokens.length).toBeGreaterThan((await short).tokens.length);
+    const { bytes, ends, padding } = await answered<NativePieces>(6, { detokenize: tokens, special: true });
+    expect(new TextDecoder().decode(bytes.subarray(padding))).toBe("fox fox fox fox");
+    expect([ends.length, ends.at(-1)]).toEqual([tokens.length, bytes.length]);
+    const messages = JSON.stringify([{ role: "user", content: "fox" }]);
+    const rendered = await answered<NativePrompt>(7, { render: { messages } });
+    expect(rendered.prompt).toContain("fox");
+    expect(rendered.tokens.length).toBeGreaterThan((await short).tokens.length);
     await closed(one);
   });
 
@@ -231,7 +244,7 @@ export function linkContract(
     for (const id of [1, 2, 3]) expect(one.listener.ended(id)).toBe(true);
     expect(order.at(-1)).toBe(Kind.Closed);
     one.link.submit(9, request());
-    one.link.ask(9, { tokenize: "fox", special: false });
+    one.link.ask(9, { tokenize: "fox", special: false, addSpecial: false });
     one.link.endTurn();
     one.link.ack(9, 1);
     one.link.cancel(9);

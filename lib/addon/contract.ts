@@ -29,8 +29,10 @@ export interface NativeEngineOptions {
 export interface NativeRequest {
   /** Chat messages as the JSON text of an OpenAI `messages` array; exactly one of messages and prompt is given. */
   messages?: string;
-  /** Raw text to continue, no template. */
-  prompt?: string;
+  /** Raw text to continue, no template; or token ids of the vocabulary, as they are. */
+  prompt?: string | Int32Array;
+  /** Of a prompt that is text: what follows what is to be written. Only where the model `fillsInTheMiddle`. */
+  suffix?: string;
   /** What a reply is made of besides plain text. Absent: the reply is text, whatever is in it. */
   reply?: NativeReplyShape;
   /** Tokens to generate at most; 0 means up to the end of the context. */
@@ -190,9 +192,50 @@ export const NativeEventKind = {
 /** What a model file recommends, by the names of options: numbers, and `samplers`, a list of names. Unchecked: the file's own. */
 export type NativeRecommended = Readonly<Record<string, unknown>>;
 
+/** What is asked of a model beside replies. Plain data, as its answer is. */
+export type NativeQuestion = NativeTokenize | NativeDetokenize | NativeRender;
+
+/** The tokens of a text. */
+export interface NativeTokenize {
+  tokenize: string;
+  /** Control tokens are read by their text. */
+  special: boolean;
+  /** The vocabulary's own BOS comes first, where it has one to add. */
+  addSpecial: boolean;
+}
+
+/** What token ids of the vocabulary stand for. */
+export interface NativeDetokenize {
+  detokenize: Int32Array;
+  /** Control tokens stand for their text, otherwise for nothing. */
+  special: boolean;
+}
+
+/** What a conversation becomes, were it asked for a reply. One that is longer than the context is answered, too. */
+export interface NativeRender {
+  render: Pick<NativeRequest, "messages" | "reply">;
+}
+
 /** What was asked of the model, by the number that the question was given. */
-export interface NativeAnswer {
-  question: number;
+export type NativeAnswer = { question: number } & (NativeTokens | NativePieces | NativePrompt);
+
+/** To a NativeTokenize. */
+export interface NativeTokens {
+  tokens: Int32Array;
+}
+
+/** To a NativeDetokenize. */
+export interface NativePieces {
+  /** Of all tokens, and where those of each end. */
+  bytes: Uint8Array;
+  ends: Int32Array;
+  /** How many of the first bytes are no text's: a space that the tokenizer puts before each. */
+  padding: number;
+}
+
+/** To a NativeRender. */
+export interface NativePrompt {
+  prompt: string;
   tokens: Int32Array;
 }
 
@@ -245,10 +288,10 @@ export interface NativeEngine {
   /** Cancels every stream (each still gets its Finish), stops the thread, frees the model, then emits Closed. Idempotent. */
   close(): void;
   /**
-   * Asks for the token ids of a text; `special` parses control tokens. Only after Ready. One Answer or AnswerError event with the
-   * caller's number (from 1 to 2^32 - 1) follows, also when the model is closed first. Throws as submit.
+   * Only after Ready. One Answer or AnswerError event with the caller's number (from 1 to 2^32 - 1) follows, also when the model is closed first.
+   * Throws as submit.
    */
-  tokenize(question: number, text: string, special: boolean): void;
+  ask(number: number, question: NativeQuestion): void;
   /** Counters for tests and metrics; cheap, may be called at any time. */
   stats(): EngineStats;
 }

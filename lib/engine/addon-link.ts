@@ -46,12 +46,12 @@ export class AddonLink implements EngineLink {
     this.#native.endReasoning(id);
   }
 
-  ask(question: number, { tokenize, special }: Question): void {
+  ask(number: number, question: Question): void {
     try {
-      this.#native.tokenize(question, tokenize, special);
+      this.#native.ask(number, question);
     } catch (error) {
       const { code, message } = fromNative(error);
-      this.#say(0, Kind.AnswerError, { question, code, message });
+      this.#say(0, Kind.AnswerError, { question: number, code, message });
     }
   }
 

@@ -12,8 +12,11 @@ import {
   type NativeEventListener,
   type NativeFinish,
   type NativeMalformedCall,
+  type NativePieces,
   type NativeProgress,
+  type NativePrompt,
   type NativeRecommended,
+  type NativeRender,
   type NativeRequest,
   type NativeTokenLogprobs,
   type NativeToolCall,
@@ -24,7 +27,7 @@ import type { EngineStats, ModelInfo, RecommendedSampling, StreamEvent, TokenLog
 import { type EngineLink, LARGEST_ID, type OpenLink, RESTARTING, type StreamId } from "./link.js";
 import { toldLogprobs } from "./logprobs.js";
 import { Questions } from "./questions.js";
-import { checkAgainstModel } from "./request-checks.js";
+import { checkAgainstModel, checkLength, checkTokens } from "./request-checks.js";
 
 /**
  * What a stream gives: text, as the bare string (the common case costs no object) unless it has log-probabilities, any other event, or tokens
@@ -180,10 +183,27 @@ export class Engine {
     if (this.#sinks.size + this.#waiting.size + this.#resting.size + this.#questions.open === 0) void this.close();
   }
 
-  /** Once loaded. Rejects with what made it impossible, and with CLOSED when the model is closed before the answer. */
-  tokenize(text: string, special: boolean): Promise<number[]> {
-    if (this.#failure !== undefined) return Promise.reject(this.#failure);
-    return this.#questions.tokenize(this.#link!, text, special);
+  // Once loaded. They reject with what makes an answer impossible, and with CLOSED when the model is closed before it.
+
+  async tokenize(text: string, special: boolean, addSpecial: boolean): Promise<number[]> {
+    return await this.#questions.tokenize(this.#asked(), { tokenize: text, special, addSpecial });
+  }
+
+  async detokenize(tokens: Int32Array, special: boolean): Promise<NativePieces> {
+    const link = this.#asked();
+    checkTokens("tokens", tokens, this.info!);
+    return await this.#questions.detokenize(link, { detokenize: tokens, special });
+  }
+
+  async render(chat: NativeRender["render"]): Promise<NativePrompt> {
+    const link = this.#asked();
+    checkLength(chat, this.info!);
+    return await this.#questions.render(link, { render: chat });
+  }
+
+  #asked(): EngineLink {
+    if (this.#failure !== undefined) throw this.#failure;
+    return this.#link!;
   }
 
   stats(): EngineStats {

@@ -1,7 +1,7 @@
 // Owns the seam between an engine as JavaScript sees it and its native half, wherever that runs: in this process (addon-link.ts), or in
 // another one. What comes back are batches of events, as lib/addon/contract.ts describes them, in one order for all.
 
-import type { NativeEventListener, NativeRequest } from "../addon/contract.js";
+import type { NativeEventListener, NativeQuestion, NativeRequest } from "../addon/contract.js";
 import type { EngineStats } from "../types.js";
 
 /** Of streams and of questions. */
@@ -11,7 +11,7 @@ export const LARGEST_ID = 2 ** 32 - 1;
 export type StreamId = number;
 
 /** What is asked of an engine beside streams. */
-export type Question = { tokenize: string; special: boolean };
+export type Question = NativeQuestion;
 
 /** One open engine. No method throws or waits; each may be called from Ready on, and close() before, too. */
 export interface EngineLink {

@@ -1,8 +1,17 @@
 // Owns what is asked of an engine beside streams: the numbers of questions, and the way from an answer to whoever asked. JS thread that made the model.
 
-import type { NativeAnswer, NativeError } from "../addon/contract.js";
+import type {
+  NativeAnswer,
+  NativeDetokenize,
+  NativeError,
+  NativePieces,
+  NativePrompt,
+  NativeRender,
+  NativeTokenize,
+  NativeTokens,
+} from "../addon/contract.js";
 import { fromNative } from "../errors.js";
-import { type EngineLink, LARGEST_ID } from "./link.js";
+import { type EngineLink, LARGEST_ID, type Question } from "./link.js";
 
 /** Token ids that are copied in a turn of the event loop: about a millisecond's work. */
 const TOKENS_A_TURN = 65_536;
@@ -23,11 +32,23 @@ export class Questions {
     return this.#open.size;
   }
 
-  tokenize(link: EngineLink, text: string, special: boolean): Promise<number[]> {
+  async tokenize(link: EngineLink, question: NativeTokenize): Promise<number[]> {
+    return await copyTokens(((await this.#ask(link, question)) as NativeTokens).tokens);
+  }
+
+  async detokenize(link: EngineLink, question: NativeDetokenize): Promise<NativePieces> {
+    return (await this.#ask(link, question)) as NativePieces;
+  }
+
+  async render(link: EngineLink, question: NativeRender): Promise<NativePrompt> {
+    return (await this.#ask(link, question)) as NativePrompt;
+  }
+
+  #ask(link: EngineLink, question: Question): Promise<NativeAnswer> {
     return new Promise((resolve, reject) => {
       this.#last = (this.#last % LARGEST_ID) + 1;
-      this.#open.set(this.#last, { resolve: (answer) => copyTokens(answer.tokens, resolve), reject });
-      link.ask(this.#last, { tokenize: text, special });
+      this.#open.set(this.#last, { resolve, reject });
+      link.ask(this.#last, question);
     });
   }
 
@@ -53,18 +74,30 @@ export class Questions {
   }
 }
 
+/** The bytes of each token, as many a turn: views of one buffer. */
+export async function piecesOf({ bytes, ends }: NativePieces): Promise<Uint8Array[]> {
+  const pieces: Uint8Array[] = [];
+  for (let start = 0; pieces.length < ends.length; start = ends[pieces.length - 1]!) {
+    if (pieces.length > 0 && pieces.length % TOKENS_A_TURN === 0) await new Promise((resolve) => setImmediate(resolve));
+    pieces.push(bytes.subarray(start, ends[pieces.length]!));
+  }
+  return pieces;
+}
+
 /**
  * The ids as an array, a slice a turn of the event loop: a long text has tens of millions. By hand, since spreading a typed array goes through its
  * iterator and takes five times as long.
  */
-function copyTokens(tokens: Int32Array, done: (copy: number[]) => void): void {
+export function copyTokens(tokens: Int32Array): Promise<number[]> {
   const copy = new Array<number>(Math.min(tokens.length, LARGEST_FLAT));
   let next = 0;
-  const copySlice = () => {
-    const end = Math.min(tokens.length, next + TOKENS_A_TURN);
-    for (; next < end; next++) copy[next] = tokens[next]!;
-    if (next < tokens.length) setImmediate(copySlice);
-    else done(copy);
-  };
-  copySlice();
+  return new Promise((done) => {
+    const copySlice = () => {
+      const end = Math.min(tokens.length, next + TOKENS_A_TURN);
+      for (; next < end; next++) copy[next] = tokens[next]!;
+      if (next < tokens.length) setImmediate(copySlice);
+      else done(copy);
+    };
+    copySlice();
+  });
 }

@@ -8,10 +8,28 @@ import type { ModelInfo } from "../types.js";
 /** Characters that a token stands for at most, with room to spare: the longest of real vocabularies have 256 bytes. */
 const CHARACTERS_A_TOKEN = 1024;
 
+type Texts = Pick<NativeRequest, "messages" | "prompt" | "suffix">;
+
 /** @throws ZSEError BAD_OPTION or CONTEXT_OVERFLOW */
-export function checkAgainstModel(request: NativeRequest, { vocabularySize, contextSize }: ModelInfo): void {
-  checkBiases(request.logitBias, vocabularySize);
-  checkLength(request, contextSize);
+export function checkAgainstModel(request: NativeRequest, info: ModelInfo): void {
+  checkBiases(request.logitBias, info.vocabularySize);
+  if (request.prompt instanceof Int32Array) checkTokens("prompt", request.prompt, info);
+  if (request.suffix !== undefined) checkSuffix(info);
+  checkLength(request, info);
+}
+
+/** @throws ZSEError BAD_OPTION */
+export function checkTokens(name: string, tokens: Int32Array, { vocabularySize }: ModelInfo): void {
+  const wrong = tokens.findIndex((token) => token >= vocabularySize);
+  if (wrong < 0) return;
+  const at = `${name}[${wrong}]`;
+  throw bad(at, `${at} is ${tokens[wrong]}; the token ids of this vocabulary are 0 to ${vocabularySize - 1}.`);
+}
+
+function checkSuffix({ fillsInTheMiddle }: ModelInfo): void {
+  if (fillsInTheMiddle) return;
+  const message = "suffix needs a model that fills in the middle, and this one's vocabulary has no tokens for it; leave it out.";
+  throw new ZSEError("UNSUPPORTED", message, { option: "suffix" });
 }
 
 /**
@@ -33,12 +51,13 @@ function checkBiases(logitBias: readonly number[], vocabularySize: number): void
 }
 
 /** What cannot fit whatever the tokenizer makes of it is known before it is copied, rendered and split. */
-function checkLength({ messages, prompt }: NativeRequest, contextSize: number): void {
-  const given = (messages ?? prompt ?? "").length;
+export function checkLength({ messages, prompt, suffix = "" }: Texts, { contextSize }: ModelInfo): void {
+  const text = messages ?? (typeof prompt === "string" ? prompt : "");
+  const given = text.length + suffix.length;
   const most = contextSize * CHARACTERS_A_TOKEN;
   if (given <= most) return;
   const holds = `the context of a stream holds ${contextSize} including at least one of the reply`;
-  const text = `its text has ${given} characters, of which at most ${most} could fit`;
+  const many = `its text has ${given} characters, of which at most ${most} could fit`;
   const advice = "shorten the prompt or open the model with a larger contextSize";
-  throw new ZSEError("CONTEXT_OVERFLOW", `the prompt has at least ${contextSize + 1} tokens, and ${holds}: ${text}; ${advice}`);
+  throw new ZSEError("CONTEXT_OVERFLOW", `the prompt has at least ${contextSize + 1} tokens, and ${holds}: ${many}; ${advice}`);
 }

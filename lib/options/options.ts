@@ -11,7 +11,8 @@ import { entriesOf, MOST_TEXT, reading } from "./foreign.js";
 import { validateMessages } from "./messages.js";
 import { type ReplyShape, readChatShape, readPromptShape, type ShapeOptions } from "./reply-shape.js";
 import { asObject, readOptions } from "./rules.js";
-import { ENGINE_OPTIONS, RECOMMENDABLE, REPLY_OPTIONS, snakeCase, TOKENIZE_OPTIONS } from "./table.js";
+import { DETOKENIZE_OPTIONS, ENGINE_OPTIONS, RECOMMENDABLE, REPLY_OPTIONS, snakeCase, TOKENIZE_OPTIONS } from "./table.js";
+import { isTokens, readTokens } from "./tokens.js";
 
 /** What a reply's options come to: the addon's part, and what stays on this side. */
 export interface ReplySettings {
@@ -44,14 +45,27 @@ export function readChatCall(call: string, first: unknown, second: unknown): Rep
 
 /** Reads either form of a completion call: `(prompt, options?)` or `({ prompt, ...options })`. Throws as readChatCall. */
 export function readCompletionCall(call: string, first: unknown, second: unknown): ReplySettings {
-  const isText = (value: unknown) => typeof value === "string";
   return reading(call, () => {
-    const { subject, options } = splitCall(call, "prompt", "a string", isText, first, second);
-    if (!isText(subject)) throw bad("prompt", `prompt must be a string; given ${quote(subject)}.`);
-    const { length } = subject as string;
-    if (length > MOST_TEXT) throw bad("prompt", `prompt may have up to ${MOST_TEXT} characters; given ${length}.`);
-    return replySettings({ prompt: subject as string }, options, readPromptShape);
+    const isPrompt = (value: unknown) => typeof value === "string" || isTokens(value);
+    const { subject, options } = splitCall(call, "prompt", "a string or token ids", isPrompt, first, second);
+    const { suffix, ...others } = Object.fromEntries(entriesOf(options));
+    const prompt = typeof subject === "string" ? readText("prompt", subject) : readTokens("prompt", subject, "a string or token ids");
+    return replySettings({ prompt, ...readSuffix(suffix, prompt) }, others, readPromptShape);
   });
+}
+
+/** An empty one is none: so it is in a body. */
+function readSuffix(suffix: unknown, prompt: string | Int32Array): { suffix?: string } {
+  if (suffix === undefined || suffix === "") return {};
+  if (typeof prompt !== "string") throw bad("suffix", "suffix goes with a prompt that is text; given token ids.");
+  return { suffix: readText("suffix", suffix) };
+}
+
+/** @throws ZSEError BAD_OPTION naming it */
+export function readText(name: string, given: unknown): string {
+  if (typeof given !== "string") throw bad(name, `${name} must be a string; given ${quote(given)}.`);
+  if (given.length <= MOST_TEXT) return given;
+  throw bad(name, `${name} may have up to ${MOST_TEXT} characters; given ${given.length}.`);
 }
 
 /** Reads a model's options. Throws as readChatCall. */
@@ -72,9 +86,20 @@ export function readEngineOptions(given: unknown): {
   return { native: settled, isolation: isolate, onProgress };
 }
 
-/** Reads the options of tokenize(). Throws as readChatCall. */
-export function readTokenizeOptions(given: unknown): { special: boolean } {
-  return reading("tokenize()", () => readOptions(TOKENIZE_OPTIONS, given, "tokenize()")) as { special: boolean };
+/** Reads a call of tokenize(). Throws as readChatCall. */
+export function readTokenizeCall(text: unknown, given: unknown): { text: string; special: boolean; addSpecial: boolean } {
+  return reading("tokenize()", () => {
+    const options = readOptions(TOKENIZE_OPTIONS, given, "tokenize()") as { special: boolean; addSpecial: boolean };
+    return { text: readText("text", text), ...options };
+  });
+}
+
+/** Reads a call of detokenize(). Throws as readChatCall. */
+export function readDetokenizeCall(tokens: unknown, given: unknown): { tokens: Int32Array; special: boolean } {
+  return reading("detokenize()", () => {
+    const options = readOptions(DETOKENIZE_OPTIONS, given, "detokenize()") as { special: boolean };
+    return { tokens: readTokens("tokens", tokens), ...options };
+  });
 }
 
 function splitCall(
@@ -100,7 +125,7 @@ function splitCall(
 type Options = Record<string, unknown>;
 
 function replySettings(
-  subject: { messages: string } | { prompt: string },
+  subject: { messages: string } | { prompt: string | Int32Array; suffix?: string },
   options: Options,
   readShape: (options: ShapeOptions) => ReplyShape,
 ): ReplySettings {

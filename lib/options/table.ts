@@ -390,7 +390,13 @@ export const ENGINE_OPTIONS = {
 } as const satisfies OptionTable;
 
 /** Options of tokenize(). */
-export const TOKENIZE_OPTIONS = { special: { kind: "boolean", default: false } } as const satisfies OptionTable;
+export const TOKENIZE_OPTIONS = {
+  special: { kind: "boolean", default: false },
+  addSpecial: { kind: "boolean", default: false },
+} as const satisfies OptionTable;
+
+/** Options of detokenize(). */
+export const DETOKENIZE_OPTIONS = { special: { kind: "boolean", default: true } } as const satisfies OptionTable;
 
 /** top_p for topP: the spelling of bodies, and of the library's aliases. */
 export function snakeCase(name: string): string {

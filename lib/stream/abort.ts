@@ -61,6 +61,22 @@ export function reasonOf(signal: AbortSignal): unknown {
   }
 }
 
+/** The value of a promise, or the signal's reason where it aborts first. */
+export async function unlessAborted<Value>(signal: AbortSignal | undefined, value: Promise<Value>): Promise<Value> {
+  if (signal === undefined) return await value;
+  value.catch(() => {}); // who has aborted does not look at it any more
+  if (isAborted(signal)) throw reasonOf(signal);
+  let stop = () => {};
+  try {
+    return await new Promise<Value>((resolve, reject) => {
+      stop = watchAbort(signal, reject);
+      value.then(resolve, reject);
+    });
+  } finally {
+    stop();
+  }
+}
+
 function begin(signal: AbortSignal): Watch {
   const told = new Set<OnAbort>();
   const listener = () => {

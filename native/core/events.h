@@ -77,10 +77,27 @@ struct LoadErrorEvent {
   std::string code, message;
 };
 struct ClosedEvent {};
-/** The tokens of a text that was asked about. */
+/** To a TokenizeQuestion. */
+struct TokensAnswer {
+  std::vector<Token> tokens;
+};
+/** To a DetokenizeQuestion. */
+struct PiecesAnswer {
+  std::string bytes;      // of all tokens
+  std::vector<int> ends;  // of each in them
+  int padding = 0;        // of the bytes, those at the beginning that no text said: the tokenizer puts a space there
+};
+/** To a RenderQuestion. */
+struct PromptAnswer {
+  std::string text;
+  std::vector<Token> tokens;
+};
+using Answer = std::variant<TokensAnswer, PiecesAnswer, PromptAnswer>;
+
+/** What was asked beside replies. */
 struct AnswerEvent {
   uint32_t question = 0;
-  std::vector<Token> tokens;
+  Answer answer;
 };
 struct AnswerErrorEvent {
   uint32_t question = 0;

@@ -16,6 +16,7 @@ struct ModelInfo {
   std::string template_source, template_name, template_text;
   std::string normalizer;              // "NFC" where texts must be normalized so before they are tokenized, or ""
   bool guesses_pre_tokenizer = false;  // the file does not say how texts are cut before they are tokenized
+  bool fills_in_the_middle = false;    // the vocabulary has the tokens of InfillInput
   bool deterministic = false;
   RecommendedSampling sampling;
   /** longrope: llama.cpp rotates keys by one of two sets of factors, whichever goes with the size of the context. */

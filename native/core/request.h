@@ -104,8 +104,18 @@ struct TextInput {
   std::string text;
   TextShape shape;
 };
-/** What a prompt is made of. One kind more is one line here, and a text_of() in PromptBuilder. */
-using RequestInput = std::variant<ChatInput, TextInput>;
+/** Tokens that are continued as they are: the caller's own, of the vocabulary. */
+struct TokensInput {
+  std::vector<Token> tokens;
+  TextShape shape;
+};
+/** What stands between two texts is written, by a model that was trained for that. */
+struct InfillInput {
+  std::string prefix, suffix;
+  TextShape shape;
+};
+/** What a prompt is made of. One kind more is one line here, and a tokens_of() in PromptBuilder. */
+using RequestInput = std::variant<ChatInput, TextInput, TokensInput, InfillInput>;
 
 /** A request as it comes through the door: nothing rendered, nothing tokenized. */
 struct RequestSpec {
@@ -113,6 +123,24 @@ struct RequestSpec {
   std::vector<std::string> stops;
   StreamSettings settings;
 };
+
+/** The tokens of a text. */
+struct TokenizeQuestion {
+  std::string text;
+  bool special = false;      // control tokens by their text
+  bool add_special = false;  // with the vocabulary's own BOS
+};
+/** What tokens of the vocabulary stand for. */
+struct DetokenizeQuestion {
+  std::vector<Token> tokens;
+  bool special = true;  // control tokens as their text; otherwise as nothing
+};
+/** What a conversation becomes, were it asked for a reply. */
+struct RenderQuestion {
+  ChatInput chat;
+};
+/** What is asked of a model beside replies. */
+using Question = std::variant<TokenizeQuestion, DetokenizeQuestion, RenderQuestion>;
 
 /**
  * What a stream's sampler needs and takes long to make, such as a grammar that the reply is held to: made on the prompt side, for the decoder of

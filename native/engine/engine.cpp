@@ -81,10 +81,10 @@ void Engine::cancel_all() {
   for (auto& [id, control] : controls_) control->cancelled = true;
 }
 
-void Engine::tokenize(uint32_t question, std::string text, bool special) {
+void Engine::ask(uint32_t number, Question question) {
   std::lock_guard<std::mutex> lock(mutex_);
   if (closing_ || !prompts_) throw EngineError("CLOSED", "the model is not open");
-  prompts_->tokenize(question, std::move(text), special);
+  prompts_->ask(number, std::move(question));
 }
 
 // ---- decode thread ---------------------------------------------------------------------------------------------------

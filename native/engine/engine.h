@@ -50,8 +50,8 @@ class Engine {
 
   std::vector<Event> take_events() { return events_.take(); }
 
-  /** Asks for the tokens of a text: an AnswerEvent or AnswerErrorEvent of this number follows. Throws EngineError CLOSED. */
-  void tokenize(uint32_t question, std::string text, bool special);
+  /** An AnswerEvent or AnswerErrorEvent of this number follows. Throws EngineError CLOSED. */
+  void ask(uint32_t number, Question question);
   const EngineStats& stats() const { return stats_; }
 
  private:

@@ -3,8 +3,8 @@
 #include <chrono>
 #include <exception>
 #include <utility>
+#include <variant>
 
-#include "core/events.h"
 #include "llama/ggml_abort.h"
 
 namespace zse {
@@ -49,9 +49,8 @@ void PromptSide::prepare(std::shared_ptr<StreamControl> control, RequestSpec req
   workers_.submit(id, std::make_unique<PromptTask>(builder_, inbox_, stats_, std::move(control), std::move(request)));
 }
 
-void PromptSide::tokenize(uint32_t question, std::string text, bool special) {
-  workers_.submit(kQuestions + question,
-                  std::make_unique<TokenizeTask>(builder_, events_, question, std::move(text), special));
+void PromptSide::ask(uint32_t number, Question question) {
+  workers_.submit(kQuestions + number, std::make_unique<QuestionTask>(builder_, events_, number, std::move(question)));
 }
 
 void PromptSide::parse(StreamId stream, ParseRequest request) {
@@ -122,25 +121,29 @@ void ParseTask::finished() { inbox_.push(ParsedCommand{stream_, std::move(reply_
 
 void ParseTask::stopped(WorkStop, uint64_t) { inbox_.push(ParsedCommand{stream_, unread()}); }
 
-TokenizeTask::TokenizeTask(const PromptBuilder& builder, StreamQueue& events, uint32_t question, std::string text,
-                           bool special)
-    : builder_(builder), events_(events), question_(question), text_(std::move(text)), special_(special) {}
+QuestionTask::QuestionTask(const PromptBuilder& builder, StreamQueue& events, uint32_t number, Question question)
+    : builder_(builder), events_(events), number_(number), question_(std::move(question)) {}
 
-void TokenizeTask::run() {
-  failure_ = failure_of("the text could not be tokenized", [this] { tokens_ = builder_.tokenize(text_, special_); });
+/** None for what the caller gives itself, who may close the model; a template may be anybody's. */
+WorkLimits QuestionTask::limits() const {
+  return std::holds_alternative<RenderQuestion>(question_) ? builder_.limits() : WorkLimits();
 }
 
-void TokenizeTask::finished() {
+void QuestionTask::run() {
+  failure_ = failure_of("the question could not be answered", [this] { answer_ = builder_.answer(question_, stage_); });
+}
+
+void QuestionTask::finished() {
   if (failure_) {
-    events_.publish({0, AnswerErrorEvent{question_, failure_->code(), failure_->what()}});
+    events_.publish({0, AnswerErrorEvent{number_, failure_->code(), failure_->what()}});
   } else {
-    events_.publish({0, AnswerEvent{question_, std::move(tokens_)}});
+    events_.publish({0, AnswerEvent{number_, std::move(answer_)}});
   }
 }
 
-void TokenizeTask::stopped(WorkStop why, uint64_t tokens) {
-  const EngineError error = builder_.stopped(why, PromptStage::kTokenizer, tokens);
-  events_.publish({0, AnswerErrorEvent{question_, error.code(), error.what()}});
+void QuestionTask::stopped(WorkStop why, uint64_t tokens) {
+  const EngineError error = builder_.stopped(why, stage_, tokens);
+  events_.publish({0, AnswerErrorEvent{number_, error.code(), error.what()}});
 }
 
 }  // namespace zse

@@ -1,5 +1,5 @@
 // Owns the prompt side of an engine: what builds prompts, the threads that do it, and what they are given to do. A stream's prompt goes to the
-// decode thread's inbox, the answer to a question about a text goes to JavaScript. Tasks are made on the JavaScript thread and run on a
+// decode thread's inbox, the answer to a question goes to JavaScript. Tasks are made on the JavaScript thread and run on a
 // worker's, within the bounds of llama/prompt.
 #pragma once
 
@@ -7,9 +7,9 @@
 #include <cstdint>
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "base/error.h"
+#include "core/events.h"
 #include "core/ids.h"
 #include "core/inbox.h"
 #include "core/prompt_workers.h"
@@ -30,7 +30,7 @@ class PromptSide {
   /** Its outcome comes as one SubmitCommand or RejectCommand. Throws EngineError ENGINE_FAILED where there is no thread for it. */
   void prepare(std::shared_ptr<StreamControl> control, RequestSpec request);
   /** Its outcome comes as one AnswerEvent or AnswerErrorEvent. Throws as prepare() does. */
-  void tokenize(uint32_t question, std::string text, bool special);
+  void ask(uint32_t number, Question question);
 
   /** A stream's reply, or its beginning, is read: one ParsedCommand answers, where there is no thread too. */
   void parse(StreamId stream, ParseRequest request);
@@ -90,11 +90,11 @@ class ParseTask : public PromptWorkers::Task {
   ParsedReply reply_;
 };
 
-/** The tokens of a text. Ends in one AnswerEvent or AnswerErrorEvent. */
-class TokenizeTask : public PromptWorkers::Task {
+/** What is asked beside replies. Ends in one AnswerEvent or AnswerErrorEvent. */
+class QuestionTask : public PromptWorkers::Task {
  public:
-  TokenizeTask(const PromptBuilder& builder, StreamQueue& events, uint32_t question, std::string text, bool special);
-  WorkLimits limits() const override { return {}; }  // the caller's own text, and the caller may close the model
+  QuestionTask(const PromptBuilder& builder, StreamQueue& events, uint32_t number, Question question);
+  WorkLimits limits() const override;
   void run() override;
   void finished() override;
   void stopped(WorkStop why, uint64_t tokens) override;
@@ -102,10 +102,10 @@ class TokenizeTask : public PromptWorkers::Task {
  private:
   const PromptBuilder& builder_;
   StreamQueue& events_;
-  const uint32_t question_;
-  const std::string text_;
-  const bool special_;
-  std::vector<Token> tokens_;
+  const uint32_t number_;
+  const Question question_;
+  PromptStage stage_ = PromptStage::kTokenizer;
+  Answer answer_;
   std::unique_ptr<EngineError> failure_;
 };
 

@@ -150,6 +150,9 @@ Model::Model(llama_model* model, const std::string& path, const EngineOptions& o
   info_.rotates_by_context = metadata(model, (info_.architecture + ".rope.scaling.type").c_str()) == "longrope";
   info_.normalizer = metadata(model, kNormalizerKey);
   info_.sampling = recommended_sampling([model](const char* key) { return metadata(model, key); });
+  info_.fills_in_the_middle = llama_vocab_fim_pre(vocab()) != LLAMA_TOKEN_NULL &&
+                              llama_vocab_fim_suf(vocab()) != LLAMA_TOKEN_NULL &&
+                              llama_vocab_fim_mid(vocab()) != LLAMA_TOKEN_NULL;
   info_.guesses_pre_tokenizer =
       metadata(model, "tokenizer.ggml.model") == "gpt2" && metadata(model, "tokenizer.ggml.pre").empty();
   const ChatTemplateChoice choice = choose_chat_template(*this);
@@ -175,9 +178,11 @@ std::vector<Token> Model::tokenize(const std::string& text, bool add_special, bo
   return common_tokenize(vocab(), text, add_special, parse_special);
 }
 
-void Model::append_piece(Token token, std::string& out) const {
+bool Model::pads_texts() const { return vocab()->get_add_space_prefix(); }
+
+void Model::append_piece(Token token, std::string& out, bool special) const {
   char buffer[128];
-  const bool shown = shown_[token];
+  const bool shown = special || shown_[token];
   int length = llama_token_to_piece(vocab(), token, buffer, sizeof buffer, 0, shown);
   if (length >= 0) {
     out.append(buffer, length);

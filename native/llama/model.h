@@ -33,8 +33,11 @@ class Model {
   /** Token ids of a text. `add_special`: with the vocabulary's own BOS/EOS; `parse_special`: control tokens by their text. */
   std::vector<Token> tokenize(const std::string& text, bool add_special, bool parse_special) const;
 
-  /** Appends a token's bytes; control tokens have none, but for tags that are text for the reader (shown_tokens.h). */
-  void append_piece(Token token, std::string& out) const;
+  /** Appends a token's bytes; control tokens have none unless `special`, but for tags that are text for the reader (shown_tokens.h). */
+  void append_piece(Token token, std::string& out, bool special = false) const;
+
+  /** Whether tokenizing puts a space before a text. */
+  bool pads_texts() const;
 
   /** Bytes of the longest token: a text of n bytes has at least n / longest_piece() tokens. */
   size_t longest_piece() const { return longest_piece_; }

@@ -31,7 +31,8 @@ constexpr uint64_t kPromptSteps = uint64_t{1} << 31;
 constexpr uint64_t kQuirkSteps = uint64_t{1} << 25;  // the templates that llama.cpp knows take less than a tenth
 // Giving back what a template holds takes some 50 ms for 256 MB of small values, and a cancel waits for that.
 constexpr uint64_t kPromptMemory = uint64_t{64} << 20;
-constexpr uint64_t kMemoryOfToken = 64;  // of the context: a text several times over
+constexpr size_t kMostBytes = size_t{256} << 20;  // that tokens stand for
+constexpr uint64_t kMemoryOfToken = 64;           // of the context: a text several times over
 
 /** A bound that is cancelled with the engine. */
 class FlagBound : public WorkBound {
@@ -286,14 +287,45 @@ MarkedText PromptBuilder::text_of(const ChatInput& chat, ReplyShape& shape, Prom
   return marked_text(std::move(params.prompt));
 }
 
-MarkedText PromptBuilder::text_of(const TextInput& text, ReplyShape& shape, PromptStage& stage) const {
+void PromptBuilder::shape_text(const TextShape& text, ReplyShape& shape, PromptStage& stage) const {
   stage = PromptStage::kGrammar;
   ConstraintSpec spec;
-  spec.grammar = text.shape.grammar;
+  spec.grammar = text.grammar;
   spec.source = "responseFormat";
-  if (!text.shape.json_schema.empty()) spec.grammar = grammar_of(read_schema(text.shape.json_schema), "responseFormat");
+  if (!text.json_schema.empty()) spec.grammar = grammar_of(read_schema(text.json_schema), "responseFormat");
   if (!spec.grammar.empty()) shape.constraint = std::make_unique<Constraint>(model_, std::move(spec), grammars_);
-  return {normalizes() ? normalize_nfc(text.text) : text.text, {}};
+}
+
+std::vector<Token> PromptBuilder::tokens_of(const ChatInput& chat, ReplyShape& shape, PromptStage& stage) const {
+  return tokenize(text_of(chat, shape, stage), stage);
+}
+
+std::vector<Token> PromptBuilder::tokens_of(const TextInput& text, ReplyShape& shape, PromptStage& stage) const {
+  shape_text(text.shape, shape, stage);
+  return tokenize({normalized(text.text), {}}, stage);
+}
+
+std::vector<Token> PromptBuilder::tokens_of(const TokensInput& tokens, ReplyShape& shape, PromptStage& stage) const {
+  shape_text(tokens.shape, shape, stage);
+  return tokens.tokens;
+}
+
+/** The order that models learn: what comes before, what comes after, and then what stands between. No text is read as a control token. */
+std::vector<Token> PromptBuilder::tokens_of(const InfillInput& infill, ReplyShape& shape, PromptStage& stage) const {
+  shape_text(infill.shape, shape, stage);
+  stage = PromptStage::kTokenizer;
+  const llama_vocab* vocab = model_->vocab();
+  check_bytes(infill.prefix.size() + infill.suffix.size());
+  const std::vector<Token> prefix = model_->tokenize(normalized(infill.prefix), false, false);
+  const std::vector<Token> suffix = model_->tokenize(normalized(infill.suffix), false, false);
+  std::vector<Token> tokens;
+  if (llama_vocab_get_add_bos(vocab)) tokens.push_back(llama_vocab_bos(vocab));
+  tokens.push_back(llama_vocab_fim_pre(vocab));
+  tokens.insert(tokens.end(), prefix.begin(), prefix.end());
+  tokens.push_back(llama_vocab_fim_suf(vocab));
+  tokens.insert(tokens.end(), suffix.begin(), suffix.end());
+  tokens.push_back(llama_vocab_fim_mid(vocab));
+  return tokens;
 }
 
 common_chat_templates_inputs PromptBuilder::template_inputs(const ChatInput& chat, std::vector<size_t>& origins) const {
@@ -455,32 +487,71 @@ PreparedPrompt PromptBuilder::build(const RequestSpec& request, PromptStage& sta
   PreparedPrompt prepared;
   prepared.stops = request.stops;
   ReplyShape shape;
-  const MarkedText text = std::visit([&](const auto& input) { return text_of(input, shape, stage); }, request.input);
+  std::vector<Token> tokens = std::visit([&](const auto& input) { return tokens_of(input, shape, stage); }, request.input);
   prepared.template_stops = std::move(shape.stops);
-  stage = PromptStage::kTokenizer;
-
-  // A text that cannot fit whatever its tokens are is refused before they are looked for.
-  const auto context_size = static_cast<size_t>(model_->info().context_size);
-  const size_t fewest_tokens = text.text.size() / model_->longest_piece();
-  if (fewest_tokens >= context_size) throw_overflow("at least " + std::to_string(fewest_tokens));
-  std::vector<Token> tokens = tokenize_marked(model_->vocab(), rights_, text);
-  // A prompt, or a template, that begins with BOS itself means the one that the tokenizer has just put before it.
-  const Token bos = llama_vocab_bos(model_->vocab());
-  const bool adds_bos = llama_vocab_get_add_bos(model_->vocab());
-  if (adds_bos && tokens.size() > 1 && tokens[0] == bos && tokens[1] == bos) tokens.erase(tokens.begin());
   if (tokens.empty()) {
     throw EngineError("BAD_OPTION", "the prompt has no tokens; give at least one character of text");
   }
-  if (tokens.size() >= context_size) throw_overflow(std::to_string(tokens.size()));
+  if (tokens.size() >= static_cast<size_t>(model_->info().context_size)) throw_overflow(std::to_string(tokens.size()));
   prepared.prompt = Prompt(std::move(tokens));
   prepared.sampler_parts = make_sampler_parts(*model_, request.settings.sampling, std::move(shape.constraint));
   prepared.syntax = std::move(shape.syntax);
   return prepared;
 }
 
-std::vector<Token> PromptBuilder::tokenize(const std::string& text, bool special) const {
-  return model_->tokenize(normalizes() ? normalize_nfc(text) : text, false, special);
+/** A text that cannot fit whatever its tokens are is refused before they are looked for. */
+void PromptBuilder::check_bytes(size_t bytes) const {
+  const size_t fewest_tokens = bytes / model_->longest_piece();
+  if (fewest_tokens >= static_cast<size_t>(model_->info().context_size)) {
+    throw_overflow("at least " + std::to_string(fewest_tokens));
+  }
 }
+
+std::vector<Token> PromptBuilder::tokenize(const MarkedText& text, PromptStage& stage) const {
+  stage = PromptStage::kTokenizer;
+  check_bytes(text.text.size());
+  std::vector<Token> tokens = tokenize_marked(model_->vocab(), rights_, text);
+  // A prompt, or a template, that begins with BOS itself means the one that the tokenizer has just put before it.
+  const Token bos = llama_vocab_bos(model_->vocab());
+  const bool adds_bos = llama_vocab_get_add_bos(model_->vocab());
+  if (adds_bos && tokens.size() > 1 && tokens[0] == bos && tokens[1] == bos) tokens.erase(tokens.begin());
+  return tokens;
+}
+
+Answer PromptBuilder::answer(const Question& question, PromptStage& stage) const {
+  return std::visit([&](const auto& asked) { return answer_to(asked, stage); }, question);
+}
+
+Answer PromptBuilder::answer_to(const TokenizeQuestion& question, PromptStage& stage) const {
+  stage = PromptStage::kTokenizer;
+  return TokensAnswer{model_->tokenize(normalized(question.text), question.add_special, question.special)};
+}
+
+Answer PromptBuilder::answer_to(const DetokenizeQuestion& question, PromptStage& stage) const {
+  stage = PromptStage::kTokenizer;
+  PiecesAnswer answer;
+  for (const Token token : question.tokens) {
+    work_step();
+    model_->append_piece(token, answer.bytes, question.special);
+    if (answer.bytes.size() > kMostBytes) {
+      throw EngineError("BAD_OPTION", "the tokens stand for more than " + std::to_string(kMostBytes >> 20) + " MB of text");
+    }
+    answer.ends.push_back(static_cast<int>(answer.bytes.size()));
+  }
+  if (model_->pads_texts() && !answer.bytes.empty() && answer.bytes.front() == ' ') answer.padding = 1;
+  return answer;
+}
+
+/** One that is too long is answered, too: who asks wants to know by how much. */
+Answer PromptBuilder::answer_to(const RenderQuestion& question, PromptStage& stage) const {
+  stage = PromptStage::kTemplate;
+  ReplyShape shape;
+  MarkedText text = text_of(question.chat, shape, stage);
+  std::vector<Token> tokens = tokenize(text, stage);
+  return PromptAnswer{std::move(text.text), std::move(tokens)};
+}
+
+std::string PromptBuilder::normalized(const std::string& text) const { return normalizes() ? normalize_nfc(text) : text; }
 
 /** llama.cpp does not normalize text, and who wrote it sees no difference. */
 bool PromptBuilder::normalizes() const { return !model_->info().normalizer.empty(); }

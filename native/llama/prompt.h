@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/work_bound.h"
 #include "constraint.h"
+#include "core/events.h"
 #include "core/ids.h"
 #include "core/request.h"
 #include "grammars.h"
@@ -40,8 +41,8 @@ class PromptBuilder {
   /** What the request's text becomes. Throws EngineError BAD_OPTION, CONTEXT_OVERFLOW or UNSUPPORTED, and WorkStopped. */
   PreparedPrompt build(const RequestSpec& request, PromptStage& stage) const;
 
-  /** Token ids of a text. Throws EngineError and WorkStopped. */
-  std::vector<Token> tokenize(const std::string& text, bool special) const;
+  /** What is asked beside replies. Throws EngineError and WorkStopped. */
+  Answer answer(const Question& question, PromptStage& stage) const;
 
   /** The error that a prompt ends with that was stopped. `tokens`: how many it had come to. */
   EngineError stopped(WorkStop why, PromptStage stage, uint64_t tokens) const;
@@ -58,7 +59,19 @@ class PromptBuilder {
   };
   /** The text of the prompt; what else comes of the input goes into `shape`. */
   MarkedText text_of(const ChatInput& chat, ReplyShape& shape, PromptStage& stage) const;
-  MarkedText text_of(const TextInput& text, ReplyShape& shape, PromptStage& stage) const;
+  /** The prompt's tokens; as text_of(). */
+  std::vector<Token> tokens_of(const ChatInput& chat, ReplyShape& shape, PromptStage& stage) const;
+  std::vector<Token> tokens_of(const TextInput& text, ReplyShape& shape, PromptStage& stage) const;
+  std::vector<Token> tokens_of(const TokensInput& tokens, ReplyShape& shape, PromptStage& stage) const;
+  std::vector<Token> tokens_of(const InfillInput& infill, ReplyShape& shape, PromptStage& stage) const;
+  std::vector<Token> tokenize(const MarkedText& text, PromptStage& stage) const;
+  void check_bytes(size_t bytes) const;
+  void shape_text(const TextShape& text, ReplyShape& shape, PromptStage& stage) const;
+  Answer answer_to(const TokenizeQuestion& question, PromptStage& stage) const;
+  Answer answer_to(const DetokenizeQuestion& question, PromptStage& stage) const;
+  Answer answer_to(const RenderQuestion& question, PromptStage& stage) const;
+  /** As a text is tokenized: in the form that the vocabulary wants it. */
+  std::string normalized(const std::string& text) const;
   common_chat_templates_inputs template_inputs(const ChatInput& chat, std::vector<size_t>& origins) const;
   void read_tools(const ChatInput& chat, common_chat_templates_inputs& inputs) const;
   void learn_replies() const;

@@ -45,7 +45,7 @@ Napi::Function EngineWrap::define(Napi::Env env) {
                          InstanceMethod<&EngineWrap::cancel>("cancel"),
                          InstanceMethod<&EngineWrap::end_reasoning>("endReasoning"),
                          InstanceMethod<&EngineWrap::close>("close"),
-                         InstanceMethod<&EngineWrap::tokenize>("tokenize"),
+                         InstanceMethod<&EngineWrap::ask>("ask"),
                          InstanceMethod<&EngineWrap::stats>("stats"),
                      });
 }
@@ -113,10 +113,10 @@ void EngineWrap::close(const Napi::CallbackInfo&) {
   engine_->close();
 }
 
-void EngineWrap::tokenize(const Napi::CallbackInfo& info) {
+void EngineWrap::ask(const Napi::CallbackInfo& info) {
   with_js_errors(info.Env(), [&] {
     if (!engine_) throw EngineError("CLOSED", "the model is not open");
-    engine_->tokenize(info[0].As<Napi::Number>().Uint32Value(), info[1].As<Napi::String>(), info[2].ToBoolean().Value());
+    engine_->ask(info[0].As<Napi::Number>().Uint32Value(), question_from_js(info[1].As<Napi::Object>()));
     open_questions_++;
     channel_->keep_alive(true);
   });

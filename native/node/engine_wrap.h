@@ -34,7 +34,7 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
   void cancel(const Napi::CallbackInfo& info);
   void end_reasoning(const Napi::CallbackInfo& info);
   void close(const Napi::CallbackInfo& info);
-  void tokenize(const Napi::CallbackInfo& info);
+  void ask(const Napi::CallbackInfo& info);
   Napi::Value stats(const Napi::CallbackInfo& info);
 
   void deliver(Napi::Env env);

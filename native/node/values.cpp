@@ -88,6 +88,17 @@ Napi::Value string_to_js(Napi::Env env, const std::string& text) {
   return {env, value};
 }
 
+Napi::Int32Array integers_to_js(Napi::Env env, const std::vector<int32_t>& numbers) {
+  Napi::Int32Array array = Napi::Int32Array::New(env, numbers.size());
+  std::copy(numbers.begin(), numbers.end(), array.Data());
+  return array;
+}
+
+std::vector<int32_t> integers_from_js(const Napi::Value& value) {
+  const Napi::Int32Array array = value.As<Napi::Int32Array>();
+  return {array.Data(), array.Data() + array.ElementLength()};
+}
+
 Napi::Object logprob_to_js(Napi::Env env, const TokenLogprob& one) {
   Napi::Object object = Napi::Object::New(env);
   object.Set("id", one.token);
@@ -169,12 +180,24 @@ struct PayloadToJs {
   Napi::Value operator()(const ClosedEvent&) const { return env.Undefined(); }
 
   Napi::Value operator()(const AnswerEvent& event) const {
-    Napi::Int32Array tokens = Napi::Int32Array::New(env, event.tokens.size());
-    std::copy(event.tokens.begin(), event.tokens.end(), tokens.Data());
     Napi::Object object = Napi::Object::New(env);
     object.Set("question", static_cast<double>(event.question));
-    object.Set("tokens", tokens);
+    std::visit([&](const auto& answer) { put(object, answer); }, event.answer);
     return object;
+  }
+  void put(Napi::Object& object, const TokensAnswer& answer) const {
+    object.Set("tokens", integers_to_js(env, answer.tokens));
+  }
+  void put(Napi::Object& object, const PiecesAnswer& answer) const {
+    Napi::Uint8Array bytes = Napi::Uint8Array::New(env, answer.bytes.size());
+    std::copy(answer.bytes.begin(), answer.bytes.end(), bytes.Data());
+    object.Set("bytes", bytes);
+    object.Set("ends", integers_to_js(env, answer.ends));
+    object.Set("padding", answer.padding);
+  }
+  void put(Napi::Object& object, const PromptAnswer& answer) const {
+    object.Set("prompt", string_to_js(env, answer.text));
+    object.Set("tokens", integers_to_js(env, answer.tokens));
   }
   Napi::Value operator()(const AnswerErrorEvent& event) const {
     Napi::Object object = error_object(env, event.code, event.message);
@@ -207,6 +230,7 @@ struct PayloadToJs {
     object.Set("chatTemplate", chat_template);
     if (!info.normalizer.empty()) object.Set("normalizer", info.normalizer);
     object.Set("guessesPreTokenizer", info.guesses_pre_tokenizer);
+    object.Set("fillsInTheMiddle", info.fills_in_the_middle);
     object.Set("deterministic", info.deterministic);
     object.Set("sampling", sampling_to_js(env, info.sampling));
     return object;
@@ -263,7 +287,13 @@ RequestInput input_from_js(const Napi::Object& value) {
     const Napi::Object shape = given.As<Napi::Object>();
     text_shape = {text_or_none(shape, "jsonSchema"), text_or_none(shape, "grammar")};
   }
-  if (!messages.IsString()) return TextInput{value.Get("prompt").As<Napi::String>(), std::move(text_shape)};
+  const Napi::Value prompt = value.Get("prompt");
+  if (prompt.IsTypedArray()) return TokensInput{integers_from_js(prompt), std::move(text_shape)};
+  const Napi::Value suffix = value.Get("suffix");
+  if (suffix.IsString()) {
+    return InfillInput{prompt.As<Napi::String>(), suffix.As<Napi::String>(), std::move(text_shape)};
+  }
+  if (prompt.IsString()) return TextInput{prompt.As<Napi::String>(), std::move(text_shape)};
   ChatInput chat;
   chat.messages_json = messages.As<Napi::String>();
   chat.shape = std::move(text_shape);
@@ -272,6 +302,14 @@ RequestInput input_from_js(const Napi::Object& value) {
 }
 
 }  // namespace
+
+Question question_from_js(const Napi::Object& value) {
+  const Napi::Value text = value.Get("tokenize"), tokens = value.Get("detokenize");
+  if (text.IsString())
+    return TokenizeQuestion{text.As<Napi::String>(), boolean(value, "special"), boolean(value, "addSpecial")};
+  if (tokens.IsTypedArray()) return DetokenizeQuestion{integers_from_js(tokens), boolean(value, "special")};
+  return RenderQuestion{std::get<ChatInput>(input_from_js(value.Get("render").As<Napi::Object>()))};
+}
 
 RequestSpec request_from_js(const Napi::Object& value) {
   RequestSpec request;

@@ -18,6 +18,7 @@ namespace zse {
 
 EngineOptions engine_options_from_js(const Napi::Object& value);
 RequestSpec request_from_js(const Napi::Object& value);
+Question question_from_js(const Napi::Object& value);
 
 /** A batch of lib/addon/contract.ts: every event's payload, in order, and what else there is of it, streamId, kind and tokens, in `heads`. */
 Napi::Array payloads_to_js(Napi::Env env, const std::vector<Event>& events);

@@ -10,9 +10,13 @@ import type {
   NativeEventListener,
   NativeFinish,
   NativeMalformedCall,
+  NativePieces,
   NativeProgress,
+  NativePrompt,
+  NativeQuestion,
   NativeRequest,
   NativeTokenLogprobs,
+  NativeTokens,
   NativeToolCall,
 } from "../../lib/addon/contract.js";
 import { NativeEventKind as Kind } from "../../lib/addon/contract.js";
@@ -198,11 +202,11 @@ export class FakeEngine implements NativeEngine {
     });
   }
 
-  tokenize(question: number, text: string): void {
+  ask(question: number, asked: NativeQuestion): void {
     if (this.#closing) throw Object.assign(new Error("closed"), { code: "CLOSED" });
-    const tokens = Int32Array.from([...text].map((character) => character.codePointAt(0)!));
+    const answer = fakeAnswer(asked);
     setImmediate(() => {
-      if (!this.#closed) this.onEvents([0, Kind.Answer, { question, tokens }, 0]);
+      if (!this.#closed) this.onEvents([0, Kind.Answer, { question, ...answer }, 0]);
     });
   }
 
@@ -310,6 +314,17 @@ function eventOf(item: Exclude<ScriptItem, { progress: unknown } | { error: unkn
   return [Kind.Hidden, undefined, item.hidden];
 }
 
+/** A character is a token, and the template writes messages as their JSON. */
+function fakeAnswer(asked: NativeQuestion): NativeTokens | NativePieces | NativePrompt {
+  const tokensOf = (text: string) => Int32Array.from([...text].map((character) => character.codePointAt(0)!));
+  if ("tokenize" in asked) return { tokens: tokensOf(asked.tokenize) };
+  if ("render" in asked) return { prompt: asked.render.messages!, tokens: tokensOf(asked.render.messages!) };
+  const pieces = [...asked.detokenize].map((token) => new TextEncoder().encode(String.fromCodePoint(token)));
+  let end = 0;
+  const ends = Int32Array.from(pieces.map((piece) => (end += piece.length)));
+  return { bytes: Uint8Array.from(pieces.flatMap((piece) => [...piece])), ends, padding: 0 };
+}
+
 function fakeLogprobs(text: string): NativeTokenLogprobs {
   const one = { id: 0, bytes: String.fromCharCode(...new TextEncoder().encode(text)), logprob: -1 };
   return { ...one, top: [one] };
@@ -348,6 +363,7 @@ export function fakeInfo(path: string, options: NativeEngineOptions): ModelInfo 
     device: "CPU",
     chatTemplate: { source: "model", name: "own", text: "" },
     guessesPreTokenizer: false,
+    fillsInTheMiddle: false,
     sampling: {},
     deterministic: options.deterministic,
   };

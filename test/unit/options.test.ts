@@ -201,8 +201,10 @@ describe("call forms", () => {
   ])("%o, %o is refused", (first, second, message) => {
     expect(caught(() => readChatCall("chat()", first, second))).toMatchObject({ code: "BAD_OPTION", message });
   });
-  test("a prompt must be a string", () => {
-    expect(caught(() => readCompletionCall("completion()", { prompt: 5 }, undefined)).message).toBe("prompt must be a string; given 5.");
+  test("a prompt must be a string or token ids", () => {
+    expect(caught(() => readCompletionCall("completion()", { prompt: 5 }, undefined)).message).toBe(
+      "prompt must be a string or token ids; given 5.",
+    );
   });
 });
 

@@ -140,7 +140,7 @@ describe("calls", () => {
   test("tokenize gives a long text's ids in order, and leaves the event loop its turns", async () => {
     const { model, fake } = await openReady();
     const tokens = Int32Array.from({ length: 1_000_000 }, (_, i) => i);
-    fake.tokenize = (question) => void setImmediate(() => fake.onEvents([0, NativeEventKind.Answer, { question, tokens }, 0]));
+    fake.ask = (question) => void setImmediate(() => fake.onEvents([0, NativeEventKind.Answer, { question, tokens }, 0]));
     let turns = 0;
     let done = false;
     const count = () => {
