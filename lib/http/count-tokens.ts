@@ -1,7 +1,7 @@
 // Owns counting the tokens of a prompt for whoever asks for the number alone. JS thread of the model.
 //
-// The engine has no call that renders a prompt and only counts. So a stream is opened as for a reply, and left as soon as the engine has said how
-// long its prompt is, with the first piece of it. What was computed stays in the prompt cache, for the request that usually follows.
+// For models that have no countTokens(): a stream is opened as for a reply, and left as soon as it has said how long its prompt is, with the first piece
+// of it.
 
 import { ZSEError } from "../errors.js";
 import { iteratorOf } from "./reply.js";

@@ -2,10 +2,14 @@
 // frames to be pulled. JS thread of the model. web.ts and node.ts put an answer onto their kind of response.
 
 import { type CarriedHeaders, inTraceOf } from "../telemetry/remote-context.js";
+import { AtOnce } from "./at-once.js";
 import { BackgroundReplies, cancelled } from "./background.js";
 import { countTokens } from "./count-tokens.js";
+import { fitted } from "./fitting.js";
 import { FORMATS, formatOf } from "./format-registry.js";
+import { unsupported } from "./formats/fields.js";
 import type { Collector, Envelope, FrameWriter, SideCall, SideDesk, SideRoute, WireFormat, WireRequest } from "./formats/format.js";
+import { checkPromptTokens, placeOf } from "./formats/prompts.js";
 import { isToldInFull, toWireError, WireError } from "./formats/wire-error.js";
 import { type FrameSource, ReplyFrames } from "./frame-source.js";
 import { LINE_HEADERS, STREAM_HEADERS } from "./frames.js";
@@ -63,6 +67,7 @@ export class Responder {
   readonly #resumables: ResumableStreams;
   readonly #memory: ReplyMemory;
   readonly #background: BackgroundReplies;
+  readonly #questions = new AtOnce();
   /** Errors that onError has been told of: every request to a model that cannot be loaded fails with the same one. */
   readonly #told = new WeakSet<object>();
 
@@ -113,7 +118,7 @@ export class Responder {
       if (request.answer !== undefined) {
         return { status: 200, headers: JSON_HEADERS, body: JSON.stringify(request.answer(request.model ?? this.modelName)) };
       }
-      return await this.#reply(request, format, circumstances);
+      return await this.#reply(await this.#prepared(request, circumstances.signal), format, circumstances);
     } catch (error) {
       return this.refuse(error, format ?? circumstances.format, format?.subject, request?.fieldOf, circumstances.requestId);
     }
@@ -133,13 +138,15 @@ export class Responder {
       cancel: (id) => this.#memory.cancel(id),
       promptTokens: async (body) => {
         request = this.#read(body, format);
+        return await this.#countTokens(request, call.signal);
+      },
+      render: async (body) => {
+        request = this.#read(body, format);
+        if (!("messages" in request.ask)) throw unsupported("prompt", "A prompt has no template; give messages.");
+        const { messages } = request.ask;
+        const { options } = request;
         await this.#model.ready;
-        const [stream] = this.#open({ ...request, choices: 1, options: { ...request.options, max_tokens: 1 } });
-        return countTokens(stream!, call.signal).catch((error: unknown) => {
-          const { overflow } = toWireError(error);
-          if (overflow?.isCounted === true) return overflow.tokens;
-          throw error;
-        });
+        return await this.#questions.run(() => this.#model.applyTemplate!({ messages, ...options, ...abortable(call.signal) }));
       },
     };
     try {
@@ -152,6 +159,56 @@ export class Responder {
     } catch (error) {
       return this.refuse(error, format, format.subject, request?.fieldOf, call.requestId);
     }
+  }
+
+  /** Takes no slot where the model has a call for it. */
+  async #countTokens(request: WireRequest, signal?: AbortSignal): Promise<number> {
+    const { ask, options } = request;
+    await this.#model.ready;
+    if (this.#model.countTokens !== undefined && "messages" in ask) {
+      const { messages } = ask;
+      return await this.#questions.run(() => this.#model.countTokens!({ messages, ...options, ...abortable(signal) }));
+    }
+    const [stream] = this.#open({ ...request, choices: 1, options: { ...options, max_tokens: 1 } });
+    return await countTokens(stream!, signal).catch((error: unknown) => {
+      const { overflow } = toWireError(error);
+      if (overflow?.isCounted === true) return overflow.tokens;
+      throw error;
+    });
+  }
+
+  /** A request whose conversation fits, where it wants that; whose token ids are looked over, and told as text where their text is wanted. */
+  async #prepared(request: WireRequest, signal: AbortSignal | undefined): Promise<WireRequest> {
+    const { ask, echoes } = request;
+    if (!("prompts" in ask)) return request.truncates === true ? await this.#fitted(request, signal) : request;
+    if (ask.prompts.some((prompt) => typeof prompt !== "string")) {
+      if (this.#model.detokenize === undefined) throw unsupported("prompt", "This model takes no token ids; give the prompt as text.");
+      checkPromptTokens(ask, this.#model.info?.vocabularySize ?? Number.POSITIVE_INFINITY);
+    }
+    if (echoes !== true) return request;
+    const echoed: string[] = [];
+    for (const prompt of ask.prompts) {
+      echoed.push(typeof prompt === "string" ? prompt : await this.#questions.run(() => this.#model.detokenize!(prompt)));
+    }
+    return { ...request, echoed };
+  }
+
+  async #fitted(request: WireRequest, signal: AbortSignal | undefined): Promise<WireRequest> {
+    const { ask, options, fieldOf } = request;
+    const { contextSize } = this.#model.info ?? {};
+    if (!("messages" in ask) || contextSize === undefined || this.#model.countTokens === undefined) return request;
+    if (!mayOverflow(request, contextSize)) return request;
+    const reply = Math.ceil(Math.min(options.max_tokens ?? contextSize / 4, contextSize / 2));
+    const { messages, at, left } = await this.#questions.run(() =>
+      fitted(ask.messages, (some) => this.#model.countTokens!({ ...options, messages: some, ...abortable(signal) }), {
+        most: contextSize - 1,
+        wanted: contextSize - reply,
+      }),
+    );
+    if (left === 0) return request;
+    const place = (index: number) => (index < at ? index : index + left);
+    const inItsPlace = (param: string) => param.replace(/^messages\[(\d+)\]/, (_, index) => `messages[${place(Number(index))}]`);
+    return { ...request, ask: { messages }, fieldOf: (param) => (fieldOf ?? String)(inItsPlace(param)) };
   }
 
   /** An error as an answer. `subject`, `fieldOf`: as toWireError has them. */
@@ -271,17 +328,16 @@ export class Responder {
   }
 
   /** One stream a choice. With a seed, each choice of a prompt has its own, so that they differ and can be had again. */
-  #open({ ask, choices, options, resumable }: WireRequest) {
+  #open({ ask, options, resumable, ...form }: WireRequest) {
     // A resumable stream that nobody reads has a time limit of its own.
     const { stallTimeoutMs } = this.#options;
     const shared = resumable || stallTimeoutMs === 0 ? options : { ...options, stall_timeout_ms: stallTimeoutMs };
-    const prompts = "messages" in ask ? [] : typeof ask.prompt === "string" ? [ask.prompt] : ask.prompt;
-    const each = choices / Math.max(1, prompts.length);
-    return Array.from({ length: choices }, (_, choice) => {
-      const i = choice % each;
-      const own = shared.seed === undefined || i === 0 ? shared : { ...shared, seed: (shared.seed + i) % (2 ** 32 - 1) };
+    return Array.from({ length: form.choices }, (_, choice) => {
+      const { prompt, copy } = placeOf(choice, form);
+      const own = shared.seed === undefined || copy === 0 ? shared : { ...shared, seed: (shared.seed + copy) % (2 ** 32 - 1) };
       if ("messages" in ask) return this.#model.chatStream({ ...ask, ...own });
-      return this.#model.completionStream({ prompt: prompts[Math.floor(choice / each)]!, ...own });
+      const { prompts, ...rest } = ask;
+      return this.#model.completionStream({ prompt: prompts[prompt]!, ...rest, ...own });
     });
   }
 
@@ -330,6 +386,10 @@ export class Responder {
   }
 }
 
+function abortable(signal: AbortSignal | undefined): { signal?: AbortSignal } {
+  return signal === undefined ? {} : { signal };
+}
+
 /** Time (ms) in which an engine says what is wrong with a prompt that fits. */
 const AT_ONCE_MS = 30;
 /** Tokens that a chat template adds at most, as far as is known: to a conversation, and to each of its messages. */
@@ -340,7 +400,8 @@ const USUAL_CONTEXT = 4096;
 
 /** Whether the prompt may have more tokens than the context: a token is a byte at least. */
 function mayOverflow({ ask, options }: WireRequest, contextSize = USUAL_CONTEXT): boolean {
-  const asked = "messages" in ask ? [ask.messages, options.tools] : ask.prompt;
+  const asked = "messages" in ask ? [ask.messages, options.tools] : [ask.prompts, ask.suffix];
+  if ("prompts" in ask && ask.prompts.some((prompt) => typeof prompt !== "string" && prompt.length >= contextSize)) return true;
   const more = "messages" in ask ? TEMPLATE_TOKENS + MESSAGE_TOKENS * ask.messages.length : 1;
   if (textOf(asked, (text) => text.length) + more >= contextSize) return true;
   const encoder = new TextEncoder();

@@ -1,7 +1,7 @@
 // Owns what the SSE adapter asks of a model and of a stream: shapes, so that anything that keeps them can be served, and nothing
 // native is imported. Types only.
 
-import type { EngineStats, FinishEvent, Message, ModelInfo, ReplyOptionsInput, StreamEvent } from "../types.js";
+import type { CompletionOptionsInput, EngineStats, FinishEvent, Message, ModelInfo, ReplyOptionsInput, StreamEvent } from "../types.js";
 
 /** What the adapter uses of a TokenStream: one that is wrapped, or made up, will do. */
 export interface EventStream {
@@ -18,11 +18,17 @@ export interface EventStream {
 /** What the adapter uses of a model: a ZSE, or anything that streams in its way. */
 export interface ServedModel {
   chatStream(request: { messages: readonly Message[] } & ReplyOptionsInput): EventStream;
-  completionStream(request: { prompt: string } & ReplyOptionsInput): EventStream;
+  /** Prompts are texts, unless the model has detokenize(). */
+  completionStream(request: { prompt: string | readonly number[] } & CompletionOptionsInput): EventStream;
+  /** Without it a prompt's tokens are counted by opening a stream. */
+  countTokens?(request: { messages: readonly Message[] } & ReplyOptionsInput): Promise<number>;
+  applyTemplate?(request: { messages: readonly Message[] } & ReplyOptionsInput): Promise<{ prompt: string }>;
+  /** Without it no request has token ids. */
+  detokenize?(tokens: readonly number[]): Promise<string>;
   /** Awaited before the first request is answered. */
   readonly ready?: Promise<unknown>;
-  /** `name` is the replies' `model` where nothing else says it; `contextSize` tells which prompts cannot be too long. */
-  readonly info?: (Pick<ModelInfo, "name"> & Partial<Pick<ModelInfo, "contextSize">>) | undefined;
+  /** `name` is the replies' `model` where nothing else says it; `contextSize` tells which prompts cannot be too long, `vocabularySize` which token ids there are. */
+  readonly info?: (Pick<ModelInfo, "name"> & Partial<Pick<ModelInfo, "contextSize" | "vocabularySize">>) | undefined;
   /** Tells a full server's clients when to come back. */
   stats?(): Occupancy;
 }

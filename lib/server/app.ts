@@ -11,6 +11,7 @@ import { cutName, cutPath } from "../base/quote.js";
 import { checkHeaders, readJson } from "../http/body.js";
 import { formatAt, SERVED } from "../http/format-registry.js";
 import type { SideRoute, WireFormat } from "../http/formats/format.js";
+import { chatCompletions } from "../http/formats/openai-chat/index.js";
 import { WireError } from "../http/formats/wire-error.js";
 import { STREAM_HEADERS } from "../http/frames.js";
 import { bodyArrived, bodyChunks, bodyHeaders, cutOff, isSmall } from "../http/node.js";
@@ -30,7 +31,7 @@ import { canonicalPath } from "./paths.js";
 import { RequestRecord } from "./record.js";
 import { bodyCheck } from "./schema.js";
 import { ServedNames } from "./served-names.js";
-import { type Tokenize, Tokenizing } from "./tokenize.js";
+import { APPLY_TEMPLATE, type TextModel, Texts } from "./texts.js";
 
 export interface AppOptions {
   /** The model's name on the wire; a request that names none of its names is a 404. */
@@ -57,13 +58,11 @@ export interface AppOptions {
   logPrompts?: boolean;
 }
 
-/** What the server needs of a model: a ZSE. */
+/** What the server needs of a model: a ZSE. Without the methods of a TextModel there is no /tokenize and /detokenize. */
 export type AppModel = Omit<ServedModel, "stats" | "info"> & {
   stats(): EngineStats;
   readonly info?: ModelInfo | undefined;
-  /** Without it there is no /tokenize. */
-  tokenize?: Tokenize;
-};
+} & Partial<TextModel>;
 
 type Env = { Bindings: HttpBindings; Variables: { record: RequestRecord; requestId: string } };
 
@@ -183,7 +182,7 @@ export class App {
     };
     hono.use("/v1/*", needsKey);
     hono.use("/api/*", needsKey);
-    hono.use("/tokenize", needsKey);
+    for (const path of ["/tokenize", "/detokenize", APPLY_TEMPLATE.path]) hono.use(path, needsKey);
 
     for (const format of SERVED) {
       for (const route of format.routes) hono.post(route, (c) => this.#answer(c, format));
@@ -202,7 +201,7 @@ export class App {
     hono.get("/v1/models", (c) => this.#json(c, this.#names.list()));
     hono.get("/v1/models/:model{.+}", (c) => this.#json(c, this.#names.one(c.req.param("model"))));
     this.#ollamaRoutes();
-    this.#tokenizeRoute();
+    this.#textRoutes();
     hono.get("/health", (c) => this.#health(c));
     hono.get("/metrics", async (c) => c.body(await this.#metrics.text(), 200, { "content-type": this.#metrics.contentType }));
 
@@ -231,11 +230,15 @@ export class App {
     });
   }
 
-  #tokenizeRoute(): void {
-    const model = this.#model;
-    if (model.tokenize === undefined) return;
-    const tokenizing = new Tokenizing((text, options) => model.tokenize!(text, options));
-    this.hono.post("/tokenize", async (c) => this.#json(c, await tokenizing.answer(await this.#bodyOf(c))));
+  #textRoutes(): void {
+    const { hono } = this;
+    const { tokenize, detokenize, tokenBytes, applyTemplate } = this.#model;
+    if (tokenize !== undefined && detokenize !== undefined && tokenBytes !== undefined) {
+      const texts = new Texts(this.#model as TextModel);
+      hono.post("/tokenize", async (c) => this.#json(c, await texts.tokenize(await this.#bodyOf(c))));
+      hono.post("/detokenize", async (c) => this.#json(c, await texts.detokenize(await this.#bodyOf(c))));
+    }
+    if (applyTemplate !== undefined) hono.post(APPLY_TEMPLATE.path, (c) => this.#answerSide(c, chatCompletions, APPLY_TEMPLATE));
   }
 
   async #bodyOf({ env: { incoming } }: Context<Env>): Promise<unknown> {

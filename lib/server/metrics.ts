@@ -44,7 +44,10 @@ export class Metrics {
     this.#duration = histogram("gen_ai_server_request_duration_seconds", "From the request to the end of its reply.", DURATION);
     this.#queue = histogram("zstream_request_queue_time_seconds", "From the request to its first prefill step.", QUEUE);
     this.#prefill = histogram("zstream_request_prefill_time_seconds", "From the first prefill step to the first token.", QUEUE);
-    this.#promptTokens = counter("zstream_prompt_tokens_total", "Prompt tokens of finished replies.");
+    this.#promptTokens = counter(
+      "zstream_prompt_tokens_total",
+      "Prompt tokens of finished replies; of several choices of one prompt, once.",
+    );
     this.#cacheQueries = counter("zstream_prefix_cache_queries_total", "Prompt tokens looked up in the prefix cache.");
     this.#cacheHits = counter("zstream_prefix_cache_hits_total", "Prompt tokens found in the prefix cache.");
     this.#requests = new Counter({
@@ -66,10 +69,10 @@ export class Metrics {
     return this.#text.text;
   }
 
-  /** A choice came to its end. */
-  onFinish({ usage, timings }: FinishEvent): void {
+  /** A choice came to its end. `first`: of its prompt's choices, so that the prompt is counted once. */
+  onFinish({ usage, timings }: FinishEvent, first: boolean): void {
     this.#queue.observe(timings.queueMs / 1000);
-    this.#promptTokens.inc(usage.promptTokens);
+    if (first) this.#promptTokens.inc(usage.promptTokens);
     this.#cacheQueries.inc(usage.promptTokens);
     this.#cacheHits.inc(usage.cachedTokens);
     if (usage.completionTokens === 0) return;

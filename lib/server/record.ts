@@ -1,7 +1,8 @@
 // Owns what is noted of one request on its way: the line of the log and the numbers of the metrics. Main thread.
 
 import { cutName, cutPath, quoteError } from "../base/quote.js";
-import type { Envelope, WireRequest } from "../http/formats/format.js";
+import type { Ask, Envelope, WireRequest } from "../http/formats/format.js";
+import { type ChoiceForm, placeOf } from "../http/formats/prompts.js";
 import { toWireError } from "../http/formats/wire-error.js";
 import type { Watcher } from "../http/responder.js";
 import type { FinishEvent } from "../types.js";
@@ -27,6 +28,7 @@ export class RequestRecord implements Watcher {
   readonly #finishes: FinishEvent[] = [];
   /** Per choice: when its last text came. */
   readonly #lastText: number[] = [];
+  #form: ChoiceForm = { choices: 1 };
   #error: unknown;
   #cancelled = false;
   #generates = false;
@@ -45,10 +47,11 @@ export class RequestRecord implements Watcher {
   /** The request was understood; from here on the reply's end is the request's. */
   onRequest(request: WireRequest, envelope: Envelope): void {
     this.#generates = true;
+    this.#form = request;
     const { stream, choices, ignored } = request;
     Object.assign(this.#line, { reply: envelope.id, stream, ...(choices > 1 ? { n: choices } : {}) });
     if (ignored.length > 0) this.#line.ignored = ignored.slice(0, 16).map(cutName);
-    if (this.#sinks.logPrompts) this.#line.prompt = "messages" in request.ask ? request.ask.messages : request.ask.prompt;
+    if (this.#sinks.logPrompts) this.#line.prompt = promptIn(request.ask);
   }
 
   onText(choice: number, waitedFor: boolean): void {
@@ -58,9 +61,9 @@ export class RequestRecord implements Watcher {
     this.#lastText[choice] = now;
   }
 
-  onFinish(_choice: number, finish: FinishEvent): void {
+  onFinish(choice: number, finish: FinishEvent): void {
     this.#finishes.push(finish);
-    this.#sinks.metrics.onFinish(finish);
+    this.#sinks.metrics.onFinish(finish, placeOf(choice, this.#form).copy === 0);
   }
 
   onError(error: unknown): void {
@@ -109,4 +112,10 @@ export class RequestRecord implements Watcher {
       tokensPerSecond: Math.round(tokensPerSecond * 10) / 10,
     };
   }
+}
+
+/** As the client wrote it, but for an array of one. */
+function promptIn(ask: Ask): unknown {
+  if ("messages" in ask) return ask.messages;
+  return ask.prompts.length === 1 ? ask.prompts[0] : ask.prompts;
 }

@@ -86,10 +86,6 @@ const content = z.union([text, listOf(part, { max: MOST_PARTS })], {
 const stops = z.union([text.min(1).max(256), z.array(text.min(1).max(256)).max(16)], {
   error: "must be a string of 1 to 256 characters, or an array of up to 16 of them",
 });
-function promptOf(most: number) {
-  const error = `must be a string, or an array of up to ${most} of them; token ids are not read here`;
-  return z.union([text, z.array(text).min(1).max(most)], { error });
-}
 const toolCall = z.object({
   id: text.nullish(),
   type: z.literal("function").nullish(),
@@ -174,7 +170,8 @@ export function bodyCheck(limits: BodyLimits): (body: unknown, format: WireForma
     [ollamaChat, z.object({ model: text.nullish(), messages: listOf(z.unknown(), { max: limits.maxMessages }).nullish() })],
     [
       completions,
-      z.object({ ...common(limits), prompt: promptOf(limits.maxChoices), logprobs: ofRule(REPLY_OPTIONS.topLogprobs).nullish() }),
+      // Its prompt is the reader's to check, which looks at each token id once.
+      z.object({ ...common(limits), logprobs: ofRule(REPLY_OPTIONS.topLogprobs).nullish() }),
     ],
     [responses, responseOf(limits)],
   ]);

@@ -2,7 +2,8 @@
 
 import OpenAI from "openai";
 import { describe, expect, test } from "vitest";
-import { json, post, serveApp, serveModel, stream } from "./helpers.js";
+import { infillModel } from "../addon/infill-model.js";
+import { json, post, serveApp, serveModel, sleep, stream } from "./helpers.js";
 
 const GREEDY = { model: "qwen-7b", temperature: 0, max_tokens: 12 };
 const ONCE = "Once upon a time";
@@ -50,15 +51,45 @@ describe.each([
     expect(streamed.chunks.filter(({ choices }) => choices[0]?.index === 1)[0]!.choices[0]!.text).toBe(LITTLE);
   });
 
+  test("token ids are continued as their text is, one array or several, and echoed as text", async () => {
+    const { base, model } = await serve();
+    const url = `${base}/v1/completions`;
+    const texts = [ONCE, LITTLE, "päivää 🙂"];
+    const tokens = await Promise.all(texts.map((text) => model.tokenize(text)));
+    const expected = await json(await post(url, { ...GREEDY, prompt: texts }));
+    const said = expected.choices.map(({ text }) => text);
+    const several = await json(await post(url, { ...GREEDY, prompt: tokens }));
+    expect(several.choices.map(({ text }) => text)).toEqual(said);
+    expect(several.usage).toEqual({ ...expected.usage, prompt_tokens_details: expect.anything() });
+    expect((await json(await post(url, { ...GREEDY, prompt: tokens[0] }))).choices.map(({ text }) => text)).toEqual([said[0]]);
+    const echoed = await stream(url, { ...GREEDY, prompt: tokens, echo: true });
+    expect(echoed.texts).toEqual(said.map((text, i) => texts[i]! + text));
+    const beside = await json(await post(url, { ...GREEDY, prompt: tokens.slice(0, 2), n: 2, echo: true }));
+    expect(beside.choices.map(({ text }) => text)).toEqual([0, 0, 1, 1].map((i) => texts[i]! + said[i]!));
+    const long = await post(url, { ...GREEDY, prompt: new Array(512).fill(5), stream: true });
+    expect([long.status, (await json(long)).error.code]).toEqual([400, "context_length_exceeded"]);
+  });
+
   test.each<[string, object, string]>([
     ["more prompts than choices are allowed", { prompt: new Array(9).fill("x") }, "prompt"],
     ["more choices of all prompts than are allowed", { prompt: ["a", "b", "c"], n: 3 }, "prompt"],
     ["no prompts", { prompt: [] }, "prompt"],
-    ["token ids", { prompt: [1, 2, 3] }, "prompt"],
-    ["token ids of several prompts", { prompt: [[1], [2]] }, "prompt"],
+    ["texts among token ids", { prompt: [1, "x"] }, "prompt"],
+    ["texts among arrays of token ids", { prompt: [[1], "x"] }, "prompt"],
+    ["arrays of token ids among texts", { prompt: ["x", [1]] }, "prompt"],
+    ["token ids among arrays of them", { prompt: [[1], 2] }, "prompt"],
+    ["fractions", { prompt: [1.5] }, "prompt"],
+    ["an empty array of token ids", { prompt: [[]] }, "prompt"],
+    ["one empty array of several", { prompt: [[1], []] }, "prompt[1]"],
+    ["a token id beyond the vocabulary", { prompt: [1, 999_999] }, "prompt[1]"],
+    ["one of several prompts", { prompt: [[1], [1, 2, 999_999]], stream: true }, "prompt[1][2]"],
+    ["more arrays of token ids than choices are allowed", { prompt: new Array(9).fill([1]) }, "prompt"],
+    ["a suffix of token ids", { prompt: [1], suffix: "y" }, "suffix"],
+    ["a suffix of a chat", { messages: [{ role: "user", content: "x" }], suffix: "y" }, "suffix"],
+    ["a suffix that is no text", { prompt: "x", suffix: 5 }, "suffix"],
     ["echo with logprobs", { prompt: "x", echo: true, logprobs: 1 }, "echo"],
     ["echo of a chat", { messages: [{ role: "user", content: "x" }], echo: true }, "echo"],
-    ["a suffix", { prompt: "x", suffix: "y" }, "suffix"],
+    ["a suffix where the vocabulary has no tokens for it", { prompt: "x", suffix: "y" }, "suffix"],
   ])("%s are a 400 that names the field", async (_, body, param) => {
     const { base } = await serve();
     const response = await post(`${base}/v1/${"messages" in body ? "chat/completions" : "completions"}`, { ...GREEDY, ...body });
@@ -74,4 +105,36 @@ test("the openai SDK streams several prompts", async () => {
     for (const { index, text } of choices) texts[index] += text;
   const whole = await completions.create({ ...GREEDY, prompt: [ONCE, LITTLE] });
   expect(whole.choices.map(({ text }) => text)).toEqual(texts);
+});
+
+test("the openai SDK sends token ids, and a text with its suffix", async () => {
+  const { base, model } = await serveApp({}, {}, {}, infillModel());
+  const { completions } = new OpenAI({ baseURL: `${base}/v1`, apiKey: "none", maxRetries: 0 });
+  const textOf = async (prompt: string | number[] | number[][], more = {}) =>
+    (await completions.create({ ...GREEDY, prompt, ...more })).choices.map(({ text }) => text);
+  const tokens = await model.tokenize(ONCE);
+  const [text] = await textOf(ONCE);
+  expect(await textOf(tokens)).toEqual([text]);
+  expect(await textOf([tokens, tokens])).toEqual([text, text]);
+  const whole = await completions.create({ ...GREEDY, prompt: ONCE, suffix: " the end." });
+  expect(whole.usage!.prompt_tokens).toBe(tokens.length + (await model.tokenize(" the end.")).length + 3);
+  const { text: infilled } = await model.completion(ONCE, { suffix: " the end.", temperature: 0, maxTokens: 12 });
+  expect(whole.choices[0]!.text).toBe(infilled);
+});
+
+test("Ollama's suffix is one, too", async () => {
+  const { base, model } = await serveApp({}, {}, {}, infillModel());
+  const ask = { model: "qwen-7b", prompt: ONCE, suffix: " the end.", stream: false, options: { temperature: 0, num_predict: 12 } };
+  const { text } = await model.completion(ONCE, { suffix: " the end.", temperature: 0, maxTokens: 12 });
+  expect((await json(await post(`${base}/api/generate`, ask))).response).toBe(text);
+  const withSystem = await post(`${base}/api/generate`, { ...ask, system: "Be brief." });
+  expect(withSystem.status).toBe(400);
+});
+
+test("a prompt is counted once in the metrics, however many choices it has", async () => {
+  const { base } = await serveApp();
+  const counted = async () => /^zstream_prompt_tokens_total\{.*\} (\d+)$/m.exec(await (await fetch(`${base}/metrics`)).text())![1];
+  const { usage } = await json(await post(`${base}/v1/completions`, { ...GREEDY, prompt: [ONCE, LITTLE], n: 3 }));
+  await sleep(150); // the text is given again as it was for so long
+  expect(Number(await counted())).toBe(usage.prompt_tokens);
 });

@@ -35,9 +35,9 @@ export async function listen(listener: RequestListener | Server): Promise<string
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
-/** The demo model with one thread, loaded. */
-export async function open(options: EngineOptions = {}): Promise<ZSE> {
-  const model = openModel({ threads: 1, contextSize: 512, ...options });
+/** The demo model, or another, with one thread, loaded. */
+export async function open(options: EngineOptions = {}, path?: string): Promise<ZSE> {
+  const model = openModel({ threads: 1, contextSize: 512, ...options }, path);
   await model.ready;
   return model;
 }
@@ -112,8 +112,9 @@ export async function serveApp(
   engine: EngineOptions = {},
   options: Partial<AppOptions> = {},
   limits: Partial<ServerOptions> = {},
+  path?: string,
 ): Promise<{ model: ZSE; app: App; server: HttpServer; base: string; url: string; lines: Record<string, unknown>[] }> {
-  const model = await open(engine);
+  const model = await open(engine, path);
   const lines: Record<string, unknown>[] = [];
   const log = openLog("debug", { write: (line) => void lines.push(JSON.parse(line)) });
   // Raw requests of tests have "Host: x".

@@ -14,13 +14,17 @@ export function saidFields(body: object): Fields {
   return Object.fromEntries(Object.entries(body).filter(([, value]) => value !== null && value !== undefined));
 }
 
-/** @throws WireError 400 naming the field */
-export function readBoolean(given: Readonly<Fields>, name: string): boolean | undefined {
+/**
+ * @param written how it is named in errors, such as `stream_options.resumable`
+ * @throws WireError 400 naming the field
+ */
+export function readBoolean(given: Readonly<Fields>, name: string, written = name): boolean | undefined {
   const value = given[name];
   if (value === undefined || typeof value === "boolean") return value;
-  throw bad(name, `${name} must be true or false; given ${quote(value)}.`);
+  throw bad(written, `${written} must be true or false; given ${quote(value)}.`);
 }
 
+/** A wrong value of a field. */
 export function bad(param: string, message: string): WireError {
   return new WireError(400, message, { param, code: "invalid_value" });
 }

@@ -5,7 +5,10 @@ import type { Message, ReplyOptionsInput, StreamEvent } from "../../types.js";
 import type { WireError } from "./wire-error.js";
 
 /** What the model is asked. Of several prompts each has its own choices, in their order. */
-export type Ask = { messages: readonly Message[] } | { prompt: string | readonly string[] };
+export type Ask = { messages: readonly Message[] } | { prompts: readonly WirePrompt[]; suffix?: string };
+
+/** Text, or token ids. */
+export type WirePrompt = string | readonly number[];
 
 /** The forms of usage: undefined, beside the last finish_reason; true, a chunk of its own; false, none. */
 export type IncludeUsage = boolean | undefined;
@@ -13,7 +16,13 @@ export type IncludeUsage = boolean | undefined;
 /** What of a request decides how its reply is written. */
 export interface ReplyForm {
   choices: number;
+  /** How many prompts they belong to, one after the other; left out: one. */
+  prompts?: number;
+  /** The text of each prompt, where the client wants it back before its choices. */
+  echoed?: readonly string[] | undefined;
   includeUsage: IncludeUsage;
+  /** Thoughts are not told. */
+  omitsReasoning?: boolean | undefined;
   /** Usage so far with every piece. */
   continuousUsage?: boolean | undefined;
   /** Pieces are padded, so that their lengths on the wire do not tell what they say. Of a request: undefined is as the server would have it. */
@@ -25,10 +34,14 @@ export interface ReplyForm {
 /** A request, understood. */
 export interface WireRequest extends ReplyForm {
   ask: Ask;
+  /** Each choice begins with its prompt. */
+  echoes?: boolean;
   /** As the client wrote it. */
   model: string | undefined;
   stream: boolean;
   resumable: boolean;
+  /** Where the prompt is too long, the oldest turns are left out of it. Left out: that is an error. */
+  truncates?: boolean;
   /** The reply goes on without its client, who comes back for it. Left out: it does not. */
   background?: boolean;
   /** The reply is kept once it has ended, as its writer's kept() has it. Left out: it is not. */
@@ -122,6 +135,8 @@ export interface SideDesk {
   cancel(id: string): boolean;
   /** Tokens of the prompt that a body, read as a request for a reply, comes to. */
   promptTokens(body: unknown): Promise<number>;
+  /** That prompt. */
+  render(body: unknown): Promise<{ prompt: string }>;
 }
 
 /** An object, or the frames of a resumable stream after the one with this number. */

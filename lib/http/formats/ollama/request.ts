@@ -11,12 +11,26 @@ import { readModel } from "../openai-chat/request.js";
 import { loaded, type OllamaKind } from "./lines.js";
 
 const READ_HERE = [
-  ...["model", "messages", "prompt", "system", "raw", "stream", "options", "format", "think", "tools", "logprobs", "top_logprobs"],
+  ...[
+    "model",
+    "messages",
+    "prompt",
+    "suffix",
+    "system",
+    "raw",
+    "stream",
+    "options",
+    "format",
+    "think",
+    "tools",
+    "logprobs",
+    "top_logprobs",
+  ],
   // Known, without a meaning for a model that stays.
   "keep_alive",
 ];
 /** What would change the answer. */
-const UNSUPPORTED = ["suffix", "template", "context", "images", "width", "height", "steps"];
+const UNSUPPORTED = ["template", "context", "images", "width", "height", "steps"];
 const KNOWN: ReadonlySet<string> = new Set([...READ_HERE, ...UNSUPPORTED]);
 /** Of `options`: how the model is opened, which is done. */
 const OF_THE_ENGINE = new Set([
@@ -39,7 +53,7 @@ export function readRequest(kind: OllamaKind, body: unknown): WireRequest {
   if (Array.isArray(given.tools) ? given.tools.length > 0 : given.tools !== undefined) options.tools = given.tools;
   const model = readModel(given);
   const ask = kind === "chat" ? readChat(given) : readPrompt(given, raw);
-  const asksNothing = "messages" in ask ? ask.messages.length === 0 : ask.prompt === "";
+  const asksNothing = "messages" in ask ? ask.messages.length === 0 : ask.suffix === undefined && ask.prompts[0] === "";
   return {
     model,
     stream: readBoolean(given, "stream") ?? true,
@@ -63,13 +77,15 @@ function readChat({ messages = [] }: Fields): Ask {
   };
 }
 
-/** A prompt is a user's message, unless it is raw: then it goes to the model as it is. */
-function readPrompt({ prompt = "", system }: Fields, raw: boolean): Ask {
+/** A prompt is a user's message, unless it is raw, or what stands before a suffix: then it goes to the model as it is. */
+function readPrompt({ prompt = "", system, suffix = "" }: Fields, raw: boolean): Ask {
   if (typeof prompt !== "string") throw bad("prompt", `prompt must be a string; given ${quote(prompt)}.`);
   if (system !== undefined && typeof system !== "string") throw bad("system", `system must be a string; given ${quote(system)}.`);
-  if (raw) {
-    if (system) throw bad("system", "system and raw exclude each other: a raw prompt has no template that could hold it.");
-    return { prompt };
+  if (typeof suffix !== "string") throw bad("suffix", `suffix must be a string; given ${quote(suffix)}.`);
+  if (raw || suffix !== "") {
+    const other = raw ? "raw" : "suffix";
+    if (system) throw bad("system", `system and ${other} exclude each other: without a template nothing could hold it.`);
+    return suffix === "" ? { prompts: [prompt] } : { prompts: [prompt], suffix };
   }
   if (prompt === "") return { messages: [] };
   return { messages: [...(system ? [{ role: "system" as const, content: system }] : []), { role: "user", content: prompt }] };

@@ -3,6 +3,7 @@
 
 import type { FinishEvent, StreamEvent, TokenLogprobs, ToolCallEvent, Usage } from "../../../types.js";
 import type { Collector, Envelope, Frame, FrameWriter, IncludeUsage, ReplyForm } from "../format.js";
+import { placeOf } from "../prompts.js";
 import type { WireError } from "../wire-error.js";
 import { CompletionLogprobsWriter, chatLogprobs } from "./logprobs.js";
 
@@ -10,19 +11,6 @@ export type ReplyKind = "chat" | "completion";
 
 /** The data of the event that ends a stream. */
 const DONE = "[DONE]";
-
-/** What a reply must know of a completion's prompts. */
-export interface PromptForm {
-  /** How many there were; each has as many choices as the others. */
-  count: number;
-  /** The text before each choice's own, where the client wants its prompt back. */
-  echoes?: readonly string[];
-}
-
-/** As the reader of a request has left it. */
-function promptForm({ echo }: ReplyForm): PromptForm {
-  return (echo as PromptForm | undefined) ?? { count: 1 };
-}
 
 export function newEnvelope(kind: ReplyKind, model: string): Envelope {
   const id = `${kind === "chat" ? "chatcmpl" : "cmpl"}-${crypto.randomUUID().replaceAll("-", "")}`;
@@ -41,8 +29,10 @@ interface WireUsage {
 
 /** The usage of all choices of a reply. Those of one prompt share it, and cached is what not even the first of them had to compute. */
 export function wireUsage(usages: readonly Usage[], prompts = 1): WireUsage {
-  const each = usages.length / prompts;
-  const groups = Array.from({ length: prompts }, (_, i) => usages.slice(i * each, (i + 1) * each));
+  const groups = Array.from({ length: prompts }, (): Usage[] => []);
+  usages.forEach((usage, choice) => {
+    groups[placeOf(choice, { choices: usages.length, prompts }).prompt]!.push(usage);
+  });
   const sum = (of: (group: readonly Usage[]) => number) => groups.reduce((all, group) => all + of(group), 0);
   const prompt = sum((group) => Math.max(0, ...group.map((usage) => usage.promptTokens)));
   const completion = usages.reduce((sum, usage) => sum + usage.completionTokens, 0);
@@ -58,6 +48,11 @@ export function wireUsage(usages: readonly Usage[], prompts = 1): WireUsage {
   };
 }
 
+/** The text before a choice's own, where the client wants its prompt back. */
+function echoOf(choice: number, form: ReplyForm): string | undefined {
+  return form.echoed?.[placeOf(choice, form).prompt];
+}
+
 /** Turns the events of a reply's choices into chunks. */
 export class ChunkWriter implements FrameWriter {
   readonly #head: object;
@@ -68,7 +63,7 @@ export class ChunkWriter implements FrameWriter {
   readonly #sofar: UsageSoFar | undefined;
   /** By choice, of those that have ended. */
   readonly #usages: Usage[] = [];
-  readonly #prompts: PromptForm;
+  readonly #form: ReplyForm;
   /** Choices whose role was said, and ones that have ended. */
   readonly #begun = new Set<number>();
   readonly #finished = new Set<number>();
@@ -77,12 +72,12 @@ export class ChunkWriter implements FrameWriter {
 
   constructor(kind: ReplyKind, { id, created, model }: Envelope, form: ReplyForm) {
     const { choices, includeUsage, continuousUsage = false, obfuscate = false } = form;
-    this.#prompts = promptForm(form);
+    this.#form = form;
     this.#kind = kind;
     this.#choices = choices;
     this.#includeUsage = includeUsage;
     this.#padded = obfuscate;
-    this.#sofar = continuousUsage ? new UsageSoFar(choices) : undefined;
+    this.#sofar = continuousUsage ? new UsageSoFar(form) : undefined;
     this.#logprobs = Array.from({ length: choices }, () => new CompletionLogprobsWriter());
     this.#head = { id, object: kind === "chat" ? "chat.completion.chunk" : "text_completion", created, model };
   }
@@ -97,8 +92,8 @@ export class ChunkWriter implements FrameWriter {
     if (this.#begun.has(index)) return [];
     this.#begun.add(index);
     if (this.#kind === "completion") {
-      const { echoes } = this.#prompts;
-      return echoes === undefined ? [] : [this.#text(index, echoes[index]!, null)];
+      const echo = echoOf(index, this.#form);
+      return echo === undefined ? [] : [this.#text(index, echo, null)];
     }
     return [this.#delta(index, { role: "assistant", content: "" })];
   }
@@ -135,7 +130,9 @@ export class ChunkWriter implements FrameWriter {
           ? [this.#delta(index, { content: event.text }, null, event.logprobs)]
           : [this.#text(index, event.text, null, event.logprobs)];
       case "reasoning":
-        return this.#kind === "chat" ? [this.#delta(index, { reasoning_content: event.text }, null, event.logprobs)] : [];
+        return this.#kind === "chat" && this.#form.omitsReasoning !== true
+          ? [this.#delta(index, { reasoning_content: event.text }, null, event.logprobs)]
+          : [];
       case "toolCall":
         return this.#kind === "chat" ? this.#call(index, event) : [];
       case "finish":
@@ -171,7 +168,7 @@ export class ChunkWriter implements FrameWriter {
     const last = this.#finished.size === this.#choices;
     const chunk = this.#kind === "chat" ? this.#delta(index, {}, reason, event.logprobs) : this.#text(index, "", reason);
     if (!last || this.#includeUsage === false) return [chunk];
-    const usage = wireUsage(this.#usages, this.#prompts.count);
+    const usage = wireUsage(this.#usages, this.#form.prompts);
     return this.#includeUsage === true
       ? [chunk, { data: { ...this.#head, choices: [], usage } }]
       : [{ data: { ...(chunk.data as object), usage } }];
@@ -197,16 +194,18 @@ export class ChunkWriter implements FrameWriter {
 /** What was used up to now, told with every piece. */
 class UsageSoFar {
   readonly #choices: Usage[];
+  readonly #prompts: number | undefined;
   #knowsPrompt = false;
 
-  constructor(choices: number) {
+  constructor({ choices, prompts }: ReplyForm) {
+    this.#prompts = prompts;
     const none = { promptTokens: 0, completionTokens: 0, totalTokens: 0, cachedTokens: 0 };
     this.#choices = Array.from({ length: choices }, () => none);
   }
 
   /** Nothing before the prompt is known. */
   get usage(): WireUsage | null {
-    return this.#knowsPrompt ? wireUsage(this.#choices) : null;
+    return this.#knowsPrompt ? wireUsage(this.#choices, this.#prompts) : null;
   }
 
   add(index: number, event: StreamEvent, tokens = 0): void {
@@ -243,13 +242,13 @@ interface CollectedChoice {
 export class ReplyCollector implements Collector {
   readonly #kind: ReplyKind;
   readonly #envelope: Envelope;
-  readonly #prompts: PromptForm;
+  readonly #form: ReplyForm;
   readonly #choices: CollectedChoice[];
 
   constructor(kind: ReplyKind, envelope: Envelope, form: ReplyForm) {
     this.#kind = kind;
     this.#envelope = envelope;
-    this.#prompts = promptForm(form);
+    this.#form = form;
     this.#choices = Array.from({ length: form.choices }, () => ({
       text: "",
       reasoning: "",
@@ -261,6 +260,7 @@ export class ReplyCollector implements Collector {
 
   event(index: number, event: StreamEvent): void {
     const choice = this.#choices[index]!;
+    if (event.type === "reasoning" && this.#form.omitsReasoning === true) return;
     if ("logprobs" in event && event.logprobs !== undefined) (choice.logprobs ??= []).push(...event.logprobs);
     if (event.type === "text") choice.text += event.text;
     else if (event.type === "reasoning") choice.reasoning += event.text;
@@ -276,13 +276,12 @@ export class ReplyCollector implements Collector {
   /** The `chat.completion` or `text_completion` object, once every choice has its finish event. */
   object(): object {
     const { id, created, model } = this.#envelope;
-    const { count, echoes } = this.#prompts;
     const kind = this.#kind;
     const choices = this.#choices.map(({ text, reasoning, calls, logprobs, finish }, index) => {
       const finish_reason = finishReason(finish!);
       if (kind === "completion") {
         const told = logprobs === undefined ? null : new CompletionLogprobsWriter().write(logprobs);
-        return { text: (echoes?.[index] ?? "") + text, index, logprobs: told, finish_reason };
+        return { text: (echoOf(index, this.#form) ?? "") + text, index, logprobs: told, finish_reason };
       }
       const message = {
         role: "assistant",
@@ -294,7 +293,7 @@ export class ReplyCollector implements Collector {
       return { index, message, logprobs: logprobs === undefined ? null : chatLogprobs(logprobs), finish_reason };
     });
     const usages = this.#choices.map(({ finish }) => finish!.usage);
-    const usage = wireUsage(usages, count);
+    const usage = wireUsage(usages, this.#form.prompts);
     return { id, object: kind === "chat" ? "chat.completion" : "text_completion", created, model, choices, usage };
   }
 }

@@ -2,13 +2,13 @@
 // them: OpenAI's, llama.cpp's, vLLM's, OpenRouter's. Pure; any thread. What a field's value may be is the library's to check, where it has one.
 
 import { quote } from "../../../base/quote.js";
-import { bad, type Fields, isObject } from "../fields.js";
+import { bad, type Fields, isObject, readBoolean } from "../fields.js";
 
 /** Read here; those of the table of options pass under their own names. */
 export const REPLY_FIELDS: ReadonlySet<string> = new Set([
   ...["grammar", "json_schema", "guided_json", "guided_grammar", "guided_choice", "structured_outputs"],
   ...["reasoning_effort", "reasoning", "thinking", "enable_thinking", "reasoning_budget", "thinking_budget_tokens", "chat_template_kwargs"],
-  "add_generation_prompt",
+  ...["add_generation_prompt", "include_reasoning"],
 ]);
 
 export const EFFORTS = ["none", "minimal", "low", "medium", "high", "xhigh"] as const;
@@ -174,17 +174,28 @@ function anthropicsOf(given: unknown): Said[] {
   throw bad("thinking", `thinking must be { type: "enabled", "disabled" or "adaptive", budget_tokens }; given ${quote(given)}.`);
 }
 
-/** { effort, max_tokens, enabled } */
+/** { effort, max_tokens, enabled }, and exclude, which is read apart */
 function openRoutersOf(value: unknown): Said[] {
   if (value === undefined) return [];
   if (!isObject(value)) throw bad("reasoning", `reasoning must be { effort, max_tokens, enabled }; given ${quote(value)}.`);
-  if (value.exclude === true)
-    throw bad("reasoning.exclude", "reasoning.exclude is not supported; thoughts come in reasoning_content, apart from the text.");
   return [
     ...switchOf("reasoning.enabled", value.enabled),
     ...effortOf("reasoning.effort", value.effort),
     ...budgetOf("reasoning.max_tokens", value.max_tokens),
   ];
+}
+
+/**
+ * Whether the client wants no thoughts, which the model has all the same: vLLM's field, and OpenRouter's.
+ * @throws WireError 400 naming the field
+ */
+export function readOmitsReasoning(given: Readonly<Fields>): boolean {
+  const included = readBoolean(given, "include_reasoning");
+  const { exclude } = isObject(given.reasoning) ? given.reasoning : {};
+  const excluded = readBoolean({ exclude: exclude ?? undefined }, "exclude", "reasoning.exclude");
+  if (included === true && excluded === true)
+    throw bad("include_reasoning", "include_reasoning true and reasoning.exclude true contradict each other; give one of them.");
+  return included === false || excluded === true;
 }
 
 /** vLLM's switch: a last message is gone on with, or a new one begins. */

@@ -1,15 +1,16 @@
 // Owns reading the body of an OpenAI request: which of its fields are whose options here. Pure; any thread. Ranges and types of
 // options are the library's to check (lib/options/options.ts), which names a field as it was written; here is only what it cannot know.
 
-import { cutName } from "../../../base/quote.js";
+import { cutName, quote } from "../../../base/quote.js";
+import { INT32_MAX } from "../../../options/rules.js";
 import { REPLY_OPTIONS, wireOptions } from "../../../options/table.js";
 import type { Message, ReplyOptionsInput } from "../../../types.js";
-import { saidFields } from "../fields.js";
-import type { Ask, WireRequest } from "../format.js";
+import { bad, isObject, readBoolean, saidFields } from "../fields.js";
+import type { Ask, WirePrompt, WireRequest } from "../format.js";
 import { MOST_NAMED, strangersIn } from "../ignored.js";
 import { WireError } from "../wire-error.js";
-import type { PromptForm, ReplyKind } from "./chunks.js";
-import { REPLY_FIELDS, readReplyFields } from "./reply-fields.js";
+import type { ReplyKind } from "./chunks.js";
+import { REPLY_FIELDS, readOmitsReasoning, readReplyFields } from "./reply-fields.js";
 import { isUnsupported, refuseUnsupported } from "./unsupported.js";
 
 type Body = Record<string, unknown>;
@@ -30,6 +31,7 @@ const READ_HERE = [
   "seed",
   "repetition_penalty",
   "echo",
+  "suffix",
 ];
 /** Known, without a meaning for a local model. */
 const IGNORED = new Set(["user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key", "verbosity"]);
@@ -59,7 +61,7 @@ const MODEL_NAME = 256;
 
 /** @throws WireError 400 naming the field */
 export function readRequest(body: unknown, maxChoices: number): WireRequest {
-  if (typeof body !== "object" || body === null || Array.isArray(body)) throw bad("The body must be a JSON object.", undefined);
+  if (!isObject(body)) throw new WireError(400, "The body must be a JSON object.", { code: "invalid_value" });
   const given = saidFields(body);
   const kind = readKind(given);
   const stream = readBoolean(given, "stream") ?? false;
@@ -70,8 +72,10 @@ export function readRequest(body: unknown, maxChoices: number): WireRequest {
   const options: Body = {};
   for (const [name, { off }] of OPTIONS) if (name in given) options[name] = given[name] === off ? 0 : given[name];
   if (kind === "completion") Object.assign(options, readCompletionLogprobs(given));
-  const ask: Ask = kind === "chat" ? { messages: readMessages(given.messages, ignored) } : { prompt: readPrompt(given.prompt, maxChoices) };
-  const choices = readChoices(given, maxChoices, "prompt" in ask && typeof ask.prompt !== "string" ? ask.prompt.length : 1);
+  if (kind === "chat" && given.suffix !== undefined && given.suffix !== "") throw bad("suffix", "suffix is for completions.");
+  const ask: Ask = kind === "chat" ? { messages: readMessages(given.messages, ignored) } : readPrompts(given, maxChoices);
+  const prompts = "prompts" in ask ? ask.prompts.length : 1;
+  const choices = readChoices(given, maxChoices, prompts);
   const echoes = readEcho(given, kind);
   Object.assign(options, readRepetition(given));
   const { options: replyOptions, fieldOf } = readReplyFields(given);
@@ -83,15 +87,17 @@ export function readRequest(body: unknown, maxChoices: number): WireRequest {
     model: readModel(given),
     stream,
     choices,
+    prompts,
+    echoes,
     includeUsage: readBoolean(streamOptions, "include_usage", "stream_options.include_usage"),
     continuousUsage: readContinuous(streamOptions),
+    omitsReasoning: readOmitsReasoning(given),
     obfuscate: readBoolean(streamOptions, "include_obfuscation", "stream_options.include_obfuscation"),
     resumable: readBoolean(streamOptions, "resumable", "stream_options.resumable") ?? false,
     ask,
     options: options as ReplyOptionsInput,
     ...(fieldOf === undefined ? {} : { fieldOf }),
     ignored,
-    ...("prompt" in ask ? { echo: promptsIn(ask.prompt, choices, echoes) } : {}),
   };
 }
 
@@ -100,16 +106,16 @@ function isKnown(name: string): boolean {
 }
 
 function readKind(given: Body): ReplyKind {
-  if ("messages" in given && "prompt" in given) throw bad("A request has messages (chat) or a prompt (completion), not both.", "prompt");
+  if ("messages" in given && "prompt" in given) throw bad("prompt", "A request has messages (chat) or a prompt (completion), not both.");
   if ("prompt" in given) return "completion";
   if ("messages" in given) return "chat";
-  throw bad('messages is missing: an array such as [{ role: "user", content: "Hello" }].', "messages");
+  throw bad("messages", 'messages is missing: an array such as [{ role: "user", content: "Hello" }].');
 }
 
 export function readModel(given: Body): string | undefined {
   const { model } = given;
   if (model === undefined || (typeof model === "string" && model.length <= MODEL_NAME)) return model;
-  throw bad(`model must be a string of up to ${MODEL_NAME} characters.`, "model");
+  throw bad("model", `model must be a string of up to ${MODEL_NAME} characters.`);
 }
 
 /** A conversation's next request holds the messages of earlier replies as they were received, `refusal: null` and all. */
@@ -134,32 +140,52 @@ function readMessages(messages: unknown, ignored: string[]): readonly Message[] 
   return read as Message[];
 }
 
-function readPrompt(prompt: unknown, most: number): string | readonly string[] {
-  const only = Array.isArray(prompt) && prompt.length === 1 ? (prompt[0] as unknown) : prompt;
-  if (typeof only === "string") return only;
-  const fits = Array.isArray(only) && only.length >= 1 && only.length <= most && only.every((one) => typeof one === "string");
-  if (fits) return only as string[];
-  throw bad(`prompt must be a string, or an array of up to ${most} of them; token ids are not read here.`, "prompt");
+function readPrompts({ prompt, suffix = "" }: Body, most: number): Ask {
+  if (typeof suffix !== "string") throw bad("suffix", `suffix must be a string; given ${quote(suffix)}.`);
+  const prompts = promptsIn(prompt);
+  if (prompts === undefined) {
+    const kinds = "a string, an array of strings, an array of token ids (whole numbers from 0), or an array of such arrays";
+    throw bad("prompt", `prompt must be ${kinds}, all of one kind.`);
+  }
+  if (prompts.length > most) throw bad("prompt", `prompt may have up to ${most} texts, or arrays of token ids; given ${prompts.length}.`);
+  const isEmpty = prompts.findIndex((one) => typeof one !== "string" && one.length === 0);
+  const empty = prompts.length === 1 ? "prompt" : `prompt[${isEmpty}]`;
+  if (isEmpty >= 0) throw bad(empty, `${empty} has no token ids; give one at least.`);
+  if (suffix === "") return { prompts };
+  if (prompts.every((one) => typeof one === "string")) return { prompts, suffix };
+  throw bad("suffix", "suffix goes with a prompt that is text; given token ids.");
+}
+
+function promptsIn(prompt: unknown): readonly WirePrompt[] | undefined {
+  if (typeof prompt === "string") return [prompt];
+  if (!Array.isArray(prompt)) return undefined;
+  if (prompt.length === 0 || isTokens(prompt)) return [prompt as number[]];
+  const all = typeof prompt[0] === "string" ? prompt.every((one) => typeof one === "string") : prompt.every(isTokens);
+  return all ? (prompt as WirePrompt[]) : undefined;
+}
+
+function isTokens(value: unknown): value is number[] {
+  return Array.isArray(value) && value.every((one) => typeof one === "number" && Number.isInteger(one) && one >= 0 && one <= INT32_MAX);
 }
 
 /** The prompt's own log-probabilities are not computed, so it cannot come with those of the reply. */
 function readEcho(given: Body, kind: ReplyKind): boolean {
   const echo = readBoolean(given, "echo") ?? false;
   if (!echo) return false;
-  if (kind === "chat") throw bad("echo is for completions.", "echo");
-  if (given.logprobs !== undefined) throw bad("echo and logprobs exclude each other here: those of a prompt are not computed.", "echo");
+  if (kind === "chat") throw bad("echo", "echo is for completions.");
+  if (given.logprobs !== undefined) throw bad("echo", "echo and logprobs exclude each other here: those of a prompt are not computed.");
   return true;
 }
 
 export function readStreamOptions(given: Body, stream: boolean): Body {
   const options = given.stream_options;
   if (options === undefined) return {};
-  if (typeof options !== "object" || Array.isArray(options)) throw bad("stream_options must be an object.", "stream_options");
-  if (!stream) throw bad("stream_options is only for stream: true.", "stream_options");
+  if (typeof options !== "object" || Array.isArray(options)) throw bad("stream_options", "stream_options must be an object.");
+  if (!stream) throw bad("stream_options", "stream_options is only for stream: true.");
   const unknown = Object.keys(options as Body).find((name) => !STREAM_OPTIONS.includes(name));
   if (unknown !== undefined) {
     const name = cutName(unknown);
-    throw bad(`stream_options has no ${name}; there are: ${STREAM_OPTIONS.join(", ")}.`, `stream_options.${name}`);
+    throw bad(`stream_options.${name}`, `stream_options has no ${name}; there are: ${STREAM_OPTIONS.join(", ")}.`);
   }
   return Object.fromEntries(Object.entries(options as Body).filter(([, value]) => value !== null));
 }
@@ -168,22 +194,16 @@ export function readStreamOptions(given: Body, stream: boolean): Body {
 function readContinuous(options: Body): boolean {
   const name = "stream_options.continuous_usage_stats";
   const wanted = readBoolean(options, "continuous_usage_stats", name) ?? false;
-  if (wanted && options.include_usage !== true) throw bad(`${name} is for include_usage: true.`, name);
+  if (wanted && options.include_usage !== true) throw bad(name, `${name} is for include_usage: true.`);
   return wanted;
-}
-
-function promptsIn(prompt: string | readonly string[], choices: number, echoes: boolean): PromptForm {
-  const prompts = typeof prompt === "string" ? [prompt] : prompt;
-  const each = choices / prompts.length;
-  return { count: prompts.length, ...(echoes ? { echoes: prompts.flatMap((one) => new Array<string>(each).fill(one)) } : {}) };
 }
 
 /** Of all prompts together. */
 function readChoices(given: Body, most: number, prompts: number): number {
   const { n = 1 } = given;
-  if (typeof n !== "number" || !Number.isInteger(n) || n < 1 || n > most) throw bad(`n must be a whole number from 1 to ${most}.`, "n");
+  if (typeof n !== "number" || !Number.isInteger(n) || n < 1 || n > most) throw bad("n", `n must be a whole number from 1 to ${most}.`);
   if (n * prompts <= most) return n * prompts;
-  throw bad(`A request has up to ${most} choices; n for each prompt makes ${n * prompts}.`, "prompt");
+  throw bad("prompt", `A request has up to ${most} choices; n for each prompt makes ${n * prompts}.`);
 }
 
 /** max_completion_tokens is the newer name; 0 would mean "no limit" to the library and nothing to OpenAI's clients. */
@@ -191,28 +211,28 @@ function readLimit(given: Body): Body {
   const name = "max_completion_tokens" in given ? "max_completion_tokens" : "max_tokens";
   const value = given[name];
   if (value === undefined) return {};
-  if (typeof value === "number" && Number.isInteger(value) && value >= 1) return { max_tokens: Math.min(value, 2 ** 31 - 1) };
-  throw bad(`${name} must be a whole number from 1.`, name);
+  if (typeof value === "number" && Number.isInteger(value) && value >= 1) return { max_tokens: Math.min(value, INT32_MAX) };
+  throw bad(name, `${name} must be a whole number from 1.`);
 }
 
 /** -1 is how clients of local servers ask for a drawn one. What is beyond the engine's range is folded into it. */
 function readSeed(given: Body): Body {
   const { seed } = given;
   if (seed === undefined || seed === -1) return {};
-  if (typeof seed !== "number" || !Number.isInteger(seed) || Math.abs(seed) > LARGEST_SEED) throw bad(`seed ${SEED_RULE}.`, "seed");
+  if (typeof seed !== "number" || !Number.isInteger(seed) || Math.abs(seed) > LARGEST_SEED) throw bad("seed", `seed ${SEED_RULE}.`);
   return { seed: ((seed % SEEDS) + SEEDS) % SEEDS };
 }
 
 /** A completion's `logprobs` is the number of the likeliest tokens that are told beside each; a chat has a field of its own for that. */
 function readCompletionLogprobs(given: Body): Body {
   const { logprobs } = given;
-  if (given.top_logprobs) throw bad("top_logprobs is for chats; the logprobs of a completion is that number.", "top_logprobs");
+  if (given.top_logprobs) throw bad("top_logprobs", "top_logprobs is for chats; the logprobs of a completion is that number.");
   if (logprobs === undefined) return {};
   const { min, max } = REPLY_OPTIONS.topLogprobs;
   if (typeof logprobs === "number" && Number.isInteger(logprobs) && logprobs >= min && logprobs <= max) {
     return { logprobs: true, top_logprobs: logprobs };
   }
-  throw bad(`logprobs must be a whole number from ${min} to ${max}.`, "logprobs");
+  throw bad("logprobs", `logprobs must be a whole number from ${min} to ${max}.`);
 }
 
 /** The name that most local servers have for repeat_penalty. */
@@ -220,18 +240,8 @@ function readRepetition(given: Body): Body {
   const { repetition_penalty: value } = given;
   if (value === undefined) return {};
   const name = "repetition_penalty";
-  if ("repeat_penalty" in given) throw bad(`${name} and repeat_penalty are the same; give one of them.`, name);
+  if ("repeat_penalty" in given) throw bad(name, `${name} and repeat_penalty are the same; give one of them.`);
   const { min, max } = REPLY_OPTIONS.repeatPenalty;
   if (typeof value === "number" && value >= min && value <= max) return { repeat_penalty: value };
-  throw bad(`${name} must be a number from ${min} to ${max}.`, name);
-}
-
-function readBoolean(given: Body, name: string, written = name): boolean | undefined {
-  const value = given[name];
-  if (value === undefined || typeof value === "boolean") return value;
-  throw bad(`${written} must be true or false.`, written);
-}
-
-function bad(message: string, param: string | undefined): WireError {
-  return new WireError(400, message, { param, code: "invalid_value" });
+  throw bad(name, `${name} must be a number from ${min} to ${max}.`);
 }

@@ -22,7 +22,6 @@ const UNSUPPORTED: ReadonlyMap<string, AsksNothing> = new Map(
     audio: always,
     prediction: always,
     web_search_options: always,
-    suffix: is(""),
     best_of: is(1),
     // The form of the answer
     format: is(""),

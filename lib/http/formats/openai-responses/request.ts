@@ -33,11 +33,11 @@ const INCLUDABLE = [
 /** Fields that are read here; a chat has them under other names, or not at all. */
 const READ_HERE = new Set([
   ...["input", "instructions", "previous_response_id", "tools", "tool_choice", "text", "reasoning", "max_output_tokens", "include"],
-  ...["background", "store", "top_logprobs"],
+  ...["background", "store", "top_logprobs", "truncation"],
 ]);
-/** Known, without a meaning for a local model. `truncation`: what is too long is an error, whatever it says. */
+/** Known, without a meaning for a local model. */
 const MEANINGLESS = new Set([
-  ...["metadata", "user", "safety_identifier", "service_tier", "truncation", "client_metadata", "max_tool_calls"],
+  ...["metadata", "user", "safety_identifier", "service_tier", "client_metadata", "max_tool_calls"],
   ...["prompt_cache_key", "prompt_cache_retention", "prompt_cache_options"],
 ]);
 /** They change what the answer is, and are not supported. */
@@ -84,7 +84,15 @@ export function readResponse(body: unknown, memory: Memory): WireRequest {
     summary,
     sealed: include.includes(SEALED),
   };
-  return { ...request, resumable: request.resumable || (background && request.stream), background, keep: store, echo, fieldOf };
+  return {
+    ...request,
+    resumable: request.resumable || (background && request.stream),
+    background,
+    truncates: given.truncation === "auto",
+    keep: store,
+    echo,
+    fieldOf,
+  };
 }
 
 /** A chat's errors, by the names that the fields have here. */
