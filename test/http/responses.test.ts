@@ -3,6 +3,7 @@
 
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { InputReader } from "../../lib/http/formats/openai-responses/custom-tools.js";
 import { nodeHandler } from "../../lib/http/index.js";
 import { NO_USE } from "../../lib/stream/stream-core.js";
 import type { StreamEvent } from "../../lib/types.js";
@@ -18,6 +19,8 @@ const WEATHER = {
   description: "The weather of a city",
   parameters: { type: "object", properties: { city: { type: "string" } }, required: ["city"] },
 } as const;
+
+const PATCH = { type: "custom", name: "patch", description: "Changes a file." } as const;
 
 const messagesOf = ({ fake }: ScriptedServer, index = 0) => JSON.parse(fake.streams[index]!.request.messages!) as unknown[];
 
@@ -91,6 +94,49 @@ describe("a stream of a response", () => {
     ];
     await post(responses(server.base), { input, store: false });
     expect(messagesOf(server, 1)[1]).toEqual({ role: "assistant", reasoning_content: "hmm", content: "x" });
+  });
+
+  test("a call of a custom tool streams its text, and comes back as the call that it was", async () => {
+    const input = 'a "b"\n\\ \t\u00e9 \ud83d\ude42 end';
+    const server = await serveScript(callOf("patch", { input }, 0, "c1"), ["y"]);
+    const body = { ...ASKED, tools: [PATCH], store: false };
+    const said = await events(server.base, body);
+    const added = said.find(({ type }) => type === "response.output_item.added")!;
+    expect(added.item).toMatchObject({ type: "custom_tool_call", status: "in_progress", name: "patch", call_id: "c1", input: "" });
+    expect(said.slice(2).map(({ type }) => shapeOf(type))).toEqual([
+      ...["output_item.added", "custom_tool_call_input.delta", "custom_tool_call_input.delta"],
+      ...["custom_tool_call_input.done", "output_item.done", "completed"],
+    ]);
+    const deltas = said.filter(({ type }) => type === "response.custom_tool_call_input.delta").map(({ delta }) => delta);
+    expect(deltas.join("")).toBe(input);
+    expect(said.find(({ type }) => type === "response.custom_tool_call_input.done")!.input).toBe(input);
+    const [call] = output(terminal(said).response);
+    expect(call).toMatchObject({ type: "custom_tool_call", status: "completed", name: "patch", call_id: "c1", input });
+    const result = { type: "custom_tool_call_output", call_id: "c1", output: "done" };
+    await post(responses(server.base), { ...body, input: [{ role: "user", content: "a" }, call, result] });
+    expect(messagesOf(server, 1).slice(1)).toMatchObject([
+      { role: "assistant", tool_calls: [{ id: "c1", function: { name: "patch", arguments: JSON.stringify({ input }) } }] },
+      { role: "tool", tool_call_id: "c1", content: "done" },
+    ]);
+  });
+
+  test("a custom tool's text is the same however its call is cut, and whatever is in it", async () => {
+    fc.assert(
+      fc.property(fc.string({ unit: "binary" }), fc.boolean(), fc.array(fc.nat(40)), (input, ascii, cuts) => {
+        const plain = JSON.stringify({ input });
+        const escaped = plain.replace(/[^ -~]/g, (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, "0")}`);
+        const given = ascii ? escaped : plain;
+        const reader = new InputReader();
+        const places = [0, ...cuts.map((cut) => cut % given.length).sort((a, b) => a - b), given.length];
+        const pieces = places.slice(1).map((place, i) => reader.add(given.slice(places[i], place)));
+        expect([...pieces, reader.end()].join("")).toBe(input);
+        for (const piece of pieces) if (ascii) expect(piece.isWellFormed()).toBe(true);
+      }),
+    );
+    const other = new InputReader();
+    expect([other.add('{"text":"a"}'), other.end()]).toEqual(["", '{"text":"a"}']);
+    const cut = new InputReader();
+    expect([cut.add('{"inp'), cut.end()]).toEqual(["", ""]);
   });
 
   test("a reply that is cut short is incomplete, and says why", async () => {
@@ -260,6 +306,20 @@ describe("fields of a body reach the engine", () => {
     expect(named(tools!)).toEqual(["f", "crm.f", "crm.g"]);
     expect(tools).toContain("About customers.\\n\\nF");
   });
+  test("a custom tool is a function of one text for the model, with its grammar in its description", async () => {
+    const { base, fake } = await serveScript(["x"], ["x"]);
+    const format = { type: "grammar", syntax: "lark", definition: "start: /a+/" };
+    await post(responses(base), { input: "x", tools: [{ ...PATCH, format }], tool_choice: { type: "custom", name: "patch" } });
+    const { tools, toolChoice } = fake.streams[0]!.request.reply!;
+    expect(toolChoice).toBe("required");
+    const [{ function: told }] = JSON.parse(tools!) as [{ function: { name: string; description: string; parameters: object } }];
+    expect(told.name).toBe("patch");
+    expect(told.description).toBe("Changes a file.\n\nThe input must match this Lark grammar:\nstart: /a+/");
+    expect(told.parameters).toMatchObject({ properties: { input: { type: "string" } }, required: ["input"] });
+    const tool_choice = { type: "allowed_tools", mode: "auto", tools: [{ type: "custom", name: "patch" }] };
+    expect((await post(responses(base), { input: "x", tools: [f, PATCH], tool_choice })).status).toBe(200);
+    expect(named(fake.streams[1]!.request.reply!.tools!)).toEqual(["patch"]);
+  });
   test("of allowed tools, those alone are there", async () => {
     const { base, fake } = await serveScript(["x"]);
     const tool_choice = { type: "allowed_tools", mode: "required", tools: [{ type: "function", name: "g" }] };
@@ -285,6 +345,32 @@ describe("fields of a body reach the engine", () => {
       text: { format: { type: "text" }, verbosity: "low" },
     });
   });
+  test("with truncation auto the oldest turns are left out of a prompt that is too long, and nothing else", async () => {
+    const server = await serveScript(["x"], ["x"], ["x"], ["x"]);
+    const turn = (i: number) => [
+      { role: "user", content: `${i} ${"a".repeat(80)}` },
+      { type: "function_call", call_id: `c${i}`, name: "f", arguments: "{}" },
+      { type: "function_call_output", call_id: `c${i}`, output: "r" },
+      { role: "assistant", content: "said" },
+    ];
+    const input = [...[0, 1, 2, 3, 4, 5, 6, 7].flatMap(turn), { role: "user", content: "last" }];
+    const body = { instructions: "I", input, truncation: "auto", max_output_tokens: 2 };
+    const first = await post(responses(server.base), body);
+    expect(await first.json()).toMatchObject({ truncation: "auto", status: "completed" });
+    const kept = messagesOf(server) as { role: string; content: string }[];
+    expect(kept[0]).toEqual({ role: "system", content: "I" });
+    expect(kept[1]!.role).toBe("user");
+    expect(kept[1]!.content.startsWith("0")).toBe(false);
+    expect(kept.at(-1)).toEqual({ role: "user", content: "last" });
+    expect((kept.length - 2) % 4).toBe(0);
+    // What fits stays whole; with room for a longer reply more goes; what cannot fit is left to the engine.
+    await post(responses(server.base), { ...body, input: input.slice(-5) });
+    expect(messagesOf(server, 1)).toHaveLength(6);
+    await post(responses(server.base), { ...body, max_output_tokens: 400 });
+    expect(messagesOf(server, 2).length).toBeLessThan(kept.length);
+    await post(responses(server.base), { ...body, truncation: "disabled" });
+    expect(messagesOf(server, 3)).toHaveLength(34);
+  });
   test.each<[object, string]>([
     [{ input: undefined }, "input"],
     [{ input: [] }, "input"],
@@ -309,8 +395,14 @@ describe("fields of a body reach the engine", () => {
     [{ input: [{ type: "function_call_output", call_id: "c", output: 5 }] }, "input[0].output"],
     [{ input: [{ type: "reasoning", content: [{ text: 5 }] }] }, "input[0].content[0].text"],
     [{ tools: [{ type: "web_search" }] }, "tools[0].type"],
-    [{ tools: [f, { type: "custom", name: "x" }] }, "tools[1].type"],
-    [{ tools: [{ type: "namespace", name: "n", tools: [{ type: "custom" }] }] }, "tools[0].tools[0].type"],
+    [{ tools: [f, { type: "mcp", name: "x" }] }, "tools[1].type"],
+    [{ tools: [{ type: "namespace", name: "n", tools: [{ type: "mcp" }] }] }, "tools[0].tools[0].type"],
+    [{ tools: [{ type: "custom" }] }, "tools[0].name"],
+    [{ tools: [{ ...PATCH, format: { type: "xml" } }] }, "tools[0].format"],
+    [{ tools: [{ ...PATCH, format: { type: "grammar", syntax: "peg", definition: "x" } }] }, "tools[0].format.syntax"],
+    [{ tools: [{ ...PATCH, format: { type: "grammar", syntax: "lark" } }] }, "tools[0].format.definition"],
+    [{ tools: [PATCH], tool_choice: { type: "function", name: "patch" } }, "tool_choice.name"],
+    [{ input: [{ type: "custom_tool_call", name: "patch", call_id: "c" }] }, "input[0].input"],
     [{ tools: [f, { ...f, name: "a b" }] }, "tools[1].name"],
     [{ tools: [{ ...f, parameters: 5 }] }, "tools[0].parameters"],
     [{ tool_choice: "required" }, "tool_choice"],

@@ -75,6 +75,23 @@ describe("the shapes on the wire", () => {
   });
 });
 
+test.each<[string, object]>([
+  ["include_reasoning", { include_reasoning: false }],
+  ["reasoning.exclude", { reasoning: { exclude: true } }],
+])("with %s thoughts are not told, streamed and whole, chats and responses, and are in usage", async (_, field) => {
+  const said = [{ reasoning: "hm" }, "It", " is"];
+  const { base, url } = await serveScript(said, said, said);
+  const whole = await json(await post(url, { ...ASKED, ...field }));
+  expect(whole.choices[0]!.message).toEqual({ role: "assistant", content: "It is", refusal: null });
+  expect(whole.usage).toMatchObject({ completion_tokens_details: { reasoning_tokens: 1 } });
+  const { chunks, texts } = await stream(url, { ...ASKED, ...field });
+  expect(JSON.stringify(chunks)).not.toContain("hm");
+  expect(texts).toEqual(["It is"]);
+  if ("reasoning" in field) return;
+  const response = await json(await post(`${base}/v1/responses`, { model: "qwen-7b", input: "x", ...field }));
+  expect((response.output as { type: string }[]).map(({ type }) => type)).toEqual(["message"]);
+});
+
 describe("calls that are none", () => {
   const half = callOf("get_weather", { city: "Paris" }).slice(0, -1);
   test.each<[string, FakeOptions, string]>([
@@ -154,7 +171,9 @@ describe("fields of a body reach the engine", () => {
     [{ guided_choice: [5] }, "guided_choice"],
     [{ guided_json: "{" }, "guided_json"],
     [{ reasoning_effort: "much" }, "reasoning_effort"],
-    [{ reasoning: { exclude: true } }, "reasoning.exclude"],
+    [{ reasoning: { exclude: 5 } }, "reasoning.exclude"],
+    [{ include_reasoning: "no" }, "include_reasoning"],
+    [{ include_reasoning: true, reasoning: { exclude: true } }, "include_reasoning"],
     [{ thinking: { type: "x" } }, "thinking"],
     [{ enable_thinking: "yes" }, "enable_thinking"],
     [{ chat_template_kwargs: [] }, "chat_template_kwargs"],

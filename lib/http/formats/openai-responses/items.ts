@@ -10,11 +10,12 @@ import { bad, type Fields, isObject, unsupported } from "../fields.js";
 import type { Memory } from "../format.js";
 import { newId } from "../ids.js";
 import { WireError } from "../wire-error.js";
+import { argumentsOf } from "./custom-tools.js";
 import { toolNameOf } from "./tools.js";
 
 /** An item whose kind is known. Its fields are plain data. */
 export interface Item extends Fields {
-  type: "message" | "reasoning" | "function_call" | "function_call_output";
+  type: "message" | "reasoning" | "function_call" | "function_call_output" | "custom_tool_call" | "custom_tool_call_output";
   id: string;
 }
 
@@ -25,7 +26,15 @@ export interface PlacedItem {
 }
 
 const ROLES = ["user", "assistant", "system", "developer"];
-const KINDS = ["message", "reasoning", "function_call", "function_call_output", "item_reference"];
+const PREFIXES = {
+  message: "msg",
+  reasoning: "rs",
+  function_call: "fc",
+  function_call_output: "fco",
+  custom_tool_call: "ctc",
+  custom_tool_call_output: "ctco",
+} as const satisfies Record<Item["type"], string>;
+const KINDS = [...Object.keys(PREFIXES), "item_reference"];
 /** What is told of a thought to clients that keep no `content`: its text, in a form that nobody takes for one of another server. */
 const SEALED = "zse1.";
 
@@ -54,8 +63,6 @@ function readItem(given: unknown, where: string, memory: Memory): Item {
   const id = typeof given.id === "string" && given.id !== "" ? given.id : newId(PREFIXES[kind]);
   return { ...given, type: kind, id };
 }
-
-const PREFIXES = { message: "msg", reasoning: "rs", function_call: "fc", function_call_output: "fco" } as const;
 
 function kindOf(given: Fields, where: string): Item["type"] | "item_reference" {
   const { type } = given;
@@ -109,7 +116,8 @@ class ConversationWriter implements Conversation {
   item(item: Item, where: string): void {
     if (item.type === "message") this.#message(item, where);
     else if (item.type === "reasoning") this.#thought(thoughtOf(item, where), where);
-    else if (item.type === "function_call") this.#call(item, where);
+    else if (item.type === "function_call") this.#call(item, where, item.arguments as string);
+    else if (item.type === "custom_tool_call") this.#call(item, where, argumentsOf(text(item.input, `${where}.input`)));
     else this.add({ role: "tool", tool_call_id: text(item.call_id, `${where}.call_id`), content: outputOf(item, where) }, where);
   }
 
@@ -129,10 +137,10 @@ class ConversationWriter implements Conversation {
     open.reasoning_content = open.reasoning_content === undefined ? thought : `${open.reasoning_content}\n${thought}`;
   }
 
-  #call(item: Item, where: string): void {
+  #call(item: Item, where: string, args: string): void {
     const name = toolNameOf(text(item.name, `${where}.name`), item.namespace);
     const id = text(item.call_id, `${where}.call_id`);
-    const call: ToolCallInput = { id, type: "function", function: { name, arguments: item.arguments as string } };
+    const call: ToolCallInput = { id, type: "function", function: { name, arguments: args } };
     (this.#assistant(where, () => true).tool_calls ??= []).push(call);
   }
 

@@ -6,6 +6,7 @@
 import type { TokenLogprob, TokenLogprobs, ToolCallEvent } from "../../../types.js";
 import type { Fields } from "../fields.js";
 import { newId } from "../ids.js";
+import { InputReader } from "./custom-tools.js";
 import { sealThought } from "./items.js";
 import type { ToolName } from "./tools.js";
 
@@ -122,10 +123,9 @@ export class CallItem implements OutputItem {
   readonly item: Fields & { id: string; arguments: string; name: string };
   readonly #place: Place;
 
-  constructor(index: number, { id: call, name = "" }: ToolCallEvent, names: ReadonlyMap<string, ToolName>) {
+  constructor(index: number, { id: call }: ToolCallEvent, called: ToolName) {
     const id = newId("fc");
     this.#place = { item_id: id, output_index: index };
-    const called = names.get(name) ?? { name };
     this.item = { id, type: "function_call", status: "in_progress", call_id: call || newId("call"), ...called, arguments: "" };
   }
 
@@ -148,5 +148,44 @@ export class CallItem implements OutputItem {
       { type: "response.function_call_arguments.done", ...this.#place, name, arguments: whole },
       { type: "response.output_item.done", output_index, item: this.item },
     ];
+  }
+}
+
+/** A call of a tool whose input is free text. */
+export class CustomCallItem implements OutputItem {
+  readonly item: Fields & { id: string; input: string };
+  readonly #place: Place;
+  readonly #reader = new InputReader();
+
+  constructor(index: number, { id: call }: ToolCallEvent, { name, namespace }: ToolName) {
+    const id = newId("ctc");
+    this.#place = { item_id: id, output_index: index };
+    const called = { name, ...(namespace === undefined ? {} : { namespace }) };
+    this.item = { id, type: "custom_tool_call", status: "in_progress", call_id: call || newId("call"), ...called, input: "" };
+  }
+
+  open(): Said[] {
+    const { output_index } = this.#place;
+    return [{ type: "response.output_item.added", output_index, item: { ...this.item } }];
+  }
+
+  add(delta: string): Said[] {
+    return this.#grow(this.#reader.add(delta));
+  }
+
+  close(status: Status): Said[] {
+    const { output_index } = this.#place;
+    const rest = this.#grow(this.#reader.end());
+    this.item.status = status;
+    return [
+      ...rest,
+      { type: "response.custom_tool_call_input.done", ...this.#place, input: this.item.input },
+      { type: "response.output_item.done", output_index, item: this.item },
+    ];
+  }
+
+  #grow(delta: string): Said[] {
+    this.item.input = this.#reader.input;
+    return delta === "" ? [] : [{ type: "response.custom_tool_call_input.delta", ...this.#place, delta }];
   }
 }

@@ -1,14 +1,17 @@
-// Owns the tools of OpenAI's Responses: functions, alone or in a namespace, as those of a chat, and their calls' names back. Pure; any thread.
+// Owns the tools of OpenAI's Responses: functions and custom ones, alone or in a namespace, as functions of a chat, and their calls' names back. Pure; any thread.
 // What a function's parameters may be is the library's to check (lib/options/tools.ts).
 
 import { quote } from "../../../base/quote.js";
 import { bad, type Fields, isObject, unsupported } from "../fields.js";
 import type { WireError } from "../wire-error.js";
+import { asFunction } from "./custom-tools.js";
 
 /** What a call is called on the wire. */
 export interface ToolName {
   name: string;
   namespace?: string;
+  /** Its input is free text. */
+  custom?: true;
 }
 
 /** The tools of a request. */
@@ -19,6 +22,13 @@ export interface ReadTools {
   places: string[];
   /** By the names that the model knows. */
   names: ReadonlyMap<string, ToolName>;
+}
+
+/** Of tools that a model calls and the client runs. */
+const KINDS = ["function", "custom"];
+
+function isKind(type: unknown): boolean {
+  return typeof type === "string" && KINDS.includes(type);
 }
 
 /** How the model knows a function of a namespace. */
@@ -34,9 +44,9 @@ export function readTools(given: unknown): ReadTools {
   for (const [index, tool] of given.entries()) {
     const where = `tools[${index}]`;
     const type = isObject(tool) ? tool.type : undefined;
-    if (type === "function") add(read, tool as Fields, where);
+    if (isKind(type)) add(read, tool as Fields, where);
     else if (type === "namespace") addNamespace(read, tool as Fields, where);
-    else throw stranger(type, where, ["function", "namespace"]);
+    else throw stranger(type, where, [...KINDS, "namespace"]);
   }
   return read;
 }
@@ -47,7 +57,7 @@ function addNamespace(read: ReadTools, { name, description, tools }: Fields, whe
   if (!Array.isArray(tools)) throw bad(`${where}.tools`, `${where}.tools must be an array of functions; given ${quote(tools)}.`);
   for (const [index, tool] of tools.entries()) {
     const at = `${where}.tools[${index}]`;
-    if (!isObject(tool) || tool.type !== "function") throw stranger(isObject(tool) ? tool.type : undefined, at, ["function"]);
+    if (!isObject(tool) || !isKind(tool.type)) throw stranger(isObject(tool) ? tool.type : undefined, at, KINDS);
     const about = index === 0 && typeof description === "string" && description !== "" ? [description] : [];
     const own = typeof tool.description === "string" ? [tool.description] : [];
     add(read, about.length === 0 ? tool : { ...tool, description: [...about, ...own].join("\n\n") }, at, name);
@@ -55,10 +65,12 @@ function addNamespace(read: ReadTools, { name, description, tools }: Fields, whe
 }
 
 function add(read: ReadTools, tool: Fields, where: string, namespace?: string): void {
-  const { name, description, parameters, strict } = tool;
+  const isCustom = tool.type === "custom";
+  const { name, description, parameters, strict } = isCustom ? asFunction(tool, where) : tool;
   if (typeof name !== "string") throw bad(`${where}.name`, `${where}.name must be a text; given ${quote(name)}.`);
   const known = toolNameOf(name, namespace);
-  (read.names as Map<string, ToolName>).set(known, namespace === undefined ? { name } : { name, namespace });
+  const called: ToolName = { name, ...(namespace === undefined ? {} : { namespace }), ...(isCustom ? { custom: true } : {}) };
+  (read.names as Map<string, ToolName>).set(known, called);
   read.tools.push({ type: "function", function: { name: known, description, parameters, strict } });
   read.places.push(where);
 }
@@ -70,7 +82,8 @@ function add(read: ReadTools, tool: Fields, where: string, namespace?: string): 
 export function readChoice(choice: unknown, { tools, places, names }: ReadTools): { tools: Fields[]; places: string[]; choice: unknown } {
   if (!isObject(choice)) return { tools, places, choice };
   switch (choice.type) {
-    case "function": {
+    case "function":
+    case "custom": {
       const name = knownName(choice, "tool_choice", names);
       return { tools, places, choice: { type: "function", function: { name } } };
     }
@@ -84,15 +97,15 @@ export function readChoice(choice: unknown, { tools, places, names }: ReadTools)
       return { tools: kept.map((i) => tools[i]!), places: kept.map((i) => places[i]!), choice: choice.mode };
     }
     default:
-      throw stranger(choice.type, "tool_choice", ["function", "allowed_tools"]);
+      throw stranger(choice.type, "tool_choice", [...KINDS, "allowed_tools"]);
   }
 }
 
 function knownName(given: unknown, where: string, names: ReadonlyMap<string, ToolName>): string {
   const { type, name, namespace } = isObject(given) ? given : ({} as Fields);
-  if (type !== "function") throw stranger(type, where, ["function"]);
+  if (!isKind(type)) throw stranger(type, where, KINDS);
   const known = typeof name === "string" ? toolNameOf(name, namespace) : "";
-  if (names.has(known)) return known;
+  if (names.has(known) && (names.get(known)!.custom === true) === (type === "custom")) return known;
   throw bad(`${where}.name`, `${where}.name must be that of one of the tools; given ${quote(name)}.`);
 }
 

@@ -6,7 +6,7 @@ import type { Fields } from "../fields.js";
 import type { Collector, Envelope, Frame, FrameWriter, KeptReply, ReplyForm } from "../format.js";
 import { newId } from "../ids.js";
 import type { WireError } from "../wire-error.js";
-import { CallItem, MessageItem, type OutputItem, ReasoningItem, type Said, type Status } from "./output.js";
+import { CallItem, CustomCallItem, MessageItem, type OutputItem, ReasoningItem, type Said, type Status } from "./output.js";
 import type { Echo } from "./request.js";
 
 const NO_ECHO: Echo = { fields: {}, input: [], names: new Map(), summary: false, sealed: false };
@@ -20,6 +20,7 @@ export class ResponseWriter implements FrameWriter {
   readonly #envelope: Envelope;
   readonly #echo: Echo;
   readonly #padded: boolean;
+  readonly #omitsReasoning: boolean;
   readonly #output: OutputItem[] = [];
   /** The item that grows; of calls, with their number in the reply. */
   #open: OutputItem | undefined;
@@ -30,8 +31,9 @@ export class ResponseWriter implements FrameWriter {
   #number = 0;
   #begun = false;
 
-  constructor(envelope: Envelope, { echo, obfuscate = false }: ReplyForm) {
+  constructor(envelope: Envelope, { echo, obfuscate = false, omitsReasoning = false }: ReplyForm) {
     this.#padded = obfuscate;
+    this.#omitsReasoning = omitsReasoning;
     this.#envelope = envelope;
     this.#echo = (echo as Echo | undefined) ?? NO_ECHO;
   }
@@ -108,6 +110,7 @@ export class ResponseWriter implements FrameWriter {
         return [...opened.said, ...opened.item.add(event.text, event.logprobs)];
       }
       case "reasoning": {
+        if (this.#omitsReasoning) return [];
         const opened = this.#turnTo(ReasoningItem, (index) => new ReasoningItem(index, this.#echo));
         return [...opened.said, ...opened.item.add(event.text)];
       }
@@ -123,11 +126,14 @@ export class ResponseWriter implements FrameWriter {
 
   #addToCall(event: ToolCallEvent): Said[] {
     const said: Said[] = [];
-    if (!(this.#open instanceof CallItem) || event.index !== this.#call) {
-      said.push(...this.#close("completed"), ...this.#begin(new CallItem(this.#output.length, event, this.#echo.names)));
+    if (!isCall(this.#open) || event.index !== this.#call) {
+      const { name = "" } = event;
+      const called = this.#echo.names.get(name) ?? { name };
+      const Call = called.custom === true ? CustomCallItem : CallItem;
+      said.push(...this.#close("completed"), ...this.#begin(new Call(this.#output.length, event, called)));
       this.#call = event.index;
     }
-    return [...said, ...(this.#open as CallItem).add(event.argumentsDelta)];
+    return [...said, ...(this.#open as CallItem | CustomCallItem).add(event.argumentsDelta)];
   }
 
   /** The open item where it is of this kind; otherwise a new one, and the events that end the one and begin the other. */
@@ -159,6 +165,10 @@ export class ResponseWriter implements FrameWriter {
       return this.#padded && "delta" in rest ? { ...frame, padded: true } : frame;
     });
   }
+}
+
+function isCall(item: OutputItem | undefined): item is CallItem | CustomCallItem {
+  return item instanceof CallItem || item instanceof CustomCallItem;
 }
 
 /** The same, of a reply that is sent as one object. */
