@@ -161,7 +161,7 @@ export class SupervisedLink implements EngineLink {
       host.port,
       this.#opening,
       (...batch) => this.#onBatch(life, batch),
-      () => setTimeout(() => this.#kill(life, "closed its channel"), LAST_MOMENT_MS).unref(),
+      () => setTimeout(() => this.#kill(life, "closed its channel"), LAST_MOMENT_MS).unref?.(),
       (pong) => life.watchdog.answered(pong),
     );
     const watchdog = new Watchdog(

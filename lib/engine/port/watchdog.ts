@@ -34,7 +34,8 @@ export class Watchdog {
       return;
     }
     this.#unanswered = 0;
-    this.#timer = setInterval(() => this.#look(), this.#hangAfterMs / LOOKS).unref();
+    this.#timer = setInterval(() => this.#look(), this.#hangAfterMs / LOOKS);
+    this.#timer.unref?.(); // pages have numbers for timers
   }
 
   stop(): void {
