@@ -25,8 +25,8 @@ export interface ShapeOptions {
 export interface ReplyShape {
   native: NativeReplyShape | undefined;
   tools: readonly ReadTool[];
-  /** A structured reply: its text is JSON. */
-  object: { validate: Validate | undefined } | undefined;
+  /** A structured reply: its text is JSON. `said`: its schema as it was given, as plain JSON, and whether all of it must be enforced. */
+  object: { validate: Validate | undefined; said: { schema: unknown; strict: boolean } } | undefined;
 }
 
 const MOST_GRAMMAR = 1 << 20;
@@ -107,8 +107,9 @@ function isStandardSchema(value: unknown): boolean {
 
 function readJsonSchema(given: unknown, where: string, exact: boolean): Format {
   const { json, validate } = readSchema(given, where);
-  const schema = keptEnforceable(plainJson(json, where), { where, exact });
-  return { jsonSchema: JSON.stringify(schema), object: { validate } };
+  const plain = plainJson(json, where);
+  const schema = keptEnforceable(plain, { where, exact });
+  return { jsonSchema: JSON.stringify(schema), object: { validate, said: { schema: plain, strict: exact } } };
 }
 
 /** llama.cpp takes one that begins with %llguidance for another language, and ends the process. */

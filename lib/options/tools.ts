@@ -22,6 +22,8 @@ export interface ReadTool {
   validate: Validate | undefined;
   /** As the addon and the template take it. */
   definition: Record<string, unknown>;
+  /** Its function as it was given, as plain JSON: whoever hands it on to another reader. */
+  said: Record<string, unknown>;
 }
 
 const MOST_TOOLS = 1024;
@@ -44,11 +46,12 @@ export function readTools(name: string, value: unknown, at = (index: number) => 
   const known = new Set<string>();
   return parts.map(({ execute, validate }, i) => {
     const where = at(i);
-    const definition = checkedFunction(plain[i]!.function, where, i);
+    const said = plain[i]!.function;
+    const definition = checkedFunction(said, where, i);
     const called = definition.name as string;
     if (known.has(called)) throw bad(`${where}.name`, `${where}.name must be a tool's own; given ${quote(called)} twice.`);
     known.add(called);
-    return { name: called, execute, validate, definition: { type: "function", function: definition } };
+    return { name: called, execute, validate, definition: { type: "function", function: definition }, said };
   });
 }
 
