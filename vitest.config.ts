@@ -41,10 +41,20 @@ export default defineConfig({
       },
       {
         extends: true,
+        // Windows of an Electron app over a stand-in for Electron, and the process that their models run in.
+        test: {
+          name: "electron",
+          sequence: { groupOrder: 2 },
+          include: ["test/electron/**/*.test.ts"],
+          ...onTheDemoModel,
+        },
+      },
+      {
+        extends: true,
         // Attacks, in children of their own.
         test: {
           name: "hostile",
-          sequence: { groupOrder: 2 },
+          sequence: { groupOrder: 3 },
           include: ["test/hostile/**/*.test.ts"],
           ...onTheDemoModel,
           testTimeout: 300_000,
@@ -54,7 +64,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: "browser",
-          sequence: { groupOrder: 3 },
+          sequence: { groupOrder: 4 },
           include: ["test/browser/**/*.test.ts"],
           testTimeout: 60_000,
           hookTimeout: 120_000,

@@ -27,6 +27,8 @@ export function buildTypescript() {
   rmSync(distDir, { recursive: true, force: true }); // a renamed source must not leave its old output behind
   const result = spawnSync(process.execPath, [tsc, "-p", join(root, "tsconfig.build.json")], { stdio: ["ignore", 2, 2] });
   if (result.status !== 0) throw new SetupError("the TypeScript in lib/ did not compile: see the errors above.");
+  const bundled = spawnSync(process.execPath, [join(root, "scripts", "bundle-page.mjs")], { cwd: root, stdio: ["ignore", 2, 2] });
+  if (bundled.status !== 0) throw new SetupError("the file for pages of Electron could not be made: see the errors above.");
   const cli = join(distDir, "cli", "main.js");
   if (existsSync(cli)) chmodSync(cli, 0o755);
   const entry = join(distDir, "index.js");

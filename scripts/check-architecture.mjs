@@ -39,6 +39,7 @@ const libraryRooms = {
   http: ["base", "errors", "types", "options", "telemetry"],
   providers: ["base", "errors", "types", "options"],
   server: ["base", "errors", "types", "options", "http"],
+  electron: ["base", "errors", "types", "addon", "options", "engine", "stream", "tools"],
   cli: ["base", "errors", "types", "addon", "options", "stream", "zse", "http", "server"],
 };
 /** Rooms that work on anything which streams as a model does. */

@@ -1,0 +1,226 @@
+// Owns one open model that several windows use: whose stream an event is of, and how many streams there may be. Runs in the engine's process, on its
+// JavaScript thread; the decode thread is on the other side of the link.
+
+import {
+  NativeEventKind as Kind,
+  type NativeAnswer,
+  type NativeError,
+  type NativeEventListener,
+  type NativeRequest,
+  type NativeTokenLogprobs,
+} from "../addon/contract.js";
+import { type EngineLink, LARGEST_ID, type OpenLink, type Question, type StreamId } from "../engine/link.js";
+import { StepWatch } from "../engine/port/step-watch.js";
+import { checkAgainstModel } from "../engine/request-checks.js";
+import { ZSEError } from "../errors.js";
+import type { EngineStats, ModelInfo } from "../types.js";
+
+/** Who uses it: the port of a window. */
+export interface User {
+  /** An event of the model (0), or of the user's own stream. */
+  tell(
+    id: StreamId,
+    kind: number,
+    tokens: number,
+    payload: unknown,
+    logprobs?: readonly NativeTokenLogprobs[],
+    drawn?: readonly number[],
+  ): void;
+  /** All events of a batch are told. */
+  flush(): void;
+}
+
+/** A stream of a user's, under the number that the engine knows. */
+interface Open {
+  user: User;
+  /** The user's own number. */
+  id: StreamId;
+  /** Tokens that were delivered and not yet given back. */
+  credit: number;
+  leaving: boolean;
+}
+
+export class SharedModel {
+  /** Known once it is loaded. */
+  info: ModelInfo | undefined;
+  readonly #link: EngineLink;
+  readonly #room: { maxStreams: number; maxQueue: number };
+  readonly #users = new Set<User>();
+  readonly #streams = new Map<StreamId, Open>();
+  readonly #questions = new Map<number, { user: User; question: number }>();
+  #last = 0;
+  #lastQuestion = 0;
+  #leaving = 0;
+  #failure: NativeError | undefined;
+  #isClosed = false;
+  readonly #onSettled: (failed: boolean) => void;
+  /** How long its steps take. */
+  readonly steps = new StepWatch();
+  readonly closed: Promise<void>;
+  #settleClosed!: () => void;
+
+  /** @param onSettled it is loaded, or cannot be */
+  constructor(open: OpenLink, room: { maxStreams: number; maxQueue: number }, onSettled: (failed: boolean) => void) {
+    this.#room = room;
+    this.#onSettled = onSettled;
+    this.closed = new Promise((resolve) => {
+      this.#settleClosed = resolve;
+    });
+    this.#link = open((...batch) => this.#onEvents(...batch));
+  }
+
+  /** Neither loaded nor failed. */
+  get loading(): boolean {
+    return this.info === undefined && this.#failure === undefined && !this.#isClosed;
+  }
+
+  get users(): number {
+    return this.#users.size;
+  }
+
+  get stats(): EngineStats {
+    return this.#link.stats;
+  }
+
+  /** Tells a new user what it has missed. */
+  add(user: User): void {
+    this.#users.add(user);
+    if (this.info !== undefined) user.tell(0, Kind.Ready, 0, this.info);
+    else if (this.#failure !== undefined) user.tell(0, Kind.LoadError, 0, this.#failure);
+    user.flush();
+  }
+
+  /** Its streams end, and it is told nothing more. */
+  remove(user: User): void {
+    this.#users.delete(user);
+    for (const [number, open] of this.#streams) if (open.user === user) this.#leave(number, open);
+    for (const [number, asked] of this.#questions) if (asked.user === user) this.#questions.delete(number);
+  }
+
+  /** @throws ZSEError OVERLOADED, or what is wrong with the request; the number under which the engine knows the stream otherwise */
+  submit(user: User, id: StreamId, request: NativeRequest): StreamId {
+    if (this.info === undefined) throw new ZSEError("ENGINE_FAILED", "The model is not loaded.");
+    checkAgainstModel(request, this.info);
+    const { maxStreams, maxQueue } = this.#room;
+    const room = maxStreams + maxQueue;
+    if (this.#streams.size - Math.min(this.#leaving, room) >= room) {
+      const all = `all ${maxStreams} streams are running and ${maxQueue} requests are waiting (maxStreams, maxQueue)`;
+      throw new ZSEError("OVERLOADED", `${all}; try again later`);
+    }
+    do {
+      this.#last = (this.#last % LARGEST_ID) + 1;
+    } while (this.#streams.has(this.#last));
+    this.#streams.set(this.#last, { user, id, credit: 0, leaving: false });
+    this.#link.submit(this.#last, request);
+    return this.#last;
+  }
+
+  endTurn(): void {
+    this.#link.endTurn();
+  }
+
+  /** Whether there was so much to give back. */
+  ack(number: StreamId, tokens: number): boolean {
+    const open = this.#streams.get(number);
+    if (open === undefined) return true;
+    if (tokens > open.credit) return false;
+    open.credit -= tokens;
+    this.#link.ack(number, tokens);
+    return true;
+  }
+
+  cancel(number: StreamId): void {
+    const open = this.#streams.get(number);
+    if (open !== undefined) this.#leave(number, open);
+  }
+
+  endReasoning(number: StreamId): void {
+    this.#link.endReasoning(number);
+  }
+
+  ask(user: User, question: number, what: Question): void {
+    do {
+      this.#lastQuestion = (this.#lastQuestion % LARGEST_ID) + 1;
+    } while (this.#questions.has(this.#lastQuestion));
+    this.#questions.set(this.#lastQuestion, { user, question });
+    this.#link.ask(this.#lastQuestion, what);
+  }
+
+  close(): Promise<void> {
+    this.#link.close();
+    return this.closed;
+  }
+
+  #leave(number: StreamId, open: Open): void {
+    if (open.leaving) return;
+    open.leaving = true;
+    this.#leaving += 1;
+    this.#link.cancel(number);
+  }
+
+  #onEvents(...[heads, payloads, logprobs, drawn]: Parameters<NativeEventListener>): void {
+    const tokens = drawn === undefined ? undefined : byPlace(drawn);
+    const told = new Set<User>();
+    for (let i = 0; i < payloads.length; i++) {
+      const number = heads[3 * i]!;
+      const kind = heads[3 * i + 1]!;
+      const credit = heads[3 * i + 2]!;
+      if (number === 0) {
+        for (const user of this.#onModelEvent(kind, payloads[i])) told.add(user);
+        continue;
+      }
+      const open = this.#streams.get(number);
+      if (open === undefined) continue;
+      if (kind === Kind.Finish || kind === Kind.StreamError) {
+        this.#streams.delete(number);
+        if (open.leaving) this.#leaving -= 1;
+      }
+      if (!this.#users.has(open.user)) continue;
+      open.credit += credit;
+      open.user.tell(open.id, kind, credit, payloads[i], logprobs?.[i], tokens?.get(i));
+      told.add(open.user);
+    }
+    this.steps.look(this.#link.stats);
+    for (const user of told) user.flush();
+  }
+
+  /** Returns who was told. */
+  #onModelEvent(kind: number, payload: unknown): Iterable<User> {
+    switch (kind) {
+      case Kind.Answer:
+      case Kind.AnswerError: {
+        const answer = payload as NativeAnswer | (NativeError & { question: number });
+        const asked = this.#questions.get(answer.question);
+        this.#questions.delete(answer.question);
+        if (asked === undefined) return [];
+        asked.user.tell(0, kind, 0, { ...answer, question: asked.question });
+        return [asked.user];
+      }
+      case Kind.Ready:
+        this.info = payload as ModelInfo;
+        this.#onSettled(false);
+        break;
+      case Kind.LoadError:
+        this.#failure = payload as NativeError;
+        this.#onSettled(true);
+        break;
+      case Kind.Closed:
+        this.#isClosed = true;
+        this.#settleClosed();
+        break;
+    }
+    for (const user of this.#users) user.tell(0, kind, 0, payload);
+    return this.#users;
+  }
+}
+
+/** Pairs [an event's place, a token], flat, by their places. */
+function byPlace(drawn: ArrayLike<number>): Map<number, number[]> {
+  const tokens = new Map<number, number[]>();
+  for (let i = 0; i < drawn.length; i += 2) {
+    const here = tokens.get(drawn[i]!);
+    if (here === undefined) tokens.set(drawn[i]!, [drawn[i + 1]!]);
+    else here.push(drawn[i + 1]!);
+  }
+  return tokens;
+}

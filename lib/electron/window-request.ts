@@ -1,0 +1,123 @@
+// Owns reading what a window says: hostile input, whatever the page in it is meant to be. Runs in the engine's process, on its JavaScript thread.
+//
+// What is no message of the protocol breaks the connection. A request that is one, and wrong, ends its own stream with BAD_OPTION: it is
+// turned back into the options that a caller writes, and read by the same code as a body that came over HTTP. Nothing of what the page sent reaches the
+// addon itself.
+
+import type { NativeReplyShape, NativeRequest } from "../addon/contract.js";
+import { cutName, quote } from "../base/quote.js";
+import { ProtocolError, readToHost, type ToHost } from "../engine/port/protocol.js";
+import { bad, ZSEError } from "../errors.js";
+import { parseForeign } from "../options/foreign.js";
+import { readChatCall, readCompletionCall } from "../options/options.js";
+import { isPlainObject } from "../options/rules.js";
+import { MOST_COMMANDS } from "./protocol.js";
+
+/** @throws ProtocolError for what no page of this package says */
+export function readWindowMessage(data: unknown): ToHost {
+  if (isPlainObject(data) && data.type === "turn") {
+    for (const list of [data.acks, data.commands]) {
+      if (Array.isArray(list) && list.length > 2 * MOST_COMMANDS)
+        throw new ProtocolError(`A message holds up to ${MOST_COMMANDS} commands.`);
+    }
+  }
+  const message = readToHost(data);
+  if (message.type === "turn") for (const [name, , subject] of message.commands) if (name === "ask") checkQuestion(subject);
+  return message;
+}
+
+function checkQuestion(given: unknown): void {
+  const { tokenize, special } = given as { tokenize?: unknown; special?: unknown };
+  if (typeof tokenize !== "string" || typeof special !== "boolean") throw new ProtocolError("A question must be { tokenize, special }.");
+}
+
+/** What a request may have beside its messages or prompt and its shape. */
+const FIELDS = new Set(["seed", ...Object.keys(readCompletionCall("completion()", "x", {}).request)].filter((name) => name !== "prompt"));
+
+/**
+ * The request of a page, made anew.
+ * @throws ZSEError BAD_OPTION (or UNSUPPORTED), as a caller in this process would get it
+ */
+export function readWindowRequest(given: unknown, mostCharacters: number): NativeRequest {
+  if (!isPlainObject(given)) throw bad("request", `A request must be an object; given ${quote(given)}.`);
+  const { messages, prompt, reply, ...others } = given;
+  const shape = reply === undefined ? {} : asShape(reply);
+  checkLength([messages, prompt, ...Object.values(shape)], mostCharacters);
+  const stranger = Object.keys(others).find((name) => !FIELDS.has(name));
+  if (stranger !== undefined) throw bad(cutName(stranger), `A request has no ${quote(stranger)}.`);
+  const options = { ...others, logitBias: readBiases(others.logitBias), ...shapeOptions(shape) };
+  if (prompt === undefined) return readChatCall("chatStream()", readJson("messages", messages), options).request;
+  if (messages !== undefined) throw bad("prompt", "A request has messages or a prompt, not both.");
+  return readCompletionCall("completionStream()", { prompt, ...options }, undefined).request;
+}
+
+function asShape(given: unknown): { [Name in keyof NativeReplyShape]?: unknown } {
+  if (isPlainObject(given)) return given;
+  throw bad("reply", `A request's reply must be an object; given ${quote(given)}.`);
+}
+
+function checkLength(texts: unknown[], most: number): void {
+  const length = texts.reduce((sum: number, text) => sum + (typeof text === "string" ? text.length : 0), 0);
+  if (length > most) throw bad("messages", `A window's request may have up to ${most} characters; given ${length}.`);
+}
+
+/** Pairs, flat, as an object again. */
+function readBiases(given: unknown): Record<string, unknown> {
+  if (given === undefined) return {};
+  const fits = Array.isArray(given) && given.length % 2 === 0 && given.length <= 2 ** 20;
+  if (!fits) throw bad("logitBias", `logitBias must be pairs of a token id and its bias; given ${quote(given)}.`);
+  const biases: Record<string, unknown> = {};
+  for (let i = 0; i < given.length; i += 2) biases[String(given[i])] = given[i + 1];
+  return biases;
+}
+
+/** The shape of a reply as its options. */
+function shapeOptions(shape: { [Name in keyof NativeReplyShape]?: unknown }): Record<string, unknown> {
+  const { tools, toolChoice, parallelToolCalls, jsonSchema, grammar, thinking, reasoningBudget, templateArguments, ...rest } = shape;
+  const { continueFinalMessage, ...others } = rest;
+  const stranger = Object.keys(others)[0];
+  if (stranger !== undefined) throw bad(cutName(stranger), `A request's reply has no ${quote(stranger)}.`);
+  if (jsonSchema !== undefined && grammar !== undefined) throw bad("responseFormat", "A reply has a schema or a grammar, not both.");
+  const variables = templateArguments === undefined ? undefined : readJson("templateArguments", templateArguments);
+  const responseFormat =
+    jsonSchema !== undefined
+      ? readFormat(readJson("responseFormat.schema", jsonSchema))
+      : grammar !== undefined
+        ? { type: "grammar", gbnf: grammar }
+        : undefined;
+  return {
+    tools: tools === undefined ? undefined : readJson("tools", tools),
+    toolChoice,
+    parallelToolCalls,
+    responseFormat,
+    templateArguments: variables,
+    reasoning: readThinking(thinking, reasoningBudget, variables),
+    continueFinalMessage,
+  };
+}
+
+/** As lib/electron/as-said.ts writes it. */
+function readFormat(given: unknown): unknown {
+  if (isPlainObject(given) && Object.keys(given).every((name) => name === "schema" || name === "strict"))
+    return { type: "json_schema", ...given };
+  throw bad("responseFormat", `A schema crosses as { schema, strict }; given ${quote(given)}.`);
+}
+
+function readThinking(thinking: unknown, budgetTokens: unknown, variables: unknown): unknown {
+  if (thinking !== undefined && typeof thinking !== "boolean") {
+    throw bad("reasoning", `reasoning must be "auto", "on" or "off"; given ${quote(thinking)}.`);
+  }
+  if (budgetTokens === undefined) return thinking === undefined ? undefined : thinking ? "on" : "off";
+  const effort = isPlainObject(variables) ? variables.reasoning_effort : undefined;
+  return { budgetTokens, ...(thinking === false ? { effort: "none" } : thinking === true ? { effort: effort ?? "medium" } : {}) };
+}
+
+function readJson(name: string, given: unknown): unknown {
+  if (typeof given !== "string") throw bad(name, `${name} must be JSON text; given ${quote(given)}.`);
+  try {
+    return parseForeign(given);
+  } catch (error) {
+    if (error instanceof ZSEError) throw error;
+    throw bad(name, `${name} must be JSON text; given ${quote(given)}.`);
+  }
+}
