@@ -1,7 +1,7 @@
 # ccache, where there is one. Objects are shared between clones (base_dir). -march=native means another thing on another
 # processor, which ccache cannot see, so the processor goes into the hash. ZSE_ROOT is the repository.
 find_program(ZSE_CCACHE ccache)
-if(ZSE_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER AND NOT WIN32)
+if(ZSE_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER AND NOT CMAKE_HOST_WIN32)
   set(host_cpu "")
   if(EXISTS /proc/cpuinfo)
     file(STRINGS /proc/cpuinfo host_cpu REGEX "^(model name|flags|Features)" LIMIT_COUNT 2)

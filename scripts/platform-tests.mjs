@@ -10,6 +10,7 @@ import { arm64 } from "../test/platforms/arm64.mjs";
 import { bundlerBeds } from "../test/platforms/bundlers/beds.mjs";
 import { musl } from "../test/platforms/musl/bed.mjs";
 import { startRegistry } from "../test/platforms/registry.mjs";
+import { wine } from "../test/platforms/wine.mjs";
 import { fromFarm, run, Skip } from "./farm.mjs";
 import { npm, npmScript } from "./npm.mjs";
 import { packAll } from "./pack.mjs";
@@ -70,6 +71,7 @@ await main(async () => {
     }
     await bed("arm64 under qemu", () => inEmptyProject((folder) => arm64({ packed, registry: registry.url, project: folder })));
     await bed("musl", () => inEmptyProject((folder) => musl({ packed, registry: registry.url, project: folder })));
+    await bed("Windows under wine", () => inEmptyProject((folder) => wine({ packed, registry: registry.url, project: folder })));
     await bed("node-llama-cpp beside it", () => tryBeside(registry));
     for (const { name, run: pack } of project ? bundlerBeds(join(tarballs, packed[0])) : []) await bed(name, () => pack(project));
     if (project) await bed("broken installations say what helps", () => tryBroken(project));

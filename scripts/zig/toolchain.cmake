@@ -16,7 +16,7 @@ endif()
 
 # Programs of one word, as ccache and CMake want them. The processor is the oldest of its kind; native/cpu/levels.cmake adds instructions.
 set(tools "${CMAKE_CURRENT_LIST_DIR}/../../build/zig-${ZSE_ZIG_TARGET}")
-foreach(tool cc c++ ar ranlib)
+foreach(tool cc c++ ar ranlib rc)
   set(words "${tool}")
   if(tool MATCHES "^c")
     string(APPEND words " -target ${ZSE_ZIG_TARGET} -mcpu=baseline -fno-sanitize=undefined -Wno-nullability-completeness")
@@ -35,4 +35,5 @@ set(CMAKE_C_COMPILER "${tools}/cc")
 set(CMAKE_CXX_COMPILER "${tools}/c++")
 set(CMAKE_AR "${tools}/ar" CACHE FILEPATH "")
 set(CMAKE_RANLIB "${tools}/ranlib" CACHE FILEPATH "")
+set(CMAKE_RC_COMPILER "${tools}/rc" CACHE FILEPATH "") # CMake asks for one on Windows; nothing of ours needs it
 set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
