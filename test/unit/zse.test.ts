@@ -1,3 +1,4 @@
+import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { describe, expect, test, vi } from "vitest";
 import { NativeEventKind } from "../../lib/addon/contract.js";
@@ -32,11 +33,11 @@ describe("opening", () => {
   test("a path, a file URL as object or string, or nothing for the demo model", () => {
     const addon = new FakeAddon();
     setNative(addon);
-    expect(new ZSE("/a/b.gguf").path).toBe("/a/b.gguf");
-    expect(new ZSE("b.gguf").path).toBe(`${process.cwd()}/b.gguf`);
-    expect(new ZSE(pathToFileURL("/a/ü b.gguf")).path).toBe("/a/ü b.gguf");
-    expect(new ZSE(pathToFileURL("/a/ü b.gguf").href).path).toBe("/a/ü b.gguf");
-    expect(new ZSE().path).toMatch(/\/models\/demo\/demo\.gguf$/);
+    expect(new ZSE("/a/b.gguf").path).toBe(resolve("/a/b.gguf")); // a drive's letter stands before it on Windows
+    expect(new ZSE("b.gguf").path).toBe(join(process.cwd(), "b.gguf"));
+    expect(new ZSE(pathToFileURL("/a/ü b.gguf")).path).toBe(resolve("/a/ü b.gguf"));
+    expect(new ZSE(pathToFileURL("/a/ü b.gguf").href).path).toBe(resolve("/a/ü b.gguf"));
+    expect(new ZSE().path).toMatch(/[\\/]models[\\/]demo[\\/]demo\.gguf$/);
     expect(new ZSE({ maxStreams: 2 }).path).toMatch(/demo\.gguf$/);
     expect(new ZSE({ max_streams: 2 }).path).toMatch(/demo\.gguf$/);
     expect(addon.model.engineOptions.maxStreams).toBe(2);
