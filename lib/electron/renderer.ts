@@ -9,14 +9,14 @@ import { quote } from "../base/quote.js";
 import { Engine } from "../engine/engine.js";
 import { SupervisedLink } from "../engine/port/supervised-link.js";
 import { ZSEError } from "../errors.js";
-import { MOST_TEXT } from "../options/foreign.js";
-import { readChatCall, readCompletionCall, readTokenizeOptions } from "../options/options.js";
+import { readChatCall, readCompletionCall, readTokenizeCall } from "../options/options.js";
 import { readRecommended } from "../options/recommended.js";
 import { readOptions } from "../options/rules.js";
 import { collectReply, openStream, type TokenStream } from "../stream/token-stream.js";
 import { stepsOf } from "../tools/loop.js";
 import type {
   ChatRequest,
+  CompletionOptionsInput,
   CompletionRequest,
   EngineStats,
   Message,
@@ -26,6 +26,7 @@ import type {
   Reply,
   ReplyOptionsInput,
   ResponseFormat,
+  TokenIds,
 } from "../types.js";
 import { asSaid } from "./as-said.js";
 import { askForModels, askForPort } from "./ask-for-port.js";
@@ -141,9 +142,12 @@ export class WindowModel implements AsyncDisposable {
   }
 
   /** A text continued, as a stream; no chat template. */
-  completionStream<Format extends ResponseFormat = ResponseFormat>(prompt: string, options?: ReplyOptionsInput<Format>): StreamOf<Format>;
+  completionStream<Format extends ResponseFormat = ResponseFormat>(
+    prompt: string | TokenIds,
+    options?: CompletionOptionsInput<Format>,
+  ): StreamOf<Format>;
   completionStream<Format extends ResponseFormat = ResponseFormat>(request: CompletionRequest<Format>): StreamOf<Format>;
-  completionStream(first: string | CompletionRequest, second?: ReplyOptionsInput): TokenStream {
+  completionStream(first: string | TokenIds | CompletionRequest, second?: CompletionOptionsInput): TokenStream {
     return openStream(this.#engine, asSaid(readCompletionCall("completionStream()", first, second)));
   }
 
@@ -160,25 +164,19 @@ export class WindowModel implements AsyncDisposable {
 
   /** A text continued, collected; no chat template. */
   completion<Format extends ResponseFormat = ResponseFormat>(
-    prompt: string,
-    options?: ReplyOptionsInput<Format>,
+    prompt: string | TokenIds,
+    options?: CompletionOptionsInput<Format>,
   ): Promise<Reply<ObjectOf<Format>>>;
   completion<Format extends ResponseFormat = ResponseFormat>(request: CompletionRequest<Format>): Promise<Reply<ObjectOf<Format>>>;
-  async completion(first: string | CompletionRequest, second?: ReplyOptionsInput): Promise<Reply> {
+  async completion(first: string | TokenIds | CompletionRequest, second?: CompletionOptionsInput): Promise<Reply> {
     return collectReply(this.#engine, asSaid(readCompletionCall("completion()", first, second)));
   }
 
-  /** Token ids of a text, once the model is loaded; with `special`, control tokens such as `<|im_end|>` are parsed. */
-  async tokenize(text: string, options?: { special?: boolean }): Promise<number[]> {
-    if (typeof text !== "string") {
-      throw new ZSEError("BAD_OPTION", `text must be a string; given ${quote(text)}.`, { option: "text" });
-    }
-    if (text.length > MOST_TEXT) {
-      throw new ZSEError("BAD_OPTION", `text may have up to ${MOST_TEXT} characters; given ${text.length}.`, { option: "text" });
-    }
-    const { special } = readTokenizeOptions(options);
+  /** Token ids of a text, as the library's tokenize() has them. Rejects with BAD_OPTION. */
+  async tokenize(text: string, options?: { special?: boolean; addSpecial?: boolean }): Promise<number[]> {
+    const call = readTokenizeCall(text, options);
     await this.#engine.ready;
-    return this.#engine.tokenize(text, special);
+    return this.#engine.tokenize(call.text, call.special, call.addSpecial);
   }
 
   /** Counters of the engine, those of all windows together; a quarter of a second old at most while something runs. */

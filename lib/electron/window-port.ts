@@ -1,8 +1,8 @@
 // Owns one port of one window, on the engine's side: commands in, batches out, and the bounds of the window. Runs in the engine's process, on its
 // JavaScript thread.
 
-import { NativeEventKind as Kind, type NativeError, type NativeTokenLogprobs } from "../addon/contract.js";
-import type { Question, StreamId } from "../engine/link.js";
+import { NativeEventKind as Kind, type NativeError, type NativeTokenize, type NativeTokenLogprobs } from "../addon/contract.js";
+import type { StreamId } from "../engine/link.js";
 import {
   type BatchMessage,
   type Command,
@@ -190,7 +190,7 @@ export class WindowPort implements User {
         this.#model.endTurn();
         return;
       case "ask":
-        this.#ask(command[1], command[2]);
+        this.#ask(command[1], command[2] as NativeTokenize); // read by window-request.ts
         return;
     }
     const number = this.#streams.get(command[1]);
@@ -214,7 +214,7 @@ export class WindowPort implements User {
     }
   }
 
-  #ask(question: number, what: Question): void {
+  #ask(question: number, what: NativeTokenize): void {
     if (this.#questions.has(question)) throw new ProtocolError("A question of this number is open.");
     const full = this.#questions.size >= MOST_QUESTIONS;
     if (full || what.tokenize.length > this.#limits.requestCharacters) {
@@ -225,7 +225,7 @@ export class WindowPort implements User {
       return;
     }
     this.#questions.add(question);
-    this.#model.ask(this, question, { tokenize: what.tokenize.toWellFormed(), special: what.special });
+    this.#model.ask(this, question, { ...what, tokenize: what.tokenize.toWellFormed() });
   }
 
   #forget(id: StreamId): void {

@@ -27,8 +27,10 @@ export function readWindowMessage(data: unknown): ToHost {
 }
 
 function checkQuestion(given: unknown): void {
-  const { tokenize, special } = given as { tokenize?: unknown; special?: unknown };
-  if (typeof tokenize !== "string" || typeof special !== "boolean") throw new ProtocolError("A question must be { tokenize, special }.");
+  const { tokenize, special, addSpecial } = given as Record<string, unknown>;
+  if (typeof tokenize !== "string" || typeof special !== "boolean" || typeof addSpecial !== "boolean") {
+    throw new ProtocolError("A question must be { tokenize, special, addSpecial }.");
+  }
 }
 
 /** What a request may have beside its messages or prompt and its shape. */
