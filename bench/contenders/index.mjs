@@ -4,6 +4,8 @@
 //   tokenize(text)                                   → promise of token ids
 //   generate(prompt, { maxTokens, signal, onText })  → promise of a Reply (lib/reply.mjs): greedy, past the end of text. Cancelled by
 //                                                      the signal, it resolves at once with what has come
+//   chat(messages, { maxTokens, tools })             → promise of { times, tokens, promptTokens }: when its pieces came, ms; greedy, past the
+//                                                      end of text. With tools it is a call of one, by the model's chat template
 //   drain(prompt, { maxTokens })                     → the same for the plainest reader there is; in-process contenders only
 //   stall(prompts, { maxTokens })                    → promise of { generated(others), end() }: readers that stop reading
 //   memory()                                         → promise of the bytes resident in the engine's process

@@ -87,6 +87,18 @@ export async function open({ model, threads, contextSize, maxStreams, args = [] 
       }
     },
 
+    async chat(messages, { maxTokens, tools }) {
+      const times = [];
+      const asked = tools ? { tools, tool_choice: "required" } : { ignore_eos: true };
+      const body = { ...asked, messages, max_tokens: maxTokens, temperature: 0, stream: true, stream_options: { include_usage: true } };
+      for await (const { choices, usage } of eventsOf(await ask("/v1/chat/completions", body))) {
+        const delta = choices[0]?.delta;
+        if (delta?.content || delta?.tool_calls) times.push(performance.now());
+        if (usage) return { times, tokens: usage.completion_tokens, promptTokens: usage.prompt_tokens };
+      }
+      throw new Error(`llama-server ended a stream without its usage:\n${log}`);
+    },
+
     /** Readers that take one piece each and then nothing: their sockets fill up. */
     async stall(prompts, { maxTokens }) {
       const before = await generatedInAll();
@@ -155,7 +167,7 @@ async function* eventsOf(response) {
   for await (const chunk of response.setEncoding("utf8")) {
     const lines = (rest + chunk).split("\n");
     rest = lines.pop();
-    for (const line of lines) if (line.startsWith("data: ")) yield JSON.parse(line.slice(6));
+    for (const line of lines) if (line.startsWith("data: {")) yield JSON.parse(line.slice(6));
   }
 }
 

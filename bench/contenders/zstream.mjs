@@ -41,6 +41,15 @@ export async function open({ folder = root, model: path, threads, contextSize, m
       return arrivals.end({ tokens: arrivals.arrivals.length });
     },
 
+    async chat(messages, { maxTokens, tools }) {
+      const times = [];
+      const options = tools ? { temperature: 0, tools, toolChoice: "required", maxSteps: 1 } : greedy;
+      for await (const event of model.chatStream(messages, { ...options, maxTokens }).events()) {
+        if (event.type === "text" || event.type === "toolCall") times.push(performance.now());
+        if (event.type === "finish") return { times, tokens: event.usage.completionTokens, promptTokens: event.usage.promptTokens };
+      }
+    },
+
     async drain(prompt, { maxTokens }) {
       let length = 0;
       for await (const text of model.completionStream(prompt, { ...greedy, maxTokens })) length += text.length;

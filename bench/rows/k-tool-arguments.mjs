@@ -20,20 +20,18 @@ const tool = {
 };
 const content = "Keep a long text.";
 const messages = [{ role: "user", content }];
-const calling = { tools: [tool], toolChoice: "required", maxSteps: 1 };
 
 export const row = {
   name: "k",
   title: `a tool's arguments of ${newTokens} tokens, beside plain text`,
   models: ["demo"],
-  contenders: ["zstream"],
+  contenders: ["zstream", "llama-server"],
   engine: () => ({ contextSize: newTokens + 512, maxStreams: 1 }),
 
-  async measure({ model }) {
-    const options = { temperature: 0, maxTokens: newTokens };
-    const plainMessages = await asLong(model, await promptTokens(model, messages, calling));
-    const plain = () => arrivals(model, plainMessages, { ...options, ignoreEos: true }, "text");
-    const call = () => arrivals(model, messages, { ...options, ...calling }, "toolCall");
+  async measure(engine) {
+    const plainMessages = await asLong(engine, (await engine.chat(messages, { maxTokens: 1, tools: [tool] })).promptTokens);
+    const plain = () => arrivals(engine, plainMessages);
+    const call = () => arrivals(engine, messages, [tool]);
     // Each beside the other, so that what else the machine does is the same for both.
     const first = await plain();
     const called = await call();
@@ -57,29 +55,23 @@ export const row = {
   ],
 };
 
-const promptTokens = async (model, messages, options) => (await model.chat(messages, { ...options, maxTokens: 1 })).usage.promptTokens;
-
 /** Plain text's prompt, as long as the tool's: attention over what came before costs a token as much as the rest of it. */
-async function asLong(model, tokens) {
+async function asLong(engine, tokens) {
   const words = (n) => [{ role: "user", content: content + " more".repeat(n) }];
-  const short = await promptTokens(model, words(0));
-  const each = ((await promptTokens(model, words(100))) - short) / 100;
-  return words(Math.round((tokens - short) / each));
+  const [short, long] = [await engine.chat(words(0), { maxTokens: 1 }), await engine.chat(words(100), { maxTokens: 1 })];
+  return words(Math.round(((tokens - short.promptTokens) * 100) / (long.promptTokens - short.promptTokens)));
 }
 
-/** When each of its tokens came, in ms. */
-async function arrivals(model, messages, options, type) {
-  const times = [];
-  let finish;
-  for await (const event of model.chatStream(messages, options).events()) {
-    if (event.type === type) times.push(performance.now());
-    if (event.type === "finish") finish = event;
-  }
-  if (finish.usage.completionTokens !== newTokens)
-    throw new Error(`a reply has ${finish.usage.completionTokens} tokens instead of ${newTokens}`);
+/** When its pieces came, in ms. */
+async function arrivals(engine, messages, tools) {
+  const { times, tokens } = await engine.chat(messages, { maxTokens: newTokens, tools });
+  if (tokens !== newTokens) throw new Error(`a reply has ${tokens} tokens instead of ${newTokens}`);
   return times;
 }
 
-const pace = (times) => ((times.length - 1) * 1000) / (times.at(-1) - times[0]);
-/** Time of an item between two of them, by their numbers. */
-const gap = (times, [from, to]) => (times[Math.min(to, times.length - 1)] - times[from]) / (Math.min(to, times.length - 1) - from);
+const pace = (times) => ((newTokens - 1) * 1000) / (times.at(-1) - times[0]);
+/** Time of a token between two of them, by their numbers; a piece may be of several. */
+const gap = (times, [from, to]) => {
+  const at = (token) => times[Math.min(times.length - 1, Math.round((token * times.length) / newTokens))];
+  return (at(to) - at(from)) / (to - from);
+};
