@@ -4,7 +4,7 @@ import { createOpenResponses } from "@ai-sdk/open-responses";
 import { createOpenAI } from "@ai-sdk/openai";
 import { ChatOpenAI } from "@langchain/openai";
 import { Agent, tool as agentTool, OpenAIProvider, Runner, setTracingDisabled } from "@openai/agents";
-import { Output, stepCountIs, streamObject, streamText, tool } from "ai";
+import { Output, stepCountIs, streamObject, streamText, type ToolSet, tool } from "ai";
 import OpenAI from "openai";
 import { zodResponsesFunction, zodTextFormat } from "openai/helpers/zod";
 import { describe, expect, test } from "vitest";
@@ -62,6 +62,31 @@ describe("the openai SDK", () => {
     const called = await client.responses.parse({ ...ASKED, tools });
     expect(called.output[0]).toMatchObject({ type: "function_call", parsed_arguments: { city: "Paris" } });
   });
+  test("a loop of calls of a custom tool: its text comes in pieces, and goes back as it came", async () => {
+    const { base, fake } = await serveScript(callOf("patch", { input: 'say "hi"\n' }, 0, "c1"), ANSWER);
+    const client = openai(base);
+    const tools = [{ type: "custom", name: "patch", description: "Changes a file." }] as const;
+    const input: OpenAI.Responses.ResponseInput = [{ role: "user", content: ASKED.input }];
+    const stream = client.responses.stream({ ...ASKED, input, tools: [...tools] });
+    let text = "";
+    stream.on("response.custom_tool_call_input.delta", ({ delta }) => {
+      text += delta;
+    });
+    const first = await stream.finalResponse();
+    expect(text).toBe('say "hi"\n');
+    expect(first.output).toMatchObject([{ type: "custom_tool_call", call_id: "c1", name: "patch", input: text }]);
+    input.push(first.output[0] as OpenAI.Responses.ResponseCustomToolCall, {
+      type: "custom_tool_call_output",
+      call_id: "c1",
+      output: "ok",
+    });
+    expect((await client.responses.create({ ...ASKED, input, tools: [...tools] })).output_text).toBe("It is clear.");
+    expect(JSON.parse(fake.streams[1]!.request.messages!)).toMatchObject([
+      { role: "user" },
+      { role: "assistant", tool_calls: [{ id: "c1", function: { name: "patch" } }] },
+      { role: "tool", tool_call_id: "c1", content: "ok" },
+    ]);
+  });
   test("an error within the stream is thrown, with its code", async () => {
     const { base } = await serveScript(["It", { error: { code: "ENGINE_FAILED", message: "x" } }]);
     const reading = (async () => {
@@ -69,6 +94,15 @@ describe("the openai SDK", () => {
     })();
     await expect(reading).rejects.toMatchObject({ code: "engine_failed" });
   });
+});
+
+test("the AI SDK's custom tool of @ai-sdk/openai gets its text, streamed", async () => {
+  const { base } = await serveScript(callOf("patch", { input: 'say "hi"' }, 0, "c1"));
+  const provider = createOpenAI({ baseURL: `${base}/v1`, apiKey: "none" });
+  const tools = { patch: provider.tools.customTool({ name: "patch", description: "Changes a file." }) };
+  const result = streamText({ model: provider("qwen-7b"), prompt: "x", tools: tools as ToolSet }); // versions of provider-utils differ in its type
+  expect(await result.toolCalls).toMatchObject([{ toolCallId: "c1", toolName: "patch", input: 'say "hi"' }]);
+  expect(await result.finishReason).toBe("tool-calls");
 });
 
 describe.each<[string, (base: string, more?: object) => ReturnType<ReturnType<typeof createOpenAI>>]>([
