@@ -39,11 +39,12 @@ const libraryRooms = {
   http: ["base", "errors", "types", "options", "telemetry"],
   providers: ["base", "errors", "types", "options"],
   server: ["base", "errors", "types", "options", "http"],
+  react: ["types"],
   electron: ["base", "errors", "types", "addon", "options", "engine", "stream", "tools"],
   cli: ["base", "errors", "types", "addon", "options", "stream", "zse", "http", "server"],
 };
 /** Rooms that work on anything which streams as a model does. */
-const withoutAddon = ["http", "providers", "telemetry"];
+const withoutAddon = ["http", "providers", "telemetry", "react"];
 /** Rooms where threads meet, and the one whose library keeps state of the process. Nobody else may hold a mutex. */
 const mayLock = ["core", "kv", "engine", "llama"];
 /** Headers from outside, and the folders that may include them; quoted ones that are not ours are llama.cpp's. */

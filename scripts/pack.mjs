@@ -37,7 +37,7 @@ const buildTools = ["cmake-js", "node-addon-api", "node-api-headers"];
 
 function stageMain(present) {
   const folder = emptyFolder("zstream");
-  const { scripts, devDependencies, private: _, binary, files, ...kept } = manifest;
+  const { scripts, devDependencies, overrides, private: _, binary, files, ...kept } = manifest;
   for (const name of files) {
     if (!name.startsWith("!"))
       cpSync(join(root, name), join(folder, name), { recursive: true, filter: (path) => !/native[\\/].*\.md$/.test(path) });
