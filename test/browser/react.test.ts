@@ -13,7 +13,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type EventStream, nodeHandler, type ServedModel } from "../../lib/http/index.js";
 import type { TokenStream } from "../../lib/stream/token-stream.js";
 import type { ZSE } from "../../lib/zse.js";
-import { ROOT, sleep, start, until } from "../addon/helpers.js";
+import { buildLibrary, ROOT, sleep, start, until } from "../addon/helpers.js";
 import { GREEDY, idle, listen, open, stream } from "../http/helpers.js";
 
 const CHROMIUM = ["/usr/bin/chromium", "/usr/bin/chromium-browser"].find((path) => existsSync(path));
@@ -52,6 +52,7 @@ function unhurried(model: ZSE): ServedModel {
 let browser: Browser;
 let scratch: string;
 beforeAll(async () => {
+  buildLibrary(); // pages import zstream/react as users do
   if (CHROMIUM === undefined) return;
   scratch = mkdtempSync(join(tmpdir(), "zstream-page-"));
   mkdirSync(ARTIFACTS, { recursive: true });
@@ -122,6 +123,23 @@ describe.skipIf(CHROMIUM === undefined)("in Chromium", () => {
     await page.waitForSelector("text=Stopped.");
     await until(() => idle(model, 4), "the slot is free");
     expect(problems).toEqual([]);
+  });
+
+  test("examples/react: a reply goes on, whole, when the page is loaded again in its middle", { timeout: 180_000 }, async () => {
+    const { base, model } = await serve("examples/react");
+    const { page } = await openPage(base);
+    await page.click("text=Tell me a story about a fox");
+    await page.waitForFunction(`(document.querySelector("article.assistant")?.textContent ?? "").length > 5`);
+    const before = (await page.textContent("article.assistant"))!;
+    await page.reload();
+    expect(await page.textContent("article.user")).toBe("Tell me a story about a fox");
+    await page.waitForFunction(`/(stop|length)/.test(document.querySelector(".stats").textContent)`);
+    const after = (await page.textContent("article.assistant"))!;
+    expect(after.startsWith(before)).toBe(true);
+    expect(after.length).toBeGreaterThan(before.length);
+    await page.reload();
+    expect(await page.textContent("article.assistant")).toBe(after);
+    await until(() => idle(model, 4), "the slot is free");
   });
 });
 

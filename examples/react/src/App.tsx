@@ -1,47 +1,24 @@
 import { type FormEvent, useEffect, useRef, useState } from "react";
-import { type Message, type Stats, streamChat } from "./stream";
+import { useChatStream } from "zstream/react";
 
 const SUGGESTIONS = ["Tell me a story about a fox", "Count from 1 to 9 in words", "Say hello in Japanese."];
 
 export function App() {
-  const [messages, setMessages] = useState<Message[]>([]);
+  // With an id, the chat survives a reload, and so does the reply that is on its way.
+  const { messages, status, error, figures, send, stop, retry, setMessages } = useChatStream({ url: "/v1/chat/completions", id: "main" });
   const [draft, setDraft] = useState("");
-  const [stats, setStats] = useState<Stats>();
-  const [problem, setProblem] = useState("");
-  const [running, setRunning] = useState<AbortController>();
   const end = useRef<HTMLDivElement>(null);
+  const running = status === "waiting" || status === "streaming";
 
   useEffect(() => {
     end.current?.scrollIntoView({ block: "end" });
   }, [messages]);
 
-  async function send(content: string) {
-    if (content.trim() === "" || running) return;
-    const asked: Message[] = [...messages, { role: "user", content }];
-    const controller = new AbortController();
-    setDraft("");
-    setProblem("");
-    setStats(undefined);
-    setRunning(controller);
-    setMessages([...asked, { role: "assistant", content: "" }]);
-    let reply = "";
-    const onText = (text: string) => {
-      reply += text;
-      setMessages([...asked, { role: "assistant", content: reply }]);
-    };
-    try {
-      setStats(await streamChat(asked, onText, controller.signal));
-    } catch (error) {
-      if (controller.signal.aborted) setProblem("Stopped.");
-      else setProblem((error as Error).message);
-    } finally {
-      setRunning(undefined);
-    }
-  }
-
   function submit(event: FormEvent) {
     event.preventDefault();
-    void send(draft);
+    if (draft.trim() === "" || running) return;
+    setDraft("");
+    send(draft);
   }
 
   return (
@@ -58,20 +35,29 @@ export function App() {
         {messages.length === 0 && (
           <div className="suggestions">
             {SUGGESTIONS.map((text) => (
-              <button key={text} type="button" onClick={() => void send(text)}>
+              <button key={text} type="button" onClick={() => send(text)}>
                 {text}
               </button>
             ))}
           </div>
         )}
-        {messages.map(({ role, content }, index) => (
-          // biome-ignore lint: messages are only ever added at the end
-          <article key={index} className={role}>
+        {messages.map(({ id, role, content }) => (
+          <article key={id} className={role}>
             {content}
-            {running && index === messages.length - 1 && <span className="caret" />}
+            {status === "streaming" && id === messages.at(-1)?.id && <span className="caret" />}
           </article>
         ))}
-        {problem !== "" && <p className="problem">{problem}</p>}
+        {status === "waiting" && (
+          <article className="assistant">
+            <span className="caret" />
+          </article>
+        )}
+        {status === "stopped" && <p className="problem">Stopped.</p>}
+        {error && (
+          <p className="problem">
+            {error.message} <button type="button" onClick={retry}>Try again</button>
+          </p>
+        )}
         <div ref={end} />
       </section>
 
@@ -79,7 +65,7 @@ export function App() {
         <form onSubmit={submit}>
           <input value={draft} onChange={(event) => setDraft(event.target.value)} placeholder="Say something" aria-label="Message" />
           {running ? (
-            <button type="button" className="stop" onClick={() => running.abort()}>
+            <button type="button" className="stop" onClick={stop}>
               Stop
             </button>
           ) : (
@@ -89,18 +75,27 @@ export function App() {
           )}
         </form>
         <dl className="stats">
-          <Figure name="first token" value={stats && `${stats.firstTokenMs.toFixed(0)} ms`} />
-          <Figure name="speed" value={stats && `${stats.tokensPerSecond.toFixed(0)} tokens/s`} />
-          <Figure name="reply" value={stats && `${stats.tokens} tokens`} />
-          <Figure name="prompt" value={stats && `${stats.promptTokens} tokens${stats.cachedTokens ? `, ${stats.cachedTokens} cached` : ""}`} />
-          <Figure name="ended by" value={stats?.finishReason} />
+          <Figure name="first token" value={figures && `${figures.firstTokenMs.toFixed(0)} ms`} />
+          <Figure name="speed" value={figures?.tokensPerSecond && `${figures.tokensPerSecond.toFixed(0)} tokens/s`} />
+          <Figure name="reply" value={figures?.usage && `${figures.usage.completionTokens} tokens`} />
+          <Figure name="prompt" value={figures?.usage && promptOf(figures.usage)} />
+          <Figure name="ended by" value={figures?.finishReason} />
+          {messages.length > 0 && (
+            <button type="button" className="new" onClick={() => setMessages([])}>
+              New chat
+            </button>
+          )}
         </dl>
       </footer>
     </main>
   );
 }
 
-function Figure({ name, value }: { name: string; value: string | undefined }) {
+function promptOf({ promptTokens, cachedTokens }: { promptTokens: number; cachedTokens: number }) {
+  return `${promptTokens} tokens${cachedTokens ? `, ${cachedTokens} cached` : ""}`;
+}
+
+function Figure({ name, value }: { name: string; value: string | number | undefined }) {
   return (
     <div>
       <dt>{name}</dt>
