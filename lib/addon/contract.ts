@@ -21,6 +21,8 @@ export interface NativeEngineOptions {
   latencyTargetMs: number;
   /** Each sequence is computed alone in fixed shapes: other streams cannot change its rounding. Slower. */
   deterministic: boolean;
+  /** Tokens of `replay` that are computed at once, in memory of their own for each. 0 to 256, default 0: one for each stream. */
+  replayRows?: number;
   /** Where prefixes of earlier streams are kept. ram and disk in bytes; dir "" means nothing on disk. */
   promptCache: { enabled: boolean; ram: number; dir: string; disk: number };
 }
@@ -84,6 +86,13 @@ export interface NativeRequest {
   highWaterMark: number;
   /** A sequence parked for longer than this many ms ends with STALLED; 0 means never. */
   stallTimeoutMs: number;
+  /** The ids of the reply's tokens are told with its events. */
+  tellTokens?: boolean;
+  /**
+   * Ids that were told of the same request by an engine that was lost. The reply begins with them, its sampler goes on as if it had just drawn them, and all
+   * of it is given out again from its start. Deterministic engines end with ENGINE_FAILED where one of them comes out as another token.
+   */
+  replay?: readonly number[];
 }
 
 /** What the model is offered and held to, and what is told apart in its reply. Only `jsonSchema` and `grammar` go with a prompt. */

@@ -97,6 +97,7 @@ class Decoder {
   virtual int max_slots() const = 0;
   virtual int context_size() const = 0;      // tokens per slot
   virtual int max_batch_tokens() const = 0;  // tokens in one decode at most
+  virtual int max_outputs() const = 0;       // of these, such that the next one is sampled after; at least one for each slot
 
   virtual DecodeStatus decode(const Batch& batch, const AbortCheck& abort) = 0;
 
@@ -139,6 +140,12 @@ class Decoder {
    * leaves no token, or takes too long to say which.
    */
   virtual std::optional<Token> sample(TokenSampler& sampler, size_t index) = 0;
+
+  /**
+   * As sample() of a reply that was lost: the sampler draws, and goes on as if that had been `token`, which was drawn here the first time. Gives
+   * what it drew. Throws as sample(), and BAD_OPTION where there is no such token.
+   */
+  virtual std::optional<Token> replay(TokenSampler& sampler, size_t index, Token token) = 0;
 
   /** Closes the thought that the reply is in: its next tokens are those. Nothing where it is in none. */
   virtual void end_reasoning(TokenSampler&) {}

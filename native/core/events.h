@@ -115,6 +115,8 @@ struct Event {
   int tokens = 0;
   /** Of these tokens; null where nobody asked. */
   ItemLogprobs logprobs = nullptr;
+  /** Tokens drawn since the stream's event before, where its request asks for them: what was given out so far comes of them alone. */
+  std::vector<Token> drawn = {};
 };
 
 }  // namespace zse

@@ -23,6 +23,7 @@ struct EngineOptions {
   std::string device = "auto";
   double latency_target_ms = 150;
   bool deterministic = false;
+  int replay_rows = 0;  // of logits, beyond one for each stream: so many tokens of lost replies are replayed at once
   PromptCacheOptions prompt_cache;
 };
 

@@ -111,7 +111,7 @@ void Engine::run_decode_thread() {
 }
 
 void Engine::serve(const std::shared_ptr<const Model>& model) {
-  LlamaDecoder decoder(model);
+  LlamaDecoder decoder(model, options_.replay_rows);
   const PromptCacheOptions& cache_options = options_.prompt_cache;
   std::unique_ptr<PrefixFiles> files;
   if (cache_options.enabled && !cache_options.dir.empty()) {

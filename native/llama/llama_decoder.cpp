@@ -87,7 +87,7 @@ void check_memory(const llama_model* model, const ModelInfo& info) {
 
 }  // namespace
 
-LlamaDecoder::LlamaDecoder(std::shared_ptr<const Model> model) : model_(std::move(model)) {
+LlamaDecoder::LlamaDecoder(std::shared_ptr<const Model> model, int replay_rows) : model_(std::move(model)) {
   const ModelInfo& info = model_->info();
   if (int64_t{info.context_size} * info.max_streams > INT32_MAX) {
     throw EngineError("BAD_OPTION", "contextSize × maxStreams is " +
@@ -95,12 +95,14 @@ LlamaDecoder::LlamaDecoder(std::shared_ptr<const Model> model) : model_(std::mov
                                         " tokens; llama.cpp counts to " + std::to_string(INT32_MAX) + " at most");
   }
   check_memory(model_->get(), info);
-  llama_context_params params = context_params(info.context_size, info.max_streams);
+  llama_context_params params = context_params(info.context_size, info.max_streams, replay_rows);
   if (on_cpu(info)) {
     params.n_batch = params.n_ubatch = std::max(kBatchTokensOnCpu, static_cast<uint32_t>(info.max_streams));
   }
   // With one buffer, the size of the context would be that of all streams.
   params.kv_unified = unified_ = one_buffer_for_all(info) && !info.rotates_by_context;
+  params.n_outputs_max = std::min(params.n_outputs_max, params.n_batch);
+  max_outputs_ = static_cast<int>(params.n_outputs_max);
   params.n_threads = info.threads;
   params.n_threads_batch = info.threads;
   params.abort_callback = [](void* self) {
@@ -262,6 +264,16 @@ void LlamaDecoder::end_reasoning(TokenSampler& sampler) {
 
 std::optional<Token> LlamaDecoder::sample(TokenSampler& sampler, size_t index) {
   return static_cast<LlamaSampler&>(sampler).sample(llama_get_logits_ith(context_.get(), static_cast<int32_t>(index)));
+}
+
+std::optional<Token> LlamaDecoder::replay(TokenSampler& sampler, size_t index, Token token) {
+  if (token < 0 || token >= model_->info().vocabulary_size) {
+    throw EngineError("BAD_OPTION", "replay names token " + std::to_string(token) +
+                                        "; the token ids of this vocabulary are 0 to " +
+                                        std::to_string(model_->info().vocabulary_size - 1));
+  }
+  float* logits = llama_get_logits_ith(context_.get(), static_cast<int32_t>(index));
+  return static_cast<LlamaSampler&>(sampler).sample(logits, token);
 }
 
 TokenLogprobs LlamaDecoder::logprobs(const TokenSampler& sampler) const {

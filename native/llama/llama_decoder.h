@@ -17,12 +17,13 @@ class Model;
 class LlamaDecoder final : public Decoder {
  public:
   /** Throws EngineError ENGINE_FAILED when the context cannot be made, naming the memory it would have needed. */
-  explicit LlamaDecoder(std::shared_ptr<const Model> model);
+  explicit LlamaDecoder(std::shared_ptr<const Model> model, int replay_rows = 0);
   ~LlamaDecoder() override;
 
   int max_slots() const override;
   int context_size() const override;
   int max_batch_tokens() const override;
+  int max_outputs() const override { return max_outputs_; }
   DecodeStatus decode(const Batch& batch, const AbortCheck& abort) override;
   std::string failure() const override { return failure_; }
   void clear_slot(SlotId slot) override;
@@ -37,6 +38,7 @@ class LlamaDecoder final : public Decoder {
                                              std::unique_ptr<SamplerParts> parts) override;
   void end_reasoning(TokenSampler& sampler) override;
   std::optional<Token> sample(TokenSampler& sampler, size_t index) override;
+  std::optional<Token> replay(TokenSampler& sampler, size_t index, Token token) override;
   TokenLogprobs logprobs(const TokenSampler& sampler) const override;
   bool is_end_of_generation(Token token) const override;
   void append_piece(Token token, std::string& out) const override;
@@ -59,6 +61,7 @@ class LlamaDecoder final : public Decoder {
   std::unique_ptr<ggml_threadpool, ThreadpoolDeleter> threads_;  // outlives the context that computes on it
   std::unique_ptr<llama_context, ContextDeleter> context_;
   llama_batch batch_;
+  int max_outputs_;
   bool unified_;                       // one KV buffer for all sequences
   bool can_roll_back_;                 // recurrent memory cannot be cut, so its steps are never aborted
   const AbortCheck* abort_ = nullptr;  // of the decode under way

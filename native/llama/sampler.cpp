@@ -164,15 +164,16 @@ void LlamaSampler::add_choice(const SamplingParams& params, bool adaptive) {
   }
 }
 
-std::optional<Token> LlamaSampler::sample(float* logits) {
+std::optional<Token> LlamaSampler::sample(float* logits, std::optional<Token> replayed) {
   if (!logits) return {};
   if (logprobs_) distribution_.read(logits, vocabulary_size_, top_logprobs_);
   apply_biases(logits);
   const std::optional<Token> token = constraint_ ? draw_within(logits) : draw(logits);
   if (!token) return {};
-  accept(*token);
-  if (constraint_) constraint_->accept(*token);
-  if (logprobs_) remember(*token, logits);
+  const Token taken = replayed.value_or(*token);
+  accept(taken);
+  if (constraint_) constraint_->accept(taken);
+  if (logprobs_) remember(taken, logits);
   return token;
 }
 

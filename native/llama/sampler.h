@@ -42,9 +42,10 @@ class LlamaSampler final : public TokenSampler {
 
   /**
    * Draws a token from the vocabulary's logits and remembers it; nothing when one of them is not a number, or all are banned. Biases are
-   * written into the logits, which nobody reads again. Throws EngineError BAD_OPTION where its constraint leaves no token.
+   * written into the logits, which nobody reads again. Throws EngineError BAD_OPTION where its constraint leaves no token. `replayed`: the token that
+   * is remembered in place of the drawn one, since it was drawn from the same logits before; a token of the vocabulary.
    */
-  std::optional<Token> sample(float* logits);
+  std::optional<Token> sample(float* logits, std::optional<Token> replayed = {});
 
   Constraint* constraint() { return constraint_.get(); }
 

@@ -135,13 +135,14 @@ void EngineWrap::deliver(Napi::Env env) {
   Napi::Uint32Array heads = heads_for(env, events.size());
   write_heads(events, heads.Data());
   const Napi::Value logprobs = logprobs_to_js(env, events);
+  const Napi::Value drawn = drawn_to_js(env, events);
   const Napi::Function on_events = on_events_.Value();
   if (follow(events)) {
     // The decode thread has published its last event, so joining it takes no time. Nothing may keep this object after it.
     shut_down();
     on_events_.Reset();
   }
-  on_events.Call({heads, payloads, logprobs});
+  on_events.Call({heads, payloads, logprobs, drawn});
 }
 
 /** Grows with the largest batch, and is used again for each: JavaScript has read it when the call returns. */

@@ -249,6 +249,7 @@ EngineOptions engine_options_from_js(const Napi::Object& value) {
   options.device = value.Get("device").As<Napi::String>();
   options.latency_target_ms = number(value, "latencyTargetMs");
   options.deterministic = boolean(value, "deterministic");
+  if (value.Has("replayRows")) options.replay_rows = integer(value, "replayRows");
   const Napi::Object cache = value.Get("promptCache").As<Napi::Object>();
   options.prompt_cache.enabled = boolean(cache, "enabled");
   options.prompt_cache.ram_bytes = static_cast<uint64_t>(number(cache, "ram"));
@@ -318,6 +319,11 @@ RequestSpec request_from_js(const Napi::Object& value) {
   settings.max_tokens = integer(value, "maxTokens");
   settings.high_water_mark = integer(value, "highWaterMark");
   settings.stall_timeout_ms = integer(value, "stallTimeoutMs");
+  settings.tell_tokens = boolean(value, "tellTokens");
+  if (const Napi::Value replay = value.Get("replay"); replay.IsArray()) {
+    const Napi::Array tokens = replay.As<Napi::Array>();
+    for (uint32_t i = 0; i < tokens.Length(); i++) settings.replay.push_back(tokens.Get(i).As<Napi::Number>().Int32Value());
+  }
 
   SamplingParams& sampling = settings.sampling;
   sampling.temperature = real(value, "temperature");
@@ -390,6 +396,21 @@ Napi::Value logprobs_to_js(Napi::Env env, const std::vector<Event>& events) {
     all.Set(i, tokens);
   }
   return all;
+}
+
+Napi::Value drawn_to_js(Napi::Env env, const std::vector<Event>& events) {
+  size_t count = 0;
+  for (const Event& event : events) count += event.drawn.size();
+  if (count == 0) return env.Undefined();
+  Napi::Int32Array pairs = Napi::Int32Array::New(env, 2 * count);
+  int32_t* next = pairs.Data();
+  for (size_t i = 0; i < events.size(); i++) {
+    for (const Token token : events[i].drawn) {
+      *next++ = static_cast<int32_t>(i);
+      *next++ = token;
+    }
+  }
+  return pairs;
 }
 
 void write_heads(const std::vector<Event>& events, uint32_t* heads) {

@@ -24,6 +24,8 @@ Question question_from_js(const Napi::Object& value);
 Napi::Array payloads_to_js(Napi::Env env, const std::vector<Event>& events);
 /** The events' log-probabilities at the same places; undefined where none of them has any. */
 Napi::Value logprobs_to_js(Napi::Env env, const std::vector<Event>& events);
+/** Of the tokens that events tell: pairs of the event's place and the token, flat; undefined where there are none. */
+Napi::Value drawn_to_js(Napi::Env env, const std::vector<Event>& events);
 constexpr size_t kNumbersOfAnEvent = 3;
 void write_heads(const std::vector<Event>& events, uint32_t* heads);
 Napi::Array devices_to_js(Napi::Env env, const std::vector<DeviceInfo>& devices);

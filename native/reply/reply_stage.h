@@ -18,14 +18,16 @@ namespace zse {
 /** Where a stage puts what it has to say about one stream: behind the news of the step. */
 class ReplyEvents {
  public:
-  /** `logprobs`: of the tokens that the stage is given; null where nobody asked. */
-  ReplyEvents(StreamId stream, std::vector<Event>& news, LogprobQueue* logprobs = nullptr)
-      : stream_(stream), news_(news), logprobs_(logprobs) {}
+  /** `logprobs`: of the tokens that the stage is given; `drawn`: their ids, as yet untold. Null where nobody asked. */
+  ReplyEvents(StreamId stream, std::vector<Event>& news, LogprobQueue* logprobs = nullptr,
+              std::vector<Token>* drawn = nullptr)
+      : stream_(stream), news_(news), logprobs_(logprobs), drawn_(drawn) {}
 
   /** `tokens`: those that the item came of, at least one. Each token is in one item, so a reader can pay for all that parks its stream. */
   template <class Item>
   void put(Item item, int tokens) {
     news_.push_back({stream_, std::move(item), tokens, logprobs_ ? logprobs_->take(tokens) : nullptr});
+    if (drawn_) news_.back().drawn = std::exchange(*drawn_, {});
     items_++;
     tokens_ += tokens;
   }
@@ -41,6 +43,7 @@ class ReplyEvents {
   const StreamId stream_;
   std::vector<Event>& news_;
   LogprobQueue* const logprobs_;
+  std::vector<Token>* const drawn_;
   int items_ = 0, tokens_ = 0;
   std::optional<std::string> stop_;
 };

@@ -28,10 +28,10 @@ std::optional<Clock::time_point> PrefixSources::next_deadline(const Sequences& s
 
 /**
  * What a prefix is looked for to begin: all that is prefilled. In deterministic mode only the prompt, since a reply's tokens were computed one
- * by one, and another stream may have had the same ones as pieces of its prompt.
+ * by one, and another stream may have had the same ones as pieces of its prompt. Of what is replayed too: each token's logits are needed.
  */
 const Prompt& PrefixSources::sought(const Sequence& sequence) const {
-  return cache_.rule().grain == 1 ? sequence.to_prefill() : sequence.prompt;
+  return cache_.rule().grain == 1 && !sequence.again.empty() ? sequence.again : sequence.prompt;
 }
 
 PrefixSources::Source PrefixSources::find(const Sequence& sequence) {

@@ -86,7 +86,8 @@ void Scheduler::gather_first() {
 
 void Scheduler::handle(SubmitCommand command) {
   received_++;
-  const Sequence& sequence = sequences_.add(std::move(command.request));
+  Sequence& sequence = sequences_.add(std::move(command.request));
+  if (!options_.deterministic) sequence.prefill_replay();
   if (sequence.cancelled()) cancelled_.push_back(sequence.id());  // its command came before it
 }
 
@@ -120,7 +121,7 @@ void Scheduler::handle(EndReasoningCommand command) {
 void Scheduler::handle(ParsedCommand command) {
   const StreamId id = command.stream;
   if (Sequence* sequence = sequences_.find(id)) {
-    ReplyEvents events(id, outbox_.news(), sequence->logprobs.get());
+    ReplyEvents events = events_of(*sequence);
     sequence->reply->parsed(std::move(command.reply), events);
     have_parsed(id, *sequence->reply);
     charge(*sequence, events, Clock::now());
@@ -129,7 +130,7 @@ void Scheduler::handle(ParsedCommand command) {
   const auto ending = endings_.find(id);
   if (ending == endings_.end()) return;  // cancelled meanwhile
   ReplyStage& reply = *ending->second.reply;
-  ReplyEvents events(id, outbox_.news(), ending->second.logprobs.get());
+  ReplyEvents events(id, outbox_.news(), ending->second.logprobs.get(), ending->second.drawn.get());
   reply.parsed(std::move(command.reply), events);
   have_parsed(id, reply);
   if (reply.waits()) return;
@@ -169,6 +170,20 @@ int Scheduler::remaining(const Sequence& sequence) const {
   return std::max(0, static_cast<int>(total) - sequence.in_cache);
 }
 
+/** Each token that is replayed has a row of logits beside the one that every stream may have, and there is room for few of those. */
+void Scheduler::limit_replays(const std::vector<Sequence*>& runnable, std::vector<PlanPiece>& plan) const {
+  int spare = decoder_.max_outputs() - static_cast<int>(plan.size());
+  for (PlanPiece& piece : plan) {
+    const Sequence& sequence = *runnable[piece.index];
+    if (!sequence.prefilling() || sequence.with_replay.empty()) continue;
+    const int without = std::max(0, static_cast<int>(sequence.prompt.size()) - 1 - sequence.in_cache);
+    if (piece.tokens <= without) continue;
+    const int rows = std::min(piece.tokens - without, 1 + spare);
+    spare -= rows - 1;
+    piece.tokens = without + rows;
+  }
+}
+
 bool Scheduler::compute_step(double spent_ms) {
   std::vector<Sequence*> runnable;
   std::vector<PlanCandidate> candidates;
@@ -184,6 +199,7 @@ bool Scheduler::compute_step(double spent_ms) {
   limits.exclusive = options_.deterministic;
   std::vector<PlanPiece> plan = plan_batch(candidates, limits);
   if (plan.empty()) return false;
+  limit_replays(runnable, plan);
   // Where slots have buffers of their own, llama.cpp computes only neighbours in one pass over the weights.
   std::sort(plan.begin(), plan.end(),
             [&](const PlanPiece& a, const PlanPiece& b) { return runnable[a.index]->slot < runnable[b.index]->slot; });
@@ -204,9 +220,8 @@ bool Scheduler::compute_step(double spent_ms) {
     prefill_tokens += piece.tokens;
     for (int i = 0; i < piece.tokens; i++) {
       const Position position = sequence.in_cache + i;
-      const bool output = sequence.again.empty()
-                              ? position + 1 == static_cast<int>(sequence.prompt.size())
-                              : options_.deterministic && position + 1 >= static_cast<int>(sequence.prompt.size());
+      const bool output =
+          (sequence.again.empty() || options_.deterministic) && position + 1 >= static_cast<int>(sequence.prompt.size());
       batch_.push_back({sequence.slot, position, sequence.to_prefill()[position], output});
     }
   }
@@ -238,7 +253,9 @@ bool Scheduler::compute_step(double spent_ms) {
         piece.tokens);
     sequence.in_cache += piece.tokens;
     ZSE_ASSERT(admission_.agrees(sequence), "what was computed is in its slot");
-    if (!sequence.prefilling() || advance_prompt(sequence)) advance_reply(sequence, index - 1);
+    if (!sequence.prefilling() || advance_prompt(sequence, index - piece.tokens, piece.tokens)) {
+      advance_reply(sequence, index - 1);
+    }
   }
   return true;
 }
@@ -252,26 +269,54 @@ DecodeStatus Scheduler::decode(const Batch& batch) {
   });
 }
 
-bool Scheduler::advance_prompt(Sequence& sequence) {
-  const int total = static_cast<int>(sequence.to_prefill().size());
+bool Scheduler::advance_prompt(Sequence& sequence, size_t first, int count) {
+  const int prompt = static_cast<int>(sequence.prompt.size()), total = static_cast<int>(sequence.to_prefill().size());
   const bool again = !sequence.again.empty();  // then its next token was drawn before
-  if (!again) outbox_.put(sequence.id(), ProgressEvent{sequence.in_cache, total, sequence.taken_over});
-  if (sequence.in_cache < total) return false;
-  if (!again) {
+  const int before = sequence.in_cache - count;
+  if (!again && before < prompt) {
+    outbox_.put(sequence.id(), ProgressEvent{std::min(sequence.in_cache, prompt), prompt, sequence.taken_over});
+  }
+  if (!again && before < prompt && sequence.in_cache >= prompt) {
     sequence.sampler = decoder_.make_sampler(sequence.settings.sampling, sequence.prompt, std::move(sequence.sampler_parts));
   }
+  if (!again && !advance_replay(sequence, first, before)) return false;
+  if (sequence.in_cache < total) return false;
   sequence.again = {};
+  sequence.with_replay = {};
   sequences_.begin_decode(sequence);
   return !again;
 }
 
+/** Draws what was drawn before, from the rows of the piece that has just been computed. False: the stream has ended. */
+bool Scheduler::advance_replay(Sequence& sequence, size_t first, int before) {
+  const StreamId id = sequence.id();
+  const int replayed =
+      static_cast<int>(sequence.to_prefill().size()) - 1;  // rows that a token of the replay follows end here
+  const int end = std::min(sequence.in_cache, replayed);
+  for (int position = std::max(before, static_cast<int>(sequence.prompt.size()) - 1); position < end; position++) {
+    advance_reply(sequence, first + static_cast<size_t>(position - before));
+    if (!sequences_.find(id)) return false;
+  }
+  return true;
+}
+
 void Scheduler::advance_reply(Sequence& sequence, size_t index) {
+  const std::optional<Token> replayed = sequence.replayed();
   std::optional<Token> token;
   try {
-    token = decoder_.sample(*sequence.sampler, index);
+    token = replayed ? decoder_.replay(*sequence.sampler, index, *replayed) : decoder_.sample(*sequence.sampler, index);
   } catch (const EngineError& e) {
     fail(sequence, e.code(), e.what());
     return;
+  }
+  if (token && replayed) {
+    if (options_.deterministic && *token != *replayed) {
+      fail(sequence, "ENGINE_FAILED",
+           "the reply cannot go on exactly as it began: token " + std::to_string(sequence.generated) +
+               " came out as another one; something that is not in its request has changed it");
+      return;
+    }
+    token = replayed;
   }
   const auto now = Clock::now();
   if (!token) {
@@ -296,7 +341,8 @@ void Scheduler::advance_reply(Sequence& sequence, size_t index) {
   piece_.clear();
   decoder_.append_piece(*token, piece_);
   if (sequence.logprobs) sequence.logprobs->push(decoder_.logprobs(*sequence.sampler));
-  ReplyEvents events(sequence.id(), outbox_.news(), sequence.logprobs.get());
+  if (sequence.settings.tell_tokens) sequence.drawn.push_back(*token);
+  ReplyEvents events = events_of(sequence);
   if (piece_.empty()) sequence.reply->control(decoder_.control_name(*token), events);
   if (!events.stopped_by()) sequence.reply->add(piece_, 1, events);
   have_parsed(sequence.id(), *sequence.reply);
@@ -311,7 +357,11 @@ void Scheduler::advance_reply(Sequence& sequence, size_t index) {
     finish_reply(sequence, FinishReason::kLength, {}, now);
     return;
   }
-  if (sequence.out_of_credit()) sequences_.park(sequence, now);
+  if (sequence.out_of_credit() && !sequence.prefilling()) sequences_.park(sequence, now);
+}
+
+ReplyEvents Scheduler::events_of(Sequence& sequence) {
+  return {sequence.id(), outbox_.news(), sequence.logprobs.get(), sequence.settings.tell_tokens ? &sequence.drawn : nullptr};
 }
 
 void Scheduler::charge(Sequence& sequence, const ReplyEvents& events, Clock::time_point now) {
@@ -328,17 +378,18 @@ void Scheduler::finish_reply(Sequence& sequence, FinishReason reason, std::optio
                              Clock::time_point now) {
   const StreamId id = sequence.id();
   if (stop_string && !sequence.asked_to_stop_at(*stop_string)) stop_string.reset();  // the model's own end
-  ReplyEvents rest(id, outbox_.news(), sequence.logprobs.get());
+  ReplyEvents rest = events_of(sequence);
   sequence.reply->finish(reason == FinishReason::kStop && !stop_string, rest);
   charge(sequence, rest, now);
   FinishEvent event = finish_event(sequence, reason);
   event.stop_string = std::move(stop_string);
   std::unique_ptr<ReplyStage> reply = std::move(sequence.reply);
   std::unique_ptr<LogprobQueue> logprobs = std::move(sequence.logprobs);
+  auto drawn = sequence.settings.tell_tokens ? std::make_unique<std::vector<Token>>(std::move(sequence.drawn)) : nullptr;
   remove(sequence, true);
   if (!reply->waits()) return end(id, std::move(event), reply->summary());
   have_parsed(id, *reply);
-  endings_[id] = {std::move(reply), std::move(logprobs), std::move(event)};
+  endings_[id] = {std::move(reply), std::move(logprobs), std::move(drawn), std::move(event)};
 }
 
 // ---- ends ------------------------------------------------------------------------------------------------------------

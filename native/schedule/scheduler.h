@@ -74,11 +74,15 @@ class Scheduler {
   /** `spent_ms`: what the copies before it took. */
   bool compute_step(double spent_ms);
   int remaining(const Sequence& sequence) const;
+  void limit_replays(const std::vector<Sequence*>& runnable, std::vector<PlanPiece>& plan) const;
   DecodeStatus decode(const Batch& batch);
-  /** True when its reply's first token is due, from the same step's logits. */
-  bool advance_prompt(Sequence& sequence);
+  /** batch[first] and so on were computed. True when its reply's next token is due, from the last one's logits. */
+  bool advance_prompt(Sequence& sequence, size_t first, int count);
+  bool advance_replay(Sequence& sequence, size_t first, int before);
   /** Samples from batch[index]; the sequence may have ended after it. */
   void advance_reply(Sequence& sequence, size_t index);
+  /** Where its stage puts what it has to say. */
+  ReplyEvents events_of(Sequence& sequence);
   /** Its stage has put these into the news: they cost credit. */
   void charge(Sequence& sequence, const ReplyEvents& events, Clock::time_point now);
   void have_parsed(StreamId stream, ReplyStage& reply);
@@ -107,6 +111,7 @@ class Scheduler {
   struct Ending {
     std::unique_ptr<ReplyStage> reply;
     std::unique_ptr<LogprobQueue> logprobs;
+    std::unique_ptr<std::vector<Token>> drawn;
     FinishEvent event;
   };
   std::map<StreamId, Ending> endings_;

@@ -84,6 +84,12 @@ bool Sequence::asked_to_stop_at(const std::string& text) const {
   return std::find(stops_.begin(), stops_.end(), text) != stops_.end();
 }
 
+void Sequence::prefill_replay() {
+  if (settings.replay.empty()) return;
+  with_replay = prompt;
+  with_replay.append(settings.replay.data(), settings.replay.size());
+}
+
 void Sequence::give(int tokens) {
   ZSE_ASSERT(tokens > 0, "an item costs what it took");
   unacknowledged_ += tokens;

@@ -65,8 +65,16 @@ class Sequence {
   /** While its reader pauses. */
   std::optional<Clock::time_point> stall_deadline() const { return standing_.stall_deadline; }
 
-  /** What is prefilled: the prompt; or prompt and reply, where its slot was lent without an image. */
-  const Prompt& to_prefill() const { return again.empty() ? prompt : again; }
+  /** What is prefilled: the prompt; or prompt and reply, where its slot was lent without an image, or an engine before this one was lost. */
+  const Prompt& to_prefill() const { return !again.empty() ? again : !with_replay.empty() ? with_replay : prompt; }
+
+  /** The token that its reply goes on with, where that was drawn by an engine before this one. */
+  std::optional<Token> replayed() const {
+    const size_t next = static_cast<size_t>(generated);
+    return next < settings.replay.size() ? std::optional(settings.replay[next]) : std::nullopt;
+  }
+  /** What is replayed is prefilled with the prompt. Otherwise it is computed token by token. */
+  void prefill_replay();
 
   Usage usage() const;
 
@@ -92,6 +100,7 @@ class Sequence {
   std::shared_ptr<const SavedPrefix> spilled;  // what its slot held, while that is lent, or
   Prompt again;                                // where there was no room for that, the tokens: they are computed again
   int lent_prompt_tokens = 0;                  // of either, those computed as pieces of a prompt
+  Prompt with_replay;                          // prompt and replay, while both are prefilled
 
   /** While a prefix is being copied into its slot: until that is done, no step has anything of this sequence. */
   struct Loading {
@@ -108,6 +117,7 @@ class Sequence {
   std::unique_ptr<TokenSampler> sampler;
   std::unique_ptr<ReplyStage> reply;
   std::unique_ptr<LogprobQueue> logprobs;  // where they are asked for
+  std::vector<Token> drawn;                // of the reply, not yet told; where that is asked for
   StreamClock clock;
 
  private:

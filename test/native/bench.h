@@ -35,6 +35,7 @@ struct Bench {
   std::map<StreamId, std::string> text;
   std::map<StreamId, int> text_tokens, ends;
   std::map<StreamId, std::vector<TokenLogprobs>> logprobs;
+  std::map<StreamId, std::vector<Token>> drawn;
   std::map<StreamId, FinishEvent> finished;
   std::map<StreamId, ErrorEvent> failed;
   std::map<StreamId, std::shared_ptr<StreamControl>> controls;
@@ -75,6 +76,7 @@ struct Bench {
   void collect() {
     for (Event& event : queue.take()) {
       CHECK_EQ(ends[event.stream], 0);
+      drawn[event.stream].insert(drawn[event.stream].end(), event.drawn.begin(), event.drawn.end());
       if (auto* t = std::get_if<TextEvent>(&event.payload)) {
         CHECK(event.tokens > 0 && !t->text.empty());
         text[event.stream] += t->text;

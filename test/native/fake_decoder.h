@@ -2,6 +2,7 @@
 // slot changes all text after it. It checks what llama.cpp would not forgive: positions with gaps, outputs that do not exist.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -81,6 +82,7 @@ class FakeDecoder final : public Decoder {
   Token control = -1;         // a token without text that is named "<|control|>"
   bool not_a_number = false;  // logits are not numbers from now on
   bool cuttable = true;
+  int replay_rows = 0;  // of logits, beyond one for each slot
   int saves = 0, loads = 0;
   size_t most_images = 0;         // that were in memory at once
   size_t copy_tokens = SIZE_MAX;  // of an image, in one advance()
@@ -94,11 +96,13 @@ class FakeDecoder final : public Decoder {
   int max_slots() const override { return slots_; }
   int context_size() const override { return context_size_; }
   int max_batch_tokens() const override { return max_batch_; }
+  int max_outputs() const override { return slots_ + replay_rows; }
   std::string failure() const override { return "the fake was told to fail"; }
 
   DecodeStatus decode(const Batch& batch, const AbortCheck& abort) override {
     CHECK(!batch.empty());
     CHECK(batch.size() <= static_cast<size_t>(max_batch_));
+    CHECK(std::count_if(batch.begin(), batch.end(), [](const BatchToken& token) { return token.output; }) <= max_outputs());
     largest_batch = std::max(largest_batch, batch.size());
     if (record) history.push_back(batch);
     const int number = decodes++;
@@ -181,6 +185,12 @@ class FakeDecoder final : public Decoder {
     auto& drawing = static_cast<Sampler&>(sampler);
     drawing.last = model.next(*outputs_[index], drawing.seed);
     return drawing.last;
+  }
+
+  std::optional<Token> replay(TokenSampler& sampler, size_t index, Token token) override {
+    const std::optional<Token> drawn = sample(sampler, index);
+    if (drawn) static_cast<Sampler&>(sampler).last = token;
+    return drawn;
   }
 
   /** A token's is minus its id. */

@@ -250,6 +250,121 @@ TEST("a request whose prompt could not be prepared gets its error and takes no s
   CHECK_EQ(bench.failed[77].code, "CONTEXT_OVERFLOW");
 }
 
+namespace {
+
+/** A reply of 150 tokens that parks in its middle, told with its tokens up to there. */
+struct Lost {
+  std::vector<Token> tokens;
+  std::string text;
+};
+Lost lose_reply(SchedulerOptions options = {}) {
+  Bench bench(4, 256, options);
+  bench.decoder.model.end_one_in = 0;
+  auto request = bench.request(make_prompt(40, 0));
+  request.settings.tell_tokens = true;
+  request.settings.high_water_mark = 100;
+  const StreamId id = bench.submit(std::move(request));
+  bench.run_until_idle();
+  return {bench.drawn[id], bench.text[id]};
+}
+
+PreparedRequest replaying(Bench& bench, std::vector<Token> tokens) {
+  bench.decoder.model.end_one_in = 0;
+  auto request = bench.request(make_prompt(40, 0));
+  request.settings.tell_tokens = true;
+  request.settings.max_tokens = 150;
+  request.settings.replay = std::move(tokens);
+  return request;
+}
+
+std::string whole_reply(Bench& bench) {
+  const auto reply = bench.decoder.model.reply(make_prompt(40, 0), 1, 150, 256);
+  return repair_utf8(reply.bytes);
+}
+
+}  // namespace
+
+TEST("a stream tells the ids of its tokens where it is asked to, each with the first text that it is in") {
+  const Lost lost = lose_reply();
+  std::string text;
+  for (const Token token : lost.tokens) text += FakeModel::piece(token);
+  CHECK(lost.tokens.size() >= 100);
+  CHECK_EQ(repair_utf8(text.substr(0, lost.text.size())), lost.text);
+  Bench bench;
+  const StreamId quiet = bench.submit(10);
+  bench.run_until_idle();
+  CHECK(bench.drawn[quiet].empty());
+}
+
+TEST("a reply that was lost is given again from its start, prefilled in pieces, and goes on") {
+  const Lost lost = lose_reply();
+  Bench bench;
+  bench.decoder.replay_rows = 32;
+  const StreamId id = bench.submit(replaying(bench, lost.tokens));
+  auto other = bench.request(make_prompt(30, 1));  // its rows are its own
+  other.settings.max_tokens = 20;
+  bench.submit(std::move(other));
+  bench.run_until_idle();
+  CHECK_EQ(bench.text[id], whole_reply(bench));
+  CHECK_EQ(bench.ends[id], 1);
+  CHECK(bench.finished[id].reason == FinishReason::kLength);
+  CHECK_EQ(bench.finished[id].usage.completion_tokens, 150);
+  CHECK_EQ(bench.finished[id].usage.prompt_tokens, 40);
+  CHECK_EQ(bench.drawn[id].size(), size_t{150});
+  // 100 tokens and more in pieces of 32, in place of a step for each.
+  CHECK(bench.decoder.decodes < 150 - static_cast<int>(lost.tokens.size()) + 20);
+}
+
+TEST("a reply that was lost is computed token by token in deterministic mode, beside others, and is the same") {
+  SchedulerOptions options;
+  options.deterministic = true;
+  const Lost lost = lose_reply(options);
+  Bench bench(4, 256, options);
+  const StreamId id = bench.submit(replaying(bench, lost.tokens));
+  bench.submit(30);
+  bench.run_until_idle();
+  CHECK_EQ(bench.text[id], whole_reply(bench));
+  CHECK_EQ(bench.finished[id].usage.completion_tokens, 150);
+}
+
+TEST("a reply that was lost parks at the high-water mark, and one that had all of its tokens ends at once") {
+  const Lost lost = lose_reply();
+  Bench bench;
+  auto request = replaying(bench, lost.tokens);
+  request.settings.high_water_mark = 4;
+  const StreamId id = bench.submit(std::move(request));
+  int acked = 0;
+  for (int i = 0; i < 2000 && bench.ends[id] == 0; i++) {
+    bench.run_until_idle();
+    const int news = bench.text_tokens[id] - acked;
+    acked += news;
+    if (bench.ends[id] == 0) REQUIRE(news > 0);
+    bench.inbox.push(AckCommand{id, news});
+  }
+  CHECK_EQ(bench.text[id], whole_reply(bench));
+
+  auto full = replaying(bench, lost.tokens);
+  full.settings.max_tokens = static_cast<int>(lost.tokens.size());
+  const StreamId ended = bench.submit(std::move(full));
+  bench.run_until_idle();
+  CHECK(bench.finished[ended].reason == FinishReason::kLength);
+  CHECK_EQ(bench.finished[ended].usage.completion_tokens, static_cast<int>(lost.tokens.size()));
+  CHECK_EQ(bench.stats.free_slots.load(), 4);
+}
+
+TEST("a deterministic reply that does not come out as it was told ends with ENGINE_FAILED and says at which token") {
+  SchedulerOptions options;
+  options.deterministic = true;
+  Lost lost = lose_reply(options);
+  lost.tokens[5] = lost.tokens[5] == 3 ? 4 : 3;
+  Bench bench(4, 256, options);
+  const StreamId id = bench.submit(replaying(bench, lost.tokens));
+  bench.run_until_idle();
+  CHECK_EQ(bench.failed[id].code, "ENGINE_FAILED");
+  CHECK(bench.failed[id].message.find("token 5 came out as another one") != std::string::npos);
+  CHECK_EQ(bench.stats.free_slots.load(), 4);
+}
+
 TEST("prompt progress is reported as it is made") {
   Bench bench(1, 256, {}, 16);
   const StreamId id = bench.submit(100);
