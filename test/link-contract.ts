@@ -19,7 +19,7 @@ import type { EngineLink, OpenLink } from "../lib/engine/link.js";
 import type { ModelInfo } from "../lib/types.js";
 
 /** One event, apart from its batch. */
-interface Told {
+export interface Told {
   id: number;
   kind: number;
   tokens: number;
@@ -27,7 +27,7 @@ interface Told {
   logprobs: readonly NativeTokenLogprobs[] | undefined;
 }
 
-class Listener {
+export class Listener {
   readonly told: Told[] = [];
   #changed: (() => void)[] = [];
 

@@ -359,7 +359,8 @@ export class Engine {
   }
 
   #reportProgress(fraction: number): void {
-    if (this.#failure !== undefined) return; // closed: its caller has put the progress bar away
+    // Closed, or of an isolated engine that is started again: its caller has put the progress bar away.
+    if (this.#failure !== undefined || this.info !== undefined) return;
     try {
       this.#onProgress?.(fraction);
     } catch (error) {

@@ -108,14 +108,18 @@ export class Metrics {
     gauge("zstream_prompt_cache_ram_bytes", "Computed prompts kept in RAM.", (now) => now.cacheRamBytes);
     gauge("zstream_prompt_cache_disk_bytes", "Computed prompts kept on disk.", (now) => now.cacheDiskBytes);
     gauge("zstream_slots_free", "Streams that could start at once.", (now) => now.freeSlots);
-    new Counter({
-      name: "zstream_generation_tokens_total",
-      help: "Tokens generated, those of replies that were cancelled included.",
-      registers: [this.#registry],
-      collect() {
-        this.reset();
-        this.inc(stats().generatedTokens);
-      },
-    });
+    const counter = (name: string, help: string, read: (now: EngineStats) => number) =>
+      new Counter({
+        name,
+        help,
+        registers: [this.#registry],
+        collect() {
+          this.reset();
+          this.inc(read(stats()));
+        },
+      });
+    const generated = "Tokens generated, those of replies that were cancelled included.";
+    counter("zstream_generation_tokens_total", generated, (now) => now.generatedTokens);
+    counter("zstream_engine_restarts_total", "Times that an isolated engine was started again.", (now) => now.restarts ?? 0);
   }
 }

@@ -16,9 +16,14 @@ afterEach(async () => {
   await Promise.all(open.splice(0).map((model) => model.close()));
 });
 
+/** ZSE_TEST_ISOLATE=1 runs the engine of every test in a process of its own; =recover with recovery. */
+const { ZSE_TEST_ISOLATE } = process.env;
+const isolate = ZSE_TEST_ISOLATE === "recover" ? { recover: true } : ZSE_TEST_ISOLATE === "1";
+
 /** A model that is closed after the test. Small, and with one thread: two would wait for each other at every node of the graph while other work holds a core. */
 export function openModel(options: EngineOptions = {}, path = DEMO): ZSE {
-  const model = new ZSE(path, { contextSize: 512, threads: 1, ...options });
+  if (isolate !== false) buildLibrary();
+  const model = new ZSE(path, { contextSize: 512, threads: 1, isolate, ...options });
   open.push(model);
   return model;
 }

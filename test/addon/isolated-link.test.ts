@@ -18,7 +18,7 @@ function request(more: Partial<NativeRequest> = {}): NativeRequest {
 
 linkContract(
   "the link to a process",
-  (listener) => new SupervisedLink(startProcess, { path: demoModelPath()!, options }, { hangAfterMs: 10_000 }, listener),
+  (listener) => new SupervisedLink(startProcess, { path: demoModelPath()!, options }, { recover: false, hangAfterMs: 10_000 }, listener),
   request,
   { request: request({ prompt: "fox ".repeat(2000) }), code: "CONTEXT_OVERFLOW" },
 );

@@ -19,12 +19,20 @@ export class FakeHost implements Host {
   readonly #far: MessagePort;
   readonly #ended: (how: HostEnd) => void;
   #gone = false;
+  /** It hears nothing more, and says nothing. */
+  stopped = false;
 
   constructor(options: FakeOptions, ended: (how: HostEnd) => void) {
     const { port1, port2 } = new MessageChannel();
     this.#ended = ended;
     this.addon = new FakeAddon(options);
-    this.port = portOf(port1);
+    const near = portOf(port1);
+    this.port = {
+      ...near,
+      post: (message) => {
+        if (!this.stopped) near.post(message);
+      },
+    };
     this.#far = port2;
     port2.on("message", (message) => this.heard.push(message));
     new PortHost(

@@ -33,7 +33,7 @@ linkContract(
   "the fake link at the other end of a port",
   (listener) => {
     const { start } = fakeHosts(() => ({ script }));
-    return new SupervisedLink(start, { path: "/fake.gguf", options }, { hangAfterMs: 10_000 }, listener);
+    return new SupervisedLink(start, { path: "/fake.gguf", options }, { recover: false, hangAfterMs: 10_000 }, listener);
   },
   request,
   refused,

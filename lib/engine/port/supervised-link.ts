@@ -1,5 +1,5 @@
-// Owns an engine that may crash: the host that runs it, what was asked of that and has no end yet, and a new host in place of one that ended by
-// itself or hangs. Every stream ends once, whatever happens to hosts. JS thread that made the model.
+// Owns an engine that may crash: the host that runs it, what was asked of that (open-streams.ts has the streams), and a new host in place of one that
+// ended by itself or hangs. Every stream ends once, whatever happens to hosts. JS thread that made the model.
 
 import {
   NativeEventKind as Kind,
@@ -11,15 +11,22 @@ import {
 import type { EngineStats } from "../../types.js";
 import { NO_STATS } from "../engine.js";
 import { type EngineLink, type Question, RESTARTING, type StreamId } from "../link.js";
+import { type Batch, OpenStreams } from "./open-streams.js";
 import type { Host, HostEnd, StartHost } from "./port.js";
 import { PortLink } from "./port-link.js";
 import { Watchdog } from "./watchdog.js";
 
 /** Hosts in a row that may end before their engine is ready: a file that crashes it is not tried for ever. */
 const MOST_LOADS = 3;
+/** And hosts in a row that a question may lose. */
+const MOST_LOSSES = 3;
+/** Tokens of lost replies that are computed at once: their logits take some ten megabytes. */
+const REPLAY_ROWS = 32;
 /** Pause (ms) before the second new host in a row that did nothing; it doubles from one to the next. The first comes at once. */
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 30_000;
+/** Time (ms) after which a host that was ready has done something, streams or not. */
+const SOUND_AFTER_MS = 60_000;
 /** Time (ms) from the end of its channel to that of a host: most ended both at once. */
 const LAST_MOMENT_MS = 1000;
 
@@ -28,14 +35,10 @@ const COUNTERS = ["steps", "generatedTokens", "prefilledTokens", "abortedSteps",
 
 /** How an engine is looked after. */
 export interface Supervision {
+  /** Streams go on when their host was lost, with another one. */
+  recover: boolean;
   /** Silence (ms) after which a host is taken to hang. */
   hangAfterMs: number;
-}
-
-interface OpenStream {
-  request: NativeRequest;
-  /** To the host that runs now. */
-  submitted: boolean;
 }
 
 interface OpenQuestion {
@@ -49,9 +52,8 @@ interface Life {
   host: Host;
   link: PortLink;
   watchdog: Watchdog;
-  ready: boolean;
-  /** It has said Closed: its end is none of its own. */
-  closed: boolean;
+  /** When it was; undefined: not yet. */
+  readyAt: number | undefined;
   /** Why it was killed, if it was. */
   killedFor: string | undefined;
 }
@@ -63,14 +65,13 @@ export class SupervisedLink implements EngineLink {
   readonly #listener: NativeEventListener;
   /** undefined between two hosts, and after the last. */
   #life: Life | undefined;
-  #streams = new Map<StreamId, OpenStream>();
+  readonly #streams: OpenStreams;
   #questions = new Map<number, OpenQuestion>();
   #restart: NodeJS.Timeout | undefined;
   #restarts = 0;
   /** Hosts in a row that ended before a stream of theirs had finished; and of these in a row, the latest that were never ready. */
   #failures = 0;
   #failedLoads = 0;
-  #wasReady = false;
   #closing = false;
   /** There is no other host to come: nothing can be opened. */
   #over = false;
@@ -86,8 +87,12 @@ export class SupervisedLink implements EngineLink {
     listener: NativeEventListener,
   ) {
     this.#start = start;
-    this.#opening = opening;
+    const { path, options: given } = opening;
+    // A deterministic engine computes them one by one, as it did the first time.
+    const options = supervision.recover && !given.deterministic ? { ...given, replayRows: REPLAY_ROWS } : given;
+    this.#opening = { path, options };
     this.#supervision = supervision;
+    this.#streams = new OpenStreams(supervision.recover);
     this.#listener = listener;
     this.#begin();
   }
@@ -97,34 +102,30 @@ export class SupervisedLink implements EngineLink {
       this.#saySoon(id, Kind.StreamError, CLOSED);
       return;
     }
-    const stream: OpenStream = { request, submitted: false };
-    this.#streams.set(id, stream);
-    this.#submit(id, stream);
+    this.#streams.add(id, request);
+    const link = this.#readyLink();
+    if (link !== undefined) this.#streams.submitOne(link, id);
     this.#keepAlive();
   }
 
   endTurn(): void {
-    if (this.#life?.ready === true) this.#life.link.endTurn();
+    this.#readyLink()?.endTurn();
   }
 
   ack(id: StreamId, tokens: number): void {
-    if (this.#streams.get(id)?.submitted === true) this.#life!.link.ack(id, tokens);
+    this.#streams.ack(this.#readyLink(), id, tokens);
   }
 
   cancel(id: StreamId): void {
-    const stream = this.#streams.get(id);
-    if (stream === undefined) return;
-    if (stream.submitted) {
-      this.#life!.link.cancel(id);
-      return;
-    }
+    if (!this.#streams.has(id) || this.#streams.tell(id, "was cancelled", () => this.#readyLink()!.cancel(id))) return;
     this.#streams.delete(id);
     this.#saySoon(id, Kind.StreamError, LEFT);
     this.#keepAlive();
   }
 
   endReasoning(id: StreamId): void {
-    if (this.#streams.get(id)?.submitted === true) this.#life!.link.endReasoning(id);
+    const inexact = "had its thought ended by the caller, at a token that is not known";
+    this.#streams.tell(id, inexact, () => this.#readyLink()!.endReasoning(id));
   }
 
   ask(question: number, what: Question): void {
@@ -133,7 +134,7 @@ export class SupervisedLink implements EngineLink {
       return;
     }
     this.#questions.set(question, { what, lost: 0 });
-    if (this.#life?.ready === true) this.#life.link.ask(question, what);
+    this.#readyLink()?.ask(question, what);
     this.#keepAlive();
   }
 
@@ -169,13 +170,13 @@ export class SupervisedLink implements EngineLink {
       () => link.ping(),
       (why) => this.#kill(life, why),
     );
-    const life: Life = { host, link, watchdog, ready: false, closed: false, killedFor: undefined };
+    const life: Life = { host, link, watchdog, readyAt: undefined, killedFor: undefined };
     this.#life = life;
     this.#keepAlive();
   }
 
   #kill(life: Life, why: string): void {
-    if (this.#life !== life || life.closed) return;
+    if (this.#life !== life) return;
     life.killedFor ??= why;
     life.host.kill();
   }
@@ -191,15 +192,18 @@ export class SupervisedLink implements EngineLink {
   }
 
   #onCrash(life: Life, how: HostEnd): void {
+    if (life.readyAt !== undefined && performance.now() - life.readyAt > SOUND_AFTER_MS) this.#failures = 0;
     this.#failures++;
-    this.#failedLoads = life.ready ? 0 : this.#failedLoads + 1;
+    this.#failedLoads = life.readyAt === undefined ? this.#failedLoads + 1 : 0;
     const gone = `the engine's process ${how}`;
     if (this.#failedLoads >= MOST_LOADS) {
       const loads = `it was started ${MOST_LOADS} times and ended each time before the model was loaded`;
       this.#giveUp({ code: "ENGINE_FAILED", message: `${gone}; ${loads}` });
       return;
     }
-    this.#loseStreams(gone);
+    for (const [id, why] of this.#streams.lose()) {
+      this.#say(id, Kind.StreamError, { code: "ENGINE_FAILED", message: `${gone}, and this stream with it${why}` });
+    }
     this.#loseQuestions(gone);
     this.#say(0, RESTARTING, { code: "ENGINE_FAILED", message: `${gone}; it is started again` } satisfies NativeError);
     if (this.#closing) return; // a reader has closed the model
@@ -233,74 +237,67 @@ export class SupervisedLink implements EngineLink {
 
   // ---- what is open -----------------------------------------------------------------------------------------------------
 
-  #submit(id: StreamId, stream: OpenStream): void {
-    if (this.#life?.ready !== true) return;
-    stream.submitted = true;
-    this.#life.link.submit(id, stream.request);
-  }
-
-  /** Those that the host had; what came since waits for the next one. */
-  #loseStreams(gone: string): void {
-    const lost = [...this.#streams].filter(([, { submitted }]) => submitted);
-    for (const [id] of lost) this.#streams.delete(id);
-    for (const [id] of lost) this.#say(id, Kind.StreamError, { code: "ENGINE_FAILED", message: `${gone}, and this stream with it` });
+  /** undefined while nothing can be asked: what is open is asked when the engine is ready. */
+  #readyLink(): PortLink | undefined {
+    return this.#life?.readyAt === undefined ? undefined : this.#life.link;
   }
 
   /** They are asked again, unless they may be what crashes it. */
   #loseQuestions(gone: string): void {
     for (const [question, open] of [...this.#questions]) {
-      if (++open.lost < MOST_LOADS) continue;
+      if (++open.lost < MOST_LOSSES) continue;
       this.#questions.delete(question);
       this.#say(0, Kind.AnswerError, { question, code: "ENGINE_FAILED", message: `${gone}, ${open.lost} times at this question` });
     }
   }
 
   #endAll(error: NativeError): void {
-    const streams = [...this.#streams.keys()];
+    const streams = this.#streams.clear();
     const questions = [...this.#questions.keys()];
-    this.#streams.clear();
     this.#questions.clear();
     for (const id of streams) this.#say(id, Kind.StreamError, error);
     for (const question of questions) this.#say(0, Kind.AnswerError, { question, ...error });
   }
 
   #onReady(life: Life): void {
-    life.ready = true;
-    this.#wasReady = true;
+    life.readyAt = performance.now();
     this.#failedLoads = 0;
-    for (const [id, stream] of this.#streams) this.#submit(id, stream);
+    this.#streams.submit(life.link);
     for (const [question, { what }] of this.#questions) life.link.ask(question, what);
-    life.link.endTurn();
+    if (this.#streams.size > 0) life.link.endTurn();
   }
 
   /** One batch is one decode step's news of all streams. */
-  #onBatch(life: Life, [heads, payloads, logprobs, drawn]: Parameters<NativeEventListener>): void {
+  #onBatch(life: Life, batch: Batch): void {
     if (this.#life !== life) return;
+    const [heads, payloads, logprobs] = this.#streams.account(life.link, batch);
     let told = payloads.length;
     for (let i = 0; i < payloads.length; i++) {
       const id = heads[3 * i]!;
       const kind = heads[3 * i + 1]!;
-      if (id !== 0) {
-        if (kind !== Kind.Finish && kind !== Kind.StreamError) continue;
+      if (id === 0) {
+        if (kind === Kind.Closed)
+          told = i; // it is the last, and told when the host has gone
+        else this.#noteOfModel(life, kind, payloads[i]);
+      } else if (kind === Kind.Finish || kind === Kind.StreamError) {
         this.#streams.delete(id);
         this.#failures = 0; // it does its work
-      } else if (kind === Kind.Ready) this.#onReady(life);
-      else if (kind === Kind.LoadError) this.#over = true;
-      else if (kind === Kind.Answer || kind === Kind.AnswerError) this.#questions.delete((payloads[i] as { question: number }).question);
-      else if (kind === Kind.LoadProgress && this.#wasReady) told = Math.min(told, i);
-      else if (kind === Kind.Closed) {
-        life.closed = this.#closing || this.#over; // else it ended by itself
-        told = Math.min(told, i); // it is told when the host has gone
       }
     }
     this.#keepAlive();
-    if (told > 0) this.#listener(heads, told === payloads.length ? payloads : payloads.slice(0, told), logprobs, drawn);
+    if (told > 0) this.#listener(heads, told === payloads.length ? payloads : payloads.slice(0, told), logprobs);
+  }
+
+  #noteOfModel(life: Life, kind: number, payload: unknown): void {
+    if (kind === Kind.Ready) this.#onReady(life);
+    else if (kind === Kind.LoadError) this.#over = true;
+    else if (kind === Kind.Answer || kind === Kind.AnswerError) this.#questions.delete((payload as { question: number }).question);
   }
 
   /** Nothing that is open, loads or closes may be cut short by the end of this process; a quiet engine keeps nobody. */
   #keepAlive(): void {
     if (this.#life === undefined) return;
-    const busy = !this.#life.ready || this.#closing || this.#streams.size + this.#questions.size > 0;
+    const busy = this.#life.readyAt === undefined || this.#closing || this.#streams.size + this.#questions.size > 0;
     this.#life.host.keepAlive(busy);
     this.#life.watchdog.watch(busy);
   }

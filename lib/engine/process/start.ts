@@ -5,7 +5,7 @@ import { type ChildProcess, fork } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { knownRoot } from "../../addon/package-root.js";
+import { isMoved, knownRoot } from "../../addon/package-root.js";
 import { ZSEError } from "../../errors.js";
 import type { Host, HostEnd, Port, StartHost } from "../port/port.js";
 
@@ -23,8 +23,7 @@ export const startProcess: StartHost = (ended) => {
 /** Beside this file; where a bundler has moved that, or it is no JavaScript yet, in the package. */
 function entryFile(): string {
   const root = knownRoot();
-  const beside = fileOf(import.meta.url);
-  const files = [beside, root && join(root, "dist", "engine", "process", "child.js")];
+  const files = [isMoved() ? undefined : besideThis(), root && join(root, "dist", "engine", "process", "child.js")];
   const found = files.find((file) => file !== undefined && existsSync(file));
   if (found !== undefined) return found;
   throw new ZSEError(
@@ -33,9 +32,10 @@ function entryFile(): string {
   );
 }
 
-function fileOf(url: string | undefined): string | undefined {
+/** Written as one expression, since programs that pack an application look for it, and copy the file with what it imports. */
+function besideThis(): string | undefined {
   try {
-    return url === undefined ? undefined : fileURLToPath(new URL("./child.js", url));
+    return fileURLToPath(new URL("./child.js", import.meta.url));
   } catch {
     return undefined;
   }
