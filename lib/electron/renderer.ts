@@ -68,7 +68,7 @@ type StreamOf<Format> = TokenStream<ObjectOf<Format>, PartialObjectOf<Format>>;
 const ROOM = { maxStreams: 2 ** 31, maxQueue: 0 };
 
 /** The main process looks after the engine's. */
-const SUPERVISION = { hangAfterMs: 3_600_000 };
+const SUPERVISION = { hangAfterMs: 3_600_000, recover: false };
 
 /**
  * A model that runs in the engine's process, as a window has it: the calls of ZSE, its streams, events and errors.

@@ -24,7 +24,12 @@ linkContract(
       async () => connect(1).page,
       () => {},
     );
-    return new SupervisedLink(start, { path: "demo", options: {} as NativeEngineOptions }, { hangAfterMs: 10_000 }, listener);
+    return new SupervisedLink(
+      start,
+      { path: "demo", options: {} as NativeEngineOptions },
+      { hangAfterMs: 10_000, recover: false },
+      listener,
+    );
   },
   request,
   { request: request({ prompt: "fox ".repeat(2000) }), code: "CONTEXT_OVERFLOW" },

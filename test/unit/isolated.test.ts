@@ -56,7 +56,7 @@ test("a crash ends each running stream once, with ENGINE_FAILED and how it came;
   hosts[0]!.crash();
   await listener.until(() => kinds(RESTARTING) === 1);
   link.submit(4, request());
-  link.ask(9, { tokenize: "fox", special: false });
+  link.ask(9, { tokenize: "fox", special: false, addSpecial: false });
   await listener.until(() => listener.ended(4) && kinds(Kind.Answer) === 1);
   for (const id of [1, 2, 3]) {
     expect(ends(listener, id)).toHaveLength(1);
@@ -93,7 +93,7 @@ test("a file that crashes its engine while it loads is tried three times, and no
     setTimeout(() => hosts[host]!.crash("was ended by SIGABRT"), 5);
     return { load: "manual" };
   });
-  link.ask(1, { tokenize: "fox", special: false });
+  link.ask(1, { tokenize: "fox", special: false, addSpecial: false });
   await listener.until(() => kinds(Kind.Closed) === 1);
   expect(hosts).toHaveLength(3);
   const [failed] = listener.told.filter(({ kind }) => kind === Kind.LoadError);
