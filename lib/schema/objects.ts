@@ -4,6 +4,9 @@ import { assertions, isObject, type Schema } from "./keywords.js";
 import type { Place } from "./refusal.js";
 import { orNothing, type Rewriting } from "./rewriting.js";
 
+/** Of one object: where a reply stands among more, a grammar cannot follow in time. */
+const MOST_OPTIONAL = 1000;
+
 /** @throws Nothing, or ZSEError BAD_OPTION by the place */
 export function objectSchema(words: Schema, place: Place, rewriting: Rewriting): Schema {
   const declared = (words.properties ?? {}) as Schema;
@@ -27,6 +30,13 @@ export function objectSchema(words: Schema, place: Place, rewriting: Rewriting):
     const [own, at] = Object.hasOwn(declared, name) ? [declared[name], "properties"] : [rest, "required"];
     const schema = orNothing(() => rewriting.schema(own, [...place, at, name]), required.includes(name));
     if (schema !== undefined) properties[name] = schema;
+  }
+  const optional = Object.keys(properties).filter((name) => !required.includes(name)).length;
+  if (optional > MOST_OPTIONAL) {
+    throw rewriting.refused(
+      [...place, "properties"],
+      `${optional} of its properties are optional, and ${MOST_OPTIONAL} can be; name others in required, or put some into objects of their own`,
+    );
   }
   checkCount(words, [required.length, Object.keys(properties).length], place, rewriting);
   return { type: "object", properties, required: required.filter((name) => name in properties), additionalProperties: false };

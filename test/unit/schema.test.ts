@@ -186,6 +186,8 @@ describe("what would be ignored in silence is refused by its place", () => {
     [{ type: "object", unevaluatedProperties: { type: "string" } }, "/unevaluatedProperties"],
     [{ type: "object", propertyNames: { pattern: "^a" } }, "/propertyNames"],
     [{ type: "string", format: "klingon" }, "/format"],
+    [{ type: "string", format: "regex" }, "/format"],
+    [{ type: "object", properties: Object.fromEntries(Array.from({ length: 1001 }, (_, i) => [`p${i}`, {}])) }, "/properties"],
     [{ type: "string", format: "date", pattern: "^2" }, "/format"],
     [{ $ref: "https://example.com/schema" }, "/$ref"],
     [{ $ref: "#/$defs/none" }, "/$ref"],
