@@ -176,9 +176,16 @@ async function readArguments(text: string, tool: ReadTool): Promise<{ value: unk
   }
 }
 
-/** What the model is told: text as it is, anything else as JSON. */
+const KINDS_OF_JSON: ReadonlySet<string> = new Set(["String", "Number", "Boolean", "Null", "Object", "Array"]);
+
+/** What the model is told: text as it is, anything else as JSON. An error that is given back counts as thrown. */
 function contentOf(result: unknown, name: string): string {
   if (result === undefined) return "";
+  if (result instanceof Error) throw result;
+  const kind = Object.prototype.toString.call(result).slice(8, -1);
+  if (!KINDS_OF_JSON.has(kind) && typeof (result as { toJSON?: unknown }).toJSON !== "function") {
+    throw new Error(`the result of ${name} is a ${kind}, which JSON has nothing for; return a text, or plain objects and arrays`);
+  }
   const text = typeof result === "string" ? result.toWellFormed() : JSON.stringify(plainJson(result, `the result of ${name}`));
   if (text.length > MOST_TEXT) throw new Error(`the result of ${name} has ${text.length} characters; at most ${MOST_TEXT} can be told`);
   return text;

@@ -203,6 +203,24 @@ describe("what goes wrong", () => {
     const reply = await model.chat(USER, { tools: [tool({ name: "f", execute: () => round })] });
     expect(reply.steps![0]!.toolResults[0]!.content).toBe("Error: the result of f.round contains itself.");
   });
+  test.each([
+    [
+      "a map",
+      new Map([["a", 1]]),
+      "Error: the result of f is a Map, which JSON has nothing for; return a text, or plain objects and arrays",
+    ],
+    [
+      "bytes",
+      new Uint8Array(3),
+      "Error: the result of f is a Uint8Array, which JSON has nothing for; return a text, or plain objects and arrays",
+    ],
+    ["an error", new RangeError("too far"), "Error: too far"],
+    ["a date", new Date(0), '"1970-01-01T00:00:00.000Z"'],
+  ])("%s is not told as an empty object", async (_, result, content) => {
+    const { model } = await openReady(turns(callOf("f", {}), ["ok"]));
+    const reply = await model.chat(USER, { tools: [tool({ name: "f", execute: () => result })] });
+    expect(reply.steps![0]!.toolResults[0]!.content).toBe(content);
+  });
   test("what onStep throws is an error of the reply", async () => {
     const { model } = await openReady(turns(["x"]));
     const onStep = () => Promise.reject(new Error("mine"));
