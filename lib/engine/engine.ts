@@ -52,6 +52,8 @@ export interface StreamSink {
   request: NativeRequest;
   /** Names of its options for which what the model file recommends counts. */
   readonly unsaid: readonly string[];
+  /** Whether the next reply's first thought is to be closed at once. */
+  readonly endsReasoning: boolean;
   /** `tokens`: the credit that the item takes; given back with ack() once the consumer has taken it. */
   on(item: Item, tokens: number): void;
   end(ending: Ending): void;
@@ -140,7 +142,7 @@ export class Engine {
     else this.#resting.add(sink);
   }
 
-  /** Closes the thought that a stream is in. */
+  /** Closes the thought that a stream is in; where it has no token yet, the one that it begins with. What is not submitted says so itself. */
   endReasoning(sink: StreamSink): void {
     if (this.#sinks.has(sink.id)) this.#link!.endReasoning(sink.id);
   }
@@ -224,6 +226,7 @@ export class Engine {
     sink.id = this.#lastId;
     this.#sinks.set(sink.id, sink);
     this.#link!.submit(sink.id, withRecommended(sink, this.info!.sampling));
+    if (sink.endsReasoning) this.#link!.endReasoning(sink.id);
     this.#turn ??= setImmediate(() => {
       this.#turn = undefined;
       this.#link?.endTurn();

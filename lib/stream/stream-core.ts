@@ -58,9 +58,9 @@ export class StreamCore implements StreamSink, Source {
   /** A reasoning or tool call event that waits until the text before it has gone out. */
   #next: Item | undefined;
   #text = "";
-  /** The engine has begun with it: before that it knows of no thought. */
-  #hasBegun = false;
-  #endsReasoning = false;
+  endsReasoning = false;
+  /** The reply is whole, and a schema of a library's own takes its time to check it. */
+  #checking = false;
   readonly #logprobs: ReplyLogprobs | undefined;
   #reasoning = "";
   /** Of the reply that is read now. */
@@ -165,15 +165,17 @@ export class StreamCore implements StreamSink, Source {
 
   /** The consumer sees `reason` at once; what it has not read is dropped. No effect after the end. */
   abort(reason: unknown): void {
+    const error = reason ?? new ZSEError("ABORTED", "The stream was aborted.");
+    if (this.#checking) this.#endCheck({ error });
     if (this.#over) return;
     this.#dropHeld();
     const running = this.#ending === undefined;
-    this.#ending = { error: reason ?? new ZSEError("ABORTED", "The stream was aborted.") };
+    this.#ending = { error };
     if (running) this.#cancel();
-    this.#steps?.abort(this.#ending.error);
+    this.#steps?.abort(error);
     this.#watch?.over();
     this.#release();
-    this.#conclude(this.#ending);
+    this.#conclude({ error });
     this.#consumer?.deliver();
   }
 
@@ -196,8 +198,8 @@ export class StreamCore implements StreamSink, Source {
 
   /** Closes the thought that the reply is in, as a spent budget does. No effect where it is in none; while it waits for its beginning, it will. */
   endReasoning(): void {
-    if (this.#hasBegun) this.#engine.endReasoning(this);
-    else this.#endsReasoning = true;
+    this.endsReasoning = true;
+    this.#engine.endReasoning(this);
   }
 
   /** As throw() of an iterator: the consumer leaves with an error of its own, which it does not need to be told. */
@@ -215,7 +217,6 @@ export class StreamCore implements StreamSink, Source {
 
   on(item: Item, tokens: number): void {
     if (this.#ending !== undefined || this.#left) return;
-    if (!this.#hasBegun) this.#begin();
     if (typeof item !== "string" && item.type === "toolCall") nameCall(item);
     this.#steps?.on(item);
     this.#buffer.push(item, tokens);
@@ -226,13 +227,11 @@ export class StreamCore implements StreamSink, Source {
     else if (this.#buffer.length === 1) this.#skip();
   }
 
-  #begin(): void {
-    this.#hasBegun = true;
-    if (this.#endsReasoning) this.#engine.endReasoning(this);
-    this.#endsReasoning = false;
-  }
-
   end(ending: Ending): void {
+    if (this.#checking) {
+      if ("error" in ending) this.#endCheck(ending);
+      return;
+    }
     this.#watch?.ended(ending);
     if (this.#ending === undefined && !this.#left && "finish" in ending) {
       const next = this.#steps?.next(ending.finish);
@@ -248,6 +247,7 @@ export class StreamCore implements StreamSink, Source {
   #rest(next: ReturnType<Steps["next"]>): void {
     this.#settled = this.#buffered;
     this.#taken = 0;
+    this.endsReasoning = false;
     this.#engine.rest(this);
     next!.then(
       ({ step, request, finish }) => {
@@ -409,33 +409,37 @@ export class StreamCore implements StreamSink, Source {
   reachEnd(): { error: unknown } | undefined {
     const ending = this.#ending!;
     this.#over = true;
+    const hasObject = "finish" in ending && ending.finish.reason === "stop" && this.#object !== undefined;
+    const checked = hasObject ? checkedObject(this.#object!.text, this.#validate) : undefined;
+    if (checked instanceof Promise) {
+      this.#await(checked, (ending as { finish: NativeFinish }).finish);
+      return undefined;
+    }
     const failure = this.#release();
-    if ("error" in ending) {
-      this.#conclude(ending);
-      return ending;
-    }
-    if (failure !== undefined) {
-      this.#conclude(failure);
-      return failure;
-    }
-    this.#concludeReply(ending.finish);
-    return undefined;
+    const told = "error" in ending ? ending : failure;
+    this.#conclude(told ?? { reply: this.#checked(checked, (ending as { finish: NativeFinish }).finish) });
+    return told;
   }
 
-  /** A schema of a library's own may take its time to check. */
-  #concludeReply(finish: NativeFinish): void {
+  #checked(checked: Checked | undefined, finish: NativeFinish): Reply {
     const reply = this.#reply(finish);
-    if (this.#object === undefined || finish.reason !== "stop") {
-      this.#conclude({ reply });
-      return;
-    }
-    const conclude = (checked: Checked) => {
-      const told = "issue" in checked ? { warning: reply.warning ?? checked.issue } : { object: checked.value };
-      this.#conclude({ reply: { ...reply, ...told } });
-    };
-    const checked = checkedObject(this.#object.text, this.#validate);
-    if (checked instanceof Promise) void checked.then(conclude);
-    else conclude(checked);
+    if (checked === undefined) return reply;
+    return { ...reply, ...("issue" in checked ? { warning: reply.warning ?? checked.issue } : { object: checked.value }) };
+  }
+
+  /** Until the check has come to an end, an abort, or the model's close, ends the reply. */
+  #await(checked: Promise<Checked>, finish: NativeFinish): void {
+    this.#checking = true;
+    this.#engine.rest(this);
+    void checked.then((told) => {
+      if (this.#checking) this.#endCheck({ reply: this.#checked(told, finish) });
+    });
+  }
+
+  #endCheck(outcome: { reply: Reply } | { error: unknown }): void {
+    this.#checking = false;
+    this.#engine.cancel(this); // it rests no more
+    this.#conclude(this.#release() ?? outcome);
   }
 
   #concludeLeft(ending: Ending): void {

@@ -147,7 +147,7 @@ class Decoder {
    */
   virtual std::optional<Token> replay(TokenSampler& sampler, size_t index, Token token) = 0;
 
-  /** Closes the thought that the reply is in: its next tokens are those. Nothing where it is in none. */
+  /** Closes the thought that the reply is in: its next tokens are those. Before the first token, the one that it begins with, too; else nothing. */
   virtual void end_reasoning(TokenSampler&) {}
 
   /** Of the token that this sampler drew last; empty unless its parameters ask for it. */

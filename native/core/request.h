@@ -163,12 +163,13 @@ struct PreparedPrompt {
   std::shared_ptr<const ReplySyntax> syntax;    // null: the reply is text
 };
 
-/** What every thread may look at of a stream. The flag is how a cancel reaches a graph that is being computed. */
+/** What every thread may look at of a stream. A flag is how a cancel reaches a graph that is being computed. */
 struct StreamControl {
   StreamId id = 0;
   Clock::time_point submitted;
   std::atomic<bool> cancelled{
       false};  // whoever sets it sends a CancelCommand after it, unless the request has not gone to the inbox yet
+  std::atomic<bool> ends_reasoning{false};  // asked for, perhaps before there was a sampler to tell
 };
 
 }  // namespace zse

@@ -66,6 +66,16 @@ void Engine::cancel(StreamId stream) {
   inbox_.push(CancelCommand{stream});
 }
 
+void Engine::end_reasoning(StreamId stream) {
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    const auto found = controls_.find(stream);
+    if (found == controls_.end()) return;
+    found->second->ends_reasoning = true;
+  }
+  inbox_.push(EndReasoningCommand{stream});
+}
+
 void Engine::close() {
   closing_ = true;
   {

@@ -42,8 +42,8 @@ class Engine {
   void ack(StreamId stream, int tokens);
   void cancel(StreamId stream);
 
-  /** Closes the thought that a stream is in, if it is in one. */
-  void end_reasoning(StreamId stream) { inbox_.push(EndReasoningCommand{stream}); }
+  /** Closes the thought that a stream is in, if it is in one; before its first token, the one that it begins with. */
+  void end_reasoning(StreamId stream);
 
   /** Begins to close; a Closed event says when it is done. */
   void close();

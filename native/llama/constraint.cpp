@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 #include "base/error.h"
 #include "base/work_bound.h"
@@ -204,7 +205,9 @@ void Constraint::accept(Token token) {
   if (budget_) {
     llama_sampler_accept(budget_.get(), token);
     in_thought_ = thinks();
+    if (in_thought_ && std::exchange(ends_first_thought_, false)) common_reasoning_budget_force(budget_.get());
   }
+  begun_ = true;
   if (!grammar_ || llama_vocab_is_eog(model_->vocab(), token)) return;
   if (waits_) {
     if (!in_thought_) watch(token);
@@ -273,7 +276,11 @@ std::optional<size_t> Constraint::find_trigger() const {
 }
 
 void Constraint::end_reasoning() {
-  if (in_thought_) common_reasoning_budget_force(budget_.get());
+  if (in_thought_) {
+    common_reasoning_budget_force(budget_.get());
+  } else {
+    ends_first_thought_ = !begun_ && budget_;
+  }
 }
 
 }  // namespace zse

@@ -59,7 +59,7 @@ class Constraint final {
   /** Nothing more is needed: a reply that cannot go on has ended. */
   bool complete() const;
   void accept(Token token);
-  /** The thought ends with the next tokens, if the reply is in one. */
+  /** The thought ends with the next tokens, if the reply is in one; before the first token, any that it begins with will. */
   void end_reasoning();
 
  private:
@@ -97,6 +97,8 @@ class Constraint final {
 
   WorkBound::Clock::time_point until_;  // then the grammar has taken too long over this token
   bool in_thought_ = false;
+  bool ends_first_thought_ = false;
+  bool begun_ = false;  // a token has been drawn
   size_t drawn_ = 0;  // tokens
   std::vector<llama_token_data> candidates_;
 };

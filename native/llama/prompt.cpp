@@ -129,6 +129,12 @@ size_t check_messages(const common_json& messages) {
   return bytes;
 }
 
+/** From a tag on nothing but a call may come, the line break that belongs behind the tag included. */
+std::string without_end_space(std::string tag) {
+  const size_t end = tag.find_last_not_of(" \t\r\n");
+  return end == std::string::npos ? tag : tag.substr(0, end + 1);
+}
+
 /** A JSON Schema, as its grammar is made of; the one without a rule is of any JSON. */
 common_json read_schema(const std::string& text) {
   check_shape(text, "responseFormat.schema");
@@ -447,7 +453,7 @@ void PromptBuilder::shape_reply(const ChatInput& chat, const common_chat_params&
     for (const common_grammar_trigger& trigger : params.grammar_triggers) {
       const bool word =
           trigger.type == COMMON_GRAMMAR_TRIGGER_TYPE_WORD || trigger.type == COMMON_GRAMMAR_TRIGGER_TYPE_TOKEN;
-      (word ? spec.trigger_words : spec.trigger_patterns).push_back(trigger.value);
+      (word ? spec.trigger_words : spec.trigger_patterns).push_back(word ? without_end_space(trigger.value) : trigger.value);
     }
   }
   if (spec.grammar.empty() && !thinks) return;

@@ -278,6 +278,7 @@ bool Scheduler::advance_prompt(Sequence& sequence, size_t first, int count) {
   }
   if (!again && before < prompt && sequence.in_cache >= prompt) {
     sequence.sampler = decoder_.make_sampler(sequence.settings.sampling, sequence.prompt, std::move(sequence.sampler_parts));
+    if (sequence.control->ends_reasoning) decoder_.end_reasoning(*sequence.sampler);
   }
   if (!again && !advance_replay(sequence, first, before)) return false;
   if (sequence.in_cache < total) return false;

@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { z } from "zod";
 import type { StreamEvent } from "../../lib/types.js";
 import { callOf, type ScriptItem } from "./fake-native.js";
-import { openReady, readAll, settle, USER } from "./helpers.js";
+import { openFake, openReady, readAll, settle, USER } from "./helpers.js";
 
 const script = (...items: ScriptItem[]) => ({ script: () => items });
 const TOOLS = [{ type: "function", function: { name: "f", parameters: { type: "object" } } }] as const;
@@ -127,10 +127,18 @@ describe("thoughts and calls", () => {
     const { model, fake } = await openReady(mixed);
     const stream = model.chatStream(USER);
     stream.endReasoning();
-    expect(fake.endedThoughts).toEqual([]); // it has not begun
+    expect(fake.endedThoughts).toEqual([1]); // before its first token, too
     await readAll(stream);
-    expect(fake.endedThoughts).toEqual([1]);
     stream.endReasoning();
+    expect(fake.endedThoughts).toEqual([1]);
+  });
+  test("endReasoning() of a stream that waits for its model holds from the beginning", async () => {
+    const { model, fake } = openFake(mixed);
+    const stream = model.chatStream(USER);
+    stream.endReasoning();
+    expect(fake.endedThoughts).toEqual([]);
+    await model.ready;
+    await readAll(stream);
     expect(fake.endedThoughts).toEqual([1]);
   });
 });
@@ -208,6 +216,23 @@ describe("structured replies", () => {
       }),
     });
     expect((await model.chat(USER, { responseFormat: failing })).warning).toBe("The schema's own check failed: mine.");
+  });
+  test("a check that never comes to an end is ended by the signal, by abort(), and by the model's close", async () => {
+    const { model } = await openReady(script('{"n":', "4}"));
+    const endless = z.object({ n: z.int().refine(() => new Promise<boolean>(() => {})) });
+    const signals = new AbortController();
+    const bySignal = model.chat(USER, { responseFormat: endless, signal: signals.signal });
+    const stream = model.chatStream(USER, { responseFormat: endless });
+    const byClose = model.chat(USER, { responseFormat: endless });
+    const told = Promise.allSettled([bySignal, stream.result, byClose]);
+    await settle(20);
+    signals.abort(new Error("too late"));
+    stream.abort();
+    await expect(bySignal).rejects.toThrow("too late");
+    await expect(stream.result).rejects.toMatchObject({ code: "ABORTED" });
+    await model.close();
+    await expect(byClose).rejects.toMatchObject({ code: "CLOSED" });
+    await told;
   });
   test("a reply that is cut by maxTokens has no object, and says length", async () => {
     const { model } = await openReady(script(...pieces));
