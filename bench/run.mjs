@@ -33,8 +33,8 @@ const command = new Command("npm run bench --")
 await main(async () => {
   command.parse();
   const options = command.opts();
-  if (options.write && options.contenders.includes("before"))
-    throw new SetupError("what is kept has no earlier build in it: leave out --write.");
+  if (options.write && options.contenders.some((name) => name === "before" || name === "isolated"))
+    throw new SetupError("what is kept has no earlier build in it, nor an isolated engine: leave out --write.");
   const wanted = rows.filter(({ name }) => command.args.length === 0 || command.args.includes(name));
   const models = [];
   for (const which of options.model) models.push(await findModel(which));

@@ -27,6 +27,7 @@ export const untuned = ["zstream", "node-llama-cpp", "llama-server"];
 export const contenders = {
   zstream: { title: "zStream", module: "zstream.mjs" },
   ...earlier(process.env.ZSE_BENCH_BEFORE),
+  ...isolated(process.env.ZSE_BENCH_ISOLATED),
   "node-llama-cpp": { title: "node-llama-cpp", module: "node-llama-cpp.mjs", prepare: installPeers },
   "llama-server": { title: "llama-server", ...server },
   "llama-server-tuned": { title: "llama-server -b 64 -ub 64", ...server, options: { args: ["-b", 64, "-ub", 64] } },
@@ -36,6 +37,13 @@ export const contenders = {
 /** Another build of zStream, in a folder of its own, as one more contender: measured wherever zStream is. */
 function earlier(folder) {
   return folder ? { before: { title: "zStream before", module: "zstream.mjs", as: "zstream", options: { folder: resolve(folder) } } } : {};
+}
+
+/** zStream with its engine in a process of its own ("1"), or one that streams survive ("recover"). */
+function isolated(how) {
+  if (!how) return {};
+  const isolate = how === "recover" ? { recover: true } : true;
+  return { isolated: { title: "zStream, isolated", module: "zstream.mjs", as: "zstream", options: { isolate } } };
 }
 
 /** Whether a list that a row or a figure gives names this contender; an earlier build goes by zStream's name. */

@@ -10,11 +10,28 @@ import { Arrivals } from "../lib/reply.mjs";
 const greedy = { temperature: 0, ignoreEos: true };
 
 /** Opens the model as bench/contenders/index.mjs says. */
-export async function open({ folder = root, model: path, threads, contextSize, maxStreams, cacheDir, latencyTargetMs, startedAt }) {
+export async function open({
+  folder = root,
+  model: path,
+  threads,
+  contextSize,
+  maxStreams,
+  cacheDir,
+  latencyTargetMs,
+  isolate,
+  startedAt,
+}) {
   const { exports } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
   const load = (name) => import(pathToFileURL(join(folder, exports[name].default)).href);
   const { ZSE } = await load(".");
-  const options = { threads, contextSize, maxStreams, maxQueue: 0, ...(latencyTargetMs && { latencyTargetMs }) };
+  const options = {
+    threads,
+    contextSize,
+    maxStreams,
+    maxQueue: 0,
+    ...(latencyTargetMs && { latencyTargetMs }),
+    ...(isolate && { isolate }),
+  };
   const model = new ZSE(path, { ...options, ...(cacheDir && { promptCache: { dir: cacheDir } }) });
   await model.ready;
 
