@@ -35,8 +35,8 @@ const COUNTERS = ["steps", "generatedTokens", "prefilledTokens", "abortedSteps",
 
 /** How an engine is looked after. */
 export interface Supervision {
-  /** Streams go on when their host was lost, with another one. */
-  recover: boolean;
+  /** Streams go on when their host was lost, with another one. Default false. */
+  recover?: boolean;
   /** Silence (ms) after which a host is taken to hang. */
   hangAfterMs: number;
 }
@@ -89,10 +89,10 @@ export class SupervisedLink implements EngineLink {
     this.#start = start;
     const { path, options: given } = opening;
     // A deterministic engine computes them one by one, as it did the first time.
-    const options = supervision.recover && !given.deterministic ? { ...given, replayRows: REPLAY_ROWS } : given;
+    const options = supervision.recover === true && !given.deterministic ? { ...given, replayRows: REPLAY_ROWS } : given;
     this.#opening = { path, options };
     this.#supervision = supervision;
-    this.#streams = new OpenStreams(supervision.recover);
+    this.#streams = new OpenStreams(supervision.recover === true);
     this.#listener = listener;
     this.#begin();
   }
