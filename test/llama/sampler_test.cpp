@@ -403,6 +403,43 @@ TEST("what is drawn is what llama.cpp's own chain of the same samplers in the sa
   }
 }
 
+TEST("a sampler that is given the tokens of a lost reply goes on as the lost one: random numbers, penalties, mirostat") {
+  std::mt19937_64 random(check::seed());
+  SamplingParams penalized = plain(0.9f), xtc = plain(1.2f), mirostat = plain(1), older = plain(1), adaptive = plain(1),
+                 dry = plain(1);
+  penalized.repeat_penalty = 1.3f;
+  penalized.frequency_penalty = 0.7f;
+  penalized.min_tokens = 10;
+  xtc.xtc_probability = 0.5f;
+  xtc.top_k = 20;
+  mirostat.mirostat = 2;
+  older.mirostat = 1;
+  adaptive.adaptive_target = 0.3f;
+  dry.dry_multiplier = 1;
+  for (const SamplingParams& params : {penalized, xtc, mirostat, older, adaptive, dry}) {
+    std::vector<std::vector<float>> logits;
+    for (int i = 0; i < 40; i++) logits.push_back(logits_of(50, random, 2));
+    LlamaSampler lost(model_of(50), params, {}, parts_of(params)), next(model_of(50), params, {}, parts_of(params));
+    for (size_t i = 0; i < logits.size(); i++) {
+      std::vector<float> first = logits[i], second = logits[i];
+      const std::optional<Token> drawn = lost.sample(first.data());
+      REQUIRE(drawn.has_value());
+      CHECK_EQ((i < 25 ? next.sample(second.data(), drawn) : next.sample(second.data())).value_or(-1), *drawn);
+    }
+  }
+}
+
+TEST("a token that was drawn before is what penalties remember, whatever is drawn in its place") {
+  SamplingParams params = plain(0);
+  params.frequency_penalty = 100;
+  LlamaSampler sampler(model_of(4), params, {}, parts_of(params));
+  std::vector<float> logits = {0, 1, 2, 3}, again = logits;
+  CHECK_EQ(sampler.sample(logits.data(), Token{1}).value_or(-1), Token{3});
+  CHECK_EQ(sampler.sample(again.data()).value_or(-1), Token{3});
+  again = {0, 9, 2, 3};
+  CHECK_EQ(sampler.sample(again.data()).value_or(-1), Token{2});
+}
+
 TEST("XTC leaves the least likely of those that are likely enough, and the unlikely ones") {
   const std::vector<float> logits = logits_for({0.4f, 0.3f, 0.2f, 0.06f, 0.04f});
   SamplingParams params = plain(1);
