@@ -9,6 +9,9 @@ import { isMoved, knownRoot } from "../../addon/package-root.js";
 import { ZSEError } from "../../errors.js";
 import type { Host, HostEnd, Port, StartHost } from "../port/port.js";
 
+/** Time (ms) in which the last messages of a process that has exited are heard. */
+const LAST_MESSAGES_MS = 500;
+
 /** Starts a process of its own for an engine. */
 export const startProcess: StartHost = (ended) => {
   const child = fork(entryFile(), [], {
@@ -49,18 +52,25 @@ class ChildHost implements Host {
     this.#child = child;
     this.port = childPort(child);
     let how: HostEnd | undefined;
-    // Both: what the channel still holds is heard after the exit.
-    const whenGone = () => {
-      if (how === undefined || child.connected) return;
-      const told = how;
-      how = undefined;
-      ended(told);
+    let told = false;
+    const tell = () => {
+      if (told) return;
+      told = true;
+      ended(how!);
     };
+    // Both: what the channel still holds is heard after the exit.
     child.on("exit", (code, signal) => {
       how = signal === null ? `ended with code ${code}` : `was ended by ${signal}`;
-      whenGone();
+      if (!child.connected) tell();
+      else
+        setTimeout(() => {
+          this.port.close(); // Deno does not say that the channel has ended
+          tell();
+        }, LAST_MESSAGES_MS);
     });
-    child.on("disconnect", whenGone);
+    child.on("disconnect", () => {
+      if (how !== undefined) tell();
+    });
     child.on("error", (error) => {
       if (child.pid !== undefined) return; // a message that could not be sent: its end is told as the others
       queueMicrotask(() => ended(`could not be started: ${error.message}`));
@@ -74,10 +84,10 @@ class ChildHost implements Host {
   keepAlive(yes: boolean): void {
     if (yes) {
       this.#child.ref();
-      this.#child.channel?.ref();
+      this.#child.channel?.ref?.(); // Bun's has none
     } else {
       this.#child.unref();
-      this.#child.channel?.unref();
+      this.#child.channel?.unref?.();
     }
   }
 }
