@@ -1,7 +1,6 @@
 // Isolated engines as processes: who outlives whom, and what happens to streams when a process is killed.
 
-import { execFileSync } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { ask, openModel, ROOT, readAll, runChild, sleep, start, until, zse } from "./helpers.js";
@@ -10,7 +9,9 @@ const engineOf = (stdout: string) => Number(stdout.split("\n")[0]);
 const runs = (pid: number) => existsSync(`/proc/${pid}`);
 
 // /proc tells who runs.
-describe.runIf(process.platform === "linux")("an engine's process", () => {
+const onLinux = process.platform === "linux";
+
+describe.runIf(onLinux)("an engine's process", () => {
   test.each(["quiet", "parked"])("does not keep its parent, and ends with it (%s)", async (what) => {
     const { code, signal, stdout, stderr } = await runChild("isolated", what);
     expect({ code, signal, stderr }).toEqual({ code: 0, signal: null, stderr: "" });
@@ -48,7 +49,7 @@ describe.runIf(process.platform === "linux")("an engine's process", () => {
   });
 });
 
-test("a recovered reply without deterministic goes on where it was, with the same beginning", async () => {
+test.runIf(onLinux)("a recovered reply without deterministic goes on where it was, with the same beginning", async () => {
   const model = openModel({ isolate: { recover: true } });
   const request = { ignoreEos: true, maxTokens: 200, seed: 3, logprobs: true } as const;
   const calm = await model.chat(ask("Tell me a story"), request);
@@ -65,6 +66,37 @@ test("a recovered reply without deterministic goes on where it was, with the sam
   expect(reply.usage.completionTokens).toBe(200);
 });
 
+test.runIf(onLinux)("a process that was stopped and goes on is no crash, and its streams lose nothing", async () => {
+  const model = openModel({ isolate: true });
+  const request = { ignoreEos: true, maxTokens: 120, seed: 3 } as const;
+  const calm = await model.chat(ask("Tell me a story"), request);
+  const pieces: string[] = [];
+  for await (const piece of model.chatStream(ask("Tell me a story"), request)) {
+    if (pieces.push(piece) !== 40) continue;
+    signalEngine("SIGSTOP");
+    await sleep(300);
+    signalEngine("SIGCONT");
+  }
+  expect(pieces.join("")).toBe(calm.text);
+  expect(model.stats().restarts).toBe(0);
+});
+
+test("a reader that stands still parks its stream in the other process, and nothing piles up on the way", async () => {
+  const model = openModel({ isolate: true });
+  const iterator = model.chatStream(ask("Tell me a story"), { ignoreEos: true, highWaterMark: 8 })[Symbol.asyncIterator]();
+  await iterator.next();
+  await until(() => model.stats().parked === 1, "the stream is parked");
+  await sleep(100);
+  expect(model.stats().generatedTokens).toBeLessThanOrEqual(10);
+  // A thread that is busy for as long as hundreds of tokens take hears of no more than its credit afterwards.
+  const busyUntil = performance.now() + 300;
+  while (performance.now() < busyUntil);
+  await iterator.next();
+  await until(() => model.stats().parked === 1, "the stream is parked again");
+  expect(model.stats().generatedTokens).toBeLessThanOrEqual(12);
+  await iterator.return?.();
+});
+
 test("loads, tells its progress and its refusals as an engine in this process does", async () => {
   const told: number[] = [];
   const model = openModel({ isolate: true, onProgress: (part) => told.push(part) });
@@ -76,7 +108,7 @@ test("loads, tells its progress and its refusals as an engine in this process do
   expect(await model.tokenize("fox")).toEqual(await openModel().tokenize("fox"));
 });
 
-test("zse serve --recover answers on while its engine is killed, and leaves at SIGTERM", async () => {
+test.runIf(onLinux)("zse serve --recover answers on while its engine is killed, and leaves at SIGTERM", async () => {
   const { child, ended } = zse("serve", "--recover", "--port", "0", "--log-level", "silent");
   let stdout = "";
   child.stdout!.on("data", (text: string) => {
@@ -98,7 +130,21 @@ test("zse serve --recover answers on while its engine is killed, and leaves at S
   expect(await ended).toMatchObject({ code: 0, signal: null });
 });
 
-/** The isolated engine of this process, or of another one. */
 function killEngine(parent = process.pid): void {
-  execFileSync("pkill", ["-KILL", "-P", String(parent), "-f", "engine/process/child.js"]);
+  signalEngine("SIGKILL", parent);
+}
+
+/** To the isolated engine of this process, or of another one. */
+function signalEngine(signal: string, parent = process.pid): void {
+  for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name) && isEngineOf(parent, name)))
+    process.kill(Number(pid), signal);
+}
+
+function isEngineOf(parent: number, pid: string): boolean {
+  try {
+    if (!readFileSync(`/proc/${pid}/status`, "utf8").includes(`\nPPid:\t${parent}\n`)) return false;
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8").includes(join("engine", "process", "child.js"));
+  } catch {
+    return false; // gone meanwhile
+  }
 }
