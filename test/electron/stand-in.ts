@@ -11,9 +11,10 @@
 
 import { type ChildProcess, fork } from "node:child_process";
 import { EventEmitter } from "node:events";
-import { join } from "node:path";
+import { readFileSync } from "node:fs";
+import { extname, join } from "node:path";
 import { deserialize, serialize } from "node:v8";
-import type { ForkOptions, MessagePortMain } from "electron";
+import type { BrowserWindowConstructorOptions, ForkOptions, MenuItemConstructorOptions, MessagePortMain } from "electron";
 
 /** Where an end of a channel is: in another process, or a page. */
 export interface Realm {
@@ -239,3 +240,42 @@ export class WebContents extends EventEmitter {
     this.emit("destroyed");
   }
 }
+
+/** A window, as far as an app makes one. Where its page is loaded is the test's to say. */
+export class BrowserWindow {
+  static readonly all: BrowserWindow[] = [];
+  static getAllWindows(): BrowserWindow[] {
+    return BrowserWindow.all;
+  }
+  readonly webContents = Object.assign(new WebContents(new Frame({ send: () => {} }, () => {})), { setWindowOpenHandler: () => {} });
+  url: string | undefined;
+
+  constructor(readonly options: BrowserWindowConstructorOptions) {
+    BrowserWindow.all.push(this);
+  }
+
+  async loadURL(url: string): Promise<void> {
+    this.url = url;
+  }
+}
+
+export const app = Object.assign(new EventEmitter(), { isPackaged: false, whenReady: async () => {}, quit: () => {} });
+
+/** What answers for addresses of an app's own scheme. */
+export const handlers = new Map<string, (request: Request) => Promise<Response>>();
+export const protocol = {
+  registerSchemesAsPrivileged: () => {},
+  handle: (scheme: string, handler: (request: Request) => Promise<Response>) => void handlers.set(scheme, handler),
+};
+
+const MIME: Record<string, string> = { ".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".css": "text/css" };
+export const net = {
+  fetch: async (url: string) => new Response(readFileSync(new URL(url)), { headers: { "content-type": MIME[extname(url)]! } }),
+};
+
+/** The app's menu, as it was set. */
+export const Menu = {
+  items: [] as MenuItemConstructorOptions[],
+  buildFromTemplate: (items: MenuItemConstructorOptions[]) => items,
+  setApplicationMenu: (items: MenuItemConstructorOptions[]) => void (Menu.items = items),
+};
