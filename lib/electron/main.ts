@@ -12,6 +12,7 @@ import {
   type WebContents,
   type WebFrameMain,
 } from "electron";
+import type { NativeEngineOptions } from "../addon/contract.js";
 import { quote, quoteError } from "../base/quote.js";
 import { Watchdog } from "../engine/port/watchdog.js";
 import { bad } from "../errors.js";
@@ -88,6 +89,9 @@ const RULES = {
 
 /** Time (ms) in which a process that is asked to close must have ended; freeing a large model takes a while. */
 const CLOSING_MS = 10_000;
+
+/** Tokens of lost replies that are computed at once; their logits take some ten megabytes. */
+const REPLAY_ROWS = 32;
 
 /** Requests for a port that wait for a process, over all windows. */
 const MOST_WAITING = 256;
@@ -392,7 +396,12 @@ function readModel(where: string, model: string, entry: unknown): ModelFile {
   if (isolation !== undefined)
     throw bad(`${where}.options`, `${where}.options has no isolate: models of windows are isolated in any case.`);
   if (onProgress !== undefined) throw bad(`${where}.options`, `${where}.options has no onProgress: pages give their own to openModel().`);
-  return { ...(path === undefined ? {} : { path: readPath(where, path) }), options: native };
+  return { ...(path === undefined ? {} : { path: readPath(where, path) }), options: replaying(native) };
+}
+
+/** Pages may want their streams to go on after a crash: there is room then for tokens of theirs to be computed again, many at once. */
+function replaying(options: NativeEngineOptions): NativeEngineOptions {
+  return options.deterministic ? options : { ...options, replayRows: REPLAY_ROWS };
 }
 
 function readPath(where: string, given: unknown): string {

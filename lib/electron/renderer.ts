@@ -41,6 +41,11 @@ export type { Connection } from "./page-host.js";
 
 /** Options of `openModel()`. */
 export interface WindowModelOptions {
+  /**
+   * Streams that were running when the engine's process crashed go on with the next one, with no character lost or doubled: their reader sees a
+   * pause. One that cannot go on exactly ends with ENGINE_FAILED, and says why. Default false: all end so.
+   */
+  recover?: boolean | undefined;
   /** Called while the model loads, with the part that is done, 0 to 1. Again after a crash. */
   onProgress?: ((fraction: number) => void) | undefined;
   /** Called when the connection to the engine's process changes: "connecting" (also while it is started again after a crash), "open", "failed". */
@@ -64,15 +69,21 @@ export function openModel(name: string, options?: WindowModelOptions): WindowMod
 /** A stream whose object's type is known by its responseFormat. */
 type StreamOf<Format> = TokenStream<ObjectOf<Format>, PartialObjectOf<Format>>;
 
+const RULES = {
+  recover: { kind: "boolean", default: false },
+  onProgress: { kind: "function" },
+  onConnection: { kind: "function" },
+} as const;
+
 /** The engine counts the room of all windows, and says when there is none. */
 const ROOM = { maxStreams: 2 ** 31, maxQueue: 0 };
 
-/** The main process looks after the engine's. */
-const SUPERVISION = { hangAfterMs: 3_600_000, recover: false };
+/** The main process looks after the engine's: whether it hangs is not a page's to say. */
+const HANG_AFTER_MS = 3_600_000;
 
 /**
  * A model that runs in the engine's process, as a window has it: the calls of ZSE, its streams, events and errors.
- * When the engine's process crashes, streams in flight end with ENGINE_FAILED, and the next call waits for the new one.
+ * When the engine's process crashes, streams in flight end with ENGINE_FAILED, or go on (`recover`), and the next call waits for the new one.
  */
 export class WindowModel implements AsyncDisposable {
   readonly #engine: Engine;
@@ -85,11 +96,9 @@ export class WindowModel implements AsyncDisposable {
         option: "name",
       });
     }
-    const { onProgress, onConnection } = readOptions(
-      { onProgress: { kind: "function" }, onConnection: { kind: "function" } },
-      options,
-      "openModel()",
-    ) as WindowModelOptions;
+    const { recover, onProgress, onConnection } = readOptions(RULES, options, "openModel()") as unknown as {
+      recover: boolean;
+    } & WindowModelOptions;
     const changed = (connection: Connection) => {
       this.#connection = connection;
       if (onConnection !== undefined) queueMicrotask(() => onConnection(connection));
@@ -99,7 +108,7 @@ export class WindowModel implements AsyncDisposable {
     this.#engine = new Engine(
       name,
       ROOM,
-      (listener) => new SupervisedLink(start, opening, SUPERVISION, listener),
+      (listener) => new SupervisedLink(start, opening, { recover, hangAfterMs: HANG_AFTER_MS }, listener),
       readRecommended,
       onProgress,
     );

@@ -12,7 +12,7 @@ import {
 import { type EngineLink, LARGEST_ID, type OpenLink, type Question, type StreamId } from "../engine/link.js";
 import { StepWatch } from "../engine/port/step-watch.js";
 import { checkAgainstModel } from "../engine/request-checks.js";
-import { ZSEError } from "../errors.js";
+import { bad, ZSEError } from "../errors.js";
 import type { EngineStats, ModelInfo } from "../types.js";
 
 /** Who uses it: the port of a window. */
@@ -101,6 +101,7 @@ export class SharedModel {
   submit(user: User, id: StreamId, request: NativeRequest): StreamId {
     if (this.info === undefined) throw new ZSEError("ENGINE_FAILED", "The model is not loaded.");
     checkAgainstModel(request, this.info);
+    checkReplay(request, this.info);
     const { maxStreams, maxQueue } = this.#room;
     const room = maxStreams + maxQueue;
     if (this.#streams.size - Math.min(this.#leaving, room) >= room) {
@@ -212,6 +213,15 @@ export class SharedModel {
     for (const user of this.#users) user.tell(0, kind, 0, payload);
     return this.#users;
   }
+}
+
+/** The addon takes a replay for what it has told itself. */
+function checkReplay({ replay = [] }: NativeRequest, { vocabularySize, contextSize }: ModelInfo): void {
+  if (replay.length >= contextSize)
+    throw bad("replay", `replay has ${replay.length} tokens, and the context of a stream holds ${contextSize}.`);
+  const stranger = replay.find((token) => token >= vocabularySize);
+  if (stranger !== undefined)
+    throw bad("replay", `replay names token ${stranger}; the token ids of this vocabulary are 0 to ${vocabularySize - 1}.`);
 }
 
 /** Pairs [an event's place, a token], flat, by their places. */

@@ -10,7 +10,7 @@ import { ProtocolError, readToHost, type ToHost } from "../engine/port/protocol.
 import { bad, ZSEError } from "../errors.js";
 import { parseForeign } from "../options/foreign.js";
 import { readChatCall, readCompletionCall } from "../options/options.js";
-import { isPlainObject } from "../options/rules.js";
+import { INT32_MAX, isPlainObject } from "../options/rules.js";
 import { MOST_COMMANDS } from "./protocol.js";
 
 /** @throws ProtocolError for what no page of this package says */
@@ -33,6 +33,9 @@ function checkQuestion(given: unknown): void {
   }
 }
 
+/** Tokens of a reply that goes on: no context is as large. */
+const MOST_REPLAYED = 2 ** 22;
+
 /** What a request may have beside its messages or prompt and its shape. */
 const FIELDS = new Set(["seed", ...Object.keys(readCompletionCall("completion()", "x", {}).request)].filter((name) => name !== "prompt"));
 
@@ -42,15 +45,32 @@ const FIELDS = new Set(["seed", ...Object.keys(readCompletionCall("completion()"
  */
 export function readWindowRequest(given: unknown, mostCharacters: number): NativeRequest {
   if (!isPlainObject(given)) throw bad("request", `A request must be an object; given ${quote(given)}.`);
-  const { messages, prompt, reply, ...others } = given;
+  const { messages, prompt, reply, tellTokens, replay, ...others } = given;
   const shape = reply === undefined ? {} : asShape(reply);
   checkLength([messages, prompt, ...Object.values(shape)], mostCharacters);
   const stranger = Object.keys(others).find((name) => !FIELDS.has(name));
   if (stranger !== undefined) throw bad(cutName(stranger), `A request has no ${quote(stranger)}.`);
   const options = { ...others, logitBias: readBiases(others.logitBias), ...shapeOptions(shape) };
-  if (prompt === undefined) return readChatCall("chatStream()", readJson("messages", messages), options).request;
-  if (messages !== undefined) throw bad("prompt", "A request has messages or a prompt, not both.");
-  return readCompletionCall("completionStream()", { prompt, ...options }, undefined).request;
+  if (messages !== undefined && prompt !== undefined) throw bad("prompt", "A request has messages or a prompt, not both.");
+  const { request } =
+    prompt === undefined
+      ? readChatCall("chatStream()", readJson("messages", messages), options)
+      : readCompletionCall("completionStream()", { prompt, ...options }, undefined);
+  return { ...request, ...readRecovery(tellTokens, replay) };
+}
+
+/** Of a page whose streams go on after a crash: what it was told of a reply. Whether the model has such tokens is shared-model.ts's to say. */
+function readRecovery(tellTokens: unknown, replay: unknown): Pick<NativeRequest, "tellTokens" | "replay"> {
+  if (tellTokens !== undefined && typeof tellTokens !== "boolean") {
+    throw bad("tellTokens", `tellTokens must be true or false; given ${quote(tellTokens)}.`);
+  }
+  const told = tellTokens === undefined ? {} : { tellTokens };
+  if (replay === undefined) return told;
+  const isToken = (token: unknown) => Number.isInteger(token) && (token as number) >= 0 && (token as number) <= INT32_MAX;
+  if (!Array.isArray(replay) || replay.length > MOST_REPLAYED || !Array.from(replay).every(isToken)) {
+    throw bad("replay", `replay must be an array of up to ${MOST_REPLAYED} token ids; given ${quote(replay)}.`);
+  }
+  return { ...told, replay: Array.from(replay as number[]) };
 }
 
 function asShape(given: unknown): { [Name in keyof NativeReplyShape]?: unknown } {

@@ -48,7 +48,7 @@ test("10,000 random messages change nothing for the window beside, and leave not
         : { [random.of(["a", "then", "__proto__", "length"])]: random.of(junk) };
   const wild = (): unknown => {
     const mutated: Record<string, unknown> = { ...request };
-    for (let i = random.below(3); i >= 0; i--) mutated[random.of([...Object.keys(request), "reply", "prompt", "evil"])] = value();
+    for (let i = random.below(3); i >= 0; i--) mutated[random.of([...Object.keys(request), "reply", "prompt", "replay", "evil"])] = value();
     return random.chance(0.3) ? value() : mutated;
   };
   const command = (): unknown => {
@@ -140,6 +140,25 @@ test("credit that was never given breaks the connection, and the stream is ended
   const last = attacker.heard.at(-1) as BatchMessage;
   expect(last.payloads).toContainEqual(expect.objectContaining({ code: "ENGINE_FAILED" }));
   await until(() => stats().freeSlots === 4, "its slot is free");
+  await close();
+});
+
+test("a replay of tokens that the model does not have is refused", async () => {
+  const { connect, stats, close } = openHost();
+  const { page, heard } = connect(1);
+  page.postMessage({ type: "open", version: 1, path: "", options: {} });
+  await until(() => heard.length > 0 && stats().freeSlots === 4, "it is loaded");
+  const { request } = readChatCall("x", STORY, {});
+  page.postMessage({ type: "turn", acks: [], commands: [["submit", 1, { ...request, seed: 1, replay: [2 ** 31 - 1] }], ["endTurn"]] });
+  page.postMessage({
+    type: "turn",
+    acks: [],
+    commands: [["submit", 2, { ...request, seed: 1, replay: new Array(600).fill(1) }], ["endTurn"]],
+  });
+  const errors = (heard as BatchMessage[])
+    .flatMap(({ payloads }) => payloads)
+    .filter((one) => (one as { code?: string } | undefined)?.code === "BAD_OPTION");
+  expect(errors).toHaveLength(2);
   await close();
 });
 

@@ -27,7 +27,7 @@ linkContract(
     return new SupervisedLink(
       start,
       { path: "demo", options: {} as NativeEngineOptions },
-      { hangAfterMs: 10_000, recover: false },
+      { recover: false, hangAfterMs: 10_000 },
       listener,
     );
   },

@@ -192,6 +192,29 @@ describe("when the engine's process crashes", () => {
     });
   }
 
+  test("streams that are to be recovered go on: the text of each is that of an undisturbed run", async () => {
+    const model = { options: { contextSize: 512, threads: 1, maxStreams: 8, deterministic: true } };
+    const service = await serve({ models: { demo: model } });
+    const pages = [window(service).open("demo", { recover: true }), window(service).open("demo", { recover: true })];
+    const ask = (i: number) => pages[i % 2]!.chatStream(STORY, { ...ENDLESS, seed: i, maxTokens: 300 });
+    const undisturbed: string[] = [];
+    for (let i = 0; i < 4; i++) undisturbed.push((await ask(i).result).text);
+    const streams = undisturbed.map((_, i) => ask(i).events());
+    const firsts = await Promise.all(streams.map((one) => one.next()));
+    for (let kills = 0; kills < 2; kills++) {
+      process.kill(service.pid!, "SIGKILL");
+      await until(() => service.crashes === kills + 1, "it has crashed");
+      await until(() => service.pid !== undefined && pages.every(({ connection }) => connection.state === "open"), "it is there again");
+    }
+    const texts = await Promise.all(
+      streams.map(async (one, i) => {
+        const events = [firsts[i]!.value, ...(await readAll(one))];
+        return events.map((event) => (event?.type === "text" ? event.text : "")).join("");
+      }),
+    );
+    expect(texts).toEqual(undisturbed);
+  });
+
   test("by a process that is stopped: the watchdog ends it, and says why", async () => {
     const exits: { hung?: string }[] = [];
     const service = await serve({ hangAfterMs: 1000, onExit: (exit) => exits.push(exit) });

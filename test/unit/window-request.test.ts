@@ -55,6 +55,12 @@ test("so do a completion's, and a reply that goes on with its last message", () 
   expect(readWindowRequest(structuredClone(continued), MOST)).toEqual(continued);
 });
 
+test("what a page was told of a reply that was lost comes with it", () => {
+  const { request } = readChatCall("x", STORY, {});
+  const lost = { ...request, seed: 7, tellTokens: true, replay: [1, 2, 3] };
+  expect(readWindowRequest(structuredClone(lost), MOST)).toEqual(lost);
+});
+
 test("random schemas are held to the same", () => {
   const seed = Number(process.env.ZSE_TEST_SEED ?? Date.now() % 1e6);
   console.log(`ZSE_TEST_SEED=${seed}`);
@@ -95,6 +101,8 @@ describe("what is wrong is BAD_OPTION, by its name", () => {
     ["biases that are no pairs", { ...good, logitBias: [1] }, "logitBias"],
     ["a bias of nothing", { ...good, logitBias: [1, null] }, "logitBias[1]"],
     ["a Map", { ...good, samplers: new Map() }, "samplers"],
+    ["token ids that are none", { ...good, replay: [1, -1] }, "replay"],
+    ["a replay without end", { ...good, replay: new Array(2 ** 22 + 1) }, "replay"],
     ["a shape that is none", { ...good, reply: [] }, "reply"],
     ["a part of a shape that is none", { ...good, reply: { evil: 1 } }, "evil"],
     ["tools that are no JSON", { ...good, reply: { tools: "{" } }, "tools"],
