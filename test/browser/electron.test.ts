@@ -71,19 +71,18 @@ describe.skipIf(CHROMIUM === undefined)("the Electron example", () => {
     const { page, problems } = await openWindow(BrowserWindow.all[0]!);
     await page.waitForSelector('#engine[data-state="open"]');
     expect(await page.locator("#models option").allTextContents()).toEqual(["demo"]);
-    const before = { ...traffic };
+    const carried = { ...traffic };
 
     await page.click("text=Tell me a story about a fox");
     await page.locator("#reason", { hasText: /stop|length/ }).waitFor();
     expect(await page.textContent("#figures")).toMatch(/first token\d+ ms.*\d+ tokens\/s.*\d+ tokens/s);
     expect((await page.textContent("article.assistant"))!.length).toBeGreaterThan(20);
-    expect(traffic.readInMain).toBe(before.readInMain);
-    expect(traffic.messages).toBeGreaterThan(before.messages);
+    expect(traffic.readInMain).toBe(carried.readInMain);
+    expect(traffic.messages).toBeGreaterThan(carried.messages);
     await page.screenshot({ path: join(ARTIFACTS, "electron.png") });
 
     // The demo model is done before a person could do anything: its process is stopped in the middle of a reply, at the first try that is quick enough.
-    const [engine] = processes;
-    const pause = (signal: NodeJS.Signals) => engine!.child.kill(signal);
+    const pause = (signal: NodeJS.Signals) => [...processes][0]!.child.kill(signal);
     const inTheMiddle = async (text: string, then: () => Promise<void> | void) => {
       for (let tries = 0; tries < 20; tries++) {
         const known = await page.locator("article.assistant").count();
@@ -104,10 +103,25 @@ describe.skipIf(CHROMIUM === undefined)("the Electron example", () => {
     });
     await page.waitForSelector("text=Stopped.");
 
-    await inTheMiddle("Tell me another story", () => {
+    const crash = () => {
       const items = Menu.items.flatMap(({ submenu }) => (Array.isArray(submenu) ? submenu : []));
       (items.find(({ id }) => id === "crash")!.click as () => void)();
+    };
+    const replies = page.locator("article.assistant");
+    let before = "";
+    await inTheMiddle("Tell me another story", async () => {
+      before = (await replies.last().textContent())!;
+      crash();
     });
+    await page.locator("#engine", { hasText: "ready, restarted once" }).waitFor();
+    await page.locator("#reason", { hasText: /stop|length/ }).waitFor();
+    const after = (await replies.last().textContent())!;
+    expect(after.startsWith(before)).toBe(true);
+    expect(after.length).toBeGreaterThan(before.length);
+
+    await page.uncheck("#recover");
+    await page.waitForSelector('#engine[data-state="open"]');
+    await inTheMiddle("Tell me another story", crash);
     await page.waitForSelector('.note[data-code="ENGINE_FAILED"]');
     await page.screenshot({ path: join(ARTIFACTS, "electron-crash.png") });
     await page.click("text=Try again");

@@ -14,6 +14,7 @@ function open(name) {
   stream?.abort();
   void model?.close();
   model = openModel(name, {
+    recover: byId("recover").checked,
     onProgress: (part) => part < 1 && show("connecting", `loading ${Math.round(100 * part)} %`),
     onConnection: ({ state, crashes, error }) => {
       const restarts = crashes === 0 ? "" : crashes === 1 ? ", restarted once" : `, restarted ${crashes} times`;
@@ -122,6 +123,7 @@ function running(yes) {
   byId("send").hidden = yes;
   byId("stop").hidden = !yes;
   picker.disabled = yes;
+  byId("recover").disabled = yes;
 }
 
 function nearTheEnd() {
@@ -153,7 +155,7 @@ byId("new").addEventListener("click", () => {
   figures();
 });
 for (const button of welcome.querySelectorAll("button")) button.addEventListener("click", () => void ask(button.textContent));
-picker.addEventListener("change", () => open(picker.value));
+for (const one of [picker, byId("recover")]) one.addEventListener("change", () => open(picker.value));
 
 try {
   for (const name of await modelNames()) picker.add(new Option(name, name));
