@@ -1,10 +1,15 @@
 // Electron's archive: what native code opens is unpacked beside it. Electron itself does not run here. So the archive's layout is looked at, the
 // platform's package is loaded from the unpacked folder, and the code runs from a folder that is named as the archive, with the model beside it.
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { pathToFileURL } from "node:url";
+import { root } from "../../../scripts/paths.mjs";
 
-/** As docs/BUNDLERS.md tells users of electron-builder (asarUnpack) and Electron Forge (asar.unpack). */
-const UNPACK = "{**/node_modules/@zstream/**,**/models/demo/**}";
+/** What examples/electron tells electron-builder, and docs/BUNDLERS.md its users and those of Electron Forge. */
+const { build } = JSON.parse(readFileSync(join(root, "examples", "electron", "package.json"), "utf8"));
+const UNPACK = `{${build.asarUnpack.join(",")}}`;
+/** Of zStream's, what an app's processes and pages load out of the archive. */
+const PACKED = ["index.js", "electron/main.js", "electron/engine-process.js", "electron/preload.cjs", "electron/renderer.js"];
 
 export async function asar(application) {
   const { createPackageWithOptions, listPackage, extractAll } = await import(
@@ -22,7 +27,10 @@ export async function asar(application) {
     if (!existsSync(`${unpacked}/${name}`)) throw new Error(`${name} was not unpacked`);
   }
   const packed = listPackage(archive, { isPack: false }).map((name) => name.replaceAll("\\", "/"));
-  if (!packed.includes("/node_modules/zstream/dist/index.js")) throw new Error("zstream's JavaScript is not in the archive");
+  for (const name of PACKED) {
+    if (!packed.includes(`/node_modules/zstream/dist/${name}`)) throw new Error(`zstream's ${name} is not in the archive`);
+    if (existsSync(`${unpacked}/zstream/dist/${name}`)) throw new Error(`zstream's ${name} is not only in the archive`);
+  }
 
   application.remove("app", "node_modules");
   const loaded = await application.node(["--print", `typeof require(${JSON.stringify(`${unpacked}/@zstream/${platform}`)})`]);
