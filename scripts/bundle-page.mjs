@@ -23,6 +23,8 @@ const mayNotHave = [/\bprocess\./, /\bnode:/, /\beval\(/, /\bnew Function\b/, /\
 
 await main(async () => {
   const file = join(distDir, "electron", "renderer.js");
+  const turns = join(distDir, "electron", "turns.js");
+  const inject = { setImmediate: [turns, "setImmediate"], clearImmediate: [turns, "clearImmediate"] };
   await build({
     root,
     configFile: false,
@@ -36,6 +38,7 @@ await main(async () => {
       minify: false,
       sourcemap: false,
       target: "es2022",
+      rolldownOptions: { transform: { inject } },
       lib: { entry: file, formats: ["es"], fileName: () => "renderer.js" },
     },
   });

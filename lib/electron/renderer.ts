@@ -3,7 +3,6 @@
 
 /// <reference lib="esnext.disposable" preserve="true" />
 
-import "./turns.js";
 import type { NativeEngineOptions } from "../addon/contract.js";
 import { quote } from "../base/quote.js";
 import { Engine } from "../engine/engine.js";
