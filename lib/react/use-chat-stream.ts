@@ -46,7 +46,9 @@ export interface ChatStream extends ChatState {
 export function useChatStream(options: UseChatStreamOptions): ChatStream {
   const { id } = options;
   const latest = useRef(options);
-  latest.current = options;
+  useEffect(() => {
+    latest.current = options;
+  });
   const [chats] = useState(() => new Map<string | undefined, ChatStore>());
   let chat = chats.get(id);
   if (chat === undefined) {
