@@ -340,6 +340,13 @@ export type CompletionOptionsInput<Format extends ResponseFormat = ResponseForma
    * has no tokens for it (`info.fillsInTheMiddle`).
    */
   suffix?: string | undefined;
+  /**
+   * The log-probability of each token of the prompt is told, as `reply.promptLogprobs` and in `prompt` events, with those of `topLogprobs` others. All of
+   * the prompt is computed for it. Of at most 262,144 log-probabilities. Default false.
+   */
+  promptLogprobs?: boolean | undefined;
+  /** The same, in snake_case. */
+  prompt_logprobs?: boolean | undefined;
 };
 
 /** The keyword form of a completion call. Token ids are continued as they are: no BOS is put before them. */
@@ -411,12 +418,19 @@ export interface TokenLogprobs extends TokenLogprob {
   top: TokenLogprob[];
 }
 
+/** A token of a prompt. The first one has no log-probability, since nothing stands before it. */
+export interface PromptToken extends Omit<TokenLogprobs, "logprob"> {
+  logprob: number | null;
+}
+
 /** A collected reply. `Value`: what its `object` is. */
 export interface Reply<Value = unknown> {
   /** All text, of all steps. */
   text: string;
   /** Of the tokens whose text the consumer had, where `logprobs` asked for them. */
   logprobs?: TokenLogprobs[];
+  /** The prompt's tokens, where `promptLogprobs` asked for them. */
+  promptLogprobs?: PromptToken[];
   /**
    * "stop": the model ended, or a stop string was found; "length": maxTokens or the context's end; "toolCalls": it calls tools, which were not
    * run; "cancelled": the consumer left.
@@ -448,6 +462,12 @@ export interface ProgressEvent {
   processedTokens: number;
   promptTokens: number;
   cachedTokens: number;
+}
+
+/** The next tokens of the prompt, where `promptLogprobs` asked for them; all of them come before the reply. */
+export interface PromptEvent {
+  type: "prompt";
+  tokens: PromptToken[];
 }
 
 /** A chunk of the reply, never empty. */
@@ -524,6 +544,7 @@ export interface FinishEvent {
 /** What `events()` gives. Take care of unknown types: later versions may add some. */
 export type StreamEvent<Partial = unknown> =
   | ProgressEvent
+  | PromptEvent
   | TextEvent
   | ReasoningEvent
   | ToolCallEvent

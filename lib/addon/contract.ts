@@ -35,6 +35,8 @@ export interface NativeRequest {
   prompt?: string | Int32Array;
   /** Of a prompt that is text: what follows what is to be written. Only where the model `fillsInTheMiddle`. */
   suffix?: string;
+  /** Log-probabilities of the prompt's tokens are told, as Prompt events; nothing of it comes from the prompt cache then. */
+  promptLogprobs?: boolean;
   /** What a reply is made of besides plain text. Absent: the reply is text, whatever is in it. */
   reply?: NativeReplyShape;
   /** Tokens to generate at most; 0 means up to the end of the context. */
@@ -196,6 +198,8 @@ export const NativeEventKind = {
   Hidden: 12,
   /** payload: NativeMalformedCall; tokens as Text. */
   MalformedCall: 13,
+  /** payload: undefined: the next tokens of the prompt, whose log-probabilities are beside it (NaN for the first one); takes no credit. */
+  Prompt: 14,
 } as const;
 
 /** What a model file recommends, by the names of options: numbers, and `samplers`, a list of names. Unchecked: the file's own. */
@@ -264,7 +268,7 @@ export interface NativeTokenLogprobs extends NativeLogprob {
 }
 
 /**
- * `logprobs`: at an event's place those of the tokens that it took, where its request asks for them. Absent where no event has any.
+ * `logprobs`: at an event's place those of the tokens that it took, or of the prompt's, where its request asks for them. Absent where no event has any.
  * `drawn`: of streams whose request tells tokens, pairs [an event's place, token id], flat: the tokens that were drawn since the stream's event
  * before. Absent where there are none.
  */

@@ -25,7 +25,7 @@ import { cut } from "../base/quote.js";
 import { fromNative, ZSEError } from "../errors.js";
 import type { EngineStats, ModelInfo, RecommendedSampling, StreamEvent, TokenLogprobs } from "../types.js";
 import { type EngineLink, LARGEST_ID, type OpenLink, RESTARTING, type StreamId } from "./link.js";
-import { toldLogprobs } from "./logprobs.js";
+import { toldLogprobs, toldPrompt } from "./logprobs.js";
 import { Questions } from "./questions.js";
 import { checkAgainstModel, checkLength, checkTokens } from "./request-checks.js";
 
@@ -269,6 +269,9 @@ export class Engine {
           break;
         case Kind.MalformedCall:
           sink.on(malformedCall(sink.request, payload as NativeMalformedCall, told(logprobs?.[i])), heads[head + 2]!);
+          break;
+        case Kind.Prompt:
+          sink.on({ type: "prompt", tokens: toldPrompt(logprobs?.[i] ?? []) }, heads[head + 2]!);
           break;
         case Kind.Progress:
           sink.on({ type: "progress", ...(payload as NativeProgress) }, heads[head + 2]!);

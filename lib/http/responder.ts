@@ -188,7 +188,7 @@ export class Responder {
     if (echoes !== true) return request;
     const echoed: string[] = [];
     for (const prompt of ask.prompts) {
-      echoed.push(typeof prompt === "string" ? prompt : await this.#questions.run(() => this.#model.detokenize!(prompt)));
+      echoed.push(typeof prompt === "string" ? prompt : await this.#model.detokenize!(prompt));
     }
     return { ...request, echoed };
   }

@@ -11,7 +11,15 @@ import { entriesOf, MOST_TEXT, reading } from "./foreign.js";
 import { validateMessages } from "./messages.js";
 import { type ReplyShape, readChatShape, readPromptShape, type ShapeOptions } from "./reply-shape.js";
 import { asObject, readOptions } from "./rules.js";
-import { DETOKENIZE_OPTIONS, ENGINE_OPTIONS, RECOMMENDABLE, REPLY_OPTIONS, snakeCase, TOKENIZE_OPTIONS } from "./table.js";
+import {
+  COMPLETION_OPTIONS,
+  DETOKENIZE_OPTIONS,
+  ENGINE_OPTIONS,
+  RECOMMENDABLE,
+  REPLY_OPTIONS,
+  snakeCase,
+  TOKENIZE_OPTIONS,
+} from "./table.js";
 import { isTokens, readTokens } from "./tokens.js";
 
 /** What a reply's options come to: the addon's part, and what stays on this side. */
@@ -48,9 +56,11 @@ export function readCompletionCall(call: string, first: unknown, second: unknown
   return reading(call, () => {
     const isPrompt = (value: unknown) => typeof value === "string" || isTokens(value);
     const { subject, options } = splitCall(call, "prompt", "a string or token ids", isPrompt, first, second);
-    const { suffix, ...others } = Object.fromEntries(entriesOf(options));
+    const { suffix, promptLogprobs, prompt_logprobs, ...others } = Object.fromEntries(entriesOf(options));
+    const own = readOptions(COMPLETION_OPTIONS, { promptLogprobs, prompt_logprobs }, call);
     const prompt = typeof subject === "string" ? readText("prompt", subject) : readTokens("prompt", subject, "a string or token ids");
-    return replySettings({ prompt, ...readSuffix(suffix, prompt) }, others, readPromptShape);
+    const told = own.promptLogprobs === true ? { promptLogprobs: true } : {};
+    return replySettings({ prompt, ...readSuffix(suffix, prompt), ...told }, others, readPromptShape);
   });
 }
 
@@ -125,7 +135,7 @@ function splitCall(
 type Options = Record<string, unknown>;
 
 function replySettings(
-  subject: { messages: string } | { prompt: string | Int32Array; suffix?: string },
+  subject: Pick<NativeRequest, "messages" | "prompt" | "suffix" | "promptLogprobs">,
   options: Options,
   readShape: (options: ShapeOptions) => ReplyShape,
 ): ReplySettings {
@@ -137,7 +147,7 @@ function replySettings(
   );
   const { tools, toolChoice, parallelToolCalls, responseFormat, reasoning, templateArguments, continueFinalMessage, ...more } = others;
   const { maxSteps, toolErrors, onStep, ...rest } = more;
-  checkTogether(rest, given);
+  checkTogether({ ...rest, ...subject }, given);
   const { native, ...shape } = readShape({
     tools,
     toolChoice,
@@ -165,8 +175,8 @@ function replySettings(
 /** What no option's own rule can tell. Named as it was written. */
 function checkTogether(options: Record<string, unknown>, given: Record<string, unknown>): void {
   const written = (name: string) => (Object.hasOwn(given, name) ? name : snakeCase(name));
-  const { topLogprobs, logprobs, maxTokens, minTokens } = options as { [name: string]: number };
-  if (topLogprobs! > 0 && !logprobs) {
+  const { topLogprobs, logprobs, promptLogprobs, maxTokens, minTokens } = options as { [name: string]: number };
+  if (topLogprobs! > 0 && !logprobs && !promptLogprobs) {
     const name = written("topLogprobs");
     throw bad(name, `${name} wants logprobs: true; given ${topLogprobs} without it.`);
   }

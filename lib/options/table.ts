@@ -389,6 +389,9 @@ export const ENGINE_OPTIONS = {
   promptCache: { kind: "custom", read: readPromptCache, default: readPromptCache("promptCache", true) },
 } as const satisfies OptionTable;
 
+/** Options that only a completion has, beside its suffix. */
+export const COMPLETION_OPTIONS = { promptLogprobs: { kind: "boolean", default: false } } as const satisfies OptionTable;
+
 /** Options of tokenize(). */
 export const TOKENIZE_OPTIONS = {
   special: { kind: "boolean", default: false },

@@ -14,7 +14,7 @@ import type { NativeFinish, NativeRequest } from "../addon/contract.js";
 import type { Ending, Engine, Item, StreamSink } from "../engine/engine.js";
 import { ZSEError } from "../errors.js";
 import type { Checked, Validate } from "../schema/standard.js";
-import type { FinishEvent, MalformedCall, ObjectEvent, Reply, ToolCallEvent } from "../types.js";
+import type { FinishEvent, MalformedCall, ObjectEvent, PromptToken, Reply, ToolCallEvent } from "../types.js";
 import { isAborted, reasonOf, watchAbort } from "./abort.js";
 import type { Chunker } from "./chunker.js";
 import { type Consumer, type Given, Push, type Source } from "./consumers.js";
@@ -62,6 +62,8 @@ export class StreamCore implements StreamSink, Source {
   /** The reply is whole, and a schema of a library's own takes its time to check it. */
   #checking = false;
   readonly #logprobs: ReplyLogprobs | undefined;
+  /** Where they were asked for. */
+  #promptLogprobs: PromptToken[] | undefined;
   #reasoning = "";
   /** Of the reply that is read now. */
   #calls = new CallCollector();
@@ -329,7 +331,8 @@ export class StreamCore implements StreamSink, Source {
     if (typeof item === "string") return;
     if (item.type === "hidden") this.#logprobs?.hide(item.logprobs ?? []);
     else if ("logprobs" in item) this.#logprobs?.keep(item.logprobs ?? []);
-    if (item.type === "reasoning") this.#reasoning += item.text;
+    if (item.type === "prompt") (this.#promptLogprobs ??= []).push(...item.tokens);
+    else if (item.type === "reasoning") this.#reasoning += item.text;
     else if (item.type === "toolCall") this.#calls.add(item);
     else if (item.type === "malformedCall") this.#malformedCall = { text: item.text, reason: item.reason };
     else if (item.type === "step" && this.#steps!.isRun(item.step)) {
@@ -453,6 +456,7 @@ export class StreamCore implements StreamSink, Source {
     return {
       text: this.#text,
       ...(this.#logprobs === undefined ? {} : { logprobs: this.#logprobs.given }),
+      ...(this.#promptLogprobs === undefined ? {} : { promptLogprobs: this.#promptLogprobs }),
       finishReason: reason,
       toolCalls: this.#calls.all(reason),
       ...(this.#malformedCall === undefined ? {} : { malformedCall: this.#malformedCall }),

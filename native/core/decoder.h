@@ -150,6 +150,12 @@ class Decoder {
   /** Closes the thought that the reply is in: its next tokens are those. Before the first token, the one that it begins with, too; else nothing. */
   virtual void end_reasoning(TokenSampler&) {}
 
+  /** Of a token that nothing stands before: NaN. */
+  virtual TokenLogprobs logprobs_of_first(Token token) const = 0;
+
+  /** Of this token in the next place after batch[index], an output; `top`: and of so many of the likeliest there. */
+  virtual TokenLogprobs logprobs_at(size_t index, Token token, int top) = 0;
+
   /** Of the token that this sampler drew last; empty unless its parameters ask for it. */
   virtual TokenLogprobs logprobs(const TokenSampler& sampler) const = 0;
 

@@ -53,6 +53,8 @@ struct MalformedCallEvent {
 };
 /** Tokens that do not show: the syntax of a call, say. */
 struct HiddenEvent {};
+/** The next tokens of the prompt, whose log-probabilities are beside it. Takes no credit. */
+struct PromptEvent {};
 struct ProgressEvent {
   int processed = 0, total = 0, cached = 0;  // prompt tokens
 };
@@ -104,9 +106,9 @@ struct AnswerErrorEvent {
   std::string code, message;
 };
 
-using EventPayload =
-    std::variant<TextEvent, ProgressEvent, FinishEvent, ErrorEvent, LoadProgressEvent, ReadyEvent, LoadErrorEvent,
-                 ClosedEvent, AnswerEvent, AnswerErrorEvent, ReasoningEvent, ToolCallEvent, HiddenEvent, MalformedCallEvent>;
+using EventPayload = std::variant<TextEvent, ProgressEvent, FinishEvent, ErrorEvent, LoadProgressEvent, ReadyEvent,
+                                  LoadErrorEvent, ClosedEvent, AnswerEvent, AnswerErrorEvent, ReasoningEvent, ToolCallEvent,
+                                  HiddenEvent, MalformedCallEvent, PromptEvent>;
 
 struct Event {
   StreamId stream = 0;

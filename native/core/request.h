@@ -76,8 +76,9 @@ struct StreamSettings {
   SamplingParams sampling;
   int max_tokens = 0;  // 0: up to the end of the context
   int high_water_mark = 64;
-  int stall_timeout_ms = 0;  // 0: never
-  bool tell_tokens = false;  // the ids of drawn tokens go with the events
+  int stall_timeout_ms = 0;      // 0: never
+  bool prompt_logprobs = false;  // those of the prompt's tokens are wanted, too: all of it is computed
+  bool tell_tokens = false;      // the ids of drawn tokens go with the events
   /** What was drawn of the same reply before its engine was lost: it begins with these, and is given out again from its start. */
   std::vector<Token> replay;
 };

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
+#include <limits>
 #include <map>
 #include <new>
 #include <utility>
@@ -276,11 +277,24 @@ std::optional<Token> LlamaDecoder::replay(TokenSampler& sampler, size_t index, T
   return static_cast<LlamaSampler&>(sampler).sample(logits, token);
 }
 
+TokenLogprobs LlamaDecoder::logprobs_of_first(Token token) const {
+  return {logprob_of(token, std::numeric_limits<float>::quiet_NaN()), {}};
+}
+
+TokenLogprobs LlamaDecoder::logprobs_at(size_t index, Token token, int top) {
+  const float* logits = llama_get_logits_ith(context_.get(), static_cast<int32_t>(index));
+  Distribution distribution;
+  distribution.read(logits, model_->info().vocabulary_size, top);
+  return logprobs_of(distribution, {token, logits[token]});
+}
+
 TokenLogprobs LlamaDecoder::logprobs(const TokenSampler& sampler) const {
   const auto& source = static_cast<const LlamaSampler&>(sampler);
-  const Distribution& distribution = source.distribution();
-  const Distribution::Entry drawn = source.drawn();
-  TokenLogprobs logprobs{logprob_of(drawn.token, distribution.logprob(drawn.logit)), {}};
+  return logprobs_of(source.distribution(), source.drawn());
+}
+
+TokenLogprobs LlamaDecoder::logprobs_of(const Distribution& distribution, Distribution::Entry chosen) const {
+  TokenLogprobs logprobs{logprob_of(chosen.token, distribution.logprob(chosen.logit)), {}};
   for (const auto& [token, logit] : distribution.top())
     logprobs.top.push_back(logprob_of(token, distribution.logprob(logit)));
   return logprobs;

@@ -8,6 +8,7 @@
 #include "core/decoder.h"
 #include "core/ids.h"
 #include "core/request.h"
+#include "distribution.h"
 #include "llama.h"
 
 namespace zse {
@@ -39,6 +40,8 @@ class LlamaDecoder final : public Decoder {
   void end_reasoning(TokenSampler& sampler) override;
   std::optional<Token> sample(TokenSampler& sampler, size_t index) override;
   std::optional<Token> replay(TokenSampler& sampler, size_t index, Token token) override;
+  TokenLogprobs logprobs_of_first(Token token) const override;
+  TokenLogprobs logprobs_at(size_t index, Token token, int top) override;
   TokenLogprobs logprobs(const TokenSampler& sampler) const override;
   bool is_end_of_generation(Token token) const override;
   void append_piece(Token token, std::string& out) const override;
@@ -48,6 +51,7 @@ class LlamaDecoder final : public Decoder {
   struct ContextDeleter {
     void operator()(llama_context* context) const { llama_free(context); }
   };
+  TokenLogprobs logprobs_of(const Distribution& distribution, Distribution::Entry chosen) const;
   TokenLogprob logprob_of(Token token, float logprob) const;
   void roll_back(const Batch& batch);
   void make_context(const llama_context_params& params);

@@ -31,8 +31,9 @@ constexpr uint64_t kPromptSteps = uint64_t{1} << 31;
 constexpr uint64_t kQuirkSteps = uint64_t{1} << 25;  // the templates that llama.cpp knows take less than a tenth
 // Giving back what a template holds takes some 50 ms for 256 MB of small values, and a cancel waits for that.
 constexpr uint64_t kPromptMemory = uint64_t{64} << 20;
-constexpr size_t kMostBytes = size_t{256} << 20;  // that tokens stand for
-constexpr uint64_t kMemoryOfToken = 64;           // of the context: a text several times over
+constexpr size_t kMostToldLogprobs = size_t{1} << 18;  // of a prompt: all of them wait for their reader
+constexpr size_t kMostBytes = size_t{256} << 20;       // that tokens stand for
+constexpr uint64_t kMemoryOfToken = 64;                // of the context: a text several times over
 
 /** A bound that is cancelled with the engine. */
 class FlagBound : public WorkBound {
@@ -325,7 +326,8 @@ std::vector<Token> PromptBuilder::tokens_of(const InfillInput& infill, ReplyShap
   const std::vector<Token> prefix = model_->tokenize(normalized(infill.prefix), false, false);
   const std::vector<Token> suffix = model_->tokenize(normalized(infill.suffix), false, false);
   std::vector<Token> tokens;
-  if (llama_vocab_get_add_bos(vocab)) tokens.push_back(llama_vocab_bos(vocab));
+  const Token bos = llama_vocab_bos(vocab);
+  if (llama_vocab_get_add_bos(vocab) && bos != LLAMA_TOKEN_NULL) tokens.push_back(bos);
   tokens.push_back(llama_vocab_fim_pre(vocab));
   tokens.insert(tokens.end(), prefix.begin(), prefix.end());
   tokens.push_back(llama_vocab_fim_suf(vocab));
@@ -499,6 +501,13 @@ PreparedPrompt PromptBuilder::build(const RequestSpec& request, PromptStage& sta
     throw EngineError("BAD_OPTION", "the prompt has no tokens; give at least one character of text");
   }
   if (tokens.size() >= static_cast<size_t>(model_->info().context_size)) throw_overflow(std::to_string(tokens.size()));
+  const size_t told = tokens.size() * (static_cast<size_t>(request.settings.sampling.top_logprobs) + 1);
+  if (request.settings.prompt_logprobs && told > kMostToldLogprobs) {
+    throw EngineError("BAD_OPTION", "promptLogprobs tells at most " + std::to_string(kMostToldLogprobs) +
+                                        " log-probabilities, and this prompt of " + std::to_string(tokens.size()) +
+                                        " tokens has " + std::to_string(told) +
+                                        "; shorten it, or ask for fewer topLogprobs");
+  }
   prepared.prompt = Prompt(std::move(tokens));
   prepared.sampler_parts = make_sampler_parts(*model_, request.settings.sampling, std::move(shape.constraint));
   prepared.syntax = std::move(shape.syntax);

@@ -27,9 +27,10 @@ enum EventKind {
   kReasoning,
   kToolCall,
   kHidden,
-  kMalformedCall
+  kMalformedCall,
+  kPrompt
 };
-static_assert(std::variant_size_v<EventPayload> == kMalformedCall + 1, "EventPayload and NativeEventKind must agree");
+static_assert(std::variant_size_v<EventPayload> == kPrompt + 1, "EventPayload and NativeEventKind must agree");
 
 double number(const Napi::Object& object, const char* key) { return object.Get(key).As<Napi::Number>().DoubleValue(); }
 int integer(const Napi::Object& object, const char* key) { return object.Get(key).As<Napi::Number>().Int32Value(); }
@@ -119,6 +120,7 @@ struct PayloadToJs {
 
   Napi::Value operator()(const ReasoningEvent& event) const { return string_to_js(env, event.text); }
   Napi::Value operator()(const HiddenEvent&) const { return env.Undefined(); }
+  Napi::Value operator()(const PromptEvent&) const { return env.Undefined(); }
 
   Napi::Value operator()(const ToolCallEvent& event) const {
     Napi::Object object = Napi::Object::New(env);
@@ -324,6 +326,7 @@ RequestSpec request_from_js(const Napi::Object& value) {
     const Napi::Array tokens = replay.As<Napi::Array>();
     for (uint32_t i = 0; i < tokens.Length(); i++) settings.replay.push_back(tokens.Get(i).As<Napi::Number>().Int32Value());
   }
+  settings.prompt_logprobs = boolean(value, "promptLogprobs");
 
   SamplingParams& sampling = settings.sampling;
   sampling.temperature = real(value, "temperature");

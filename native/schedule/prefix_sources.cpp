@@ -34,7 +34,9 @@ const Prompt& PrefixSources::sought(const Sequence& sequence) const {
   return cache_.rule().grain == 1 && !sequence.again.empty() ? sequence.again : sequence.prompt;
 }
 
+/** None for a prompt whose log-probabilities are told: what is not computed has none. */
 PrefixSources::Source PrefixSources::find(const Sequence& sequence) {
+  if (sequence.computes_all()) return {};
   const Prompt& wanted = sought(sequence);
   Source best;
   for (SlotId slot = 0; slot < slots_.size(); slot++) {
@@ -58,7 +60,7 @@ PrefixSources::Source PrefixSources::find(const Sequence& sequence) {
 }
 
 bool PrefixSources::computed_soon(const Sequence& sequence, const Sequences& sequences, int have) const {
-  if (!cache_.rule().can_cut) return false;
+  if (!cache_.rule().can_cut || sequence.computes_all()) return false;
   const Prompt& wanted = sought(sequence);
   const int size = static_cast<int>(wanted.size());
   for (const Sequence* other : sequences.active()) {
@@ -72,6 +74,7 @@ bool PrefixSources::computed_soon(const Sequence& sequence, const Sequences& seq
 }
 
 bool PrefixSources::on_disk(Sequence& sequence, int have) {
+  if (sequence.computes_all()) return false;
   if (sequence.fetching) return cache_.fetching(*sequence.fetching);
   const PrefixCache::OnDisk file = cache_.find_file(sought(sequence));
   if (file.tokens < have + kWorthKeeping) return false;

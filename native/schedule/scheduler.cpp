@@ -9,6 +9,13 @@
 
 namespace zse {
 
+namespace {
+
+/** Of prompts whose log-probabilities are told, in one step: each has logits for the whole vocabulary. */
+constexpr int kMostToldTokens = 64;
+
+}  // namespace
+
 Scheduler::Scheduler(Decoder& decoder, PrefixCache cache, Inbox& inbox, StreamQueue& events, EngineStats& stats,
                      SchedulerOptions options, std::function<void(StreamId)> on_stream_end,
                      std::function<void(StreamId, ParseRequest)> parse)
@@ -208,8 +215,14 @@ bool Scheduler::compute_step(double spent_ms) {
   abortable_.clear();
   const auto started = Clock::now();
   int decode_tokens = 0, prefill_tokens = 0;
-  for (const PlanPiece& piece : plan) {
+  // The decoder has room for as many outputs as there are slots, and each sequence may need one.
+  int spare_outputs = std::min(decoder_.max_slots(), kMostToldTokens) - static_cast<int>(plan.size());
+  for (PlanPiece& piece : plan) {
     Sequence& sequence = *runnable[piece.index];
+    if (sequence.tells_prompt()) {
+      piece.tokens = std::min(piece.tokens, 1 + std::max(0, spare_outputs));
+      spare_outputs -= piece.tokens - 1;
+    }
     if (!sequence.prefilling()) {
       batch_.push_back({sequence.slot, sequence.in_cache, sequence.next_token, true});
       decode_tokens++;
@@ -220,8 +233,8 @@ bool Scheduler::compute_step(double spent_ms) {
     prefill_tokens += piece.tokens;
     for (int i = 0; i < piece.tokens; i++) {
       const Position position = sequence.in_cache + i;
-      const bool output =
-          (sequence.again.empty() || options_.deterministic) && position + 1 >= static_cast<int>(sequence.prompt.size());
+      const bool replied = position + 1 >= static_cast<int>(sequence.prompt.size());
+      const bool output = sequence.again.empty() ? replied || sequence.tells_prompt() : replied && options_.deterministic;
       batch_.push_back({sequence.slot, position, sequence.to_prefill()[position], output});
     }
   }
@@ -246,6 +259,7 @@ bool Scheduler::compute_step(double spent_ms) {
   size_t index = 0;
   for (const PlanPiece& piece : plan) {
     Sequence& sequence = *runnable[piece.index];
+    if (sequence.tells_prompt()) tell_prompt(sequence, index, piece.tokens);
     index += piece.tokens;
     sequence.last_step = step_number_;
     admission_.computed(
@@ -258,6 +272,20 @@ bool Scheduler::compute_step(double spent_ms) {
     }
   }
   return true;
+}
+
+/** Of the tokens after each of a piece; and of the first one, which follows nothing, that there is none. */
+void Scheduler::tell_prompt(const Sequence& sequence, size_t index, int tokens) {
+  auto told = std::make_unique<std::vector<TokenLogprobs>>();
+  const Prompt& prompt = sequence.prompt;
+  if (sequence.in_cache == 0) told->push_back(decoder_.logprobs_of_first(prompt[0]));
+  for (int i = 0; i < tokens; i++) {
+    const size_t next = static_cast<size_t>(sequence.in_cache + i) + 1;
+    if (next >= prompt.size()) break;  // of a replay, too
+    told->push_back(
+        decoder_.logprobs_at(index + static_cast<size_t>(i), prompt[next], sequence.settings.sampling.top_logprobs));
+  }
+  outbox_.news().push_back({sequence.id(), PromptEvent{}, 0, std::move(told)});
 }
 
 DecodeStatus Scheduler::decode(const Batch& batch) {

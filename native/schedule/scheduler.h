@@ -75,6 +75,7 @@ class Scheduler {
   bool compute_step(double spent_ms);
   int remaining(const Sequence& sequence) const;
   void limit_replays(const std::vector<Sequence*>& runnable, std::vector<PlanPiece>& plan) const;
+  void tell_prompt(const Sequence& sequence, size_t index, int tokens);
   DecodeStatus decode(const Batch& batch);
   /** batch[first] and so on were computed. True when its reply's next token is due, from the last one's logits. */
   bool advance_prompt(Sequence& sequence, size_t first, int count);

@@ -76,6 +76,11 @@ class Sequence {
   /** What is replayed is prefilled with the prompt. Otherwise it is computed token by token. */
   void prefill_replay();
 
+  /** No prefix of another stream's is of use to it. */
+  bool computes_all() const { return settings.prompt_logprobs && again.empty(); }
+  /** Log-probabilities of its prompt are told as it is computed, the first time. */
+  bool tells_prompt() const { return computes_all() && prefilling(); }
+
   Usage usage() const;
 
   /** Whether the caller wants the reply cut there. The texts at which the model ends it by itself are the template's. */

@@ -148,3 +148,56 @@ test("a suffix is refused by its name where the vocabulary has no tokens for it"
   expect(error).toMatchObject({ code: "UNSUPPORTED", option: "suffix", message: expect.stringContaining("no tokens for it") });
   expect(await rejection(model.completion("Once", { suffix: 5 as never }))).toMatchObject({ code: "BAD_OPTION", option: "suffix" });
 });
+
+test("a prompt's log-probabilities are those that its tokens have as a reply, whole and in order, whatever was computed before", async () => {
+  const model = await openReady({ contextSize: 512 });
+  const start = await model.tokenize("Once upon a time there was a little fox. ".repeat(12));
+  const reply = await model.completion(start, { temperature: 0, maxTokens: 100, logprobs: true, topLogprobs: 2, ignoreEos: true });
+  const said = reply.logprobs!.map(({ id }) => id);
+  expect(said).toHaveLength(100);
+  const options = { promptLogprobs: true, topLogprobs: 2, maxTokens: 1, temperature: 0 };
+  for (let times = 0; times < 2; times++) {
+    const { promptLogprobs: told, usage, logprobs } = await model.completion([...start, ...said], options);
+    expect([usage.cachedTokens, logprobs]).toEqual([0, undefined]);
+    expect(told!.map(({ id }) => id)).toEqual([...start, ...said]);
+    expect(told![0]).toMatchObject({ logprob: null, top: [] });
+    for (const [i, one] of told!.slice(start.length).entries()) {
+      const before = reply.logprobs![i]!;
+      expect(one.logprob! - before.logprob).toBeCloseTo(0, 1);
+      expect(one.top).toHaveLength(2);
+      expect(one.top[0]!.logprob).toBeGreaterThanOrEqual(one.logprob! - 1e-6);
+      expect([one.token, one.bytes]).toEqual([before.token, before.bytes]);
+    }
+  }
+});
+
+test("a prompt's log-probabilities come as events before the reply, beside other streams, and not unless they are asked for", async () => {
+  const model = await openReady({ contextSize: 512 });
+  const prompt = "Once upon a time there was a little fox. ".repeat(12);
+  const options = { maxTokens: 4, temperature: 0 };
+  const stream = model.completionStream({ prompt, prompt_logprobs: true, ...options });
+  const beside = model.completion(prompt, options);
+  const kinds: string[] = [];
+  const tokens: number[] = [];
+  for await (const event of stream.events()) {
+    if (event.type !== "progress" && event.type !== kinds.at(-1)) kinds.push(event.type);
+    if (event.type === "prompt") tokens.push(...event.tokens.map(({ id }) => id));
+  }
+  expect(kinds).toEqual(["prompt", "text", "finish"]);
+  expect(tokens).toEqual(await model.tokenize(prompt));
+  expect((await beside).promptLogprobs).toBeUndefined();
+  expect((await stream.result).promptLogprobs).toHaveLength(tokens.length);
+  expect((await beside).text).toBe((await stream.result).text);
+});
+
+test("more of a prompt's log-probabilities than there is room for are refused before anything is computed", async () => {
+  const model = await openReady({ contextSize: 16_384, maxStreams: 1 });
+  const error = await rejection(model.completion(new Array<number>(12_600).fill(5), { promptLogprobs: true, topLogprobs: 20 }));
+  expect(error).toMatchObject({ code: "BAD_OPTION", option: "promptLogprobs", message: expect.stringContaining("264600") });
+  expect(model.stats().prefilledTokens).toBe(0);
+  expect(await rejection(model.completion("x", { promptLogprobs: 1 as never }))).toMatchObject({
+    code: "BAD_OPTION",
+    option: "promptLogprobs",
+  });
+  expect(await rejection(model.chat(ask("x"), { promptLogprobs: true } as never))).toMatchObject({ code: "BAD_OPTION" });
+});

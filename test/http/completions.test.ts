@@ -70,6 +70,34 @@ describe.each([
     expect([long.status, (await json(long)).error.code]).toEqual([400, "context_length_exceeded"]);
   });
 
+  test("echo with logprobs tells the prompt's own, of texts and token ids, streamed and whole", async () => {
+    const { base, model } = await serve();
+    const url = `${base}/v1/completions`;
+    const tokens = await model.tokenize(ONCE);
+    const body = { ...GREEDY, echo: true, logprobs: 2 };
+    type Told = { tokens: string[]; token_logprobs: (number | null)[]; top_logprobs: (object | null)[]; text_offset: number[] };
+    for (const prompt of [ONCE, tokens]) {
+      const whole = await json(await post(url, { ...body, prompt }));
+      const [{ text, logprobs }] = whole.choices as unknown as [{ text: string; logprobs: Told }];
+      expect(logprobs.tokens).toHaveLength(tokens.length + 12);
+      expect(logprobs.tokens.join("")).toBe(text);
+      expect(text.startsWith(ONCE)).toBe(true);
+      expect([logprobs.token_logprobs[0], logprobs.top_logprobs[0]]).toEqual([null, null]);
+      for (const logprob of logprobs.token_logprobs.slice(1)) expect(logprob).toBeLessThanOrEqual(0);
+      for (const top of logprobs.top_logprobs.slice(1)) expect(Object.keys(top!)).toHaveLength(2);
+      for (const [i, offset] of logprobs.text_offset.entries())
+        expect([...text].slice(offset).join("").startsWith(logprobs.tokens[i]!)).toBe(true);
+      const streamed = await stream(url, { ...body, prompt });
+      expect(streamed.texts).toEqual([text]);
+      const pieces = streamed.chunks.flatMap(({ choices }) => choices as unknown as { text: string; logprobs: Told | null }[]);
+      expect(pieces[0]).toMatchObject({ text: ONCE, logprobs: { tokens: logprobs.tokens.slice(0, tokens.length) } });
+      for (const name of ["tokens", "text_offset"] as const)
+        expect(pieces.flatMap(({ logprobs: told }) => (told?.[name] as unknown[]) ?? [])).toEqual(logprobs[name]);
+    }
+    const plain = await json(await post(url, { ...GREEDY, prompt: ONCE, logprobs: 0 }));
+    expect((plain.choices[0] as unknown as { logprobs: Told }).logprobs.tokens).toHaveLength(12);
+  });
+
   test.each<[string, object, string]>([
     ["more prompts than choices are allowed", { prompt: new Array(9).fill("x") }, "prompt"],
     ["more choices of all prompts than are allowed", { prompt: ["a", "b", "c"], n: 3 }, "prompt"],
@@ -87,7 +115,7 @@ describe.each([
     ["a suffix of token ids", { prompt: [1], suffix: "y" }, "suffix"],
     ["a suffix of a chat", { messages: [{ role: "user", content: "x" }], suffix: "y" }, "suffix"],
     ["a suffix that is no text", { prompt: "x", suffix: 5 }, "suffix"],
-    ["echo with logprobs", { prompt: "x", echo: true, logprobs: 1 }, "echo"],
+    ["too many logprobs", { prompt: "x", echo: true, logprobs: 21 }, "logprobs"],
     ["echo of a chat", { messages: [{ role: "user", content: "x" }], echo: true }, "echo"],
     ["a suffix where the vocabulary has no tokens for it", { prompt: "x", suffix: "y" }, "suffix"],
   ])("%s are a 400 that names the field", async (_, body, param) => {
@@ -116,6 +144,8 @@ test("the openai SDK sends token ids, and a text with its suffix", async () => {
   const [text] = await textOf(ONCE);
   expect(await textOf(tokens)).toEqual([text]);
   expect(await textOf([tokens, tokens])).toEqual([text, text]);
+  const { choices } = await completions.create({ ...GREEDY, prompt: tokens, echo: true, logprobs: 1 });
+  expect(choices[0]!.logprobs!.tokens!.slice(0, tokens.length).join("")).toBe(ONCE);
   const whole = await completions.create({ ...GREEDY, prompt: ONCE, suffix: " the end." });
   expect(whole.usage!.prompt_tokens).toBe(tokens.length + (await model.tokenize(" the end.")).length + 3);
   const { text: infilled } = await model.completion(ONCE, { suffix: " the end.", temperature: 0, maxTokens: 12 });

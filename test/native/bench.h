@@ -36,6 +36,7 @@ struct Bench {
   std::map<StreamId, int> text_tokens, ends;
   std::map<StreamId, std::vector<TokenLogprobs>> logprobs;
   std::map<StreamId, std::vector<Token>> drawn;
+  std::map<StreamId, std::vector<Token>> told_prompt;  // tokens whose log-probabilities came
   std::map<StreamId, FinishEvent> finished;
   std::map<StreamId, ErrorEvent> failed;
   std::map<StreamId, std::shared_ptr<StreamControl>> controls;
@@ -84,6 +85,9 @@ struct Bench {
         if (event.logprobs) {
           for (const TokenLogprobs& one : *event.logprobs) logprobs[event.stream].push_back(one);
         }
+      } else if (std::holds_alternative<PromptEvent>(event.payload)) {
+        CHECK(event.tokens == 0 && event.logprobs);
+        for (const TokenLogprobs& one : *event.logprobs) told_prompt[event.stream].push_back(one.chosen.token);
       } else if (auto* f = std::get_if<FinishEvent>(&event.payload)) {
         ends[event.stream]++;
         finished[event.stream] = *f;

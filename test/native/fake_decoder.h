@@ -112,6 +112,7 @@ class FakeDecoder final : public Decoder {
       if (sleep_us > 0) std::this_thread::sleep_for(std::chrono::microseconds(sleep_us / 4));
     }
     if (number == fail_decode) return DecodeStatus::kFailed;
+    CHECK(std::count_if(batch.begin(), batch.end(), [](const BatchToken& token) { return token.output; }) <= slots_);
     outputs_.assign(batch.size(), nullptr);
     for (size_t i = 0; i < batch.size(); i++) {
       const BatchToken& token = batch[i];
@@ -123,6 +124,17 @@ class FakeDecoder final : public Decoder {
       if (token.output) outputs_[i] = &cache;
     }
     return DecodeStatus::kOk;
+  }
+
+  TokenLogprobs logprobs_of_first(Token token) const override {
+    TokenLogprobs told;
+    told.chosen.token = token;
+    return told;
+  }
+
+  TokenLogprobs logprobs_at(size_t index, Token token, int) override {
+    REQUIRE(index < outputs_.size() && outputs_[index]);
+    return logprobs_of_first(token);
   }
 
   void clear_slot(SlotId slot) override { cache_[slot].clear(); }

@@ -383,6 +383,32 @@ TEST("prompt progress is reported as it is made") {
   CHECK_EQ(processed.back(), 100);
 }
 
+TEST("a prompt's log-probabilities are told once, whole and in order, whatever was computed before and whoever leaves") {
+  PromptCacheOptions cache;
+  cache.enabled = true;
+  Bench bench(2, 256, {}, 16, cache);
+  const std::vector<Token> prompt = make_prompt(150, 0);
+  bench.submit(bench.request(prompt));  // so that the prompt could be taken over
+  bench.run_until_idle();
+  auto asked = bench.request(prompt);
+  asked.settings.prompt_logprobs = true;
+  asked.settings.max_tokens = 3;
+  const StreamId id = bench.submit(std::move(asked));
+  const StreamId other = bench.submit(100);
+  bool left = false;
+  bench.decoder.during_decode = [&] {  // aborts a step in which it is computed
+    if (!left && bench.told_prompt[id].size() > 20) {
+      left = true;
+      bench.cancel(other);
+    }
+  };
+  bench.run_until_idle();
+  CHECK(left);
+  CHECK(bench.told_prompt[id] == prompt);
+  CHECK_EQ(bench.finished[id].usage.cached_tokens, 0);
+  CHECK(bench.told_prompt[other].empty());
+}
+
 TEST("streams with the same prompt compute it once, and each has its own text") {
   for (const bool can_copy : {true, false}) {
     Bench bench(3, 400, {}, 32, {}, can_copy);

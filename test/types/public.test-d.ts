@@ -72,6 +72,9 @@ for await (const event of stream.events()) {
     case "progress":
       expectTypeOf(event.promptTokens).toBeNumber();
       break;
+    case "prompt":
+      expectTypeOf(event.tokens[0]!.logprob).toEqualTypeOf<number | null>();
+      break;
     case "text":
     case "reasoning":
       expectTypeOf(event.text).toBeString();

@@ -20,6 +20,8 @@ export interface ReplyForm {
   prompts?: number;
   /** The text of each prompt, where the client wants it back before its choices. */
   echoed?: readonly string[] | undefined;
+  /** Log-probabilities of prompts are told with their texts. */
+  tellsPrompts?: boolean;
   includeUsage: IncludeUsage;
   /** Thoughts are not told. */
   omitsReasoning?: boolean | undefined;

@@ -1,7 +1,7 @@
 // Owns the objects of OpenAI's wire format: what a stream's events are as chunks, and what a whole reply is. Pure (apart from
 // drawing an id); any thread.
 
-import type { FinishEvent, StreamEvent, TokenLogprobs, ToolCallEvent, Usage } from "../../../types.js";
+import type { FinishEvent, PromptToken, StreamEvent, TokenLogprobs, ToolCallEvent, Usage } from "../../../types.js";
 import type { Collector, Envelope, Frame, FrameWriter, IncludeUsage, ReplyForm } from "../format.js";
 import { placeOf } from "../prompts.js";
 import type { WireError } from "../wire-error.js";
@@ -67,6 +67,8 @@ export class ChunkWriter implements FrameWriter {
   /** Choices whose role was said, and ones that have ended. */
   readonly #begun = new Set<number>();
   readonly #finished = new Set<number>();
+  /** Of the prompt, by choice: told with its text. */
+  readonly #told: (PromptToken[] | undefined)[] = [];
   /** Of completions, by choice. */
   readonly #logprobs: CompletionLogprobsWriter[];
 
@@ -82,8 +84,9 @@ export class ChunkWriter implements FrameWriter {
     this.#head = { id, object: kind === "chat" ? "chat.completion.chunk" : "text_completion", created, model };
   }
 
-  /** The role chunks of all choices, for those who want them before the first token. */
+  /** The role chunks of all choices, for those who want them before the first token. Prompts with log-probabilities wait for those. */
   begin(): Frame[] {
+    if (this.#form.tellsPrompts === true) return [];
     return Array.from({ length: this.#choices }, (_, index) => this.#begin(index)).flat();
   }
 
@@ -93,7 +96,7 @@ export class ChunkWriter implements FrameWriter {
     this.#begun.add(index);
     if (this.#kind === "completion") {
       const echo = echoOf(index, this.#form);
-      return echo === undefined ? [] : [this.#text(index, echo, null)];
+      return echo === undefined ? [] : [this.#text(index, echo, null, this.#told[index])];
     }
     return [this.#delta(index, { role: "assistant", content: "" })];
   }
@@ -110,7 +113,10 @@ export class ChunkWriter implements FrameWriter {
   /** The chunks that an event makes, the role's before a choice's first: none for what the format has no place for. */
   event(index: number, event: StreamEvent, tokens?: number): Frame[] {
     this.#sofar?.add(index, event, tokens);
-    const chunks = this.#said(index, event);
+    if (event.type === "prompt") (this.#told[index] ??= []).push(...event.tokens);
+    // Of a completion the prompt comes first: its tokens count in the places of the text's.
+    const before = this.#kind === "completion" && (event.type === "text" || event.type === "finish") ? this.#begin(index) : [];
+    const chunks = [...before, ...this.#said(index, event)];
     return chunks.length === 0 || this.#begun.has(index) ? chunks : [...this.#begin(index), ...chunks];
   }
 
@@ -179,7 +185,7 @@ export class ChunkWriter implements FrameWriter {
     return this.#chunk({ index, delta, ...told, finish_reason: reason });
   }
 
-  #text(index: number, text: string, reason: FinishReason | null, logprobs?: readonly TokenLogprobs[]): Frame {
+  #text(index: number, text: string, reason: FinishReason | null, logprobs?: readonly PromptToken[]): Frame {
     const told = logprobs === undefined ? null : this.#logprobs[index]!.write(logprobs);
     return this.#chunk({ text, index, logprobs: told, finish_reason: reason });
   }
@@ -234,7 +240,7 @@ interface CollectedChoice {
   reasoning: string;
   calls: CollectedCall[];
   /** Of all items, where they were asked for. */
-  logprobs: TokenLogprobs[] | undefined;
+  logprobs: PromptToken[] | undefined;
   finish: FinishEvent | undefined;
 }
 
@@ -261,6 +267,7 @@ export class ReplyCollector implements Collector {
   event(index: number, event: StreamEvent): void {
     const choice = this.#choices[index]!;
     if (event.type === "reasoning" && this.#form.omitsReasoning === true) return;
+    if (event.type === "prompt") (choice.logprobs ??= []).push(...event.tokens);
     if ("logprobs" in event && event.logprobs !== undefined) (choice.logprobs ??= []).push(...event.logprobs);
     if (event.type === "text") choice.text += event.text;
     else if (event.type === "reasoning") choice.reasoning += event.text;
@@ -290,7 +297,7 @@ export class ReplyCollector implements Collector {
         ...(reasoning === "" ? {} : { reasoning_content: reasoning }),
         ...(calls.length === 0 ? {} : { tool_calls: calls }),
       };
-      return { index, message, logprobs: logprobs === undefined ? null : chatLogprobs(logprobs), finish_reason };
+      return { index, message, logprobs: logprobs === undefined ? null : chatLogprobs(logprobs as TokenLogprobs[]), finish_reason };
     });
     const usages = this.#choices.map(({ finish }) => finish!.usage);
     const usage = wireUsage(usages, this.#form.prompts);

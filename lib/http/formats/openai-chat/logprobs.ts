@@ -1,6 +1,6 @@
 // Owns the two shapes that OpenAI has for log-probabilities: a chat's, and the older one of completions. Pure; any thread.
 
-import type { TokenLogprob, TokenLogprobs } from "../../../types.js";
+import type { PromptToken, TokenLogprob, TokenLogprobs } from "../../../types.js";
 
 interface ChatToken {
   token: string;
@@ -24,7 +24,8 @@ function chatToken({ token, logprob, bytes }: TokenLogprob): ChatToken {
 
 export interface CompletionLogprobs {
   tokens: string[];
-  token_logprobs: number[];
+  /** null for a prompt's first token. */
+  token_logprobs: (number | null)[];
   /** By the tokens' texts; null where no others were asked for. */
   top_logprobs: (Record<string, number> | null)[];
   /** Where in the text each token begins, in code points. */
@@ -35,7 +36,7 @@ export interface CompletionLogprobs {
 export class CompletionLogprobsWriter {
   #offset = 0;
 
-  write(tokens: readonly TokenLogprobs[]): CompletionLogprobs {
+  write(tokens: readonly PromptToken[]): CompletionLogprobs {
     return {
       tokens: tokens.map(completionToken),
       token_logprobs: tokens.map(({ logprob }) => logprob),
@@ -48,7 +49,7 @@ export class CompletionLogprobsWriter {
     };
   }
 
-  #place({ bytes }: TokenLogprob): number {
+  #place({ bytes }: Pick<TokenLogprob, "bytes">): number {
     const place = this.#offset;
     for (const byte of bytes) if ((byte & 0xc0) !== 0x80) this.#offset += 1;
     return place;
@@ -56,7 +57,7 @@ export class CompletionLogprobsWriter {
 }
 
 /** As OpenAI wrote it there: bytes that are no whole code points as such, so that tokens with different ones stay different. */
-function completionToken({ token, bytes }: TokenLogprob): string {
+function completionToken({ token, bytes }: Pick<TokenLogprob, "token" | "bytes">): string {
   if (!token.includes("\uFFFD") || bytes.length === 0) return token;
   return `bytes:${bytes.map((byte) => `\\x${byte.toString(16).padStart(2, "0")}`).join("")}`;
 }

@@ -77,6 +77,9 @@ export function readRequest(body: unknown, maxChoices: number): WireRequest {
   const prompts = "prompts" in ask ? ask.prompts.length : 1;
   const choices = readChoices(given, maxChoices, prompts);
   const echoes = readEcho(given, kind);
+  // With its prompt, a completion's log-probabilities are the prompt's, too.
+  const tellsPrompts = echoes && "logprobs" in given;
+  if (tellsPrompts) options.prompt_logprobs = true;
   Object.assign(options, readRepetition(given));
   const { options: replyOptions, fieldOf } = readReplyFields(given);
   Object.assign(options, readLimit(given), readSeed(given), replyOptions);
@@ -89,6 +92,7 @@ export function readRequest(body: unknown, maxChoices: number): WireRequest {
     choices,
     prompts,
     echoes,
+    tellsPrompts,
     includeUsage: readBoolean(streamOptions, "include_usage", "stream_options.include_usage"),
     continuousUsage: readContinuous(streamOptions),
     omitsReasoning: readOmitsReasoning(given),
@@ -96,7 +100,9 @@ export function readRequest(body: unknown, maxChoices: number): WireRequest {
     resumable: readBoolean(streamOptions, "resumable", "stream_options.resumable") ?? false,
     ask,
     options: options as ReplyOptionsInput,
-    ...(fieldOf === undefined ? {} : { fieldOf }),
+    ...(fieldOf === undefined && !tellsPrompts
+      ? {}
+      : { fieldOf: (param: string) => FIELDS_OF_PROMPTS[param] ?? fieldOf?.(param) ?? param }),
     ignored,
   };
 }
@@ -168,12 +174,10 @@ function isTokens(value: unknown): value is number[] {
   return Array.isArray(value) && value.every((one) => typeof one === "number" && Number.isInteger(one) && one >= 0 && one <= INT32_MAX);
 }
 
-/** The prompt's own log-probabilities are not computed, so it cannot come with those of the reply. */
 function readEcho(given: Body, kind: ReplyKind): boolean {
   const echo = readBoolean(given, "echo") ?? false;
   if (!echo) return false;
   if (kind === "chat") throw bad("echo", "echo is for completions.");
-  if (given.logprobs !== undefined) throw bad("echo", "echo and logprobs exclude each other here: those of a prompt are not computed.");
   return true;
 }
 
@@ -197,6 +201,9 @@ function readContinuous(options: Body): boolean {
   if (wanted && options.include_usage !== true) throw bad(name, `${name} is for include_usage: true.`);
   return wanted;
 }
+
+/** What is only read of several fields together. */
+const FIELDS_OF_PROMPTS: Readonly<Record<string, string>> = { promptLogprobs: "logprobs", prompt_logprobs: "logprobs" };
 
 /** Of all prompts together. */
 function readChoices(given: Body, most: number, prompts: number): number {
