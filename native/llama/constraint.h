@@ -99,7 +99,7 @@ class Constraint final {
   bool in_thought_ = false;
   bool ends_first_thought_ = false;
   bool begun_ = false;  // a token has been drawn
-  size_t drawn_ = 0;  // tokens
+  size_t drawn_ = 0;    // tokens
   std::vector<llama_token_data> candidates_;
 };
 
