@@ -321,12 +321,12 @@ RequestSpec request_from_js(const Napi::Object& value) {
   settings.max_tokens = integer(value, "maxTokens");
   settings.high_water_mark = integer(value, "highWaterMark");
   settings.stall_timeout_ms = integer(value, "stallTimeoutMs");
+  settings.prompt_logprobs = boolean(value, "promptLogprobs");
   settings.tell_tokens = boolean(value, "tellTokens");
   if (const Napi::Value replay = value.Get("replay"); replay.IsArray()) {
     const Napi::Array tokens = replay.As<Napi::Array>();
     for (uint32_t i = 0; i < tokens.Length(); i++) settings.replay.push_back(tokens.Get(i).As<Napi::Number>().Int32Value());
   }
-  settings.prompt_logprobs = boolean(value, "promptLogprobs");
 
   SamplingParams& sampling = settings.sampling;
   sampling.temperature = real(value, "temperature");

@@ -9,13 +9,6 @@
 
 namespace zse {
 
-namespace {
-
-/** Of prompts whose log-probabilities are told, in one step: each has logits for the whole vocabulary. */
-constexpr int kMostToldTokens = 64;
-
-}  // namespace
-
 Scheduler::Scheduler(Decoder& decoder, PrefixCache cache, Inbox& inbox, StreamQueue& events, EngineStats& stats,
                      SchedulerOptions options, std::function<void(StreamId)> on_stream_end,
                      std::function<void(StreamId, ParseRequest)> parse)
@@ -177,13 +170,17 @@ int Scheduler::remaining(const Sequence& sequence) const {
   return std::max(0, static_cast<int>(total) - sequence.in_cache);
 }
 
-/** Each token that is replayed has a row of logits beside the one that every stream may have, and there is room for few of those. */
-void Scheduler::limit_replays(const std::vector<Sequence*>& runnable, std::vector<PlanPiece>& plan) const {
+/**
+ * Each token that is replayed, or of a prompt that is told, has a row of logits beside the one that every stream may have, and there is room for
+ * few of those.
+ */
+void Scheduler::limit_rows(const std::vector<Sequence*>& runnable, std::vector<PlanPiece>& plan) const {
   int spare = decoder_.max_outputs() - static_cast<int>(plan.size());
   for (PlanPiece& piece : plan) {
     const Sequence& sequence = *runnable[piece.index];
-    if (!sequence.prefilling() || sequence.with_replay.empty()) continue;
-    const int without = std::max(0, static_cast<int>(sequence.prompt.size()) - 1 - sequence.in_cache);
+    if (!sequence.prefilling() || (sequence.with_replay.empty() && !sequence.tells_prompt())) continue;
+    const int before = std::max(0, static_cast<int>(sequence.prompt.size()) - 1 - sequence.in_cache);
+    const int without = sequence.tells_prompt() ? 0 : before;
     if (piece.tokens <= without) continue;
     const int rows = std::min(piece.tokens - without, 1 + spare);
     spare -= rows - 1;
@@ -206,7 +203,7 @@ bool Scheduler::compute_step(double spent_ms) {
   limits.exclusive = options_.deterministic;
   std::vector<PlanPiece> plan = plan_batch(candidates, limits);
   if (plan.empty()) return false;
-  limit_replays(runnable, plan);
+  limit_rows(runnable, plan);
   // Where slots have buffers of their own, llama.cpp computes only neighbours in one pass over the weights.
   std::sort(plan.begin(), plan.end(),
             [&](const PlanPiece& a, const PlanPiece& b) { return runnable[a.index]->slot < runnable[b.index]->slot; });
@@ -215,14 +212,8 @@ bool Scheduler::compute_step(double spent_ms) {
   abortable_.clear();
   const auto started = Clock::now();
   int decode_tokens = 0, prefill_tokens = 0;
-  // The decoder has room for as many outputs as there are slots, and each sequence may need one.
-  int spare_outputs = std::min(decoder_.max_slots(), kMostToldTokens) - static_cast<int>(plan.size());
-  for (PlanPiece& piece : plan) {
+  for (const PlanPiece& piece : plan) {
     Sequence& sequence = *runnable[piece.index];
-    if (sequence.tells_prompt()) {
-      piece.tokens = std::min(piece.tokens, 1 + std::max(0, spare_outputs));
-      spare_outputs -= piece.tokens - 1;
-    }
     if (!sequence.prefilling()) {
       batch_.push_back({sequence.slot, sequence.in_cache, sequence.next_token, true});
       decode_tokens++;
@@ -233,8 +224,8 @@ bool Scheduler::compute_step(double spent_ms) {
     prefill_tokens += piece.tokens;
     for (int i = 0; i < piece.tokens; i++) {
       const Position position = sequence.in_cache + i;
-      const bool replied = position + 1 >= static_cast<int>(sequence.prompt.size());
-      const bool output = sequence.again.empty() ? replied || sequence.tells_prompt() : replied && options_.deterministic;
+      const bool has_row = sequence.tells_prompt() || position + 1 >= static_cast<int>(sequence.prompt.size());
+      const bool output = (sequence.again.empty() || options_.deterministic) && has_row;
       batch_.push_back({sequence.slot, position, sequence.to_prefill()[position], output});
     }
   }
@@ -281,7 +272,7 @@ void Scheduler::tell_prompt(const Sequence& sequence, size_t index, int tokens) 
   if (sequence.in_cache == 0) told->push_back(decoder_.logprobs_of_first(prompt[0]));
   for (int i = 0; i < tokens; i++) {
     const size_t next = static_cast<size_t>(sequence.in_cache + i) + 1;
-    if (next >= prompt.size()) break;  // of a replay, too
+    if (next == prompt.size()) break;
     told->push_back(
         decoder_.logprobs_at(index + static_cast<size_t>(i), prompt[next], sequence.settings.sampling.top_logprobs));
   }

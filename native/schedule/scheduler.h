@@ -74,7 +74,7 @@ class Scheduler {
   /** `spent_ms`: what the copies before it took. */
   bool compute_step(double spent_ms);
   int remaining(const Sequence& sequence) const;
-  void limit_replays(const std::vector<Sequence*>& runnable, std::vector<PlanPiece>& plan) const;
+  void limit_rows(const std::vector<Sequence*>& runnable, std::vector<PlanPiece>& plan) const;
   void tell_prompt(const Sequence& sequence, size_t index, int tokens);
   DecodeStatus decode(const Batch& batch);
   /** batch[first] and so on were computed. True when its reply's next token is due, from the last one's logits. */

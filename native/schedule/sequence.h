@@ -77,8 +77,8 @@ class Sequence {
   void prefill_replay();
 
   /** No prefix of another stream's is of use to it. */
-  bool computes_all() const { return settings.prompt_logprobs && again.empty(); }
-  /** Log-probabilities of its prompt are told as it is computed, the first time. */
+  bool computes_all() const { return settings.prompt_logprobs && again.empty() && settings.replay.empty(); }
+  /** Log-probabilities of its prompt are told as it is computed, the first time: before what is replayed was drawn. */
   bool tells_prompt() const { return computes_all() && prefilling(); }
 
   Usage usage() const;
