@@ -2,7 +2,7 @@
 
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { ask, openModel, ROOT, readAll, runChild, sleep, start, until, zse } from "./helpers.js";
 
 const engineOf = (stdout: string) => Number(stdout.split("\n")[0]);
@@ -110,6 +110,7 @@ test("loads, tells its progress and its refusals as an engine in this process do
 
 test.runIf(onLinux)("zse serve --recover answers on while its engine is killed, and leaves at SIGTERM", async () => {
   const { child, ended } = zse("serve", "--recover", "--port", "0", "--log-level", "silent");
+  onTestFinished(() => void child.kill("SIGKILL"));
   let stdout = "";
   child.stdout!.on("data", (text: string) => {
     stdout += text;
