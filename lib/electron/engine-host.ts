@@ -29,6 +29,7 @@ export class EngineHost {
   readonly #opened = new Map<string, Opened>();
   readonly #windows = new Map<number, WindowUse & { ports: Set<WindowPort> }>();
   #closing = false;
+  #works = false;
 
   constructor(openFile: OpenFile, say: (message: FromEngine) => void) {
     this.#openFile = openFile;
@@ -82,11 +83,17 @@ export class EngineHost {
   #open(name: string): Opened {
     const { path, options } = this.#files[name]!;
     this.#say({ type: "loading", model: name });
-    const model = new SharedModel(opening(this.#openFile(path, options)), options, (failed) => {
-      this.#say({ type: "loaded", model: name });
-      // What could not be loaded is tried again by whoever connects next: the file may be there then.
-      if (failed && this.#opened.get(name) === opened) this.#opened.delete(name);
-      if (failed) void model.close();
+    const model = new SharedModel(opening(this.#openFile(path, options)), options, {
+      settled: (failed) => {
+        this.#say({ type: "loaded", model: name });
+        // What could not be loaded is tried again by whoever connects next: the file may be there then.
+        if (failed && this.#opened.get(name) === opened) this.#opened.delete(name);
+        if (failed) void model.close();
+      },
+      finished: () => {
+        if (!this.#works) this.#say({ type: "works" });
+        this.#works = true;
+      },
     });
     const opened: Opened = { model, idle: undefined };
     this.#opened.set(name, opened);

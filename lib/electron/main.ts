@@ -309,6 +309,9 @@ export class ModelService implements AsyncDisposable {
         this.#loading.delete(message.model);
         this.#restarts.loaded(message.model);
         return;
+      case "works":
+        this.#restarts.worked();
+        return;
       case "disconnected": {
         const allowed = this.#windows.get(message.window);
         if (allowed !== undefined) allowed.ports -= 1;

@@ -56,6 +56,8 @@ export type ToEngine =
 export type FromEngine =
   | { type: "loading"; model: string }
   | { type: "loaded"; model: string }
+  /** A stream has come to its end, the first one of this process. */
+  | { type: "works" }
   | { type: "disconnected"; window: number }
   | { type: "violation"; window: number; why: string }
   /** Of the model whose step has taken longest, by its own measure. */

@@ -1,11 +1,11 @@
 // Owns when an engine's process that has ended is started again. Pure, but for the clock; the main process.
 //
-// Pauses grow, so that a machine is not kept busy with starting what ends at once, and are forgotten after a while of good service. A model that
+// Pauses grow, so that a machine is not kept busy with starting what ends at once, and are forgotten once a process has done its work. A model that
 // ended the process while it was opened, several times in a row, is not tried for ever.
 
 const FIRST_PAUSE_MS = 250;
 const LONGEST_PAUSE_MS = 30_000;
-/** A process that has lived for so long counts as well. */
+/** A process that has lived for so long has done its work, streams or not. */
 const GOOD_SERVICE_MS = 60_000;
 /** Times that a model may end the process while it is opened. */
 const MOST_FAILED_LOADS = 3;
@@ -29,6 +29,11 @@ export class Restarts {
     this.#inARow += 1;
     for (const model of loading) this.#failedLoads.set(model, (this.#failedLoads.get(model) ?? 0) + 1);
     return Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (this.#inARow - 1));
+  }
+
+  /** A stream of the process's has come to its end. */
+  worked(): void {
+    this.#inARow = 0;
   }
 
   loaded(model: string): void {

@@ -30,6 +30,14 @@ export interface User {
   flush(): void;
 }
 
+/** Who is told how it does. */
+export interface ModelListener {
+  /** It is loaded, or cannot be. */
+  settled(failed: boolean): void;
+  /** A stream has come to its end. */
+  finished(): void;
+}
+
 /** A stream of a user's, under the number that the engine knows. */
 interface Open {
   user: User;
@@ -53,16 +61,15 @@ export class SharedModel {
   #leaving = 0;
   #failure: NativeError | undefined;
   #isClosed = false;
-  readonly #onSettled: (failed: boolean) => void;
+  readonly #listener: ModelListener;
   /** How long its steps take. */
   readonly steps = new StepWatch();
   readonly closed: Promise<void>;
   #settleClosed!: () => void;
 
-  /** @param onSettled it is loaded, or cannot be */
-  constructor(open: OpenLink, room: { maxStreams: number; maxQueue: number }, onSettled: (failed: boolean) => void) {
+  constructor(open: OpenLink, room: { maxStreams: number; maxQueue: number }, listener: ModelListener) {
     this.#room = room;
-    this.#onSettled = onSettled;
+    this.#listener = listener;
     this.closed = new Promise((resolve) => {
       this.#settleClosed = resolve;
     });
@@ -174,6 +181,7 @@ export class SharedModel {
       if (open === undefined) continue;
       if (kind === Kind.Finish || kind === Kind.StreamError) {
         this.#streams.delete(number);
+        if (kind === Kind.Finish) this.#listener.finished();
         if (open.leaving) this.#leaving -= 1;
       }
       if (!this.#users.has(open.user)) continue;
@@ -199,11 +207,11 @@ export class SharedModel {
       }
       case Kind.Ready:
         this.info = payload as ModelInfo;
-        this.#onSettled(false);
+        this.#listener.settled(false);
         break;
       case Kind.LoadError:
         this.#failure = payload as NativeError;
-        this.#onSettled(true);
+        this.#listener.settled(true);
         break;
       case Kind.Closed:
         this.#isClosed = true;
