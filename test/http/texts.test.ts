@@ -103,17 +103,31 @@ test("prompts are counted while every slot is taken, and are what their reply is
   const anthropic = { messages, max_tokens: 1, tools: [{ ...tool, input_schema: TOOL.parameters }] };
   const response = { input: messages, max_output_tokens: 1, tools: [{ type: "function", ...tool, parameters: TOOL.parameters }] };
   const { input_tokens: ofMessage } = await json(await post(`${base}/v1/messages/count_tokens`, anthropic));
+  const chat = { messages, max_tokens: 1, tools: response.tools.map(({ type, ...one }) => ({ type, function: one })) };
+  const { input_tokens: ofChat } = await json(await post(`${base}/v1/chat/completions/input_tokens`, chat));
   const { input_tokens: ofResponse } = await json(await post(`${base}/v1/responses/input_tokens`, response));
   expect((await post(`${base}/v1/messages`, anthropic)).status).toBe(429);
   await busy.body!.cancel();
   await until(() => model.stats().freeSlots === 1, "the slot is free");
   type Usage = { usage: { input_tokens: number; cache_read_input_tokens?: number } };
+  const { usage } = (await json(await post(url, chat))) as unknown as { usage: { prompt_tokens: number } };
+  expect(usage.prompt_tokens).toBe(ofChat);
   const message = (await json(await post(`${base}/v1/messages`, anthropic))) as unknown as Usage;
   expect(message.usage.input_tokens + message.usage.cache_read_input_tokens!).toBe(ofMessage);
   expect(((await json(await post(`${base}/v1/responses`, response))) as unknown as Usage).usage.input_tokens).toBe(ofResponse);
 });
 
-test.each(["/detokenize", "/apply-template"])("%s needs a key where there are keys", async (path) => {
+test.each<[object, string]>([
+  [{}, "messages"],
+  [{ prompt: "x" }, "messages"],
+  [{ messages: [{ role: "king", content: "x" }] }, "messages[0].role"],
+])("a chat's prompt is not counted for %j: a 400 that names %s", async (body, param) => {
+  const { base } = await serveApp();
+  const response = await post(`${base}/chat/completions/input_tokens`, body);
+  expect([response.status, (await json(response)).error.param]).toEqual([400, param]);
+});
+
+test.each(["/detokenize", "/apply-template", "/v1/chat/completions/input_tokens"])("%s needs a key where there are keys", async (path) => {
   const { base } = await serveApp({}, { apiKeys: ["sk-1"] });
   expect((await post(`${base}${path}`, { tokens: [1], messages: [] })).status).toBe(401);
 });

@@ -1,10 +1,13 @@
 // Owns OpenAI's older formats, chat completions and completions: alike but for what is asked, and for the shape of a chunk. Pure; any thread.
 
-import type { WireFormat } from "../format.js";
+import type { SideCall, SideDesk, WireFormat } from "../format.js";
 import { ChunkWriter, newEnvelope, ReplyCollector, type ReplyKind } from "./chunks.js";
 import { readRequest } from "./request.js";
 
-export const chatCompletions = formatOf("chat", "/v1/chat/completions", "messages");
+export const chatCompletions: WireFormat = {
+  ...formatOf("chat", "/v1/chat/completions", "messages"),
+  sides: [{ method: "POST", path: "/v1/chat/completions/input_tokens", body: true, answer: countInput }],
+};
 export const completions = formatOf("completion", "/v1/completions", "prompt");
 
 function formatOf(kind: ReplyKind, route: string, subject: "messages" | "prompt"): WireFormat {
@@ -18,4 +21,9 @@ function formatOf(kind: ReplyKind, route: string, subject: "messages" | "prompt"
     collect: (envelope, form) => new ReplyCollector(kind, envelope, form),
     refuse: (error) => error.body,
   };
+}
+
+/** How long the prompt of a chat would be, in the shape that Responses has for it; llama-server has the route, too. */
+async function countInput({ body }: SideCall, { promptTokens }: SideDesk) {
+  return { object: { object: "response.input_tokens", input_tokens: await promptTokens(body) } };
 }
