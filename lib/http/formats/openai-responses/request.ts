@@ -144,7 +144,7 @@ function itemsOf(given: Fields, memory: Memory): PlacedItem[] {
   const previous = memory.reply(id);
   if (previous === undefined) {
     const message = `previous_response_id is ${quote(id)}, and there is no such response: it is no longer kept, or never was (store: false).`;
-    throw new WireError(404, message, { param: "previous_response_id", code: "previous_response_not_found" });
+    throw new WireError(400, message, { param: "previous_response_id", code: "previous_response_not_found" });
   }
   if ((previous.object as { status?: unknown }).status === "in_progress") {
     throw bad("previous_response_id", `previous_response_id is ${quote(id)}, which is still in progress; wait for its end, or cancel it.`);
