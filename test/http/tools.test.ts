@@ -179,6 +179,22 @@ describe("fields of a body reach the engine", () => {
     [{ chat_template_kwargs: [] }, "chat_template_kwargs"],
     [{ continue_final_message: true }, "continue_final_message"],
     [{ add_generation_prompt: false }, "add_generation_prompt"],
+    [
+      {
+        messages: [
+          { role: "user", content: "x" },
+          { role: "assistant", content: "So" },
+        ],
+        continue_final_message: true,
+        add_generation_prompt: true,
+      },
+      "add_generation_prompt",
+    ],
+    [{ regex: "a+" }, "regex"],
+    [{ ebnf: 'root ::= "a"' }, "ebnf"],
+    [{ stop_regex: ["a+"] }, "stop_regex"],
+    [{ return_token_ids: true }, "return_token_ids"],
+    [{ custom_logit_processor: "x" }, "custom_logit_processor"],
     [{ prompt: "x", messages: undefined, tools: [WEATHER] }, "tools"],
   ])("%j is a 400 that names %s", async (body, param) => {
     const { base } = await serveScript(["x"]);

@@ -199,7 +199,13 @@ export function readOmitsReasoning(given: Readonly<Fields>): boolean {
 }
 
 /** vLLM's switch: a last message is gone on with, or a new one begins. */
-function checkGenerationPrompt({ add_generation_prompt: adds = true, continue_final_message: goesOn = false }: Readonly<Fields>): void {
+function checkGenerationPrompt(given: Readonly<Fields>): void {
+  const { add_generation_prompt: adds = true, continue_final_message: goesOn = false } = given;
+  if (given.add_generation_prompt === true && goesOn === true)
+    throw bad(
+      "add_generation_prompt",
+      "add_generation_prompt true begins a new message, and continue_final_message true goes on with the last one; give one of them.",
+    );
   if (adds === true || (adds === false && goesOn === true)) return;
   throw bad("add_generation_prompt", "add_generation_prompt false is for continue_final_message true; leave it out.");
 }
