@@ -114,8 +114,8 @@ describe("a chat", () => {
   const settled = (chat: ChatStore) => until(() => !["waiting", "streaming"].includes(chat.state().status), "the reply is over");
 
   test("grows by the reply, and says how it was", async () => {
-    const { url, model } = await serveModel();
-    const chat = new ChatStore({ source: sseSource({ url, body: BODY }) });
+    const { url, model } = await serveModel({ contextSize: 1024 });
+    const chat = new ChatStore({ source: sseSource({ url, body: { ...LONG, max_tokens: 400 } }) });
     const seen: string[] = [];
     chat.subscribe(() => seen.push(`${chat.state().status} ${chat.state().messages.length}`));
     chat.send("Tell me a story");
@@ -123,7 +123,7 @@ describe("a chat", () => {
     await settled(chat);
     const { messages, figures, status } = chat.state();
     expect(messages.map(({ role }) => role)).toEqual(["user", "assistant"]);
-    expect(messages[1]!.content).toBe((await model.chat(STORY, { temperature: 0, maxTokens: 60 })).text);
+    expect(messages[1]!.content).toBe((await model.chat(STORY, { seed: 1, ignoreEos: true, maxTokens: 400 })).text);
     expect(status).toBe("ready");
     expect(figures).toMatchObject({ finishReason: expect.stringMatching(/stop|length/), usage: { promptTokens: expect.any(Number) } });
     expect(seen[0]).toBe("waiting 1");
@@ -148,9 +148,9 @@ describe("a chat", () => {
 
   test("goes on after a reload, whole and once, as often as one likes", async () => {
     const { url, model } = await serveModel({ contextSize: 1024 });
-    const expected = (await model.chat(STORY, { seed: 1, ignoreEos: true, maxTokens: 400 })).text;
+    const expected = (await model.chat(STORY, { seed: 1, ignoreEos: true, maxTokens: 900 })).text;
     const { store, kept } = keeper();
-    const source = sseSource({ url, body: { ...LONG, max_tokens: 400 } });
+    const source = sseSource({ url, body: { ...LONG, max_tokens: 900 } });
     let chat = new ChatStore({ source, keep: { store, key: "k" } });
     chat.send("Tell me a story");
     for (let i = 0; i < 3; i++) {
