@@ -3,6 +3,7 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
+import { createHandler } from "../../lib/http/index.js";
 import { ask, openModel, ROOT, readAll, runChild, sleep, start, until, zse } from "./helpers.js";
 
 const engineOf = (stdout: string) => Number(stdout.split("\n")[0]);
@@ -107,6 +108,35 @@ test("loads, tells its progress and its refusals as an engine in this process do
   await expect(readAll(missing.chatStream(ask("Hi")))).rejects.toMatchObject({ code: "MODEL_NOT_FOUND" });
   expect(await model.tokenize("fox")).toEqual(await openModel().tokenize("fox"));
 });
+
+test.runIf(onLinux)(
+  "a resumable stream whose reader and engine are gone is the same text to the byte for a reader that comes back",
+  async () => {
+    const model = openModel({ isolate: { recover: true }, deterministic: true });
+    const expected = await model.chat(ask("Tell me a story"), { ignoreEos: true, maxTokens: 200, seed: 3 });
+    const handle = createHandler(model);
+    const url = "http://127.0.0.1/v1/chat/completions";
+    const asked = { messages: ask("Tell me a story"), max_tokens: 200, ignore_eos: true, seed: 3, stream: true };
+    const body = JSON.stringify({ ...asked, stream_options: { resumable: true } });
+    const first = await handle(new Request(url, { method: "POST", headers: { "content-type": "application/json" }, body }));
+    let sent = "";
+    for await (const bytes of first.body!) {
+      sent += Buffer.from(bytes as Uint8Array).toString();
+      if (sent.length > 3000) break;
+    }
+    killEngine();
+    const whole = sent.slice(0, sent.lastIndexOf("\n\n") + 2);
+    const id = /"id":"(chatcmpl-\w+)"/.exec(whole)![1];
+    const last = [...whole.matchAll(/^id: (\d+)$/gm)].at(-1)![1]!;
+    const second = await handle(new Request(`http://127.0.0.1/v1/streams/${id}`, { headers: { "last-event-id": last } }));
+    const all = whole + (await second.text());
+    const chunks = [...all.matchAll(/^data: (\{.*)$/gm)].map(
+      ([, json]) => JSON.parse(json!) as { choices: { delta: { content?: string } }[] },
+    );
+    expect(chunks.map(({ choices }) => choices[0]?.delta.content ?? "").join("")).toBe(expected.text);
+    expect(model.stats().restarts).toBe(1);
+  },
+);
 
 test.runIf(onLinux)("zse serve --recover answers on while its engine is killed, and leaves at SIGTERM", async () => {
   const { child, ended } = zse("serve", "--recover", "--port", "0", "--log-level", "silent");
