@@ -11,7 +11,7 @@ import {
 } from "../addon/contract.js";
 import { type EngineLink, LARGEST_ID, type OpenLink, type Question, type StreamId } from "../engine/link.js";
 import { StepWatch } from "../engine/port/step-watch.js";
-import { checkAgainstModel } from "../engine/request-checks.js";
+import { checkAgainstModel, checkLength, checkTokens } from "../engine/request-checks.js";
 import { bad, ZSEError } from "../errors.js";
 import type { EngineStats, ModelInfo } from "../types.js";
 
@@ -146,7 +146,11 @@ export class SharedModel {
     this.#link.endReasoning(number);
   }
 
+  /** @throws ZSEError what only the loaded model can find wrong */
   ask(user: User, question: number, what: Question): void {
+    if (this.info === undefined) throw new ZSEError("ENGINE_FAILED", "The model is not loaded.");
+    if ("detokenize" in what) checkTokens("tokens", what.detokenize, this.info);
+    if ("render" in what) checkLength(what.render, this.info);
     do {
       this.#lastQuestion = (this.#lastQuestion % LARGEST_ID) + 1;
     } while (this.#questions.has(this.#lastQuestion));

@@ -1,8 +1,8 @@
 // Owns one port of one window, on the engine's side: commands in, batches out, and the bounds of the window. Runs in the engine's process, on its
 // JavaScript thread.
 
-import { NativeEventKind as Kind, type NativeError, type NativeTokenize, type NativeTokenLogprobs } from "../addon/contract.js";
-import type { StreamId } from "../engine/link.js";
+import { NativeEventKind as Kind, type NativeError, type NativeTokenLogprobs } from "../addon/contract.js";
+import type { Question, StreamId } from "../engine/link.js";
 import {
   type BatchMessage,
   type Command,
@@ -16,7 +16,7 @@ import { fromNative, ZSEError } from "../errors.js";
 import type { ModelInfo } from "../types.js";
 import { MOST_QUESTIONS, type WindowLimits } from "./protocol.js";
 import type { SharedModel, User } from "./shared-model.js";
-import { readWindowMessage, readWindowRequest } from "./window-request.js";
+import { readWindowMessage, readWindowQuestion, readWindowRequest } from "./window-request.js";
 
 /** What is used of Electron's MessagePortMain. */
 export interface EnginePort {
@@ -190,7 +190,7 @@ export class WindowPort implements User {
         this.#model.endTurn();
         return;
       case "ask":
-        this.#ask(command[1], command[2] as NativeTokenize); // read by window-request.ts
+        this.#ask(command[1], command[2]);
         return;
     }
     const number = this.#streams.get(command[1]);
@@ -214,18 +214,18 @@ export class WindowPort implements User {
     }
   }
 
-  #ask(question: number, what: NativeTokenize): void {
+  #ask(question: number, given: Question): void {
     if (this.#questions.has(question)) throw new ProtocolError("A question of this number is open.");
-    const full = this.#questions.size >= MOST_QUESTIONS;
-    if (full || what.tokenize.length > this.#limits.requestCharacters) {
-      const message = full
-        ? `${MOST_QUESTIONS} questions of this window are not answered yet; try again later`
-        : `text may have up to ${this.#limits.requestCharacters} characters; given ${what.tokenize.length}.`;
-      this.tell(0, Kind.AnswerError, 0, { question, code: full ? "OVERLOADED" : "BAD_OPTION", message });
-      return;
+    try {
+      if (this.#questions.size >= MOST_QUESTIONS) {
+        throw new ZSEError("OVERLOADED", `${MOST_QUESTIONS} questions of this window are not answered yet; try again later`);
+      }
+      this.#model.ask(this, question, readWindowQuestion(given, this.#limits.requestCharacters));
+      this.#questions.add(question);
+    } catch (error) {
+      const { code, message } = fromNative(error);
+      this.tell(0, Kind.AnswerError, 0, { question, code, message });
     }
-    this.#questions.add(question);
-    this.#model.ask(this, question, { ...what, tokenize: what.tokenize.toWellFormed() });
   }
 
   #forget(id: StreamId): void {

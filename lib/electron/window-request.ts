@@ -4,13 +4,14 @@
 // turned back into the options that a caller writes, and read by the same code as a body that came over HTTP. Nothing of what the page sent reaches the
 // addon itself.
 
-import type { NativeReplyShape, NativeRequest } from "../addon/contract.js";
+import type { NativeQuestion, NativeReplyShape, NativeRequest } from "../addon/contract.js";
 import { cutName, quote } from "../base/quote.js";
 import { ProtocolError, readToHost, type ToHost } from "../engine/port/protocol.js";
 import { bad, ZSEError } from "../errors.js";
 import { parseForeign } from "../options/foreign.js";
 import { readChatCall, readCompletionCall } from "../options/options.js";
 import { INT32_MAX, isPlainObject } from "../options/rules.js";
+import { readTokens } from "../options/tokens.js";
 import { MOST_COMMANDS } from "./protocol.js";
 
 /** @throws ProtocolError for what no page of this package says */
@@ -27,17 +28,41 @@ export function readWindowMessage(data: unknown): ToHost {
 }
 
 function checkQuestion(given: unknown): void {
-  const { tokenize, special, addSpecial } = given as Record<string, unknown>;
-  if (typeof tokenize !== "string" || typeof special !== "boolean" || typeof addSpecial !== "boolean") {
-    throw new ProtocolError("A question must be { tokenize, special, addSpecial }.");
+  const { tokenize, special, addSpecial, detokenize, render } = given as Record<string, unknown>;
+  const known =
+    render === undefined
+      ? typeof special === "boolean" && (typeof tokenize === "string" ? typeof addSpecial === "boolean" : detokenize instanceof Int32Array)
+      : isPlainObject(render);
+  if (!known) {
+    throw new ProtocolError(
+      "A question must be { tokenize, special, addSpecial }, { detokenize, special } or { render: { messages, reply } }.",
+    );
   }
+}
+
+/**
+ * The question of a page, made anew.
+ * @param given what readWindowMessage() has let pass
+ * @throws ZSEError BAD_OPTION
+ */
+export function readWindowQuestion(given: NativeQuestion, mostCharacters: number): NativeQuestion {
+  if ("render" in given) {
+    const { messages, reply } = readWindowRequest(given.render, mostCharacters);
+    return { render: { messages: messages!, ...(reply === undefined ? {} : { reply }) } };
+  }
+  if ("detokenize" in given) return { detokenize: readTokens("tokens", given.detokenize), special: given.special };
+  const { length } = given.tokenize;
+  if (length > mostCharacters) throw bad("text", `text may have up to ${mostCharacters} characters; given ${length}.`);
+  return { tokenize: given.tokenize.toWellFormed(), special: given.special, addSpecial: given.addSpecial };
 }
 
 /** Tokens of a reply that goes on: no context is as large. */
 const MOST_REPLAYED = 2 ** 22;
 
 /** What a request may have beside its messages or prompt and its shape. */
-const FIELDS = new Set(["seed", ...Object.keys(readCompletionCall("completion()", "x", {}).request)].filter((name) => name !== "prompt"));
+const FIELDS = new Set(
+  ["seed", "suffix", ...Object.keys(readCompletionCall("completion()", "x", {}).request)].filter((name) => name !== "prompt"),
+);
 
 /**
  * The request of a page, made anew.

@@ -51,6 +51,17 @@ test("10,000 random messages change nothing for the window beside, and leave not
     for (let i = random.below(3); i >= 0; i--) mutated[random.of([...Object.keys(request), "reply", "prompt", "replay", "evil"])] = value();
     return random.chance(0.3) ? value() : mutated;
   };
+  const question = (): unknown =>
+    random.of([
+      { tokenize: "Once", special: random.chance(0.5), addSpecial: random.chance(0.5) },
+      { detokenize: Int32Array.of(1, random.of([5, -1, 2 ** 31 - 1])), special: true },
+      {
+        render: {
+          messages: random.chance(0.7) ? '[{"role":"user","content":"Once"}]' : value(),
+          reply: random.chance(0.5) ? undefined : value(),
+        },
+      },
+    ]);
   const command = (): unknown => {
     const id = random.chance(0.9) ? 1 + random.below(8) : value();
     switch (random.below(8)) {
@@ -62,7 +73,7 @@ test("10,000 random messages change nothing for the window beside, and leave not
       case 3:
         return ["endReasoning", id];
       case 4:
-        return ["ask", id, random.chance(0.7) ? { tokenize: "Once", special: random.chance(0.5) } : value()];
+        return ["ask", id, random.chance(0.7) ? question() : value()];
       case 5:
         return ["endTurn"];
       case 6:
