@@ -61,7 +61,9 @@ const MOST_REPLAYED = 2 ** 22;
 
 /** What a request may have beside its messages or prompt and its shape. */
 const FIELDS = new Set(
-  ["seed", "suffix", ...Object.keys(readCompletionCall("completion()", "x", {}).request)].filter((name) => name !== "prompt"),
+  ["seed", "suffix", "promptLogprobs", ...Object.keys(readCompletionCall("completion()", "x", {}).request)].filter(
+    (name) => name !== "prompt",
+  ),
 );
 
 /**

@@ -91,6 +91,8 @@ export class Engine {
   #onClosed: (() => void) | undefined;
   #onProgress: ((fraction: number) => void) | undefined;
   readonly #readRecommended: (said: NativeRecommended) => RecommendedSampling;
+  /** One that is pending is kept, however often the engine is lost meanwhile. */
+  #readyIsSettled = false;
   #settleReady!: { resolve: (info: ModelInfo) => void; reject: (error: ZSEError) => void };
 
   /**
@@ -117,6 +119,7 @@ export class Engine {
   }
 
   #awaitReady(): void {
+    this.#readyIsSettled = false;
     this.ready = new Promise((resolve, reject) => {
       this.#settleReady = { resolve, reject };
     });
@@ -303,8 +306,7 @@ export class Engine {
         this.#onReady(payload as ModelInfo);
         break;
       case RESTARTING:
-        // While it is loaded for the first time the promise is pending as it is.
-        if (this.#failure === undefined && this.info !== undefined) this.#awaitReady();
+        if (this.#failure === undefined && this.#readyIsSettled) this.#awaitReady();
         break;
       case Kind.LoadError:
         this.#fail(fromNative(payload as NativeError));
@@ -329,6 +331,7 @@ export class Engine {
     info.sampling = this.#readRecommended(info.sampling);
     this.info = info;
     if (info.guessesPreTokenizer) warnOfPreTokenizer(info.path);
+    this.#readyIsSettled = true;
     this.#settleReady.resolve(info);
     const waiting = [...this.#waiting];
     this.#waiting.clear();

@@ -1,7 +1,7 @@
 // Owns the seam between an engine as JavaScript sees it and its native half, wherever that runs: in this process (addon-link.ts), or in
 // another one. What comes back are batches of events, as lib/addon/contract.ts describes them, in one order for all.
 
-import type { NativeEventListener, NativeQuestion, NativeRequest } from "../addon/contract.js";
+import type { NativeEventListener, NativeFinish, NativeQuestion, NativeRequest } from "../addon/contract.js";
 import type { EngineStats } from "../types.js";
 
 /** Of streams and of questions. */
@@ -9,6 +9,12 @@ export const LARGEST_ID = 2 ** 32 - 1;
 
 /** A whole number from 1 to LARGEST_ID, of one stream at a time. lib/engine chooses it. 0 stands for the engine itself. */
 export type StreamId = number;
+
+/** What a stream took that never began. */
+export const NO_USE: Pick<NativeFinish, "usage" | "timings"> = {
+  usage: { promptTokens: 0, completionTokens: 0, totalTokens: 0, cachedTokens: 0 },
+  timings: { queueMs: 0, prefillMs: 0, ttftMs: 0, itlMs: { p50: 0, p99: 0, max: 0 }, tokensPerSecond: 0, pausedMs: 0 },
+};
 
 /** What is asked of an engine beside streams. */
 export type Question = NativeQuestion;

@@ -256,9 +256,21 @@ function figuresOf({ reason, usage }: ReplyPiece & { type: "finish" }, began: nu
   };
 }
 
+/** A reply that was stopped, or cut by its length, may have a call that is not. */
+function isWhole({ function: { arguments: text } }: ToolCall): boolean {
+  try {
+    return typeof JSON.parse(text) === "object";
+  } catch {
+    return false;
+  }
+}
+
 /** As a server takes it. An assistant's thoughts are not sent back: templates leave them out. */
 function wireMessage({ role, content, toolCalls, toolCallId }: ChatMessage): Message {
-  if (role === "assistant") return { role, content, ...(toolCalls === undefined ? {} : { tool_calls: toolCalls }) };
+  if (role === "assistant") {
+    const whole = toolCalls?.filter(isWhole) ?? [];
+    return { role, content, ...(whole.length === 0 ? {} : { tool_calls: whole }) };
+  }
   if (role === "tool") return { role, content, ...(toolCallId === undefined ? {} : { tool_call_id: toolCallId }) };
   return { role, content };
 }

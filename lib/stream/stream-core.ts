@@ -12,6 +12,7 @@
 
 import type { NativeFinish, NativeRequest } from "../addon/contract.js";
 import type { Ending, Engine, Item, StreamSink } from "../engine/engine.js";
+import { NO_USE } from "../engine/link.js";
 import { ZSEError } from "../errors.js";
 import type { Checked, Validate } from "../schema/standard.js";
 import type { FinishEvent, MalformedCall, ObjectEvent, PromptToken, Reply, ToolCallEvent } from "../types.js";
@@ -38,12 +39,6 @@ export interface CoreSettings {
   /** Follows it. */
   watch?: StreamWatch | undefined;
 }
-
-/** What a stream took that never began. */
-export const NO_USE: Pick<NativeFinish, "usage" | "timings"> = {
-  usage: { promptTokens: 0, completionTokens: 0, totalTokens: 0, cachedTokens: 0 },
-  timings: { queueMs: 0, prefillMs: 0, ttftMs: 0, itlMs: { p50: 0, p99: 0, max: 0 }, tokensPerSecond: 0, pausedMs: 0 },
-};
 
 export class StreamCore implements StreamSink, Source {
   id = 0;

@@ -138,6 +138,43 @@ test.runIf(onLinux)(
   },
 );
 
+test.runIf(onLinux)("what is asked between two crashes is answered by the engine after them", async () => {
+  const model = openModel({ isolate: true });
+  await model.ready;
+  const before = model.ready;
+  killEngine();
+  await until(() => model.ready !== before, "the first crash is known");
+  const asked = Promise.all([model.ready, model.tokenize("fox"), model.countTokens(ask("Hi"))]);
+  await until(() => enginesOf().length === 1, "the next engine loads");
+  killEngine();
+  const [info, ids, count] = await asked;
+  expect(info).toMatchObject({ architecture: "qwen2" });
+  expect(ids).toEqual(await model.tokenize("fox"));
+  expect(count).toBeGreaterThan(1);
+  expect(model.stats().restarts).toBe(2);
+});
+
+test.runIf(onLinux)("log-probabilities of a prompt and its reply are whole over a crash in either", async () => {
+  const request = { ignoreEos: true, maxTokens: 40, seed: 3, logprobs: true, promptLogprobs: true } as const;
+  const prompt = "Once upon a time there was a quiet fox. ".repeat(12);
+  const model = openModel({ isolate: { recover: true }, deterministic: true });
+  const calm = await model.completion(prompt, request);
+  for (const [type, at] of [
+    ["prompt", 1],
+    ["text", 12],
+  ] as const) {
+    let seen = 0;
+    const stream = model.completionStream(prompt, request);
+    for await (const event of stream.events()) {
+      if (event.type === type && ++seen === at) killEngine();
+    }
+    const reply = await stream.result;
+    expect(reply.text).toBe(calm.text);
+    expect(reply.promptLogprobs).toEqual(calm.promptLogprobs);
+    expect(reply.logprobs).toEqual(calm.logprobs);
+  }
+});
+
 test.runIf(onLinux)("zse serve --recover answers on while its engine is killed, and leaves at SIGTERM", async () => {
   const { child, ended } = zse("serve", "--recover", "--port", "0", "--log-level", "silent");
   onTestFinished(() => void child.kill("SIGKILL"));
@@ -167,8 +204,13 @@ function killEngine(parent = process.pid): void {
 
 /** To the isolated engine of this process, or of another one. */
 function signalEngine(signal: string, parent = process.pid): void {
-  for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name) && isEngineOf(parent, name)))
-    process.kill(Number(pid), signal);
+  for (const pid of enginesOf(parent)) process.kill(pid, signal);
+}
+
+function enginesOf(parent = process.pid): number[] {
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name) && isEngineOf(parent, name))
+    .map(Number);
 }
 
 function isEngineOf(parent: number, pid: string): boolean {

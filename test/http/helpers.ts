@@ -4,12 +4,12 @@
 import { createServer, type RequestListener, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach } from "vitest";
+import { NO_USE } from "../../lib/engine/link.js";
 import type { HandlerOptions, ServedModel } from "../../lib/http/index.js";
 import { nodeHandler } from "../../lib/http/index.js";
 import { App, type AppOptions } from "../../lib/server/app.js";
 import { HttpServer, type ServerOptions } from "../../lib/server/http-server.js";
 import { openLog } from "../../lib/server/log.js";
-import { NO_USE } from "../../lib/stream/stream-core.js";
 import type { EngineOptions, StreamEvent } from "../../lib/types.js";
 import type { ZSE } from "../../lib/zse.js";
 import { openModel, until } from "../addon/helpers.js";

@@ -5,7 +5,7 @@ import { AbstractChat, type ChatState as AiState, type ChatStatus, type UIMessag
 import { describe, expect, test, vi } from "vitest";
 import { ZStreamTransport } from "../../lib/react/ai-sdk.js";
 import { ChatStore } from "../../lib/react/chat-store.js";
-import { modelSource, type ReplySource, sseSource } from "../../lib/react/index.js";
+import { modelSource, type ReplyPiece, type ReplySource, sseSource } from "../../lib/react/index.js";
 import { randomOf } from "../random-schemas.js";
 import { idle, open, serveModel, sleep, until } from "./helpers.js";
 
@@ -183,6 +183,28 @@ describe("a chat", () => {
       chat.start();
       expect(chat.state()).toEqual({ messages: [], status: "ready", error: undefined, figures: undefined });
     }
+  });
+
+  test("goes on after a reply that was cut within a call of a tool", async () => {
+    const asked: unknown[] = [];
+    const reply = async function* (): AsyncGenerator<ReplyPiece> {
+      yield { type: "toolCall", index: 0, id: "a", name: "f", argumentsDelta: "{}" };
+      yield { type: "toolCall", index: 1, id: "b", name: "f", argumentsDelta: '{"city": "Par' };
+      yield { type: "finish", reason: "length", usage: undefined };
+    };
+    const open = (messages: unknown) => {
+      asked.push(messages);
+      return reply();
+    };
+    const source = { open, resume: reply } as unknown as ReplySource;
+    const chat = new ChatStore({ source });
+    chat.send("x");
+    await settled(chat);
+    chat.send("y");
+    await settled(chat);
+    const [, before] = asked[1] as { tool_calls?: { id: string }[] }[];
+    expect(before!.tool_calls!.map(({ id }) => id)).toEqual(["a"]);
+    expect(chat.state().status).toBe("ready");
   });
 
   test("works over a model of the page's own, and ends its streams when the page goes", async () => {

@@ -3,9 +3,9 @@
 
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { NO_USE } from "../../lib/engine/link.js";
 import { InputReader } from "../../lib/http/formats/openai-responses/custom-tools.js";
 import { nodeHandler } from "../../lib/http/index.js";
-import { NO_USE } from "../../lib/stream/stream-core.js";
 import type { StreamEvent } from "../../lib/types.js";
 import { callOf } from "../unit/fake-native.js";
 import { idle, json, listen, post, serveApp, serveModel, sleep, until } from "./helpers.js";

@@ -178,7 +178,36 @@ test("a stream that is left while its engine is started again ends once, and is 
   link.cancel(1);
   await ready(2);
   expect(ends(listener, 1)).toHaveLength(1);
+  expect(listener.end(1)).toMatchObject({ kind: Kind.Finish, payload: { reason: "cancelled" } });
   expect(hosts[1]!.engine.streams).toHaveLength(0);
+  await close();
+});
+
+test("a stream that was left when its engine is lost was cancelled, and has not failed", async () => {
+  const { hosts, listener, link, ready, close } = opened(() => ({ script: endless, manualSteps: true }));
+  await ready();
+  link.submit(1, request());
+  link.cancel(1);
+  hosts[0]!.crash();
+  await listener.until(() => listener.ended(1));
+  expect(ends(listener, 1)).toHaveLength(1);
+  expect(listener.end(1)).toMatchObject({ kind: Kind.Finish, payload: { reason: "cancelled" } });
+  await close();
+});
+
+test("what had begun nothing waits for the next engine, and its thought is closed there too", async () => {
+  const { hosts, listener, link, kinds, ready, close } = opened((host) => ({ script: () => WORDS, manualSteps: host === 0 }));
+  await ready();
+  link.submit(1, request());
+  link.endReasoning(1);
+  hosts[0]!.crash();
+  await listener.until(() => kinds(RESTARTING) === 1);
+  link.submit(2, request());
+  link.endReasoning(2);
+  await ready(2);
+  await listener.until(() => listener.ended(1) && listener.ended(2));
+  expect([1, 2].map((id) => listener.end(id).kind)).toEqual([Kind.Finish, Kind.Finish]);
+  expect(hosts[1]!.engine.endedThoughts).toHaveLength(2);
   await close();
 });
 

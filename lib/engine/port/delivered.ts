@@ -21,6 +21,8 @@ class Extent {
   calls: number[] = [];
   malformed = 0;
   logprobs = 0;
+  /** Of the prompt's tokens, those whose log-probabilities were told. */
+  prompt = 0;
   /** Credit. */
   tokens = 0;
   /** Tokens whose ids were told. */
@@ -41,9 +43,10 @@ export class Delivered {
     return this.#had.tokens > 0;
   }
 
-  /** An engine begins it anew. */
+  /** An engine begins it anew. One that is given the reply's tokens tells those of the prompt no more: they were all told before the first of them. */
   restart(): void {
     this.#seen = new Extent();
+    if (this.drawn.length > 0) this.#seen.prompt = this.#had.prompt;
     this.#ackedHere = 0;
   }
 
@@ -67,7 +70,8 @@ export class Delivered {
   count(kind: number, payload: unknown, tokens: number, logprobs: number): void {
     const had = this.#had;
     had.tokens += tokens;
-    had.logprobs += logprobs;
+    if (kind === Kind.Prompt) had.prompt += logprobs;
+    else had.logprobs += logprobs;
     if (kind === Kind.Text) had.text += (payload as string).length;
     else if (kind === Kind.Reasoning) had.reasoning += (payload as string).length;
     else if (kind === Kind.ToolCall) {
@@ -83,12 +87,13 @@ export class Delivered {
     tokens: number,
     logprobs: readonly NativeTokenLogprobs[] = [],
   ): { fresh: Fresh | undefined; due: number } {
+    const told = this.#advance(kind === Kind.Prompt ? "prompt" : "logprobs", logprobs.length);
     const left = this.#left(kind, payload);
-    const told = this.#advance("logprobs", logprobs.length);
     const credit = this.#advance("tokens", tokens);
     let fresh: Fresh | undefined;
     const more = told === 0 ? undefined : logprobs.slice(logprobs.length - told);
-    if (left !== undefined) fresh = { kind, payload: left, tokens: Math.max(1, credit), logprobs: more };
+    if (kind === Kind.Prompt) fresh = told === 0 ? undefined : { kind, payload, tokens: credit, logprobs: more };
+    else if (left !== undefined) fresh = { kind, payload: left, tokens: Math.max(1, credit), logprobs: more };
     else if (kind === Kind.Hidden ? credit > 0 : more !== undefined)
       fresh = { kind: Kind.Hidden, payload: undefined, tokens: Math.max(1, credit), logprobs: more };
     else this.#acked += credit; // nobody sees it, so nobody gives it back
@@ -121,7 +126,7 @@ export class Delivered {
   }
 
   /** Returns how much of it is new. */
-  #advance(part: "text" | "reasoning" | "malformed" | "logprobs" | "tokens", by: number): number {
+  #advance(part: "text" | "reasoning" | "malformed" | "logprobs" | "prompt" | "tokens", by: number): number {
     const seen = (this.#seen[part] += by);
     const fresh = Math.max(0, seen - this.#had[part]);
     this.#had[part] += fresh;
@@ -130,7 +135,7 @@ export class Delivered {
 
   #catchUp(): void {
     const [seen, had] = [this.#seen, this.#had];
-    const parts = ["text", "reasoning", "malformed", "logprobs", "tokens", "drawn"] as const;
+    const parts = ["text", "reasoning", "malformed", "logprobs", "prompt", "tokens", "drawn"] as const;
     if (parts.some((part) => seen[part] < had[part]) || had.calls.some((length, i) => (seen.calls[i] ?? -1) < length)) return;
     this.#seen = had;
   }

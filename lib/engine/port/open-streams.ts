@@ -10,12 +10,16 @@ const MOST_LOSSES = 3;
 /** Seeds that can be drawn: 0 to 2^32 - 2. */
 const SEEDS = 2 ** 32 - 1;
 
+export const LEFT = Symbol("left by its reader");
+
 export type Batch = Parameters<NativeEventListener>;
 
 interface OpenStream {
   request: NativeRequest;
   /** To the host that runs now. */
   submitted: boolean;
+  /** Something of it was told. Before that it loses nothing by another beginning. */
+  heard: boolean;
   /** undefined where the loss of its host is its end. */
   delivered: Delivered | undefined;
   /** Hosts in a row that were lost without a token more of it; and how many it had then. */
@@ -23,6 +27,10 @@ interface OpenStream {
   drawnThen: number;
   /** Why it cannot go on exactly as it would have: ends a sentence. */
   inexact: string | undefined;
+  /** Its reader wants no more of it. */
+  left: boolean;
+  /** Its first thought is to be closed at once. */
+  endsReasoning: boolean;
 }
 
 export class OpenStreams {
@@ -41,7 +49,7 @@ export class OpenStreams {
   }
 
   add(id: StreamId, request: NativeRequest): void {
-    const open = { submitted: false, lost: 0, drawnThen: 0, inexact: undefined };
+    const open = { submitted: false, heard: false, lost: 0, drawnThen: 0, inexact: undefined, left: false, endsReasoning: false };
     // Where the caller has no seed it is drawn here, as the engine would: another engine must have the same.
     const seed = request.seed ?? Math.floor(Math.random() * SEEDS);
     this.#all.set(
@@ -82,29 +90,48 @@ export class OpenStreams {
     if (stream.submitted && due > 0) link?.ack(id, due);
   }
 
-  /** False: there is none of this id with the host, which `what` is not told then. */
-  tell(id: StreamId, inexact: string, what: () => void): boolean {
+  /** The reader leaves. False: the host that runs has none of this id. */
+  leave(id: StreamId): boolean {
     const stream = this.#all.get(id);
     if (stream?.submitted !== true) return false;
-    stream.inexact = inexact;
-    what();
+    stream.left = true;
     return true;
+  }
+
+  /**
+   * A thought is to be closed. "tell": by the host that has the stream. "noted": by the next one, at the reply's beginning. "inexact": at which of the
+   * tokens that the next one draws again it would be is not known.
+   */
+  endReasoning(id: StreamId): "tell" | "noted" | "inexact" {
+    const stream = this.#all.get(id)!;
+    if (stream.submitted) {
+      if (stream.delivered === undefined)
+        stream.endsReasoning = true; // another host has it only where nothing had begun
+      else stream.inexact = "had its thought ended by the caller, at a token that is not known";
+      return "tell";
+    }
+    if (stream.delivered !== undefined && stream.delivered.drawn.length > 0) return "inexact";
+    stream.endsReasoning = true;
+    return "noted";
   }
 
   has(id: StreamId): boolean {
     return this.#all.has(id);
   }
 
-  /** The host is lost: what it had waits for the next one, or is taken out. Gives the ends of sentences about the latter; what came since waits anyway. */
-  lose(): [StreamId, string][] {
-    const lost: [StreamId, string][] = [];
+  /**
+   * The host is lost: what it had waits for the next one, or is taken out. Gives the ends of sentences about the latter, and LEFT for what nobody wanted
+   * more of; what came since waits anyway.
+   */
+  lose(): [StreamId, string | typeof LEFT][] {
+    const lost: [StreamId, string | typeof LEFT][] = [];
     for (const [id, stream] of [...this.#all]) {
       if (!stream.submitted) continue;
-      const why = cannotGoOn(stream);
+      const why = stream.left ? LEFT : cannotGoOn(stream);
       if (why === undefined) {
         stream.submitted = false;
-        stream.delivered!.restart();
-        this.#catchingUp.add(id);
+        stream.delivered?.restart();
+        if (stream.delivered !== undefined) this.#catchingUp.add(id);
       } else {
         lost.push([id, why]);
         this.delete(id);
@@ -118,7 +145,13 @@ export class OpenStreams {
    * without the ids of tokens.
    */
   account(link: EngineLink, [heads, payloads, logprobs, drawn]: Batch): Batch {
-    if (!this.#recover) return [heads, payloads, logprobs];
+    if (!this.#recover) {
+      for (let i = 0; i < payloads.length; i++) {
+        const stream = this.#all.get(heads[3 * i]!);
+        if (stream !== undefined) stream.heard = true;
+      }
+      return [heads, payloads, logprobs];
+    }
     for (let i = 0; drawn !== undefined && i < drawn.length; i += 2) {
       this.#all.get(heads[3 * drawn[i]!]!)?.delivered?.tell(drawn[i + 1]!);
     }
@@ -162,14 +195,16 @@ function submitTo(link: EngineLink, id: StreamId, stream: OpenStream): void {
   stream.submitted = true;
   const drawn = stream.delivered?.drawn ?? [];
   link.submit(id, drawn.length === 0 ? stream.request : { ...stream.request, replay: [...drawn] });
+  if (stream.endsReasoning) link.endReasoning(id);
 }
 
 /** Ends a sentence; undefined: it goes on. */
 function cannotGoOn(stream: OpenStream): string | undefined {
   const { delivered, inexact } = stream;
-  if (delivered === undefined) return "";
+  if (delivered === undefined && stream.heard) return "";
   if (inexact !== undefined) return `, which cannot go on exactly since it ${inexact}`;
-  stream.lost = delivered.drawn.length > stream.drawnThen ? 1 : stream.lost + 1;
-  stream.drawnThen = delivered.drawn.length;
+  const drawn = delivered?.drawn.length ?? 0;
+  stream.lost = drawn > stream.drawnThen ? 1 : stream.lost + 1;
+  stream.drawnThen = drawn;
   return stream.lost < MOST_LOSSES ? undefined : `, which has lost ${stream.lost} of them in a row without getting further`;
 }

@@ -6,12 +6,13 @@ import {
   type NativeEngineOptions,
   type NativeError,
   type NativeEventListener,
+  type NativeFinish,
   type NativeRequest,
 } from "../../addon/contract.js";
 import type { EngineStats } from "../../types.js";
 import { NO_STATS } from "../engine.js";
-import { type EngineLink, type Question, RESTARTING, type StreamId } from "../link.js";
-import { type Batch, OpenStreams } from "./open-streams.js";
+import { type EngineLink, NO_USE, type Question, RESTARTING, type StreamId } from "../link.js";
+import { type Batch, LEFT, OpenStreams } from "./open-streams.js";
 import type { Host, HostEnd, StartHost } from "./port.js";
 import { PortLink } from "./port-link.js";
 import { Watchdog } from "./watchdog.js";
@@ -75,6 +76,8 @@ export class SupervisedLink implements EngineLink {
   #closing = false;
   /** There is no other host to come: nothing can be opened. */
   #over = false;
+  /** Why, where the file could not be loaded. */
+  #loadError: NativeError | undefined;
   readonly #counted: Record<(typeof COUNTERS)[number], number> = {
     ...{ steps: 0, generatedTokens: 0, prefilledTokens: 0, abortedSteps: 0, cachedTokens: 0, spills: 0 },
   };
@@ -117,15 +120,24 @@ export class SupervisedLink implements EngineLink {
   }
 
   cancel(id: StreamId): void {
-    if (!this.#streams.has(id) || this.#streams.tell(id, "was cancelled", () => this.#readyLink()!.cancel(id))) return;
+    if (!this.#streams.has(id)) return;
+    if (this.#streams.leave(id)) {
+      this.#readyLink()!.cancel(id);
+      return;
+    }
     this.#streams.delete(id);
-    this.#saySoon(id, Kind.StreamError, LEFT);
+    this.#saySoon(id, Kind.Finish, CANCELLED);
     this.#keepAlive();
   }
 
   endReasoning(id: StreamId): void {
-    const inexact = "had its thought ended by the caller, at a token that is not known";
-    this.#streams.tell(id, inexact, () => this.#readyLink()!.endReasoning(id));
+    if (!this.#streams.has(id)) return;
+    const how = this.#streams.endReasoning(id);
+    if (how === "tell") this.#readyLink()!.endReasoning(id);
+    if (how !== "inexact") return;
+    this.#streams.delete(id);
+    this.#saySoon(id, Kind.StreamError, THOUGHT_ENDED);
+    this.#keepAlive();
   }
 
   ask(question: number, what: Question): void {
@@ -202,7 +214,8 @@ export class SupervisedLink implements EngineLink {
       return;
     }
     for (const [id, why] of this.#streams.lose()) {
-      this.#say(id, Kind.StreamError, { code: "ENGINE_FAILED", message: `${gone}, and this stream with it${why}` });
+      if (why === LEFT) this.#say(id, Kind.Finish, CANCELLED);
+      else this.#say(id, Kind.StreamError, { code: "ENGINE_FAILED", message: `${gone}, and this stream with it${why}` });
     }
     this.#loseQuestions(gone);
     this.#say(0, RESTARTING, { code: "ENGINE_FAILED", message: `${gone}; it is started again` } satisfies NativeError);
@@ -231,7 +244,7 @@ export class SupervisedLink implements EngineLink {
   /** The model is closed, or could not be loaded, and its last host is gone. */
   #finish(): void {
     this.#over = true;
-    this.#endAll(CLOSED);
+    this.#endAll(this.#loadError ?? CLOSED);
     this.#say(0, Kind.Closed, undefined);
   }
 
@@ -290,8 +303,10 @@ export class SupervisedLink implements EngineLink {
 
   #noteOfModel(life: Life, kind: number, payload: unknown): void {
     if (kind === Kind.Ready) this.#onReady(life);
-    else if (kind === Kind.LoadError) this.#over = true;
-    else if (kind === Kind.Answer || kind === Kind.AnswerError) this.#questions.delete((payload as { question: number }).question);
+    else if (kind === Kind.LoadError) {
+      this.#over = true;
+      this.#loadError = payload as NativeError;
+    } else if (kind === Kind.Answer || kind === Kind.AnswerError) this.#questions.delete((payload as { question: number }).question);
   }
 
   /** Nothing that is open, loads or closes may be cut short by the end of this process; a quiet engine keeps nobody. */
@@ -313,4 +328,8 @@ export class SupervisedLink implements EngineLink {
 }
 
 const CLOSED: NativeError = { code: "CLOSED", message: "the model is not open" };
-const LEFT: NativeError = { code: "ENGINE_FAILED", message: "the stream was left while the engine was started again" };
+const CANCELLED: NativeFinish = { reason: "cancelled", seed: 0, ...NO_USE };
+const THOUGHT_ENDED: NativeError = {
+  code: "ENGINE_FAILED",
+  message: "the engine's process is started again, and this stream cannot go on exactly since its thought was ended meanwhile",
+};
