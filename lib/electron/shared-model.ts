@@ -9,9 +9,9 @@ import {
   type NativeRequest,
   type NativeTokenLogprobs,
 } from "../addon/contract.js";
-import { type EngineLink, LARGEST_ID, type OpenLink, type Question, type StreamId } from "../engine/link.js";
+import { type EngineLink, freeId, type OpenLink, type Question, type StreamId } from "../engine/link.js";
 import { StepWatch } from "../engine/port/step-watch.js";
-import { checkAgainstModel, checkLength, checkTokens } from "../engine/request-checks.js";
+import { checkAgainstModel, checkLength, checkRoom, checkTokens } from "../engine/request-checks.js";
 import { bad, ZSEError } from "../errors.js";
 import type { EngineStats, ModelInfo } from "../types.js";
 
@@ -109,15 +109,8 @@ export class SharedModel {
     if (this.info === undefined) throw new ZSEError("ENGINE_FAILED", "The model is not loaded.");
     checkAgainstModel(request, this.info);
     checkReplay(request, this.info);
-    const { maxStreams, maxQueue } = this.#room;
-    const room = maxStreams + maxQueue;
-    if (this.#streams.size - Math.min(this.#leaving, room) >= room) {
-      const all = `all ${maxStreams} streams are running and ${maxQueue} requests are waiting (maxStreams, maxQueue)`;
-      throw new ZSEError("OVERLOADED", `${all}; try again later`);
-    }
-    do {
-      this.#last = (this.#last % LARGEST_ID) + 1;
-    } while (this.#streams.has(this.#last));
+    checkRoom(this.#room, this.#streams.size, this.#leaving);
+    this.#last = freeId(this.#last, this.#streams);
     this.#streams.set(this.#last, { user, id, credit: 0, leaving: false });
     this.#link.submit(this.#last, request);
     return this.#last;
@@ -151,9 +144,7 @@ export class SharedModel {
     if (this.info === undefined) throw new ZSEError("ENGINE_FAILED", "The model is not loaded.");
     if ("detokenize" in what) checkTokens("tokens", what.detokenize, this.info);
     if ("render" in what) checkLength(what.render, this.info);
-    do {
-      this.#lastQuestion = (this.#lastQuestion % LARGEST_ID) + 1;
-    } while (this.#questions.has(this.#lastQuestion));
+    this.#lastQuestion = freeId(this.#lastQuestion, this.#questions);
     this.#questions.set(this.#lastQuestion, { user, question });
     this.#link.ask(this.#lastQuestion, what);
   }

@@ -56,9 +56,9 @@ export class WindowPort implements User {
   #payloads: unknown[] = [];
   #logprobs: (readonly NativeTokenLogprobs[] | undefined)[] | undefined;
   #drawn: number[] = [];
-  /** "new": its page has not said anything yet. */
   /** The page is told that there is nothing more to come. */
   #told = false;
+  /** "new": its page has not said anything yet. */
   #state: "new" | "open" | "closed" = "new";
 
   constructor(port: EnginePort, model: SharedModel, { name, limits, use, onViolation, onClosed }: PortSettings) {

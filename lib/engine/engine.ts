@@ -24,10 +24,10 @@ import {
 import { cut } from "../base/quote.js";
 import { fromNative, ZSEError } from "../errors.js";
 import type { EngineStats, ModelInfo, RecommendedSampling, StreamEvent, TokenLogprobs } from "../types.js";
-import { type EngineLink, LARGEST_ID, type OpenLink, RESTARTING, type StreamId } from "./link.js";
+import { type EngineLink, freeId, type OpenLink, RESTARTING, type StreamId } from "./link.js";
 import { toldLogprobs, toldPrompt } from "./logprobs.js";
 import { Questions } from "./questions.js";
-import { checkAgainstModel, checkLength, checkTokens } from "./request-checks.js";
+import { checkAgainstModel, checkLength, checkRoom, checkTokens } from "./request-checks.js";
 
 /**
  * What a stream gives: text, as the bare string (the common case costs no object) unless it has log-probabilities, any other event, or tokens
@@ -217,15 +217,13 @@ export class Engine {
 
   #submit(sink: StreamSink): void {
     try {
-      this.#checkRoom();
+      checkRoom(this.#room, this.#sinks.size, this.#leaving.size);
       checkAgainstModel(sink.request, this.info!);
     } catch (error) {
       sink.end({ error });
       return;
     }
-    do {
-      this.#lastId = (this.#lastId % LARGEST_ID) + 1;
-    } while (this.#sinks.has(this.#lastId));
+    this.#lastId = freeId(this.#lastId, this.#sinks);
     sink.id = this.#lastId;
     this.#sinks.set(sink.id, sink);
     this.#link!.submit(sink.id, withRecommended(sink, this.info!.sampling));
@@ -234,15 +232,6 @@ export class Engine {
       this.#turn = undefined;
       this.#link?.endTurn();
     });
-  }
-
-  /** Streams that were cancelled make room at once, though not without end: they take memory until they have ended. */
-  #checkRoom(): void {
-    const { maxStreams, maxQueue } = this.#room;
-    const room = maxStreams + maxQueue;
-    if (this.#sinks.size - Math.min(this.#leaving.size, room) < room) return;
-    const all = `all ${maxStreams} streams are running and ${maxQueue} requests are waiting (maxStreams, maxQueue)`;
-    throw new ZSEError("OVERLOADED", `${all}; try again later`);
   }
 
   /** One batch is one decode step's news of all streams: this loop is the per-token path. */

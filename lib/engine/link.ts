@@ -10,6 +10,15 @@ export const LARGEST_ID = 2 ** 32 - 1;
 /** A whole number from 1 to LARGEST_ID, of one stream at a time. lib/engine chooses it. 0 stands for the engine itself. */
 export type StreamId = number;
 
+/** The next id after `last` that none of the open ones has. */
+export function freeId(last: number, open: { has(id: number): boolean }): number {
+  let id = last;
+  do {
+    id = (id % LARGEST_ID) + 1;
+  } while (open.has(id));
+  return id;
+}
+
 /** What a stream took that never began. */
 export const NO_USE: Pick<NativeFinish, "usage" | "timings"> = {
   usage: { promptTokens: 0, completionTokens: 0, totalTokens: 0, cachedTokens: 0 },

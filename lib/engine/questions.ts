@@ -11,7 +11,7 @@ import type {
   NativeTokens,
 } from "../addon/contract.js";
 import { fromNative } from "../errors.js";
-import { type EngineLink, LARGEST_ID, type Question } from "./link.js";
+import { type EngineLink, freeId, type Question } from "./link.js";
 
 /** Token ids that are copied in a turn of the event loop: about a millisecond's work. */
 const TOKENS_A_TURN = 65_536;
@@ -46,7 +46,7 @@ export class Questions {
 
   #ask(link: EngineLink, question: Question): Promise<NativeAnswer> {
     return new Promise((resolve, reject) => {
-      this.#last = (this.#last % LARGEST_ID) + 1;
+      this.#last = freeId(this.#last, this.#open);
       this.#open.set(this.#last, { resolve, reject });
       link.ask(this.#last, question);
     });

@@ -8,6 +8,17 @@ import type { ModelInfo } from "../types.js";
 /** Characters that a token stands for at most, with room to spare: the longest of real vocabularies have 256 bytes. */
 const CHARACTERS_A_TOKEN = 1024;
 
+/**
+ * Whether another stream may be opened. Streams that were cancelled make room at once, though not without end: they take memory until they have ended.
+ * @throws ZSEError OVERLOADED
+ */
+export function checkRoom({ maxStreams, maxQueue }: { maxStreams: number; maxQueue: number }, open: number, leaving: number): void {
+  const room = maxStreams + maxQueue;
+  if (open - Math.min(leaving, room) < room) return;
+  const all = `all ${maxStreams} streams are running and ${maxQueue} requests are waiting (maxStreams, maxQueue)`;
+  throw new ZSEError("OVERLOADED", `${all}; try again later`);
+}
+
 type Texts = Pick<NativeRequest, "messages" | "prompt" | "suffix">;
 
 /** @throws ZSEError BAD_OPTION or CONTEXT_OVERFLOW */
