@@ -207,7 +207,6 @@ void Constraint::accept(Token token) {
     in_thought_ = thinks();
     if (in_thought_ && std::exchange(ends_first_thought_, false)) common_reasoning_budget_force(budget_.get());
   }
-  begun_ = true;
   if (!grammar_ || llama_vocab_is_eog(model_->vocab(), token)) return;
   if (waits_) {
     if (!in_thought_) watch(token);
@@ -279,7 +278,7 @@ void Constraint::end_reasoning() {
   if (in_thought_) {
     common_reasoning_budget_force(budget_.get());
   } else {
-    ends_first_thought_ = !begun_ && budget_;
+    ends_first_thought_ = drawn_ == 0 && budget_;
   }
 }
 

@@ -98,8 +98,7 @@ class Constraint final {
   WorkBound::Clock::time_point until_;  // then the grammar has taken too long over this token
   bool in_thought_ = false;
   bool ends_first_thought_ = false;
-  bool begun_ = false;  // a token has been drawn
-  size_t drawn_ = 0;    // tokens
+  size_t drawn_ = 0;  // tokens
   std::vector<llama_token_data> candidates_;
 };
 

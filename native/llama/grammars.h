@@ -1,11 +1,10 @@
 // Owns the grammars of the last requests, ready to be copied: to read the one of a schema takes ten times as long as to copy it. Any thread.
 #pragma once
 
-#include <list>
 #include <memory>
-#include <mutex>
 #include <string>
-#include <utility>
+
+#include "kept.h"
 
 struct llama_grammar;
 struct llama_vocab;
@@ -23,8 +22,7 @@ class Grammars {
   GrammarPtr of(const llama_vocab* vocab, const std::string& gbnf);
 
  private:
-  std::mutex mutex_;
-  std::list<std::pair<std::string, std::shared_ptr<const llama_grammar>>> kept_;  // the last one first
+  Kept<llama_grammar> kept_{16};
 };
 
 }  // namespace zse

@@ -12,7 +12,7 @@ namespace zse {
 
 namespace {
 
-constexpr size_t kMostKept = 16, kLongestKept = size_t{256} << 10;  // syntaxes, and bytes of a saved parser
+constexpr size_t kLongestKept = size_t{256} << 10;  // bytes of a saved parser
 
 class LlamaReplyParser final : public ReplyParser {
  public:
@@ -96,21 +96,9 @@ std::shared_ptr<const ReplySyntax> ReplySyntaxes::of(const common_chat_params& p
   std::string key = params.parser + '\0' + params.generation_prompt + '\0' + std::to_string(params.format);
   for (const std::string& token : params.preserved_tokens) key += '\0' + token;
   key += {'\0', continued ? 'c' : ' ', json_text ? 'j' : ' ', params.grammar.empty() ? ' ' : 'g'};
-  const auto is_it = [&](const auto& kept) { return kept.first == key; };
-  {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    const auto found = std::find_if(kept_.begin(), kept_.end(), is_it);
-    if (found != kept_.end()) {
-      kept_.splice(kept_.begin(), kept_, found);
-      return found->second;
-    }
-  }
-  std::shared_ptr<const ReplySyntax> made =
-      reply_syntax(params, continued, json_text);  // it may be stopped: nothing waits for it
-  const std::lock_guard<std::mutex> lock(mutex_);
-  kept_.remove_if(is_it);
-  kept_.emplace_front(std::move(key), made);
-  if (kept_.size() > kMostKept) kept_.pop_back();
+  if (const auto [known, kept] = kept_.find(key); known) return kept;
+  std::shared_ptr<const ReplySyntax> made = reply_syntax(params, continued, json_text);  // it may be stopped
+  kept_.keep(std::move(key), made);
   return made;
 }
 

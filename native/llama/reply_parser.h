@@ -1,14 +1,12 @@
 // Owns llama.cpp's parser of replies, as the rest of the house sees it: made of what a template's analysis gives for one request. Prompt workers' threads.
 #pragma once
 
-#include <list>
 #include <memory>
-#include <mutex>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "core/reply_parser.h"
+#include "kept.h"
 
 struct common_chat_params;
 
@@ -27,9 +25,7 @@ class ReplySyntaxes {
   std::shared_ptr<const ReplySyntax> of(const common_chat_params& params, bool continued, bool json_text);
 
  private:
-  std::mutex mutex_;
-  std::list<std::pair<std::string, std::shared_ptr<const ReplySyntax>>>
-      kept_;  // by what they were made of, the last one first
+  Kept<ReplySyntax> kept_{16};
 };
 
 }  // namespace zse
