@@ -20,7 +20,7 @@ namespace {
 
 constexpr float kNever = -std::numeric_limits<float>::infinity();
 // Of the tokens that may follow, those that are less likely than so many others are not worth a look at all of a large vocabulary.
-constexpr size_t kLikeliest = 64, kLikely = 1024;
+constexpr size_t kLikely = 1024;
 constexpr size_t kLongestGrammar = size_t{4} << 20;  // bytes
 // Triggers are some ten bytes long; a regular expression, whose matcher calls itself for each character, gets no more than this.
 constexpr size_t kTail = 512;
@@ -158,7 +158,8 @@ bool Constraint::allows(Token token) {
   return one.logit != kNever;
 }
 
-const std::vector<llama_token_data>& Constraint::find_allowed(float* logits) {
+const std::vector<llama_token_data>& Constraint::find_allowed(float* logits,
+                                                              const std::vector<llama_token_data>& likeliest) {
   const auto vocabulary = static_cast<size_t>(model_->info().vocabulary_size);
   for (const Token token : hidden_) logits[token] = kNever;
   const auto may_begin = first_bytes();
@@ -167,9 +168,13 @@ const std::vector<llama_token_data>& Constraint::find_allowed(float* logits) {
     candidates_.erase(std::remove_if(candidates_.begin(), candidates_.end(), unwanted), candidates_.end());
   };
   for (const size_t most : {kLikeliest, kLikely, vocabulary}) {
-    if (!find_likeliest(logits, static_cast<int>(vocabulary), most, candidates_)) break;  // one is not a number
+    if (most == kLikeliest && !likeliest.empty()) {
+      candidates_ = likeliest;
+    } else if (!find_likeliest(logits, static_cast<int>(vocabulary), most, candidates_)) {
+      break;  // one is not a number
+    }
     const bool were_all = candidates_.size() < most;
-    drop([&](const llama_token_data& one) { return !may_begin[first[one.id]]; });
+    drop([&](const llama_token_data& one) { return !may_begin[first[one.id]] || logits[one.id] == kNever; });
     llama_token_data_array tokens{candidates_.data(), candidates_.size(), -1, false};
     apply(tokens);
     drop([](const llama_token_data& one) { return one.logit == kNever; });

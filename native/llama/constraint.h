@@ -50,12 +50,15 @@ class Constraint final {
   /** The token that must come next, if only one may: the end of a thought whose budget is spent. */
   std::optional<Token> forced(const float* logits);
   bool allows(Token token);
+  /** find_allowed() looks at so many first. */
+  static constexpr size_t kLikeliest = 64;
   /**
    * The tokens that may follow, with their logits, in no order; for a token that allows() has just refused, within what is left of its time. Looks at
-   * the 64 likeliest; where none of those may, at the likeliest thousand whose first byte may come, then at all of those. Empty: there are none.
-   * What cannot come is -infinity in the logits afterwards. Throws EngineError BAD_OPTION where that takes too long.
+   * the likeliest; where none of those may, at the likeliest thousand whose first byte may come, then at all of those. Empty: there are none.
+   * `likeliest`: kLikeliest of them or more, or all that can come, where the caller has found them. What cannot come is -infinity in the logits
+   * afterwards. Throws EngineError BAD_OPTION where that takes too long.
    */
-  const std::vector<llama_token_data>& find_allowed(float* logits);
+  const std::vector<llama_token_data>& find_allowed(float* logits, const std::vector<llama_token_data>& likeliest = {});
   /** Nothing more is needed: a reply that cannot go on has ended. */
   bool complete() const;
   void accept(Token token);

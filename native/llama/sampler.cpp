@@ -181,7 +181,7 @@ std::optional<Token> LlamaSampler::draw_within(float* logits) {
   if (const std::optional<Token> forced = constraint_->forced(logits)) return forced;
   const std::optional<Token> token = draw(logits);
   if (!token || constraint_->allows(*token)) return token;
-  const std::vector<llama_token_data>& allowed = constraint_->find_allowed(logits);
+  const std::vector<llama_token_data>& allowed = constraint_->find_allowed(logits, likeliest_);
   if (!allowed.empty()) return draw(allowed);
   if (constraint_->complete() && !end_tokens_.empty()) return end_tokens_.front();
   throw EngineError(
@@ -308,8 +308,16 @@ bool LlamaSampler::fill_all(const float* logits) {
 }
 
 bool LlamaSampler::fill_top_k(const float* logits) {
-  if (!find_likeliest(logits, vocabulary_size_, top_k_, candidates_) || candidates_.empty()) return false;
-  std::sort(candidates_.begin(), candidates_.end(), likelier);
+  const auto wanted = static_cast<size_t>(top_k_);
+  if (constraint_) {
+    if (!find_likeliest(logits, vocabulary_size_, std::max(wanted, Constraint::kLikeliest), likeliest_)) return false;
+    candidates_.resize(std::min(likeliest_.size(), wanted));
+    std::partial_sort_copy(likeliest_.begin(), likeliest_.end(), candidates_.begin(), candidates_.end(), likelier);
+  } else {
+    if (!find_likeliest(logits, vocabulary_size_, wanted, candidates_)) return false;
+    std::sort(candidates_.begin(), candidates_.end(), likelier);
+  }
+  if (candidates_.empty()) return false;
   if (!std::isfinite(candidates_.front().logit)) return false;
   for (llama_token_data& candidate : candidates_) {
     candidate.logit = std::clamp(candidate.logit, -kLargestLogit, kLargestLogit);

@@ -105,6 +105,7 @@ class LlamaSampler final : public TokenSampler {
   std::vector<llama_token_data> candidates_;
 
   const std::unique_ptr<Constraint> constraint_;  // null: none
+  std::vector<llama_token_data> likeliest_;       // of the logits at hand, for it as well; empty: not looked for
 
   const bool logprobs_;
   const int top_logprobs_;
