@@ -209,6 +209,11 @@ export type SamplerName =
 export interface ReplyOptions<Format extends ResponseFormat = ResponseFormat> {
   /** Tokens to generate at most; 0 means up to the end of the context. Default 0. */
   maxTokens?: number | undefined;
+  /**
+   * A LoRA adapter of the model's (`adapters` of its options), by name; or several, by name, each with its strength: 1 is as trained, 0 is without it.
+   * Default: the model alone.
+   */
+  adapter?: string | Readonly<Record<string, number>> | undefined;
   /** Tokens before which neither the model nor a stop string ends the reply; at most maxTokens, where that is given. Default 0. */
   minTokens?: number | undefined;
   /** 0 always takes the likeliest token. 0 to 5, default 0.8. */
@@ -363,7 +368,18 @@ export interface RenderedPrompt {
 }
 
 /** Settings of a model, fixed when it is opened. docs/api.md lists ranges and defaults. */
+/** A LoRA adapter: a GGUF file as llama.cpp's convert_lora_to_gguf.py makes it, of the same base model. */
+export interface AdapterFile {
+  /** By which streams ask for it: 1 to 64 characters, none of them a control character, a colon, a comma or a slash. */
+  name: string;
+  path: string | URL;
+  /** Its strength where a stream says no other. -100 to 100, default 1. */
+  scale?: number | undefined;
+}
+
 export interface EngineOptions {
+  /** LoRA adapters that streams may ask for, 64 at most: loaded with the model. Default: none. */
+  adapters?: readonly AdapterFile[] | undefined;
   /** Tokens of context per stream; 0 means the trained context, at most 4096. Default 0. */
   contextSize?: number | undefined;
   /** Streams that are generated at once. 1 to 256, default 4. */
@@ -620,6 +636,8 @@ export interface ModelInfo {
   /** What the file recommends (`general.sampling.*`); used where a call does not say. What is out of range there is left out. */
   sampling: RecommendedSampling;
   deterministic: boolean;
+  /** The LoRA adapters that streams may name, and their strengths where a stream says no other. */
+  adapters: readonly Readonly<{ name: string; scale: number }>[];
 }
 
 /** Tokens used by a request. */

@@ -23,6 +23,8 @@ export interface NativeEngineOptions {
   deterministic: boolean;
   /** Tokens of `replay` that are computed at once, in memory of their own for each. 0 to 256, default 0: one for each stream. */
   replayRows?: number;
+  /** LoRA adapters that requests may name, each name once; absolute paths. Default: none. `scale`: where a request has no other. */
+  adapters?: readonly Readonly<{ name: string; path: string; scale: number }>[];
   /** Where prefixes of earlier streams are kept. ram and disk in bytes; dir "" means nothing on disk. */
   promptCache: { enabled: boolean; ram: number; dir: string; disk: number };
 }
@@ -88,6 +90,8 @@ export interface NativeRequest {
   highWaterMark: number;
   /** A sequence parked for longer than this many ms ends with STALLED; 0 means never. */
   stallTimeoutMs: number;
+  /** Adapters that the model was opened with, in the order of their names, each once, and their strengths: not 0. Absent: none. */
+  adapters?: readonly NativeAdapter[];
   /** The ids of the reply's tokens are told with its events. */
   tellTokens?: boolean;
   /**
@@ -95,6 +99,12 @@ export interface NativeRequest {
    * of it is given out again from its start. Deterministic engines end with ENGINE_FAILED where one of them comes out as another token.
    */
   replay?: readonly number[];
+}
+
+/** An adapter that a request is computed with. The engine of lib/engine fills in the strength that is the adapter's own. */
+export interface NativeAdapter {
+  name: string;
+  scale?: number;
 }
 
 /** What the model is offered and held to, and what is told apart in its reply. Only `jsonSchema` and `grammar` go with a prompt. */

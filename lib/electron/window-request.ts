@@ -72,12 +72,12 @@ const FIELDS = new Set(
  */
 export function readWindowRequest(given: unknown, mostCharacters: number): NativeRequest {
   if (!isPlainObject(given)) throw bad("request", `A request must be an object; given ${quote(given)}.`);
-  const { messages, prompt, reply, tellTokens, replay, ...others } = given;
+  const { messages, prompt, reply, adapters, tellTokens, replay, ...others } = given;
   const shape = reply === undefined ? {} : asShape(reply);
   checkLength([messages, prompt, ...Object.values(shape)], mostCharacters);
   const stranger = Object.keys(others).find((name) => !FIELDS.has(name));
   if (stranger !== undefined) throw bad(cutName(stranger), `A request has no ${quote(stranger)}.`);
-  const options = { ...others, logitBias: readBiases(others.logitBias), ...shapeOptions(shape) };
+  const options = { ...others, adapter: readAdapters(adapters), logitBias: readBiases(others.logitBias), ...shapeOptions(shape) };
   if (messages !== undefined && prompt !== undefined) throw bad("prompt", "A request has messages or a prompt, not both.");
   const { request } =
     prompt === undefined
@@ -108,6 +108,14 @@ function asShape(given: unknown): { [Name in keyof NativeReplyShape]?: unknown }
 function checkLength(texts: unknown[], most: number): void {
   const length = texts.reduce((sum: number, text) => sum + (typeof text === "string" ? text.length : 0), 0);
   if (length > most) throw bad("messages", `A window's request may have up to ${most} characters; given ${length}.`);
+}
+
+/** A list of names and strengths, as an object again. */
+function readAdapters(given: unknown): Record<string, unknown> | undefined {
+  if (given === undefined) return undefined;
+  const fits = Array.isArray(given) && given.length <= 64 && given.every((one) => isPlainObject(one) && typeof one.name === "string");
+  if (!fits) throw bad("adapter", `A request's adapters must be a list of { name, scale }; given ${quote(given)}.`);
+  return Object.fromEntries(given.map(({ name, scale }) => [name, scale]));
 }
 
 /** Pairs, flat, as an object again. */

@@ -226,7 +226,7 @@ export class Engine {
     this.#lastId = freeId(this.#lastId, this.#sinks);
     sink.id = this.#lastId;
     this.#sinks.set(sink.id, sink);
-    this.#link!.submit(sink.id, withRecommended(sink, this.info!.sampling));
+    this.#link!.submit(sink.id, withRecommended(sink, this.info!));
     if (sink.endsReasoning) this.#link!.endReasoning(sink.id);
     this.#turn ??= setImmediate(() => {
       this.#turn = undefined;
@@ -370,9 +370,14 @@ export class Engine {
   }
 }
 
-function withRecommended({ request, unsaid }: StreamSink, sampling: RecommendedSampling): NativeRequest {
+/** What the file recommends, where the call says nothing; and the adapters' own strengths. */
+function withRecommended({ request, unsaid }: StreamSink, { sampling, adapters }: ModelInfo): NativeRequest {
   const counts = Object.entries(sampling).filter(([name]) => unsaid.includes(name));
-  return counts.length === 0 ? request : { ...request, ...Object.fromEntries(counts) };
+  const known = counts.length === 0 ? request : { ...request, ...Object.fromEntries(counts) };
+  if (request.adapters === undefined) return known;
+  const own = (name: string) => adapters.find((one) => one.name === name)?.scale ?? 1;
+  const scaled = request.adapters.map(({ name, scale = own(name) }) => ({ name, scale }));
+  return { ...known, adapters: scaled.filter(({ scale }) => scale !== 0) };
 }
 
 function told(logprobs: readonly NativeTokenLogprobs[] | undefined): { logprobs?: TokenLogprobs[] } {

@@ -1,7 +1,8 @@
 // Owns what of a request only the loaded model can find wrong, before the engine has it: token ids beyond the vocabulary, text beyond the
 // context. Pure; any thread.
 
-import type { NativeRequest } from "../addon/contract.js";
+import type { NativeAdapter, NativeRequest } from "../addon/contract.js";
+import { quote } from "../base/quote.js";
 import { bad, ZSEError } from "../errors.js";
 import type { ModelInfo } from "../types.js";
 
@@ -26,6 +27,7 @@ export function checkAgainstModel(request: NativeRequest, info: ModelInfo): void
   checkBiases(request.logitBias, info.vocabularySize);
   if (request.prompt instanceof Int32Array) checkTokens("prompt", request.prompt, info);
   if (request.suffix !== undefined) checkSuffix(info);
+  if (request.adapters !== undefined) checkAdapters(request.adapters, info);
   checkLength(request, info);
 }
 
@@ -35,6 +37,14 @@ export function checkTokens(name: string, tokens: Int32Array, { vocabularySize }
   if (wrong < 0) return;
   const at = `${name}[${wrong}]`;
   throw bad(at, `${at} is ${tokens[wrong]}; the token ids of this vocabulary are 0 to ${vocabularySize - 1}.`);
+}
+
+function checkAdapters(wanted: readonly NativeAdapter[], { adapters }: ModelInfo): void {
+  const unknown = wanted.find(({ name }) => !adapters.some((one) => one.name === name));
+  if (unknown === undefined) return;
+  const known =
+    adapters.length === 0 ? "the model was opened without any (adapters)" : `there are: ${adapters.map(({ name }) => name).join(", ")}`;
+  throw bad("adapter", `adapter names ${quote(unknown.name)}, and ${known}.`);
 }
 
 function checkSuffix({ fillsInTheMiddle }: ModelInfo): void {

@@ -146,7 +146,7 @@ function replySettings(
     "a reply",
   );
   const { tools, toolChoice, parallelToolCalls, responseFormat, reasoning, templateArguments, continueFinalMessage, ...more } = others;
-  const { maxSteps, toolErrors, onStep, ...rest } = more;
+  const { maxSteps, toolErrors, onStep, adapter: adapters, ...rest } = more;
   checkTogether({ ...rest, ...subject }, given);
   const { native, ...shape } = readShape({
     tools,
@@ -159,7 +159,12 @@ function replySettings(
   } as ShapeOptions);
   return {
     // readOptions has just given every field its type and default by the table above.
-    request: { ...subject, ...(native === undefined ? {} : { reply: native }), ...rest } as unknown as NativeRequest,
+    request: {
+      ...subject,
+      ...(native === undefined ? {} : { reply: native }),
+      ...(adapters === undefined ? {} : { adapters }),
+      ...rest,
+    } as unknown as NativeRequest,
     unsaid: RECOMMENDABLE.filter((name) => given[name] === undefined && given[snakeCase(name)] === undefined),
     signal: signal as AbortSignal | undefined,
     chunkSize: chunkSize as number,

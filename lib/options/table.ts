@@ -2,6 +2,7 @@
 // requests, bodies and flags come from it; types, docs and the addon's reader are checked against it by test/unit/options-table.test.ts.
 // Pure; any thread.
 
+import { readAdapter, readAdapters } from "./adapters.js";
 import { readGpuLayers, readIsolate, readLogitBias, readPromptCache, readSignal, readStop } from "./custom.js";
 import { named } from "./named.js";
 import { INT32_MAX, type Rule } from "./rules.js";
@@ -340,6 +341,7 @@ export const REPLY_OPTIONS = {
   parallelToolCalls: { kind: "boolean", default: true, wire: "body" },
   responseFormat: { kind: "custom", read: named, wire: "body" },
   reasoning: { kind: "custom", read: named },
+  adapter: { kind: "custom", read: readAdapter },
   templateArguments: { kind: "custom", read: named },
   continueFinalMessage: { kind: "boolean", default: false, wire: "body" },
   maxSteps: { kind: "integer", min: 1, max: 1000, default: 5 },
@@ -385,6 +387,7 @@ export const ENGINE_OPTIONS = {
   latencyTargetMs: { kind: "number", min: 1, max: 10_000, default: 150 },
   deterministic: { kind: "boolean", default: false, flag: "--deterministic", help: "other streams cannot change the rounding; slower" },
   isolate: { kind: "custom", read: readIsolate },
+  adapters: { kind: "custom", read: readAdapters },
   onProgress: { kind: "function" },
   promptCache: { kind: "custom", read: readPromptCache, default: readPromptCache("promptCache", true) },
 } as const satisfies OptionTable;

@@ -99,6 +99,9 @@ class Decoder {
   virtual int max_batch_tokens() const = 0;  // tokens in one decode at most
   virtual int max_outputs() const = 0;       // of these, such that the next one is sampled after; at least one for each slot
 
+  /** What the model is changed by in the next decodes. */
+  virtual void use_adapters(const std::vector<AdapterScale>&) {}
+
   virtual DecodeStatus decode(const Batch& batch, const AbortCheck& abort) = 0;
 
   /** Why the last decode failed, for people. */

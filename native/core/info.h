@@ -2,8 +2,10 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "base/recommended_sampling.h"
+#include "options.h"
 
 namespace zse {
 
@@ -19,6 +21,7 @@ struct ModelInfo {
   bool fills_in_the_middle = false;    // the vocabulary has the tokens of InfillInput
   bool deterministic = false;
   RecommendedSampling sampling;
+  std::vector<AdapterFile> adapters;  // that it was opened with
   /** longrope: llama.cpp rotates keys by one of two sets of factors, whichever goes with the size of the context. */
   bool rotates_by_context = false;
 };

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace zse {
 
@@ -12,6 +13,12 @@ struct PromptCacheOptions {
   uint64_t ram_bytes = uint64_t{256} << 20;  // images of slots, those of spilled streams included
   std::string dir;                           // empty: nothing on disk
   uint64_t disk_bytes = uint64_t{4} << 30;
+};
+
+/** A LoRA adapter that streams may ask for. */
+struct AdapterFile {
+  std::string name, path;
+  float scale = 1;  // where a stream names no other
 };
 
 struct EngineOptions {
@@ -24,6 +31,7 @@ struct EngineOptions {
   double latency_target_ms = 150;
   bool deterministic = false;
   int replay_rows = 0;  // of logits, beyond one for each stream: so many tokens of lost replies are replayed at once
+  std::vector<AdapterFile> adapters;
   PromptCacheOptions prompt_cache;
 };
 

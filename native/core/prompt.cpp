@@ -8,15 +8,18 @@
 namespace zse {
 
 size_t Prompt::common_prefix(const Prompt& other) const {
+  if (variant_ != other.variant_) return 0;
   const auto shorter = static_cast<std::ptrdiff_t>(std::min(size(), other.size()));
   const auto begin = tokens_.begin();
   return static_cast<size_t>(std::mismatch(begin, begin + shorter, other.tokens_.begin()).first - begin);
 }
 
 bool Prompt::starts_with(const Prompt& other) const {
-  return size() >= other.size() && std::equal(other.tokens_.begin(), other.tokens_.end(), tokens_.begin());
+  if (other.empty()) return true;
+  return variant_ == other.variant_ && size() >= other.size() &&
+         std::equal(other.tokens_.begin(), other.tokens_.end(), tokens_.begin());
 }
 
-uint64_t Prompt::hash() const { return XXH3_64bits(tokens_.data(), bytes()); }
+uint64_t Prompt::hash() const { return XXH3_64bits_withSeed(tokens_.data(), bytes(), variant_); }
 
 }  // namespace zse

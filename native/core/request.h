@@ -71,14 +71,21 @@ struct SamplingParams {
   std::vector<std::pair<Token, float>> logit_bias;  // -100 or less bans the token
 };
 
+/** An adapter that the model was opened with, and its strength; not 0. */
+struct AdapterScale {
+  std::string name;
+  float scale;
+};
+
 /** How a stream is drawn, ended and paced, wherever its text comes from. Goes as one from the door to the sequence. */
 struct StreamSettings {
   SamplingParams sampling;
   int max_tokens = 0;  // 0: up to the end of the context
   int high_water_mark = 64;
-  int stall_timeout_ms = 0;      // 0: never
-  bool prompt_logprobs = false;  // those of the prompt's tokens are wanted, too: all of it is computed
-  bool tell_tokens = false;      // the ids of drawn tokens go with the events
+  int stall_timeout_ms = 0;            // 0: never
+  bool prompt_logprobs = false;        // those of the prompt's tokens are wanted, too: all of it is computed
+  std::vector<AdapterScale> adapters;  // what the model is changed by; in order, each once
+  bool tell_tokens = false;            // the ids of drawn tokens go with the events
   /** What was drawn of the same reply before its engine was lost: it begins with these, and is given out again from its start. */
   std::vector<Token> replay;
 };

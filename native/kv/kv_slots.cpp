@@ -49,9 +49,11 @@ void KvSlots::release(SlotId slot, bool abandoned) {
   ZSE_ASSERT(free_ == count_free(), "as many slots are free as are counted");
 }
 
-void KvSlots::extend(SlotId slot, const Token* tokens, int count, bool of_prompt) {
+void KvSlots::extend(SlotId slot, Variant variant, const Token* tokens, int count, bool of_prompt) {
   Slot& it = slots_[slot];
   ZSE_ASSERT(it.owner != 0 && count > 0, "a step adds to the slots of streams alone");
+  if (it.content.empty()) it.content.clear(variant);
+  ZSE_ASSERT(it.content.variant() == variant, "what a slot holds was computed by one variant of the model");
   it.content.append(tokens, static_cast<size_t>(count));
   it.written = it.kept = it.considered = false;
   if (of_prompt) it.prompt_tokens = static_cast<int>(it.content.size());

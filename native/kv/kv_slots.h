@@ -45,8 +45,8 @@ class KvSlots {
   void mark_kept(SlotId slot) { slots_[slot].kept = true; }
   void mark_considered(SlotId slot) { slots_[slot].considered = true; }
 
-  /** What a step has added to a slot. */
-  void extend(SlotId slot, const Token* tokens, int count, bool of_prompt);
+  /** What a step has added to a slot, by this variant of the model. */
+  void extend(SlotId slot, Variant variant, const Token* tokens, int count, bool of_prompt);
 
   void clear(SlotId slot);
   /** Keeps the first `tokens`; false, and the slot is empty, where the model cannot. */

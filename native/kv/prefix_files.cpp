@@ -24,16 +24,17 @@ namespace zse {
 
 namespace {
 
-constexpr char kMagic[8] = {'Z', 'S', 'E', 'K', 'V', 0, 0, 1};
+constexpr char kMagic[8] = {'Z', 'S', 'E', 'K', 'V', 0, 0, 2};
 constexpr uint32_t kMostTokens = 1 << 24;  // the longest context there can be: nothing larger is read in
 
 struct Header {
   char magic[8];
   uint8_t key[16];
   uint32_t tokens, prompt_tokens;
+  Variant variant;
   uint64_t image_bytes, tokens_checksum, image_checksum, header_checksum;
 };
-static_assert(sizeof(Header) == 64, "the header is written as it lies in memory");
+static_assert(sizeof(Header) == 72, "the header is written as it lies in memory");
 
 struct FileCloser {
   void operator()(std::FILE* file) const { std::fclose(file); }
@@ -84,7 +85,7 @@ Reading open_checked(const fs::path& path, const CacheKey& key, size_t largest_i
   if (header.tokens > most_tokens) return Reading::kFailed;  // it is good for an engine with a larger context
   std::vector<Token> tokens(header.tokens);
   reading = read_exactly(opened.file.get(), tokens.data(), token_bytes);
-  opened.content = Prompt(std::move(tokens));
+  opened.content = Prompt(std::move(tokens), header.variant);
   if (reading != Reading::kGood) return reading;
   return opened.content.hash() == header.tokens_checksum ? Reading::kGood : Reading::kBad;
 }
@@ -257,6 +258,7 @@ bool PrefixFiles::write_file(PrefixFileId id, const SavedPrefix& prefix, std::ve
   std::memcpy(header.key, key_.data(), key_.size());
   header.tokens = static_cast<uint32_t>(prefix.content.size());
   header.prompt_tokens = static_cast<uint32_t>(prefix.prompt_tokens);
+  header.variant = prefix.content.variant();
   header.image_bytes = prefix.image->size();
   header.tokens_checksum = prefix.content.hash();
   header.image_checksum = checksum(prefix.image->data(), prefix.image->size());

@@ -15,6 +15,7 @@
 #include "core/info.h"
 #include "devices.h"
 #include "ggml_abort.h"
+#include "llama-context.h"
 #include "llama_log.h"
 #include "llama_slot_copy.h"
 #include "model.h"
@@ -113,6 +114,7 @@ LlamaDecoder::LlamaDecoder(std::shared_ptr<const Model> model, int replay_rows) 
   params.abort_callback_data = this;
 
   make_context(params);
+  reserve_adapters();
   attach_threads(info.threads);
   can_roll_back_ = !llama_model_is_recurrent(model_->get()) && !llama_model_is_hybrid(model_->get());
   batch_ = llama_batch_init(static_cast<int32_t>(params.n_batch), 0, 1);
@@ -130,6 +132,30 @@ void LlamaDecoder::make_context(const llama_context_params& params) {
                                          std::to_string(info.context_size) + " tokens" +
                                          (reason.empty() ? "" : ": " + reason) +
                                          "; try a smaller contextSize or fewer maxStreams");
+}
+
+/**
+ * The graphs with all of them are built once: so what llama.cpp cannot compute with this model ends no process later, and no change of adapters needs
+ * more memory than there is.
+ */
+void LlamaDecoder::reserve_adapters() {
+  const std::vector<AdapterFile>& files = model_->info().adapters;
+  if (files.empty()) return;
+  std::vector<AdapterScale> all;
+  std::string names;
+  for (const AdapterFile& file : files) {
+    all.push_back({file.name, 1});
+    names += (names.empty() ? "\"" : "\", \"") + file.path;
+  }
+  const AbortGuard guard(AbortBlame::kEngine);
+  try {
+    use_adapters(all);
+    context_->sched_reserve();
+  } catch (const std::exception& e) {
+    const std::string reason = guard.reason().empty() ? e.what() : guard.reason();
+    throw EngineError("UNSUPPORTED", names + "\" cannot be used with this model: " + reason);
+  }
+  use_adapters({});
 }
 
 void LlamaDecoder::ThreadpoolDeleter::operator()(ggml_threadpool* pool) const {
@@ -152,6 +178,18 @@ LlamaDecoder::~LlamaDecoder() { llama_batch_free(batch_); }
 int LlamaDecoder::max_slots() const { return model_->info().max_streams; }
 int LlamaDecoder::context_size() const { return model_->info().context_size; }
 int LlamaDecoder::max_batch_tokens() const { return static_cast<int>(llama_n_batch(context_.get())); }
+
+void LlamaDecoder::use_adapters(const std::vector<AdapterScale>& adapters) {
+  if (model_->adapters().empty()) return;
+  std::vector<llama_adapter_lora*> used;
+  std::vector<float> scales;
+  for (const auto& [name, scale] : adapters) {
+    used.push_back(model_->adapters().find(name));
+    scales.push_back(scale);
+  }
+  llama_set_adapters_lora(context_.get(), used.data(), used.size(),
+                          scales.data());  // nothing, where they are those of the last step
+}
 
 DecodeStatus LlamaDecoder::decode(const Batch& batch, const AbortCheck& abort) {
   batch_.n_tokens = static_cast<int32_t>(batch.size());

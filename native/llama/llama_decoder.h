@@ -25,6 +25,7 @@ class LlamaDecoder final : public Decoder {
   int context_size() const override;
   int max_batch_tokens() const override;
   int max_outputs() const override { return max_outputs_; }
+  void use_adapters(const std::vector<AdapterScale>& adapters) override;
   DecodeStatus decode(const Batch& batch, const AbortCheck& abort) override;
   std::string failure() const override { return failure_; }
   void clear_slot(SlotId slot) override;
@@ -55,6 +56,7 @@ class LlamaDecoder final : public Decoder {
   TokenLogprob logprob_of(Token token, float logprob) const;
   void roll_back(const Batch& batch);
   void make_context(const llama_context_params& params);
+  void reserve_adapters();
   void attach_threads(int count);
 
   struct ThreadpoolDeleter {

@@ -124,6 +124,7 @@ std::shared_ptr<const Model> Model::load(const std::string& path, const EngineOp
                       "\"" + path + "\" (architecture \"" + loaded->info_.architecture +
                           "\") does not generate text token by token; zStream runs decoder-only language models");
   }
+  loaded->adapters_.load(model, options.adapters);
   return loaded;
 }
 
@@ -147,6 +148,7 @@ Model::Model(llama_model* model, const std::string& path, const EngineOptions& o
   info_.threads = options.threads > 0 ? options.threads : default_threads();
   info_.gpu_layers = gpu_layers < 0 ? info_.layers + 1 : std::min(gpu_layers, info_.layers + 1);
   info_.deterministic = options.deterministic;
+  info_.adapters = options.adapters;
   info_.rotates_by_context = metadata(model, (info_.architecture + ".rope.scaling.type").c_str()) == "longrope";
   info_.normalizer = metadata(model, kNormalizerKey);
   info_.sampling = recommended_sampling([model](const char* key) { return metadata(model, key); });

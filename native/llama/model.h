@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "adapters.h"
 #include "core/ids.h"
 #include "core/info.h"
 #include "core/options.h"
@@ -29,6 +30,7 @@ class Model {
   llama_model* get() const { return model_.get(); }
   const llama_vocab* vocab() const { return llama_model_get_vocab(model_.get()); }
   const ModelInfo& info() const { return info_; }
+  const Adapters& adapters() const { return adapters_; }
 
   /** Token ids of a text. `add_special`: with the vocabulary's own BOS/EOS; `parse_special`: control tokens by their text. */
   std::vector<Token> tokenize(const std::string& text, bool add_special, bool parse_special) const;
@@ -56,6 +58,7 @@ class Model {
   Model(llama_model* model, const std::string& path, const EngineOptions& options, int gpu_layers);
 
   std::unique_ptr<llama_model, Deleter> model_;
+  Adapters adapters_;
   ModelInfo info_;
   size_t longest_piece_ = 1;
   std::vector<Token> end_tokens_, control_tokens_;

@@ -508,7 +508,7 @@ PreparedPrompt PromptBuilder::build(const RequestSpec& request, PromptStage& sta
                                         " tokens has " + std::to_string(told) +
                                         "; shorten it, or ask for fewer topLogprobs");
   }
-  prepared.prompt = Prompt(std::move(tokens));
+  prepared.prompt = Prompt(std::move(tokens), model_->adapters().variant_of(request.settings.adapters));
   prepared.sampler_parts = make_sampler_parts(*model_, request.settings.sampling, std::move(shape.constraint));
   prepared.syntax = std::move(shape.syntax);
   return prepared;

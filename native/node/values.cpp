@@ -37,6 +37,11 @@ int integer(const Napi::Object& object, const char* key) { return object.Get(key
 float real(const Napi::Object& object, const char* key) { return static_cast<float>(number(object, key)); }
 bool boolean(const Napi::Object& object, const char* key) { return object.Get(key).ToBoolean().Value(); }
 
+std::string text_or_none(const Napi::Object& object, const char* key) {
+  const Napi::Value value = object.Get(key);
+  return value.IsString() ? value.As<Napi::String>().Utf8Value() : std::string();
+}
+
 std::vector<std::string> strings(const Napi::Object& object, const char* key) {
   const Napi::Array array = object.Get(key).As<Napi::Array>();
   std::vector<std::string> all(array.Length());
@@ -235,6 +240,14 @@ struct PayloadToJs {
     object.Set("fillsInTheMiddle", info.fills_in_the_middle);
     object.Set("deterministic", info.deterministic);
     object.Set("sampling", sampling_to_js(env, info.sampling));
+    Napi::Array adapters = Napi::Array::New(env, info.adapters.size());
+    for (uint32_t i = 0; i < info.adapters.size(); i++) {
+      Napi::Object adapter = Napi::Object::New(env);
+      adapter.Set("name", info.adapters[i].name);
+      adapter.Set("scale", static_cast<double>(info.adapters[i].scale));
+      adapters.Set(i, adapter);
+    }
+    object.Set("adapters", adapters);
     return object;
   }
 };
@@ -252,6 +265,13 @@ EngineOptions engine_options_from_js(const Napi::Object& value) {
   options.latency_target_ms = number(value, "latencyTargetMs");
   options.deterministic = boolean(value, "deterministic");
   if (value.Has("replayRows")) options.replay_rows = integer(value, "replayRows");
+  if (const Napi::Value adapters = value.Get("adapters"); adapters.IsArray()) {
+    const Napi::Array all = adapters.As<Napi::Array>();
+    for (uint32_t i = 0; i < all.Length(); i++) {
+      const Napi::Object one = all.Get(i).As<Napi::Object>();
+      options.adapters.push_back({text_or_none(one, "name"), text_or_none(one, "path"), real(one, "scale")});
+    }
+  }
   const Napi::Object cache = value.Get("promptCache").As<Napi::Object>();
   options.prompt_cache.enabled = boolean(cache, "enabled");
   options.prompt_cache.ram_bytes = static_cast<uint64_t>(number(cache, "ram"));
@@ -261,11 +281,6 @@ EngineOptions engine_options_from_js(const Napi::Object& value) {
 }
 
 namespace {
-
-std::string text_or_none(const Napi::Object& object, const char* key) {
-  const Napi::Value value = object.Get(key);
-  return value.IsString() ? value.As<Napi::String>().Utf8Value() : std::string();
-}
 
 /** NativeReplyShape of lib/addon/contract.ts. */
 void read_shape(const Napi::Object& shape, ChatInput& chat) {
@@ -323,6 +338,13 @@ RequestSpec request_from_js(const Napi::Object& value) {
   settings.stall_timeout_ms = integer(value, "stallTimeoutMs");
   settings.prompt_logprobs = boolean(value, "promptLogprobs");
   settings.tell_tokens = boolean(value, "tellTokens");
+  if (const Napi::Value adapters = value.Get("adapters"); adapters.IsArray()) {
+    const Napi::Array all = adapters.As<Napi::Array>();
+    for (uint32_t i = 0; i < all.Length(); i++) {
+      const Napi::Object one = all.Get(i).As<Napi::Object>();
+      settings.adapters.push_back({text_or_none(one, "name"), real(one, "scale")});
+    }
+  }
   if (const Napi::Value replay = value.Get("replay"); replay.IsArray()) {
     const Napi::Array tokens = replay.As<Napi::Array>();
     for (uint32_t i = 0; i < tokens.Length(); i++) settings.replay.push_back(tokens.Get(i).As<Napi::Number>().Int32Value());

@@ -93,7 +93,7 @@ bool Admission::copy_some(Sequences& sequences, Clock::duration time) {
 void Admission::computed(const Sequence& sequence, const Token* tokens, int count) {
   saver_.forget(sequence.slot);  // it was parked, and has gone on
   const bool of_prompt = sequence.in_cache < static_cast<int>(sequence.prompt.size());
-  slots_.extend(sequence.slot, tokens, count, of_prompt);
+  slots_.extend(sequence.slot, sequence.prompt.variant(), tokens, count, of_prompt);
 }
 
 void Admission::leave(Sequence& sequence, bool sound) {

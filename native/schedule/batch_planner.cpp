@@ -42,28 +42,32 @@ void share_evenly(const Candidates& prompts, int64_t total, int room, std::vecto
   }
 }
 
-std::vector<PlanPiece> plan_exclusive(const std::vector<PlanCandidate>& candidates, const PlanLimits& limits) {
-  const auto next = std::min_element(candidates.begin(), candidates.end(), [](const auto& a, const auto& b) {
-    return a.last_step != b.last_step ? a.last_step < b.last_step : a.arrival < b.arrival;
-  });
-  if (next == candidates.end()) return {};
-  const int tokens = next->remaining == 0 ? 1 : std::min({next->remaining, kExclusivePiece, limits.max_batch_tokens});
-  return {{next->index, tokens}};
+bool waited_longer(const PlanCandidate& a, const PlanCandidate& b) {
+  return a.last_step != b.last_step ? a.last_step < b.last_step : a.arrival < b.arrival;
+}
+
+PlanPiece plan_exclusive(const PlanCandidate& next, const PlanLimits& limits) {
+  const int tokens = next.remaining == 0 ? 1 : std::min({next.remaining, kExclusivePiece, limits.max_batch_tokens});
+  return {next.index, tokens};
 }
 
 }  // namespace
 
 std::vector<PlanPiece> plan_batch(const std::vector<PlanCandidate>& candidates, const PlanLimits& limits) {
-  if (limits.exclusive) return plan_exclusive(candidates, limits);
+  const auto next = std::min_element(candidates.begin(), candidates.end(), waited_longer);
+  if (next == candidates.end()) return {};
+  if (limits.exclusive) return {plan_exclusive(*next, limits)};
 
   std::vector<PlanPiece> pieces;
   Candidates decoding, prompts;
-  for (const PlanCandidate& candidate : candidates) (candidate.remaining == 0 ? decoding : prompts).push_back(&candidate);
+  bool anybody_decodes = false;
+  for (const PlanCandidate& candidate : candidates) {
+    anybody_decodes = anybody_decodes || candidate.remaining == 0;
+    if (candidate.variant == next->variant) (candidate.remaining == 0 ? decoding : prompts).push_back(&candidate);
+  }
 
   // More decoding sequences than the batch holds: those that waited longest go first.
-  const auto waited_longest = [](const PlanCandidate* a, const PlanCandidate* b) {
-    return a->last_step != b->last_step ? a->last_step < b->last_step : a->arrival < b->arrival;
-  };
+  const auto waited_longest = [](const PlanCandidate* a, const PlanCandidate* b) { return waited_longer(*a, *b); };
   if (decoding.size() > static_cast<size_t>(limits.max_batch_tokens)) {
     std::stable_sort(decoding.begin(), decoding.end(), waited_longest);
     decoding.resize(limits.max_batch_tokens);
@@ -71,7 +75,7 @@ std::vector<PlanPiece> plan_batch(const std::vector<PlanCandidate>& candidates, 
   for (const PlanCandidate* candidate : decoding) pieces.push_back({candidate->index, 1});
 
   int room = limits.max_batch_tokens - static_cast<int>(decoding.size());
-  if (!decoding.empty()) {
+  if (anybody_decodes) {
     room = std::min(room, limits.prefill_budget);
     const int beyond = (static_cast<int>(decoding.size()) + room) % limits.row_group;
     if (room > limits.row_group) room -= beyond;
@@ -79,7 +83,7 @@ std::vector<PlanPiece> plan_batch(const std::vector<PlanCandidate>& candidates, 
   if (prompts.empty() || room <= 0) return pieces;
 
   std::stable_sort(prompts.begin(), prompts.end(), [](const auto* a, const auto* b) { return a->remaining < b->remaining; });
-  if (decoding.empty()) {
+  if (!anybody_decodes) {
     int64_t total = 0;
     for (const PlanCandidate* prompt : prompts) total += prompt->remaining;
     if (begin_together(prompts, total, room)) {

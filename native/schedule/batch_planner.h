@@ -16,6 +16,7 @@ struct PlanCandidate {
   int remaining = 0;       // prompt tokens not computed yet; 0: decoding
   uint64_t last_step = 0;  // the last step it took part in (0: none); the oldest goes first where only one can go
   uint64_t arrival = 0;    // order of admission
+  uint64_t variant = 0;    // of the model, that computes it: a step has one alone
 };
 
 struct PlanPiece {
@@ -35,6 +36,9 @@ struct PlanLimits {
  * shared among the prompts: the one that waits longest gets at least a quarter, so that none starves; the rest goes to
  * the shortest remaining first, so that a short prompt does not wait behind a long one. While nobody decodes, many prompts
  * of similar length that a few batches hold end together.
+ *
+ * Where candidates want several variants of the model, a step is for that of the candidate that has waited longest: so they take turns. What decodes
+ * in another one's step keeps its prompts within the budget, too.
  */
 std::vector<PlanPiece> plan_batch(const std::vector<PlanCandidate>& candidates, const PlanLimits& limits);
 

@@ -194,7 +194,8 @@ bool Scheduler::compute_step(double spent_ms) {
   for (Sequence* sequence : sequences_.active()) {
     if (sequence->loading) continue;
     ZSE_ASSERT(admission_.agrees(*sequence), "what is computed goes on from what its slot holds");
-    candidates.push_back({runnable.size(), remaining(*sequence), sequence->last_step, sequence->arrival});
+    candidates.push_back(
+        {runnable.size(), remaining(*sequence), sequence->last_step, sequence->arrival, sequence->prompt.variant()});
     runnable.push_back(sequence);
   }
   PlanLimits limits;
@@ -230,6 +231,7 @@ bool Scheduler::compute_step(double spent_ms) {
     }
   }
 
+  decoder_.use_adapters(runnable[plan.front().index]->settings.adapters);
   const DecodeStatus status = decode(batch_);
   if (status == DecodeStatus::kAborted) {
     stats_.aborted_steps++;

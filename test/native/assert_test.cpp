@@ -61,7 +61,7 @@ TEST("the table of slots knows whether a sequence goes on from what its slot hol
   KvSlots slots(decoder);
   const Prompt prompt({1, 2, 3});
   slots.take(0, 7);
-  slots.extend(0, prompt.tokens().data(), 2, true);
+  slots.extend(0, 0, prompt.tokens().data(), 2, true);
   CHECK(slots.agree(0, 7, 2, prompt));
   CHECK(!slots.agree(0, 8, 2, prompt));             // somebody else's
   CHECK(!slots.agree(0, 7, 3, prompt));             // holds less

@@ -43,6 +43,24 @@ TEST("in deterministic mode a step has one sequence, by turns") {
   CHECK_EQ(plan[0].index, 1u);
 }
 
+TEST("a step is for one variant of the model, and variants take turns by who has waited longest") {
+  std::vector<PlanCandidate> candidates = {{0, 0, 5, 1, 7}, {1, 0, 5, 2, 7}, {2, 0, 4, 3, 8}, {3, 100, 0, 4, 8}};
+  const auto first = plan_batch(candidates, {512, 32, false});
+  CHECK_EQ(tokens_of(first, 0) + tokens_of(first, 1), 0);
+  CHECK_EQ(tokens_of(first, 2), 1);
+  CHECK(tokens_of(first, 3) > 0);
+  candidates[2].last_step = candidates[3].last_step = 6;
+  const auto second = plan_batch(candidates, {512, 32, false});
+  CHECK_EQ(second.size(), size_t{2});
+  CHECK_EQ(tokens_of(second, 0) + tokens_of(second, 1), 2);
+}
+
+TEST("a prompt of one variant keeps within the budget while streams of another decode") {
+  const auto plan = plan_batch({{0, 0, 5, 1, 7}, {1, 3000, 0, 2, 8}}, {512, 32, false});
+  CHECK_EQ(plan.size(), size_t{1});
+  CHECK_EQ(tokens_of(plan, 1), 32);
+}
+
 TEST("no plan breaks its limits, plans a token twice or nothing at all (random)") {
   std::mt19937_64 random(check::seed());
   for (int round = 0; round < 20000; round++) {

@@ -97,7 +97,7 @@ void forge(const fs::path& path, std::string bytes) {
   uint32_t tokens = 0;
   if (bytes.size() >= 64) {
     std::memcpy(&tokens, bytes.data() + 24, 4);
-    const size_t end = std::min<uint64_t>(bytes.size(), 64 + uint64_t{tokens} * 4);
+    const size_t end = std::min<uint64_t>(bytes.size(), 72 + uint64_t{tokens} * 4);
     const uint64_t of_tokens = XXH3_64bits(bytes.data() + 64, end - 64);
     const uint64_t of_image = XXH3_64bits(bytes.data() + end, bytes.size() - end);
     std::memcpy(&bytes[40], &of_tokens, 8);
@@ -194,7 +194,7 @@ TEST("a file that claims sizes which it has not, or which no image has, is remov
   }
   // Larger than any image: it is not even read.
   forge(path, with(32, 1 << 23, 8));
-  fs::resize_file(path, 64 + 400 + (1 << 23));
+  fs::resize_file(path, 72 + 400 + (1 << 23));
   CHECK_EQ(survives(), 0u);
   CHECK(!fs::exists(path));
 }
@@ -251,7 +251,7 @@ TEST("a file with an image that is not of its tokens is not counted as cached, a
     const fs::path path = only_file(folder.path());
     REQUIRE(!path.empty());
     std::string bytes = bytes_of(path);
-    const size_t head = 64 + 304 * sizeof(Token);
+    const size_t head = 72 + 304 * sizeof(Token);
     REQUIRE(bytes.size() > head);
     // Only the image's size can be told by the fake; what is in it, test/llama tries.
     const size_t image = random() % 2 == 0 ? 0 : random() % 5000;

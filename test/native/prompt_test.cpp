@@ -29,6 +29,19 @@ TEST("a prompt is appended to and cut, and is equal to what has the same tokens"
   CHECK(other.empty() && other == Prompt());
 }
 
+TEST("what one variant of the model computes has nothing in common with what another does") {
+  const Prompt alone({1, 2, 3}), adapted({1, 2, 3}, 7);
+  CHECK_EQ(alone.common_prefix(adapted), size_t{0});
+  CHECK(alone != adapted && !alone.starts_with(adapted) && !adapted.starts_with(Prompt({1})));
+  CHECK(adapted.starts_with(Prompt({1}, 7)) && adapted.starts_with(Prompt()));
+  CHECK(alone.hash() != adapted.hash());
+  Prompt other;
+  other.assign_prefix(adapted, 2);
+  CHECK(other == Prompt({1, 2}, 7));
+  other.clear(8);
+  CHECK(other.empty() && other.variant() == 8);
+}
+
 // Folders of earlier versions are full of files that are named by it.
 TEST("the hash that names a prompt's file is XXH3 of its tokens' bytes, for ever") {
   CHECK_EQ(Prompt().hash(), uint64_t{0x2d06800538d394c2});

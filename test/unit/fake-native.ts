@@ -365,6 +365,7 @@ export function fakeInfo(path: string, options: NativeEngineOptions): ModelInfo 
     guessesPreTokenizer: false,
     fillsInTheMiddle: false,
     sampling: {},
+    adapters: [],
     deterministic: options.deterministic,
   };
 }

@@ -34,6 +34,7 @@ const NOT_NATIVE = new Set([
     "toolErrors",
     "onStep",
   ],
+  "adapter", // crosses as NativeRequest.adapters
   // These cross as NativeRequest.reply, in its words.
   ...["tools", "toolChoice", "parallelToolCalls", "responseFormat", "reasoning", "templateArguments", "continueFinalMessage"],
 ]);
