@@ -7,6 +7,7 @@ import { bad } from "../errors.js";
 import { keptEnforceable } from "../schema/kept.js";
 import { readSchema, type Validate } from "../schema/standard.js";
 import { plainJson } from "./foreign.js";
+import { checkFields, FORMAT_FIELDS, SCHEMA_FIELDS } from "./known-fields.js";
 import type { Named } from "./named.js";
 import { isPlainObject } from "./rules.js";
 import { type ReadTool, readToolChoice, readTools } from "./tools.js";
@@ -81,24 +82,34 @@ function readResponseFormat(given: Named | undefined): Format {
   const { name, value } = given;
   if (isStandardSchema(value)) return readJsonSchema(value, name, true);
   if (!isPlainObject(value)) throw bad(name, `${name} must be ${FORMATS}; given ${quote(value)}.`);
-  switch (value.type) {
+  const { type } = value;
+  if (typeof type === "string" && Object.hasOwn(FORMAT_FIELDS, type)) checkFields(value, FORMAT_FIELDS[type]!, name);
+  switch (type) {
     case "text":
       return { object: undefined };
     case "json_object":
       return readJsonSchema(value.schema ?? { type: "object" }, `${name}.schema`, true);
-    case "json_schema": {
-      // OpenAI's form has all of it one level below.
-      const inner = isPlainObject(value.json_schema) ? value.json_schema : value;
-      const where = inner === value ? `${name}.schema` : `${name}.json_schema.schema`;
-      if (inner.schema === undefined || inner.schema === null)
-        throw bad(where, `${where} must be a JSON Schema, or a schema of zod, valibot or arktype; given nothing.`);
-      return readJsonSchema(inner.schema, where, inner.strict !== false);
-    }
+    case "json_schema":
+      return readNamedSchema(value, name);
     case "grammar":
       return { grammar: readGrammar(value.gbnf ?? value.grammar, `${name}.gbnf`), object: undefined };
     default:
-      throw bad(`${name}.type`, `${name} must be ${FORMATS}; given type ${quote(value.type)}.`);
+      throw bad(`${name}.type`, `${name} must be ${FORMATS}; given type ${quote(type)}.`);
   }
+}
+
+/** OpenAI's chat API has all of it one level below. Its name and description mean nothing to a grammar. */
+function readNamedSchema(value: Record<string, unknown>, name: string): Format {
+  const nested = isPlainObject(value.json_schema);
+  const at = nested ? `${name}.json_schema` : name;
+  const { schema, strict } = (nested ? value.json_schema : value) as Record<string, unknown>;
+  checkFields(value, ["type", ...(nested ? ["json_schema"] : SCHEMA_FIELDS)], name);
+  if (nested) checkFields(value.json_schema as object, SCHEMA_FIELDS, at);
+  if (schema === undefined || schema === null)
+    throw bad(`${at}.schema`, `${at}.schema must be a JSON Schema, or a schema of zod, valibot or arktype; given nothing.`);
+  if (strict !== undefined && strict !== null && typeof strict !== "boolean")
+    throw bad(`${at}.strict`, `${at}.strict must be true or false; given ${quote(strict)}.`);
+  return readJsonSchema(schema, `${at}.schema`, strict !== false);
 }
 
 function isStandardSchema(value: unknown): boolean {

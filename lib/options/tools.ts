@@ -9,6 +9,7 @@ import { keptEnforceable } from "../schema/kept.js";
 import { readSchema, type Validate } from "../schema/standard.js";
 import type { ToolContext } from "../types.js";
 import { plainJson } from "./foreign.js";
+import { ALLOWED_FIELDS, checkFields, FUNCTION_FIELDS, NAME_FIELDS, NAMED_FUNCTION_FIELDS, TOOL_FIELDS } from "./known-fields.js";
 import { isPlainObject } from "./rules.js";
 
 export type Execute = (args: never, context: ToolContext) => unknown;
@@ -73,6 +74,8 @@ function readParts(tool: unknown, where: string, functionAt: string): Parts {
   if (execute !== undefined && typeof execute !== "function") {
     throw bad(`${where}.execute`, `${where}.execute must be a function; given ${quote(execute)}.`);
   }
+  checkFields(tool as object, TOOL_FIELDS, where);
+  checkFields(said, FUNCTION_FIELDS, functionAt);
   const { name, description, parameters, strict } = said;
   const own = readSchema(parameters, `${functionAt}.parameters`);
   // tool() has made JSON of a library's schema, and kept the schema.
@@ -121,7 +124,7 @@ export function readToolChoice(name: string, value: unknown, tools: readonly Rea
     return { tools, choice: "required" };
   }
   if (isPlainObject(value) && value.type === "allowed_tools") return readAllowed(name, value, tools, toolsName);
-  const named = nameOf(value);
+  const named = nameOf(value, name);
   if (named === undefined) {
     const allowed = '{ type: "allowed_tools", allowed_tools: { mode, tools } }';
     throw bad(name, `${name} must be "auto", "none", "required", { name: "a tool's name" } or ${allowed}; given ${quote(value)}.`);
@@ -143,6 +146,8 @@ function readAllowed(name: string, value: Record<string, unknown>, tools: readon
   const nested = isPlainObject(value.allowed_tools);
   const at = nested ? `${name}.allowed_tools` : name;
   const { mode = "auto", tools: allowed } = (nested ? value.allowed_tools : value) as Record<string, unknown>;
+  checkFields(value, ["type", ...(nested ? ["allowed_tools"] : ALLOWED_FIELDS)], name);
+  if (nested) checkFields(value.allowed_tools as object, ALLOWED_FIELDS, at);
   if (mode !== "auto" && mode !== "required") throw bad(`${at}.mode`, `${at}.mode must be "auto" or "required"; given ${quote(mode)}.`);
   if (!Array.isArray(allowed) || allowed.length === 0) {
     const what = 'must be an array of at least one { type: "function", function: { name } }';
@@ -152,7 +157,7 @@ function readAllowed(name: string, value: Record<string, unknown>, tools: readon
   const names = new Set(
     allowed.map((one: unknown, i) => {
       const where = `${at}.tools[${i}]`;
-      const named = nameOf(one);
+      const named = nameOf(one, where);
       if (named === undefined) throw bad(where, `${where} must be { type: "function", function: { name } }; given ${quote(one)}.`);
       return toolNamed(named, where, tools, toolsName).name;
     }),
@@ -161,9 +166,13 @@ function readAllowed(name: string, value: Record<string, unknown>, tools: readon
 }
 
 /** { name }, or OpenAI's { type: "function", function: { name } }. */
-function nameOf(value: unknown): string | undefined {
+function nameOf(value: unknown, where: string): string | undefined {
   if (!isPlainObject(value)) return undefined;
-  if (value.type !== undefined && value.type !== "function") return undefined;
-  const name = isPlainObject(value.function) ? value.function.name : value.name;
-  return typeof name === "string" ? name : undefined;
+  const { type, name: own, function: inner } = value;
+  if (type !== undefined && type !== "function") return undefined;
+  const name = isPlainObject(inner) ? inner.name : own;
+  if (typeof name !== "string") return undefined;
+  checkFields(value, isPlainObject(inner) ? NAMED_FUNCTION_FIELDS : NAME_FIELDS, where);
+  if (isPlainObject(inner)) checkFields(inner, ["name"], `${where}.function`);
+  return name;
 }

@@ -1,5 +1,6 @@
 // Owns tool(): a tool as programs write it, as OpenAI's shape with an execute() beside it. JS thread of the caller.
 
+import { checkFields, FUNCTION_FIELDS } from "../options/known-fields.js";
 import { asObject } from "../options/rules.js";
 import { readTools } from "../options/tools.js";
 import type { FunctionTool, JsonSchema, OutputOf, StandardSchema, ToolContext } from "../types.js";
@@ -37,6 +38,7 @@ export function tool<Schema extends JsonSchema | StandardSchema = Record<never, 
   given: ToolOptions<Schema, Result>,
 ): Tool {
   const { name, description, parameters, strict, execute } = asObject(given, "tool()") as unknown as ToolOptions<Schema, Result>;
+  checkFields(given ?? {}, [...FUNCTION_FIELDS, "execute"], "tool()");
   const [read] = readTools("tool()", [{ type: "function", function: { name, description, parameters, strict }, execute }], () => "tool()");
   const { definition, validate } = read!;
   return {

@@ -12,7 +12,7 @@ import { describe, expect, test } from "vitest";
 import { z } from "zod";
 import { callOf, type FakeOptions, type ScriptItem } from "../unit/fake-native.js";
 import { json, post, serveApp, stream } from "./helpers.js";
-import { serveFake, serveScript } from "./scripted.js";
+import { serveFake, serveScript, serveScriptApp } from "./scripted.js";
 
 const WEATHER = {
   type: "function",
@@ -152,6 +152,29 @@ describe("fields of a body reach the engine", () => {
     const { tools: _tools, ...reply } = fake.streams[0]!.request.reply!;
     expect(reply).toMatchObject(expected);
     if (Object.keys(expected).length === 0) expect(reply).toEqual({});
+  });
+  test("fields of tools, of their choice and of a format that no one here knows are let pass, and named in the log", async () => {
+    const { base, fake, lines } = await serveScriptApp({}, ["x"], ["x"], ["x"]);
+    const newer = { ...WEATHER, cache_control: {}, execute: 5, function: { ...WEATHER.function, schema: {}, deferred: true } };
+    const body = { ...chat, model: "qwen-7b" };
+    const name = { name: "get_weather", since: 2 };
+    for (const tool_choice of [
+      { type: "function", function: name, x: 1 },
+      { type: "allowed_tools", y: 2, allowed_tools: { z: 3, tools: [{ type: "function", function: name }] } },
+    ])
+      expect((await post(`${base}/v1/chat/completions`, { ...body, tools: [newer], tool_choice })).status).toBe(200);
+    const response_format = { type: "json_schema", v: 1, json_schema: { schema, version: 2 } };
+    expect((await post(`${base}/v1/chat/completions`, { ...body, response_format })).status).toBe(200);
+    const [first, second, third] = fake.streams.map(({ request }) => request.reply!);
+    expect(JSON.parse(first!.tools!)).toEqual(JSON.parse(second!.tools!));
+    expect(JSON.parse(first!.tools!)[0].function).toHaveProperty("parameters.properties.city");
+    expect(third!.jsonSchema).toBe(enforced);
+    const ofTools = ["tools[].cache_control", "tools[].execute", "tools[].function.schema", "tools[].function.deferred"];
+    expect(lines.map(({ ignored }) => ignored)).toEqual([
+      [...ofTools, "tool_choice.x", "tool_choice.function.since"],
+      [...ofTools, "tool_choice.y", "tool_choice.allowed_tools.z", "tool_choice.allowed_tools.tools[].function.since"],
+      ["response_format.v", "response_format.json_schema.version"],
+    ]);
   });
   test("a completion takes a schema", async () => {
     const { base, fake } = await serveScript(['{"a":1}']);

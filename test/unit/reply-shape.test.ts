@@ -269,6 +269,65 @@ describe("reasoning", () => {
   });
 });
 
+describe("a field that there is none of, within an option", () => {
+  const format = { type: "json_schema", schema: CITY };
+  test.each([
+    [{ responseFormat: { ...format, stirct: false } }, "responseFormat.stirct", "name, description, schema, strict"],
+    [
+      { response_format: { type: "json_schema", json_schema: { schema: CITY, strickt: true } } },
+      "response_format.json_schema.strickt",
+      "strict",
+    ],
+    [{ responseFormat: { type: "json_schema", json_schema: { schema: CITY }, strict: false } }, "responseFormat.strict", "json_schema"],
+    [{ responseFormat: { type: "json_object", shema: CITY } }, "responseFormat.shema", "type, schema"],
+    [{ responseFormat: { type: "grammar", gbnf: "x", grammer: "y" } }, "responseFormat.grammer", "gbnf"],
+    [{ responseFormat: { type: "text", schema: CITY } }, "responseFormat.schema", "there are: type."],
+    [{ tools: [{ ...weather(), exectue: () => 1 }] }, "tools[0].exectue", "type, function, execute"],
+    [{ tools: [time, weather({ stict: true })] }, "tools[1].function.stict", "name, description, parameters, strict"],
+    [{ tools: [time], toolChoice: { name: "get_time", mode: "auto" } }, "toolChoice.mode", "type, name"],
+    [
+      { tools: [time], tool_choice: { type: "function", function: { name: "get_time", strict: true } } },
+      "tool_choice.function.strict",
+      "there are: name.",
+    ],
+    [
+      { tools: [time], toolChoice: { type: "allowed_tools", mode: "auto", tols: [], tools: [{ name: "get_time" }] } },
+      "toolChoice.tols",
+      "mode, tools",
+    ],
+    [
+      { tools: [time], toolChoice: { type: "allowed_tools", allowed_tools: { tools: [{ name: "get_time", x: 1 }] } } },
+      "toolChoice.allowed_tools.tools[0].x",
+      "type, name",
+    ],
+    [
+      { tools: [time], toolChoice: { type: "allowed_tools", allowed_tools: { mod: "auto", tools: [{ name: "get_time" }] } } },
+      "toolChoice.allowed_tools.mod",
+      "mode, tools",
+    ],
+  ])("is refused by its place, with those that there are: %o", (options, option, allowed) => {
+    const error = refusal(options);
+    expect(error.option).toBe(option);
+    expect(error.message).toContain(allowed);
+  });
+  test("of tool(), too", () => {
+    expect(() => tool({ name: "f", paramters: CITY } as never)).toThrow('tool() has no "paramters"; there are: name, description');
+  });
+  test("says nothing where it has no value", () => {
+    const tools = [{ ...weather({ strict: undefined, deprecated: undefined }), execute: undefined, extra: undefined }];
+    expect(shape({ tools, responseFormat: { type: "text", schema: undefined } })).toHaveProperty("tools");
+  });
+  test("a schema's name and description, and a strict of null, are OpenAI's", () => {
+    const said = { name: "x", description: "D", strict: null, schema: CITY };
+    for (const responseFormat of [
+      { type: "json_schema", ...said },
+      { type: "json_schema", json_schema: said },
+    ])
+      expect(shape({ responseFormat })).toHaveProperty("jsonSchema");
+    expect(refusal({ responseFormat: { ...format, strict: "no" } }).option).toBe("responseFormat.strict");
+  });
+});
+
 test("continueFinalMessage needs a message to go on with", () => {
   const messages = [...USER, { role: "assistant", content: "Once" }];
   expect(shape({ continue_final_message: true }, messages)).toEqual({ continueFinalMessage: true });

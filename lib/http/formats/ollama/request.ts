@@ -7,6 +7,7 @@ import type { Message, ReplyOptionsInput } from "../../../types.js";
 import { bad, type Fields, isObject, readBoolean, saidFields, unsupported } from "../fields.js";
 import type { Ask, WireRequest } from "../format.js";
 import { strangersIn } from "../ignored.js";
+import { knownParts } from "../known-parts.js";
 import { readModel } from "../openai-chat/request.js";
 import { loaded, type OllamaKind } from "./lines.js";
 
@@ -53,6 +54,7 @@ export function readRequest(kind: OllamaKind, body: unknown): WireRequest {
   if (Array.isArray(given.tools) ? given.tools.length > 0 : given.tools !== undefined) options.tools = given.tools;
   const model = readModel(given);
   const ask = kind === "chat" ? readChat(given) : readPrompt(given, raw);
+  const ignored = [...strangersIn(given, (name) => KNOWN.has(name)), ...engineOptionsIn(given.options)];
   const asksNothing = "messages" in ask ? ask.messages.length === 0 : ask.suffix === undefined && ask.prompts[0] === "";
   return {
     model,
@@ -61,8 +63,8 @@ export function readRequest(kind: OllamaKind, body: unknown): WireRequest {
     includeUsage: undefined,
     resumable: false,
     ask,
-    options: options as ReplyOptionsInput,
-    ignored: [...strangersIn(given, (name) => KNOWN.has(name)), ...engineOptionsIn(given.options)],
+    options: knownParts(options, ignored) as ReplyOptionsInput,
+    ignored,
     ...(asksNothing ? { answer: (name: string) => loaded(kind, name) } : {}),
   };
 }

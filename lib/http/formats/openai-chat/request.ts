@@ -8,6 +8,7 @@ import type { Message, ReplyOptionsInput } from "../../../types.js";
 import { bad, isObject, readBoolean, saidFields } from "../fields.js";
 import type { Ask, WirePrompt, WireRequest } from "../format.js";
 import { MOST_NAMED, strangersIn } from "../ignored.js";
+import { knownParts } from "../known-parts.js";
 import { WireError } from "../wire-error.js";
 import type { ReplyKind } from "./chunks.js";
 import { REPLY_FIELDS, readOmitsReasoning, readReplyFields } from "./reply-fields.js";
@@ -99,7 +100,7 @@ export function readRequest(body: unknown, maxChoices: number): WireRequest {
     obfuscate: readBoolean(streamOptions, "include_obfuscation", "stream_options.include_obfuscation"),
     resumable: readBoolean(streamOptions, "resumable", "stream_options.resumable") ?? false,
     ask,
-    options: options as ReplyOptionsInput,
+    options: knownParts(options, ignored) as ReplyOptionsInput,
     ...(fieldOf === undefined && !tellsPrompts
       ? {}
       : { fieldOf: (param: string) => FIELDS_OF_PROMPTS[param] ?? fieldOf?.(param) ?? param }),
