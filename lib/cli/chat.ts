@@ -10,8 +10,8 @@ import type { ZSE } from "../zse.js";
 import { addModelFlags, addReplyFlags, type ModelFlags, type ReplyFlags, replyOptions } from "./flags.js";
 import { openModel } from "./loading.js";
 import { Output } from "./output.js";
-import { reportError, UsageError } from "./report.js";
-import { addShapeFlags, namingShapeFlags, printCalls, type ShapeFlags, shapeOptions } from "./shape-flags.js";
+import { type FlagNames, reportError, UsageError } from "./report.js";
+import { addShapeFlags, printCalls, type ShapeFlags, shapeFlagNames, shapeOptions } from "./shape-flags.js";
 import { dim, printStats } from "./stats-line.js";
 
 interface ChatFlags extends ModelFlags, ReplyFlags, ShapeFlags {
@@ -43,7 +43,7 @@ ${HELP.replace(/^/gm, "  ")}`,
     try {
       process.exitCode = await chat(path, flags);
     } catch (error) {
-      process.exitCode = reportError(namingShapeFlags(error, flags));
+      process.exitCode = reportError(error, shapeFlagNames(flags));
     }
   });
 }
@@ -59,7 +59,7 @@ async function chat(path: string | undefined, flags: ChatFlags): Promise<number>
   const model = openModel(path, flags);
   try {
     await model.ready;
-    await new Conversation(model, options, flags.system).run();
+    await new Conversation(model, options, flags).run();
     return 0;
   } finally {
     await model.close();
@@ -71,16 +71,18 @@ class Conversation {
   readonly #options: ReplyOptions;
   readonly #output = new Output();
   readonly #lines: Interface;
+  readonly #flagNames: FlagNames;
   #system: string | undefined;
   #messages: Message[] = [];
   /** Ends the reply that is being printed. */
   #leaveReply: (() => void) | undefined;
   #warned = false;
 
-  constructor(model: ZSE, options: ReplyOptions, system: string | undefined) {
+  constructor(model: ZSE, options: ReplyOptions, flags: ChatFlags) {
     this.#model = model;
     this.#options = { ...options, onStep: (step) => printCalls(step, this.#output) };
-    this.#system = system;
+    this.#system = flags.system;
+    this.#flagNames = shapeFlagNames(flags);
     // The prompt and the echo of what is typed are not part of the replies: they go to stderr.
     const terminal = process.stdin.isTTY === true && process.stderr.isTTY === true;
     this.#lines = createInterface({
@@ -157,7 +159,7 @@ class Conversation {
     } catch (error) {
       await this.#output.endLine();
       if (error instanceof ZSEError && (error.code === "BAD_OPTION" || error.code === "ENGINE_FAILED")) throw error;
-      reportError(error);
+      reportError(error, this.#flagNames);
       if (error instanceof ZSEError && error.code === "CONTEXT_OVERFLOW") this.#say("/reset begins a new conversation.");
     } finally {
       this.#leaveReply = undefined;

@@ -11,7 +11,7 @@ import { addModelFlags, addReplyFlags, type ModelFlags, type ReplyFlags, replyOp
 import { openModel } from "./loading.js";
 import { Output } from "./output.js";
 import { reportError, UsageError } from "./report.js";
-import { addShapeFlags, namingShapeFlags, printCalls, type ShapeFlags, shapeOptions } from "./shape-flags.js";
+import { addShapeFlags, printCalls, type ShapeFlags, shapeFlagNames, shapeOptions } from "./shape-flags.js";
 import { dim, printStats } from "./stats-line.js";
 import { terminalText } from "./terminal.js";
 
@@ -59,7 +59,7 @@ Ctrl-C ends the reply (exit code 130); a second one ends the program at once.`,
       if (command.args.length > 2) throw tooMany(command.args);
       process.exitCode = await run(first, second, flags);
     } catch (error) {
-      process.exitCode = reportError(withHint(namingShapeFlags(error, flags), first, second));
+      process.exitCode = reportError(withHint(error, first, second), shapeFlagNames(flags));
     }
   });
 }

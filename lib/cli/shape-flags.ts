@@ -7,10 +7,9 @@ import { pathToFileURL } from "node:url";
 import { type Command, InvalidArgumentError } from "commander";
 
 import { cut, quote, quoteError } from "../base/quote.js";
-import { ZSEError } from "../errors.js";
 import type { FunctionTool, ReasoningOption, ReplyOptions, ResponseFormat, Step, ToolChoice } from "../types.js";
 import type { Output } from "./output.js";
-import { UsageError } from "./report.js";
+import { type FlagNames, UsageError } from "./report.js";
 import { dim } from "./stats-line.js";
 import { terminalText } from "./terminal.js";
 
@@ -52,19 +51,13 @@ export async function shapeOptions(flags: ShapeFlags): Promise<ReplyOptions> {
   };
 }
 
-/** The library's errors about a file, by the flag that named it. */
-export function namingShapeFlags(error: unknown, { grammar }: ShapeFlags): unknown {
-  if (!(error instanceof ZSEError) || error.option === undefined) return error;
-  const flag = error.option.startsWith("responseFormat")
-    ? grammar === undefined
-      ? "format"
-      : "grammar"
-    : error.option === "reasoning.budgetTokens"
-      ? "reasoningBudget"
-      : undefined;
-  if (flag === undefined) return error;
-  const message = error.message.replace(/\b(?:responseFormat(?:\.schema|\.gbnf)?|reasoning\.budgetTokens)/g, flag);
-  return new ZSEError(error.code, message, { option: flag, cause: error });
+/** What flags there are for the options that these flags are read to. */
+export function shapeFlagNames({ grammar }: ShapeFlags): FlagNames {
+  return {
+    toolChoice: "--tool-choice",
+    responseFormat: grammar === undefined ? "--format" : "--grammar",
+    "reasoning.budgetTokens": "--reasoning-budget",
+  };
 }
 
 /** Tells on stderr of the calls that were run. */

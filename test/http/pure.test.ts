@@ -3,6 +3,7 @@
 
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { ZSEError } from "../../lib/errors.js";
 import { chatCompletions as chat } from "../../lib/http/formats/openai-chat/index.js";
 import { toWireError } from "../../lib/http/formats/wire-error.js";
 import type { FrameSource } from "../../lib/http/frame-source.js";
@@ -115,6 +116,15 @@ test("errors that are nobody's own say nothing of the server's inside", () => {
   const { status, body } = toWireError(new Error("/etc/secret"));
   expect(status).toBe(503);
   expect(JSON.stringify(body)).not.toContain("secret");
+});
+
+test("an engine's sentence has the body's names of options, wherever they stand, and quotes what was given as it was", () => {
+  const said = 'responseFormat and tools exclude each other; give responseFormat with toolChoice "none", not "toolChoice"';
+  const { error } = toWireError(new ZSEError("UNSUPPORTED", said)).body;
+  expect(error.message).toBe(
+    'response_format and tools exclude each other; give response_format with tool_choice "none", not "toolChoice"',
+  );
+  expect(error.param).toBe("response_format");
 });
 
 describe("the estimate of when a full server has room", () => {

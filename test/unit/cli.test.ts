@@ -2,6 +2,7 @@ import { describe, expect, test, vi } from "vitest";
 
 import { progressBar } from "../../lib/cli/progress.js";
 import { reportError, UsageError } from "../../lib/cli/report.js";
+import { shapeFlagNames } from "../../lib/cli/shape-flags.js";
 import { statsLine } from "../../lib/cli/stats-line.js";
 import { ZSEError } from "../../lib/errors.js";
 import { readChatCall, readEngineOptions } from "../../lib/options/options.js";
@@ -34,9 +35,9 @@ describe("the line of statistics", () => {
 });
 
 describe("errors of the command line", () => {
-  const report = (error: unknown) => {
+  const report = (error: unknown, flags = {}) => {
     const write = vi.spyOn(process.stderr, "write").mockReturnValue(true);
-    const code = reportError(error);
+    const code = reportError(error, shapeFlagNames(flags));
     const printed = write.mock.calls.map(([text]) => text).join("");
     write.mockRestore();
     return { code, printed };
@@ -67,6 +68,27 @@ describe("errors of the command line", () => {
     expect(report(error)).toEqual({ code: 2, printed: sentence });
     const path = new ZSEError("BAD_OPTION", "The model's path must be a file's path.", { option: "path" });
     expect(report(path).printed).toBe("zse: The model's path must be a file's path.\n");
+  });
+  test("name the flag that held a form of the text, wherever the sentence has the option's name", () => {
+    const said = 'responseFormat and tools exclude each other; give responseFormat with toolChoice "none"';
+    const both = new ZSEError("UNSUPPORTED", said);
+    expect(report(both, { format: "x" }).printed).toBe(
+      'zse: --format and tools exclude each other; give --format with --tool-choice "none"\n',
+    );
+    const slow = new ZSEError("BAD_OPTION", 'the grammar of the tools or of responseFormat takes too long; given "responseFormat".');
+    expect(report(slow, { grammar: "x" }).printed).toBe(
+      'zse: the grammar of the tools or of --grammar takes too long; given "responseFormat".\n',
+    );
+    const schema = caught(() => readChatCall("chat()", USER, { responseFormat: { type: "json_schema", schema: { not: {} } } }));
+    expect(report(schema, { format: "x" }).printed).toMatch(/^zse: --format cannot be .* at \/not/);
+    const budget = caught(() => readChatCall("chat()", USER, { reasoning: { budgetTokens: -1 } }));
+    expect(report(budget, { reasoningBudget: -1 }).printed).toMatch(/^zse: --reasoning-budget must be a whole number/);
+  });
+  test("name the place within a file of tools, and no flag for what has none", () => {
+    const tools = caught(() => readChatCall("chat()", USER, { tools: [{ type: "function", function: { name: "a b" } }] }));
+    expect(report(tools, { tools: "x" }).printed).toMatch(/^zse: --tools\[0\]\.function\.name must be 1 to 128/);
+    const refused = new ZSEError("BAD_OPTION", "messages[1] is refused by the template", { option: "messages[1]" });
+    expect(report(refused).printed).toBe("zse: messages[1] is refused by the template\n");
   });
 });
 

@@ -2,6 +2,7 @@
 
 import { cutMessage, cutName, cutPath } from "../../base/quote.js";
 import { ZSEError } from "../../errors.js";
+import { inOtherNames } from "../../options/sentences.js";
 import { REPLY_OPTIONS, snakeCase } from "../../options/table.js";
 
 /** How far a prompt is beyond the context. */
@@ -133,17 +134,16 @@ function asWireError(error: unknown, retryAfterMs: () => number, subject: string
   }
 }
 
-const LIBRARYS = /\b[a-z]+(?:[A-Z][a-z]*)+\b/g;
-
 /**
  * An error in the names that the client knows. The library's own name of an option is seen here only where the engine found what is wrong with it,
  * and may stand anywhere in its sentence then.
  */
 function inItsNames(message: string, option: string | undefined): { said: string; param?: string } {
   const known = (name: string) => (Object.hasOwn(REPLY_OPTIONS, name) ? snakeCase(name) : name);
-  const first = /^[a-z]+(?:[A-Z][a-z]*)+(?= )/.exec(message)?.[0] ?? "";
-  const param = option === undefined ? (known(first) === first ? undefined : known(first)) : known(option);
-  const said = option === undefined ? message.replaceAll(LIBRARYS, known) : message.replaceAll(option, param!);
+  const first = option ?? /^[a-z]+(?:[A-Z][a-z]*)+(?= )/.exec(message)?.[0] ?? "";
+  const isOurs = known(first) !== first;
+  const param = option === undefined && !isOurs ? undefined : known(first);
+  const said = option === undefined || isOurs ? inOtherNames(message, (name, field) => known(name) + field) : message;
   return param === undefined ? { said } : { said, param };
 }
 
