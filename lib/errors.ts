@@ -44,7 +44,10 @@ const CODES: ReadonlySet<string> = new Set<ZSEErrorCode>([
 /** Every error of this library, apart from a caller's own (an AbortSignal's reason, what a callback throws). */
 export class ZSEError extends Error {
   readonly code: ZSEErrorCode;
-  /** For BAD_OPTION: the option's name as the caller wrote it, such as `top_p` or `messages[2].content`. */
+  /**
+   * For BAD_OPTION: the option's name as the caller wrote it, such as `top_p` or `messages[2].content`. For CONTEXT_OVERFLOW the message that has more
+   * than half of the conversation's text, where one has; those that the library appended are counted too.
+   */
   declare readonly option?: string; // no field: an error without one is printed without one
 
   constructor(code: ZSEErrorCode, message: string, details?: { option?: string; cause?: unknown }) {

@@ -26,6 +26,7 @@ import { fromNative, ZSEError } from "../errors.js";
 import type { EngineStats, ModelInfo, RecommendedSampling, StreamEvent, TokenLogprobs } from "../types.js";
 import { type EngineLink, freeId, type OpenLink, RESTARTING, type StreamId } from "./link.js";
 import { toldLogprobs, toldPrompt } from "./logprobs.js";
+import { namingLongest } from "./overflow.js";
 import { Questions } from "./questions.js";
 import { checkAgainstModel, checkLength, checkRoom, checkTokens } from "./request-checks.js";
 
@@ -202,8 +203,12 @@ export class Engine {
 
   async render(chat: NativeRender["render"]): Promise<NativePrompt> {
     const link = this.#asked();
-    checkLength(chat, this.info!);
-    return await this.#questions.render(link, { render: chat });
+    try {
+      checkLength(chat, this.info!);
+      return await this.#questions.render(link, { render: chat });
+    } catch (error) {
+      throw namingLongest(error, chat.messages);
+    }
   }
 
   #asked(): EngineLink {
@@ -220,7 +225,7 @@ export class Engine {
       checkRoom(this.#room, this.#sinks.size, this.#leaving.size);
       checkAgainstModel(sink.request, this.info!);
     } catch (error) {
-      sink.end({ error });
+      sink.end({ error: namingLongest(error, sink.request.messages) });
       return;
     }
     this.#lastId = freeId(this.#lastId, this.#sinks);
@@ -274,7 +279,7 @@ export class Engine {
           break;
         case Kind.StreamError:
           this.#forget(id);
-          sink.end({ error: fromNative(payload as NativeError) });
+          sink.end({ error: namingLongest(fromNative(payload as NativeError), sink.request.messages) });
           break;
       }
     }

@@ -709,6 +709,15 @@ describe("the demo model behind zse serve", () => {
     expect(error.message).toContain("maximum context length is 256 tokens");
   });
 
+  test("… and names the item that has most of it, as it is written", async () => {
+    const { base } = await serveApp({ contextSize: 256 });
+    const call = { type: "function_call", call_id: "c1", name: "read", arguments: "{}" };
+    const input = [{ role: "user", content: "Hi" }, call, { type: "function_call_output", call_id: "c1", output: "long ".repeat(2000) }];
+    const { error } = await json(await post(responses(base), { instructions: "Be brief.", input }));
+    expect(error.param).toBe("input");
+    expect(error.message).toMatch(/resulted in .* tokens\. Please reduce the length of the input\. Most of it is input\[2\]\.$/);
+  });
+
   test("a list of items has a bound, and fields that are wrong are named as they are written", async () => {
     const { base } = await serveApp({}, { maxMessages: 1 });
     const many = await json(await post(responses(base), { input: Array.from({ length: 5 }, () => ({ role: "user", content: "x" })) }));

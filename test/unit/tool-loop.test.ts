@@ -2,6 +2,7 @@
 
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
+import type { ZSEError } from "../../lib/errors.js";
 import { tool } from "../../lib/tools/tool.js";
 import type { Message, Step, ToolContext } from "../../lib/types.js";
 import { callOf, type FakeOptions, type ScriptItem } from "./fake-native.js";
@@ -106,6 +107,19 @@ describe("the loop", () => {
     expect(seen[0]!.toolCallId).toBe("abc");
     expect(seen[0]!.messages.map((message) => message.role)).toEqual(["user", "assistant"]);
     expect(seen[0]!.signal.aborted).toBe(false);
+  });
+  test("a result that is too long for the context is named by its place in the conversation", async () => {
+    const said = "the prompt has 9001 tokens, and the context of a stream holds 4096; shorten the prompt";
+    const { model } = await openReady(turns(callOf("read", {}), [{ error: { code: "CONTEXT_OVERFLOW", message: said } }]));
+    const reads = (execute: () => string) => ({ tools: [tool({ name: "read", execute })] });
+    const error = (await rejection(
+      model.chat(
+        USER,
+        reads(() => "x".repeat(40_000)),
+      ),
+    )) as ZSEError;
+    expect(error).toMatchObject({ code: "CONTEXT_OVERFLOW", option: "messages[2]" });
+    expect(error.message).toBe(`${said}; most of it is messages[2], the result of a tool`);
   });
   test("what had to be called need not be called again", async () => {
     const { model, fake } = await openReady(turns(callOf("weather", { city: "Rome" }), ["x"]));

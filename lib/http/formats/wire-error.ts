@@ -100,11 +100,16 @@ export function toWireError(
   subject?: string,
   fieldOf?: (param: string) => string,
 ): WireError {
-  const wire = asWireError(error, retryAfterMs, subject);
+  const wire = asWireError(error, retryAfterMs, subject, fieldOf);
   return fieldOf === undefined || error instanceof WireError ? wire : wire.named(fieldOf);
 }
 
-function asWireError(error: unknown, retryAfterMs: () => number, subject: string | undefined): WireError {
+function asWireError(
+  error: unknown,
+  retryAfterMs: () => number,
+  subject: string | undefined,
+  fieldOf: ((param: string) => string) | undefined,
+): WireError {
   if (error instanceof WireError) return error;
   const { code, message, option } = isZSEError(error) ? error : {};
   const cause = error;
@@ -116,7 +121,7 @@ function asWireError(error: unknown, retryAfterMs: () => number, subject: string
       return new WireError(400, said, { param: param ?? subject, code: kind, cause });
     }
     case "CONTEXT_OVERFLOW":
-      return overflow(message!, subject ?? "messages", cause);
+      return overflow(message!, subject ?? "messages", option === undefined ? undefined : (fieldOf?.(option) ?? option), cause);
     case "OVERLOADED":
       return new WireError(429, message!, { type: "rate_limit_error", code: "rate_limit_exceeded", retryAfterMs: retryAfterMs(), cause });
     case "CLOSED": // its message names the model's file
@@ -147,8 +152,11 @@ function inItsNames(message: string, option: string | undefined): { said: string
   return param === undefined ? { said } : { said, param };
 }
 
-/** In the words that agents look for to know that they must shorten the conversation. What the engine advises is for its owner. */
-function overflow(message: string, param: string, cause: unknown): WireError {
+/**
+ * In the words that agents look for to know that they must shorten the conversation. What the engine advises is for its owner.
+ * @param longest the message that has most of it, where one has
+ */
+function overflow(message: string, param: string, longest: string | undefined, cause: unknown): WireError {
   const [, tokens, context] = /has ((?:at least )?\d+) tokens, and the context of a stream holds (\d+)/.exec(message) ?? [];
   const known = `This model's maximum context length is ${context} tokens, of which the reply needs at least 1.`;
   const said =
@@ -160,7 +168,8 @@ function overflow(message: string, param: string, cause: unknown): WireError {
       ? undefined
       : { tokens: Number(/\d+/.exec(tokens)), contextSize: Number(context), isCounted: /^\d/.test(tokens) };
   const details = { param, code: "context_length_exceeded", overflow, cause };
-  return new WireError(400, `${said} Please reduce the length of the ${param}.`, details);
+  const most = longest === undefined ? "" : ` Most of it is ${longest}.`;
+  return new WireError(400, `${said} Please reduce the length of the ${param}.${most}`, details);
 }
 
 /** Whether clients are told all that the error says and no log is needed to understand it. A 500 is the program's mistake: its owner's. */
