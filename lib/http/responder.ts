@@ -18,9 +18,10 @@ import { ReplyMemory } from "./memory.js";
 import { checkModel, type HandlerSettings, readHandlerOptions } from "./options.js";
 import { Pace } from "./pace.js";
 import { PatientFrames } from "./patience.js";
+import { promptAlone } from "./prompt-alone.js";
 import { Reply } from "./reply.js";
 import { ResumableStreams } from "./resumable.js";
-import type { HandlerOptions, Observer, ServedModel } from "./types.js";
+import type { EventStream, HandlerOptions, Observer, ServedModel } from "./types.js";
 
 /** A request's answer: JSON, or frames. */
 export type Answer =
@@ -328,7 +329,7 @@ export class Responder {
   }
 
   /** One stream a choice. With a seed, each choice of a prompt has its own, so that they differ and can be had again. */
-  #open({ ask, options, resumable, ...form }: WireRequest) {
+  #open({ ask, options, resumable, ...form }: WireRequest): EventStream[] {
     // A resumable stream that nobody reads has a time limit of its own.
     const { stallTimeoutMs } = this.#options;
     const shared = resumable || stallTimeoutMs === 0 ? options : { ...options, stall_timeout_ms: stallTimeoutMs };
@@ -337,7 +338,8 @@ export class Responder {
       const own = shared.seed === undefined || copy === 0 ? shared : { ...shared, seed: (shared.seed + copy) % (2 ** 32 - 1) };
       if ("messages" in ask) return this.#model.chatStream({ ...ask, ...own });
       const { prompts, ...rest } = ask;
-      return this.#model.completionStream({ prompt: prompts[prompt]!, ...rest, ...own });
+      const stream = this.#model.completionStream({ prompt: prompts[prompt]!, ...rest, ...own });
+      return form.promptAlone === true ? promptAlone(stream) : stream;
     });
   }
 

@@ -170,8 +170,8 @@ export function bodyCheck(limits: BodyLimits): (body: unknown, format: WireForma
     [ollamaChat, z.object({ model: text.nullish(), messages: listOf(z.unknown(), { max: limits.maxMessages }).nullish() })],
     [
       completions,
-      // Its prompt is the reader's to check, which looks at each token id once.
-      z.object({ ...common(limits), logprobs: ofRule(REPLY_OPTIONS.topLogprobs).nullish() }),
+      // Its prompt is the reader's to check, which looks at each token id once; and whether no tokens are a limit, beside echo.
+      z.object({ ...common(limits), max_tokens: z.int().min(0).nullish(), logprobs: ofRule(REPLY_OPTIONS.topLogprobs).nullish() }),
     ],
     [responses, responseOf(limits)],
   ]);

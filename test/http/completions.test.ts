@@ -98,7 +98,33 @@ describe.each([
     expect((plain.choices[0] as unknown as { logprobs: Told }).logprobs.tokens).toHaveLength(12);
   });
 
+  test("max_tokens: 0 beside echo is the prompt alone, with its log-probabilities, as OpenAI answers it", async () => {
+    const { base, model } = await serve();
+    const url = `${base}/v1/completions`;
+    const tokens = await model.tokenize(ONCE);
+    type Told = { tokens: string[]; token_logprobs: (number | null)[] };
+    const body = { ...GREEDY, prompt: [ONCE, LITTLE], echo: true, logprobs: 1 };
+    const { choices, usage } = await json(await post(url, { ...body, max_tokens: 0 }));
+    const longer = await json(await post(url, { ...body, max_tokens: 1 }));
+    const told = (choice: unknown) => (choice as { logprobs: Told }).logprobs;
+    expect(choices.map(({ text, finish_reason }) => [text, finish_reason])).toEqual([ONCE, LITTLE].map((text) => [text, "length"]));
+    expect(told(choices[0]).tokens.join("")).toBe(ONCE);
+    expect(told(choices[0]).token_logprobs).toEqual(told(longer.choices[0]).token_logprobs.slice(0, tokens.length));
+    expect(usage).toMatchObject({ prompt_tokens: longer.usage.prompt_tokens, completion_tokens: 0, total_tokens: usage.prompt_tokens });
+    const streamed = await stream(url, { ...body, max_tokens: 0, stream_options: { include_usage: true, continuous_usage_stats: true } });
+    expect([streamed.texts, streamed.finishReasons]).toEqual([
+      [ONCE, LITTLE],
+      ["length", "length"],
+    ]);
+    expect(streamed.chunks.map((chunk) => chunk.usage?.completion_tokens ?? 0)).toEqual(streamed.chunks.map(() => 0));
+    const plain = await json(await post(url, { ...GREEDY, prompt: ONCE, echo: true, max_tokens: 0 }));
+    expect(plain.choices[0]).toMatchObject({ text: ONCE, logprobs: null, finish_reason: "length" });
+  });
+
   test.each<[string, object, string]>([
+    ["no tokens at all", { prompt: "x", max_tokens: 0 }, "max_tokens"],
+    ["fewer tokens than a reply must have", { prompt: "x", max_tokens: 0, echo: true, min_tokens: 2 }, "min_tokens"],
+    ["no tokens of a chat", { messages: [{ role: "user", content: "x" }], max_tokens: 0 }, "max_tokens"],
     ["more prompts than choices are allowed", { prompt: new Array(9).fill("x") }, "prompt"],
     ["more choices of all prompts than are allowed", { prompt: ["a", "b", "c"], n: 3 }, "prompt"],
     ["no prompts", { prompt: [] }, "prompt"],

@@ -38,6 +38,8 @@ export interface WireRequest extends ReplyForm {
   ask: Ask;
   /** Each choice begins with its prompt. */
   echoes?: boolean;
+  /** Each choice is its prompt, and nothing is generated. Left out: something is. */
+  promptAlone?: boolean;
   /** As the client wrote it. */
   model: string | undefined;
   stream: boolean;

@@ -83,7 +83,8 @@ export function readRequest(body: unknown, maxChoices: number): WireRequest {
   if (tellsPrompts) options.prompt_logprobs = true;
   Object.assign(options, readRepetition(given));
   const { options: replyOptions, fieldOf } = readReplyFields(given);
-  Object.assign(options, readLimit(given), readSeed(given), replyOptions);
+  const promptAlone = echoes && given.max_tokens === 0 && !("max_completion_tokens" in given);
+  Object.assign(options, promptAlone ? readNoLimit(given) : readLimit(given), readSeed(given), replyOptions);
   for (const name of CHUNKING) {
     if (name in streamOptions) options[name] = streamOptions[name];
   }
@@ -94,6 +95,7 @@ export function readRequest(body: unknown, maxChoices: number): WireRequest {
     prompts,
     echoes,
     tellsPrompts,
+    ...(promptAlone ? { promptAlone } : {}),
     includeUsage: readBoolean(streamOptions, "include_usage", "stream_options.include_usage"),
     continuousUsage: readContinuous(streamOptions),
     omitsReasoning: readOmitsReasoning(given),
@@ -220,7 +222,14 @@ function readLimit(given: Body): Body {
   const value = given[name];
   if (value === undefined) return {};
   if (typeof value === "number" && Number.isInteger(value) && value >= 1) return { max_tokens: Math.min(value, INT32_MAX) };
-  throw bad(name, `${name} must be a whole number from 1.`);
+  throw bad(name, `${name} must be a whole number from 1${value === 0 && name === "max_tokens" ? " (0 goes with echo)" : ""}.`);
+}
+
+/** Of a completion that wants its prompt alone: the engine draws one token at least. */
+function readNoLimit({ min_tokens: fewest }: Body): Body {
+  if (fewest !== undefined && fewest !== 0)
+    throw bad("min_tokens", `min_tokens may be at most max_tokens, which is 0; given ${quote(fewest)}.`);
+  return { max_tokens: 1 };
 }
 
 /** -1 is how clients of local servers ask for a drawn one. What is beyond the engine's range is folded into it. */
