@@ -113,14 +113,15 @@ export class EngineHost {
   }
 
   #answer(): void {
-    const stats: Record<string, EngineStats> = {};
+    const all: [string, EngineStats][] = [];
     let slowest = { stepMs: 0, longestMs: 0 };
     for (const [name, { model }] of this.#opened) {
-      stats[name] = model.stats;
-      model.steps.look(stats[name]);
+      const { stats } = model;
+      all.push([name, stats]);
+      model.steps.look(stats);
       if (model.steps.stepMs > slowest.stepMs) slowest = model.steps;
     }
-    this.#say({ type: "pong", stepMs: slowest.stepMs, longestStepMs: slowest.longestMs, stats });
+    this.#say({ type: "pong", stepMs: slowest.stepMs, longestStepMs: slowest.longestMs, stats: Object.fromEntries(all) });
   }
 
   async #close(): Promise<void> {

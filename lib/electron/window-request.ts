@@ -123,9 +123,7 @@ function readBiases(given: unknown): Record<string, unknown> {
   if (given === undefined) return {};
   const fits = Array.isArray(given) && given.length % 2 === 0 && given.length <= 2 ** 20;
   if (!fits) throw bad("logitBias", `logitBias must be pairs of a token id and its bias; given ${quote(given)}.`);
-  const biases: Record<string, unknown> = {};
-  for (let i = 0; i < given.length; i += 2) biases[String(given[i])] = given[i + 1];
-  return biases;
+  return Object.fromEntries(Array.from({ length: given.length / 2 }, (_, i) => [String(given[2 * i]), given[2 * i + 1] as unknown]));
 }
 
 /** The shape of a reply as its options. */

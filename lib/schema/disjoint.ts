@@ -21,7 +21,9 @@ export function areDisjoint(a: Schema, b: Schema, merged: (schema: Schema) => Sc
   if (!isOnlyObject(first) || !isOnlyObject(second)) return false;
   const needed = ((a.required ?? []) as string[]).filter((name) => ((b.required ?? []) as string[]).includes(name));
   return needed.some((name) => {
-    const [one, other] = [a, b].map((schema) => (schema.properties as Schema | undefined)?.[name]);
+    const [one, other] = [a, b].map(({ properties }) =>
+      isObject(properties) && Object.hasOwn(properties, name) ? properties[name] : undefined,
+    );
     if (!isObject(one) || !isObject(other)) return false;
     return areDisjoint(merged(one), merged(other), merged, depth + 1);
   });

@@ -20,13 +20,10 @@ export function objectSchema(words: Schema, place: Place, rewriting: Rewriting):
       "a schema for others cannot be enforced beside declared properties; true or false can",
     );
   }
-  const properties: Schema = Object.create(null) as Schema;
+  const properties: Schema = Object.create(null) as Schema; // a name may be one of Object's own
   for (const name of names) {
-    if (name === "__proto__") {
-      if (rewriting.exact)
-        throw rewriting.refused([...place, "properties", name], "readers of JSON do not agree on a property of this name");
-      continue;
-    }
+    if (name === "__proto__" && rewriting.exact)
+      throw rewriting.refused([...place, "properties", name], "readers of JSON do not agree on a property of this name");
     const [own, at] = Object.hasOwn(declared, name) ? [declared[name], "properties"] : [rest, "required"];
     const schema = orNothing(() => rewriting.schema(own, [...place, at, name]), required.includes(name));
     if (schema !== undefined) properties[name] = schema;

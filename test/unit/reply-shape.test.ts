@@ -121,6 +121,17 @@ describe("tools", () => {
     expect(error.option).toBe(option);
     expect(error.message).toContain(message);
   });
+  test("a parameter of any name is kept, one that every object has by itself too", () => {
+    const names = ["__proto__", "constructor", "toString", "hasOwnProperty"];
+    const properties = JSON.parse(`{${names.map((name) => `"${name}":{"type":"string"}`).join()}}`) as object;
+    const parameters = { type: "object", properties, required: names };
+    const [read] = shape({ tools: [weather({ parameters })] }).tools as { function: { parameters: typeof parameters } }[];
+    expect(Object.keys(read!.function.parameters.properties).sort()).toEqual([...names].sort());
+    expect(read!.function.parameters.required).toEqual(names);
+    const only = { type: "object", required: ["__proto__"] };
+    expect(JSON.stringify(shape({ tools: [weather({ parameters: only })] }).tools)).toContain('"properties":{"__proto__":');
+    expect(refusal({ tools: [weather({ parameters, strict: true })] }).message).toContain("/properties/__proto__");
+  });
   test("parameters without an end, or that contain themselves, are refused and not walked", () => {
     const deep = Array.from({ length: 200 }).reduce<object>((inner) => ({ items: inner }), {});
     expect(refusal({ tools: [weather({ parameters: deep })] }).message).toContain("nests deeper than 100 levels");

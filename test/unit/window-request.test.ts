@@ -99,6 +99,7 @@ describe("what is wrong is BAD_OPTION, by its name", () => {
     ["another type", { ...good, maxTokens: "1" }, "maxTokens"],
     ["credit without end", { ...good, highWaterMark: 2 ** 31 }, "highWaterMark"],
     ["biases that are no pairs", { ...good, logitBias: [1] }, "logitBias"],
+    ["a bias of no token", { ...good, logitBias: ["__proto__", {}] }, "logitBias"],
     ["a bias of nothing", { ...good, logitBias: [1, null] }, "logitBias[1]"],
     ["a Map", { ...good, samplers: new Map() }, "samplers"],
     ["token ids that are none", { ...good, replay: [1, -1] }, "replay"],

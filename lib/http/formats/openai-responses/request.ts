@@ -106,9 +106,7 @@ function named<T>(fieldOf: (param: string) => string, read: () => T): T {
 
 /** The fields that pass as they are: those of a chat that are spelled alike, and what no one knows. */
 function chatFields(given: Fields): Fields {
-  const passed: Fields = {};
-  for (const name in given) if (!READ_HERE.has(name) && !MEANINGLESS.has(name)) passed[name] = given[name];
-  return passed;
+  return Object.fromEntries(Object.entries(given).filter(([name]) => !READ_HERE.has(name) && !MEANINGLESS.has(name)));
 }
 
 function refuse(given: Fields): void {
