@@ -9,7 +9,7 @@ import { cutName, quote } from "../base/quote.js";
 import { ProtocolError, readToHost, type ToHost } from "../engine/port/protocol.js";
 import { bad, ZSEError } from "../errors.js";
 import { parseForeign } from "../options/foreign.js";
-import { readChatCall, readCompletionCall } from "../options/options.js";
+import { REQUEST_FIELDS, readChatCall, readCompletionCall } from "../options/options.js";
 import { INT32_MAX, isPlainObject } from "../options/rules.js";
 import { readTokens } from "../options/tokens.js";
 import { MOST_COMMANDS } from "./protocol.js";
@@ -59,13 +59,6 @@ export function readWindowQuestion(given: NativeQuestion, mostCharacters: number
 /** Tokens of a reply that goes on: no context is as large. */
 const MOST_REPLAYED = 2 ** 22;
 
-/** What a request may have beside its messages or prompt and its shape. */
-const FIELDS = new Set(
-  ["seed", "suffix", "promptLogprobs", ...Object.keys(readCompletionCall("completion()", "x", {}).request)].filter(
-    (name) => name !== "prompt",
-  ),
-);
-
 /**
  * The request of a page, made anew.
  * @throws ZSEError BAD_OPTION (or UNSUPPORTED), as a caller in this process would get it
@@ -75,7 +68,7 @@ export function readWindowRequest(given: unknown, mostCharacters: number): Nativ
   const { messages, prompt, reply, adapters, tellTokens, replay, ...others } = given;
   const shape = reply === undefined ? {} : asShape(reply);
   checkLength([messages, prompt, ...Object.values(shape)], mostCharacters);
-  const stranger = Object.keys(others).find((name) => !FIELDS.has(name));
+  const stranger = Object.keys(others).find((name) => !REQUEST_FIELDS.has(name));
   if (stranger !== undefined) throw bad(cutName(stranger), `A request has no ${quote(stranger)}.`);
   const options = { ...others, adapter: readAdapters(adapters), logitBias: readBiases(others.logitBias), ...shapeOptions(shape) };
   if (messages !== undefined && prompt !== undefined) throw bad("prompt", "A request has messages or a prompt, not both.");

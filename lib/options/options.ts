@@ -134,35 +134,34 @@ function splitCall(
 
 type Options = Record<string, unknown>;
 
+/** Options of a reply that end on this side, or cross in the words of its shape. */
+const STAYING = [
+  ...["signal", "chunkSize", "chunkBy", "chunkMaxDelayMs", "includeUsage", "streamCallback", "maxSteps", "toolErrors", "onStep"],
+  ...["tools", "toolChoice", "parallelToolCalls", "responseFormat", "reasoning", "templateArguments", "continueFinalMessage", "adapter"],
+];
+/** What a request has beside its messages or prompt and its shape, by the names of options. */
+export const REQUEST_FIELDS: ReadonlySet<string> = new Set([
+  ...Object.keys(REPLY_OPTIONS).filter((name) => !STAYING.includes(name)),
+  ...["suffix", ...Object.keys(COMPLETION_OPTIONS)],
+]);
+
 function replySettings(
   subject: Pick<NativeRequest, "messages" | "prompt" | "suffix" | "promptLogprobs">,
   options: Options,
   readShape: (options: ShapeOptions) => ReplyShape,
 ): ReplySettings {
   const given = Object.fromEntries(entriesOf(options)) as Options; // each is read once
-  const { signal, chunkSize, chunkBy, chunkMaxDelayMs, includeUsage, streamCallback, ...others } = readOptions(
-    REPLY_OPTIONS,
-    given,
-    "a reply",
-  );
-  const { tools, toolChoice, parallelToolCalls, responseFormat, reasoning, templateArguments, continueFinalMessage, ...more } = others;
-  const { maxSteps, toolErrors, onStep, adapter: adapters, ...rest } = more;
+  const read = readOptions(REPLY_OPTIONS, given, "a reply");
+  const rest = Object.fromEntries(Object.entries(read).filter(([name]) => REQUEST_FIELDS.has(name)));
   checkTogether({ ...rest, ...subject }, given);
-  const { native, ...shape } = readShape({
-    tools,
-    toolChoice,
-    parallelToolCalls,
-    responseFormat,
-    reasoning,
-    templateArguments,
-    continueFinalMessage,
-  } as ShapeOptions);
+  const { native, ...shape } = readShape(read as unknown as ShapeOptions);
+  const { signal, chunkSize, chunkBy, chunkMaxDelayMs, includeUsage, streamCallback, maxSteps, toolErrors, onStep, adapter } = read;
   return {
     // readOptions has just given every field its type and default by the table above.
     request: {
       ...subject,
       ...(native === undefined ? {} : { reply: native }),
-      ...(adapters === undefined ? {} : { adapters }),
+      ...(adapter === undefined ? {} : { adapters: adapter }),
       ...rest,
     } as unknown as NativeRequest,
     unsaid: RECOMMENDABLE.filter((name) => given[name] === undefined && given[snakeCase(name)] === undefined),
