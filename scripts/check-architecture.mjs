@@ -34,13 +34,14 @@ const libraryRooms = {
   stream: ["base", "errors", "types", "addon", "schema", "options", "engine"],
   tools: ["base", "errors", "types", "addon", "schema", "options", "engine", "stream"],
   telemetry: ["errors", "types", "addon", "engine", "stream"],
-  zse: ["base", "errors", "types", "addon", "options", "engine", "stream", "telemetry", "tools"],
+  "model-calls": ["types", "addon", "options", "engine", "stream", "tools"],
+  zse: ["base", "errors", "types", "addon", "options", "engine", "stream", "telemetry", "tools", "model-calls"],
   index: ["errors", "types", "options", "stream", "tools", "zse"],
   http: ["base", "errors", "types", "options", "telemetry"],
   providers: ["base", "errors", "types", "options"],
   server: ["base", "errors", "types", "options", "http"],
   react: ["types"],
-  electron: ["base", "errors", "types", "addon", "options", "engine", "stream", "tools"],
+  electron: ["base", "errors", "types", "addon", "options", "engine", "stream", "tools", "model-calls"],
   cli: ["base", "errors", "types", "addon", "options", "stream", "zse", "http", "server"],
 };
 /** Rooms that work on anything which streams as a model does. */

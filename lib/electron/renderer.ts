@@ -8,25 +8,9 @@ import { quote } from "../base/quote.js";
 import { Engine } from "../engine/engine.js";
 import { SupervisedLink } from "../engine/port/supervised-link.js";
 import { ZSEError } from "../errors.js";
-import { readChatCall, readCompletionCall, readTokenizeCall } from "../options/options.js";
+import { ModelCalls } from "../model-calls.js";
 import { readRecommended } from "../options/recommended.js";
 import { readOptions } from "../options/rules.js";
-import { collectReply, openStream, type TokenStream } from "../stream/token-stream.js";
-import { stepsOf } from "../tools/loop.js";
-import type {
-  ChatRequest,
-  CompletionOptionsInput,
-  CompletionRequest,
-  EngineStats,
-  Message,
-  ModelInfo,
-  ObjectOf,
-  PartialObjectOf,
-  Reply,
-  ReplyOptionsInput,
-  ResponseFormat,
-  TokenIds,
-} from "../types.js";
 import { asSaid } from "./as-said.js";
 import { askForModels, askForPort } from "./ask-for-port.js";
 import { type AskForPort, type Connection, hostsOf } from "./page-host.js";
@@ -65,9 +49,6 @@ export function openModel(name: string, options?: WindowModelOptions): WindowMod
   return new WindowModel(name, options, askForPort);
 }
 
-/** A stream whose object's type is known by its responseFormat. */
-type StreamOf<Format> = TokenStream<ObjectOf<Format>, PartialObjectOf<Format>>;
-
 const RULES = {
   recover: { kind: "boolean", default: false },
   onProgress: { kind: "function" },
@@ -84,9 +65,9 @@ const HANG_AFTER_MS = 3_600_000;
  * A model that runs in the engine's process, as a window has it: the calls of ZSE, its streams, events and errors.
  * When the engine's process crashes, streams in flight end with ENGINE_FAILED, or go on (`recover`), and the next call waits for the new one.
  */
-export class WindowModel implements AsyncDisposable {
+export class WindowModel extends ModelCalls {
   readonly #engine: Engine;
-  #connection: Connection = { state: "connecting", crashes: 0 };
+  readonly #connection: { readonly now: Connection };
 
   /** @internal */
   constructor(name: string, options: WindowModelOptions | undefined, ask: AskForPort) {
@@ -98,29 +79,23 @@ export class WindowModel implements AsyncDisposable {
     const { recover, onProgress, onConnection } = readOptions(RULES, options, "openModel()") as unknown as {
       recover: boolean;
     } & WindowModelOptions;
+    const kept: { now: Connection } = { now: { state: "connecting", crashes: 0 } };
     const changed = (connection: Connection) => {
-      this.#connection = connection;
+      kept.now = connection;
       if (onConnection !== undefined) queueMicrotask(() => onConnection(connection));
     };
     const opening = { path: name, options: {} as NativeEngineOptions }; // the engine's process knows how it is opened
     const start = hostsOf(name, ask, changed);
-    this.#engine = new Engine(
+    const engine = new Engine(
       name,
       ROOM,
       (listener) => new SupervisedLink(start, opening, { recover, hangAfterMs: HANG_AFTER_MS }, listener),
       readRecommended,
       onProgress,
     );
-  }
-
-  /** Resolves when the model is loaded; rejects with a ZSEError when it cannot be (then every call does, too). */
-  get ready(): Promise<ModelInfo> {
-    return this.#engine.ready;
-  }
-
-  /** What is known of the model; undefined until it is loaded. Its `path` is the model's name: pages are not told where files are. */
-  get info(): ModelInfo | undefined {
-    return this.#engine.info;
+    super(engine, { asked: asSaid });
+    this.#engine = engine;
+    this.#connection = kept;
   }
 
   /** The name it was opened by. */
@@ -130,74 +105,6 @@ export class WindowModel implements AsyncDisposable {
 
   /** How this page stands with the engine's process, and how often that has crashed. */
   get connection(): Connection {
-    return this.#connection;
-  }
-
-  /** Whether close() was called. */
-  get closed(): boolean {
-    return this.#engine.closing;
-  }
-
-  /** The reply to a conversation, as a stream. As ZSE's; execute() of tools runs in this page. */
-  chatStream<Format extends ResponseFormat = ResponseFormat>(
-    messages: readonly Message[],
-    options?: ReplyOptionsInput<Format>,
-  ): StreamOf<Format>;
-  chatStream<Format extends ResponseFormat = ResponseFormat>(request: ChatRequest<Format>): StreamOf<Format>;
-  chatStream(first: readonly Message[] | ChatRequest, second?: ReplyOptionsInput): TokenStream {
-    const settings = asSaid(readChatCall("chatStream()", first, second));
-    return openStream(this.#engine, settings, stepsOf(settings));
-  }
-
-  /** A text continued, as a stream; no chat template. */
-  completionStream<Format extends ResponseFormat = ResponseFormat>(
-    prompt: string | TokenIds,
-    options?: CompletionOptionsInput<Format>,
-  ): StreamOf<Format>;
-  completionStream<Format extends ResponseFormat = ResponseFormat>(request: CompletionRequest<Format>): StreamOf<Format>;
-  completionStream(first: string | TokenIds | CompletionRequest, second?: CompletionOptionsInput): TokenStream {
-    return openStream(this.#engine, asSaid(readCompletionCall("completionStream()", first, second)));
-  }
-
-  /** The whole reply to a conversation; `streamCallback` sees it as it comes. */
-  chat<Format extends ResponseFormat = ResponseFormat>(
-    messages: readonly Message[],
-    options?: ReplyOptionsInput<Format>,
-  ): Promise<Reply<ObjectOf<Format>>>;
-  chat<Format extends ResponseFormat = ResponseFormat>(request: ChatRequest<Format>): Promise<Reply<ObjectOf<Format>>>;
-  async chat(first: readonly Message[] | ChatRequest, second?: ReplyOptionsInput): Promise<Reply> {
-    const settings = asSaid(readChatCall("chat()", first, second));
-    return collectReply(this.#engine, settings, stepsOf(settings));
-  }
-
-  /** A text continued, collected; no chat template. */
-  completion<Format extends ResponseFormat = ResponseFormat>(
-    prompt: string | TokenIds,
-    options?: CompletionOptionsInput<Format>,
-  ): Promise<Reply<ObjectOf<Format>>>;
-  completion<Format extends ResponseFormat = ResponseFormat>(request: CompletionRequest<Format>): Promise<Reply<ObjectOf<Format>>>;
-  async completion(first: string | TokenIds | CompletionRequest, second?: CompletionOptionsInput): Promise<Reply> {
-    return collectReply(this.#engine, asSaid(readCompletionCall("completion()", first, second)));
-  }
-
-  /** Token ids of a text, as the library's tokenize() has them. Rejects with BAD_OPTION. */
-  async tokenize(text: string, options?: { special?: boolean; addSpecial?: boolean }): Promise<number[]> {
-    const call = readTokenizeCall(text, options);
-    await this.#engine.ready;
-    return this.#engine.tokenize(call.text, call.special, call.addSpecial);
-  }
-
-  /** Counters of the engine, those of all windows together; a quarter of a second old at most while something runs. */
-  stats(): EngineStats {
-    return this.#engine.stats();
-  }
-
-  /** Ends this window's streams with CLOSED, and lets the model go. It stays loaded for other windows. */
-  close(): Promise<void> {
-    return this.#engine.close();
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
+    return this.#connection.now;
   }
 }

@@ -37,6 +37,26 @@ describe("a window's streams", () => {
     expect(object === undefined || typeof object === "object").toBe(true);
   });
 
+  test("stand beside the library's questions: what a chat becomes, its tokens, and token ids as text and bytes", async () => {
+    const service = await serve();
+    const model = window(service).open();
+    const here = openModel({ maxStreams: 8 });
+    const { z } = await import("zod");
+    const function_ = { name: "f", parameters: z.object({ a: z.string() }) };
+    const asked = { tools: [{ type: "function", function: function_ }], reasoning: "off" } as const;
+    const rendered = await here.applyTemplate(STORY, asked);
+    expect(await model.applyTemplate(STORY, asked)).toEqual(rendered);
+    expect(await model.countTokens({ messages: STORY, ...asked })).toBe(rendered.tokens.length);
+    expect(await model.countTokens("x" as never).catch(({ code }) => code)).toBe("BAD_OPTION");
+    const ids = await here.tokenize("päivää 🙂");
+    expect(await model.detokenize(ids)).toBe("päivää 🙂");
+    expect(await model.tokenBytes(ids)).toEqual(await here.tokenBytes(ids));
+    const { vocabularySize } = await model.ready;
+    expect(await rejection(model.detokenize([5, vocabularySize]))).toMatchObject({ code: "BAD_OPTION", option: "tokens[1]" });
+    const long = { role: "user", content: "word ".repeat(5000) } as const;
+    expect(await rejection(model.countTokens([...STORY, long]))).toMatchObject({ code: "CONTEXT_OVERFLOW", option: "messages[1]" });
+  });
+
   test("run tools in the page, and say so", async () => {
     const service = await serve();
     const model = window(service).open();
