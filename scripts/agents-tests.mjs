@@ -69,7 +69,7 @@ async function play(agent, turn, modules) {
     const problems = [];
     if (code !== 0) problems.push(`it ended with ${code}`);
     if (!turn.says.test(output)) problems.push(`it does not print ${turn.says}`);
-    problems.push(...stage.problems());
+    problems.push(...(await stage.problems()));
     return problems.length === 0
       ? []
       : [...problems, `it printed: ${output.slice(-2000)}`, ...stage.log().map((line) => `the server: ${line}`)];

@@ -18,6 +18,8 @@ export function acting(model, { tool, args, text }) {
     stats: () => model.stats(),
     completionStream: (request) => model.completionStream(request),
     onRequest: () => {},
+    /** Usage of the conversation with its result, with the tool that was called still shown: undefined before it came. */
+    again: undefined,
     /** What has not happened yet of the part. */
     missing: tool === undefined ? "asked for a reply" : "sent the result of its tool",
     chatStream,
@@ -34,6 +36,12 @@ export function acting(model, { tool, args, text }) {
     else if (its === undefined) self.missing = `offered ${tool}; it offered ${tools?.map((one) => one.function.name)}`;
     // The other tools of a turn that calls one are not shown: their 15,000 tokens are computed in the turn of text.
     const shown = its === undefined ? tools : [{ ...its, function: { ...its.function, parameters: schemaOf(args) } }];
+    // A reply that is held to a text is shown no tools, so its prompt is another one: how much of this conversation is known is asked apart.
+    if (its !== undefined && results.length > 0) {
+      const { signal: ______, ...asked } = plain;
+      self.again = model.chat({ ...asked, tools: shown, reasoning: THOUGHT, max_tokens: 1 }).then(({ usage }) => usage);
+      self.again.catch(() => {}); // whoever looks at it is told
+    }
     if (its === undefined || results.length > 0) {
       return model.chatStream({
         ...plain,

@@ -40,11 +40,11 @@ export async function openStage(part, most) {
     model: MODEL,
     tooMany,
     /** Refusals of what was asked, a part that was not played to its end, and a conversation that did not find its beginning in the prompt cache. */
-    problems() {
+    async problems() {
       const known = lines.map((line) => JSON.parse(line));
       const refused = known.filter(({ status, path }) => status >= 400 && status !== 404 && path !== undefined);
-      const last = known.findLast(({ promptTokens }) => promptTokens > 0);
-      const isLost = part.tool !== undefined && last !== undefined && last.promptTokens > LONG && last.cachedTokens < last.promptTokens / 2;
+      const last = await model.again;
+      const isLost = last !== undefined && last.promptTokens > LONG && last.cachedTokens < last.promptTokens / 2;
       return [
         ...(isLost ? [`of the ${last.promptTokens} tokens of its last prompt only ${last.cachedTokens} were in the prompt cache`] : []),
         ...refused.map(({ status, path, error }) => `${path} was a ${status}: ${error}`),
