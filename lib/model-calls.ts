@@ -4,7 +4,7 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 
 import type { NativePrompt } from "./addon/contract.js";
-import type { Engine } from "./engine/engine.js";
+import type { ModelEngine } from "./engine/engine.js";
 import { copyTokens, piecesOf } from "./engine/questions.js";
 import { type ReplySettings, readChatCall, readCompletionCall, readDetokenizeCall, readTokenizeCall } from "./options/options.js";
 import { unlessAborted } from "./stream/abort.js";
@@ -40,11 +40,11 @@ export interface CallHooks {
 
 /** The calls that ZSE and a window's model have in common. */
 export abstract class ModelCalls implements AsyncDisposable {
-  readonly #engine: Engine;
+  readonly #engine: ModelEngine;
   readonly #hooks: CallHooks;
 
   /** @internal */
-  protected constructor(engine: Engine, hooks: CallHooks) {
+  protected constructor(engine: ModelEngine, hooks: CallHooks) {
     this.#engine = engine;
     this.#hooks = hooks;
   }

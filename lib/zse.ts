@@ -10,7 +10,7 @@ import { BUNDLED } from "./addon/load-help.js";
 import { demoModelPath } from "./addon/package-root.js";
 import { quote } from "./base/quote.js";
 import { AddonLink } from "./engine/addon-link.js";
-import { Engine } from "./engine/engine.js";
+import { Engine, type ModelEngine } from "./engine/engine.js";
 import type { OpenLink } from "./engine/link.js";
 import { SupervisedLink } from "./engine/port/supervised-link.js";
 import { startProcess } from "./engine/process/start.js";
@@ -26,6 +26,11 @@ import type { Device, EngineOptionsInput } from "./types.js";
 /** Closes a model that was dropped without close(): its weights and its threads would stay for good. */
 const dropped = new FinalizationRegistry<Engine>((engine) => engine.abandon());
 
+/** An engine in the place of a path. */
+class Given {
+  constructor(readonly engine: ModelEngine) {}
+}
+
 /**
  * A model. It loads in the background: calls may be made at once and wait for it. One model serves many streams at a time.
  *
@@ -36,7 +41,7 @@ const dropped = new FinalizationRegistry<Engine>((engine) => engine.abandon());
  * ```
  */
 export class ZSE extends ModelCalls {
-  readonly #engine: Engine;
+  readonly #engine: ModelEngine;
 
   /**
    * @param path a .gguf or .zse file (told apart by content), or its file: URL; left out: the embedded demo model
@@ -46,20 +51,25 @@ export class ZSE extends ModelCalls {
    */
   constructor(path: string | URL, options?: EngineOptionsInput);
   constructor(options?: EngineOptionsInput);
-  constructor(first?: string | URL | EngineOptionsInput, second?: EngineOptionsInput) {
-    const named = typeof first === "string" || first instanceof URL;
-    if (!named && second !== undefined && first !== undefined) {
-      throw new ZSEError("BAD_OPTION", `new ZSE() takes a path or file: URL first; given ${quote(first)}.`, { option: "path" });
-    }
-    const { native, isolation, onProgress } = readEngineOptions(named || first === undefined ? second : first);
-    const engine = openEngine(named ? readPath(first) : undefined, native, isolation, onProgress);
+  constructor(first?: string | URL | EngineOptionsInput | Given, second?: EngineOptionsInput) {
+    const engine = first instanceof Given ? first.engine : openModel(first, second);
     super(engine, {
       // Tells OpenTelemetry of a stream, where somebody listens.
       watch: (operation, settings, streams) =>
         watchStream({ operation, model: engine, unsaid: settings.unsaid, streams, runsTools: runsTools(settings) }),
     });
     this.#engine = engine;
-    dropped.register(this, engine);
+    if (engine instanceof Engine) dropped.register(this, engine);
+  }
+
+  /** @internal The same calls on an engine that somebody else opens and closes. */
+  static over(engine: ModelEngine): ZSE {
+    return new ZSE(new Given(engine) as never);
+  }
+
+  /** @internal */
+  static engineOf(model: ZSE): ModelEngine {
+    return model.#engine;
   }
 
   /** The devices that models can run on, as ggml's backends list them. */
@@ -71,6 +81,16 @@ export class ZSE extends ModelCalls {
   get path(): string {
     return this.#engine.path;
   }
+}
+
+/** Reads what a model was asked for with, and opens its engine. Throws as the constructor. */
+function openModel(first: string | URL | EngineOptionsInput | undefined, second: EngineOptionsInput | undefined): Engine {
+  const named = typeof first === "string" || first instanceof URL;
+  if (!named && second !== undefined && first !== undefined) {
+    throw new ZSEError("BAD_OPTION", `new ZSE() takes a path or file: URL first; given ${quote(first)}.`, { option: "path" });
+  }
+  const { native, isolation, onProgress } = readEngineOptions(named || first === undefined ? second : first);
+  return openEngine(named ? readPath(first) : undefined, native, isolation, onProgress);
 }
 
 /** Without a path it is the demo model. */
@@ -90,7 +110,8 @@ function openEngine(
   return new Engine(path, options, open, readRecommended, onProgress);
 }
 
-function readPath(given: string | URL): string {
+/** @internal @throws ZSEError BAD_OPTION */
+export function readPath(given: string | URL): string {
   const bad = (what: string) =>
     new ZSEError("BAD_OPTION", `The model's path must be ${what}; given ${quote(String(given))}.`, { option: "path" });
   if (given === "" || (typeof given === "string" && given.includes("\0"))) throw bad("a file's path or file: URL");

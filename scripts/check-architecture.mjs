@@ -36,13 +36,14 @@ const libraryRooms = {
   telemetry: ["errors", "types", "addon", "engine", "stream"],
   "model-calls": ["types", "addon", "options", "engine", "stream", "tools"],
   zse: ["base", "errors", "types", "addon", "options", "engine", "stream", "telemetry", "tools", "model-calls"],
-  index: ["errors", "types", "options", "stream", "tools", "zse"],
+  pool: ["base", "errors", "types", "addon", "options", "engine", "stream", "zse"],
+  index: ["errors", "types", "options", "stream", "tools", "zse", "pool"],
   http: ["base", "errors", "types", "options", "telemetry"],
   providers: ["base", "errors", "types", "options"],
   server: ["base", "errors", "types", "options", "http"],
   react: ["types"],
   electron: ["base", "errors", "types", "addon", "options", "engine", "stream", "tools", "model-calls"],
-  cli: ["base", "errors", "types", "addon", "options", "stream", "zse", "http", "server"],
+  cli: ["base", "errors", "types", "addon", "options", "stream", "zse", "pool", "http", "server"],
 };
 /** Rooms that work on anything which streams as a model does. */
 const withoutAddon = ["http", "providers", "telemetry", "react"];

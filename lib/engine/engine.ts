@@ -60,6 +60,9 @@ export interface StreamSink {
   end(ending: Ending): void;
 }
 
+/** What streams and calls use of an engine. A model of a pool has another one behind it each time that it is opened. */
+export type ModelEngine = { [Name in keyof Engine]: Engine[Name] };
+
 /** Characters of what a model file says of itself: each chunk, metric and log line repeats it. */
 const LONGEST_NAME = 256;
 
@@ -129,6 +132,11 @@ export class Engine {
 
   get closing(): boolean {
     return this.#closed !== undefined;
+  }
+
+  /** Why nothing can be asked of it any more; undefined while something can. */
+  get failure(): ZSEError | undefined {
+    return this.#failure;
   }
 
   /** Opens a stream now, or once the model is ready. Failures come as the sink's end, perhaps before this returns. */

@@ -11,7 +11,7 @@
 // has not read all of the last one, and the credit of what is left of that is nobody's any more.
 
 import type { NativeFinish, NativeRequest } from "../addon/contract.js";
-import type { Ending, Engine, Item, StreamSink } from "../engine/engine.js";
+import type { Ending, Item, ModelEngine, StreamSink } from "../engine/engine.js";
 import { NO_USE } from "../engine/link.js";
 import { ZSEError } from "../errors.js";
 import type { Checked, Validate } from "../schema/standard.js";
@@ -45,7 +45,7 @@ export class StreamCore implements StreamSink, Source {
   request: NativeRequest;
   readonly unsaid: readonly string[];
 
-  #engine: Engine;
+  #engine: ModelEngine;
   /** Who reads it; nobody until someone does. */
   #consumer: Consumer | undefined;
   #buffer = new EventBuffer();
@@ -99,7 +99,7 @@ export class StreamCore implements StreamSink, Source {
   #unwatch: (() => void) | undefined;
 
   /** @throws ZSEError BAD_OPTION when the signal throws; nothing is opened then */
-  constructor(engine: Engine, settings: CoreSettings) {
+  constructor(engine: ModelEngine, settings: CoreSettings) {
     this.#engine = engine;
     this.request = settings.request;
     this.unsaid = settings.unsaid;

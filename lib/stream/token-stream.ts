@@ -3,7 +3,7 @@
 
 /// <reference lib="esnext.disposable" preserve="true" />
 
-import type { Engine } from "../engine/engine.js";
+import type { ModelEngine } from "../engine/engine.js";
 import type { ReplySettings } from "../options/options.js";
 import type { Reply, StreamEvent } from "../types.js";
 import { createChunker } from "./chunker.js";
@@ -16,7 +16,7 @@ import type { StreamWatch } from "./watch.js";
 const dropped = new FinalizationRegistry<StreamCore>((core) => core.abandon());
 
 /** Opens a stream on an engine. Not part of the public face: streams come from ZSE's methods. */
-export function openStream(engine: Engine, settings: ReplySettings, steps?: Steps, watch?: StreamWatch): TokenStream {
+export function openStream(engine: ModelEngine, settings: ReplySettings, steps?: Steps, watch?: StreamWatch): TokenStream {
   const core = openCore(engine, settings, steps, watch);
   const stream = new TokenStream(core, settings.includeUsage);
   dropped.register(stream, core);
@@ -27,14 +27,14 @@ export function openStream(engine: Engine, settings: ReplySettings, steps?: Step
 }
 
 /** Opens a stream that is only collected, or called back: the promise of its reply. */
-export function collectReply(engine: Engine, settings: ReplySettings, steps?: Steps, watch?: StreamWatch): Promise<Reply> {
+export function collectReply(engine: ModelEngine, settings: ReplySettings, steps?: Steps, watch?: StreamWatch): Promise<Reply> {
   const core = openCore(engine, settings, steps, watch);
   const { streamCallback } = settings;
   core.claim(new Push(streamCallback === undefined ? "result" : "streamCallback", core, streamCallback)).deliver();
   return core.result();
 }
 
-function openCore(engine: Engine, settings: ReplySettings, steps: Steps | undefined, watch: StreamWatch | undefined): StreamCore {
+function openCore(engine: ModelEngine, settings: ReplySettings, steps: Steps | undefined, watch: StreamWatch | undefined): StreamCore {
   const { request, unsaid, chunkBy, chunkSize, chunkMaxDelayMs, signal, shape } = settings;
   return new StreamCore(engine, {
     request,

@@ -22,7 +22,7 @@ async function run(args: readonly string[], input = ""): Promise<string> {
 }
 
 describe("docs/GUIDE.md", () => {
-  test("teaches tools, structured output, reasoning, the AI SDK, LangChain and OpenTelemetry", () => {
+  test("teaches tools, structured output, reasoning, the AI SDK, LangChain, pools and OpenTelemetry", () => {
     const own = ["Tools 1", "Tools 2", "Tools 3", "Structured output 1", "Structured output 2", "Reasoning 1"];
     expect(programs.map(([name]) => name)).toEqual([
       ...own,
@@ -30,6 +30,7 @@ describe("docs/GUIDE.md", () => {
       "The AI SDK 2",
       "LangChain 1",
       "LangChain 2",
+      "Several models 1",
       "OpenTelemetry 1",
     ]);
   });
