@@ -2,15 +2,18 @@
 
 import { createServer } from "node:net";
 import type { Command } from "commander";
-import { cutName, quote } from "../base/quote.js";
+import { cutName, quote, quoteError } from "../base/quote.js";
 import { ZSEError } from "../errors.js";
 import { DEFAULT_MAX_CHOICES } from "../http/options.js";
+import { ModelPool } from "../pool/model-pool.js";
 import { hostProblem } from "../server/hosts.js";
+import type { Logger } from "../server/log.js";
 import { originProblem } from "../server/origins.js";
-import type { ModelInfo } from "../types.js";
-import { addModelFlags, type ModelFlags } from "./flags.js";
+import type { EngineOptions, ModelInfo } from "../types.js";
+import { addModelFlags, engineOptions, type ModelFlags } from "./flags.js";
 import { openModel } from "./loading.js";
 import { reportError, UsageError } from "./report.js";
+import { type NamedModel, type NamedModels, readModels } from "./serve-models.js";
 import { bytes, count, terminalText } from "./terminal.js";
 
 interface ServeFlags extends ModelFlags {
@@ -20,6 +23,10 @@ interface ServeFlags extends ModelFlags {
   apiKey?: string[];
   allowHost?: string[];
   cors?: string[];
+  modelsMax: string;
+  modelsBytes?: string;
+  modelsIdle: string;
+  modelsPatience: string;
   maxStreams: string;
   maxQueue: string;
   maxBody: string;
@@ -35,13 +42,18 @@ interface ServeFlags extends ModelFlags {
   logPrompts?: boolean;
 }
 
+/** Characters of an error in a line of the log. */
+const LONGEST_ERROR = 1000;
+
+type PoolLimits = ReturnType<typeof readFlags>["pool"];
+
 const collect = (value: string, all: string[] = []) => [...all, value];
 
 export function addServe(program: Command): void {
   const command = program
     .command("serve")
     .description("an OpenAI-compatible HTTP server")
-    .argument("[model]", "a .gguf or .zse file; left out: the embedded demo model")
+    .argument("[models...]", "a .gguf or .zse file; several, folders of them, or name=file; left out: the embedded demo model")
     .option("-p, --port <port>", "0 takes a free one", "8000")
     .option("--host <address>", "who may connect: this machine alone, or 0.0.0.0 for everyone", "127.0.0.1")
     .option("--name <name>", "the model's name in requests and replies (default: the one in its file); more are aliases", collect)
@@ -52,8 +64,12 @@ export function addServe(program: Command): void {
       "let pages of this origin call (https://example.com, http://localhost:*); may be given several times, * is any",
       collect,
     )
-    .option("--max-streams <n>", "replies that are generated at once", "4")
-    .option("--max-queue <n>", "requests that may wait; one more is refused with 429", "64")
+    .option("--models-max <n>", "of several models, those in memory at a time; 0 is as many as fit", "0")
+    .option("--models-bytes <bytes>", "what those may take together (default: three quarters of the memory)")
+    .option("--models-idle <seconds>", "time after which one that nobody uses is closed; 0 never does", "300")
+    .option("--models-patience <seconds>", "time for which one that waits for room lets others take new requests", "5")
+    .option("--max-streams <n>", "replies that a model generates at once", "4")
+    .option("--max-queue <n>", "requests that may wait for a model; one more is refused with 429", "64")
     .option("--max-body <bytes>", "largest request", "1048576")
     .option("--max-messages <n>", "most messages of a conversation", "1024")
     .option("--kept-replies <n>", "replies kept for previous_response_id, in RAM; 0 keeps none", "1000")
@@ -71,21 +87,25 @@ export function addServe(program: Command): void {
 Examples:
   $ zse serve
   $ zse serve qwen-7b.gguf --name qwen-7b --port 8000 --max-streams 8
+  $ zse serve qwen-7b.gguf fast=tiny.gguf models/ --models-max 2
   $ ZSE_API_KEY=secret zse serve --host 0.0.0.0
 
 Routes: POST /v1/chat/completions, POST /v1/responses, POST /v1/completions, GET /v1/models, GET /health, GET /metrics.`,
   );
-  command.action(async (path: string | undefined, flags: ServeFlags) => {
+  command.action(async (given: string[], flags: ServeFlags) => {
     try {
-      await serve(path, flags);
+      await serve(given, flags);
     } catch (error) {
       process.exitCode = reportError(error);
     }
   });
 }
 
-async function serve(path: string | undefined, flags: ServeFlags): Promise<void> {
-  const { port, limits, drainTimeoutMs, names, apiKeys, engine, app: appOptions } = readFlags(flags);
+async function serve(given: readonly string[], flags: ServeFlags): Promise<void> {
+  const { port, limits, drainTimeoutMs, names, apiKeys, engine, pool, app: appOptions } = readFlags(flags);
+  const named = readModels(given);
+  if ("several" in named && names.length > 0)
+    throw new UsageError("--name is for one model; of several each has its own, as in: name=FILE");
   // Loaded here, not above: the other commands need none of it, and start sooner without.
   const [{ App }, { openLog }, { HttpServer }] = await Promise.all([
     import("../server/app.js"),
@@ -94,22 +114,55 @@ async function serve(path: string | undefined, flags: ServeFlags): Promise<void>
   ]);
   const address = { port, host: flags.host };
   await listening(address, () => tryAddress(address)); // a large model may load for minutes
-  const model = openModel(path, flags, engine);
+  const log = openLog(flags.logLevel);
+  const models = "several" in named ? openPool(named.several, flags, { engine, pool, log }) : openModel(named.path, flags, engine);
   try {
-    const info = await model.ready;
-    const [name = info.name, ...aliases] = names;
-    const app = new App(model, { name, aliases, ...appOptions, log: openLog(flags.logLevel) });
+    const info = models instanceof ModelPool ? undefined : await models.ready;
+    const [name, ...aliases] = info === undefined ? [] : namesOf(info, named, names);
+    const app = new App(models, { ...(name === undefined ? {} : { name }), aliases, ...appOptions, log });
     const server = await listening(address, () => HttpServer.listen(app, { ...address, ...limits }));
     const stopped = untilStopped(); // listening before the ready line: who reads it may signal at once
     warnIfOpen(flags.host, apiKeys.length > 0);
-    printReady(name, describe(info), server.address, apiKeys);
+    if (models instanceof ModelPool) printReady(models.names[0]!, headlineOf(models, server.address), server.address, apiKeys);
+    else printReady(name!, `${name} (${describe(info!)}) listens on ${server.address}`, server.address, apiKeys);
     if ((await stopped) === "SIGINT") process.exitCode = 130;
     const running = app.active > 0 ? `; running ones have ${drainTimeoutMs / 1000} s` : "";
     process.stderr.write(`zse: no new requests${running}\n`);
     await server.drain(drainTimeoutMs);
   } finally {
-    await model.close();
+    await models.close();
   }
+}
+
+function namesOf(info: ModelInfo, named: NamedModels, names: readonly string[]): string[] {
+  const given = "several" in named || named.name === undefined ? names : [named.name, ...names];
+  return given.length === 0 ? [info.name] : [...given];
+}
+
+/** Several models, whose comings and goings are told in the log. */
+function openPool(
+  models: Record<string, NamedModel>,
+  flags: ServeFlags,
+  { engine, pool, log }: { engine: EngineOptions; pool: PoolLimits; log: Logger },
+): ModelPool {
+  const options = { ...engineOptions(flags), ...engine };
+  return new ModelPool({
+    models: Object.fromEntries(Object.entries(models).map(([name, model]) => [name, { ...model, ...options }])),
+    ...pool,
+    onChange: ({ name, state, bytes, error }) => {
+      if (state === "closed" && error !== undefined) log.error({ model: name, error: quoteError(error, LONGEST_ERROR) }, "model failed");
+      else log.info({ model: name, state, ...(state === "opening" ? { bytes } : {}) }, "model");
+    },
+  });
+}
+
+/** Each with its file. */
+function headlineOf(pool: ModelPool, address: string): string {
+  const lines = pool.list().map(({ name, aliases, path = "" }) => {
+    const names = [name, ...aliases].map((one) => terminalText(one)).join(", ");
+    return `\n  ${names} (${terminalText(path)})`;
+  });
+  return `${lines.length} models listen on ${address}, each opened when it is asked for:${lines.join("")}`;
 }
 
 /** Everything that can be wrong with the flags is found here, before anything is loaded. */
@@ -131,6 +184,12 @@ function readFlags(flags: ServeFlags) {
     names: flags.name ?? [],
     apiKeys,
     engine,
+    pool: {
+      maxOpen: number("modelsMax", 0, 65_536),
+      ...(flags.modelsBytes === undefined ? {} : { maxBytes: number("modelsBytes", 1, Number.MAX_SAFE_INTEGER) }),
+      idleMs: number("modelsIdle", 0, 2_000_000) * 1000,
+      patienceMs: number("modelsPatience", 0, 2_000_000) * 1000,
+    },
     app: {
       apiKeys,
       allowedHosts: (flags.allowHost ?? []).map(readHost),
@@ -179,7 +238,7 @@ async function listening<T>({ host, port }: Address, listen: () => Promise<T>): 
   }
 }
 
-function printReady(name: string, description: string, address: string, apiKeys: readonly string[]): void {
+function printReady(name: string, headline: string, address: string, apiKeys: readonly string[]): void {
   // Where it listens on every address, this machine's own is the one that can be pasted.
   const url = address.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:");
   const body = { model: name, messages: [{ role: "user", content: "Tell me a story" }], stream: true };
@@ -188,7 +247,7 @@ function printReady(name: string, description: string, address: string, apiKeys:
   const note =
     apiKeys.length > 0 && process.env.ZSE_API_KEY !== apiKeys[0] ? "Put one of its keys into ZSE_API_KEY before you paste this:\n" : "";
   process.stdout.write(
-    `${name} (${description}) listens on ${address}\n${note}\n` +
+    `${headline}\n${note}\n` +
       `curl -N "${url}/v1/chat/completions" -H "Content-Type: application/json"${key} -d '${JSON.stringify(body).replaceAll("'", "'\\''")}'\n\n`,
   );
 }

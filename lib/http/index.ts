@@ -21,10 +21,12 @@ export { nodeHandler } from "./node.js";
 export type {
   EventStream,
   HandlerOptions,
+  HeldModel,
   KeptReplyOptions,
   Occupancy,
   ResumableOptions,
   ServedModel,
+  ServedPool,
   ToResponseOptions,
 } from "./types.js";
 export { createHandler, toResponse } from "./web.js";

@@ -7,7 +7,7 @@ import { inTurn } from "./connection.js";
 import { formatAt } from "./format-registry.js";
 import type { FrameSource } from "./frame-source.js";
 import { type Answer, Responder } from "./responder.js";
-import type { HandlerOptions, ServedModel } from "./types.js";
+import type { HandlerOptions, ServedModel, ServedPool } from "./types.js";
 import { answerOther } from "./web.js";
 
 /**
@@ -60,7 +60,7 @@ interface KoaLike extends Parsed {
  * ```
  */
 export function nodeHandler(
-  model: ServedModel,
+  model: ServedModel | ServedPool,
   options: HandlerOptions = {},
 ): (request: NodeRequest | FastifyLike | KoaLike, response: NodeResponse | FastifyLike | KoaLike) => Promise<void> {
   const responder = new Responder(model, options, "nodeHandler()");

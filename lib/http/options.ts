@@ -3,7 +3,15 @@
 import { quote } from "../base/quote.js";
 import { bad } from "../errors.js";
 import { INT32_MAX, type Rule, readOptions } from "../options/rules.js";
-import type { EventStream, HandlerOptions, KeptReplyOptions, ResumableOptions, ServedModel, ToResponseOptions } from "./types.js";
+import type {
+  EventStream,
+  HandlerOptions,
+  KeptReplyOptions,
+  ResumableOptions,
+  ServedModel,
+  ServedPool,
+  ToResponseOptions,
+} from "./types.js";
 
 /** One place for all of HandlerOptions; docs say the same. */
 const HANDLER_RULES = {
@@ -64,10 +72,15 @@ export function readMemoryOptions(given: unknown): Required<KeptReplyOptions> {
   return readOptions(MEMORY_RULES, given, "keptReplies") as unknown as Required<KeptReplyOptions>;
 }
 
+/** By its shape, as a model. */
+export function isPool(given: unknown): given is ServedPool {
+  return has(given, "acquire") && has(given, "model") && Array.isArray((given as ServedPool).names);
+}
+
 /** By its shape, since it may be wrapped or made up. @throws ZSEError BAD_OPTION */
 export function checkModel(model: unknown, of: string): asserts model is ServedModel {
   if (has(model, "chatStream") && has(model, "completionStream")) return;
-  const what = "a model first: a ZSE, or an object with its chatStream() and completionStream()";
+  const what = "a model first: a ZSE or a ModelPool, or an object with its chatStream() and completionStream()";
   throw bad("model", `${of} takes ${what}; given ${quote(model)}.`);
 }
 

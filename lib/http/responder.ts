@@ -14,14 +14,16 @@ import { isToldInFull, toWireError, WireError } from "./formats/wire-error.js";
 import { type FrameSource, ReplyFrames } from "./frame-source.js";
 import { LINE_HEADERS, STREAM_HEADERS } from "./frames.js";
 import { KeepingWriter } from "./keeping-writer.js";
+import { LateModel } from "./late-model.js";
 import { ReplyMemory } from "./memory.js";
-import { checkModel, type HandlerSettings, readHandlerOptions } from "./options.js";
+import { type ChosenModel, type Models, modelsOf } from "./models.js";
+import { type HandlerSettings, readHandlerOptions } from "./options.js";
 import { Pace } from "./pace.js";
 import { PatientFrames } from "./patience.js";
 import { promptAlone } from "./prompt-alone.js";
 import { Reply } from "./reply.js";
 import { ResumableStreams } from "./resumable.js";
-import type { EventStream, HandlerOptions, Observer, ServedModel } from "./types.js";
+import type { EventStream, HandlerOptions, HeldModel, Observer, ServedModel, ServedPool } from "./types.js";
 
 /** A request's answer: JSON, or frames. */
 export type Answer =
@@ -32,8 +34,6 @@ export type Answer =
 export interface ResponderHooks {
   /** Checks a body before anything else is done with it; throws WireErrors. */
   validate?(body: unknown, format: WireFormat): void;
-  /** Where resumable streams are kept, when somebody else looks at them too. */
-  resumables?: ResumableStreams;
   /** Whether streams are padded whose requests do not say. */
   obfuscates?(): boolean;
 }
@@ -53,6 +53,16 @@ export interface Circumstances {
   requestId?: string | undefined;
 }
 
+/** What is known of a request that is refused. */
+export interface Refused {
+  /** As toWireError has them. */
+  subject?: string | undefined;
+  fieldOf?: ((param: string) => string) | undefined;
+  requestId?: string | undefined;
+  /** The model that was wanted. */
+  model?: Pick<ChosenModel, "occupancy"> | undefined;
+}
+
 /** Follows one request; for metrics and logs. */
 export interface Watcher extends Observer {
   /** The request is understood; its streams are opened next. */
@@ -60,7 +70,7 @@ export interface Watcher extends Observer {
 }
 
 export class Responder {
-  readonly #model: ServedModel;
+  readonly #models: Models;
   readonly #options: HandlerSettings;
   readonly #hooks: ResponderHooks;
   readonly #pace = new Pace();
@@ -76,18 +86,22 @@ export class Responder {
    * @param of the function that was called with these, for the errors' sake
    * @throws ZSEError BAD_OPTION
    */
-  constructor(model: ServedModel, options: HandlerOptions, of: string, hooks: ResponderHooks = {}) {
-    checkModel(model, of);
-    this.#model = model;
+  constructor(model: ServedModel | ServedPool, options: HandlerOptions, of: string, hooks: ResponderHooks = {}) {
+    this.#models = modelsOf(model, of);
     this.#options = readHandlerOptions(options, of);
-    this.#resumables = hooks.resumables ?? new ResumableStreams(this.#options.resumable, () => model.stats?.());
+    this.#resumables = new ResumableStreams(this.#options.resumable, () => this.#models.occupancy());
     this.#memory = new ReplyMemory(this.#options.keptReplies, this.#options.maxBodyBytes);
     this.#background = new BackgroundReplies(this.#memory, this.#resumables.maxUnread);
     this.#hooks = hooks;
   }
 
   get modelName(): string {
-    return this.#options.model ?? this.#model.info?.name ?? "local";
+    return this.#options.model ?? this.#models.usualName();
+  }
+
+  /** Whether there is such a resumable stream, which nobody takes by asking. @throws WireError 404 */
+  checkStream(id: string): void {
+    this.#resumables.get(id);
   }
 
   get maxBodyBytes(): number {
@@ -104,24 +118,71 @@ export class Responder {
     for (const reply of [...this.#replies]) reply.abort(error);
   }
 
-  /** When a client that is refused now should come back. */
-  retryAfterMs = (): number => this.#pace.retryAfter(this.#model.stats?.());
+  /** When a client that is refused now should come back. `of`: the model that it wants, where that is known. */
+  retryAfterMs = (of: Pick<ChosenModel, "occupancy"> = this.#models): number => this.#pace.retryAfter(of.occupancy());
 
   /** @param body as body.ts leaves it */
   async answer(body: unknown, circumstances: Circumstances = {}): Promise<Answer> {
     let format: WireFormat | undefined;
     let request: WireRequest | undefined;
+    let model: ChosenModel | undefined;
     try {
       const chosen = circumstances.format ?? formatOf(body);
       request = this.#read(body, chosen);
       format = chosen;
-      await this.#model.ready;
+      model = this.#models.of(request.model);
+      return await this.#answer(request, format, model, circumstances);
+    } catch (error) {
+      return this.refuse(error, format ?? circumstances.format, {
+        subject: format?.subject,
+        fieldOf: request?.fieldOf,
+        requestId: circumstances.requestId,
+        model,
+      });
+    }
+  }
+
+  async #answer(request: WireRequest, format: WireFormat, chosen: ChosenModel, circumstances: Circumstances): Promise<Answer> {
+    const { held, model } = await this.#opened(request, chosen, circumstances);
+    try {
       if (request.answer !== undefined) {
         return { status: 200, headers: JSON_HEADERS, body: JSON.stringify(request.answer(request.model ?? this.modelName)) };
       }
-      return await this.#reply(await this.#prepared(request, circumstances.signal), format, circumstances);
+      return await this.#reply(await this.#prepared(request, model, circumstances.signal), format, model, circumstances);
+    } finally {
+      // After the streams of a model that comes late: they were there first.
+      held.then(
+        ({ release }) => release(),
+        () => {},
+      );
+    }
+  }
+
+  /**
+   * The model of a request. One that loads for long comes late: then the headers of streams go out, and signs of life, but for those whose prompt takes
+   * the model before it can be asked.
+   */
+  async #opened(
+    request: WireRequest,
+    chosen: ChosenModel,
+    { signal, watcher }: Circumstances,
+  ): Promise<{ held: Promise<HeldModel>; model: ServedModel }> {
+    const leaving = new AbortController();
+    const leave = () => leaving.abort();
+    signal?.addEventListener("abort", leave, { once: true });
+    if (signal?.aborted) leave();
+    const held = chosen.open(leaving.signal);
+    try {
+      const mayBeLate = chosen.mayBeLate && request.stream && request.answer === undefined && asksPlainly(request);
+      if (!mayBeLate) return { held, model: (await held).model };
+      const inTime = await within(this.#options.earlyErrorMs, held);
+      return { held, model: inTime?.model ?? new LateModel(held, leave) };
     } catch (error) {
-      return this.refuse(error, format ?? circumstances.format, format?.subject, request?.fieldOf, circumstances.requestId);
+      if (signal?.aborted !== true) throw error;
+      watcher?.onCancel?.();
+      throw clientLeft();
+    } finally {
+      signal?.removeEventListener("abort", leave);
     }
   }
 
@@ -146,8 +207,8 @@ export class Responder {
         if (!("messages" in request.ask)) throw unsupported("prompt", "A prompt has no template; give messages.");
         const { messages } = request.ask;
         const { options } = request;
-        await this.#model.ready;
-        return await this.#questions.run(() => this.#model.applyTemplate!({ messages, ...options, ...abortable(call.signal) }));
+        const render = (model: ServedModel) => model.applyTemplate!({ messages, ...options, ...abortable(call.signal) });
+        return await this.#onModel(request.model, call.signal, (model) => this.#questions.run(() => render(model)));
       },
     };
     try {
@@ -158,50 +219,68 @@ export class Responder {
       if (head) return { status: 200, headers: STREAM_HEADERS, body: "" };
       return this.#streaming(stream.read(answer.after, this.#options.heartbeatMs));
     } catch (error) {
-      return this.refuse(error, format, format.subject, request?.fieldOf, call.requestId);
+      return this.refuse(error, format, { subject: format.subject, fieldOf: request?.fieldOf, requestId: call.requestId });
+    }
+  }
+
+  /** Runs something on a model that is open meanwhile. @throws WireError 404 */
+  async #onModel<Value>(
+    name: string | undefined,
+    signal: AbortSignal | undefined,
+    run: (model: ServedModel) => Promise<Value>,
+  ): Promise<Value> {
+    const opening = this.#models.of(name).open(signal);
+    const { model, release } = await opening.catch((error: unknown) => {
+      throw signal?.aborted === true ? clientLeft() : error;
+    });
+    try {
+      return await run(model);
+    } finally {
+      release();
     }
   }
 
   /** Takes no slot where the model has a call for it. */
   async #countTokens(request: WireRequest, signal?: AbortSignal): Promise<number> {
     const { ask, options } = request;
-    await this.#model.ready;
-    if (this.#model.countTokens !== undefined && "messages" in ask) {
-      const { messages } = ask;
-      return await this.#questions.run(() => this.#model.countTokens!({ messages, ...options, ...abortable(signal) }));
-    }
-    const [stream] = this.#open({ ...request, choices: 1, options: { ...options, max_tokens: 1 } });
-    return await countTokens(stream!, signal).catch((error: unknown) => {
-      const { overflow } = toWireError(error);
-      if (overflow?.isCounted === true) return overflow.tokens;
-      throw error;
+    return await this.#onModel(request.model, signal, async (model) => {
+      if (model.countTokens !== undefined && "messages" in ask) {
+        const { messages } = ask;
+        return await this.#questions.run(() => model.countTokens!({ messages, ...options, ...abortable(signal) }));
+      }
+      const [stream] = this.#open({ ...request, choices: 1, options: { ...options, max_tokens: 1 } }, model);
+      return await countTokens(stream!, signal).catch((error: unknown) => {
+        const { overflow } = toWireError(error);
+        if (overflow?.isCounted === true) return overflow.tokens;
+        throw error;
+      });
     });
   }
 
   /** A request whose conversation fits, where it wants that; whose token ids are looked over, and told as text where their text is wanted. */
-  async #prepared(request: WireRequest, signal: AbortSignal | undefined): Promise<WireRequest> {
+  async #prepared(request: WireRequest, model: ServedModel, signal: AbortSignal | undefined): Promise<WireRequest> {
     const { ask, echoes } = request;
-    if (!("prompts" in ask)) return request.truncates === true ? await this.#fitted(request, signal) : request;
+    if (!("prompts" in ask)) return request.truncates === true ? await this.#fitted(request, model, signal) : request;
     if (ask.prompts.some((prompt) => typeof prompt !== "string")) {
-      if (this.#model.detokenize === undefined) throw unsupported("prompt", "This model takes no token ids; give the prompt as text.");
-      checkPromptTokens(ask, this.#model.info?.vocabularySize ?? Number.POSITIVE_INFINITY);
+      if (model.detokenize === undefined) throw unsupported("prompt", "This model takes no token ids; give the prompt as text.");
+      checkPromptTokens(ask, model.info?.vocabularySize ?? Number.POSITIVE_INFINITY);
     }
     if (echoes !== true) return request;
     const echoed: string[] = [];
     for (const prompt of ask.prompts) {
-      echoed.push(typeof prompt === "string" ? prompt : await this.#model.detokenize!(prompt));
+      echoed.push(typeof prompt === "string" ? prompt : await model.detokenize!(prompt));
     }
     return { ...request, echoed };
   }
 
-  async #fitted(request: WireRequest, signal: AbortSignal | undefined): Promise<WireRequest> {
+  async #fitted(request: WireRequest, model: ServedModel, signal: AbortSignal | undefined): Promise<WireRequest> {
     const { ask, options, fieldOf } = request;
-    const { contextSize } = this.#model.info ?? {};
-    if (!("messages" in ask) || contextSize === undefined || this.#model.countTokens === undefined) return request;
+    const { contextSize } = model.info ?? {};
+    if (!("messages" in ask) || contextSize === undefined || model.countTokens === undefined) return request;
     if (!mayOverflow(request, contextSize)) return request;
     const reply = Math.ceil(Math.min(options.max_tokens ?? contextSize / 4, contextSize / 2));
     const { messages, at, left } = await this.#questions.run(() =>
-      fitted(ask.messages, (some) => this.#model.countTokens!({ ...options, messages: some, ...abortable(signal) }), {
+      fitted(ask.messages, (some) => model.countTokens!({ ...options, messages: some, ...abortable(signal) }), {
         most: contextSize - 1,
         wanted: contextSize - reply,
       }),
@@ -212,17 +291,11 @@ export class Responder {
     return { ...request, ask: { messages }, fieldOf: (param) => (fieldOf ?? String)(inItsPlace(param)) };
   }
 
-  /** An error as an answer. `subject`, `fieldOf`: as toWireError has them. */
-  refuse(
-    error: unknown,
-    format: WireFormat = FORMATS[0],
-    subject?: string,
-    fieldOf?: (param: string) => string,
-    requestId?: string,
-  ): Answer & { body: string } {
+  /** An error as an answer, in a format. */
+  refuse(error: unknown, format: WireFormat = FORMATS[0], of: Refused = {}): Answer & { body: string } {
     this.#tell(error);
-    const wire = toWireError(error, this.retryAfterMs, subject, fieldOf);
-    return { status: wire.status, headers: wire.headers, body: JSON.stringify(format.refuse(wire, requestId)), error };
+    const wire = toWireError(error, () => this.retryAfterMs(of.model), of.subject, of.fieldOf);
+    return { status: wire.status, headers: wire.headers, body: JSON.stringify(format.refuse(wire, of.requestId)), error };
   }
 
   #tell(error: unknown): void {
@@ -234,13 +307,18 @@ export class Responder {
     (this.#options.onError ?? console.error)(error);
   }
 
-  async #reply(request: WireRequest, format: WireFormat, { signal, watcher, client = "", headers }: Circumstances): Promise<Answer> {
+  async #reply(
+    request: WireRequest,
+    format: WireFormat,
+    model: ServedModel,
+    { signal, watcher, client = "", headers }: Circumstances,
+  ): Promise<Answer> {
     const isUnseen = request.background === true && !request.stream;
     if (isUnseen) this.#background.checkRoom(client);
     const envelope = format.envelope(request.model ?? this.modelName);
     watcher?.onRequest?.(request, envelope);
     const reply: Reply = new Reply(
-      inTraceOf(headers, () => this.#open(request)),
+      inTraceOf(headers, () => this.#open(request, model)),
       this.#following(
         watcher,
         () => this.#replies.delete(reply),
@@ -265,7 +343,7 @@ export class Responder {
         if (request.keep === true && collector.kept !== undefined) this.#memory.put(collector.kept());
         return { status: 200, headers: JSON_HEADERS, body: JSON.stringify(collector.object()) };
       }
-      const early = await reply.earlyError(this.#patienceFor(request));
+      const early = await reply.earlyError(this.#patienceFor(request, model));
       if (early !== undefined) throw early.error;
     } finally {
       signal?.removeEventListener("abort", leave);
@@ -294,9 +372,10 @@ export class Responder {
   }
 
   /** How long (ms) a stream's headers wait for a word of the engine. Load must not decide how a client is told that its prompt is too long. */
-  #patienceFor(request: WireRequest): number {
+  #patienceFor(request: WireRequest, model: ServedModel): number {
+    if (model instanceof LateModel) return 0;
     const { earlyErrorMs } = this.#options;
-    return mayOverflow(request, this.#model.info?.contextSize) ? earlyErrorMs : Math.min(earlyErrorMs, AT_ONCE_MS);
+    return mayOverflow(request, model.info?.contextSize) ? earlyErrorMs : Math.min(earlyErrorMs, AT_ONCE_MS);
   }
 
   /** Goes on with a resumable stream after the event `lastEventId` (as the header says it; left out: from the beginning). */
@@ -329,16 +408,16 @@ export class Responder {
   }
 
   /** One stream a choice. With a seed, each choice of a prompt has its own, so that they differ and can be had again. */
-  #open({ ask, options, resumable, ...form }: WireRequest): EventStream[] {
+  #open({ ask, options, resumable, ...form }: WireRequest, model: ServedModel): EventStream[] {
     // A resumable stream that nobody reads has a time limit of its own.
     const { stallTimeoutMs } = this.#options;
     const shared = resumable || stallTimeoutMs === 0 ? options : { ...options, stall_timeout_ms: stallTimeoutMs };
     return Array.from({ length: form.choices }, (_, choice) => {
       const { prompt, copy } = placeOf(choice, form);
       const own = shared.seed === undefined || copy === 0 ? shared : { ...shared, seed: (shared.seed + copy) % (2 ** 32 - 1) };
-      if ("messages" in ask) return this.#model.chatStream({ ...ask, ...own });
+      if ("messages" in ask) return model.chatStream({ ...ask, ...own });
       const { prompts, ...rest } = ask;
-      const stream = this.#model.completionStream({ prompt: prompts[prompt]!, ...rest, ...own });
+      const stream = model.completionStream({ prompt: prompts[prompt]!, ...rest, ...own });
       return form.promptAlone === true ? promptAlone(stream) : stream;
     });
   }
@@ -385,6 +464,29 @@ export class Responder {
         watcher?.onEnd?.();
       },
     };
+  }
+}
+
+function clientLeft(): WireError {
+  return new WireError(499, "The client has left.", { code: "cancelled" });
+}
+
+/** Whether nothing of the request takes the model before its streams are opened. */
+function asksPlainly({ ask, truncates, echoes }: WireRequest): boolean {
+  if (truncates === true || echoes === true) return false;
+  return "messages" in ask || ask.prompts.every((prompt) => typeof prompt === "string");
+}
+
+/** What a promise comes to within so many ms; undefined where that takes longer. */
+async function within<Value>(ms: number, promise: Promise<Value>): Promise<Value | undefined> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<undefined>((resolve) => {
+    timer = setTimeout(() => resolve(undefined), ms);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
   }
 }
 

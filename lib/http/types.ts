@@ -33,6 +33,22 @@ export interface ServedModel {
   stats?(): Occupancy;
 }
 
+/** What the adapter uses of several models: a ModelPool, or anything alike. */
+export interface ServedPool {
+  /** Every name that is answered to. The first one is that of requests that name none. */
+  readonly names: readonly string[];
+  /** Opens a model, and keeps it open until it is released, which may be before its streams end. Rejects with the signal's reason. */
+  acquire(name: string, options?: { signal?: AbortSignal | undefined }): Promise<HeldModel>;
+  /** The same model, whether it is open or not; asked for its stats() alone. */
+  model(name: string): Pick<ServedModel, "stats">;
+}
+
+/** A model that stays open until it is released. */
+export interface HeldModel {
+  readonly model: ServedModel;
+  release(): void;
+}
+
 /** How many streams are where. */
 export type Occupancy = Pick<EngineStats, "queued" | "prefilling" | "decoding" | "parked" | "freeSlots"> &
   Partial<Pick<EngineStats, "spilled">>;

@@ -8,17 +8,18 @@ import { STREAM_HEADERS } from "./frames.js";
 import { checkStream, readResponseOptions } from "./options.js";
 import { Reply } from "./reply.js";
 import { type Answer, Responder } from "./responder.js";
-import type { EventStream, HandlerOptions, ServedModel, ToResponseOptions } from "./types.js";
+import type { EventStream, HandlerOptions, ServedModel, ServedPool, ToResponseOptions } from "./types.js";
 
 /**
  * A handler of POST requests in OpenAI's format, chat or completion, streaming or not; told apart by the body, so that it may be
- * mounted at any path. At a path that ends in /v1/messages it speaks Anthropic's.
+ * mounted at any path. At a path that ends in /v1/messages it speaks Anthropic's. One model answers to whatever a request calls it, those of a
+ * pool to their names.
  *
  * ```js
  * export const POST = createHandler(model);
  * ```
  */
-export function createHandler(model: ServedModel, options: HandlerOptions = {}): (request: Request) => Promise<Response> {
+export function createHandler(model: ServedModel | ServedPool, options: HandlerOptions = {}): (request: Request) => Promise<Response> {
   const responder = new Responder(model, options, "createHandler()");
   return async (request) => {
     let body: unknown;

@@ -8,6 +8,7 @@ import { type Context, Hono, type MiddlewareHandler } from "hono";
 import { cors } from "hono/cors";
 import { getPath } from "hono/utils/url";
 import { cutName, cutPath } from "../base/quote.js";
+import { AtOnce } from "../http/at-once.js";
 import { checkHeaders, readJson } from "../http/body.js";
 import { formatAt, SERVED } from "../http/format-registry.js";
 import type { SideRoute, WireFormat } from "../http/formats/format.js";
@@ -16,7 +17,6 @@ import { WireError } from "../http/formats/wire-error.js";
 import { STREAM_HEADERS } from "../http/frames.js";
 import { bodyArrived, bodyChunks, bodyHeaders, cutOff, isSmall } from "../http/node.js";
 import { Responder } from "../http/responder.js";
-import { ResumableStreams } from "../http/resumable.js";
 import type { KeptReplyOptions, ResumableOptions, ServedModel } from "../http/types.js";
 import { answerToResponse } from "../http/web.js";
 import type { EngineStats, ModelInfo } from "../types.js";
@@ -30,13 +30,13 @@ import { originCheck } from "./origins.js";
 import { canonicalPath } from "./paths.js";
 import { RequestRecord } from "./record.js";
 import { bodyCheck } from "./schema.js";
-import { ServedNames } from "./served-names.js";
+import { type ModelStatus, type Served, ServedModels } from "./served-models.js";
 import { APPLY_TEMPLATE, type TextModel, Texts } from "./texts.js";
 
 export interface AppOptions {
-  /** The model's name on the wire; a request that names none of its names is a 404. */
-  name: string;
-  /** More names that the model answers to. */
+  /** Of one model, its name on the wire; a request that names none of its names is a 404. Default: the one in its file. Those of a pool have theirs. */
+  name?: string;
+  /** More names that one model answers to. */
   aliases?: readonly string[];
   apiKeys?: readonly string[];
   /** Names beside the machine's own that a server on loopback without keys answers to, see hosts.ts. */
@@ -64,32 +64,49 @@ export type AppModel = Omit<ServedModel, "stats" | "info"> & {
   readonly info?: ModelInfo | undefined;
 } & Partial<TextModel>;
 
+/** What the server needs of several models: a ModelPool. */
+export interface AppPool {
+  readonly names: readonly string[];
+  model(name: string): AppModel;
+  acquire(name: string, options?: { signal?: AbortSignal | undefined }): Promise<{ readonly model: AppModel; release(): void }>;
+  list(): readonly PooledModel[];
+}
+
+/** How a model of a pool is. */
+export interface PooledModel {
+  readonly name: string;
+  readonly aliases: readonly string[];
+  readonly state: "closed" | "waiting" | "opening" | "open" | "closing";
+  readonly error: unknown;
+  readonly usedAt: Date | undefined;
+}
+
 type Env = { Bindings: HttpBindings; Variables: { record: RequestRecord; requestId: string } };
 
 export class App {
   readonly hono = new Hono<Env>({ getPath: (request) => canonicalPath(getPath(request)) });
-  readonly #model: AppModel;
+  readonly #models: AppModel | AppPool;
   readonly #options: AppOptions;
   readonly #metrics: Metrics;
   readonly #responder: Responder;
   readonly #shedder: LoadShedder;
-  readonly #names: ServedNames;
-  readonly #resumables: ResumableStreams;
+  readonly #served: ServedModels;
+  /** Texts that are being tokenized. */
+  readonly #questions = new AtOnce();
   readonly #checkKey: (headers: KeyHeaders) => void;
   #knowsHost: (host: string | undefined) => boolean = () => true;
   /** Whether others than this machine reach it. */
   #isOpen = false;
   #draining = false;
 
-  constructor(model: AppModel, options: AppOptions) {
-    this.#model = model;
+  constructor(models: AppModel | AppPool, options: AppOptions) {
+    this.#models = models;
     this.#options = options;
-    this.#metrics = new Metrics(options.name, () => model.stats());
-    this.#names = new ServedNames([options.name, ...(options.aliases ?? [])], () => model.info?.contextSize);
+    this.#served = new ServedModels("list" in models ? servedOf(models) : [servedAlone(models, options)]);
+    this.#metrics = new Metrics(this.#served.all.map(({ names, stats, status }) => ({ name: names[0]!, stats, status })));
     this.#checkKey = keyCheck(options.apiKeys ?? []);
-    this.#resumables = new ResumableStreams(options.resumable, () => model.stats());
     this.#responder = this.#makeResponder();
-    this.#shedder = new LoadShedder(() => model.stats(), options.maxQueue ?? Number.POSITIVE_INFINITY, this.#responder);
+    this.#shedder = new LoadShedder(() => this.#hasRoom(), this.#responder);
     this.#routes();
   }
 
@@ -131,17 +148,35 @@ export class App {
     this.#responder.abortAll(error);
   }
 
+  /** Of any model: which one is wanted is not known before a body is read. */
+  #hasRoom(): boolean {
+    const { maxQueue = Number.POSITIVE_INFINITY } = this.#options;
+    return this.#served.all.some(({ stats }) => {
+      const { queued, freeSlots } = stats();
+      return freeSlots > 0 || queued < maxQueue;
+    });
+  }
+
   #makeResponder(): Responder {
-    const { name, maxBodyBytes, maxMessages = 1024, maxChoices = 8, heartbeatMs, stallTimeoutMs, earlyRole, keptReplies } = this.#options;
+    const {
+      resumable,
+      maxBodyBytes,
+      maxMessages = 1024,
+      maxChoices = 8,
+      heartbeatMs,
+      stallTimeoutMs,
+      earlyRole,
+      keptReplies,
+    } = this.#options;
     const check = bodyCheck({ maxMessages, maxChoices });
     const onError = () => {}; // records log what they are told
-    const options = { model: name, maxBodyBytes, maxChoices, heartbeatMs, stallTimeoutMs, earlyRole, keptReplies, onError };
-    return new Responder(this.#model, options, "zse serve", {
-      resumables: this.#resumables,
+    const limits = { maxBodyBytes, maxChoices, heartbeatMs, stallTimeoutMs };
+    const options = { model: this.#served.usualName, ...limits, earlyRole, resumable, keptReplies, onError };
+    return new Responder(this.#models, options, "zse serve", {
       obfuscates: () => this.#isOpen,
       validate: (body, format) => {
         check(body, format);
-        this.#names.check((body as { model?: string | null }).model);
+        this.#served.check((body as { model?: string | null }).model);
       },
     });
   }
@@ -154,7 +189,7 @@ export class App {
       const id = newRequestId();
       const { log, logPrompts = false } = this.#options;
       c.set("requestId", id);
-      c.set("record", new RequestRecord({ log, metrics: this.#metrics, logPrompts }, id, c.req.method, c.req.path));
+      c.set("record", new RequestRecord({ log, metrics: this.#metrics, logPrompts, models: this.#served }, id, c.req.method, c.req.path));
       await next();
       if (!c.get("record").ongoing) c.get("record").end(c.res.status);
       c.res.headers.set("x-request-id", id);
@@ -191,15 +226,15 @@ export class App {
     hono.get("/v1/streams/:id", (c) => {
       const id = c.req.param("id");
       if (c.req.method === "HEAD") {
-        this.#resumables.get(id); // and no more: a reader would take the stream from the one that it has
+        this.#responder.checkStream(id); // and no more: a reader would take the stream from the one that it has
         return c.body(null, 200, STREAM_HEADERS);
       }
       const answer = this.#responder.resume(id, c.req.header("last-event-id"));
       return answerToResponse(answer, undefined, () => cutOff(c.env.outgoing as ServerResponse));
     });
     hono.delete("/v1/streams/:id", (c) => answerToResponse(this.#responder.remove(c.req.param("id"))));
-    hono.get("/v1/models", (c) => this.#json(c, this.#names.list()));
-    hono.get("/v1/models/:model{.+}", (c) => this.#json(c, this.#names.one(c.req.param("model"))));
+    hono.get("/v1/models", (c) => this.#json(c, this.#served.list()));
+    hono.get("/v1/models/:model{.+}", (c) => this.#json(c, this.#served.one(c.req.param("model"))));
     this.#ollamaRoutes();
     this.#textRoutes();
     hono.get("/health", (c) => this.#health(c));
@@ -216,29 +251,44 @@ export class App {
 
   #ollamaRoutes(): void {
     const { hono } = this;
-    const tell = (c: Context<Env>, what: (info: ModelInfo | undefined) => object) => this.#json(c, what(this.#model.info));
     hono.get("/api/version", (c) => this.#json(c, ollamaVersion()));
-    hono.get("/api/tags", (c) => tell(c, (info) => ollamaTags(this.#names.all, info, this.#names.since)));
-    hono.get("/api/ps", (c) => tell(c, (info) => ollamaRunning(this.#names.all, info, this.#names.since)));
+    hono.get("/api/tags", (c) => this.#json(c, ollamaTags(this.#served)));
+    hono.get("/api/ps", (c) => this.#json(c, ollamaRunning(this.#served)));
     hono.post("/api/show", async (c) => {
       const body = (await this.#bodyOf(c)) as { model?: unknown; name?: unknown } | null;
       const name = body?.model ?? body?.name;
       if (typeof name !== "string")
         throw new WireError(400, "model must be the name of a model.", { param: "model", code: "invalid_value" });
-      this.#names.check(name);
-      return tell(c, (info) => ollamaShow(info, this.#names.since));
+      return this.#json(c, ollamaShow(this.#served.find(name).model.info(), this.#served.since));
     });
   }
 
   #textRoutes(): void {
     const { hono } = this;
-    const { tokenize, detokenize, tokenBytes, applyTemplate } = this.#model;
-    if (tokenize !== undefined && detokenize !== undefined && tokenBytes !== undefined) {
-      const texts = new Texts(this.#model as TextModel);
-      hono.post("/tokenize", async (c) => this.#json(c, await texts.tokenize(await this.#bodyOf(c))));
-      hono.post("/detokenize", async (c) => this.#json(c, await texts.detokenize(await this.#bodyOf(c))));
+    const models = this.#models;
+    const one = "list" in models ? models.model(models.names[0]!) : models;
+    if (isTextModel(one)) {
+      const texts = (c: Context<Env>) => new Texts((name, run) => this.#onTextModel(name, c.req.raw.signal, run), this.#questions);
+      hono.post("/tokenize", async (c) => this.#json(c, await texts(c).tokenize(await this.#bodyOf(c))));
+      hono.post("/detokenize", async (c) => this.#json(c, await texts(c).detokenize(await this.#bodyOf(c))));
     }
-    if (applyTemplate !== undefined) hono.post(APPLY_TEMPLATE.path, (c) => this.#answerSide(c, chatCompletions, APPLY_TEMPLATE));
+    if (one.applyTemplate !== undefined) {
+      hono.post(APPLY_TEMPLATE.path, (c) => this.#answerSide(c, chatCompletions, APPLY_TEMPLATE));
+    }
+  }
+
+  /** Where there is one model, these routes take no notice of its name. */
+  async #onTextModel<Value>(name: unknown, signal: AbortSignal, run: (model: TextModel) => Promise<Value>): Promise<Value> {
+    const models = this.#models;
+    if (!("list" in models)) return await run(models as TextModel);
+    if (name !== undefined && typeof name !== "string")
+      throw new WireError(400, "model must be the name of a model.", { param: "model", code: "invalid_value" });
+    const { model, release } = await models.acquire(this.#served.find(name).name, { signal });
+    try {
+      return await run(model as TextModel);
+    } finally {
+      release();
+    }
   }
 
   async #bodyOf({ env: { incoming } }: Context<Env>): Promise<unknown> {
@@ -308,14 +358,20 @@ export class App {
     }
   }
 
+  /** With several models, the numbers are of all of them. */
   #health(c: Context<Env>): Response {
-    const { queued, prefilling, decoding, parked, freeSlots } = this.#model.stats();
+    const sum = { queued: 0, running: 0, parked: 0, freeSlots: 0 };
+    for (const { stats } of this.#served.all) {
+      const { queued, prefilling, decoding, parked, freeSlots } = stats();
+      sum.queued += queued;
+      sum.running += prefilling + decoding;
+      sum.parked += parked;
+      sum.freeSlots += freeSlots;
+    }
+    const open = this.#served.all.filter((model) => model.status?.().value === "loaded").map(({ names }) => names[0]!);
     const status = this.#draining ? "draining" : "ok";
-    return this.#json(
-      c,
-      { status, model: this.#options.name, queued, running: prefilling + decoding, parked, freeSlots },
-      this.#draining ? 503 : 200,
-    );
+    const told = "list" in this.#models ? { open } : { model: this.#served.usualName };
+    return this.#json(c, { status, ...told, ...sum }, this.#draining ? 503 : 200);
   }
 
   #json(c: Context<Env>, value: object, status: 200 | 503 = 200): Response {
@@ -323,7 +379,7 @@ export class App {
   }
 
   async #refuse(c: Context<Env>, error: unknown): Promise<Response> {
-    const { status, headers, body } = this.#responder.refuse(error, formatAt(c.req.path, SERVED), undefined, undefined, c.get("requestId"));
+    const { status, headers, body } = this.#responder.refuse(error, formatAt(c.req.path, SERVED), { requestId: c.get("requestId") });
     c.get("record")?.end(status, error);
     const { incoming } = c.env;
     let more: Record<string, string> = {};
@@ -332,6 +388,33 @@ export class App {
     else if (!incoming.complete && incoming.httpVersionMajor === 1) more = { connection: "close" };
     return new Response(body, { status, headers: { ...headers, ...more } });
   }
+}
+
+/** One model, which is open for as long as the server runs. */
+function servedAlone(model: AppModel, { name = model.info?.name ?? "local", aliases = [] }: AppOptions): Served {
+  return { names: [...new Set([name, ...aliases])], info: () => model.info, stats: () => model.stats() };
+}
+
+function servedOf(pool: AppPool): Served[] {
+  return pool.list().map(({ name, aliases }, index): Served => {
+    const model = pool.model(name);
+    return {
+      names: [...new Set([name, ...aliases])],
+      info: () => model.info,
+      stats: () => model.stats(),
+      status: () => statusOf(pool.list()[index]!),
+    };
+  });
+}
+
+function statusOf({ state, error }: PooledModel): ModelStatus {
+  if (state === "open") return { value: "loaded" };
+  if (state === "waiting" || state === "opening") return { value: "loading" };
+  return { value: "unloaded", ...(error === undefined ? {} : { failed: true }) };
+}
+
+function isTextModel(model: AppModel): boolean {
+  return model.tokenize !== undefined && model.detokenize !== undefined && model.tokenBytes !== undefined;
 }
 
 function newRequestId(): string {

@@ -7,7 +7,6 @@ import type { WireFormat } from "../http/formats/format.js";
 import { WireError } from "../http/formats/wire-error.js";
 import { bodyArrived, isSmall } from "../http/node.js";
 import type { Responder } from "../http/responder.js";
-import type { EngineStats } from "../types.js";
 import { asksForReply } from "./paths.js";
 
 /** Time (ms) for which what a full server says is said again as it was made. */
@@ -21,15 +20,14 @@ interface Refusal {
 }
 
 export class LoadShedder {
-  readonly #stats: () => EngineStats;
-  readonly #maxQueue: number;
+  readonly #hasRoom: () => boolean;
   readonly #responder: Responder;
   /** What is said in each format, made a moment ago. */
   readonly #refusals = new Map<WireFormat | undefined, Refusal>();
 
-  constructor(stats: () => EngineStats, maxQueue: number, responder: Responder) {
-    this.#stats = stats;
-    this.#maxQueue = maxQueue;
+  /** @param hasRoom whether any model has a free slot, or a place in its queue */
+  constructor(hasRoom: () => boolean, responder: Responder) {
+    this.#hasRoom = hasRoom;
     this.#responder = responder;
   }
 
@@ -52,11 +50,6 @@ export class LoadShedder {
       if (outgoing.destroyed) return;
       outgoing.writeHead(429, { ...headers, "content-length": Buffer.byteLength(body), "x-request-id": id, "request-id": id }).end(body);
     });
-  }
-
-  #hasRoom(): boolean {
-    const { queued, freeSlots } = this.#stats();
-    return freeSlots > 0 || queued < this.#maxQueue;
   }
 
   #said(format: WireFormat | undefined): Refusal {

@@ -17,26 +17,49 @@ const TEXT_LIFE_MS = 100;
 /** How a request ended, as a label. */
 export type Outcome = "stop" | "length" | "cancelled" | "error" | "rejected";
 
+/** A model whose numbers are told. */
+export interface Measured {
+  name: string;
+  stats: () => EngineStats;
+  /** How it is, of one that is opened and closed. */
+  status?: (() => { value: string }) | undefined;
+}
+
+type ByModel = "model_name";
+
 export class Metrics {
   readonly #registry = new Registry();
-  readonly #ttft: Histogram;
-  readonly #perToken: Histogram;
-  readonly #interToken: Histogram;
-  readonly #duration: Histogram;
-  readonly #queue: Histogram;
-  readonly #prefill: Histogram;
-  readonly #promptTokens: Counter;
-  readonly #cacheQueries: Counter;
-  readonly #cacheHits: Counter;
-  readonly #requests: Counter<"finished_reason">;
+  /** Where there is one, everything has its name; where there are several, each number of a model has. */
+  readonly #models: readonly Measured[];
+  readonly #ttft: Histogram<ByModel>;
+  readonly #perToken: Histogram<ByModel>;
+  readonly #interToken: Histogram<ByModel>;
+  readonly #duration: Histogram<ByModel>;
+  readonly #queue: Histogram<ByModel>;
+  readonly #prefill: Histogram<ByModel>;
+  readonly #promptTokens: Counter<ByModel>;
+  readonly #cacheQueries: Counter<ByModel>;
+  readonly #cacheHits: Counter<ByModel>;
+  readonly #requests: Counter<"finished_reason" | ByModel>;
   #text = { made: Number.NEGATIVE_INFINITY, text: Promise.resolve("") };
 
-  constructor(model: string, stats: () => EngineStats) {
+  constructor(models: readonly Measured[]) {
     const registers = [this.#registry];
-    this.#registry.setDefaultLabels({ model_name: model });
+    this.#models = models;
+    const [only] = models;
+    if (models.length === 1) this.#registry.setDefaultLabels({ model_name: only!.name });
     collectDefaultMetrics({ register: this.#registry });
-    const histogram = (name: string, help: string, buckets: number[]) => new Histogram({ name, help, buckets, registers });
-    const counter = (name: string, help: string) => new Counter({ name, help, registers });
+    const labelNames: ByModel[] = models.length === 1 ? [] : ["model_name"];
+    const histogram = (name: string, help: string, buckets: number[]) => {
+      const made = new Histogram({ name, help, buckets, labelNames, registers });
+      if (models.length > 1) for (const { name } of models) made.zero({ model_name: name });
+      return made;
+    };
+    const counter = (name: string, help: string) => {
+      const made = new Counter({ name, help, labelNames, registers });
+      if (models.length > 1) for (const { name } of models) made.inc({ model_name: name }, 0);
+      return made;
+    };
 
     this.#ttft = histogram("gen_ai_server_time_to_first_token_seconds", "From the request to its first token.", TTFT);
     this.#perToken = histogram("gen_ai_server_time_per_output_token_seconds", "A reply's mean time per token after the first.", PER_TOKEN);
@@ -53,10 +76,10 @@ export class Metrics {
     this.#requests = new Counter({
       name: "zstream_requests_total",
       help: "Requests by how they ended: stop, length, cancelled (by the client), error, rejected (before they began).",
-      labelNames: ["finished_reason"],
+      labelNames: ["finished_reason", ...labelNames],
       registers,
     });
-    this.#gauges(stats);
+    this.#gauges(labelNames);
   }
 
   get contentType(): string {
@@ -69,36 +92,45 @@ export class Metrics {
     return this.#text.text;
   }
 
-  /** A choice came to its end. `first`: of its prompt's choices, so that the prompt is counted once. */
-  onFinish({ usage, timings }: FinishEvent, first: boolean): void {
-    this.#queue.observe(timings.queueMs / 1000);
-    if (first) this.#promptTokens.inc(usage.promptTokens);
-    this.#cacheQueries.inc(usage.promptTokens);
-    this.#cacheHits.inc(usage.cachedTokens);
+  /** A choice came to its end. `first`: of its prompt's choices, so that the prompt is counted once. `model`: which, where there are several. */
+  onFinish({ usage, timings }: FinishEvent, first: boolean, model?: string): void {
+    const labels = this.#labels(model);
+    this.#queue.observe(labels, timings.queueMs / 1000);
+    if (first) this.#promptTokens.inc(labels, usage.promptTokens);
+    this.#cacheQueries.inc(labels, usage.promptTokens);
+    this.#cacheHits.inc(labels, usage.cachedTokens);
     if (usage.completionTokens === 0) return;
-    this.#prefill.observe(timings.prefillMs / 1000);
-    this.#ttft.observe(timings.ttftMs / 1000);
-    if (timings.tokensPerSecond > 0) this.#perToken.observe(1 / timings.tokensPerSecond);
+    this.#prefill.observe(labels, timings.prefillMs / 1000);
+    this.#ttft.observe(labels, timings.ttftMs / 1000);
+    if (timings.tokensPerSecond > 0) this.#perToken.observe(labels, 1 / timings.tokensPerSecond);
   }
 
-  onInterToken(ms: number): void {
-    this.#interToken.observe(ms / 1000);
+  onInterToken(ms: number, model?: string): void {
+    this.#interToken.observe(this.#labels(model), ms / 1000);
   }
 
-  onRequest(outcome: Outcome, ms: number): void {
-    this.#requests.inc({ finished_reason: outcome });
-    if (outcome !== "rejected") this.#duration.observe(ms / 1000);
+  /** A request that was refused before it was known which model it is for has none. */
+  onRequest(outcome: Outcome, ms: number, model?: string): void {
+    this.#requests.inc({ finished_reason: outcome, ...this.#labels(model) });
+    if (outcome !== "rejected") this.#duration.observe(this.#labels(model), ms / 1000);
   }
 
-  /** Read from the engine when they are asked for. */
-  #gauges(stats: () => EngineStats): void {
+  #labels(model = ""): { model_name?: string } {
+    return this.#models.length === 1 ? {} : { model_name: model };
+  }
+
+  /** Read from the engines when they are asked for. */
+  #gauges(labelNames: ByModel[]): void {
+    const registers = [this.#registry];
+    const models = this.#models.map(({ name, ...model }) => ({ labels: this.#labels(name), ...model }));
     const gauge = (name: string, help: string, read: (now: EngineStats) => number) =>
       new Gauge({
         name,
         help,
-        registers: [this.#registry],
+        labelNames,
+        registers,
         collect() {
-          this.set(read(stats()));
+          for (const { labels, stats } of models) this.set(labels, read(stats()));
         },
       });
     gauge("zstream_num_requests_running", "Streams that are prefilled or decoded.", (now) => now.prefilling + now.decoding);
@@ -112,12 +144,25 @@ export class Metrics {
       new Counter({
         name,
         help,
-        registers: [this.#registry],
+        labelNames,
+        registers,
         collect() {
           this.reset();
-          this.inc(read(stats()));
+          for (const { labels, stats } of models) this.inc(labels, read(stats()));
         },
       });
+    const isPool = models.some(({ status }) => status !== undefined);
+    if (isPool) {
+      new Gauge({
+        name: "zstream_model_open",
+        help: "1 for a model that is open.",
+        labelNames,
+        registers,
+        collect() {
+          for (const { labels, status } of models) this.set(labels, status?.().value === "loaded" ? 1 : 0);
+        },
+      });
+    }
     const generated = "Tokens generated, those of replies that were cancelled included.";
     counter("zstream_generation_tokens_total", generated, (now) => now.generatedTokens);
     counter("zstream_engine_restarts_total", "Times that an isolated engine was started again.", (now) => now.restarts ?? 0);

@@ -1,7 +1,8 @@
-// Owns what Ollama's API tells of a server and its one model, for editors that look for local models there. Pure; any thread.
+// Owns what Ollama's API tells of a server and its models, for editors that look for local models there. Pure; any thread.
 
 import { createHash } from "node:crypto";
 import type { ModelInfo } from "../types.js";
+import type { ServedModels } from "./served-models.js";
 
 /** The version of Ollama whose API is spoken here. Editors refuse older ones. */
 const VERSION = "0.12.11";
@@ -10,15 +11,22 @@ export function ollamaVersion(): object {
   return { version: VERSION };
 }
 
-/** The names that the model answers to, each as a model. */
-export function ollamaTags(names: readonly string[], info: ModelInfo | undefined, since: Date): object {
-  return { models: names.map((name) => ({ ...entry(name, info, since), details: details(info) })) };
+/** Each name as a model. */
+export function ollamaTags(models: ServedModels): object {
+  return { models: models.entries.map(({ name, model }) => listed(name, model.info(), models.since)) };
 }
 
-/** The same as running models: there is one, and it stays. */
-export function ollamaRunning(names: readonly string[], info: ModelInfo | undefined, since: Date): object {
-  const stays = { expires_at: "9999-12-31T23:59:59Z", size_vram: 0, context_length: info?.contextSize ?? 0 };
-  return { models: names.map((name) => ({ ...entry(name, info, since), details: details(info), ...stays })) };
+/** Those that are open; when one of several goes cannot be told before. */
+export function ollamaRunning(models: ServedModels): object {
+  const open = models.entries.filter(({ model }) => (model.status?.().value ?? "loaded") === "loaded");
+  return {
+    models: open.map(({ name, model }) => ({
+      ...listed(name, model.info(), models.since),
+      expires_at: "9999-12-31T23:59:59Z",
+      size_vram: 0,
+      context_length: model.info()?.contextSize ?? 0,
+    })),
+  };
 }
 
 export function ollamaShow(info: ModelInfo | undefined, since: Date): object {
@@ -46,12 +54,12 @@ export function ollamaShow(info: ModelInfo | undefined, since: Date): object {
   };
 }
 
-function entry(name: string, info: ModelInfo | undefined, since: Date): object {
+function listed(name: string, info: ModelInfo | undefined, since: Date): object {
   // Of what tells models apart here: hashing gigabytes would say no more to a client.
   const digest = createHash("sha256")
-    .update(JSON.stringify([info?.name, info?.sizeBytes, info?.parameters]))
+    .update(JSON.stringify([info?.name ?? name, info?.sizeBytes, info?.parameters]))
     .digest("hex");
-  return { name, model: name, modified_at: since.toISOString(), size: info?.sizeBytes ?? 0, digest };
+  return { name, model: name, modified_at: since.toISOString(), size: info?.sizeBytes ?? 0, digest, details: details(info) };
 }
 
 function details(info: ModelInfo | undefined): object {

@@ -9,6 +9,7 @@ import type { FinishEvent } from "../types.js";
 import type { Logger } from "./log.js";
 import type { Metrics, Outcome } from "./metrics.js";
 import { asksForReply } from "./paths.js";
+import type { ServedModels } from "./served-models.js";
 
 /** Characters of an error in a line. */
 const LONGEST_ERROR = 1000;
@@ -18,6 +19,8 @@ export interface RecordSinks {
   metrics: Metrics;
   /** Whether the log may hold what was said. */
   logPrompts: boolean;
+  /** Where there are several, a line says which. */
+  models: ServedModels;
 }
 
 /** One request; `end` is called once, by whoever knows that it is over. */
@@ -29,6 +32,8 @@ export class RequestRecord implements Watcher {
   /** Per choice: when its last text came. */
   readonly #lastText: number[] = [];
   #form: ChoiceForm = { choices: 1 };
+  /** As metrics name it. */
+  #model: string | undefined;
   #error: unknown;
   #cancelled = false;
   #generates = false;
@@ -49,7 +54,14 @@ export class RequestRecord implements Watcher {
     this.#generates = true;
     this.#form = request;
     const { stream, choices, ignored } = request;
-    Object.assign(this.#line, { reply: envelope.id, stream, ...(choices > 1 ? { n: choices } : {}) });
+    const model = this.#sinks.models.ownName(request.model);
+    this.#model = model;
+    Object.assign(this.#line, {
+      reply: envelope.id,
+      ...(model === undefined ? {} : { model }),
+      stream,
+      ...(choices > 1 ? { n: choices } : {}),
+    });
     if (ignored.length > 0) this.#line.ignored = ignored.slice(0, 16).map(cutName);
     if (this.#sinks.logPrompts) this.#line.prompt = promptIn(request.ask);
   }
@@ -57,13 +69,13 @@ export class RequestRecord implements Watcher {
   onText(choice: number, waitedFor: boolean): void {
     const now = performance.now();
     const last = this.#lastText[choice];
-    if (last !== undefined && waitedFor) this.#sinks.metrics.onInterToken(now - last);
+    if (last !== undefined && waitedFor) this.#sinks.metrics.onInterToken(now - last, this.#model);
     this.#lastText[choice] = now;
   }
 
   onFinish(choice: number, finish: FinishEvent): void {
     this.#finishes.push(finish);
-    this.#sinks.metrics.onFinish(finish, placeOf(choice, this.#form).copy === 0);
+    this.#sinks.metrics.onFinish(finish, placeOf(choice, this.#form).copy === 0, this.#model);
   }
 
   onError(error: unknown): void {
@@ -85,7 +97,7 @@ export class RequestRecord implements Watcher {
     this.#ended = true;
     const ms = Math.round(performance.now() - this.#began);
     const outcome = this.#outcome(status);
-    if (this.#line.method === "POST" && asksForReply(String(this.#line.path))) this.#sinks.metrics.onRequest(outcome, ms);
+    if (this.#line.method === "POST" && asksForReply(String(this.#line.path))) this.#sinks.metrics.onRequest(outcome, ms, this.#model);
     const failed = error === undefined ? {} : { error: quoteError(error, LONGEST_ERROR) };
     const line = { ...this.#line, status, ms, ...this.#numbers(), ...failed };
     const level =

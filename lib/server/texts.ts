@@ -2,7 +2,7 @@
 // workers, within their bounds.
 
 import { quote } from "../base/quote.js";
-import { AtOnce } from "../http/at-once.js";
+import type { AtOnce } from "../http/at-once.js";
 import { bad, isObject, readBoolean, saidFields } from "../http/formats/fields.js";
 import type { SideRoute } from "../http/formats/format.js";
 
@@ -27,12 +27,17 @@ export const APPLY_TEMPLATE: SideRoute = {
   answer: async ({ body }, { render }) => ({ object: { prompt: (await render(body)).prompt } }),
 };
 
-export class Texts {
-  readonly #model: TextModel;
-  readonly #questions = new AtOnce();
+/** Runs something on the model that a body names, whatever it gives as the name. */
+export type OnModel = <Value>(name: unknown, run: (model: TextModel) => Promise<Value>) => Promise<Value>;
 
-  constructor(model: TextModel) {
-    this.#model = model;
+export class Texts {
+  readonly #onModel: OnModel;
+  readonly #questions: AtOnce;
+
+  /** @param questions those of all requests together */
+  constructor(onModel: OnModel, questions: AtOnce) {
+    this.#onModel = onModel;
+    this.#questions = questions;
   }
 
   /**
@@ -41,15 +46,15 @@ export class Texts {
    */
   async tokenize(body: unknown): Promise<{ tokens: number[] | Piece[] }> {
     const { parts, special, addSpecial, withPieces } = readTokenize(body);
-    return await this.#questions.run(async () => {
+    return await this.#ask(body, async (model) => {
       const all: number[][] = [];
       for (const [index, part] of parts.entries()) {
         const options = { special, addSpecial: addSpecial && index === 0 };
-        all.push(typeof part === "number" ? [part] : await this.#model.tokenize(part, options));
+        all.push(typeof part === "number" ? [part] : await model.tokenize(part, options));
       }
       const tokens = all.flat();
       if (!withPieces) return { tokens };
-      const pieces = await this.#model.tokenBytes(tokens);
+      const pieces = await model.tokenBytes(tokens);
       return { tokens: tokens.map((id, i) => ({ id, piece: told(pieces[i]!) })) };
     });
   }
@@ -60,7 +65,11 @@ export class Texts {
     const isToken = (one: unknown) => typeof one === "number" && Number.isInteger(one) && one >= 0;
     if (!Array.isArray(tokens) || !tokens.every(isToken))
       throw bad("tokens", "tokens must be an array of token ids, whole numbers from 0.");
-    return await this.#questions.run(async () => ({ content: await this.#model.detokenize(tokens as number[]) }));
+    return await this.#ask(body, async (model) => ({ content: await model.detokenize(tokens as number[]) }));
+  }
+
+  async #ask<Answer>(body: unknown, ask: (model: TextModel) => Promise<Answer>): Promise<Answer> {
+    return await this.#onModel(fieldsOf(body).model, (model) => this.#questions.run(() => ask(model)));
   }
 }
 

@@ -13,6 +13,7 @@ import { createHandler, nodeHandler, toResponse } from "../../lib/http/index.js"
 import {
   type ChatRequest,
   type CompletionRequest,
+  ModelPool,
   type Reply,
   type StreamEvent,
   type TokenStream,
@@ -52,6 +53,15 @@ model.chatStream({ messages: user }, { maxTokens: 5 });
 new ZSE("model.gguf", { temperature: 1 });
 // @ts-expect-error the alias has the option's type
 new ZSE("model.gguf", { max_streams: "4" });
+
+// Several models.
+const pool = new ModelPool({ models: { a: "a.gguf", b: { path: new URL("file:///b.gguf"), maxStreams: 2, aliases: ["c"] } }, maxOpen: 1 });
+expectTypeOf(pool.model("a")).toEqualTypeOf<ZSE>();
+expectTypeOf(pool.use("a", async (model) => (await model.chat(user)).text)).toEqualTypeOf<Promise<string>>();
+expectTypeOf(createHandler(pool)).toEqualTypeOf<(request: Request) => Promise<Response>>();
+createServer(nodeHandler(pool));
+// @ts-expect-error a reply's option is none of a model
+new ModelPool({ models: { a: { path: "a.gguf", temperature: 1 } } });
 
 // Opening.
 new ZSE();
