@@ -12,12 +12,12 @@ const define = {
   "process.getBuiltinModule": "undefined",
   "process.cwd": "String",
 };
-/** lib/options resolves paths of the prompt cache, which pages do not name. */
+/** lib/options makes paths of what an engine is opened with, which pages do not name. */
 const withoutPaths = {
   name: "without-paths",
   enforce: "pre",
-  resolveId: (id) => (id === "node:path" ? "\0no-paths" : undefined),
-  load: (id) => (id === "\0no-paths" ? "export const resolve = undefined;" : undefined),
+  resolveId: (id) => (id === "node:path" || id === "node:url" ? "\0no-paths" : undefined),
+  load: (id) => (id === "\0no-paths" ? "export const resolve = undefined, fileURLToPath = undefined;" : undefined),
 };
 const mayNotHave = [/\bprocess\./, /\bnode:/, /\beval\(/, /\bnew Function\b/, /\brequire\(/, /^import\b/m];
 

@@ -1,8 +1,6 @@
 // Owns reading the adapters that a model is opened with, and those that a stream asks for. Pure; any thread.
 // All throw ZSEError BAD_OPTION naming the option, what was given and what is allowed.
 
-import { resolve } from "node:path";
-import { fileURLToPath } from "node:url";
 import type { NativeAdapter, NativeEngineOptions } from "../addon/contract.js";
 import { cutName, quote } from "../base/quote.js";
 import { bad } from "../errors.js";
@@ -46,14 +44,14 @@ function readAdapterFile(at: string, value: unknown): AdapterFiles[number] {
   return { name, path: readFile(`${at}.path`, path), scale: readScale(`${at}.scale`, scale) };
 }
 
+/** A URL stays one: pages have this file too, and cannot make paths of them. */
 function readFile(at: string, value: unknown): string {
-  try {
-    if (value instanceof URL) return fileURLToPath(value);
-  } catch {
-    throw bad(at, `${at} must be a path or a file: URL; given ${quote(String(value))}.`);
-  }
-  if (typeof value === "string" && value !== "" && !value.includes("\0")) return resolve(value);
-  throw bad(at, `${at} must be the path of an adapter's GGUF file; given ${quote(value)}.`);
+  if (value instanceof URL && value.protocol === "file:") return value.href;
+  if (typeof value === "string" && value !== "" && !value.includes("\0")) return value;
+  throw bad(
+    at,
+    `${at} must be the path or file: URL of an adapter's GGUF file; given ${quote(value instanceof URL ? value.href : value)}.`,
+  );
 }
 
 function readScale(at: string, value: unknown): number {

@@ -2,6 +2,7 @@
 // thread, before anything is queued. Everything behind this file trusts what it lets through.
 
 import { resolve } from "node:path";
+import { fileURLToPath } from "node:url";
 import type { NativeEngineOptions, NativeRequest } from "../addon/contract.js";
 import { quote } from "../base/quote.js";
 import { bad } from "../errors.js";
@@ -91,9 +92,19 @@ export function readEngineOptions(given: unknown): {
     onProgress?: (fraction: number) => void;
   };
   // Where the process stands now, not where it stands when the engine makes the folder.
-  const { dir } = native.promptCache;
-  const settled = dir === "" ? native : { ...native, promptCache: { ...native.promptCache, dir: resolve(dir) } };
+  const { promptCache, adapters } = native;
+  const settled: NativeEngineOptions = { ...native };
+  if (promptCache.dir !== "") settled.promptCache = { ...promptCache, dir: resolve(promptCache.dir) };
+  if (adapters !== undefined) settled.adapters = adapters.map((one, i) => ({ ...one, path: asPath(`adapters[${i}].path`, one.path) }));
   return { native: settled, isolation: isolate, onProgress };
+}
+
+function asPath(name: string, given: string): string {
+  try {
+    return given.startsWith("file:") ? fileURLToPath(given) : resolve(given);
+  } catch {
+    throw bad(name, `${name} is a URL of no file on this machine; given ${quote(given)}.`);
+  }
 }
 
 /** Reads a call of tokenize(). Throws as readChatCall. */

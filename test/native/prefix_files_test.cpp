@@ -95,15 +95,15 @@ std::string bytes_of(const fs::path& path) {
 /** Writes a file whose checksums are right, whatever else it is. */
 void forge(const fs::path& path, std::string bytes) {
   uint32_t tokens = 0;
-  if (bytes.size() >= 64) {
+  if (bytes.size() >= 72) {
     std::memcpy(&tokens, bytes.data() + 24, 4);
     const size_t end = std::min<uint64_t>(bytes.size(), 72 + uint64_t{tokens} * 4);
-    const uint64_t of_tokens = XXH3_64bits(bytes.data() + 64, end - 64);
+    const uint64_t of_tokens = XXH3_64bits(bytes.data() + 72, end - 72);
     const uint64_t of_image = XXH3_64bits(bytes.data() + end, bytes.size() - end);
-    std::memcpy(&bytes[40], &of_tokens, 8);
-    std::memcpy(&bytes[48], &of_image, 8);
-    const uint64_t of_header = XXH3_64bits(bytes.data(), 56);
-    std::memcpy(&bytes[56], &of_header, 8);
+    std::memcpy(&bytes[48], &of_tokens, 8);
+    std::memcpy(&bytes[56], &of_image, 8);
+    const uint64_t of_header = XXH3_64bits(bytes.data(), 64);
+    std::memcpy(&bytes[64], &of_header, 8);
   }
   std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes;
   fs::permissions(path, fs::perms::owner_read | fs::perms::owner_write);
@@ -185,15 +185,15 @@ TEST("a file that claims sizes which it has not, or which no image has, is remov
     return bytes;
   };
   for (const std::string& forged :
-       {with(24, 0, 4), with(24, 101, 4), with(24, 0xFFFFFFFF, 4), with(24, 1 << 25, 4), with(28, 101, 4), with(32, 0, 8),
-        with(32, 1, 8), with(32, UINT64_MAX, 8), with(32, UINT64_MAX - 400, 8), sound.substr(0, 64), sound.substr(0, 63),
+       {with(24, 0, 4), with(24, 101, 4), with(24, 0xFFFFFFFF, 4), with(24, 1 << 25, 4), with(28, 101, 4), with(40, 0, 8),
+        with(40, 1, 8), with(40, UINT64_MAX, 8), with(40, UINT64_MAX - 400, 8), sound.substr(0, 72), sound.substr(0, 71),
         std::string(), sound + "x", std::string(sound).replace(0, 5, "ZSEKW"), std::string(sound).replace(8, 1, "x")}) {
     forge(path, forged);
     CHECK_EQ(survives(), 0u);
     CHECK(!fs::exists(path));
   }
   // Larger than any image: it is not even read.
-  forge(path, with(32, 1 << 23, 8));
+  forge(path, with(40, 1 << 23, 8));
   fs::resize_file(path, 72 + 400 + (1 << 23));
   CHECK_EQ(survives(), 0u);
   CHECK(!fs::exists(path));
@@ -258,7 +258,7 @@ TEST("a file with an image that is not of its tokens is not counted as cached, a
     if (image == bytes.size() - head) continue;
     bytes.resize(head + image, 'x');
     const uint64_t said = image;
-    std::memcpy(&bytes[32], &said, 8);
+    std::memcpy(&bytes[40], &said, 8);
     forge(path, bytes);
     Bench bench(2, 1000, {}, 64, options, true, open());
     auto request = bench.request(prompt);

@@ -192,8 +192,7 @@ describe("room", () => {
     await settle();
     const more = pool.model("a").chatStream(USER)[Symbol.asyncIterator]();
     const first = more.next();
-    await settle();
-    expect(pool.list()[0]).toMatchObject({ waiting: 1 });
+    await until(() => pool.list()[0]!.waiting === 1, "it waits");
     leaving.abort(new Error("gone"));
     expect(await other).toMatchObject({ message: "gone" });
     expect((await first).value).toBe(" 0");
