@@ -20,14 +20,18 @@ export interface ChatMessage {
   toolCalls?: readonly ToolCall[];
   /** Of a tool's. */
   toolCallId?: string;
+  /** Of an assistant's, whose reply came to its end. */
+  figures?: ChatFigures;
 }
 
-/** What is known of a reply beside its text. */
+/** What is known of a reply beside its text. Times are by the page's clock; they are undefined for a reply that was found again after a reload. */
 export interface ChatFigures {
   /** From send() to the first piece that can be seen. */
-  firstTokenMs: number;
-  /** After the first one; by the page's clock. */
+  firstTokenMs: number | undefined;
+  /** After the first one. */
   tokensPerSecond: number | undefined;
+  /** Between two pieces; undefined where there was only one. */
+  longestGapMs: number | undefined;
   usage: Usage | undefined;
   finishReason: FinishReason;
 }
@@ -103,7 +107,7 @@ export class ChatStore {
     const { resume } = this.#source;
     if (name === undefined || messages === undefined || this.#running !== undefined || resume === undefined) return;
     this.#set({ messages, status: "waiting", error: undefined, figures: undefined }, true); // what had come of it comes again
-    void this.#take((signal) => resume(name, signal));
+    void this.#take((signal) => resume(name, signal), undefined);
   }
 
   /** The page goes: a reply that can be found again goes on at the server, any other one ends. */
@@ -154,14 +158,12 @@ export class ChatStore {
     this.#set({ messages, status: "waiting", error: undefined, figures: undefined }, true);
     this.#write();
     const wire = messages.map(wireMessage);
-    void this.#take((signal) => this.#source.open(wire, signal));
+    void this.#take((signal) => this.#source.open(wire, signal), new ReplyClock());
   }
 
-  async #take(open: (signal: AbortSignal) => AsyncIterable<ReplyPiece>): Promise<void> {
+  async #take(open: (signal: AbortSignal) => AsyncIterable<ReplyPiece>, clock: ReplyClock | undefined): Promise<void> {
     const running = new AbortController();
     this.#running = running;
-    const began = performance.now();
-    let first: number | undefined;
     let reply: ChatMessage = { id: this.#newId(), role: "assistant", content: "" };
     const before = this.#state.messages;
     let taken = 0;
@@ -173,13 +175,14 @@ export class ChatStore {
           continue;
         }
         if (piece.type === "finish") {
-          const figures = figuresOf(piece, began, first);
+          const figures = figuresOf(piece, clock);
           this.#running = undefined;
-          this.#set({ ...this.#current, status: "ready", figures }, true);
+          const messages = this.#current.messages.map((one) => (one.id === reply.id ? { ...one, figures } : one));
+          this.#set({ ...this.#current, messages, status: "ready", figures }, true);
           this.#write();
           return;
         }
-        first ??= performance.now();
+        clock?.tick();
         reply = grown(reply, piece);
         this.#set({ ...this.#current, messages: [...before, reply], status: "streaming" }, false);
         if (++taken % MOST_UNDRAWN === 0) await this.#frame;
@@ -245,15 +248,36 @@ function grown(reply: ChatMessage, piece: Exclude<ReplyPiece, { type: "name" | "
   return { ...reply, toolCalls };
 }
 
-function figuresOf({ reason, usage }: ReplyPiece & { type: "finish" }, began: number, first: number | undefined): ChatFigures {
-  const now = performance.now();
-  const seconds = (now - (first ?? now)) / 1000;
-  return {
-    firstTokenMs: (first ?? now) - began,
-    tokensPerSecond: usage === undefined || seconds <= 0 ? undefined : Math.max(0, usage.completionTokens - 1) / seconds,
-    usage,
-    finishReason: reason,
-  };
+/** When a reply's pieces came. */
+class ReplyClock {
+  readonly #began = performance.now();
+  #first: number | undefined;
+  #last: number | undefined;
+  #longest: number | undefined;
+
+  tick(): void {
+    const now = performance.now();
+    this.#first ??= now;
+    if (this.#last !== undefined) this.#longest = Math.max(this.#longest ?? 0, now - this.#last);
+    this.#last = now;
+  }
+
+  figures(usage: Usage | undefined): Pick<ChatFigures, "firstTokenMs" | "tokensPerSecond" | "longestGapMs"> {
+    const now = performance.now();
+    const first = this.#first ?? now;
+    const seconds = (now - first) / 1000;
+    return {
+      firstTokenMs: first - this.#began,
+      tokensPerSecond: usage === undefined || seconds <= 0 ? undefined : Math.max(0, usage.completionTokens - 1) / seconds,
+      longestGapMs: this.#longest,
+    };
+  }
+}
+
+const NO_TIMES = { firstTokenMs: undefined, tokensPerSecond: undefined, longestGapMs: undefined };
+
+function figuresOf({ reason, usage }: ReplyPiece & { type: "finish" }, clock: ReplyClock | undefined): ChatFigures {
+  return { ...(clock?.figures(usage) ?? NO_TIMES), usage, finishReason: reason };
 }
 
 /** A reply that was stopped, or cut by its length, may have a call that is not. */

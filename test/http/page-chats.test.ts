@@ -126,6 +126,9 @@ describe("a chat", () => {
     expect(messages[1]!.content).toBe((await model.chat(STORY, { seed: 1, ignoreEos: true, maxTokens: 400 })).text);
     expect(status).toBe("ready");
     expect(figures).toMatchObject({ finishReason: expect.stringMatching(/stop|length/), usage: { promptTokens: expect.any(Number) } });
+    const { firstTokenMs, longestGapMs, tokensPerSecond } = figures!;
+    for (const figure of [firstTokenMs, longestGapMs, tokensPerSecond]) expect(figure).toBeGreaterThan(0);
+    expect(messages.map((one) => one.figures)).toEqual([undefined, figures]);
     expect(seen[0]).toBe("waiting 1");
     expect(seen).toContain("streaming 2");
     chat.retry();
@@ -164,6 +167,8 @@ describe("a chat", () => {
     }
     await settled(chat);
     expect(chat.state().messages[1]!.content).toBe(expected);
+    // This page was not there at its beginning, and knows no times of it.
+    expect(chat.state().figures).toMatchObject({ firstTokenMs: undefined, longestGapMs: undefined, usage: { completionTokens: 900 } });
     const again = new ChatStore({ source, keep: { store, key: "k" } });
     again.start();
     expect(again.state()).toMatchObject({ status: "ready", messages: [{ role: "user" }, { content: expected }] });

@@ -75,7 +75,7 @@ export function App() {
           )}
         </form>
         <dl className="stats">
-          <Figure name="first token" value={figures && `${figures.firstTokenMs.toFixed(0)} ms`} />
+          <Figure name="first token" value={figures?.firstTokenMs && `${figures.firstTokenMs.toFixed(0)} ms`} />
           <Figure name="speed" value={figures?.tokensPerSecond && `${figures.tokensPerSecond.toFixed(0)} tokens/s`} />
           <Figure name="reply" value={figures?.usage && `${figures.usage.completionTokens} tokens`} />
           <Figure name="prompt" value={figures?.usage && promptOf(figures.usage)} />
