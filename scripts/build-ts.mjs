@@ -29,6 +29,8 @@ export function buildTypescript() {
   if (result.status !== 0) throw new SetupError("the TypeScript in lib/ did not compile: see the errors above.");
   const bundled = spawnSync(process.execPath, [join(root, "scripts", "bundle-page.mjs")], { cwd: root, stdio: ["ignore", 2, 2] });
   if (bundled.status !== 0) throw new SetupError("the file for pages of Electron could not be made: see the errors above.");
+  const page = spawnSync(process.execPath, [join(root, "scripts", "bundle-ui.mjs")], { cwd: root, stdio: ["ignore", 2, 2] });
+  if (page.status !== 0) throw new SetupError("the page of `zse serve` could not be made: see the errors above.");
   const cli = join(distDir, "cli", "main.js");
   if (existsSync(cli)) chmodSync(cli, 0o755);
   const entry = join(distDir, "index.js");

@@ -42,11 +42,12 @@ const libraryRooms = {
   providers: ["base", "errors", "types", "options"],
   server: ["base", "errors", "types", "options", "http"],
   react: ["types"],
+  ui: ["types", "react"],
   electron: ["base", "errors", "types", "addon", "options", "engine", "stream", "tools", "model-calls"],
   cli: ["base", "errors", "types", "addon", "options", "stream", "zse", "pool", "http", "server"],
 };
 /** Rooms that work on anything which streams as a model does. */
-const withoutAddon = ["http", "providers", "telemetry", "react"];
+const withoutAddon = ["http", "providers", "telemetry", "react", "ui"];
 /** Rooms where threads meet, and the one whose library keeps state of the process. Nobody else may hold a mutex. */
 const mayLock = ["core", "kv", "engine", "llama"];
 /** Headers from outside, and the folders that may include them; quoted ones that are not ours are llama.cpp's. */
@@ -63,7 +64,7 @@ const outside = [
 
 const problems = [];
 const native = sources("native", /\.(cpp|h)$/);
-const library = sources("lib", /\.ts$/);
+const library = sources("lib", /\.tsx?$/);
 const nativeGraph = new Map([...native].map(([path, text]) => [path, checkIncludes(path, text)]));
 /** The same files, types included: folders stand in one order for them too. */
 const typesGraph = new Map();
@@ -149,8 +150,9 @@ function importsOf(path, text) {
     const named = /^\{([\s\S]*)\}$/.exec(clause.trim());
     const parts = named?.[1].split(",").filter((part) => part.trim() !== "");
     const onlyTypes = /^type\s/.test(clause) || parts?.every((part) => /^type\s/.test(part.trim()));
-    const file = join(dirname(path), name.replace(/\.js$/, ".ts")).split(sep).join("/");
-    if (!library.has(file)) continue;
+    const stem = join(dirname(path), name.replace(/\.js$/, "")).split(sep).join("/");
+    const file = [`${stem}.ts`, `${stem}.tsx`].find((one) => library.has(one));
+    if (file === undefined) continue;
     const other = roomOf(file);
     if (other !== room && !libraryRooms[room]?.includes(other)) {
       problems.push(`${path}: imports ${name}; lib/${room} knows only ${["itself", ...(libraryRooms[room] ?? [])].join(", ")}`);

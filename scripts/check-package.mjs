@@ -28,6 +28,7 @@ const packages = {
       "dist/electron/preload.d.cts",
       "dist/electron/renderer.js",
       "dist/react/index.js",
+      "dist/ui/index.html",
       "dist/react/ai-sdk.js",
       "dist/providers/langchain/index.js",
       "dist/providers/langchain/index.d.ts",
@@ -43,6 +44,7 @@ const packages = {
     ],
     mayHave: [
       /^dist\/.+\.(js|d\.ts|js\.map|cjs|d\.cts|cjs\.map)$/,
+      /^dist\/ui\/assets\/[a-z]+-[\w-]+\.(js|css|svg)$/,
       /^native\/.+\.(cpp|h|cmake)$/,
       /^vendor\/patches\/.+\.patch$/,
       /^scripts\/(build|paths|say)\.mjs$/,
