@@ -38,6 +38,8 @@ interface ServeFlags extends ModelFlags {
   requestTimeout: string;
   drainTimeout: string;
   earlyRole?: boolean;
+  /** False where --no-ui was given. */
+  ui: boolean;
   logLevel: string;
   logPrompts?: boolean;
 }
@@ -79,6 +81,7 @@ export function addServe(program: Command): void {
     .option("--request-timeout <seconds>", "time for a whole request to arrive", "30")
     .option("--drain-timeout <seconds>", "time for running replies at SIGTERM or Ctrl-C", "30")
     .option("--early-role", "send a reply's role chunk before its first token, not with it")
+    .option("--no-ui", "without the page at /")
     .option("--log-level <level>", "debug, info, warn, error or silent", "info")
     .option("--log-prompts", "put what is asked into the log");
   addModelFlags(command).addHelpText(
@@ -90,7 +93,7 @@ Examples:
   $ zse serve qwen-7b.gguf fast=tiny.gguf models/ --models-max 2
   $ ZSE_API_KEY=secret zse serve --host 0.0.0.0
 
-Routes: POST /v1/chat/completions, POST /v1/responses, POST /v1/completions, GET /v1/models, GET /health, GET /metrics.`,
+Routes: GET / (a page to chat), POST /v1/chat/completions, POST /v1/responses, POST /v1/completions, GET /v1/models, GET /health, GET /metrics.`,
   );
   command.action(async (given: string[], flags: ServeFlags) => {
     try {
@@ -107,11 +110,13 @@ async function serve(given: readonly string[], flags: ServeFlags): Promise<void>
   if ("several" in named && names.length > 0)
     throw new UsageError("--name is for one model; of several each has its own, as in: name=FILE");
   // Loaded here, not above: the other commands need none of it, and start sooner without.
-  const [{ App }, { openLog }, { HttpServer }] = await Promise.all([
+  const [{ App }, { openLog }, { HttpServer }, { Page }] = await Promise.all([
     import("../server/app.js"),
     import("../server/log.js"),
     import("../server/http-server.js"),
+    import("../server/page.js"),
   ]);
+  const page = flags.ui ? new Page() : undefined;
   const address = { port, host: flags.host };
   await listening(address, () => tryAddress(address)); // a large model may load for minutes
   const log = openLog(flags.logLevel);
@@ -119,12 +124,13 @@ async function serve(given: readonly string[], flags: ServeFlags): Promise<void>
   try {
     const info = models instanceof ModelPool ? undefined : await models.ready;
     const [name, ...aliases] = info === undefined ? [] : namesOf(info, named, names);
-    const app = new App(models, { ...(name === undefined ? {} : { name }), aliases, ...appOptions, log });
+    const app = new App(models, { ...(name === undefined ? {} : { name }), aliases, ...appOptions, page, log });
     const server = await listening(address, () => HttpServer.listen(app, { ...address, ...limits }));
     const stopped = untilStopped(); // listening before the ready line: who reads it may signal at once
     warnIfOpen(flags.host, apiKeys.length > 0);
-    if (models instanceof ModelPool) printReady(models.names[0]!, headlineOf(models, server.address), server.address, apiKeys);
-    else printReady(name!, `${name} (${describe(info!)}) listens on ${server.address}`, server.address, apiKeys);
+    const ready = { apiKeys, hasPage: page !== undefined };
+    if (models instanceof ModelPool) printReady(models.names[0]!, headlineOf(models, server.address), server.address, ready);
+    else printReady(name!, `${name} (${describe(info!)}) listens on ${server.address}`, server.address, ready);
     if ((await stopped) === "SIGINT") process.exitCode = 130;
     const running = app.active > 0 ? `; running ones have ${drainTimeoutMs / 1000} s` : "";
     process.stderr.write(`zse: no new requests${running}\n`);
@@ -238,7 +244,12 @@ async function listening<T>({ host, port }: Address, listen: () => Promise<T>): 
   }
 }
 
-function printReady(name: string, headline: string, address: string, apiKeys: readonly string[]): void {
+interface Ready {
+  apiKeys: readonly string[];
+  hasPage: boolean;
+}
+
+function printReady(name: string, headline: string, address: string, { apiKeys, hasPage }: Ready): void {
   // Where it listens on every address, this machine's own is the one that can be pasted.
   const url = address.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:");
   const body = { model: name, messages: [{ role: "user", content: "Tell me a story" }], stream: true };
@@ -247,7 +258,7 @@ function printReady(name: string, headline: string, address: string, apiKeys: re
   const note =
     apiKeys.length > 0 && process.env.ZSE_API_KEY !== apiKeys[0] ? "Put one of its keys into ZSE_API_KEY before you paste this:\n" : "";
   process.stdout.write(
-    `${headline}\n${note}\n` +
+    `${headline}\n${hasPage ? `${url}/ is a page to chat with it.\n` : ""}${note}\n` +
       `curl -N "${url}/v1/chat/completions" -H "Content-Type: application/json"${key} -d '${JSON.stringify(body).replaceAll("'", "'\\''")}'\n\n`,
   );
 }

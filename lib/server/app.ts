@@ -27,6 +27,7 @@ import type { Logger } from "./log.js";
 import { Metrics } from "./metrics.js";
 import { ollamaRunning, ollamaShow, ollamaTags, ollamaVersion } from "./ollama.js";
 import { originCheck } from "./origins.js";
+import type { Page } from "./page.js";
 import { canonicalPath } from "./paths.js";
 import { RequestRecord } from "./record.js";
 import { bodyCheck } from "./schema.js";
@@ -54,6 +55,8 @@ export interface AppOptions {
   earlyRole?: boolean;
   resumable?: ResumableOptions;
   keptReplies?: KeptReplyOptions | undefined;
+  /** What a browser gets at `/`; without it there is nothing. */
+  page?: Page | undefined;
   log: Logger;
   logPrompts?: boolean;
 }
@@ -237,6 +240,7 @@ export class App {
     hono.get("/v1/models/:model{.+}", (c) => this.#json(c, this.#served.one(c.req.param("model"))));
     this.#ollamaRoutes();
     this.#textRoutes();
+    this.#pageRoutes();
     hono.get("/health", (c) => this.#health(c));
     hono.get("/metrics", async (c) => c.body(await this.#metrics.text(), 200, { "content-type": this.#metrics.contentType }));
 
@@ -288,6 +292,17 @@ export class App {
       return await run(model as TextModel);
     } finally {
       release();
+    }
+  }
+
+  /** It needs no key: the page itself asks for one. */
+  #pageRoutes(): void {
+    const { page } = this.#options;
+    if (page === undefined) return;
+    for (const path of page.paths) {
+      this.hono.get(path, ({ req }) =>
+        page.answer(path, { acceptEncoding: req.header("accept-encoding"), ifNoneMatch: req.header("if-none-match") }),
+      );
     }
   }
 

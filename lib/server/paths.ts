@@ -20,3 +20,8 @@ export function canonicalPath(path: string): string {
 export function asksForReply(path: string): boolean {
   return REPLIES.has(canonicalPath(path.replace(/\?.*$/, "")));
 }
+
+/** Whether a path is one that is asked for all the time and says nothing of what is done here: health checks, and the page's files. */
+export function isRoutine(path: string): boolean {
+  return path === "/health" || path === "/metrics" || path === "/" || path.startsWith("/assets/");
+}

@@ -8,7 +8,7 @@ import type { Watcher } from "../http/responder.js";
 import type { FinishEvent } from "../types.js";
 import type { Logger } from "./log.js";
 import type { Metrics, Outcome } from "./metrics.js";
-import { asksForReply } from "./paths.js";
+import { asksForReply, isRoutine } from "./paths.js";
 import type { ServedModels } from "./served-models.js";
 
 /** Characters of an error in a line. */
@@ -100,8 +100,7 @@ export class RequestRecord implements Watcher {
     if (this.#line.method === "POST" && asksForReply(String(this.#line.path))) this.#sinks.metrics.onRequest(outcome, ms, this.#model);
     const failed = error === undefined ? {} : { error: quoteError(error, LONGEST_ERROR) };
     const line = { ...this.#line, status, ms, ...this.#numbers(), ...failed };
-    const level =
-      status >= 500 ? "error" : status === 429 || this.#line.path === "/health" || this.#line.path === "/metrics" ? "debug" : "info";
+    const level = status >= 500 ? "error" : status === 429 || isRoutine(String(this.#line.path)) ? "debug" : "info";
     this.#sinks.log[level](line, outcome === "rejected" ? "refused" : this.#generates ? outcome : "answered");
   }
 

@@ -561,6 +561,19 @@ describe("zse serve", () => {
     expect(stderr).toMatch(/"path":"\/v1\/chat\/completions".*"status":200/);
   });
 
+  test("has a page at its address, and none with --no-ui", async () => {
+    const { child, ended, out } = await started("--name", "qwen-7b");
+    const [, url] = /^(http:\S+) is a page to chat with it\.$/m.exec(out)!;
+    expect(await (await fetch(url!)).text()).toContain('<div id="page">');
+    child.kill("SIGTERM");
+    expect((await ended).code).toBe(0);
+    const bare = await started("--name", "qwen-7b", "--no-ui");
+    expect(bare.out).not.toContain("page");
+    expect((await fetch(`${/http:[\d.:/]+\d/.exec(bare.out)![0]}/`)).status).toBe(404);
+    bare.child.kill("SIGTERM");
+    expect((await bare.ended).code).toBe(0);
+  });
+
   test("SIGTERM: what still runs after --drain-timeout ends with an error event; 0", async () => {
     const { child, ended, out } = await started("--name", "qwen-7b", "--drain-timeout", "0", "--context-size", "4096");
     const url = `${/http:\S+/.exec(out)![0]}/v1/chat/completions`;
