@@ -41,6 +41,11 @@ export default defineConfig({
       },
       {
         extends: true,
+        // Models of a hub that misbehaves in every way; the addon is needed for the few tests that open one.
+        test: { name: "hub", sequence: { groupOrder: 1 }, include: ["test/hub/**/*.test.ts"], ...onTheDemoModel },
+      },
+      {
+        extends: true,
         // Windows of an Electron app over a stand-in for Electron, and the process that their models run in.
         test: {
           name: "electron",

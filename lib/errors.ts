@@ -5,7 +5,8 @@ import { cutMessage, cutPath, quoteError } from "./base/quote.js";
 
 /**
  * What went wrong, stable across versions:
- * - `MODEL_NOT_FOUND` no such file, or it may not be read
+ * - `MODEL_NOT_FOUND` no such file or repository, or it may not be read
+ * - `DOWNLOAD_FAILED` a model could not be fetched: the network, the hub or the disk; what is there is kept for the next try
  * - `BAD_MODEL` the file is not a model this engine can load
  * - `BAD_OPTION` an option is unknown, of the wrong type, or out of range; nothing was queued
  * - `CONTEXT_OVERFLOW` the prompt does not fit in the context
@@ -18,6 +19,7 @@ import { cutMessage, cutPath, quoteError } from "./base/quote.js";
  */
 export type ZSEErrorCode =
   | "MODEL_NOT_FOUND"
+  | "DOWNLOAD_FAILED"
   | "BAD_MODEL"
   | "BAD_OPTION"
   | "CONTEXT_OVERFLOW"
@@ -30,6 +32,7 @@ export type ZSEErrorCode =
 
 const CODES: ReadonlySet<string> = new Set<ZSEErrorCode>([
   "MODEL_NOT_FOUND",
+  "DOWNLOAD_FAILED",
   "BAD_MODEL",
   "BAD_OPTION",
   "CONTEXT_OVERFLOW",

@@ -35,16 +35,22 @@ const libraryRooms = {
   tools: ["base", "errors", "types", "addon", "schema", "options", "engine", "stream"],
   telemetry: ["errors", "types", "addon", "engine", "stream"],
   "model-calls": ["types", "addon", "options", "engine", "stream", "tools"],
-  zse: ["base", "errors", "types", "addon", "options", "engine", "stream", "telemetry", "tools", "model-calls"],
+  hub: ["base", "errors", "types", "options"],
+  zse: ["base", "errors", "types", "addon", "options", "engine", "hub", "stream", "telemetry", "tools", "model-calls"],
   pool: ["base", "errors", "types", "addon", "options", "engine", "stream", "zse"],
-  index: ["errors", "types", "options", "stream", "tools", "zse", "pool"],
+  index: ["errors", "types", "options", "stream", "tools", "hub", "zse", "pool"],
   http: ["base", "errors", "types", "options", "telemetry"],
   providers: ["base", "errors", "types", "options"],
   server: ["base", "errors", "types", "options", "http"],
   react: ["types"],
+<<<<<<< HEAD
   ui: ["types", "react"],
   electron: ["base", "errors", "types", "addon", "options", "engine", "stream", "tools", "model-calls"],
   cli: ["base", "errors", "types", "addon", "options", "stream", "zse", "pool", "http", "server"],
+=======
+  electron: ["base", "errors", "types", "addon", "options", "engine", "stream", "tools"],
+  cli: ["base", "errors", "types", "addon", "options", "stream", "hub", "zse", "http", "server"],
+>>>>>>> ff124b9 (pull(): a model of Hugging Face comes into the shared cache folder)
 };
 /** Rooms that work on anything which streams as a model does. */
 const withoutAddon = ["http", "providers", "telemetry", "react", "ui"];

@@ -130,6 +130,7 @@ function asWireError(
     case "STALLED":
       return new WireError(503, message!, { code: code.toLowerCase(), cause });
     case "MODEL_NOT_FOUND":
+    case "DOWNLOAD_FAILED":
     case "BAD_MODEL":
     case "ENGINE_FAILED":
       // The message may name files of the server; its operator reads it in the log.
@@ -175,7 +176,7 @@ function overflow(message: string, param: string, longest: string | undefined, c
 /** Whether clients are told all that the error says and no log is needed to understand it. A 500 is the program's mistake: its owner's. */
 export function isToldInFull(error: unknown): boolean {
   if (error instanceof WireError) return error.status !== 500;
-  const hidden = ["MODEL_NOT_FOUND", "BAD_MODEL", "ENGINE_FAILED"];
+  const hidden = ["MODEL_NOT_FOUND", "DOWNLOAD_FAILED", "BAD_MODEL", "ENGINE_FAILED"];
   return isZSEError(error) && !hidden.includes(error.code);
 }
 
