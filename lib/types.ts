@@ -409,9 +409,15 @@ export interface EngineOptions {
    * as hanging and is ended, 1000 to 3600000, default 10000. Default false.
    */
   isolate?: boolean | { recover?: boolean | undefined; hangAfterMs?: number | undefined } | undefined;
-  /** Called while the model loads, with the part that is done, 0 to 1. */
-  onProgress?: ((fraction: number) => void) | undefined;
+  /**
+   * Called while the model is fetched and while it loads, with the part that is done, 0 to 1. `event` says of what; of a model that is fetched the part begins anew
+   * when it loads.
+   */
+  onProgress?: ((fraction: number, event: LoadEvent) => void) | undefined;
 }
+
+/** How far a model is on its way to being ready. Take care of unknown types: later versions may add some. */
+export type LoadEvent = FetchEvent | { type: "load"; fraction: number };
 
 /** How far a model of Hugging Face (`hf:`) is on its way into the cache folder. */
 export type FetchEvent =

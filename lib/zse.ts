@@ -10,18 +10,22 @@ import { BUNDLED } from "./addon/load-help.js";
 import { demoModelPath } from "./addon/package-root.js";
 import { quote } from "./base/quote.js";
 import { AddonLink } from "./engine/addon-link.js";
-import { Engine, type ModelEngine } from "./engine/engine.js";
+import { DeferredLink, type FindFile } from "./engine/deferred-link.js";
+import { Engine, type ModelEngine, type OnProgress } from "./engine/engine.js";
 import type { OpenLink } from "./engine/link.js";
 import { SupervisedLink } from "./engine/port/supervised-link.js";
 import { startProcess } from "./engine/process/start.js";
 import { ZSEError } from "./errors.js";
+import { fractionOf } from "./hub/news.js";
+import { isReference, readReference } from "./hub/reference.js";
+import { readSettings } from "./hub/settings.js";
 import { ModelCalls } from "./model-calls.js";
 import type { Isolation } from "./options/custom.js";
 import { readEngineOptions } from "./options/options.js";
 import { readRecommended } from "./options/recommended.js";
 import { watchStream } from "./telemetry/stream-telemetry.js";
 import { runsTools } from "./tools/loop.js";
-import type { Device, EngineOptionsInput } from "./types.js";
+import type { Device, EngineOptionsInput, FetchEvent } from "./types.js";
 
 /** Closes a model that was dropped without close(): its weights and its threads would stay for good. */
 const dropped = new FinalizationRegistry<Engine>((engine) => engine.abandon());
@@ -44,10 +48,11 @@ export class ZSE extends ModelCalls {
   readonly #engine: ModelEngine;
 
   /**
-   * @param path a .gguf or .zse file (told apart by content), or its file: URL; left out: the embedded demo model
+   * @param path a .gguf or .zse file (told apart by content), its file: URL, or a model of Hugging Face ("hf:org/repo:Q4_K_M"), which is fetched where it is not
+   *   there yet; left out: the embedded demo model
    * @throws ZSEError BAD_OPTION for wrong options, ENGINE_FAILED when the native addon cannot be loaded, MODEL_NOT_FOUND
    *   when a bundle has left the demo model behind. What is wrong with a file is reported by `ready` and by every call: MODEL_NOT_FOUND,
-   *   BAD_MODEL, UNSUPPORTED.
+   *   BAD_MODEL, UNSUPPORTED, and DOWNLOAD_FAILED of one that is fetched.
    */
   constructor(path: string | URL, options?: EngineOptionsInput);
   constructor(options?: EngineOptionsInput);
@@ -77,7 +82,7 @@ export class ZSE extends ModelCalls {
     return loadNative().devices();
   }
 
-  /** The model's file, as an absolute path. */
+  /** The model's file, as an absolute path. Of a model of Hugging Face, what was asked for, until its file is there. */
   get path(): string {
     return this.#engine.path;
   }
@@ -98,16 +103,30 @@ function openEngine(
   given: string | undefined,
   options: NativeEngineOptions,
   isolation: Isolation | undefined,
-  onProgress: ((fraction: number) => void) | undefined,
+  onProgress: OnProgress | undefined,
 ): Engine {
   const addon = isolation === undefined ? loadNative() : undefined;
   const path = given ?? demoModelPath();
   if (path === undefined) throw new ZSEError("MODEL_NOT_FOUND", `The demo model is not here. ${BUNDLED.join(" ")}`);
-  const open: OpenLink = (listener) =>
-    addon === undefined
-      ? new SupervisedLink(startProcess, { path, options }, isolation!, listener)
-      : new AddonLink(addon, path, options, listener);
-  return new Engine(path, options, open, readRecommended, onProgress);
+  const openFile =
+    (path: string): OpenLink =>
+    (listener) =>
+      addon === undefined
+        ? new SupervisedLink(startProcess, { path, options }, isolation!, listener)
+        : new AddonLink(addon, path, options, listener);
+  if (!isReference(path)) return new Engine(path, options, openFile(path), readRecommended, onProgress);
+  const reference = readReference(path);
+  const settings = readSettings(); // what the environment says wrongly is said at once
+  const find: FindFile = async (signal, onNews) => {
+    const { pullContext, pullModel } = await import("./hub/pull.js"); // most programs never fetch anything: they load no HTTP client
+    const share = fractionOf();
+    const onEvent = (event: FetchEvent) => onNews(share(event), event);
+    const pulled = await pullModel(reference, pullContext({ settings, signal, onEvent }));
+    engine.path = pulled.path;
+    return pulled.path;
+  };
+  const engine = new Engine(path, options, (listener) => new DeferredLink(find, openFile, listener), readRecommended, onProgress);
+  return engine;
 }
 
 /** @internal @throws ZSEError BAD_OPTION */
@@ -115,7 +134,8 @@ export function readPath(given: string | URL): string {
   const bad = (what: string) =>
     new ZSEError("BAD_OPTION", `The model's path must be ${what}; given ${quote(String(given))}.`, { option: "path" });
   if (given === "" || (typeof given === "string" && given.includes("\0"))) throw bad("a file's path or file: URL");
-  if (/^https?:/i.test(String(given))) throw bad("a file on this machine: models are not downloaded");
+  if (isReference(String(given))) return String(given);
+  if (/^https?:/i.test(String(given))) throw bad('a file on this machine, or a model of Hugging Face ("hf:org/repo:Q4_K_M")');
   if (typeof given === "string" && !given.startsWith("file:")) return resolve(given);
   try {
     return fileURLToPath(given);

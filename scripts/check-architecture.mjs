@@ -43,14 +43,9 @@ const libraryRooms = {
   providers: ["base", "errors", "types", "options"],
   server: ["base", "errors", "types", "options", "http"],
   react: ["types"],
-<<<<<<< HEAD
   ui: ["types", "react"],
   electron: ["base", "errors", "types", "addon", "options", "engine", "stream", "tools", "model-calls"],
-  cli: ["base", "errors", "types", "addon", "options", "stream", "zse", "pool", "http", "server"],
-=======
-  electron: ["base", "errors", "types", "addon", "options", "engine", "stream", "tools"],
-  cli: ["base", "errors", "types", "addon", "options", "stream", "hub", "zse", "http", "server"],
->>>>>>> ff124b9 (pull(): a model of Hugging Face comes into the shared cache folder)
+  cli: ["base", "errors", "types", "addon", "options", "stream", "hub", "zse", "pool", "http", "server"],
 };
 /** Rooms that work on anything which streams as a model does. */
 const withoutAddon = ["http", "providers", "telemetry", "react", "ui"];

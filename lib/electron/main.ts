@@ -413,6 +413,12 @@ function readPath(where: string, given: unknown): string {
   } catch (error) {
     throw bad(`${where}.path`, `${where}.path must be a path or file: URL: ${quoteError(error)}.`);
   }
+  if (/^hf:/i.test(String(given))) {
+    throw bad(
+      `${where}.path`,
+      `${where}.path must be a file on this machine; given ${quote(given)}: pull() of zstream fetches it, and gives its path.`,
+    );
+  }
   if (typeof given === "string" && given !== "" && !given.includes("\0")) return resolve(given);
   throw bad(`${where}.path`, `${where}.path must be a path or file: URL; given ${quote(given)}.`);
 }

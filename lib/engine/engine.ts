@@ -23,8 +23,8 @@ import {
 } from "../addon/contract.js";
 import { cut } from "../base/quote.js";
 import { fromNative, ZSEError } from "../errors.js";
-import type { EngineStats, ModelInfo, RecommendedSampling, StreamEvent, TokenLogprobs } from "../types.js";
-import { type EngineLink, freeId, type OpenLink, RESTARTING, type StreamId } from "./link.js";
+import type { EngineStats, LoadEvent, ModelInfo, RecommendedSampling, StreamEvent, TokenLogprobs } from "../types.js";
+import { type EngineLink, FETCHING, type Fetching, freeId, type OpenLink, RESTARTING, type StreamId } from "./link.js";
 import { toldLogprobs, toldPrompt } from "./logprobs.js";
 import { namingLongest } from "./overflow.js";
 import { Questions } from "./questions.js";
@@ -66,8 +66,12 @@ export type ModelEngine = { [Name in keyof Engine]: Engine[Name] };
 /** Characters of what a model file says of itself: each chunk, metric and log line repeats it. */
 const LONGEST_NAME = 256;
 
+/** What hears how far a model is on its way to being ready. */
+export type OnProgress = (fraction: number, event: LoadEvent) => void;
+
 export class Engine {
-  readonly path: string;
+  /** The model's file; of one that is still to be fetched, what was asked for. */
+  path: string;
   /** Another one from the crash of an isolated engine on, until it runs again. */
   ready!: Promise<ModelInfo>;
   /** undefined until the model is loaded. */
@@ -93,7 +97,7 @@ export class Engine {
   #abandoned = false;
   #closed: Promise<void> | undefined;
   #onClosed: (() => void) | undefined;
-  #onProgress: ((fraction: number) => void) | undefined;
+  readonly #onProgress: OnProgress | undefined;
   readonly #readRecommended: (said: NativeRecommended) => RecommendedSampling;
   /** One that is pending is kept, however often the engine is lost meanwhile. */
   #readyIsSettled = false;
@@ -108,7 +112,7 @@ export class Engine {
     options: Pick<NativeEngineOptions, "maxStreams" | "maxQueue">,
     open: OpenLink,
     readRecommended: (said: NativeRecommended) => RecommendedSampling,
-    onProgress?: (fraction: number) => void,
+    onProgress?: OnProgress,
   ) {
     this.path = path;
     this.#room = options;
@@ -302,7 +306,10 @@ export class Engine {
   #onModelEvent(kind: number, payload: unknown): void {
     switch (kind) {
       case Kind.LoadProgress:
-        this.#reportProgress(payload as number);
+        this.#reportProgress(payload as number, { type: "load", fraction: payload as number });
+        break;
+      case FETCHING:
+        this.#reportProgress(...(payload as Fetching));
         break;
       case Kind.Ready:
         this.#onReady(payload as ModelInfo);
@@ -369,11 +376,11 @@ export class Engine {
     for (const sink of running) sink.end({ error });
   }
 
-  #reportProgress(fraction: number): void {
+  #reportProgress(fraction: number, event: LoadEvent): void {
     // Closed, or of an isolated engine that is started again: its caller has put the progress bar away.
     if (this.#failure !== undefined || this.info !== undefined) return;
     try {
-      this.#onProgress?.(fraction);
+      this.#onProgress?.(fraction, event);
     } catch (error) {
       // The caller's own mistake: it must neither stop the load nor be lost.
       queueMicrotask(() => {

@@ -2,7 +2,7 @@
 // another one. What comes back are batches of events, as lib/addon/contract.ts describes them, in one order for all.
 
 import type { NativeEventListener, NativeFinish, NativeQuestion, NativeRequest } from "../addon/contract.js";
-import type { EngineStats } from "../types.js";
+import type { EngineStats, FetchEvent } from "../types.js";
 
 /** Of streams and of questions. */
 export const LARGEST_ID = 2 ** 32 - 1;
@@ -53,6 +53,11 @@ export interface EngineLink {
  * ended by itself, and is started again: Ready follows, or LoadError where that was in vain. What is asked meanwhile waits.
  */
 export const RESTARTING = 255;
+
+/** Another one: the model's file is on its way here. */
+export const FETCHING = 254;
+/** Its payload: the part that is done, 0 to 1, and what is told. */
+export type Fetching = [fraction: number, event: FetchEvent];
 
 /** Opens an engine in the background. Throws only where there is no native half at all. */
 export type OpenLink = (listener: NativeEventListener) => EngineLink;

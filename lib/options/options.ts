@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import type { NativeEngineOptions, NativeRequest } from "../addon/contract.js";
 import { quote } from "../base/quote.js";
 import { bad } from "../errors.js";
-import type { ChunkBy, Step, StreamCallback } from "../types.js";
+import type { ChunkBy, EngineOptions, Step, StreamCallback } from "../types.js";
 import type { Isolation } from "./custom.js";
 import { entriesOf, MOST_TEXT, reading } from "./foreign.js";
 import { validateMessages } from "./messages.js";
@@ -84,12 +84,12 @@ export function readEngineOptions(given: unknown): {
   native: NativeEngineOptions;
   /** undefined: the engine runs in this process. */
   isolation: Isolation | undefined;
-  onProgress: ((fraction: number) => void) | undefined;
+  onProgress: EngineOptions["onProgress"];
 } {
   const of = "new ZSE()";
   const { onProgress, isolate, ...native } = reading(of, () => readOptions(ENGINE_OPTIONS, given, of)) as unknown as NativeEngineOptions & {
     isolate?: Isolation;
-    onProgress?: (fraction: number) => void;
+    onProgress?: EngineOptions["onProgress"];
   };
   // Where the process stands now, not where it stands when the engine makes the folder.
   const { promptCache, adapters } = native;

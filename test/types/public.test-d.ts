@@ -14,6 +14,8 @@ import {
   type ChatRequest,
   type CompletionRequest,
   ModelPool,
+  type PulledModel,
+  pull,
   type Reply,
   type StreamEvent,
   type TokenStream,
@@ -67,6 +69,16 @@ new ModelPool({ models: { a: { path: "a.gguf", temperature: 1 } } });
 new ZSE();
 new ZSE({ maxStreams: 2 });
 new ZSE(new URL("file:///model.gguf"), { gpu_layers: "auto", onProgress: (fraction) => expectTypeOf(fraction).toBeNumber() });
+
+new ZSE("hf:org/repo:Q4_K_M", {
+  onProgress: (_, event) => {
+    if (event.type === "download") expectTypeOf(event.receivedBytes).toBeNumber();
+    if (event.type === "load") expectTypeOf(event).toEqualTypeOf<{ type: "load"; fraction: number }>();
+  },
+});
+expectTypeOf(pull("hf:org/repo", { signal: AbortSignal.timeout(1), onProgress: (_, { type }) => type, update: true })).toEqualTypeOf<
+  Promise<PulledModel>
+>();
 
 // Reading.
 const stream = model.chatStream(user);

@@ -1,6 +1,7 @@
 // The fake addon keeps the promises that the engine relies on: what is tested against it holds for what passes the same tests.
-import type { NativeEngineOptions, NativeRequest } from "../../lib/addon/contract.js";
+import type { NativeEngineOptions, NativeEventListener, NativeRequest } from "../../lib/addon/contract.js";
 import { AddonLink } from "../../lib/engine/addon-link.js";
+import { DeferredLink } from "../../lib/engine/deferred-link.js";
 import { SupervisedLink } from "../../lib/engine/port/supervised-link.js";
 import { readEngineOptions } from "../../lib/options/options.js";
 import { linkContract } from "../link-contract.js";
@@ -29,6 +30,15 @@ function* script({ prompt }: NativeRequest): Generator<ScriptItem> {
 const refused = { request: request({ prompt: "refused" }), code: "CONTEXT_OVERFLOW" };
 
 linkContract("the fake link", (listener) => new AddonLink(new FakeAddon({ script }), "/fake.gguf", options, listener), request, refused);
+linkContract(
+  "the fake link behind one whose file is found first",
+  (listener) => {
+    const open = (path: string) => (listener: NativeEventListener) => new AddonLink(new FakeAddon({ script }), path, options, listener);
+    return new DeferredLink(async () => "/fake.gguf", open, listener);
+  },
+  request,
+  refused,
+);
 linkContract(
   "the fake link at the other end of a port",
   (listener) => {

@@ -44,8 +44,8 @@ describe("opening", () => {
   });
   test.each([
     [["", undefined], "The model's path must be a file's path or file: URL"],
-    [[new URL("http://a/b"), undefined], "a file on this machine: models are not downloaded"],
-    [["https://huggingface.co/x.gguf", undefined], "a file on this machine: models are not downloaded"],
+    [[new URL("http://a/b"), undefined], 'a file on this machine, or a model of Hugging Face ("hf:org/repo:Q4_K_M")'],
+    [["https://huggingface.co/x.gguf", undefined], 'a file on this machine, or a model of Hugging Face ("hf:org/repo:Q4_K_M")'],
     [[new URL("ftp://a/b"), undefined], "The model's path must be a file: URL, or a plain path"],
     [[7, undefined], "must be an object; given 7"],
     [[7, {}], "new ZSE() takes a path or file: URL first; given 7"],
@@ -61,7 +61,7 @@ describe("opening", () => {
   test("onProgress hears how much is loaded", async () => {
     const onProgress = vi.fn();
     await openReady({}, { onProgress });
-    expect(onProgress).toHaveBeenCalledWith(1);
+    expect(onProgress).toHaveBeenCalledWith(1, { type: "load", fraction: 1 });
   });
   test("a load failure is told by ready and by every call, with its code", async () => {
     const { model } = openFake({ load: { code: "BAD_MODEL", message: "not a GGUF file: /x" } });
