@@ -26,7 +26,7 @@ export function addChat(program: Command): void {
   const command = program
     .command("chat")
     .description("a conversation in the terminal")
-    .argument("[model]", "a .gguf or .zse file; left out: the embedded demo model")
+    .argument("[model]", "a .gguf or .zse file, or hf:org/repo:quant; left out: the embedded demo model")
     .option("--system <text>", "a system message");
   addModelFlags(addReplyFlags(addShapeFlags(command))).addHelpText(
     "after",

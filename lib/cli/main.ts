@@ -12,7 +12,10 @@ import { addBuild } from "./build.js";
 import { addChat } from "./chat.js";
 import { addConvert } from "./convert.js";
 import { addInspect } from "./inspect.js";
+import { addModels } from "./models.js";
+import { addPull } from "./pull.js";
 import { reportError } from "./report.js";
+import { addRm } from "./rm.js";
 import { addRun } from "./run.js";
 import { addServe } from "./serve.js";
 
@@ -31,6 +34,7 @@ const program = new Command("zse")
 Examples:
   $ zse run "Tell me a story"                     one reply from the demo model
   $ zse run qwen-7b.gguf "Tell me a story"        … from a model of yours
+  $ zse run hf:Qwen/Qwen3-0.6B-GGUF "Hi"          … from one of Hugging Face, fetched where it is not there
   $ zse chat                                      a conversation in the terminal
   $ zse serve qwen-7b.gguf --port 8000            an OpenAI-compatible HTTP server
   $ zse convert qwen-7b.gguf qwen-7b.zse          another file format, either way
@@ -50,6 +54,9 @@ for (const stream of [process.stdout, process.stderr]) {
 addRun(program);
 addChat(program);
 addServe(program);
+addPull(program);
+addModels(program);
+addRm(program);
 addConvert(program);
 addInspect(program);
 addBuild(program);

@@ -12,14 +12,8 @@ export type ProgressBar = (fraction: number | undefined) => void;
  * then, and it may come from a file.
  */
 export function progressBar(format: string, nameOf: () => string): ProgressBar | undefined {
-  if (!process.stderr.isTTY) return undefined;
-  const bar = new SingleBar({
-    format,
-    stream: process.stderr,
-    gracefulExit: false, // Ctrl-C is the command's own matter
-    clearOnComplete: true,
-    barsize: 30,
-  });
+  const bar = newBar(format);
+  if (bar === undefined) return undefined;
   let ended = false;
   return (fraction) => {
     if (fraction === undefined) {
@@ -29,4 +23,16 @@ export function progressBar(format: string, nameOf: () => string): ProgressBar |
     else if (!bar.isActive) bar.start(1, fraction, { name: terminalText(nameOf()) });
     else bar.update(fraction);
   };
+}
+
+/** A bar of cli-progress; undefined where stderr is no terminal. */
+export function newBar(format: string): SingleBar | undefined {
+  if (!process.stderr.isTTY) return undefined;
+  return new SingleBar({
+    format,
+    stream: process.stderr,
+    gracefulExit: false, // Ctrl-C is the command's own matter
+    clearOnComplete: true,
+    barsize: 30,
+  });
 }

@@ -27,7 +27,7 @@ export function addRun(program: Command): void {
   const command = program
     .command("run")
     .description("stream one reply to stdout")
-    .argument("[model]", "a .gguf or .zse file; left out: the embedded demo model")
+    .argument("[model]", "a .gguf or .zse file, or hf:org/repo:quant; left out: the embedded demo model")
     .argument("[prompt]", 'what to say to the model; "-", or none, reads it from stdin')
     .usage('[options] [model] "prompt"')
     .allowExcessArguments() // said below, in words that help
@@ -44,6 +44,7 @@ export function addRun(program: Command): void {
     `
 Examples:
   $ zse run "Tell me a story"
+  $ zse run hf:Qwen/Qwen3-0.6B-GGUF:Q8_0 "Tell me a story"
   $ zse run qwen-7b.gguf "Tell me a story" --max-tokens 200 --temperature 0.5 --seed 1
   $ zse run -m qwen-7b.gguf --system "You are brief." - < question.txt
   $ zse run "Count from 1 to 5" --json | jq .usage
@@ -145,7 +146,7 @@ async function readArguments(
     if (model !== undefined) throw new UsageError("two models were named: one by --model, one before the prompt; give one of them.");
     path = first;
     prompt = second;
-  } else if (model === undefined && first !== undefined && /^\S+\.(gguf|zse)$/i.test(first)) {
+  } else if (model === undefined && first !== undefined && /^(?:hf:\S+|\S+\.(?:gguf|zse))$/i.test(first)) {
     path = first;
     prompt = undefined;
   }

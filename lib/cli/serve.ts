@@ -55,7 +55,10 @@ export function addServe(program: Command): void {
   const command = program
     .command("serve")
     .description("an OpenAI-compatible HTTP server")
-    .argument("[models...]", "a .gguf or .zse file; several, folders of them, or name=file; left out: the embedded demo model")
+    .argument(
+      "[models...]",
+      "a .gguf or .zse file, or hf:org/repo:quant; several, folders of them, or name=file; left out: the embedded demo model",
+    )
     .option("-p, --port <port>", "0 takes a free one", "8000")
     .option("--host <address>", "who may connect: this machine alone, or 0.0.0.0 for everyone", "127.0.0.1")
     .option("--name <name>", "the model's name in requests and replies (default: the one in its file); more are aliases", collect)
