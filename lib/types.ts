@@ -752,6 +752,6 @@ export interface EngineStats {
   cacheRamBytes: number;
   cacheDiskBytes: number;
   spilledBytes: number;
-  /** Times that an isolated engine (`isolate`) was started again. Absent where the engine runs in this process. */
+  /** Times that an isolated engine (`isolate`) was started again, also after its end. Absent where the engine runs in this process. */
   restarts?: number;
 }

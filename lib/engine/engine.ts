@@ -78,6 +78,8 @@ export class Engine {
   info: ModelInfo | undefined;
 
   #link: EngineLink | undefined;
+  /** Of one that is no more, where it could be. */
+  #restarts: number | undefined;
   /** Streams and waiting requests that there may be at a time. */
   readonly #room: { maxStreams: number; maxQueue: number };
   #sinks = new Map<StreamId, StreamSink>();
@@ -229,7 +231,9 @@ export class Engine {
   }
 
   stats(): EngineStats {
-    return this.#link === undefined || this.closing ? { ...NO_STATS } : this.#link.stats;
+    if (this.#link !== undefined && !this.closing) return this.#link.stats;
+    const restarts = this.#link === undefined ? this.#restarts : this.#link.stats.restarts;
+    return { ...NO_STATS, ...(restarts === undefined ? {} : { restarts }) };
   }
 
   #submit(sink: StreamSink): void {
@@ -352,6 +356,7 @@ export class Engine {
     const error = new ZSEError("ENGINE_FAILED", `The engine ended unexpectedly (${this.path}).`);
     this.#fail(error);
     this.#failRunning(error);
+    this.#restarts = this.#link?.stats.restarts;
     this.#link = undefined;
     this.#onClosed?.();
   }

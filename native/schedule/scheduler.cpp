@@ -357,7 +357,7 @@ void Scheduler::advance_reply(Sequence& sequence, size_t index) {
   }
   sequence.next_token = *token;
   sequence.generated++;
-  stats_.generated_tokens++;
+  if (!replayed) stats_.generated_tokens++;  // the engine before it counted that one
   sequence.clock.token_sampled(now);
 
   piece_.clear();

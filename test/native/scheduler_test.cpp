@@ -311,6 +311,8 @@ TEST("a reply that was lost is given again from its start, prefilled in pieces, 
   CHECK_EQ(bench.finished[id].usage.completion_tokens, 150);
   CHECK_EQ(bench.finished[id].usage.prompt_tokens, 40);
   CHECK_EQ(bench.drawn[id].size(), size_t{150});
+  // The engine that was lost had counted those.
+  CHECK_EQ(bench.stats.generated_tokens.load(), 150 + 20 - static_cast<int64_t>(lost.tokens.size()));
   // 100 tokens and more in pieces of 32, in place of a step for each.
   CHECK(bench.decoder.decodes < 150 - static_cast<int>(lost.tokens.size()) + 20);
 }

@@ -84,7 +84,10 @@ test("an engine's ready is pending again from a crash until it runs again", asyn
   while (engine.ready === first) await new Promise((resolve) => setTimeout(resolve, 1));
   await engine.ready;
   expect(engine.stats().restarts).toBe(1);
-  await engine.close();
+  const closed = engine.close();
+  expect(engine.stats()).toEqual({ ...NO_STATS, restarts: 1 });
+  await closed;
+  expect(engine.stats()).toEqual({ ...NO_STATS, restarts: 1 });
   expect(hosts).toHaveLength(2);
 });
 
