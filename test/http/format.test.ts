@@ -182,7 +182,7 @@ test("a request whose tokens are all banned but those that end it, which may not
       const { error } = await json(response);
       expect(error).toMatchObject({
         param: "logit_bias",
-        message: expect.stringMatching(/^logit_bias bans all that ignoreEos or minTokens leaves/),
+        message: expect.stringMatching(/^logit_bias bans all that ignore_eos or min_tokens leaves/),
       });
     }
   }
