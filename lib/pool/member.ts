@@ -315,6 +315,7 @@ export class Member implements Occupant {
     this.#opened = undefined;
     this.#closing = undefined;
     this.draining = false;
+    if (this.#error !== undefined) this.bytes = 0; // the file may be another one by the next try
     this.#become("closed");
     this.#events.onClosed();
     if (this.isWanted && this.#state === "closed") this.#events.onWanted(this);

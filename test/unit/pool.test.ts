@@ -3,7 +3,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { describe, expect, onTestFinished, test } from "vitest";
+import { afterAll, describe, expect, onTestFinished, test } from "vitest";
 import { setNative } from "../../lib/addon/load.js";
 import { ModelPool } from "../../lib/pool/model-pool.js";
 import type { ModelPoolOptions } from "../../lib/pool/types.js";
@@ -12,7 +12,11 @@ import { randomOf } from "../random-schemas.js";
 import { callOf, FakeAddon, type FakeEngine, type FakeOptions, type ScriptItem } from "./fake-native.js";
 import { endless, readAll, rejection, settle, USER } from "./helpers.js";
 
-const MODELS = { a: "/models/a.gguf", b: "/models/b.gguf", c: "/models/c.gguf" };
+const folder = mkdtempSync(join(tmpdir(), "zstream-pool-"));
+afterAll(() => rmSync(folder, { recursive: true }));
+const at = (name: string) => join(folder, `${name}.gguf`);
+const MODELS = { a: at("a"), b: at("b"), c: at("c") };
+for (const path of Object.values(MODELS)) writeFileSync(path, "a model");
 
 function openPool(options: Partial<ModelPoolOptions> = {}, fakes: FakeOptions = {}) {
   const addon = new FakeAddon(fakes);
@@ -24,6 +28,14 @@ function openPool(options: Partial<ModelPoolOptions> = {}, fakes: FakeOptions = 
   const engines = (name: string): FakeEngine[] => addon.models.filter(({ path }) => path.endsWith(`${name}.gguf`));
   const states = () => Object.fromEntries(pool.list().map(({ name, state }) => [name, state]));
   return { pool, addon, engines, states };
+}
+
+/** The sizes of a pool's files are known from here on: whoever wants room is in the queue for it at once. */
+async function weighAll(pool: ModelPool): Promise<void> {
+  for (const { name } of pool.list()) {
+    await pool.model(name).ready;
+    await pool.model(name).close();
+  }
 }
 
 /** A hang guard, not a measurement. */
@@ -39,15 +51,15 @@ const ask = (content: string) => [{ role: "user", content }] as const;
 
 describe("a model of a pool", () => {
   test("is opened when it is first asked for, by any of its names, and once for all who ask", async () => {
-    const { pool, addon, states } = openPool({ models: { ...MODELS, a: { path: "/models/a.gguf", aliases: ["gpt-4o"] } } });
+    const { pool, addon, states } = openPool({ models: { ...MODELS, a: { path: MODELS.a, aliases: ["gpt-4o"] } } });
     expect([pool.names, addon.models.length]).toEqual([["a", "gpt-4o", "b", "c"], 0]);
     const replies = await Promise.all([pool.model("a").chat(USER), pool.model("gpt-4o").chat(USER), pool.model("a").completion("Once")]);
     expect(replies.map(({ text }) => text)).toEqual(Array(3).fill("Once upon a time, a fox ran."));
-    expect(addon.models.map(({ path }) => path)).toEqual(["/models/a.gguf"]);
+    expect(addon.models.map(({ path }) => path)).toEqual([MODELS.a]);
     expect(states()).toEqual({ a: "open", b: "closed", c: "closed" });
     expect(pool.list()[0]).toMatchObject({
       aliases: ["gpt-4o"],
-      path: "/models/a.gguf",
+      path: MODELS.a,
       uses: 0,
       info: { name: "fake" },
       error: undefined,
@@ -60,7 +72,7 @@ describe("a model of a pool", () => {
     expect(await model.tokenize("ab")).toEqual([97, 98]);
     expect(await model.detokenize([97, 98])).toBe("ab");
     expect(await model.countTokens(USER)).toBeGreaterThan(0);
-    expect((await model.ready).path).toBe("/models/b.gguf");
+    expect((await model.ready).path).toBe(MODELS.b);
     await settle();
     expect(pool.list()[1]).toMatchObject({ uses: 0, waiting: 0 });
   });
@@ -157,18 +169,19 @@ describe("room", () => {
   });
   test("a model in constant use gives way after patienceMs: its new requests wait, its streams end whole, and it comes again", async () => {
     const { pool, states, engines } = openPool({ maxOpen: 1, patienceMs: 20 }, { manualSteps: true, script: () => ["one", " two"] });
+    await weighAll(pool);
     const running = pool.model("a").chat(USER);
     await until(() => states().a === "open", "a is open");
     const other = pool.model("b").chat(USER);
     await new Promise((resolve) => setTimeout(resolve, 40));
     const late = pool.model("a").chat(USER);
     await settle();
-    expect(engines("a")[0]!.streams).toHaveLength(1);
+    expect(engines("a")[1]!.streams).toHaveLength(1);
     expect(pool.list()[0]).toMatchObject({ uses: 1, waiting: 1 });
     expect(await stepUntil(running)).toMatchObject({ text: "one two" });
     expect(await stepUntil(other)).toMatchObject({ text: "one two" });
     expect(await stepUntil(late)).toMatchObject({ text: "one two" });
-    expect([engines("a").length, engines("b").length]).toEqual([2, 1]);
+    expect([engines("a").length, engines("b").length]).toEqual([3, 2]);
   });
   test("who has a lease of a model that gives way is not kept waiting, since it waits for them", async () => {
     const { pool, states } = openPool({ maxOpen: 1, patienceMs: 0 });
@@ -184,6 +197,7 @@ describe("room", () => {
   });
   test("whoever waits for it and leaves wants it no more: others that were to give way go on", async () => {
     const { pool, states, engines } = openPool({ maxOpen: 1, patienceMs: 0 }, { script: endless });
+    await weighAll(pool);
     const stream = pool.model("a").chatStream(USER)[Symbol.asyncIterator]();
     await stream.next();
     const leaving = new AbortController();
@@ -196,14 +210,14 @@ describe("room", () => {
     leaving.abort(new Error("gone"));
     expect(await other).toMatchObject({ message: "gone" });
     expect((await first).value).toBe(" 0");
-    expect([states(), engines("b").length]).toEqual([{ a: "open", b: "closed", c: "closed" }, 0]);
+    expect([states(), engines("b").length]).toEqual([{ a: "open", b: "closed", c: "closed" }, 1]);
     await Promise.all([stream.return?.(), more.return?.()]);
   });
 });
 
 describe("the queue of a model that loads", () => {
   test("is bounded: one request more is OVERLOADED", async () => {
-    const { pool, engines } = openPool({ models: { a: { path: "/models/a.gguf", maxStreams: 2, maxQueue: 1 } } }, { load: "manual" });
+    const { pool, engines } = openPool({ models: { a: { path: MODELS.a, maxStreams: 2, maxQueue: 1 } } }, { load: "manual" });
     const replies = Array.from({ length: 3 }, () => pool.model("a").chat(USER));
     const error = await rejection(pool.model("a").chat(USER));
     expect(error).toMatchObject({ code: "OVERLOADED", message: expect.stringContaining("3 requests wait") });
@@ -266,6 +280,7 @@ describe("a model that cannot be opened", () => {
   test("because there is no addon, fails in the same way", async () => {
     const { pool, states } = openPool();
     setNative({
+      devices: () => [],
       get Engine(): never {
         throw Object.assign(new Error("no addon"), { code: "ENGINE_FAILED" });
       },
@@ -385,10 +400,8 @@ function stepping(): readonly FakeEngine[] {
 
 /** Models of files with so many bytes. */
 function files(sizes: Record<string, number>): { models: Record<string, string> } {
-  const folder = mkdtempSync(join(tmpdir(), "zstream-pool-"));
-  onTestFinished(() => rmSync(folder, { recursive: true }));
   const models = Object.entries(sizes).map(([name, size]) => {
-    const path = join(folder, `${name}.gguf`);
+    const path = at(`${name}-${size}`);
     writeFileSync(path, Buffer.alloc(size));
     return [name, path] as const;
   });
