@@ -9,9 +9,9 @@ import { loadNative } from "./addon/load.js";
 import { BUNDLED } from "./addon/load-help.js";
 import { demoModelPath } from "./addon/package-root.js";
 import { quote } from "./base/quote.js";
-import { AddonLink } from "./engine/addon-link.js";
 import { DeferredLink, type FindFile } from "./engine/deferred-link.js";
 import { Engine, type ModelEngine, type OnProgress } from "./engine/engine.js";
+import { openLink } from "./engine/fallback-link.js";
 import type { OpenLink } from "./engine/link.js";
 import { SupervisedLink } from "./engine/port/supervised-link.js";
 import { startProcess } from "./engine/process/start.js";
@@ -113,7 +113,7 @@ function openEngine(
     (listener) =>
       addon === undefined
         ? new SupervisedLink(startProcess, { path, options }, isolation!, listener)
-        : new AddonLink(addon, path, options, listener);
+        : openLink(addon, path, options, listener);
   if (!isReference(path)) return new Engine(path, options, openFile(path), readRecommended, onProgress);
   const reference = readReference(path);
   const settings = readSettings(); // what the environment says wrongly is said at once

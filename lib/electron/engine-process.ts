@@ -4,7 +4,7 @@
 import { loadNative } from "../addon/load.js";
 import { BUNDLED } from "../addon/load-help.js";
 import { demoModelPath } from "../addon/package-root.js";
-import { AddonLink } from "../engine/addon-link.js";
+import { openLink } from "../engine/fallback-link.js";
 import { ZSEError } from "../errors.js";
 import { EngineHost, type OpenFile } from "./engine-host.js";
 import type { ToEngine } from "./protocol.js";
@@ -19,7 +19,7 @@ interface ParentPort {
 const openFile: OpenFile = (given, options) => (listener) => {
   const path = given ?? demoModelPath();
   if (path === undefined) throw new ZSEError("MODEL_NOT_FOUND", `The demo model is not here. ${BUNDLED.join(" ")}`);
-  return new AddonLink(loadNative(), path, options, listener);
+  return openLink(loadNative(), path, options, listener);
 };
 
 const { parentPort } = process as unknown as { parentPort?: ParentPort };

@@ -2,7 +2,7 @@
 // thread of that process; the decode thread is the addon's.
 
 import { loadNative } from "../../addon/load.js";
-import { AddonLink } from "../addon-link.js";
+import { openLink } from "../fallback-link.js";
 import type { Port } from "../port/port.js";
 import { PortHost } from "../port/port-host.js";
 
@@ -41,4 +41,4 @@ const port: Port = {
   close: leave,
 };
 
-new PortHost(port, ({ path, options }, listener) => new AddonLink(loadNative(), path, options, listener), leave);
+new PortHost(port, ({ path, options }, listener) => openLink(loadNative(), path, options, listener), leave);
