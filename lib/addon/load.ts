@@ -102,11 +102,29 @@ export function loadNative(): Addon {
   throw new ZSEError("ENGINE_FAILED", loadHelp(packageRoot(), attempts, { bundled: knownRoot() === undefined }), { cause });
 }
 
+/** What became of a package with the library of a GPU. One behind the first that is used is not looked for. */
+export interface GpuPackage {
+  name: string;
+  state: "used" | "no device" | "failed" | "not installed";
+  /** Why it failed. */
+  error?: unknown;
+}
+
+const found: GpuPackage[] = [];
+
+/** The packages that were looked for when the addon was loaded. */
+export function gpuPackagesFound(): readonly GpuPackage[] {
+  return found;
+}
+
 /** The first of a GPU's libraries that has a device here is used; one that cannot be is named in a warning, and the CPU computes. */
 function withGpu(addon: Addon): Addon {
   for (const name of gpuPackages[`${process.platform}-${process.arch}`] ?? []) {
     const attempts: Attempt[] = [];
     const devices = attempt(attempts, name, () => addon.useGpuLibrary(String(requirePackage(name))));
+    const [failure] = attempts;
+    if (failure === undefined) found.push({ name, state: devices === 0 ? "no device" : "used" });
+    else found.push({ name, ...(failure.missing ? { state: "not installed" } : { state: "failed", error: failure.error }) });
     if (devices !== undefined && devices > 0) break;
     for (const { error, missing } of attempts) {
       if (!missing) process.emitWarning(`${name} is not used: ${error instanceof Error ? error.message : String(error)}`);

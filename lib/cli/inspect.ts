@@ -10,7 +10,7 @@ import { fromNative } from "../errors.js";
 import { readRecommended } from "../options/recommended.js";
 import { Output } from "./output.js";
 import { reportError } from "./report.js";
-import { bytes, count, terminalText } from "./terminal.js";
+import { bytes, count, table, terminalText } from "./terminal.js";
 
 const LONGEST_TEXT = 100;
 
@@ -151,15 +151,4 @@ function part(title: string, lines: string[]): string[] {
   if (lines.length === 0) return [];
   const bold = process.stdout.isTTY && !process.env.NO_COLOR ? styleText("bold", title) : title;
   return ["", bold, ...lines.map((line) => `  ${line}`)];
-}
-
-/** Columns as wide as their widest cell. */
-function table(rows: string[][]): string[] {
-  const widths = rows.reduce<number[]>((all, row) => row.map((cell, i) => Math.max(all[i] ?? 0, cell.length)), []);
-  return rows.map((row) =>
-    row
-      .map((cell, i) => (i === row.length - 1 ? cell : cell.padEnd(widths[i]!)))
-      .join("  ")
-      .trimEnd(),
-  );
 }

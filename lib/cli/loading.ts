@@ -2,11 +2,13 @@
 
 import { basename } from "node:path";
 
-import type { EngineOptions } from "../types.js";
+import type { EngineOptions, ModelInfo } from "../types.js";
 import { ZSE } from "../zse.js";
 import { FetchReport } from "./fetching.js";
 import { engineOptions, type ModelFlags } from "./flags.js";
+import { placementLine } from "./placement.js";
 import { progressBar } from "./progress.js";
+import { dim } from "./stats-line.js";
 
 const SIGNALS = ["SIGINT", "SIGTERM"] as const;
 
@@ -14,8 +16,14 @@ const SIGNALS = ["SIGINT", "SIGTERM"] as const;
  * Returns at once; the bar comes with the first news of the load and goes when it is over, either way. Until then SIGINT and SIGTERM end the
  * process at once (for a shell: 130 and 143). There is nothing to lose (what was fetched is kept), and the system may read a file for long before a load can be given
  * up; only the terminal must be put right, whose line wrap the bar has switched off.
+ * @param tellsPlacement whether a line on stderr says where its layers are, once some are on a GPU
  */
-export function openModel(path: string | undefined, flags: ModelFlags, more: EngineOptions = { maxStreams: 1 }): ZSE {
+export function openModel(
+  path: string | undefined,
+  flags: ModelFlags,
+  more: EngineOptions = { maxStreams: 1 },
+  tellsPlacement: boolean = process.stderr.isTTY,
+): ZSE {
   const options: EngineOptions = { ...engineOptions(flags), ...more };
   const bar = progressBar("loading {name} [{bar}] {percentage} %", () => basename(model.path));
   const fetching = new FetchReport();
@@ -38,5 +46,18 @@ export function openModel(path: string | undefined, flags: ModelFlags, more: Eng
   };
   for (const signal of SIGNALS) process.on(signal, onSignal);
   model.ready.then(stop, stop);
+  if (tellsPlacement)
+    model.ready.then(
+      (info) => tellPlacement(info, options),
+      () => {},
+    );
   return model;
+}
+
+/** On the CPU alone there is nothing to explain. */
+function tellPlacement(info: ModelInfo, options: EngineOptions): void {
+  if (info.device === "CPU" || info.gpuLayers === 0) return;
+  // The driver of a GPU is not brought into this process where its engine was kept out of it.
+  const devices = options.isolate === undefined || options.isolate === false ? ZSE.devices() : [];
+  process.stderr.write(`${dim(`[${placementLine(info, devices, options)}]`)}\n`);
 }

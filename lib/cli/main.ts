@@ -11,6 +11,7 @@ import { cutMessage } from "../base/quote.js";
 import { addBuild } from "./build.js";
 import { addChat } from "./chat.js";
 import { addConvert } from "./convert.js";
+import { addDevices } from "./devices.js";
 import { addInspect } from "./inspect.js";
 import { addModels } from "./models.js";
 import { addPull } from "./pull.js";
@@ -59,6 +60,7 @@ addModels(program);
 addRm(program);
 addConvert(program);
 addInspect(program);
+addDevices(program);
 addBuild(program);
 
 try {

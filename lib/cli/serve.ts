@@ -123,7 +123,7 @@ async function serve(given: readonly string[], flags: ServeFlags): Promise<void>
   const address = { port, host: flags.host };
   await listening(address, () => tryAddress(address)); // a large model may load for minutes
   const log = openLog(flags.logLevel);
-  const models = "several" in named ? openPool(named.several, flags, { engine, pool, log }) : openModel(named.path, flags, engine);
+  const models = "several" in named ? openPool(named.several, flags, { engine, pool, log }) : openModel(named.path, flags, engine, true);
   try {
     const info = models instanceof ModelPool ? undefined : await models.ready;
     const [name, ...aliases] = info === undefined ? [] : namesOf(info, named, names);
