@@ -8,6 +8,7 @@ import { Command, CommanderError } from "commander";
 
 import { packageRoot } from "../addon/package-root.js";
 import { cutMessage } from "../base/quote.js";
+import { addBench } from "./bench.js";
 import { addBuild } from "./build.js";
 import { addChat } from "./chat.js";
 import { addConvert } from "./convert.js";
@@ -39,6 +40,7 @@ Examples:
   $ zse chat                                      a conversation in the terminal
   $ zse serve qwen-7b.gguf --port 8000            an OpenAI-compatible HTTP server
   $ zse convert qwen-7b.gguf qwen-7b.zse          another file format, either way
+  $ zse bench qwen-7b.gguf                        how fast it is on this machine
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted. ZSE_DEBUG=1 prints where an error came from.`,
   );
@@ -60,6 +62,7 @@ addModels(program);
 addRm(program);
 addConvert(program);
 addInspect(program);
+addBench(program);
 addDevices(program);
 addBuild(program);
 
