@@ -21,6 +21,8 @@ export interface ChosenModel {
   readonly mayBeLate: boolean;
   /** Resolves once it is open. Rejects with what is wrong with it, and the signal's reason. */
   open(signal?: AbortSignal): Promise<HeldModel>;
+  /** Takes it out of memory, unless somebody uses it. Resolves with whether it is out. */
+  unload(): Promise<boolean>;
   occupancy(): Occupancy | undefined;
 }
 
@@ -49,6 +51,11 @@ class OneModel implements Models, ChosenModel {
     return { model: this.#model, release: () => {} };
   }
 
+  /** It is not this server's to open again. */
+  async unload(): Promise<boolean> {
+    return false;
+  }
+
   usualName(): string {
     return this.#model.info?.name ?? "local";
   }
@@ -68,6 +75,7 @@ class SeveralModels implements Models {
       this.#chosen.set(name, {
         mayBeLate: true,
         open: (signal) => pool.acquire(name, { signal }),
+        unload: async () => (await pool.unload?.(name)) ?? false,
         occupancy: () => pool.model(name).stats?.(),
       });
     }

@@ -143,11 +143,10 @@ export class Responder {
   }
 
   async #answer(request: WireRequest, format: WireFormat, chosen: ChosenModel, circumstances: Circumstances): Promise<Answer> {
+    if (request.unloads === true && (await chosen.unload())) return this.#answered(request, true);
     const { held, model } = await this.#opened(request, chosen, circumstances);
     try {
-      if (request.answer !== undefined) {
-        return { status: 200, headers: JSON_HEADERS, body: JSON.stringify(request.answer(request.model ?? this.modelName)) };
-      }
+      if (request.answer !== undefined) return this.#answered(request);
       return await this.#reply(await this.#prepared(request, model, circumstances.signal), format, model, circumstances);
     } finally {
       // After the streams of a model that comes late: they were there first.
@@ -156,6 +155,11 @@ export class Responder {
         () => {},
       );
     }
+  }
+
+  /** Where nothing is to be generated. */
+  #answered({ answer, model = this.modelName }: WireRequest, unloaded = false): Answer {
+    return { status: 200, headers: JSON_HEADERS, body: JSON.stringify(answer!(model, unloaded)) };
   }
 
   /**

@@ -39,6 +39,8 @@ export interface ServedPool {
   readonly names: readonly string[];
   /** Opens a model, and keeps it open until it is released, which may be before its streams end. Rejects with the signal's reason. */
   acquire(name: string, options?: { signal?: AbortSignal | undefined }): Promise<HeldModel>;
+  /** Takes a model out of memory, unless somebody uses it; tells whether it is out. Without it models leave by themselves alone. */
+  unload?(name: string): Promise<boolean>;
   /** The same model, whether it is open or not; asked for its stats() alone. */
   model(name: string): Pick<ServedModel, "stats">;
 }

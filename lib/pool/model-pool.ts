@@ -92,6 +92,16 @@ export class ModelPool implements AsyncDisposable {
     }
   }
 
+  /**
+   * Takes a model out of memory unless somebody uses it, or waits for it. It is opened again when it is next asked for. Resolves with whether it is
+   * closed. Rejects with MODEL_NOT_FOUND.
+   */
+  async unload(name: string): Promise<boolean> {
+    const member = this.#find(name);
+    if (member.isIdle && !member.isWanted) await member.close();
+    return !member.takesMemory;
+  }
+
   /** All models, and how they are. */
   list(): PooledModelInfo[] {
     return this.#members.map((member) => member.describe());

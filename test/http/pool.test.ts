@@ -181,6 +181,25 @@ describe("what is told of the models", () => {
     expect((await ollama.ps()).models.map(({ name }) => name)).toEqual(["demo", "gpt-4o"]);
     expect(await json(await fetch(`${base}/health`))).toMatchObject({ status: "ok", open: ["demo"], queued: 0, freeSlots: 4 });
   });
+  test("Ollama's clients load a model by asking it nothing, and take it out of memory by a keep_alive of 0, unless it is used", async () => {
+    const pool = openPool();
+    const { base } = await serve(pool);
+    const ollama = new Ollama({ host: base });
+    expect(await ollama.generate({ model: "red", prompt: "", keep_alive: "5m" })).toMatchObject({ done_reason: "load" });
+    expect(states(pool)).toMatchObject({ red: "open" });
+    const lease = await pool.acquire("red");
+    expect(await ollama.generate({ model: "red", prompt: "", keep_alive: 0 })).toMatchObject({ done_reason: "load" });
+    expect(states(pool)).toMatchObject({ red: "open" });
+    lease.release();
+    for (const keep_alive of [0, "0", "0s"]) {
+      await ollama.chat({ model: "red", messages: [] });
+      expect(await ollama.chat({ model: "red", messages: [], keep_alive })).toMatchObject({ done_reason: "unload" });
+      expect(states(pool)).toMatchObject({ red: "closed" });
+    }
+    // A time beside a question is the server's matter.
+    await ollama.chat({ model: "red", messages: HI, options: { num_predict: 2 }, keep_alive: 0 });
+    expect(states(pool)).toMatchObject({ red: "open", blue: "closed" });
+  });
   test("metrics and log lines say which model", async () => {
     const pool = openPool();
     const { base, url, lines } = await serve(pool);

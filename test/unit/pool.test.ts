@@ -7,6 +7,7 @@ import { afterAll, describe, expect, onTestFinished, test } from "vitest";
 import { setNative } from "../../lib/addon/load.js";
 import { ModelPool } from "../../lib/pool/model-pool.js";
 import type { ModelPoolOptions } from "../../lib/pool/types.js";
+import { zse } from "../../lib/providers/ai-sdk/index.js";
 import { tool } from "../../lib/tools/tool.js";
 import { randomOf } from "../random-schemas.js";
 import { callOf, FakeAddon, type FakeEngine, type FakeOptions, type ScriptItem } from "./fake-native.js";
@@ -346,6 +347,32 @@ describe("close()", () => {
     await again.return?.();
     expect(engines("a")).toHaveLength(2);
   });
+});
+
+describe("unload()", () => {
+  test("takes a model out of memory that nobody uses, and leaves one that somebody does", async () => {
+    const { pool, states } = openPool({}, { script: endless });
+    const stream = pool.model("a").chatStream(USER)[Symbol.asyncIterator]();
+    await stream.next();
+    await pool.model("b").ready;
+    await settle();
+    expect(await Promise.all(["a", "b", "c"].map((name) => pool.unload(name)))).toEqual([false, true, true]);
+    expect(states()).toEqual({ a: "open", b: "closed", c: "closed" });
+    await stream.return?.();
+    await until(() => pool.list()[0]!.uses === 0, "the stream has ended");
+    expect(await pool.unload("a")).toBe(true);
+    expect(await rejection(pool.unload("d"))).toMatchObject({ code: "MODEL_NOT_FOUND" });
+  });
+});
+
+test("frameworks' providers take a model of a pool as any other", async () => {
+  const { pool, states } = openPool({ maxOpen: 1 });
+  const options = { prompt: [{ role: "user" as const, content: [{ type: "text" as const, text: "Tell me a story" }] }] };
+  for (const name of ["a", "b"]) {
+    const { content } = await zse(pool.model(name)).doGenerate(options);
+    expect(content).toEqual([{ type: "text", text: "Once upon a time, a fox ran." }]);
+  }
+  expect(states()).toEqual({ a: "closed", b: "open", c: "closed" });
 });
 
 describe("options", () => {

@@ -55,8 +55,10 @@ export interface WireRequest extends ReplyForm {
   ignored: string[];
   /** What the body calls a field that an error names by another name. Left out: the same. */
   fieldOf?: (param: string) => string;
-  /** The whole answer under the reply's model, where nothing is to be generated. */
-  answer?: (model: string) => object;
+  /** The model may be taken out of memory, where nobody uses it and it can be opened again; nothing is to be generated. Left out: it is opened. */
+  unloads?: boolean;
+  /** The whole answer under the reply's model, where nothing is to be generated. `unloaded`: the model was taken out of memory. */
+  answer?: (model: string, unloaded: boolean) => object;
 }
 
 /** What every object of one reply has in common. */

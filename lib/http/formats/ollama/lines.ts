@@ -26,9 +26,9 @@ interface Said {
   logprobs?: readonly TokenLogprobs[] | undefined;
 }
 
-/** A reply that was not asked for: the model is there, which is all that the client wanted. */
-export function loaded(kind: OllamaKind, model: string): object {
-  return { ...line(kind, model, {}), done_reason: "load", done: true };
+/** A reply that was not asked for: the model is there, or is no more, which is all that the client wanted. */
+export function loaded(kind: OllamaKind, model: string, unloaded: boolean): object {
+  return { ...line(kind, model, {}), done_reason: unloaded ? "unload" : "load", done: true };
 }
 
 function line(kind: OllamaKind, model: string, { text = "", thinking, calls, logprobs }: Said): object {

@@ -27,7 +27,7 @@ const READ_HERE = [
     "logprobs",
     "top_logprobs",
   ],
-  // Known, without a meaning for a model that stays.
+  // How long a model stays is the server's to say; 0 has a meaning where nothing else is asked.
   "keep_alive",
 ];
 /** What would change the answer. */
@@ -65,8 +65,14 @@ export function readRequest(kind: OllamaKind, body: unknown): WireRequest {
     ask,
     options: knownParts(options, ignored) as ReplyOptionsInput,
     ignored,
-    ...(asksNothing ? { answer: (name: string) => loaded(kind, name) } : {}),
+    ...(asksNothing ? asksToLoad(kind, given.keep_alive) : {}),
   };
+}
+
+/** Who asks nothing wants the model to be loaded, or with a time of 0 that it be taken out of memory. */
+function asksToLoad(kind: OllamaKind, keepAlive: unknown): Pick<WireRequest, "answer" | "unloads"> {
+  const unloads = keepAlive === 0 || (typeof keepAlive === "string" && /^0+(?:ns|us|µs|ms|s|m|h)?$/.test(keepAlive));
+  return { answer: (name, unloaded) => loaded(kind, name, unloaded), ...(unloads ? { unloads } : {}) };
 }
 
 function readChat({ messages = [] }: Fields): Ask {
