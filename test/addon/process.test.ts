@@ -48,7 +48,7 @@ test("require() of the library works", async () => {
   expect(await ended).toMatchObject({ code: 0, stdout: "3\n" });
 });
 
-test.each(["stream", "callback", "abort", "web-stream", "sentences", "many"])("examples/%s.mjs runs as it stands", async (name) => {
+test.each(["stream", "callback", "abort", "web-stream", "sentences", "many", "pool"])("examples/%s.mjs runs as it stands", async (name) => {
   const { child, ended } = start([join(ROOT, "examples", `${name}.mjs`)]);
   child.stdin?.end();
   const { code, stdout, stderr } = await ended;
