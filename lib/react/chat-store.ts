@@ -74,6 +74,8 @@ interface Kept {
   messages: readonly ChatMessage[];
   /** Of the reply that was on its way. */
   name?: string;
+  /** What had come of it when the page was left: all that there is when it is not found again. */
+  partial?: ChatMessage;
 }
 
 export class ChatStore {
@@ -103,11 +105,11 @@ export class ChatStore {
 
   /** The page is there: a reply that was on its way when it was left goes on. */
   start(): void {
-    const { name, messages } = readKept(this.#keep) ?? {};
+    const { name, messages, partial } = readKept(this.#keep) ?? {};
     const { resume } = this.#source;
     if (name === undefined || messages === undefined || this.#running !== undefined || resume === undefined) return;
     this.#set({ messages, status: "waiting", error: undefined, figures: undefined }, true); // what had come of it comes again
-    void this.#take((signal) => resume(name, signal), undefined);
+    void this.#take((signal) => resume(name, signal), undefined, partial);
   }
 
   /** The page goes: a reply that can be found again goes on at the server, any other one ends. */
@@ -115,8 +117,12 @@ export class ChatStore {
     const running = this.#running;
     if (running === undefined) return;
     this.#running = undefined;
-    const goesOn = readKept(this.#keep)?.name !== undefined;
+    const name = readKept(this.#keep)?.name;
+    const goesOn = name !== undefined;
     running.abort(goesOn ? LEFT : undefined);
+    const last = this.#current.messages.at(-1);
+    const isReply = this.#current.status === "streaming" && last !== undefined;
+    if (goesOn && isReply) this.#keepState({ messages: this.#current.messages.slice(0, -1), name, partial: last });
     this.#set({ ...this.#current, status: goesOn ? "ready" : "stopped" }, true);
   }
 
@@ -161,7 +167,11 @@ export class ChatStore {
     void this.#take((signal) => this.#source.open(wire, signal), new ReplyClock());
   }
 
-  async #take(open: (signal: AbortSignal) => AsyncIterable<ReplyPiece>, clock: ReplyClock | undefined): Promise<void> {
+  async #take(
+    open: (signal: AbortSignal) => AsyncIterable<ReplyPiece>,
+    clock: ReplyClock | undefined,
+    partial?: ChatMessage,
+  ): Promise<void> {
     const running = new AbortController();
     this.#running = running;
     let reply: ChatMessage = { id: this.#newId(), role: "assistant", content: "" };
@@ -191,7 +201,12 @@ export class ChatStore {
     } catch (error) {
       if (this.#running !== running) return;
       this.#running = undefined;
-      this.#set({ ...this.#current, status: "failed", error: asChatError(error) }, true);
+      const { messages } = this.#current;
+      const isLost = partial !== undefined && messages.length === before.length;
+      this.#set(
+        { ...this.#current, messages: isLost ? [...before, partial] : messages, status: "failed", error: asChatError(error) },
+        true,
+      );
       this.#write();
     }
   }
@@ -219,11 +234,14 @@ export class ChatStore {
 
   /** @param name of the reply that is on its way */
   #write(name?: string): void {
+    this.#keepState({ messages: this.#current.messages, ...(name === undefined ? {} : { name }) });
+  }
+
+  #keepState(state: Kept): void {
     if (this.#keep === undefined) return;
     const { store, key } = this.#keep;
-    const { messages } = this.#current;
     try {
-      store.setItem(key, JSON.stringify({ messages, ...(name === undefined ? {} : { name }) } satisfies Kept));
+      store.setItem(key, JSON.stringify(state));
     } catch {
       // The store is full, or forbidden: the chat ends with the page then.
     }
@@ -303,12 +321,16 @@ function wireMessage({ role, content, toolCalls, toolCallId }: ChatMessage): Mes
 function readKept(keep: ChatStoreOptions["keep"]): Kept | undefined {
   try {
     const kept = JSON.parse(keep?.store.getItem(keep.key) ?? "null") as Partial<Kept> | null;
-    if (!Array.isArray(kept?.messages) || !kept.messages.every((one) => typeof one?.role === "string" && typeof one.content === "string"))
-      return undefined;
-    return { messages: kept.messages, ...(typeof kept.name === "string" ? { name: kept.name } : {}) };
+    if (!Array.isArray(kept?.messages) || !kept.messages.every(isMessage)) return undefined;
+    const { messages, name, partial } = kept;
+    return { messages, ...(typeof name === "string" ? { name } : {}), ...(isMessage(partial) ? { partial } : {}) };
   } catch {
     return undefined;
   }
+}
+
+function isMessage(value: Partial<ChatMessage> | null | undefined): value is ChatMessage {
+  return typeof value?.role === "string" && typeof value.content === "string";
 }
 
 function nextFrame(): Promise<void> {

@@ -179,6 +179,26 @@ describe("a chat", () => {
     expect(late.state()).toMatchObject({ status: "failed", error: { code: "stream_not_found" }, messages: [{ content: "x" }] });
   });
 
+  test("has what had come of a reply when the page was left, where the reply is not found again", async () => {
+    const { url } = await serveModel({ contextSize: 1024 }, { resumable: { keepMs: 50 } });
+    const { store } = keeper();
+    const source = sseSource({ url, body: LONG });
+    const before = new ChatStore({ source, keep: { store, key: "k" } });
+    before.send("Tell me a story");
+    await until(() => (before.state().messages[1]?.content.length ?? 0) > 5, "it streams");
+    before.leave();
+    const { content } = before.state().messages[1]!;
+    await sleep(300);
+    const late = new ChatStore({ source, keep: { store, key: "k" } });
+    late.start();
+    expect(late.state().messages).toHaveLength(1);
+    await settled(late);
+    expect(late.state()).toMatchObject({ status: "failed", error: { code: "stream_not_found" } });
+    expect(late.state().messages.map((one) => one.content)).toEqual(["Tell me a story", content]);
+    const again = new ChatStore({ source, keep: { store, key: "k" } });
+    expect(again.state().messages).toHaveLength(2);
+  });
+
   test("begins anew where what was kept is none of its own", () => {
     const { store, kept } = keeper();
     const source: ReplySource = { open: () => expect.unreachable() as never, resume: () => expect.unreachable() as never };
