@@ -86,6 +86,18 @@ describe("a reply's text", () => {
     }
   });
 
+  test("has a table's head wherever the table had to be cut", () => {
+    const rows = Array.from({ length: 900 }, (_, i) => `| row ${i} | ${"value ".repeat(3)}|\n`);
+    const tokens = new Blocks()
+      .read(`| a | b |\n|---|---|\n${rows.join("")}\nText behind it.\n`)
+      .flatMap((block) => (block.kind === "markdown" ? block.tokens : []));
+    const tables = tokens.filter(({ type }) => type === "table") as { header: { text: string }[]; rows: { text: string }[][] }[];
+    expect(tables.length).toBeGreaterThan(3);
+    for (const { header } of tables) expect(header.map(({ text }) => text)).toEqual(["a", "b"]);
+    expect(tables.flatMap((table) => table.rows.map(([first]) => first!.text))).toEqual(rows.map((_, i) => `row ${i}`));
+    expect(tokens.at(-1)).toMatchObject({ type: "paragraph", text: "Text behind it." });
+  });
+
   test("is code from the fence on, while it is written, and no half of a fence is shown", () => {
     const blocks = new Blocks();
     const listing = "```js\nlet a = 1;\n``\n```";
@@ -110,8 +122,8 @@ describe("a reply's text", () => {
       const all = new Blocks().read(text);
       expect(written(all).replace(/\s/g, "").length).toBe(text.replace(/\s/g, "").length);
     }
-    const deep = new Blocks().read("> ".repeat(5000));
-    expect(deep[0]).toMatchObject({ kind: "plain" });
+    const [before, deep, behind] = new Blocks().read(`**bold**\n\n${"> ".repeat(2000)}\n\n*slanted*`);
+    expect([before, deep, behind].map((block) => block!.kind)).toEqual(["markdown", "plain", "markdown"]);
   });
 
   test("that is long is read over several calls", () => {

@@ -56,6 +56,8 @@ export class Blocks {
   #isWhole = true;
   #fence: Fence | undefined;
   #links: Links = Object.create(null) as Links;
+  /** Of a table that had to be cut: its first two lines, which what comes next is read behind. */
+  #head = "";
 
   /**
    * The blocks of a text. Where it goes on from the text before, those that are settled are the same objects.
@@ -87,6 +89,7 @@ export class Blocks {
     this.#settled.length = 0;
     this.#fence = undefined;
     this.#links = Object.create(null) as Links;
+    this.#head = "";
   }
 
   /** Settles what it can, and returns what may still change. */
@@ -95,12 +98,14 @@ export class Blocks {
     const isAll = this.#offset + window.length === this.#text.length;
     const fence = FENCE.exec(window);
     if (fence !== null) return this.#readFence(fence, window, isAll);
-    const blocks = lex(window, this.#links);
+    const blocks = this.#lex(window);
     // The last one may grow, and those before it are as they will be. A line that may become a list's next item may yet be a part of the one before.
     const last = blocks.findLastIndex(({ block, text }) => block !== undefined && !(isAll && MAY_BE_ITEM.test(text)));
     if (last > 0) this.#settle(blocks.slice(0, last));
     else if (window.length === MOST_READ) {
-      this.#settle(lex(cut(window), this.#links)); // the one that there is does not end
+      const part = this.#lex(cut(window)); // the one that there is does not end
+      this.#settle(part);
+      this.#head = headOf(part);
       return [];
     }
     return blocks.slice(Math.max(0, last)).flatMap(({ block }) => block ?? []);
@@ -109,13 +114,13 @@ export class Blocks {
   #readFence(fence: RegExpExecArray, window: string, isAll: boolean): readonly Block[] {
     const [line, ticks, said, , tildes, saidBehindTildes] = fence;
     const language = (said ?? saidBehindTildes ?? "").trim().split(/\s/)[0]!.toLowerCase();
-    if (fence.index > 0) this.#settle(lex(window.slice(0, fence.index), this.#links));
+    if (fence.index > 0) this.#settle(this.#lex(window.slice(0, fence.index)));
     else if (line.endsWith("\n")) {
       this.#offset += line.length;
       this.#fence = { mark: (ticks ?? tildes)!, language, chunks: [], midLine: false };
     } else if (isAll)
       return [{ kind: "code", language, chunks: [], open: true }]; // its line is still being written
-    else this.#settle([{ text: window, block: { kind: "plain", text: window } }]);
+    else this.#settle([plain(window)]);
     return [];
   }
 
@@ -146,7 +151,16 @@ export class Blocks {
     }
   }
 
+  #lex(text: string): Read[] {
+    const blocks = lex(this.#head + text, this.#links);
+    const [first, ...others] = blocks;
+    if (this.#head === "" || first === undefined) return blocks;
+    const rest = first.text.slice(this.#head.length);
+    return [{ text: rest, block: rest.trim() === "" ? undefined : first.block }, ...others];
+  }
+
   #settle(blocks: readonly Read[]): void {
+    this.#head = "";
     for (const { text, block } of blocks) {
       if (block !== undefined) this.#settled.push(block);
       this.#offset += text.length;
@@ -154,10 +168,13 @@ export class Blocks {
   }
 }
 
-/** What marked makes of a text, or the text itself where it gives up. */
+/** What marked makes of a text. What it must not be asked is text as it is, by paragraphs. */
 function lex(text: string, links: Links): Read[] {
-  const plain: Read = { text, block: { kind: "plain", text } };
-  if (TOO_DEEP.test(text) || hasTooManyMarks(text)) return [plain];
+  if (!isTooMuch(text)) return lexed(text, links);
+  return text.split(/(?<=\n\n)(?!\n)/).flatMap((part) => (isTooMuch(part) ? [plain(part)] : lexed(part, links)));
+}
+
+function lexed(text: string, links: Links): Read[] {
   try {
     const lexer = new Lexer({ gfm: true });
     lexer.tokens.links = links;
@@ -168,8 +185,23 @@ function lex(text: string, links: Links): Read[] {
       block: token.type === "space" || token.type === "def" ? undefined : { kind: "markdown", tokens: [token] },
     }));
   } catch {
-    return [plain];
+    return [plain(text)];
   }
+}
+
+function plain(text: string): Read {
+  return { text, block: { kind: "plain", text } };
+}
+
+/** The first two lines of a table that is the last of the blocks. */
+function headOf(blocks: readonly Read[]): string {
+  const block = blocks.at(-1)?.block;
+  const token = block?.kind === "markdown" ? block.tokens.at(-1) : undefined;
+  return token?.type === "table" ? `${token.raw.split("\n", 2).join("\n")}\n` : "";
+}
+
+function isTooMuch(text: string): boolean {
+  return TOO_DEEP.test(text) || hasTooManyMarks(text);
 }
 
 function hasTooManyMarks(text: string): boolean {
