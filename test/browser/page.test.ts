@@ -554,6 +554,23 @@ describe.skipIf(CHROMIUM === undefined)("the page, in Chromium", () => {
     expect(problems).toEqual([]);
   });
 
+  test("colours of a long listing what is in sight, and has all of its text", { timeout: 300_000 }, async () => {
+    const lines = 4000;
+    const code = `\`\`\`js\n${[...words(lines, (i) => `const number${i} = ${i};\n`)].join("")}\`\`\`\n`;
+    const talk = await serveTalk(() => code.match(/[\s\S]{1,2000}/g) ?? []);
+    const { page, problems } = await visit(talk.base);
+    await say(page, "Go");
+    await holds(page, figures());
+    for (const where of ["0", "scroller.scrollHeight / 2", "scroller.scrollHeight"]) {
+      await page.evaluate(`{ const scroller = document.querySelector(".conversation"); scroller.scrollTop = ${where}; }`);
+      const middle = "document.elementsFromPoint(innerWidth / 2, innerHeight / 2).find((one) => one.matches('.chunk'))";
+      await holds(page, `${middle}?.querySelector(".hljs-keyword") != null`);
+    }
+    await holds(page, `document.querySelectorAll(".hljs-keyword").length < ${lines / 2}`);
+    expect(await page.textContent(".listing code")).toBe(code.slice(6, -4));
+    expect(problems).toEqual([]);
+  });
+
   test.each([
     ["light", { ...DESKTOP, colorScheme: "light" as const }],
     ["dark", { ...DESKTOP, colorScheme: "dark" as const }],

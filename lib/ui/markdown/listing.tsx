@@ -1,9 +1,12 @@
 // Owns showing a listing of code: coloured in chunks, so that only the last one is coloured anew while it grows, with a button that copies it. Runs in a page.
 
-import type { ComponentChildren } from "preact";
+import { type ComponentChildren, createRef } from "preact";
 import { CopyButton } from "../parts/copy-button.js";
+import { watchNear } from "../parts/near.js";
 import { Pure } from "../parts/pure.js";
 import { type Word, wordsOf } from "./highlight.js";
+
+const MANY = 2;
 
 /** `open`: more of it is on its way. */
 export function Listing({ language, chunks, open }: { language: string; chunks: readonly string[]; open: boolean }) {
@@ -18,7 +21,7 @@ export function Listing({ language, chunks, open }: { language: string; chunks: 
         <code>
           {chunks.map((text, i) => (
             // biome-ignore lint/suspicious/noArrayIndexKey: chunks keep their places
-            <Chunk key={i} language={language} text={text} isLast={i === chunks.length - 1} open={open} />
+            <Chunk key={i} language={language} text={text} isGrowing={open && i === chunks.length - 1} isOfMany={chunks.length > MANY} />
           ))}
         </code>
       </pre>
@@ -29,26 +32,53 @@ export function Listing({ language, chunks, open }: { language: string; chunks: 
 interface ChunkProps {
   language: string;
   text: string;
-  isLast: boolean;
-  open: boolean;
+  /** More of it is on its way. */
+  isGrowing: boolean;
+  /** One of so many that only those in sight are coloured: a listing may be a book, and each word of it an element. */
+  isOfMany: boolean;
 }
 
-class Chunk extends Pure<ChunkProps> {
+class Chunk extends Pure<ChunkProps, { isNear: boolean }> {
+  override state = { isNear: false };
+  readonly #element = createRef<HTMLSpanElement>();
+  #unwatch: (() => void) | undefined;
   #coloured: { language: string; text: string; words: readonly Word[] } = { language: "", text: "", words: [] };
 
+  override componentDidMount(): void {
+    this.#watch();
+  }
+
+  override componentDidUpdate(): void {
+    this.#watch();
+  }
+
+  override componentWillUnmount(): void {
+    this.#unwatch?.();
+  }
+
+  #watch(): void {
+    if (this.props.isOfMany) this.#unwatch ??= watchNear(this.#element.current!, (isNear) => this.setState({ isNear }));
+  }
+
   render() {
-    const { language, text, isLast, open } = this.props;
+    const { text, isGrowing, isOfMany } = this.props;
+    const isColoured = isGrowing || !isOfMany || this.state.isNear;
     // The line that is being written is coloured when it is whole.
-    const whole = open && isLast ? text.slice(0, text.lastIndexOf("\n") + 1) : text;
-    if (this.#coloured.text !== whole || this.#coloured.language !== language) {
-      this.#coloured = { language, text: whole, words: wordsOf(language, whole) };
-    }
+    const whole = !isColoured ? "" : isGrowing ? text.slice(0, text.lastIndexOf("\n") + 1) : text;
     return (
-      <span class="chunk">
-        {this.#coloured.words.map(word)}
+      <span class="chunk" ref={this.#element}>
+        {whole !== "" && this.#wordsOf(whole).map(word)}
         {text.slice(whole.length)}
       </span>
     );
+  }
+
+  #wordsOf(text: string): readonly Word[] {
+    const { language } = this.props;
+    if (this.#coloured.text !== text || this.#coloured.language !== language) {
+      this.#coloured = { language, text, words: wordsOf(language, text) };
+    }
+    return this.#coloured.words;
   }
 }
 
