@@ -9,6 +9,7 @@ import { Icon, Mark } from "./parts/icons.js";
 import { useStore } from "./parts/store.js";
 import { ResultForm } from "./result-form.js";
 import type { Server } from "./server.js";
+import { isWhole } from "./tool-calls.js";
 
 const SUGGESTIONS = ["Tell me a story about a fox", "Count from 1 to 9 in words", "Say hello in Japanese."];
 /** Pixels from the end that count as being there. */
@@ -54,8 +55,8 @@ export function Conversation({ chats, chat, server }: { chats: Chats; chat: Chat
             </button>
           </p>
         )}
-        {!running && last?.role === "assistant" && last.toolCalls !== undefined && status !== "failed" && (
-          <ResultForm key={`results ${last.id}`} calls={last.toolCalls} onSend={(results) => chat.send(results)} />
+        {!running && last?.role === "assistant" && last.toolCalls?.some(isWhole) && status !== "failed" && (
+          <ResultForm key={`results ${last.id}`} calls={last.toolCalls.filter(isWhole)} onSend={(results) => chat.send(results)} />
         )}
       </section>
       {isBehind && (
@@ -111,7 +112,7 @@ function Problem({ error, onAgain }: { error: ChatError; onAgain: () => void }) 
 
 /** The page was left before the reply had a name. */
 function isUnanswered({ status, messages, error }: ChatState): boolean {
-  return status === "ready" && error === undefined && messages.at(-1)?.role === "user";
+  return status === "ready" && error === undefined && /^(?:user|tool)$/.test(messages.at(-1)?.role ?? "");
 }
 
 /** Keeps the end of what grows in sight, until somebody scrolls away from it. */

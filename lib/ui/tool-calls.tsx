@@ -19,11 +19,22 @@ export function ToolCalls({ calls, isGrowing }: { calls: readonly ToolCall[]; is
   );
 }
 
+/** One whose reply was cut within it can have no result. */
+export function isWhole({ function: { arguments: said } }: ToolCall): boolean {
+  return read(said) !== undefined;
+}
+
 /** As it was written where it is no JSON, or not yet. */
 function indented(text: string): string {
+  const value = read(text);
+  return value === undefined ? text : JSON.stringify(value, undefined, 2);
+}
+
+function read(text: string): object | undefined {
   try {
-    return JSON.stringify(JSON.parse(text), undefined, 2);
+    const value = JSON.parse(text) as unknown;
+    return typeof value === "object" && value !== null ? value : undefined;
   } catch {
-    return text;
+    return undefined;
   }
 }
