@@ -23,6 +23,9 @@ export interface MessageProps {
   chats: Chats;
 }
 
+/** Characters of what was said that are shown at first. */
+const LONG = 3000;
+
 /** Those that stay as they are need not be drawn again when another one grows. */
 export class Message extends Pure<MessageProps> {
   render() {
@@ -50,7 +53,7 @@ function Said({ message, isIdle, chat, chats }: MessageProps) {
   }
   return (
     <article class="said" aria-label="You">
-      <div class="bubble">{content}</div>
+      <Bubble text={content} />
       <div class="actions">
         <CopyButton text={() => content} what="Copy message" />
         {isIdle && (
@@ -60,6 +63,21 @@ function Said({ message, isIdle, chat, chats }: MessageProps) {
         )}
       </div>
     </article>
+  );
+}
+
+/** What was pasted may be a book: its beginning, and the rest when it is asked for. */
+function Bubble({ text }: { text: string }) {
+  const [isWhole, setIsWhole] = useState(text.length <= LONG);
+  return (
+    <div class="bubble">
+      {isWhole ? text : `${text.slice(0, LONG).trimEnd()}… `}
+      {!isWhole && (
+        <button type="button" class="small" onClick={() => setIsWhole(true)}>
+          Show all
+        </button>
+      )}
+    </div>
   );
 }
 
@@ -92,7 +110,8 @@ function Result({ message }: MessageProps) {
         <summary>
           <Icon name="tool" /> Result
         </summary>
-        <pre>{message.content}</pre>
+        {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by keyboard */}
+        <pre tabIndex={0}>{message.content}</pre>
       </details>
     </article>
   );
