@@ -2,6 +2,7 @@
 // Screenshots of it are left in build/artifacts.
 
 import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import { createServer, request } from "node:http";
 import { join } from "node:path";
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
@@ -13,7 +14,7 @@ import { openLog } from "../../lib/server/log.js";
 import { Page as PageFiles } from "../../lib/server/page.js";
 import type { StreamEvent } from "../../lib/types.js";
 import { buildLibrary, ROOT, sleep, until } from "../addon/helpers.js";
-import { idle, serveApp } from "../http/helpers.js";
+import { idle, listen, serveApp } from "../http/helpers.js";
 
 const CHROMIUM = ["/usr/bin/chromium", "/usr/bin/chromium-browser"].find((path) => existsSync(path));
 const ARTIFACTS = join(ROOT, "build", "artifacts");
@@ -526,6 +527,19 @@ describe.skipIf(CHROMIUM === undefined)("the page, in Chromium", () => {
     await page.unroute("**/v1/chat/completions");
     await page.click("text=Try again");
     await holds(page, figures(2));
+    await page.route("**/v1/**", (route) => route.abort());
+    await say(page, "Is somebody there?");
+    await page.waitForSelector("[role=alert] >> text=The server cannot be reached.");
+    await page.unroute("**/v1/**");
+    await page.click("text=Try again");
+    await holds(page, figures(3));
+    // What was pasted is not shown whole, and sent whole.
+    await say(page, `Read this: ${"all of it ".repeat(1000)}`);
+    await holds(page, figures(4));
+    expect(talk.asked.at(-1)!.messages.at(-1)!.content.length).toBe(10_011);
+    expect((await page.locator(".bubble").last().textContent())!.length).toBeLessThan(3100);
+    await page.click("text=Show all");
+    expect((await page.locator(".bubble").last().textContent())!.length).toBe(10_011);
   });
 
   test("draws only the end of a long reply anew", { timeout: 300_000 }, async () => {
@@ -552,6 +566,87 @@ describe.skipIf(CHROMIUM === undefined)("the page, in Chromium", () => {
     await page.click("button[aria-label='To the end']");
     await holds(page, `${left} < 5`);
     expect(problems).toEqual([]);
+  });
+
+  test("copies what was said, a reply, and code", { timeout: 180_000 }, async () => {
+    const talk = await serveTalk(() => ["Say:\n\n```js\nlet a = 1;\n```\n"]);
+    const { page, problems } = await visit(talk.base, { ...DESKTOP, permissions: ["clipboard-read", "clipboard-write"] });
+    await say(page, "Some <b>code</b>, please");
+    await holds(page, figures());
+    const copied = async (what: string) => {
+      await page.hover(`article:has(button[aria-label='${what}'])`);
+      await page.click(`button[aria-label='${what}']`);
+      await page.waitForSelector("button[aria-label=Copied]");
+      await page.waitForSelector(`button[aria-label='${what}']`);
+      return await page.evaluate("navigator.clipboard.readText()");
+    };
+    expect(await copied("Copy code")).toBe("let a = 1;\n");
+    expect(await copied("Copy reply")).toBe("Say:\n\n```js\nlet a = 1;\n```\n");
+    expect(await copied("Copy message")).toBe("Some <b>code</b>, please");
+    expect(problems).toEqual([]);
+  });
+
+  test("works where nothing can be kept, and where what is kept is none of its own", { timeout: 180_000 }, async () => {
+    const talk = await serveTalk((said) => [`You said ${said}.`]);
+    const context = await browser.newContext(DESKTOP);
+    contexts.push(context);
+    await context.addInitScript(`for (const name of ["localStorage", "sessionStorage"])
+      Object.defineProperty(window, name, { get() { throw new DOMException("forbidden", "SecurityError"); } });`);
+    const page = await context.newPage();
+    const errors: string[] = [];
+    page.on("pageerror", (error) => errors.push(String(error)));
+    await page.goto(talk.base);
+    for (const said of ["one", "two"]) {
+      await page.keyboard.press("Control+k");
+      await say(page, said);
+      await page.waitForSelector(`text=You said ${said}.`);
+      await holds(page, figures());
+    }
+    await page.click(".entry >> text=one");
+    await page.waitForSelector("text=You said one.");
+    expect(errors).toEqual([]);
+
+    const { page: other, problems } = await visit(talk.base);
+    for (const junk of [
+      "{",
+      "null",
+      "7",
+      '[{"id":1},{"id":"x","title":"t","at":1,"size":0},null]',
+      '{"messages":5,"theme":"loud","tools":"{"}',
+      "[[[[",
+    ]) {
+      await other.evaluate(`for (const key of ["zstream:chats", "zstream:choices", "zstream:chat:x"]) localStorage.setItem(key, ${JSON.stringify(junk)});
+        sessionStorage.setItem("zstream:tab", ${JSON.stringify(junk)});`);
+      await other.reload();
+      await say(other, "Hi");
+      await other.waitForSelector("text=You said Hi.");
+      await holds(other, figures());
+    }
+    expect(problems).toEqual([]);
+  });
+
+  test("works below a path of a proxy", { timeout: 180_000 }, async () => {
+    const talk = await serveTalk(() => words(40), { paceMs: 10 });
+    const proxy = createServer((incoming, outgoing) => {
+      const path = incoming.url!.replace(/^\/models\/zse/, "");
+      if (path === incoming.url) return void outgoing.writeHead(404).end();
+      const { hostname, port } = new URL(talk.base);
+      const { method, headers } = incoming;
+      incoming.pipe(
+        request({ hostname, port, path, method, headers }, (answer) => {
+          outgoing.writeHead(answer.statusCode!, answer.headers);
+          answer.pipe(outgoing);
+        }),
+      );
+    });
+    const address = await listen(proxy);
+    const { page, problems } = await visit(`${address}/models/zse`);
+    await say(page, "Hi");
+    await grows(page);
+    await page.reload();
+    await holds(page, figures());
+    expect(await lastReply(page)).toBe([...words(40)].join("").trimEnd());
+    expect(problems.filter((problem) => !/ERR_|Failed to fetch|network/i.test(problem))).toEqual([]);
   });
 
   test("colours of a long listing what is in sight, and has all of its text", { timeout: 300_000 }, async () => {
