@@ -7,6 +7,7 @@ import { build } from "vite";
 import { distDir, root } from "./paths.mjs";
 import { main, SetupError } from "./say.mjs";
 
+const page = join(root, "lib", "ui");
 /** Packed, everything together: a page that a phone opens at once. */
 const MOST_BYTES = 100_000;
 /** What the page's policy would not let run, or load. */
@@ -17,15 +18,31 @@ const mayNotHave = [
   [/@import|url\((?!data:)/, "a style that loads something"],
 ];
 
+/** Runs before the page is drawn, so it is a script of its own, and no module. */
+const themeFirst = {
+  name: "theme-first",
+  buildStart() {
+    this.emitFile({ type: "asset", name: "theme.js", source: readFileSync(join(page, "theme.mjs")) });
+  },
+  transformIndexHtml: {
+    order: "post",
+    handler(_, { bundle }) {
+      const [file] = Object.keys(bundle).filter((name) => /\/theme-[^/]+\.js$/.test(name));
+      return [{ tag: "script", attrs: { src: `./${file}` }, injectTo: "head" }];
+    },
+  },
+};
+
 await main(async () => {
   const outDir = join(distDir, "ui");
   rmSync(outDir, { recursive: true, force: true });
   await build({
-    root: join(root, "lib", "ui"),
+    root: page,
     base: "./",
     configFile: false,
     publicDir: false,
     logLevel: "warn",
+    plugins: [themeFirst],
     oxc: { jsx: { runtime: "automatic", importSource: "preact" } },
     build: {
       outDir,

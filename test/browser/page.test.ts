@@ -344,6 +344,11 @@ describe.skipIf(CHROMIUM === undefined)("the page, in Chromium", () => {
     await page.reload();
     await page.waitForSelector("button[aria-label='Dark colours']");
     expect(await ground()).toBe(light);
+    // And is so before the page's own script has come.
+    await page.route("**/assets/index-*.js", (route) => route.abort());
+    await page.reload();
+    expect(await ground()).toBe(light);
+    expect(problems.splice(0).filter((problem) => !problem.includes("ERR_FAILED"))).toEqual([]);
     expect(problems).toEqual([]);
   });
 
