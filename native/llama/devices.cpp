@@ -72,6 +72,8 @@ DeviceChoice choose_devices(const EngineOptions& options) {
   return choice;
 }
 
+bool computes_on_cpu(const ModelInfo& info) { return info.gpu_layers == 0 || info.device == "CPU"; }
+
 llama_context_params context_params(int context_size, int max_streams, int replay_rows) {
   llama_context_params params = llama_context_default_params();
   params.n_ctx = static_cast<uint32_t>(context_size) * static_cast<uint32_t>(max_streams);

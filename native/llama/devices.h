@@ -26,6 +26,9 @@ std::vector<DeviceInfo> list_devices();
 /** Bytes of RAM that the machine has; 0 where it does not say. */
 size_t machine_memory();
 
+/** Whether an open model's layers are computed on the CPU. */
+bool computes_on_cpu(const ModelInfo& info);
+
 /** llama.cpp's line about instruction sets and backends. */
 std::string system_info();
 

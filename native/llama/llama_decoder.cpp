@@ -11,7 +11,6 @@
 
 #include "../src/llama-ext.h"  // llama_get_memory_breakdown
 #include "base/error.h"
-#include "base/start_thread.h"
 #include "core/info.h"
 #include "devices.h"
 #include "ggml_abort.h"
@@ -26,14 +25,6 @@ namespace zse {
 
 namespace {
 
-// The CPU backend may be a library of its own, chosen when the program starts, so its functions are asked for by name.
-template <class Function>
-Function* cpu_function(const char* name) {
-  ggml_backend_dev_t device = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
-  if (!device) return nullptr;
-  return reinterpret_cast<Function*>(ggml_backend_reg_get_proc_address(ggml_backend_dev_backend_reg(device), name));
-}
-
 // With a KV buffer for each sequence, a step that decodes and computes a piece of a prompt takes two passes over the weights; with one
 // for all it takes one, and each token's attention passes over the others' cells, which our kernel on the CPU leaves out
 // (vendor/patches). That pays where the weights are what a step waits for. Beyond it the mask over everybody's cells costs more,
@@ -45,10 +36,8 @@ constexpr double kLeastUnifiedBytes = 64 << 20;
 // a newcomer, or whoever comes after an aborted step, waits half as long.
 constexpr uint32_t kBatchTokensOnCpu = 256;
 
-bool on_cpu(const ModelInfo& info) { return info.gpu_layers == 0 || info.device == "CPU"; }
-
 bool one_buffer_for_all(const ModelInfo& info) {
-  return on_cpu(info) && !info.deterministic && info.max_streams > 1 && info.max_streams <= kMostUnifiedStreams &&
+  return computes_on_cpu(info) && !info.deterministic && info.max_streams > 1 && info.max_streams <= kMostUnifiedStreams &&
          info.size_bytes >= kLeastUnifiedBytes;
 }
 
@@ -75,7 +64,7 @@ double bytes_per_token(const llama_model* model, const ModelInfo& info) {
 
 /** Memory is taken as streams use it (vendor/patches), so that what can never fit would show only then. */
 void check_memory(const llama_model* model, const ModelInfo& info) {
-  if (!on_cpu(info)) return;
+  if (!computes_on_cpu(info)) return;
   const size_t total = machine_memory();
   const double tokens = static_cast<double>(info.context_size) * info.max_streams;
   const double bytes = tokens * bytes_per_token(model, info);
@@ -98,7 +87,7 @@ LlamaDecoder::LlamaDecoder(std::shared_ptr<const Model> model, int replay_rows) 
   }
   check_memory(model_->get(), info);
   llama_context_params params = context_params(info.context_size, info.max_streams, replay_rows);
-  if (on_cpu(info)) {
+  if (computes_on_cpu(info)) {
     params.n_batch = params.n_ubatch = std::max(kBatchTokensOnCpu, static_cast<uint32_t>(info.max_streams));
   }
   // With one buffer, the size of the context would be that of all streams.
@@ -115,7 +104,8 @@ LlamaDecoder::LlamaDecoder(std::shared_ptr<const Model> model, int replay_rows) 
 
   make_context(params);
   reserve_adapters();
-  attach_threads(info.threads);
+  threads_ = start_compute_threads(info.threads);
+  if (threads_) llama_attach_threadpool(context_.get(), threads_.get(), threads_.get());
   can_roll_back_ = !llama_model_is_recurrent(model_->get()) && !llama_model_is_hybrid(model_->get());
   batch_ = llama_batch_init(static_cast<int32_t>(params.n_batch), 0, 1);
 }
@@ -156,21 +146,6 @@ void LlamaDecoder::reserve_adapters() {
     throw EngineError("UNSUPPORTED", names + "\" cannot be used with this model: " + reason);
   }
   use_adapters({});
-}
-
-void LlamaDecoder::ThreadpoolDeleter::operator()(ggml_threadpool* pool) const {
-  if (auto* free_pool = cpu_function<decltype(ggml_threadpool_free)>("ggml_threadpool_free")) free_pool(pool);
-}
-
-// Without a pool of its own, a context starts and ends its threads in every step.
-void LlamaDecoder::attach_threads(int count) {
-  auto* new_pool = cpu_function<decltype(ggml_threadpool_new)>("ggml_threadpool_new");
-  if (count < 2 || !new_pool) return;
-  const AbortGuard guard(AbortBlame::kEngine);
-  ggml_threadpool_params params = ggml_threadpool_params_default(count);
-  threads_.reset(new_pool(&params));
-  if (!threads_) throw no_threads("computing with " + std::to_string(count) + " of them");
-  llama_attach_threadpool(context_.get(), threads_.get(), threads_.get());
 }
 
 LlamaDecoder::~LlamaDecoder() { llama_batch_free(batch_); }

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "compute_threads.h"
 #include "core/decoder.h"
 #include "core/ids.h"
 #include "core/request.h"
@@ -47,6 +48,7 @@ class LlamaDecoder final : public Decoder {
   bool is_end_of_generation(Token token) const override;
   void append_piece(Token token, std::string& out) const override;
   std::string_view control_name(Token token) const override;
+  const ComputeThreads& threads() const { return threads_; }
 
  private:
   struct ContextDeleter {
@@ -57,14 +59,9 @@ class LlamaDecoder final : public Decoder {
   void roll_back(const Batch& batch);
   void make_context(const llama_context_params& params);
   void reserve_adapters();
-  void attach_threads(int count);
-
-  struct ThreadpoolDeleter {
-    void operator()(ggml_threadpool* pool) const;
-  };
 
   std::shared_ptr<const Model> model_;
-  std::unique_ptr<ggml_threadpool, ThreadpoolDeleter> threads_;  // outlives the context that computes on it
+  ComputeThreads threads_;  // outlives the context that computes on it
   std::unique_ptr<llama_context, ContextDeleter> context_;
   llama_batch batch_;
   int max_outputs_;
