@@ -9,20 +9,25 @@ import { copyTokens, piecesOf } from "./engine/questions.js";
 import { type ReplySettings, readChatCall, readCompletionCall, readDetokenizeCall, readTokenizeCall } from "./options/options.js";
 import { unlessAborted } from "./stream/abort.js";
 import { collectReply, openStream, type TokenStream } from "./stream/token-stream.js";
+import { embedOn, rerankOn } from "./stream/vectors.js";
 import type { StreamWatch } from "./stream/watch.js";
 import { stepsOf } from "./tools/loop.js";
 import type {
   ChatRequest,
   CompletionOptionsInput,
   CompletionRequest,
+  Embeddings,
+  EmbedOptions,
   EngineStats,
   Message,
   ModelInfo,
   ObjectOf,
   PartialObjectOf,
+  Ranking,
   RenderedPrompt,
   Reply,
   ReplyOptionsInput,
+  RerankOptions,
   ResponseFormat,
   TokenIds,
 } from "./types.js";
@@ -167,6 +172,23 @@ export abstract class ModelCalls implements AsyncDisposable {
   countTokens(request: ChatRequest): Promise<number>;
   async countTokens(first: readonly Message[] | ChatRequest, second?: ReplyOptionsInput): Promise<number> {
     return (await this.#render("countTokens()", first, second)).tokens.length;
+  }
+
+  /**
+   * Vectors of texts, each as a string or as token ids: for search, clustering and the like. They are computed beside running streams, in what their
+   * steps have room for, and with the model's own pooling. Texts that say control tokens say characters. Up to 2,048 texts a call.
+   * Rejects with BAD_OPTION, CONTEXT_OVERFLOW (naming the text), OVERLOADED, UNSUPPORTED (a reranker's file), and the signal's reason.
+   */
+  async embed(texts: string | TokenIds | readonly (string | TokenIds)[], options?: EmbedOptions): Promise<Embeddings> {
+    return await embedOn(this.#engine, texts, options);
+  }
+
+  /**
+   * Documents by how well they answer a query, the best first. For models that were trained to tell (rerankers), whose `pooling` is "rank".
+   * Rejects with UNSUPPORTED for others, and else as embed().
+   */
+  async rerank(query: string, documents: readonly string[], options?: RerankOptions): Promise<Ranking> {
+    return await rerankOn(this.#engine, query, documents, options);
   }
 
   /**

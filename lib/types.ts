@@ -692,11 +692,61 @@ export interface ModelInfo {
   guessesPreTokenizer: boolean;
   /** Whether its vocabulary has the tokens for a completion's `suffix`. */
   fillsInTheMiddle: boolean;
+  /** Whether it writes text. Otherwise it is an encoder (BERT and its like), which embeds texts and knows no streams. */
+  generates: boolean;
+  /**
+   * What makes one vector of a text's: the mean over its tokens, the first ("cls") or the last of them. "none": the file says none, and embed() takes the last,
+   * or the mean of an encoder's. "rank": a score instead, for rerank().
+   */
+  pooling: "mean" | "cls" | "last" | "rank" | "none";
+  /** Numbers of a text's vector. */
+  vectorSize: number;
   /** What the file recommends (`general.sampling.*`); used where a call does not say. What is out of range there is left out. */
   sampling: RecommendedSampling;
   deterministic: boolean;
   /** The LoRA adapters that streams may name, and their strengths where a stream says no other. */
   adapters: readonly Readonly<{ name: string; scale: number }>[];
+}
+
+/** Options of embed(). */
+export interface EmbedOptions {
+  /** The first so many of each vector's numbers, made a length of 1 again: for models trained so that they can be cut (Matryoshka). Default: all. */
+  dimensions?: number;
+  /** Vectors have a length of 1. Default true. */
+  normalize?: boolean;
+  /** Texts longer than the context are cut at its end; otherwise they are CONTEXT_OVERFLOW. Default false. */
+  truncate?: boolean;
+  /** Ends it; the promise rejects with the signal's reason. */
+  signal?: AbortSignal;
+}
+
+/** Tokens that a call without a reply has used. */
+export interface TextUsage {
+  promptTokens: number;
+  /** The same. */
+  totalTokens: number;
+}
+
+export interface Embeddings {
+  /** One for each text, in their order; memory of its own. */
+  embeddings: Float32Array[];
+  usage: TextUsage;
+}
+
+/** Options of rerank(). */
+export interface RerankOptions {
+  /** The best so many; default: all. */
+  topN?: number;
+  /** Documents that do not fit into the context beside the query are cut; otherwise they are CONTEXT_OVERFLOW. Default false. */
+  truncate?: boolean;
+  /** Ends it; the promise rejects with the signal's reason. */
+  signal?: AbortSignal;
+}
+
+export interface Ranking {
+  /** The best first. `index` is that of the document as it was given; `score` is the model's own, and means something only beside others of the same call. */
+  results: { index: number; score: number }[];
+  usage: TextUsage;
 }
 
 /** Tokens used by a request. */
@@ -748,6 +798,12 @@ export interface EngineStats {
   cachedTokens: number;
   /** Times that a parked stream's slot was lent. */
   spills: number;
+  /** Texts whose vectors are wanted, those under way included. */
+  embedding: number;
+  /** Of such texts and of documents to be ranked, those that were computed. */
+  embeddedTokens: number;
+  /** Bytes that the memory for it takes, 0 before the first text. On a CPU that is the most it may take. */
+  embeddingBytes: number;
   /** Bytes now: prefixes in RAM, prefixes on disk, and what lent slots held. */
   cacheRamBytes: number;
   cacheDiskBytes: number;

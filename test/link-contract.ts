@@ -14,6 +14,7 @@ import {
   type NativeRequest,
   type NativeTokenLogprobs,
   type NativeTokens,
+  type NativeVectors,
 } from "../lib/addon/contract.js";
 import type { EngineLink, OpenLink } from "../lib/engine/link.js";
 import type { ModelInfo } from "../lib/types.js";
@@ -232,6 +233,31 @@ export function linkContract(
     expect(rendered.prompt).toContain("fox");
     expect(rendered.tokens.length).toBeGreaterThan((await short).tokens.length);
     await closed(one);
+  });
+
+  test(`${name}: a question for vectors is answered under its number, and one that is withdrawn is, too`, async () => {
+    const one = await opened();
+    const answerTo = async (number: number): Promise<Told> => {
+      const isIt = ({ kind, payload }: Told) =>
+        (kind === Kind.Answer || kind === Kind.AnswerError) && (payload as NativeAnswer).question === number;
+      await one.listener.until((told) => told.some(isIt));
+      return one.listener.told.find(isIt)!;
+    };
+    const texts = { embed: ["fox", "a fox"], dimensions: 2, normalize: true, truncate: false };
+    one.link.ask(4, structuredClone(texts));
+    const answer = structuredClone((await answerTo(4)).payload) as NativeVectors;
+    expect([answer.vectors.length, answer.width, answer.tokens.length]).toEqual([4, 2, 2]);
+    expect(answer.vectors).toBeInstanceOf(Float32Array);
+    one.link.ask(5, structuredClone(texts));
+    one.link.withdraw(5);
+    one.link.withdraw(5);
+    one.link.withdraw(77);
+    await answerTo(5);
+    await closed(one);
+    const answers = one.listener.told.filter(
+      ({ kind, payload }) => kind >= Kind.Answer && (payload as NativeAnswer | undefined)?.question === 5,
+    );
+    expect(answers).toHaveLength(1);
   });
 
   test(`${name}: closing ends every stream first; what is asked of a closed one throws nothing`, async () => {

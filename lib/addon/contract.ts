@@ -216,7 +216,7 @@ export const NativeEventKind = {
 export type NativeRecommended = Readonly<Record<string, unknown>>;
 
 /** What is asked of a model beside replies. Plain data, as its answer is. */
-export type NativeQuestion = NativeTokenize | NativeDetokenize | NativeRender;
+export type NativeQuestion = NativeTokenize | NativeDetokenize | NativeRender | NativeEmbed | NativeRerank;
 
 /** The tokens of a text. */
 export interface NativeTokenize {
@@ -239,8 +239,28 @@ export interface NativeRender {
   render: Pick<NativeRequest, "messages" | "reply">;
 }
 
+/** The vectors of texts. They are computed beside the steps of streams. */
+export interface NativeEmbed {
+  /** Each a text, or the tokens that it is. At least one. */
+  embed: readonly (string | Int32Array)[];
+  /** The first so many of each vector's numbers; 0 means all. */
+  dimensions: number;
+  /** To a length of 1, after they were cut. */
+  normalize: boolean;
+  /** Texts that are longer than the context are cut; otherwise they are CONTEXT_OVERFLOW. */
+  truncate: boolean;
+}
+
+/** How well documents answer a query. Only where the model's pooling is "rank". Computed as vectors are. */
+export interface NativeRerank {
+  rerank: string;
+  documents: readonly string[];
+  /** Documents that do not fit beside the query are cut; otherwise they are CONTEXT_OVERFLOW. */
+  truncate: boolean;
+}
+
 /** What was asked of the model, by the number that the question was given. */
-export type NativeAnswer = { question: number } & (NativeTokens | NativePieces | NativePrompt);
+export type NativeAnswer = { question: number } & (NativeTokens | NativePieces | NativePrompt | NativeVectors);
 
 /** To a NativeTokenize. */
 export interface NativeTokens {
@@ -259,6 +279,16 @@ export interface NativePieces {
 /** To a NativeRender. */
 export interface NativePrompt {
   prompt: string;
+  tokens: Int32Array;
+}
+
+/** To a NativeEmbed; and to a NativeRerank, whose vectors are scores: the first number of each, the others are of other classes. */
+export interface NativeVectors {
+  /** All of them, one after the other. */
+  vectors: Float32Array;
+  /** Numbers of each. */
+  width: number;
+  /** Of each text, as it was computed. */
   tokens: Int32Array;
 }
 
@@ -315,6 +345,8 @@ export interface NativeEngine {
    * Throws as submit.
    */
   ask(number: number, question: NativeQuestion): void;
+  /** Nobody waits for an answer any more: it comes as soon as it can, and may be an AnswerError. Unknown numbers are ignored. */
+  withdraw(number: number): void;
   /** Counters for tests and metrics; cheap, may be called at any time. */
   stats(): EngineStats;
 }

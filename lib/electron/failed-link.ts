@@ -16,6 +16,7 @@ export function failedLink({ code, message }: ZSEError, listener: NativeEventLis
     cancel: nothing,
     endReasoning: nothing,
     ask: nothing,
+    withdraw: nothing,
     close: () => say(Kind.Closed, undefined),
     stats: { ...NO_STATS },
   };

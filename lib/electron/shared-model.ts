@@ -11,7 +11,16 @@ import {
 } from "../addon/contract.js";
 import { type EngineLink, freeId, type OpenLink, type Question, type StreamId } from "../engine/link.js";
 import { StepWatch } from "../engine/port/step-watch.js";
-import { checkAgainstModel, checkLength, checkRoom, checkTokens } from "../engine/request-checks.js";
+import {
+  checkAgainstModel,
+  checkEmbed,
+  checkGenerates,
+  checkLength,
+  checkQuestions,
+  checkRerank,
+  checkRoom,
+  checkTokens,
+} from "../engine/request-checks.js";
 import { bad, ZSEError } from "../errors.js";
 import type { EngineStats, ModelInfo } from "../types.js";
 
@@ -48,6 +57,15 @@ interface Open {
   leaving: boolean;
 }
 
+/** A question of a user's, under the number that the engine knows. */
+interface Asked {
+  user: User;
+  /** The user's own number. */
+  question: number;
+  /** It asks for vectors: it takes long, and there is room for few. */
+  vectors: boolean;
+}
+
 export class SharedModel {
   /** Known once it is loaded. */
   info: ModelInfo | undefined;
@@ -55,7 +73,7 @@ export class SharedModel {
   readonly #room: { maxStreams: number; maxQueue: number };
   readonly #users = new Set<User>();
   readonly #streams = new Map<StreamId, Open>();
-  readonly #questions = new Map<number, { user: User; question: number }>();
+  readonly #questions = new Map<number, Asked>();
   #last = 0;
   #lastQuestion = 0;
   #leaving = 0;
@@ -101,7 +119,11 @@ export class SharedModel {
   remove(user: User): void {
     this.#users.delete(user);
     for (const [number, open] of this.#streams) if (open.user === user) this.#leave(number, open);
-    for (const [number, asked] of this.#questions) if (asked.user === user) this.#questions.delete(number);
+    for (const [number, asked] of this.#questions) {
+      if (asked.user !== user) continue;
+      if (asked.vectors) this.#link.withdraw(number);
+      else this.#questions.delete(number);
+    }
   }
 
   /** @throws ZSEError OVERLOADED, or what is wrong with the request; the number under which the engine knows the stream otherwise */
@@ -143,10 +165,24 @@ export class SharedModel {
   ask(user: User, question: number, what: Question): void {
     if (this.info === undefined) throw new ZSEError("ENGINE_FAILED", "The model is not loaded.");
     if ("detokenize" in what) checkTokens("tokens", what.detokenize, this.info);
-    if ("render" in what) checkLength(what.render, this.info);
+    if ("render" in what) {
+      checkGenerates(this.info);
+      checkLength(what.render, this.info);
+    }
+    if ("embed" in what) checkEmbed(what, this.info);
+    if ("rerank" in what) checkRerank(this.info);
+    const vectors = "embed" in what || "rerank" in what;
+    if (vectors) checkQuestions(this.#room, [...this.#questions.values()].filter((one) => one.vectors).length);
     this.#lastQuestion = freeId(this.#lastQuestion, this.#questions);
-    this.#questions.set(this.#lastQuestion, { user, question });
+    this.#questions.set(this.#lastQuestion, { user, question, vectors });
     this.#link.ask(this.#lastQuestion, what);
+  }
+
+  /** Nobody waits for the answer any more. */
+  withdraw(user: User, question: number): void {
+    for (const [number, asked] of this.#questions) {
+      if (asked.user === user && asked.question === question) this.#link.withdraw(number);
+    }
   }
 
   close(): Promise<void> {
@@ -196,7 +232,7 @@ export class SharedModel {
         const answer = payload as NativeAnswer | (NativeError & { question: number });
         const asked = this.#questions.get(answer.question);
         this.#questions.delete(answer.question);
-        if (asked === undefined) return [];
+        if (asked === undefined || !this.#users.has(asked.user)) return [];
         asked.user.tell(0, kind, 0, { ...answer, question: asked.question });
         return [asked.user];
       }

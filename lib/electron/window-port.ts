@@ -192,6 +192,9 @@ export class WindowPort implements User {
       case "ask":
         this.#ask(command[1], command[2]);
         return;
+      case "withdraw":
+        this.#model.withdraw(this, command[1]);
+        return;
     }
     const number = this.#streams.get(command[1]);
     if (number === undefined) return; // it has ended meanwhile

@@ -8,6 +8,7 @@ import type { NativeQuestion, NativeReplyShape, NativeRequest } from "../addon/c
 import { cutName, quote } from "../base/quote.js";
 import { ProtocolError, readToHost, type ToHost } from "../engine/port/protocol.js";
 import { bad, ZSEError } from "../errors.js";
+import { readEmbedCall, readRerankCall } from "../options/embeddings.js";
 import { parseForeign } from "../options/foreign.js";
 import { REQUEST_FIELDS, readChatCall, readCompletionCall } from "../options/options.js";
 import { INT32_MAX, isPlainObject } from "../options/rules.js";
@@ -28,16 +29,21 @@ export function readWindowMessage(data: unknown): ToHost {
 }
 
 function checkQuestion(given: unknown): void {
-  const { tokenize, special, addSpecial, detokenize, render } = given as Record<string, unknown>;
-  const known =
-    render === undefined
-      ? typeof special === "boolean" && (typeof tokenize === "string" ? typeof addSpecial === "boolean" : detokenize instanceof Int32Array)
-      : isPlainObject(render);
-  if (!known) {
-    throw new ProtocolError(
-      "A question must be { tokenize, special, addSpecial }, { detokenize, special } or { render: { messages, reply } }.",
-    );
+  const { tokenize, special, addSpecial, detokenize, render, embed, dimensions, normalize, rerank, documents, truncate } = given as Record<
+    string,
+    unknown
+  >;
+  if (isPlainObject(render)) return;
+  if (render === undefined && typeof special === "boolean") {
+    if (typeof tokenize === "string" ? typeof addSpecial === "boolean" : detokenize instanceof Int32Array) return;
   }
+  if (render === undefined && special === undefined && typeof truncate === "boolean") {
+    if (Array.isArray(embed) && typeof dimensions === "number" && typeof normalize === "boolean") return;
+    if (embed === undefined && typeof rerank === "string" && Array.isArray(documents)) return;
+  }
+  throw new ProtocolError(
+    "A question must be { tokenize, special, addSpecial }, { detokenize, special }, { render: { messages, reply } }, { embed, dimensions, normalize, truncate } or { rerank, documents, truncate }.",
+  );
 }
 
 /**
@@ -46,6 +52,16 @@ function checkQuestion(given: unknown): void {
  * @throws ZSEError BAD_OPTION
  */
 export function readWindowQuestion(given: NativeQuestion, mostCharacters: number): NativeQuestion {
+  if ("embed" in given) {
+    const { texts, signal: _, ...shape } = readEmbedCall(given.embed, without(given, "embed"));
+    checkCharacters("texts", texts, mostCharacters);
+    return { embed: texts.map((text) => (typeof text === "string" ? text.toWellFormed() : text)), ...shape };
+  }
+  if ("rerank" in given) {
+    const { query, documents, truncate } = readRerankCall(given.rerank, given.documents, { truncate: given.truncate });
+    checkCharacters("documents", [query, ...documents], mostCharacters);
+    return { rerank: query.toWellFormed(), documents: documents.map((text) => text.toWellFormed()), truncate };
+  }
   if ("render" in given) {
     const { messages, reply } = readWindowRequest(given.render, mostCharacters);
     return { render: { messages: messages!, ...(reply === undefined ? {} : { reply }) } };
@@ -54,6 +70,15 @@ export function readWindowQuestion(given: NativeQuestion, mostCharacters: number
   const { length } = given.tokenize;
   if (length > mostCharacters) throw bad("text", `text may have up to ${mostCharacters} characters; given ${length}.`);
   return { tokenize: given.tokenize.toWellFormed(), special: given.special, addSpecial: given.addSpecial };
+}
+
+function without(given: object, name: string): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(given).filter(([key]) => key !== name));
+}
+
+function checkCharacters(name: string, texts: readonly (string | Int32Array)[], most: number): void {
+  const characters = texts.reduce((sum, text) => sum + text.length, 0);
+  if (characters > most) throw bad(name, `${name} may have up to ${most} characters together; given ${characters}.`);
 }
 
 /** Tokens of a reply that goes on: no context is as large. */

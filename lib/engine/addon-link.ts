@@ -55,6 +55,10 @@ export class AddonLink implements EngineLink {
     }
   }
 
+  withdraw(question: number): void {
+    this.#native.withdraw(question);
+  }
+
   close(): void {
     this.#native.close();
   }

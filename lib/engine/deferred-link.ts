@@ -72,6 +72,10 @@ export class DeferredLink implements EngineLink {
     this.#link!.ask(question, what);
   }
 
+  withdraw(question: number): void {
+    this.#link!.withdraw(question);
+  }
+
   get stats(): EngineStats {
     return this.#link === undefined ? { ...NO_STATS } : this.#link.stats;
   }

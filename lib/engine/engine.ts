@@ -7,6 +7,7 @@
 import {
   NativeEventKind as Kind,
   type NativeAnswer,
+  type NativeEmbed,
   type NativeEngineOptions,
   type NativeError,
   type NativeEventListener,
@@ -18,6 +19,7 @@ import {
   type NativeRecommended,
   type NativeRender,
   type NativeRequest,
+  type NativeRerank,
   type NativeTokenLogprobs,
   type NativeToolCall,
 } from "../addon/contract.js";
@@ -27,8 +29,17 @@ import type { EngineStats, LoadEvent, ModelInfo, RecommendedSampling, StreamEven
 import { type EngineLink, FETCHING, type Fetching, freeId, type OpenLink, RESTARTING, type StreamId } from "./link.js";
 import { toldLogprobs, toldPrompt } from "./logprobs.js";
 import { namingLongest } from "./overflow.js";
-import { Questions } from "./questions.js";
-import { checkAgainstModel, checkLength, checkRoom, checkTokens } from "./request-checks.js";
+import { type AskedVectors, Questions } from "./questions.js";
+import {
+  checkAgainstModel,
+  checkEmbed,
+  checkGenerates,
+  checkLength,
+  checkQuestions,
+  checkRerank,
+  checkRoom,
+  checkTokens,
+} from "./request-checks.js";
 
 /**
  * What a stream gives: text, as the bare string (the common case costs no object) unless it has log-probabilities, any other event, or tokens
@@ -217,12 +228,29 @@ export class Engine {
 
   async render(chat: NativeRender["render"]): Promise<NativePrompt> {
     const link = this.#asked();
+    checkGenerates(this.info!);
     try {
       checkLength(chat, this.info!);
       return await this.#questions.render(link, { render: chat });
     } catch (error) {
       throw namingLongest(error, chat.messages);
     }
+  }
+
+  /** @throws ZSEError what makes an answer impossible, and OVERLOADED where too many such questions wait */
+  embed(question: NativeEmbed): AskedVectors {
+    const link = this.#asked();
+    checkEmbed(question, this.info!);
+    checkQuestions(this.#room, this.#questions.openVectors);
+    return this.#questions.vectors(link, question);
+  }
+
+  /** Throws as embed(). */
+  rerank(question: NativeRerank): AskedVectors {
+    const link = this.#asked();
+    checkRerank(this.info!);
+    checkQuestions(this.#room, this.#questions.openVectors);
+    return this.#questions.vectors(link, question);
   }
 
   #asked(): EngineLink {
@@ -433,6 +461,9 @@ export const NO_STATS: EngineStats = {
   abortedSteps: 0,
   cachedTokens: 0,
   spills: 0,
+  embedding: 0,
+  embeddedTokens: 0,
+  embeddingBytes: 0,
   cacheRamBytes: 0,
   cacheDiskBytes: 0,
   spilledBytes: 0,

@@ -98,6 +98,10 @@ class FallbackLink implements EngineLink {
     this.#link.ask(number, question);
   }
 
+  withdraw(question: number): void {
+    this.#link.withdraw(question);
+  }
+
   close(): void {
     this.#isClosing = true;
     this.#link.close();

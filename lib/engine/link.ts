@@ -42,6 +42,8 @@ export interface EngineLink {
   endReasoning(id: StreamId): void;
   /** One Answer or AnswerError event with the same number follows, also when the engine is closed first. */
   ask(question: number, what: Question): void;
+  /** Nobody waits for an answer any more: it comes as soon as it can, and may be an AnswerError. Numbers of questions that were answered are ignored. */
+  withdraw(question: number): void;
   /** Ends every stream, frees the model, and says Closed, the last event. May be called again. */
   close(): void;
   /** In this process as they are now; elsewhere as of the last batch. */

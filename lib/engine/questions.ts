@@ -3,12 +3,15 @@
 import type {
   NativeAnswer,
   NativeDetokenize,
+  NativeEmbed,
   NativeError,
   NativePieces,
   NativePrompt,
   NativeRender,
+  NativeRerank,
   NativeTokenize,
   NativeTokens,
+  NativeVectors,
 } from "../addon/contract.js";
 import { fromNative } from "../errors.js";
 import { type EngineLink, freeId, type Question } from "./link.js";
@@ -18,13 +21,23 @@ const TOKENS_A_TURN = 65_536;
 /** Items of an array that V8 lays out flat when it is made; a longer one begins as a hash table, and is made to grow instead. */
 const LARGEST_FLAT = 2 ** 24;
 
+/** A question that takes long. */
+export interface AskedVectors {
+  answer: Promise<NativeVectors>;
+  /** Makes the answer reject with the reason, unless it is there; and the engine need not compute it. */
+  withdraw(reason: unknown): void;
+}
+
 interface Asked {
   resolve: (answer: NativeAnswer) => void;
   reject: (error: unknown) => void;
+  /** It asks for vectors. */
+  vectors: boolean;
 }
 
 export class Questions {
   #last = 0;
+  #vectors = 0;
   /** Asked, and not yet answered. */
   readonly #open = new Map<number, Asked>();
 
@@ -44,12 +57,33 @@ export class Questions {
     return (await this.#ask(link, question)) as NativePrompt;
   }
 
+  /** Of texts, or scores of documents. */
+  vectors(link: EngineLink, question: NativeEmbed | NativeRerank): AskedVectors {
+    this.#vectors += 1;
+    const answer = this.#ask(link, question) as Promise<NativeVectors & { question: number }>;
+    const number = this.#last;
+    return { answer, withdraw: (reason) => this.#withdraw(link, number, reason) };
+  }
+
+  /** Questions for vectors that are not yet answered, those that nobody waits for any more included. */
+  get openVectors(): number {
+    return this.#vectors;
+  }
+
   #ask(link: EngineLink, question: Question): Promise<NativeAnswer> {
     return new Promise((resolve, reject) => {
       this.#last = freeId(this.#last, this.#open);
-      this.#open.set(this.#last, { resolve, reject });
+      this.#open.set(this.#last, { resolve, reject, vectors: "embed" in question || "rerank" in question });
       link.ask(this.#last, question);
     });
+  }
+
+  /** It stays open until the engine has answered. */
+  #withdraw(link: EngineLink, number: number, reason: unknown): void {
+    const asked = this.#open.get(number);
+    if (asked === undefined) return;
+    asked.reject(reason);
+    link.withdraw(number);
   }
 
   onAnswer(answer: NativeAnswer): void {
@@ -64,12 +98,14 @@ export class Questions {
   failAll(error: unknown): void {
     const asked = [...this.#open.values()];
     this.#open.clear();
+    this.#vectors = 0;
     for (const one of asked) one.reject(error);
   }
 
   #take(question: number): Asked | undefined {
     const asked = this.#open.get(question);
     this.#open.delete(question);
+    if (asked?.vectors === true) this.#vectors -= 1;
     return asked;
   }
 }

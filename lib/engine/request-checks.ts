@@ -1,7 +1,7 @@
 // Owns what of a request only the loaded model can find wrong, before the engine has it: token ids beyond the vocabulary, text beyond the
 // context. Pure; any thread.
 
-import type { NativeAdapter, NativeRequest } from "../addon/contract.js";
+import type { NativeAdapter, NativeEmbed, NativeRequest } from "../addon/contract.js";
 import { quote } from "../base/quote.js";
 import { bad, ZSEError } from "../errors.js";
 import type { ModelInfo } from "../types.js";
@@ -20,10 +20,57 @@ export function checkRoom({ maxStreams, maxQueue }: { maxStreams: number; maxQue
   throw new ZSEError("OVERLOADED", `${all}; try again later`);
 }
 
+/**
+ * Whether another question for vectors may be asked.
+ * @throws ZSEError OVERLOADED
+ */
+export function checkQuestions({ maxStreams, maxQueue }: { maxStreams: number; maxQueue: number }, open: number): void {
+  const room = maxStreams + maxQueue;
+  if (open < room) return;
+  throw new ZSEError("OVERLOADED", `${open} calls for embeddings are not answered yet (maxStreams + maxQueue = ${room}); try again later`);
+}
+
+/**
+ * Texts that only the loaded model can find wrong.
+ * @throws ZSEError BAD_OPTION, UNSUPPORTED or CONTEXT_OVERFLOW
+ */
+export function checkEmbed({ embed, dimensions, truncate }: NativeEmbed, info: ModelInfo): void {
+  if (info.pooling === "rank") {
+    throw new ZSEError("UNSUPPORTED", "The model gives scores of documents, and no vectors; use rerank(), or a model that embeds.");
+  }
+  if (dimensions > info.vectorSize) {
+    throw bad("dimensions", `dimensions may be 1 to ${info.vectorSize}, as many as the model's vectors have; given ${dimensions}.`);
+  }
+  for (const [i, text] of embed.entries()) {
+    if (typeof text === "string") continue;
+    checkTokens(`texts[${i}]`, text, info);
+    if (truncate || text.length <= info.contextSize) continue;
+    const holds = `the context holds ${info.contextSize}; shorten it, have it cut with truncate: true, or open the model with a larger contextSize`;
+    throw new ZSEError("CONTEXT_OVERFLOW", `texts[${i}] has ${text.length} tokens, and ${holds}`);
+  }
+}
+
+/** @throws ZSEError UNSUPPORTED */
+export function checkRerank(info: ModelInfo): void {
+  if (info.pooling === "rank") return;
+  const message = "The model gives no scores of documents (its pooling is not rank); take a reranker, or compare vectors of embed().";
+  throw new ZSEError("UNSUPPORTED", message);
+}
+
+/** @throws ZSEError UNSUPPORTED */
+export function checkGenerates({ generates, architecture }: ModelInfo): void {
+  if (generates) return;
+  throw new ZSEError(
+    "UNSUPPORTED",
+    `The model (architecture "${architecture}") is an encoder: it embeds texts with embed(), and writes none.`,
+  );
+}
+
 type Texts = Pick<NativeRequest, "messages" | "prompt" | "suffix">;
 
-/** @throws ZSEError BAD_OPTION or CONTEXT_OVERFLOW */
+/** @throws ZSEError BAD_OPTION, UNSUPPORTED or CONTEXT_OVERFLOW */
 export function checkAgainstModel(request: NativeRequest, info: ModelInfo): void {
+  checkGenerates(info);
   checkBiases(request.logitBias, info.vocabularySize);
   if (request.prompt instanceof Int32Array) checkTokens("prompt", request.prompt, info);
   if (request.suffix !== undefined) checkSuffix(info);

@@ -36,7 +36,7 @@ export interface MemberEvents {
 }
 
 /** What an engine counts from its opening on. */
-const COUNTERS = ["steps", "generatedTokens", "prefilledTokens", "abortedSteps", "cachedTokens", "spills", "restarts"] as const;
+const COUNTERS = ["steps", "generatedTokens", "prefilledTokens", "abortedSteps", "cachedTokens", "spills", "embeddedTokens", "restarts"] as const;
 type Counters = Partial<Record<(typeof COUNTERS)[number], number>>;
 
 export class Member implements Occupant {

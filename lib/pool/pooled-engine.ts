@@ -4,8 +4,9 @@
 // A stream is handed on to the engine that is open when its turn comes, and belongs to that one until it ends: ids are an engine's own, so credit that
 // comes late must not reach the next one.
 
-import type { NativePieces, NativePrompt, NativeRender } from "../addon/contract.js";
+import type { NativeEmbed, NativePieces, NativePrompt, NativeRender, NativeRerank } from "../addon/contract.js";
 import type { Ending, Item, ModelEngine, StreamSink } from "../engine/engine.js";
+import type { AskedVectors } from "../engine/questions.js";
 import type { ZSEError } from "../errors.js";
 import type { EngineStats, ModelInfo } from "../types.js";
 import type { Member } from "./member.js";
@@ -82,6 +83,32 @@ export class PooledEngine implements ModelEngine {
 
   async render(chat: NativeRender["render"]): Promise<NativePrompt> {
     return await this.#use((engine) => engine.render(chat));
+  }
+
+  embed(question: NativeEmbed): AskedVectors {
+    return this.#vectors((engine) => engine.embed(question));
+  }
+
+  rerank(question: NativeRerank): AskedVectors {
+    return this.#vectors((engine) => engine.rerank(question));
+  }
+
+  /** Whoever withdraws while the model is not open waits no longer for it. */
+  #vectors(ask: (engine: ModelEngine) => AskedVectors): AskedVectors {
+    let asked: AskedVectors | undefined;
+    const leaving = new AbortController();
+    const answer = this.#member.use(
+      async (engine) => {
+        asked = ask(engine);
+        return await asked.answer;
+      },
+      { signal: leaving.signal, isHeld: this.#isHeld() },
+    );
+    const withdraw = (reason: unknown) => {
+      if (asked === undefined) leaving.abort(reason);
+      else asked.withdraw(reason);
+    };
+    return { answer, withdraw };
   }
 
   stats(): EngineStats {

@@ -77,6 +77,27 @@ export async function unlessAborted<Value>(signal: AbortSignal | undefined, valu
   }
 }
 
+/** The value of a promise. When the signal aborts before, `withdraw` is told why, and makes the promise reject. */
+export async function orWithdrawn<Value>(
+  signal: AbortSignal | undefined,
+  value: Promise<Value>,
+  withdraw: (reason: unknown) => void,
+): Promise<Value> {
+  if (signal === undefined) return await value;
+  let stop = () => {};
+  try {
+    if (isAborted(signal)) withdraw(reasonOf(signal));
+    else stop = watchAbort(signal, withdraw);
+  } catch (error) {
+    withdraw(error); // the signal itself is broken
+  }
+  try {
+    return await value;
+  } finally {
+    stop();
+  }
+}
+
 function begin(signal: AbortSignal): Watch {
   const told = new Set<OnAbort>();
   const listener = () => {

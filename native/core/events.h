@@ -94,7 +94,13 @@ struct PromptAnswer {
   std::string text;
   std::vector<Token> tokens;
 };
-using Answer = std::variant<TokensAnswer, PiecesAnswer, PromptAnswer>;
+/** To an EmbedQuestion, and to a RerankQuestion, whose vectors are scores. */
+struct VectorsAnswer {
+  std::vector<float> numbers;  // of all vectors, one after the other
+  int width = 0;               // numbers of each
+  std::vector<int> tokens;     // of each text, as it was computed
+};
+using Answer = std::variant<TokensAnswer, PiecesAnswer, PromptAnswer, VectorsAnswer>;
 
 /** What was asked beside replies. */
 struct AnswerEvent {

@@ -44,9 +44,21 @@ struct ParsedCommand {
   StreamId stream;
   ParsedReply reply;
 };
+/** The texts of a question are tokenized, and each of them fits. */
+struct EmbedCommand {
+  std::shared_ptr<QuestionControl> control;
+  PreparedTexts texts;
+};
+struct RefuseCommand {  // they could not be prepared
+  std::shared_ptr<QuestionControl> control;
+  std::string code, message;
+};
+struct WithdrawCommand {
+  uint32_t question;
+};
 struct WakeCommand {};  // something that the scheduler looks for by itself has happened
-using Command =
-    std::variant<SubmitCommand, RejectCommand, CancelCommand, AckCommand, EndReasoningCommand, ParsedCommand, WakeCommand>;
+using Command = std::variant<SubmitCommand, RejectCommand, CancelCommand, AckCommand, EndReasoningCommand, ParsedCommand,
+                             EmbedCommand, RefuseCommand, WithdrawCommand, WakeCommand>;
 
 class Inbox {
  public:

@@ -19,6 +19,10 @@ struct ModelInfo {
   std::string normalizer;              // "NFC" where texts must be normalized so before they are tokenized, or ""
   bool guesses_pre_tokenizer = false;  // the file does not say how texts are cut before they are tokenized
   bool fills_in_the_middle = false;    // the vocabulary has the tokens of InfillInput
+  bool generates = true;               // text, token by token; otherwise it is an encoder, which embeds and nothing else
+  std::string
+      pooling;  // what makes one vector of a text's: "mean", "cls", "last", "rank", or "none" where the file says none
+  int vector_size = 0;  // numbers of a text's vector
   bool deterministic = false;
   RecommendedSampling sampling;
   std::vector<AdapterFile> adapters;  // that it was opened with

@@ -150,8 +150,30 @@ struct DetokenizeQuestion {
 struct RenderQuestion {
   ChatInput chat;
 };
+/** A text, or the tokens that it is. */
+using TextOrTokens = std::variant<std::string, std::vector<Token>>;
+/** The vectors of texts. The decode thread computes them beside the steps of streams. */
+struct EmbedQuestion {
+  std::vector<TextOrTokens> texts;
+  int dimensions = 0;  // the first so many; 0: all
+  bool normalize = true;
+  bool truncate = false;  // texts that are too long are cut; otherwise they are an error
+};
+/** How well documents answer a query, by a model that was trained to say so. Computed as vectors are. */
+struct RerankQuestion {
+  std::string query;
+  std::vector<std::string> documents;
+  bool truncate = false;  // of documents
+};
 /** What is asked of a model beside replies. */
-using Question = std::variant<TokenizeQuestion, DetokenizeQuestion, RenderQuestion>;
+using Question = std::variant<TokenizeQuestion, DetokenizeQuestion, RenderQuestion, EmbedQuestion, RerankQuestion>;
+
+/** Texts as the decode thread takes them: each with its tokens, of which there is at least one and no more than fit. */
+struct PreparedTexts {
+  std::vector<std::vector<Token>> texts;
+  int dimensions = 0;
+  bool normalize = true;
+};
 
 /**
  * What a stream's sampler needs and takes long to make, such as a grammar that the reply is held to: made on the prompt side, for the decoder of
@@ -169,6 +191,12 @@ struct PreparedPrompt {
   std::vector<std::string> template_stops;      // and texts at which the template's model ends it by itself
   std::unique_ptr<SamplerParts> sampler_parts;  // null where there are none
   std::shared_ptr<const ReplySyntax> syntax;    // null: the reply is text
+};
+
+/** What every thread may look at of a question that the decode thread answers. */
+struct QuestionControl {
+  uint32_t number = 0;
+  std::atomic<bool> withdrawn{false};  // nobody waits for the answer; whoever sets it sends a WithdrawCommand after it
 };
 
 /** What every thread may look at of a stream. A flag is how a cancel reaches a graph that is being computed. */

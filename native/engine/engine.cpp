@@ -2,13 +2,16 @@
 
 #include <exception>
 #include <utility>
+#include <variant>
 
 #include "base/error.h"
 #include "base/start_thread.h"
 #include "llama/cache_key.h"
 #include "llama/llama_decoder.h"
+#include "llama/llama_embedder.h"
 #include "llama/model.h"
 #include "prompt_tasks.h"
+#include "schedule/no_decoder.h"
 #include "schedule/scheduler.h"
 
 namespace zse {
@@ -94,7 +97,24 @@ void Engine::cancel_all() {
 void Engine::ask(uint32_t number, Question question) {
   std::lock_guard<std::mutex> lock(mutex_);
   if (closing_ || !prompts_) throw EngineError("CLOSED", "the model is not open");
-  prompts_->ask(number, std::move(question));
+  if (!std::holds_alternative<EmbedQuestion>(question) && !std::holds_alternative<RerankQuestion>(question)) {
+    prompts_->ask(number, std::move(question));
+    return;
+  }
+  const auto control = std::make_shared<QuestionControl>();
+  control->number = number;
+  prompts_->embed(control, std::move(question));
+  questions_[number] = control;
+}
+
+void Engine::withdraw(uint32_t question) {
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    const auto found = questions_.find(question);
+    if (found != questions_.end()) found->second->withdrawn = true;
+    if (prompts_) prompts_->withdraw(question);
+  }
+  inbox_.push(WithdrawCommand{question});
 }
 
 // ---- decode thread ---------------------------------------------------------------------------------------------------
@@ -121,10 +141,15 @@ void Engine::run_decode_thread() {
 }
 
 void Engine::serve(const std::shared_ptr<const Model>& model) {
-  LlamaDecoder decoder(model, options_.replay_rows);
+  std::unique_ptr<LlamaDecoder> of_streams;
+  NoDecoder none;
+  if (model->info().generates) of_streams = std::make_unique<LlamaDecoder>(model, options_.replay_rows);
+  Decoder& decoder = of_streams ? static_cast<Decoder&>(*of_streams) : none;
+  LlamaEmbedder embedder(model, of_streams ? of_streams->threads() : nullptr);
+  if (!of_streams) embedder.open();
   const PromptCacheOptions& cache_options = options_.prompt_cache;
   std::unique_ptr<PrefixFiles> files;
-  if (cache_options.enabled && !cache_options.dir.empty()) {
+  if (of_streams && cache_options.enabled && !cache_options.dir.empty()) {
     files = std::make_unique<PrefixFiles>(cache_options.dir, cache_key(model->info()), cache_options.disk_bytes,
                                           decoder.largest_image(), [this] { inbox_.push(WakeCommand{}); });
   }
@@ -135,16 +160,20 @@ void Engine::serve(const std::shared_ptr<const Model>& model) {
   options.latency_target_ms = options_.latency_target_ms;
   options.deterministic = options_.deterministic;
   PrefixCache cache(cache_options, rule, std::move(files), stats_);
-  Scheduler scheduler(
-      decoder, std::move(cache), inbox_, events_, stats_, options,
-      [this](StreamId stream) {
-        std::lock_guard<std::mutex> lock(mutex_);
-        controls_.erase(stream);
-      },
-      [this](StreamId stream, ParseRequest request) {
-        std::lock_guard<std::mutex> lock(mutex_);
-        if (prompts_) prompts_->parse(stream, std::move(request));  // else the engine is closing, and ends it
-      });
+  Scheduler scheduler(decoder, &embedder, std::move(cache), inbox_, events_, stats_, options,
+                      {[this](StreamId stream) {
+                         std::lock_guard<std::mutex> lock(mutex_);
+                         controls_.erase(stream);
+                       },
+                       [this](uint32_t question) {
+                         std::lock_guard<std::mutex> lock(mutex_);
+                         questions_.erase(question);
+                       }},
+                      [this](StreamId stream, ParseRequest request) {
+                        std::lock_guard<std::mutex> lock(mutex_);
+                        if (prompts_)
+                          prompts_->parse(stream, std::move(request));  // else the engine is closing, and ends it
+                      });
   {
     std::lock_guard<std::mutex> lock(mutex_);
     prompts_ = std::move(prompts);

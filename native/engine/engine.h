@@ -52,6 +52,9 @@ class Engine {
 
   /** An AnswerEvent or AnswerErrorEvent of this number follows. Throws EngineError CLOSED. */
   void ask(uint32_t number, Question question);
+
+  /** Nobody waits for the answer to a question: it comes as soon as it can, and may be an error. */
+  void withdraw(uint32_t question);
   const EngineStats& stats() const { return stats_; }
 
  private:
@@ -72,6 +75,8 @@ class Engine {
   mutable std::mutex mutex_;
   std::unique_ptr<PromptSide> prompts_;                          // while requests are taken
   std::map<StreamId, std::shared_ptr<StreamControl>> controls_;  // of every stream that has not ended
+  std::map<uint32_t, std::shared_ptr<QuestionControl>>
+      questions_;  // of those that the decode thread answers, as long as it has not
 
   Thread decode_thread_;
 };

@@ -15,6 +15,7 @@ constexpr PromptWorkers::Id kQuestions = PromptWorkers::Id{1} << 32;  // beyond 
 constexpr PromptWorkers::Id kReplies = PromptWorkers::Id{2} << 32;
 constexpr std::chrono::seconds kParseTime{5};
 constexpr uint64_t kParseSteps = uint64_t{1} << 31;
+constexpr uint64_t kMostTextTokens = uint64_t{1} << 24;  // of the texts of one question
 
 /** The answer where a reply could not be read at all. */
 ParsedReply unread() {
@@ -52,6 +53,13 @@ void PromptSide::prepare(std::shared_ptr<StreamControl> control, RequestSpec req
 void PromptSide::ask(uint32_t number, Question question) {
   workers_.submit(kQuestions + number, std::make_unique<QuestionTask>(builder_, events_, number, std::move(question)));
 }
+
+void PromptSide::embed(std::shared_ptr<QuestionControl> control, Question question) {
+  const PromptWorkers::Id id = kQuestions + control->number;
+  workers_.submit(id, std::make_unique<TextsTask>(builder_, inbox_, std::move(control), std::move(question)));
+}
+
+void PromptSide::withdraw(uint32_t question) { workers_.cancel(kQuestions + question); }
 
 void PromptSide::parse(StreamId stream, ParseRequest request) {
   try {
@@ -120,6 +128,45 @@ void ParseTask::run() {
 void ParseTask::finished() { inbox_.push(ParsedCommand{stream_, std::move(reply_)}); }
 
 void ParseTask::stopped(WorkStop, uint64_t) { inbox_.push(ParsedCommand{stream_, unread()}); }
+
+TextsTask::TextsTask(const PromptBuilder& builder, Inbox& inbox, std::shared_ptr<QuestionControl> control, Question question)
+    : builder_(builder), inbox_(inbox), control_(std::move(control)), question_(std::move(question)) {}
+
+WorkLimits TextsTask::limits() const {
+  WorkLimits limits;
+  limits.tokens = kMostTextTokens;
+  return limits;
+}
+
+void TextsTask::run() {
+  failure_ = failure_of("the texts could not be prepared", [this] {
+    if (const auto* embed = std::get_if<EmbedQuestion>(&question_)) texts_ = builder_.texts_of(*embed, stage_);
+    if (const auto* rerank = std::get_if<RerankQuestion>(&question_)) texts_ = builder_.texts_of(*rerank, stage_);
+  });
+}
+
+void TextsTask::finished() {
+  if (failure_) {
+    inbox_.push(RefuseCommand{std::move(control_), failure_->code(), failure_->what()});
+  } else {
+    inbox_.push(EmbedCommand{std::move(control_), std::move(texts_)});
+  }
+}
+
+void TextsTask::stopped(WorkStop why, uint64_t tokens) {
+  if (why == WorkStop::kTokens) {
+    inbox_.push(RefuseCommand{
+        std::move(control_), "CONTEXT_OVERFLOW",
+        "the texts have more than " + std::to_string(kMostTextTokens) + " tokens together; ask for fewer at a time"});
+    return;
+  }
+  if (why == WorkStop::kCancelled && control_->withdrawn) {
+    inbox_.push(RefuseCommand{std::move(control_), "ABORTED", "nobody waits for the answer any more"});
+    return;
+  }
+  const EngineError error = builder_.stopped(why, stage_, tokens);
+  inbox_.push(RefuseCommand{std::move(control_), error.code(), error.what()});
+}
 
 QuestionTask::QuestionTask(const PromptBuilder& builder, StreamQueue& events, uint32_t number, Question question)
     : builder_(builder), events_(events), number_(number), question_(std::move(question)) {}

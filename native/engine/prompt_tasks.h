@@ -32,11 +32,19 @@ class PromptSide {
   /** Its outcome comes as one AnswerEvent or AnswerErrorEvent. Throws as prepare() does. */
   void ask(uint32_t number, Question question);
 
+  /**
+   * Prepares the texts of a question that the decode thread answers: an EmbedQuestion or a RerankQuestion. Their outcome comes to it as one
+   * EmbedCommand or RefuseCommand. Throws as prepare() does.
+   */
+  void embed(std::shared_ptr<QuestionControl> control, Question question);
+
   /** A stream's reply, or its beginning, is read: one ParsedCommand answers, where there is no thread too. */
   void parse(StreamId stream, ParseRequest request);
 
   /** The stream's prompt, if it is not ready, is prepared no further. */
   void cancel(StreamId stream);
+  /** The question, if its texts are not prepared, is answered with an error. */
+  void withdraw(uint32_t question);
   /** Everything is stopped as cancelled, later ones at once. */
   void close() { workers_.close(); }
 
@@ -88,6 +96,25 @@ class ParseTask : public PromptWorkers::Task {
   const StreamId stream_;
   const ParseRequest request_;
   ParsedReply reply_;
+};
+
+/** The texts of a question that the decode thread answers. Ends in one EmbedCommand or RefuseCommand. */
+class TextsTask : public PromptWorkers::Task {
+ public:
+  TextsTask(const PromptBuilder& builder, Inbox& inbox, std::shared_ptr<QuestionControl> control, Question question);
+  WorkLimits limits() const override;
+  void run() override;
+  void finished() override;
+  void stopped(WorkStop why, uint64_t tokens) override;
+
+ private:
+  const PromptBuilder& builder_;
+  Inbox& inbox_;
+  std::shared_ptr<QuestionControl> control_;
+  const Question question_;
+  PromptStage stage_ = PromptStage::kTokenizer;
+  PreparedTexts texts_;
+  std::unique_ptr<EngineError> failure_;
 };
 
 /** What is asked beside replies. Ends in one AnswerEvent or AnswerErrorEvent. */

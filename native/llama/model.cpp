@@ -15,6 +15,7 @@
 #include "files/gguf/check.h"
 #include "files/model_kind.h"
 #include "ggml_abort.h"
+#include "llama-model.h"
 #include "llama-vocab.h"
 #include "llama_log.h"
 #include "shown_tokens.h"
@@ -65,6 +66,23 @@ int default_threads() {
   if (const int quota = quota_cores(text_of_file); quota > 0) usable = usable > 0 ? std::min(usable, quota) : quota;
 #endif
   return std::max(1, usable > 0 ? std::min(physical, usable) : physical);
+}
+
+const char* name_of(enum llama_pooling_type pooling) {
+  switch (pooling) {
+    case LLAMA_POOLING_TYPE_MEAN: return "mean";
+    case LLAMA_POOLING_TYPE_CLS: return "cls";
+    case LLAMA_POOLING_TYPE_LAST: return "last";
+    case LLAMA_POOLING_TYPE_RANK: return "rank";
+    default: return "none";
+  }
+}
+
+/** What a file says of the token that ends a text. load() overrides it, so llama.cpp's vocabulary does not know it any more. */
+bool says_end_token(const llama_model* model) {
+  const std::string said = metadata(model, "tokenizer.ggml.add_eos_token");
+  if (!said.empty()) return said == "true";
+  return llama_vocab_type(llama_model_get_vocab(model)) == LLAMA_VOCAB_TYPE_UGM;  // as llama.cpp takes it then
 }
 
 /**
@@ -120,9 +138,9 @@ std::shared_ptr<const Model> Model::load(const std::string& path, const EngineOp
   loaded->info_.device = choice.name;
   if (!llama_model_has_decoder(model) || llama_model_has_encoder(model) || llama_model_is_diffusion(model) ||
       llama_vocab_n_tokens(loaded->vocab()) == 0) {
-    throw EngineError("UNSUPPORTED",
-                      "\"" + path + "\" (architecture \"" + loaded->info_.architecture +
-                          "\") does not generate text token by token; zStream runs decoder-only language models");
+    throw EngineError("UNSUPPORTED", "\"" + path + "\" (architecture \"" + loaded->info_.architecture +
+                                         "\") neither generates text token by token nor embeds texts; zStream runs "
+                                         "decoder-only language models, and encoders");
   }
   loaded->adapters_.load(model, options.adapters);
   return loaded;
@@ -142,8 +160,14 @@ Model::Model(llama_model* model, const std::string& path, const EngineOptions& o
   info_.embedding_size = llama_model_n_embd(model);
   info_.vocabulary_size = llama_vocab_n_tokens(vocab());
   info_.trained_context_size = llama_model_n_ctx_train(model);
+  info_.generates = model->hparams.causal_attn;
+  info_.pooling = name_of(model->hparams.pooling_type);
+  info_.vector_size = llama_model_n_embd_out(model);
+  adds_end_ = says_end_token(model);
   info_.context_size =
       options.context_size > 0 ? options.context_size : std::clamp(info_.trained_context_size, 1, kDefaultContextSize);
+  // Where tokens see those behind them, a place beyond those that were trained may be none at all.
+  if (!info_.generates) info_.context_size = std::clamp(info_.context_size, 1, std::max(1, info_.trained_context_size));
   info_.max_streams = options.max_streams;
   info_.threads = options.threads > 0 ? options.threads : default_threads();
   info_.gpu_layers = gpu_layers < 0 ? info_.layers + 1 : std::min(gpu_layers, info_.layers + 1);
@@ -178,6 +202,15 @@ Model::Model(llama_model* model, const std::string& path, const EngineOptions& o
 
 std::vector<Token> Model::tokenize(const std::string& text, bool add_special, bool parse_special) const {
   return common_tokenize(vocab(), text, add_special, parse_special);
+}
+
+std::vector<Token> Model::tokenize_whole(const std::string& text) const {
+  std::vector<Token> tokens = tokenize(text, true, false);
+  const auto type = llama_vocab_type(vocab());  // the others have no end, or one of their own
+  const bool has_end = type == LLAMA_VOCAB_TYPE_SPM || type == LLAMA_VOCAB_TYPE_BPE || type == LLAMA_VOCAB_TYPE_UGM;
+  const Token end = llama_vocab_eos(vocab());
+  if (adds_end_ && has_end && end != LLAMA_TOKEN_NULL) tokens.push_back(end);
+  return tokens;
 }
 
 bool Model::pads_texts() const { return vocab()->get_add_space_prefix(); }

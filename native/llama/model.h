@@ -35,6 +35,15 @@ class Model {
   /** Token ids of a text. `add_special`: with the vocabulary's own BOS/EOS; `parse_special`: control tokens by their text. */
   std::vector<Token> tokenize(const std::string& text, bool add_special, bool parse_special) const;
 
+  /**
+   * Token ids of a text that is computed for itself, with all that the model was trained to see around it: the tokens that begin and end texts. What
+   * looks like a control token is text.
+   */
+  std::vector<Token> tokenize_whole(const std::string& text) const;
+
+  /** Whether the file wants an end-of-text token behind a text that is computed for itself. */
+  bool adds_end() const { return adds_end_; }
+
   /** Appends a token's bytes; control tokens have none unless `special`, but for tags that are text for the reader (shown_tokens.h). */
   void append_piece(Token token, std::string& out, bool special = false) const;
 
@@ -63,6 +72,7 @@ class Model {
   size_t longest_piece_ = 1;
   std::vector<Token> end_tokens_, control_tokens_;
   std::vector<uint8_t> first_bytes_;
+  bool adds_end_ = false;
   std::vector<bool> shown_;  // by token: a control token that is text all the same
 };
 

@@ -44,6 +44,11 @@ class PromptBuilder {
   /** What is asked beside replies. Throws EngineError and WorkStopped. */
   Answer answer(const Question& question, PromptStage& stage) const;
 
+  /** The tokens of texts whose vectors are wanted. Throws as answer(); CONTEXT_OVERFLOW names the text. */
+  PreparedTexts texts_of(const EmbedQuestion& question, PromptStage& stage) const;
+  /** The same of pairs of a query and a document. */
+  PreparedTexts texts_of(const RerankQuestion& question, PromptStage& stage) const;
+
   /** The error that a prompt ends with that was stopped. `tokens`: how many it had come to. */
   EngineError stopped(WorkStop why, PromptStage stage, uint64_t tokens) const;
 
@@ -70,6 +75,15 @@ class PromptBuilder {
   Answer answer_to(const TokenizeQuestion& question, PromptStage& stage) const;
   Answer answer_to(const DetokenizeQuestion& question, PromptStage& stage) const;
   Answer answer_to(const RenderQuestion& question, PromptStage& stage) const;
+  Answer answer_to(const EmbedQuestion& question, PromptStage& stage) const;
+  Answer answer_to(const RerankQuestion& question, PromptStage& stage) const;
+  void check_generates() const;
+  void check_fits(size_t tokens, const std::string& text) const;
+  void cut(std::vector<Token>& tokens) const;
+  std::vector<Token> pair_of(const RerankQuestion& question, const std::string& document) const;
+  std::vector<Token> pair_in(const std::string& form, const std::string& query, const std::string& document) const;
+  /** The beginning of a text, so that it has that many tokens. */
+  std::string beginning_of(const std::string& text, size_t tokens) const;
   /** As a text is tokenized: in the form that the vocabulary wants it. */
   std::string normalized(const std::string& text) const;
   common_chat_templates_inputs template_inputs(const ChatInput& chat, std::vector<size_t>& origins) const;

@@ -46,6 +46,7 @@ Napi::Function EngineWrap::define(Napi::Env env) {
                          InstanceMethod<&EngineWrap::end_reasoning>("endReasoning"),
                          InstanceMethod<&EngineWrap::close>("close"),
                          InstanceMethod<&EngineWrap::ask>("ask"),
+                         InstanceMethod<&EngineWrap::withdraw>("withdraw"),
                          InstanceMethod<&EngineWrap::stats>("stats"),
                      });
 }
@@ -120,6 +121,10 @@ void EngineWrap::ask(const Napi::CallbackInfo& info) {
     open_questions_++;
     channel_->keep_alive(true);
   });
+}
+
+void EngineWrap::withdraw(const Napi::CallbackInfo& info) {
+  if (engine_) engine_->withdraw(info[0].As<Napi::Number>().Uint32Value());
 }
 
 Napi::Value EngineWrap::stats(const Napi::CallbackInfo& info) {

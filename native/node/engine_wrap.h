@@ -35,6 +35,7 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
   void end_reasoning(const Napi::CallbackInfo& info);
   void close(const Napi::CallbackInfo& info);
   void ask(const Napi::CallbackInfo& info);
+  void withdraw(const Napi::CallbackInfo& info);
   Napi::Value stats(const Napi::CallbackInfo& info);
 
   void deliver(Napi::Env env);

@@ -206,6 +206,13 @@ struct PayloadToJs {
     object.Set("prompt", string_to_js(env, answer.text));
     object.Set("tokens", integers_to_js(env, answer.tokens));
   }
+  void put(Napi::Object& object, const VectorsAnswer& answer) const {
+    Napi::Float32Array vectors = Napi::Float32Array::New(env, answer.numbers.size());
+    std::copy(answer.numbers.begin(), answer.numbers.end(), vectors.Data());
+    object.Set("vectors", vectors);
+    object.Set("width", answer.width);
+    object.Set("tokens", integers_to_js(env, answer.tokens));
+  }
   Napi::Value operator()(const AnswerErrorEvent& event) const {
     Napi::Object object = error_object(env, event.code, event.message);
     object.Set("question", static_cast<double>(event.question));
@@ -238,6 +245,9 @@ struct PayloadToJs {
     if (!info.normalizer.empty()) object.Set("normalizer", info.normalizer);
     object.Set("guessesPreTokenizer", info.guesses_pre_tokenizer);
     object.Set("fillsInTheMiddle", info.fills_in_the_middle);
+    object.Set("generates", info.generates);
+    object.Set("pooling", info.pooling);
+    object.Set("vectorSize", info.vector_size);
     object.Set("deterministic", info.deterministic);
     object.Set("sampling", sampling_to_js(env, info.sampling));
     Napi::Array adapters = Napi::Array::New(env, info.adapters.size());
@@ -319,6 +329,23 @@ RequestInput input_from_js(const Napi::Object& value) {
   return chat;
 }
 
+EmbedQuestion embed_from_js(const Napi::Object& value) {
+  EmbedQuestion question;
+  const Napi::Array texts = value.Get("embed").As<Napi::Array>();
+  for (uint32_t i = 0; i < texts.Length(); i++) {
+    const Napi::Value text = texts.Get(i);
+    if (text.IsString()) {
+      question.texts.emplace_back(text.As<Napi::String>().Utf8Value());
+    } else {
+      question.texts.emplace_back(integers_from_js(text));
+    }
+  }
+  question.dimensions = integer(value, "dimensions");
+  question.normalize = boolean(value, "normalize");
+  question.truncate = boolean(value, "truncate");
+  return question;
+}
+
 }  // namespace
 
 Question question_from_js(const Napi::Object& value) {
@@ -326,6 +353,10 @@ Question question_from_js(const Napi::Object& value) {
   if (text.IsString())
     return TokenizeQuestion{text.As<Napi::String>(), boolean(value, "special"), boolean(value, "addSpecial")};
   if (tokens.IsTypedArray()) return DetokenizeQuestion{integers_from_js(tokens), boolean(value, "special")};
+  if (value.Get("embed").IsArray()) return embed_from_js(value);
+  if (const Napi::Value query = value.Get("rerank"); query.IsString()) {
+    return RerankQuestion{query.As<Napi::String>(), strings(value, "documents"), boolean(value, "truncate")};
+  }
   return RenderQuestion{std::get<ChatInput>(input_from_js(value.Get("render").As<Napi::Object>()))};
 }
 
@@ -487,6 +518,9 @@ Napi::Object stats_to_js(Napi::Env env, const EngineStats& stats) {
   object.Set("abortedSteps", static_cast<double>(stats.aborted_steps.load()));
   object.Set("cachedTokens", static_cast<double>(stats.cached_tokens.load()));
   object.Set("spills", static_cast<double>(stats.spills.load()));
+  object.Set("embedding", stats.embedding.load());
+  object.Set("embeddedTokens", static_cast<double>(stats.embedded_tokens.load()));
+  object.Set("embeddingBytes", static_cast<double>(stats.embedding_bytes.load()));
   object.Set("cacheRamBytes", static_cast<double>(stats.cache_ram_bytes.load()));
   object.Set("cacheDiskBytes", static_cast<double>(stats.cache_disk_bytes.load()));
   object.Set("spilledBytes", static_cast<double>(stats.spilled_bytes.load()));

@@ -12,12 +12,20 @@ constexpr double kAim = 0.9;
 // Before anything was measured, a first piece that even a slow machine computes in a fraction of a second.
 constexpr int kFirstPiece = 64;
 
+// The same of texts beside decoding streams.
+constexpr int kFirstTexts = 16;
+
 // Fewer prompts than this go one after the other: what the first of them decode takes little of the others' steps.
 constexpr size_t kManyPrompts = 5;
 // A burst that takes more batches than this would keep its first token back too long.
 constexpr int kMostBatchesTogether = 4;
 
 using Candidates = std::vector<const PlanCandidate*>;
+
+/** A running estimate. */
+void blend(double& estimate, double sample, double weight) {
+  estimate = estimate == 0 ? sample : estimate + weight * (sample - estimate);
+}
 
 /**
  * Whether prompts that came in one burst should end their prefill in the same step. One after the other, the first ones' decoding
@@ -105,9 +113,6 @@ std::vector<PlanPiece> plan_batch(const std::vector<PlanCandidate>& candidates, 
 }
 
 void StepCost::record(int decode_tokens, int prefill_tokens, double ms) {
-  const auto blend = [](double& estimate, double sample, double weight) {
-    estimate = estimate == 0 ? sample : estimate + weight * (sample - estimate);
-  };
   if (prefill_tokens == 0) {
     if (decode_tokens > 0) blend(decode_ms_, ms, 0.1);
     return;
@@ -118,6 +123,20 @@ void StepCost::record(int decode_tokens, int prefill_tokens, double ms) {
   }
   const double prefill_ms = std::max(ms - decode_ms_, ms * 0.1);
   blend(ms_per_prefill_token_, prefill_ms / prefill_tokens, 0.3);
+}
+
+void StepCost::record_texts(bool decoding, int tokens, double ms) {
+  blend(decoding ? ms_per_text_token_ : ms_per_lone_text_token_, std::max(ms - decode_ms_, ms * 0.1) / tokens, 0.3);
+  if (decoding) last_texts_ = tokens;
+}
+
+int StepCost::texts_budget(double target_ms) const {
+  const double per_token = ms_per_text_token_ > 0 ? ms_per_text_token_ : 2 * ms_per_lone_text_token_;
+  // What a token takes is learned from small pieces, and may be told too small by them.
+  const int most = std::max(kFirstTexts, 2 * last_texts_);
+  if (per_token == 0) return most;
+  const double tokens = (target_ms * kAim - 2 * decode_ms_) / per_token;
+  return static_cast<int>(std::clamp(tokens, 0.0, static_cast<double>(most)));
 }
 
 int StepCost::prefill_budget(double target_ms, int max_batch_tokens) const {

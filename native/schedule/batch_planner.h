@@ -51,6 +51,15 @@ class StepCost {
  public:
   void record(int decode_tokens, int prefill_tokens, double ms);
 
+  /** A piece of texts whose vectors are wanted; `decoding`: beside streams that decode. */
+  void record_texts(bool decoding, int tokens, double ms);
+
+  /**
+   * Tokens of such a piece that fit into `target_ms` together with a step that decodes: each takes a pass over the weights. Fewer than kMinPiece:
+   * there is no room.
+   */
+  int texts_budget(double target_ms) const;
+
   /** Prompt tokens that fit into a step of `target_ms` beside the decoding ones; at least kMinPiece, so that prompts move. */
   int prefill_budget(double target_ms, int max_batch_tokens) const;
 
@@ -60,6 +69,9 @@ class StepCost {
   double decode_ms_ = 0;             // 0: not seen yet
   double ms_per_prefill_token_ = 0;  // beside decoding streams; 0: not seen yet
   double ms_per_bulk_token_ = 0;     // of steps that only prefill; 0: not seen yet
+  double ms_per_text_token_ = 0;     // of texts, beside decoding streams; 0: not seen yet
+  double ms_per_lone_text_token_ = 0;
+  int last_texts_ = 0;  // tokens of the last piece of them beside decoding streams
 };
 
 }  // namespace zse

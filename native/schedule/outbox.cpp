@@ -11,9 +11,13 @@ namespace zse {
 void Outbox::publish() {
   ZSE_ASSERT(ends_once(), "a stream ends once, and that is its last event");
   for (const StreamId stream : ended_) {
-    if (on_stream_end_) on_stream_end_(stream);
+    if (on_end_.stream) on_end_.stream(stream);
+  }
+  for (const uint32_t question : answered_) {
+    if (on_end_.question) on_end_.question(question);
   }
   ended_.clear();
+  answered_.clear();
   events_.publish(news_);
 }
 

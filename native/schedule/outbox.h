@@ -1,6 +1,7 @@
 // Owns the news of a step until all of it goes to JavaScript at once, and that a stream ends once, with its last event. Decode thread only.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <utility>
 #include <vector>
@@ -13,9 +14,12 @@ namespace zse {
 
 class Outbox {
  public:
-  /** `on_stream_end` is called once for every stream, just before its last event is published. */
-  Outbox(StreamQueue& events, std::function<void(StreamId)> on_stream_end)
-      : events_(events), on_stream_end_(std::move(on_stream_end)) {}
+  /** Called just before the last event of a stream is published, and the answer to a question: once for each. */
+  struct Ends {
+    std::function<void(StreamId)> stream;
+    std::function<void(uint32_t)> question;
+  };
+  Outbox(StreamQueue& events, Ends on_end) : events_(events), on_end_(std::move(on_end)) {}
 
   template <class Payload>
   void put(StreamId stream, Payload payload) {
@@ -29,6 +33,13 @@ class Outbox {
     ended_.push_back(stream);
   }
 
+  /** The one answer to a question: an AnswerEvent or an AnswerErrorEvent. */
+  template <class Last>
+  void answer(Last last) {
+    answered_.push_back(last.question);
+    put(0, std::move(last));
+  }
+
   /** For what adds to a reply by itself. */
   std::vector<Event>& news() { return news_; }
 
@@ -38,9 +49,10 @@ class Outbox {
   bool ends_once() const;
 
   StreamQueue& events_;
-  const std::function<void(StreamId)> on_stream_end_;
+  const Ends on_end_;
   std::vector<Event> news_;
-  std::vector<StreamId> ended_;  // streams whose end is in news_
+  std::vector<StreamId> ended_;     // streams whose end is in news_
+  std::vector<uint32_t> answered_;  // questions whose answer is
 };
 
 }  // namespace zse

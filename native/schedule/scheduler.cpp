@@ -1,6 +1,7 @@
 #include "scheduler.h"
 
 #include <algorithm>
+#include <climits>
 #include <utility>
 #include <variant>
 
@@ -9,8 +10,8 @@
 
 namespace zse {
 
-Scheduler::Scheduler(Decoder& decoder, PrefixCache cache, Inbox& inbox, StreamQueue& events, EngineStats& stats,
-                     SchedulerOptions options, std::function<void(StreamId)> on_stream_end,
+Scheduler::Scheduler(Decoder& decoder, Embedder* embedder, PrefixCache cache, Inbox& inbox, StreamQueue& events,
+                     EngineStats& stats, SchedulerOptions options, Outbox::Ends on_end,
                      std::function<void(StreamId, ParseRequest)> parse)
     : decoder_(decoder),
       inbox_(inbox),
@@ -20,7 +21,8 @@ Scheduler::Scheduler(Decoder& decoder, PrefixCache cache, Inbox& inbox, StreamQu
                                                  std::chrono::duration<double, std::milli>(options.latency_target_ms / 8)))),
       admission_(decoder, std::move(cache), stats, options.lend_after, options.copied_at_once),
       parse_(std::move(parse)),
-      outbox_(events, std::move(on_stream_end)) {
+      outbox_(events, std::move(on_end)) {
+  if (embedder) embeddings_ = std::make_unique<Embeddings>(*embedder, outbox_, stats, options.deterministic);
   stats_.free_slots = admission_.free_slots();
 }
 
@@ -41,15 +43,18 @@ bool Scheduler::step() {
   admission_.admit(sequences_, Clock::now());
   const auto copying = Clock::now();
   const bool copied = admission_.copy_some(sequences_, copy_time_);
-  const bool computed = compute_step(copied ? milliseconds(Clock::now() - copying) : 0);
+  const bool embeds = embeddings_ && !embeddings_->empty();
+  if (embeds) embed_some(copied ? milliseconds(Clock::now() - copying) : 0);
+  const bool computed = compute_step(copied || embeds ? milliseconds(Clock::now() - copying) : 0);
   publish();
-  return computed || copied;
+  return computed || copied || (embeddings_ && !embeddings_->empty());
 }
 
 void Scheduler::finish_all() {
   take_commands();
   while (!sequences_.empty()) finish(sequences_.oldest(), FinishReason::kCancelled);
   for (auto& [id, ending] : std::exchange(endings_, {})) end(id, std::move(ending.event), ending.reply->summary());
+  if (embeddings_) embeddings_->fail_all("CLOSED", "the model was closed");
   publish();
 }
 
@@ -62,6 +67,7 @@ void Scheduler::write_prefixes() {
 void Scheduler::fail_all(const std::string& code, const std::string& message) {
   while (!sequences_.empty()) fail(sequences_.oldest(), code, message);
   for (const auto& [id, ending] : std::exchange(endings_, {})) outbox_.end(id, ErrorEvent{code, message});
+  if (embeddings_) embeddings_->fail_all(code, message);
   publish();
 }
 
@@ -138,6 +144,19 @@ void Scheduler::handle(ParsedCommand command) {
   endings_.erase(ending);
 }
 
+void Scheduler::handle(EmbedCommand command) {
+  ZSE_ASSERT(embeddings_, "an engine that embeds has an embedder");
+  embeddings_->add(std::move(command.control), std::move(command.texts));
+}
+
+void Scheduler::handle(RefuseCommand command) {
+  outbox_.answer(AnswerErrorEvent{command.control->number, std::move(command.code), std::move(command.message)});
+}
+
+void Scheduler::handle(WithdrawCommand command) {
+  if (embeddings_) embeddings_->withdraw(command.question);
+}
+
 void Scheduler::end_cancelled_and_stalled() {
   for (const StreamId id : std::exchange(cancelled_, {})) {
     if (Sequence* sequence = sequences_.find(id)) finish(*sequence, FinishReason::kCancelled);
@@ -186,6 +205,26 @@ void Scheduler::limit_rows(const std::vector<Sequence*>& runnable, std::vector<P
     spare -= rows - 1;
     piece.tokens = without + rows;
   }
+}
+
+// Streams that decode have a target for each step, so texts take what is left of it, and half of that where prompts want it, too. Where there is
+// nothing left, they take the least that moves, in every second step: the others are as quick as without them. Prompts that nobody waits behind go
+// first: theirs is the larger part of the time.
+void Scheduler::embed_some(double spent_ms) {
+  const bool decoding = sequences_.count(SequenceState::kDecoding) > 0;
+  const bool prefilling = sequences_.count(SequenceState::kPrefilling) > 0;
+  int most = prefilling ? std::max(decoder_.max_batch_tokens() / 4, StepCost::kMinPiece) : INT_MAX;
+  if (decoding) {
+    most = cost_.texts_budget(options_.latency_target_ms - spent_ms) / (prefilling ? 2 : 1);
+    const bool has_room = most >= StepCost::kMinPiece;
+    const bool skips = !has_room && embedded_without_room_;
+    embedded_without_room_ = !has_room && !skips;
+    if (skips) return;
+    most = std::max(most, StepCost::kMinPiece);
+  }
+  const auto started = Clock::now();
+  const int tokens = embeddings_->compute(most, [this] { return inbox_.closing(); });
+  if (tokens > 0) cost_.record_texts(decoding, tokens, milliseconds(Clock::now() - started));
 }
 
 bool Scheduler::compute_step(double spent_ms) {
@@ -458,6 +497,7 @@ void Scheduler::publish() {
   stats_.spilled = sequences_.count(SequenceState::kSpilled);
   stats_.parked = sequences_.count(SequenceState::kParked) + stats_.spilled;
   stats_.free_slots = admission_.free_slots();
+  stats_.embedding = embeddings_ ? embeddings_->waiting() : 0;
   outbox_.publish();
 }
 

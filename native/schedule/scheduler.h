@@ -12,12 +12,14 @@
 #include "admission.h"
 #include "batch_planner.h"
 #include "core/decoder.h"
+#include "core/embedder.h"
 #include "core/events.h"
 #include "core/ids.h"
 #include "core/inbox.h"
 #include "core/request.h"
 #include "core/stats.h"
 #include "core/stream_queue.h"
+#include "embeddings.h"
 #include "outbox.h"
 #include "sequence.h"
 #include "sequences.h"
@@ -35,10 +37,9 @@ struct SchedulerOptions {
 
 class Scheduler {
  public:
-  /** `on_stream_end`: see Outbox. `parse`: has a text of the stream's reply parsed; a ParsedCommand answers it. Neither waits. */
-  Scheduler(Decoder& decoder, PrefixCache cache, Inbox& inbox, StreamQueue& events, EngineStats& stats,
-            SchedulerOptions options, std::function<void(StreamId)> on_stream_end = {},
-            std::function<void(StreamId, ParseRequest)> parse = {});
+  /** `embedder`: null where nothing of the kind is asked. `on_end`: see Outbox. `parse`: has a text of the stream's reply parsed; a ParsedCommand answers it. Neither waits. */
+  Scheduler(Decoder& decoder, Embedder* embedder, PrefixCache cache, Inbox& inbox, StreamQueue& events, EngineStats& stats,
+            SchedulerOptions options, Outbox::Ends on_end = {}, std::function<void(StreamId, ParseRequest)> parse = {});
   ~Scheduler();
 
   /** Works until the inbox is closed; then every stream gets its finish, and it returns. */
@@ -68,10 +69,15 @@ class Scheduler {
   void handle(AckCommand command);
   void handle(EndReasoningCommand command);
   void handle(ParsedCommand command);
+  void handle(EmbedCommand command);
+  void handle(RefuseCommand command);
+  void handle(WithdrawCommand command);
   void handle(WakeCommand) {}
 
   void end_cancelled_and_stalled();
-  /** `spent_ms`: what the copies before it took. */
+  /** A piece of the texts whose vectors are wanted, where the step has room for one. `spent_ms`: what the copies before it took. */
+  void embed_some(double spent_ms);
+  /** `spent_ms`: what the copies before it took, and the texts. */
   bool compute_step(double spent_ms);
   int remaining(const Sequence& sequence) const;
   void limit_rows(const std::vector<Sequence*>& runnable, std::vector<PlanPiece>& plan) const;
@@ -123,7 +129,9 @@ class Scheduler {
   uint64_t step_number_ = 0;
   StepCost cost_;
 
-  Outbox outbox_;  // of the step under way
+  Outbox outbox_;                           // of the step under way
+  std::unique_ptr<Embeddings> embeddings_;  // null without an embedder
+  bool embedded_without_room_ = false;      // in the step before
   Batch batch_;
   std::string piece_;
   bool others_lost_a_step_ = false;  // the step before was aborted with work of streams that go on: this one is not

@@ -221,3 +221,36 @@ function isEngineOf(parent: number, pid: string): boolean {
     return false; // gone meanwhile
   }
 }
+
+test.runIf(onLinux)(
+  "texts that are embedded when their process is killed are embedded by the next one, with the same vectors",
+  async () => {
+    const model = openModel({ isolate: true, contextSize: 1024 });
+    const texts = Array.from({ length: 60 }, (_, i) => `${i}: Once upon a time there was a little fox. `.repeat(12));
+    const calm = await model.embed(texts);
+    const before = model.stats().embeddedTokens;
+    const asked = model.embed(texts);
+    await until(() => model.stats().embeddedTokens > before, "they are under way");
+    killEngine();
+    const { embeddings, usage } = await asked;
+    expect(model.stats().restarts).toBe(1);
+    expect(usage).toEqual(calm.usage);
+    for (const [i, vector] of embeddings.entries()) {
+      expect(Math.max(...vector.map((value, j) => Math.abs(value - calm.embeddings[i]![j]!)))).toBeLessThan(1e-2);
+    }
+  },
+);
+
+test.runIf(onLinux)("texts that nobody waits for any more are not embedded again by the next process", async () => {
+  const model = openModel({ isolate: true, contextSize: 1024 });
+  await model.ready;
+  const leaving = new AbortController();
+  const texts = new Array<string>(100).fill("Once upon a time there was a little fox. ".repeat(20));
+  const left = model.embed(texts, { signal: leaving.signal }).catch((error: unknown) => error);
+  await until(() => model.stats().embeddedTokens > 0, "they are under way");
+  leaving.abort(new Error("enough"));
+  expect(await left).toMatchObject({ message: "enough" });
+  killEngine();
+  expect((await model.embed("fox")).embeddings).toHaveLength(1);
+  await until(() => model.stats().embedding === 0, "nothing is left");
+});

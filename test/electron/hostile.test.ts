@@ -56,6 +56,13 @@ test("10,000 random messages change nothing for the window beside, and leave not
       { tokenize: "Once", special: random.chance(0.5), addSpecial: random.chance(0.5) },
       { detokenize: Int32Array.of(1, random.of([5, -1, 2 ** 31 - 1])), special: true },
       {
+        embed: random.of([["Once"], [Int32Array.of(random.of([5, -1, 2 ** 31 - 1]))], [value()], [], new Array(50).fill("upon a time")]),
+        dimensions: random.of([0, 8, -1, 1e9, Number.NaN]),
+        normalize: true,
+        truncate: random.chance(0.5),
+      },
+      { rerank: "Once", documents: random.of([["upon"], [value()], []]), truncate: true },
+      {
         render: {
           messages: random.chance(0.7) ? '[{"role":"user","content":"Once"}]' : value(),
           reply: random.chance(0.5) ? undefined : value(),
@@ -64,7 +71,9 @@ test("10,000 random messages change nothing for the window beside, and leave not
     ]);
   const command = (): unknown => {
     const id = random.chance(0.9) ? 1 + random.below(8) : value();
-    switch (random.below(8)) {
+    switch (random.below(9)) {
+      case 8:
+        return ["withdraw", id];
       case 0:
       case 1:
         return ["submit", id, wild()];

@@ -57,6 +57,29 @@ describe("a window's streams", () => {
     expect(await rejection(model.countTokens([...STORY, long]))).toMatchObject({ code: "CONTEXT_OVERFLOW", option: "messages[1]" });
   });
 
+  test("are beside its texts, whose vectors are the library's, and end with their signal", async () => {
+    const service = await serve();
+    const model = window(service).open();
+    const here = openModel({ maxStreams: 8 });
+    const texts = ["Once upon a time", [5, 6, 7]];
+    const [there, expected] = [await model.embed(texts, { dimensions: 16 }), await here.embed(texts, { dimensions: 16 })];
+    expect(there.usage).toEqual(expected.usage);
+    for (const [i, vector] of there.embeddings.entries()) {
+      expect(Math.max(...vector.map((value, j) => Math.abs(value - expected.embeddings[i]![j]!)))).toBeLessThan(1e-2);
+    }
+    for (const one of [model, here]) {
+      expect(await rejection(one.rerank("q", ["x"]))).toMatchObject({ code: "UNSUPPORTED" });
+      expect(await rejection(one.embed(["x", "word ".repeat(2000)]))).toMatchObject({ code: "CONTEXT_OVERFLOW" });
+    }
+    const leaving = new AbortController();
+    const left = model.embed(new Array<string>(1000).fill("Once upon a time. ".repeat(40)), { signal: leaving.signal }).catch(String);
+    await sleep(50);
+    leaving.abort(new Error("enough"));
+    expect(await left).toBe("Error: enough");
+    await model.embed("x"); // numbers come with answers
+    expect(model.stats().embeddedTokens).toBeLessThan(200_000); // of 240,000
+  });
+
   test("run tools in the page, and say so", async () => {
     const service = await serve();
     const model = window(service).open();

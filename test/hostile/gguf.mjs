@@ -111,6 +111,38 @@ export function rewriteGguf(from, to, keys) {
   return to;
 }
 
+/** A number of type float32. */
+export const f32 = (value) => ({ type: 6, bytes: Buffer.from(Float32Array.of(value).buffer) });
+
+/** Writes the metadata of `from` to `to`, with these keys set, and these tensors of float32 in place of its own: { shape, data } by their names. */
+export function withTensors(from, to, keys, tensors) {
+  const reader = new Reader(readFileSync(from));
+  reader.at = 16;
+  const count = reader.u64();
+  const kept = [];
+  for (let i = 0; i < count; i++) {
+    const start = reader.at;
+    const key = reader.string();
+    reader.skipValue(reader.u32());
+    if (!(key in keys)) kept.push(reader.bytes.subarray(start, reader.at));
+  }
+  for (const [key, value] of Object.entries(keys)) {
+    if (value !== undefined) kept.push(Buffer.concat([text(key), encode(value)]));
+  }
+  const padded = (bytes) => Buffer.concat([bytes, Buffer.alloc((32 - (bytes.length % 32)) % 32)]);
+  const infos = [];
+  const parts = [];
+  let offset = 0;
+  for (const [name, { shape, data }] of Object.entries(tensors)) {
+    infos.push(text(name), u32(shape.length), ...shape.map(u64), u32(0), u64(offset));
+    parts.push(padded(Buffer.from(data.buffer, data.byteOffset, data.byteLength)));
+    offset += parts.at(-1).length;
+  }
+  const head = Buffer.concat([Buffer.from("GGUF"), u32(3), u64(parts.length), u64(kept.length), ...kept, ...infos]);
+  writeFileSync(to, Buffer.concat([padded(head), ...parts]));
+  return to;
+}
+
 /** Splits `from` into two files as llama.cpp's tool does: the metadata and some tensors in the first, the rest in the second. */
 export function splitGguf(from, first, second) {
   const whole = readFileSync(from);

@@ -14,6 +14,7 @@
 #include "core/request.h"
 #include "core/stats.h"
 #include "fake_decoder.h"
+#include "fake_embedder.h"
 #include "reply/text_assembler.h"
 #include "schedule/scheduler.h"
 
@@ -27,6 +28,7 @@ inline std::vector<Token> make_prompt(int length, int salt) {
 
 struct Bench {
   FakeDecoder decoder;
+  FakeEmbedder embedder;
   Inbox inbox;
   int wakes = 0;
   StreamQueue queue{[this] { wakes++; }};
@@ -40,16 +42,22 @@ struct Bench {
   std::map<StreamId, FinishEvent> finished;
   std::map<StreamId, ErrorEvent> failed;
   std::map<StreamId, std::shared_ptr<StreamControl>> controls;
+  std::map<uint32_t, std::shared_ptr<QuestionControl>> questions;
+  std::map<uint32_t, VectorsAnswer> vectors;
+  std::map<uint32_t, AnswerErrorEvent> refused;
+  std::map<uint32_t, int> answers, answers_heard;  // news of them, and what was told of their ends
+  uint32_t last_question = 0;
   StreamId last_id = 0;
 
   explicit Bench(int slots = 4, int context = 256, SchedulerOptions options = {}, int max_batch = 64,
                  PromptCacheOptions cache = {}, bool cuttable = true, std::unique_ptr<PrefixFiles> files = nullptr,
                  std::function<void(StreamId, ParseRequest)> parse = {})
       : decoder(slots, context, max_batch),
-        scheduler(decoder,
+        scheduler(decoder, &embedder,
                   PrefixCache(cache, {cuttable, options.deterministic ? kExclusivePiece : 1, static_cast<size_t>(context)},
                               std::move(files), stats),
-                  inbox, queue, stats, options, {}, std::move(parse)) {
+                  inbox, queue, stats, options, {{}, [this](uint32_t question) { answers_heard[question]++; }},
+                  std::move(parse)) {
     decoder.cuttable = cuttable;
   }
 
@@ -70,12 +78,33 @@ struct Bench {
     return id;
   }
   StreamId submit(int prompt_length = 10) { return submit(request(make_prompt(prompt_length, static_cast<int>(last_id)))); }
+  uint32_t embed(std::vector<std::vector<Token>> texts, VectorShape shape = {}) {
+    auto control = std::make_shared<QuestionControl>();
+    control->number = ++last_question;
+    questions[control->number] = control;
+    inbox.push(EmbedCommand{control, {std::move(texts), shape.dimensions, shape.normalize}});
+    return last_question;
+  }
+  void withdraw(uint32_t question) {
+    questions[question]->withdrawn = true;
+    inbox.push(WithdrawCommand{question});
+  }
   void cancel(StreamId id) {
     controls[id]->cancelled = true;
     inbox.push(CancelCommand{id});
   }
   void collect() {
     for (Event& event : queue.take()) {
+      if (auto* answer = std::get_if<AnswerEvent>(&event.payload)) {
+        answers[answer->question]++;
+        vectors[answer->question] = std::get<VectorsAnswer>(answer->answer);
+        continue;
+      }
+      if (auto* error = std::get_if<AnswerErrorEvent>(&event.payload)) {
+        answers[error->question]++;
+        refused[error->question] = *error;
+        continue;
+      }
       CHECK_EQ(ends[event.stream], 0);
       drawn[event.stream].insert(drawn[event.stream].end(), event.drawn.begin(), event.drawn.end());
       if (auto* t = std::get_if<TextEvent>(&event.payload)) {

@@ -8,6 +8,7 @@
 
 #include "check.h"
 #include "fake_decoder.h"
+#include "fake_embedder.h"
 #include "reply/text_assembler.h"
 #include "schedule/scheduler.h"
 #include "temporary_folder.h"
@@ -27,15 +28,27 @@ struct Stream {
   FinishReason reason = FinishReason::kStop;
 };
 
+struct Asked {
+  std::shared_ptr<QuestionControl> control;
+  std::vector<std::vector<Token>> texts;
+  std::vector<float> vectors;
+  std::string code;  // of its error
+  int answers = 0;
+  bool withdrawn = false;
+};
+
 class Harness {
  public:
   Harness(uint64_t seed, int slots, bool deterministic, const std::string& dir)
       : random_(seed),
         decoder_(slots, 200, 32),
         cache_(cache_options(dir)),
-        scheduler_(decoder_, PrefixCache(cache_, {decoder_.cuttable, deterministic ? kExclusivePiece : 1}, files(), stats_),
-                   inbox_, queue_, stats_, options(deterministic)) {
+        scheduler_(decoder_, &embedder_,
+                   PrefixCache(cache_, {decoder_.cuttable, deterministic ? kExclusivePiece : 1}, files(), stats_), inbox_,
+                   queue_, stats_, options(deterministic)) {
     decoder_.sleep_us = random_() % 3 == 0 ? 40 : 0;
+    embedder_.us_per_token = random_() % 3 == 0 ? 2 : 0;
+    embedder_.cuttable = random_() % 2 == 0;
   }
 
   void run(int operations) {
@@ -88,7 +101,9 @@ class Harness {
   }
 
   void act() {
-    switch (random_() % 10) {
+    switch (random_() % 12) {
+      case 10: embed(); break;
+      case 11: withdraw(); break;
       case 0:
       case 1:
       case 2: submit(); break;
@@ -122,6 +137,27 @@ class Harness {
     request.settings.high_water_mark = stream.high_water_mark;
     request.settings.sampling.seed = static_cast<uint32_t>(last_id_);
     inbox_.push(SubmitCommand{std::move(request)});
+  }
+
+  void embed() {
+    std::lock_guard<std::mutex> lock(mutex_);
+    Asked& question = questions_[++last_question_];
+    question.control = std::make_shared<QuestionControl>();
+    question.control->number = last_question_;
+    question.texts.resize(1 + random_() % 8);
+    for (auto& text : question.texts) {
+      for (size_t i = 1 + random_() % 32; i > 0; i--) text.push_back(static_cast<Token>(random_() % FakeModel::kVocabulary));
+    }
+    inbox_.push(EmbedCommand{question.control, {question.texts, 0, false}});
+  }
+
+  void withdraw() {
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (last_question_ == 0) return;
+    Asked& question = questions_[1 + static_cast<uint32_t>(random_() % last_question_)];
+    question.withdrawn = true;
+    question.control->withdrawn = true;
+    inbox_.push(WithdrawCommand{question.control->number});
   }
 
   Stream* pick() {
@@ -160,6 +196,7 @@ class Harness {
           acknowledge_all(stream);
           open |= stream.ends == 0;
         }
+        for (const auto& [number, question] : questions_) open |= question.answers == 0;
         if (!open) return;
       }
       std::this_thread::sleep_for(std::chrono::microseconds(50));
@@ -184,6 +221,18 @@ class Harness {
       pending_calls_ = 0;
       const bool last = done_;
       for (Event& event : queue_.take()) {
+        if (auto* answer = std::get_if<AnswerEvent>(&event.payload)) {
+          Asked& question = questions_[answer->question];
+          question.answers++;
+          question.vectors = std::get<VectorsAnswer>(answer->answer).numbers;
+          continue;
+        }
+        if (auto* error = std::get_if<AnswerErrorEvent>(&event.payload)) {
+          Asked& question = questions_[error->question];
+          question.answers++;
+          question.code = error->code;
+          continue;
+        }
         Stream& stream = streams_[event.stream];
         CHECK_EQ(stream.ends, 0);
         if (auto* text = std::get_if<TextEvent>(&event.payload)) {
@@ -217,6 +266,21 @@ class Harness {
         CHECK_EQ(stream.reason == FinishReason::kStop, reply.ended);
       }
     }
+    for (const auto& [number, question] : questions_) {
+      CHECK_EQ(question.answers, 1);
+      if (!question.code.empty()) {
+        CHECK((question.code == "ABORTED" && question.withdrawn) || (question.code == "CLOSED" && !drained));
+        continue;
+      }
+      std::vector<float> expected;
+      for (const auto& text : question.texts) {
+        const auto vector = FakeEmbedder::vector_of(text, {0, false});
+        expected.insert(expected.end(), vector.begin(), vector.end());
+      }
+      CHECK(question.vectors == expected);
+    }
+    CHECK(embedder_.all_places_empty());
+    CHECK_EQ(stats_.embedding.load(), 0);
     if (!cache_.enabled) CHECK(decoder_.all_slots_empty());
     CHECK_EQ(stats_.spilled_bytes.load(), 0);
     CHECK(static_cast<uint64_t>(stats_.cache_ram_bytes.load()) <= cache_.ram_bytes);
@@ -225,6 +289,7 @@ class Harness {
 
   std::mt19937_64 random_;
   FakeDecoder decoder_;
+  FakeEmbedder embedder_;
   Inbox inbox_;
   StreamQueue queue_{[this] { wake(); }};
   EngineStats stats_;
@@ -236,12 +301,16 @@ class Harness {
   bool woken_ = false, done_ = false;
   int pending_calls_ = 0;
   std::map<StreamId, Stream> streams_;
+  std::map<uint32_t, Asked> questions_;
+  uint32_t last_question_ = 0;
   StreamId last_id_ = 0;
 };
 
 }  // namespace
 
-TEST("any interleaving of submit, cancel, ack, pause and close ends every stream once and loses no text (random)") {
+TEST(
+    "any interleaving of submit, cancel, ack, embed, withdraw, pause and close ends everything once and loses nothing "
+    "(random)") {
   std::mt19937_64 random(check::seed());
   const TemporaryFolder folder;
   int64_t exchanges = 0;

@@ -4,6 +4,7 @@
 
 import type {
   NativeAddon,
+  NativeEmbed,
   NativeEngine,
   NativeEngineOptions,
   NativeError,
@@ -15,9 +16,11 @@ import type {
   NativePrompt,
   NativeQuestion,
   NativeRequest,
+  NativeRerank,
   NativeTokenLogprobs,
   NativeTokens,
   NativeToolCall,
+  NativeVectors,
 } from "../../lib/addon/contract.js";
 import { NativeEventKind as Kind } from "../../lib/addon/contract.js";
 import { NO_STATS } from "../../lib/engine/engine.js";
@@ -51,6 +54,8 @@ export interface FakeOptions {
   manualSteps?: boolean;
   /** Merged into what the Finish event says. */
   finish?: Partial<NativeFinish>;
+  /** Questions for vectors are answered when the test says so. */
+  holdsVectors?: boolean;
   /** Merged into what the Ready event says. */
   info?: Partial<ModelInfo>;
 }
@@ -106,6 +111,9 @@ export class FakeEngine implements NativeEngine {
   readonly acks: { id: number; tokens: number }[] = [];
   readonly cancels: number[] = [];
   readonly endedThoughts: number[] = [];
+  /** Numbers of questions that nobody waits for. */
+  readonly withdrawn: number[] = [];
+  readonly #held = new Map<number, NativeVectors>();
   closes = 0;
   #isReady = false;
   #closing = false;
@@ -205,9 +213,26 @@ export class FakeEngine implements NativeEngine {
   ask(question: number, asked: NativeQuestion): void {
     if (this.#closing) throw Object.assign(new Error("closed"), { code: "CLOSED" });
     const answer = fakeAnswer(asked);
+    if ("vectors" in answer && this.options.holdsVectors) {
+      this.#held.set(question, answer);
+      return;
+    }
     setImmediate(() => {
       if (!this.#closed) this.onEvents([0, Kind.Answer, { question, ...answer }, 0]);
     });
+  }
+
+  withdraw(question: number): void {
+    this.withdrawn.push(question);
+    if (!this.#held.delete(question)) return;
+    const error = { question, code: "ABORTED", message: "nobody waits for the answer any more" };
+    setImmediate(() => this.onEvents([0, Kind.AnswerError, error, 0]));
+  }
+
+  /** Answers the questions for vectors that are held. */
+  answerVectors(): void {
+    for (const [question, answer] of this.#held) this.onEvents([0, Kind.Answer, { question, ...answer }, 0]);
+    this.#held.clear();
   }
 
   /** The newest that has the id. */
@@ -314,8 +339,26 @@ function eventOf(item: Exclude<ScriptItem, { progress: unknown } | { error: unkn
   return [Kind.Hidden, undefined, item.hidden];
 }
 
+/** Of a text: how many characters it has, and the first of them; normalised it is another one. */
+export function fakeVector(text: string, normalize = true): number[] {
+  return [text.length, text.codePointAt(0) ?? 0, normalize ? 1 : 0, 0.25];
+}
+
+/** The better a document, the longer it is. */
+function fakeVectors(asked: NativeEmbed | NativeRerank): NativeVectors {
+  if ("rerank" in asked) {
+    const vectors = Float32Array.from(asked.documents.map((document) => document.length));
+    return { vectors, width: 1, tokens: Int32Array.from(asked.documents.map((document) => document.length + asked.rerank.length)) };
+  }
+  const texts = asked.embed.map((text) => (typeof text === "string" ? text : String.fromCodePoint(...text)));
+  const width = asked.dimensions || 4;
+  const vectors = Float32Array.from(texts.flatMap((text) => fakeVector(text, asked.normalize).slice(0, width)));
+  return { vectors, width, tokens: Int32Array.from(texts.map((text) => text.length)) };
+}
+
 /** A character is a token, and the template writes messages as their JSON. */
-function fakeAnswer(asked: NativeQuestion): NativeTokens | NativePieces | NativePrompt {
+function fakeAnswer(asked: NativeQuestion): NativeTokens | NativePieces | NativePrompt | NativeVectors {
+  if ("embed" in asked || "rerank" in asked) return fakeVectors(asked);
   const tokensOf = (text: string) => Int32Array.from([...text].map((character) => character.codePointAt(0)!));
   if ("tokenize" in asked) return { tokens: tokensOf(asked.tokenize) };
   if ("render" in asked) return { prompt: asked.render.messages!, tokens: tokensOf(asked.render.messages!) };
@@ -364,6 +407,9 @@ export function fakeInfo(path: string, options: NativeEngineOptions): ModelInfo 
     chatTemplate: { source: "model", name: "own", text: "" },
     guessesPreTokenizer: false,
     fillsInTheMiddle: false,
+    generates: true,
+    pooling: "none",
+    vectorSize: 4,
     sampling: {},
     adapters: [],
     deterministic: options.deterministic,

@@ -75,6 +75,7 @@ export class PortHost {
       else if (command[0] === "cancel") link.cancel(command[1]);
       else if (command[0] === "endReasoning") link.endReasoning(command[1]);
       else if (command[0] === "ask") link.ask(command[1], command[2]);
+      else if (command[0] === "withdraw") link.withdraw(command[1]);
       else link.endTurn();
     }
     this.#steps.look(link.stats);

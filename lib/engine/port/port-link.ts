@@ -75,6 +75,10 @@ export class PortLink implements EngineLink {
     this.#tell(["ask", question, what]);
   }
 
+  withdraw(question: number): void {
+    this.#tell(["withdraw", question]);
+  }
+
   close(): void {
     this.#flush();
     this.#post({ type: "close" });

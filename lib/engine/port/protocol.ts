@@ -34,6 +34,7 @@ export type Command =
   | readonly ["cancel", StreamId]
   | readonly ["endReasoning", StreamId]
   | readonly ["ask", number, Question]
+  | readonly ["withdraw", number]
   | readonly ["endTurn"];
 
 /** Answered by a PongMessage as soon as the host's thread is free. */
@@ -130,8 +131,8 @@ function checkCommand(command: unknown): void {
   if (!Array.isArray(command)) throw wrong("a command", "an array", command);
   const [name, id, subject] = command as unknown[];
   if (name === "endTurn") return;
-  if (name !== "submit" && name !== "cancel" && name !== "endReasoning" && name !== "ask") {
-    throw wrong("a command's name", '"submit", "cancel", "endReasoning", "ask" or "endTurn"', name);
+  if (name !== "submit" && name !== "cancel" && name !== "endReasoning" && name !== "ask" && name !== "withdraw") {
+    throw wrong("a command's name", '"submit", "cancel", "endReasoning", "ask", "withdraw" or "endTurn"', name);
   }
   if (!isId(id)) throw wrong(`the number of "${name}"`, ID, id);
   if (name === "submit" || name === "ask") asRecord(subject, `what "${name}" is given`);

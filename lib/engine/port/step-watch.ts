@@ -14,7 +14,7 @@ export class StepWatch {
   look(stats: EngineStats, now = performance.now()): void {
     this.#now = now;
     const steps = stats.steps + stats.abortedSteps;
-    const busy = stats.prefilling + stats.decoding > 0;
+    const busy = stats.prefilling + stats.decoding + stats.embedding > 0;
     if (steps !== this.#steps) {
       if (this.#since !== undefined) this.#longest = Math.max(this.#longest, (now - this.#since) / Math.max(1, steps - this.#steps));
       this.#steps = steps;

@@ -32,7 +32,7 @@ const SOUND_AFTER_MS = 60_000;
 const LAST_MOMENT_MS = 1000;
 
 /** Counters that go on over restarts. */
-const COUNTERS = ["steps", "generatedTokens", "prefilledTokens", "abortedSteps", "cachedTokens", "spills"] as const;
+const COUNTERS = ["steps", "generatedTokens", "prefilledTokens", "abortedSteps", "cachedTokens", "spills", "embeddedTokens"] as const;
 
 /** How an engine is looked after. */
 export interface Supervision {
@@ -46,6 +46,8 @@ interface OpenQuestion {
   what: Question;
   /** Hosts that ended while it was open. */
   lost: number;
+  /** Nobody waits for its answer any more. */
+  withdrawn: boolean;
 }
 
 /** One host, from its start to its end. */
@@ -79,7 +81,7 @@ export class SupervisedLink implements EngineLink {
   /** Why, where the file could not be loaded. */
   #loadError: NativeError | undefined;
   readonly #counted: Record<(typeof COUNTERS)[number], number> = {
-    ...{ steps: 0, generatedTokens: 0, prefilledTokens: 0, abortedSteps: 0, cachedTokens: 0, spills: 0 },
+    ...{ steps: 0, generatedTokens: 0, prefilledTokens: 0, abortedSteps: 0, cachedTokens: 0, spills: 0, embeddedTokens: 0 },
   };
 
   /** @throws what `start` throws for the first host */
@@ -145,8 +147,22 @@ export class SupervisedLink implements EngineLink {
       this.#saySoon(0, Kind.AnswerError, { question, ...CLOSED });
       return;
     }
-    this.#questions.set(question, { what, lost: 0 });
+    this.#questions.set(question, { what, lost: 0, withdrawn: false });
     this.#readyLink()?.ask(question, what);
+    this.#keepAlive();
+  }
+
+  withdraw(question: number): void {
+    const open = this.#questions.get(question);
+    if (open === undefined || open.withdrawn) return;
+    open.withdrawn = true;
+    const link = this.#readyLink();
+    if (link !== undefined) {
+      link.withdraw(question);
+      return;
+    }
+    this.#questions.delete(question);
+    this.#saySoon(0, Kind.AnswerError, { question, ...WITHDRAWN });
     this.#keepAlive();
   }
 
@@ -258,6 +274,11 @@ export class SupervisedLink implements EngineLink {
   /** They are asked again, unless they may be what crashes it. */
   #loseQuestions(gone: string): void {
     for (const [question, open] of [...this.#questions]) {
+      if (open.withdrawn) {
+        this.#questions.delete(question);
+        this.#say(0, Kind.AnswerError, { question, ...WITHDRAWN });
+        continue;
+      }
       if (++open.lost < MOST_LOSSES) continue;
       this.#questions.delete(question);
       this.#say(0, Kind.AnswerError, { question, code: "ENGINE_FAILED", message: `${gone}, ${open.lost} times at this question` });
@@ -328,6 +349,7 @@ export class SupervisedLink implements EngineLink {
 }
 
 const CLOSED: NativeError = { code: "CLOSED", message: "the model is not open" };
+const WITHDRAWN: NativeError = { code: "ABORTED", message: "nobody waits for the answer any more" };
 const CANCELLED: NativeFinish = { reason: "cancelled", seed: 0, ...NO_USE };
 const THOUGHT_ENDED: NativeError = {
   code: "ENGINE_FAILED",
