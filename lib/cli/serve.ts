@@ -131,7 +131,7 @@ async function serve(given: readonly string[], flags: ServeFlags): Promise<void>
     const server = await listening(address, () => HttpServer.listen(app, { ...address, ...limits }));
     const stopped = untilStopped(); // listening before the ready line: who reads it may signal at once
     warnIfOpen(flags.host, apiKeys.length > 0);
-    const ready = { apiKeys, hasPage: page !== undefined };
+    const ready = { apiKeys, hasPage: page !== undefined, info };
     if (models instanceof ModelPool) printReady(models.names[0]!, headlineOf(models, server.address), server.address, ready);
     else printReady(name!, `${name} (${describe(info!)}) listens on ${server.address}`, server.address, ready);
     if ((await stopped) === "SIGINT") process.exitCode = 130;
@@ -250,20 +250,29 @@ async function listening<T>({ host, port }: Address, listen: () => Promise<T>): 
 interface Ready {
   apiKeys: readonly string[];
   hasPage: boolean;
+  /** Of several models it is not known yet. */
+  info: ModelInfo | undefined;
 }
 
-function printReady(name: string, headline: string, address: string, { apiKeys, hasPage }: Ready): void {
+function printReady(name: string, headline: string, address: string, { apiKeys, hasPage, info }: Ready): void {
   // Where it listens on every address, this machine's own is the one that can be pasted.
   const url = address.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:");
-  const body = { model: name, messages: [{ role: "user", content: "Tell me a story" }], stream: true };
+  const [path, body] = example(name, info);
   const key = apiKeys.length > 0 ? ` -H "Authorization: Bearer $ZSE_API_KEY"` : "";
   // The key itself is not printed: what a service prints is kept in logs.
   const note =
     apiKeys.length > 0 && process.env.ZSE_API_KEY !== apiKeys[0] ? "Put one of its keys into ZSE_API_KEY before you paste this:\n" : "";
   process.stdout.write(
     `${headline}\n${hasPage ? `${url}/ is a page to chat with it.\n` : ""}${note}\n` +
-      `curl -N "${url}/v1/chat/completions" -H "Content-Type: application/json"${key} -d '${JSON.stringify(body).replaceAll("'", "'\\''")}'\n\n`,
+      `curl -N "${url}${path}" -H "Content-Type: application/json"${key} -d '${JSON.stringify(body).replaceAll("'", "'\\''")}'\n\n`,
   );
+}
+
+/** A request that this model can answer. */
+function example(model: string, info: ModelInfo | undefined): [path: string, body: object] {
+  if (info?.pooling === "rank") return ["/v1/rerank", { model, query: "Who swims?", documents: ["A river", "A fish"] }];
+  if (info?.generates === false) return ["/v1/embeddings", { model, input: "Tell me a story" }];
+  return ["/v1/chat/completions", { model, messages: [{ role: "user", content: "Tell me a story" }], stream: true }];
 }
 
 /** Loudly: everyone who reaches this machine can use the model. */

@@ -33,6 +33,7 @@ import { RequestRecord } from "./record.js";
 import { bodyCheck } from "./schema.js";
 import { type ModelStatus, type Served, ServedModels } from "./served-models.js";
 import { APPLY_TEMPLATE, type TextModel, Texts } from "./texts.js";
+import { readModelName, type VectorModel, Vectors } from "./vectors.js";
 
 export interface AppOptions {
   /** Of one model, its name on the wire; a request that names none of its names is a 404. Default: the one in its file. Those of a pool have theirs. */
@@ -61,11 +62,15 @@ export interface AppOptions {
   logPrompts?: boolean;
 }
 
-/** What the server needs of a model: a ZSE. Without the methods of a TextModel there is no /tokenize and /detokenize. */
+/**
+ * What the server needs of a model: a ZSE. Without the methods of a TextModel there is no /tokenize and /detokenize, without those of a VectorModel no
+ * /v1/embeddings and what goes with it.
+ */
 export type AppModel = Omit<ServedModel, "stats" | "info"> & {
   stats(): EngineStats;
   readonly info?: ModelInfo | undefined;
-} & Partial<TextModel>;
+} & Partial<TextModel> &
+  Partial<VectorModel>;
 
 /** What the server needs of several models: a ModelPool. */
 export interface AppPool {
@@ -241,6 +246,7 @@ export class App {
     this.#ollamaRoutes();
     this.#textRoutes();
     this.#pageRoutes();
+    this.#vectorRoutes();
     hono.get("/health", (c) => this.#health(c));
     hono.get("/metrics", async (c) => c.body(await this.#metrics.text(), 200, { "content-type": this.#metrics.contentType }));
 
@@ -269,8 +275,7 @@ export class App {
 
   #textRoutes(): void {
     const { hono } = this;
-    const models = this.#models;
-    const one = "list" in models ? models.model(models.names[0]!) : models;
+    const one = this.#anyModel();
     if (isTextModel(one)) {
       const texts = (c: Context<Env>) => new Texts((name, run) => this.#onTextModel(name, c.req.raw.signal, run), this.#questions);
       hono.post("/tokenize", async (c) => this.#json(c, await texts(c).tokenize(await this.#bodyOf(c))));
@@ -287,12 +292,7 @@ export class App {
     if (!("list" in models)) return await run(models as TextModel);
     if (name !== undefined && typeof name !== "string")
       throw new WireError(400, "model must be the name of a model.", { param: "model", code: "invalid_value" });
-    const { model, release } = await models.acquire(this.#served.find(name).name, { signal });
-    try {
-      return await run(model as TextModel);
-    } finally {
-      release();
-    }
+    return await this.#onModel(this.#served.find(name).name, signal, (model) => run(model as TextModel));
   }
 
   /** It needs no key: the page itself asks for one. */
@@ -303,6 +303,39 @@ export class App {
       this.hono.get(path, ({ req }) =>
         page.answer(path, { acceptEncoding: req.header("accept-encoding"), ifNoneMatch: req.header("if-none-match") }),
       );
+    }
+  }
+
+  #vectorRoutes(): void {
+    const { embed, rerank } = this.#anyModel();
+    if (embed === undefined || rerank === undefined) return;
+    for (const { paths, answer } of new Vectors(this.#responder.retryAfterMs).routes) {
+      this.hono.on("POST", [...paths], async (c) => {
+        if (this.#draining) throw new WireError(503, "The server is shutting down.", { code: "shutting_down" });
+        const body = await this.#bodyOf(c);
+        const { name } = this.#served.find(readModelName(body));
+        const { signal } = c.req.raw;
+        const text = await this.#onModel(name, signal, (model) => answer({ body, signal, name, model: model as VectorModel }));
+        return c.body(text, 200, { "content-type": "application/json" });
+      });
+    }
+  }
+
+  /** Of several, the first: they can all be asked the same. */
+  #anyModel(): AppModel {
+    const models = this.#models;
+    return "list" in models ? models.model(models.names[0]!) : models;
+  }
+
+  /** Runs it on the model of that name, which opens for it where there are several. */
+  async #onModel<Value>(name: string, signal: AbortSignal, run: (model: AppModel) => Promise<Value>): Promise<Value> {
+    const models = this.#models;
+    if (!("list" in models)) return await run(models);
+    const { model, release } = await models.acquire(name, { signal });
+    try {
+      return await run(model);
+    } finally {
+      release();
     }
   }
 

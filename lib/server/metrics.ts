@@ -139,6 +139,7 @@ export class Metrics {
     gauge("zstream_num_requests_spilled", "Of the parked, those whose slot is lent to others.", (now) => now.spilled);
     gauge("zstream_prompt_cache_ram_bytes", "Computed prompts kept in RAM.", (now) => now.cacheRamBytes);
     gauge("zstream_prompt_cache_disk_bytes", "Computed prompts kept on disk.", (now) => now.cacheDiskBytes);
+    gauge("zstream_num_texts_embedding", "Texts whose vectors are wanted, and documents to be ranked.", (now) => now.embedding);
     gauge("zstream_slots_free", "Streams that could start at once.", (now) => now.freeSlots);
     const counter = (name: string, help: string, read: (now: EngineStats) => number) =>
       new Counter({
@@ -165,6 +166,7 @@ export class Metrics {
     }
     const generated = "Tokens generated, those of replies that were cancelled included.";
     counter("zstream_generation_tokens_total", generated, (now) => now.generatedTokens);
+    counter("zstream_embedded_tokens_total", "Tokens of texts that were embedded or ranked.", (now) => now.embeddedTokens);
     counter("zstream_engine_restarts_total", "Times that an isolated engine was started again.", (now) => now.restarts ?? 0);
   }
 }

@@ -49,7 +49,7 @@ export function ollamaShow(info: ModelInfo | undefined, since: Date): object {
             [`${architecture}.embedding_length`]: info.embeddingSize,
             [`${architecture}.block_count`]: info.layers,
           },
-    capabilities: ["completion", "tools"],
+    capabilities: info?.generates === false ? ["embedding"] : ["completion", "tools"],
     modified_at: since.toISOString(),
   };
 }

@@ -6,7 +6,7 @@ import { SERVED } from "../http/format-registry.js";
 const REPLIES = new Set(SERVED.flatMap((format) => format.routes));
 const USUAL = new Set([...REPLIES, "/v1/models", "/health", "/metrics"]);
 /** Routes that stand under /v1. */
-const WITHOUT_VERSION = /^\/(?:chat\/completions|completions|messages|models|responses|streams)(?:\/|$)/;
+const WITHOUT_VERSION = /^\/(?:chat\/completions|completions|embeddings|messages|models|rerank(?:ing)?|responses|streams)(?:\/|$)/;
 
 /** The one way in which a path is routed, checked and logged here. */
 export function canonicalPath(path: string): string {
