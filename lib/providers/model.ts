@@ -2,7 +2,7 @@
 
 import { quote } from "../base/quote.js";
 import { bad } from "../errors.js";
-import type { Message, ReplyOptionsInput, StreamEvent } from "../types.js";
+import type { EmbedOptions, Message, ReplyOptionsInput, StreamEvent, TextUsage } from "../types.js";
 
 /** What is used of a model: a ZSE, or anything that streams in its way. */
 export interface StreamingModel {
@@ -18,6 +18,18 @@ export interface EventStream {
 export function eventsOf(stream: EventStream): AsyncIterator<StreamEvent> {
   const events = stream.events();
   return Symbol.asyncIterator in events ? events[Symbol.asyncIterator]() : events;
+}
+
+/** What is used of a model that embeds: a ZSE, or anything that does it in its way. */
+export interface EmbeddingSource {
+  embed(texts: readonly string[], options?: EmbedOptions): Promise<{ embeddings: readonly Float32Array[]; usage: TextUsage }>;
+  readonly info?: { readonly name: string } | undefined;
+}
+
+/** @throws ZSEError BAD_OPTION */
+export function checkEmbedder(model: unknown, of: string): asserts model is EmbeddingSource {
+  if (typeof (model as Partial<EmbeddingSource> | undefined | null)?.embed === "function") return;
+  throw bad("model", `${of} takes a model: a ZSE, or an object with its embed(); given ${quote(model)}.`);
 }
 
 /** @throws ZSEError BAD_OPTION */

@@ -82,6 +82,18 @@ describe.skipIf(missing !== undefined)("under Node 22", () => {
     },
   );
 
+  test.each(["openai", "ai", "ai's openai", "langchain"])("%s embeds texts", async (name) => {
+    const { base, model } = await serveApp();
+    const { embeddings, usage } = await model.embed(["a fox", "a river"], { dimensions: 8 });
+    const seen = (await run("client.mjs", `${name} embeds`, base)) as { vectors: number[][]; inputTokens?: number };
+    expect(seen.vectors).toHaveLength(2);
+    for (const [i, vector] of seen.vectors.entries()) {
+      expect(vector).toHaveLength(8);
+      for (const [j, value] of vector.entries()) expect(value).toBeCloseTo(embeddings[i]![j]!, 2);
+    }
+    if (name !== "langchain") expect(seen.inputTokens).toBe(usage.promptTokens);
+  });
+
   test("openai and ai see a refusal with its status", async () => {
     const { base } = await serveApp();
     expect(await client("openai is refused", base)).toMatchObject({
@@ -102,6 +114,7 @@ describe.skipIf(missing !== undefined)("under Node 22", () => {
       calls: [{ toolName: "get_weather", input: { city: "Paris" } }],
       object: { name: expect.any(String), age: expect.any(Number) },
       warnings: [],
+      embeds: { dimensions: 8, isOurs: true, tokens: true },
     });
     expect(seen.pieces).toBeGreaterThan(10);
     expect(String(seen.answer).length).toBeGreaterThan(5);

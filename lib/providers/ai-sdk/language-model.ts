@@ -3,14 +3,14 @@
 // The stream that the SDK is given pulls: an event of the engine is taken when a reader asks for a part, never before. So a reader that stops
 // parks the stream in the engine, as it does with any other consumer of it.
 
-import { quote } from "../../base/quote.js";
-import { bad, ZSEError } from "../../errors.js";
+import { ZSEError } from "../../errors.js";
 import { type Rule, readOptions } from "../../options/rules.js";
 import type { Message, ReplyOptionsInput, StreamEvent } from "../../types.js";
 import { checkModel, type EventStream, eventsOf, type StreamingModel } from "../model.js";
 import { type ReadCall, readCall } from "./call.js";
 import { PartWriter } from "./parts.js";
 import { messagesOf } from "./prompt.js";
+import { readName } from "./settings.js";
 import type {
   CallOptions,
   ContentPart,
@@ -201,9 +201,4 @@ class Content {
     const logprobs = this.#logprobs.length === 0 ? {} : { logprobs: this.#logprobs };
     return { content: this.#parts, usage, finishReason, providerMetadata: { zstream: { ...providerMetadata?.zstream, ...logprobs } } };
   }
-}
-
-function readName(name: string, value: unknown): string {
-  if (typeof value === "string" && value !== "") return value;
-  throw bad(name, `${name} must be the model's name as the AI SDK tells it; given ${quote(value)}.`);
 }

@@ -103,6 +103,30 @@ export interface GenerateResult {
   warnings: CallWarning[];
 }
 
+/** What the SDK asks to be embedded. */
+export interface EmbedCallOptions {
+  values: readonly string[];
+  abortSignal?: AbortSignal | undefined;
+  providerOptions?: Readonly<Record<string, Readonly<Record<string, unknown>>>> | undefined;
+}
+
+export interface EmbedResult {
+  embeddings: number[][];
+  usage: { tokens: number };
+  warnings: CallWarning[];
+}
+
+/** An embedding model of the AI SDK: for `embed` and `embedMany`. */
+export interface ZSEEmbeddingModel<Version extends SpecificationVersion> {
+  readonly specificationVersion: Version;
+  readonly provider: "zstream";
+  readonly modelId: string;
+  readonly maxEmbeddingsPerCall: number;
+  /** They take turns in the engine. */
+  readonly supportsParallelCalls: boolean;
+  doEmbed(options: EmbedCallOptions): Promise<EmbedResult>;
+}
+
 /** A language model of the AI SDK: for `streamText`, `generateText` and whatever else takes one. */
 export interface ZSELanguageModel<Version extends SpecificationVersion> {
   readonly specificationVersion: Version;

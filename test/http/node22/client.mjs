@@ -3,8 +3,8 @@
 import { createAnthropic } from "@ai-sdk/anthropic";
 import { createOpenAI } from "@ai-sdk/openai";
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
-import { ChatOpenAI } from "@langchain/openai";
-import { generateText, isStepCount, streamText, tool } from "ai";
+import { ChatOpenAI, OpenAIEmbeddings } from "@langchain/openai";
+import { embedMany, generateText, isStepCount, streamText, tool } from "ai";
 import OpenAI from "openai";
 import { z } from "zod";
 
@@ -13,6 +13,7 @@ const baseURL = `${base}/v1`;
 const model = "qwen-7b";
 const prompt = "Tell me a story";
 const messages = [{ role: "user", content: prompt }];
+const values = ["a fox", "a river"];
 
 const openai = new OpenAI({ baseURL, apiKey: "not-needed" });
 const provider = createOpenAICompatible({ name: "zstream", baseURL, includeUsage: true });
@@ -73,6 +74,32 @@ const programs = {
   async "openai is refused"() {
     const error = await openai.chat.completions.create({ model: "other", messages, stream: true }).catch((caught) => caught);
     return { name: error.constructor.name, status: error.status, code: error.code, param: error.param };
+  },
+
+  async "openai embeds"() {
+    const { data, usage } = await openai.embeddings.create({ model, input: values, dimensions: 8 });
+    return { vectors: data.map(({ embedding }) => embedding), inputTokens: usage.prompt_tokens };
+  },
+  async "ai embeds"() {
+    const { embeddings, usage } = await embedMany({
+      model: provider.embeddingModel(model),
+      values,
+      providerOptions: { zstream: { dimensions: 8 } },
+    });
+    return { vectors: embeddings, inputTokens: usage.tokens };
+  },
+  async "ai's openai embeds"() {
+    const openai = createOpenAI({ baseURL, apiKey: "not-needed" });
+    const { embeddings, usage } = await embedMany({
+      model: openai.embeddingModel(model),
+      values,
+      providerOptions: { openai: { dimensions: 8 } },
+    });
+    return { vectors: embeddings, inputTokens: usage.tokens };
+  },
+  async "langchain embeds"() {
+    const embeddings = new OpenAIEmbeddings({ model, apiKey: "not-needed", dimensions: 8, maxRetries: 0, configuration: { baseURL } });
+    return { vectors: await embeddings.embedDocuments(values) };
   },
 
   async "openai's responses streams"() {

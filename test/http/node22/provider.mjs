@@ -1,9 +1,9 @@
 // Owns what AI SDK 7 does with zstream/ai-sdk in its own process, on the demo model, and tells on stdout what it saw, as JSON. Run by
 // ../node22.test.ts. The compiled library is what users import.
-import { generateText, Output, stepCountIs, streamText, tool } from "ai";
+import { embed, embedMany, generateText, Output, stepCountIs, streamText, tool } from "ai";
 import { z } from "zod";
 import { ZSE } from "../../../dist/index.js";
-import { zse } from "../../../dist/providers/ai-sdk/index.js";
+import { zse, zseEmbedding } from "../../../dist/providers/ai-sdk/index.js";
 
 const model = new ZSE({ threads: 1, contextSize: 512 });
 await model.ready;
@@ -40,6 +40,11 @@ const left = streamText({
 for await (const _ of left.textStream) abort.abort();
 while (model.stats().freeSlots < 4) await new Promise((resolve) => setTimeout(resolve, 10));
 
+const embeds = zseEmbedding(model);
+const one = await embed({ model: embeds, value: "fox", providerOptions: { zstream: { dimensions: 8 } } });
+const many = await embedMany({ model: embeds, values: ["fox", "river"] });
+const ours = await model.embed(["fox", "river"]);
+
 console.log(
   JSON.stringify({
     node: process.version,
@@ -50,6 +55,11 @@ console.log(
     cached: steps[1].usage.inputTokenDetails.cacheReadTokens,
     object: Person.parse(described.output),
     warnings: (await streamed.warnings) ?? [],
+    embeds: {
+      dimensions: one.embedding.length,
+      isOurs: many.embeddings.every((vector, i) => vector.every((value, j) => Math.abs(value - ours.embeddings[i][j]) < 1e-2)),
+      tokens: many.usage.tokens === ours.usage.totalTokens,
+    },
   }),
 );
 await model.close();
