@@ -22,15 +22,18 @@ async function run(args: readonly string[], input = ""): Promise<string> {
 }
 
 describe("docs/GUIDE.md", () => {
-  test("teaches tools, structured output, reasoning, the AI SDK, LangChain, pools and OpenTelemetry", () => {
+  test("teaches tools, structured output, reasoning, the AI SDK, LangChain, pools, embeddings and OpenTelemetry", () => {
     const own = ["Tools 1", "Tools 2", "Tools 3", "Structured output 1", "Structured output 2", "Reasoning 1"];
     expect(programs.map(([name]) => name)).toEqual([
       ...own,
       "The AI SDK 1",
       "The AI SDK 2",
+      "The AI SDK 3",
       "LangChain 1",
       "LangChain 2",
+      "LangChain 3",
       "Several models 1",
+      "Embeddings 1",
       "OpenTelemetry 1",
     ]);
   });
