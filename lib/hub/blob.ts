@@ -37,6 +37,8 @@ class LockLost extends Error {}
 const PIECE = 2 ** 20;
 /** Bytes that a try must bring to count as one that was not in vain. */
 const GAIN = 2 ** 18;
+/** Bytes that must come in four times the silence that is allowed: whoever gives one now and then is as good as silent. */
+const TRICKLE = 2 ** 16;
 
 /**
  * Fetches a file, unless it is there. Another process that does so already is waited for, and followed where it ends.
@@ -200,7 +202,9 @@ class Download {
       if (length !== undefined && Number(length) !== bytes) throw this.#wrongLength(length);
       if (this.#there > 0) await this.#beginAnew(); // the part was not heeded: this is all of it
     }
+    const isTrickle = this.#trickle();
     for await (const piece of body as AsyncIterable<Buffer>) {
+      if (isTrickle(piece.length)) throw new Passing(`${this.#what}: it comes too slowly`);
       if (this.#there + piece.length > bytes) {
         await this.#beginAnew();
         throw this.#wrongLength("more");
@@ -211,6 +215,21 @@ class Download {
       this.#there += piece.length;
       this.#task.listener.onBytes(this.#there, false);
     }
+  }
+
+  /** Told of each piece; whether too little has come for long. */
+  #trickle(): (bytes: number) => boolean {
+    const window = 4 * this.#task.settings.silenceMs;
+    let since = performance.now();
+    let sum = 0;
+    return (bytes) => {
+      sum += bytes;
+      if (performance.now() - since < window) return false;
+      const isTooLittle = sum < TRICKLE;
+      since = performance.now();
+      sum = 0;
+      return isTooLittle;
+    };
   }
 
   #wrongLength(given: string): Error {

@@ -47,7 +47,8 @@ export function refusal(status: number, headers: NodeJS.Dict<string | string[]>,
   const words = readable(single(headers["x-error-message"]));
   const where = `hf:${repo}`;
   if (status === 429 || status === 503) {
-    return new Passing(`${what} of ${where}: the hub asks to come again later (${status})`, retryAfter(single(headers["retry-after"])));
+    const waitMs = retryAfter(single(headers["retry-after"])) ?? rateLimit(single(headers.ratelimit));
+    return new Passing(`${what} of ${where}: the hub asks to come again later (${status})`, waitMs);
   }
   if (status === 408 || status >= 500) return new Passing(`${what} of ${where}: the hub failed (${status})`);
   if (said === "GatedRepo" || (status === 403 && said !== "RepoNotFound")) return notFound(gated(repo, withToken, words));
@@ -84,6 +85,12 @@ function retryAfter(text: string): number | undefined {
   if (/^\d+$/.test(text.trim())) return Math.min(Number(text) * 1000, Number.MAX_SAFE_INTEGER);
   const at = Date.parse(text);
   return Number.isNaN(at) ? undefined : Math.max(0, at - Date.now());
+}
+
+/** What is left of a window, as Hugging Face tells it: `"api";r=0;t=55`, in seconds. */
+function rateLimit(text: string): number | undefined {
+  const [, seconds] = /;\s*t=(\d{1,9})\b/.exec(text) ?? [];
+  return seconds === undefined ? undefined : Number(seconds) * 1000;
 }
 
 function single(header: string | string[] | undefined): string {

@@ -195,5 +195,6 @@ export function roomFor({ total, available }: Memory): number {
 }
 
 function gib(bytes: number): string {
-  return bytes < 2 ** 30 ? `${Math.round(bytes / 2 ** 20)} MiB` : `${(bytes / 2 ** 30).toFixed(1)} GiB`;
+  const [count, unit] = bytes < 2 ** 30 ? [bytes / 2 ** 20, "MiB"] : [bytes / 2 ** 30, "GiB"];
+  return `${count.toFixed(count < 100 ? 1 : 0)} ${unit}`;
 }

@@ -49,7 +49,7 @@ describe("zse pull", () => {
   });
   test("says which quantization it takes, and why, where none is named", async () => {
     const { stderr } = await run("pull", `hf:${REPO}`);
-    expect(stderr).toMatch(/^zse: no quantization was named: Q8_0, 3 MiB: the only one\n/);
+    expect(stderr).toMatch(/^zse: no quantization was named: Q8_0, 2\.9 MiB: the only one\n/);
   });
   test("--json prints one object, -q nothing else", async () => {
     const { stdout, stderr } = await run("pull", Q8, "--json", "-q");
@@ -173,6 +173,22 @@ describe("zse models and zse rm", () => {
     expect((await run("models")).stderr).toMatch(/KiB of hf:org\/demo-GGUF were fetched and not finished/);
     expect(await run("rm", `hf:${REPO}`)).toMatchObject({ code: 0 });
     expect(filesBelow(world.now.home)).toEqual([]);
+  });
+});
+
+describe("zse serve and zse chat", () => {
+  test("take a model of Hugging Face", async () => {
+    const server = zse(["serve", Q8, "--port", "0", "--threads", "1", "--log-level", "silent"]);
+    let said = "";
+    server.child.stdout?.on("data", (text: string) => {
+      said += text;
+    });
+    await until(() => said.includes("listens on"), "it is ready", 30_000);
+    server.child.kill("SIGTERM");
+    expect((await server.ended).stderr).toContain("zse: fetching demo-Q8_0.gguf");
+    const { child, ended } = zse(["chat", Q8, "--threads", "1", "--max-tokens", "3"]);
+    child.stdin?.end("Hi\n");
+    expect(await ended).toMatchObject({ code: 0, stdout: expect.stringMatching(/\S/), stderr: expect.not.stringContaining("fetching") });
   });
 });
 

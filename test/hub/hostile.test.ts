@@ -108,6 +108,21 @@ describe("a connection that", () => {
     await comesWhole();
     expect(world.now.events.filter(({ type }) => type === "retry")).toEqual([]);
   });
+  test("gives a few bytes now and then is as good as silent", async () => {
+    const settings = { ...world.now.settings, silenceMs: 50 };
+    const timers: NodeJS.Timeout[] = [];
+    world.now.hub.hostile = firstFetches(99, (response, content, range) => {
+      const from = Number(/\d+/.exec(range ?? "0"));
+      const head = { "content-length": content.length - from, "content-range": `bytes ${from}-${content.length - 1}/${content.length}` };
+      response.writeHead(from > 0 ? 206 : 200, head);
+      let at = from;
+      timers.push(setInterval(() => response.write(content.subarray(at, ++at)), 10));
+      response.on("close", () => clearInterval(timers.at(-1)));
+    });
+    const error = await rejection(world.now.pull(Q8, { settings }));
+    expect(error).toMatchObject({ code: "DOWNLOAD_FAILED", message: expect.stringContaining("too slowly") });
+    for (const timer of timers) clearInterval(timer);
+  });
   test("cannot be made is told, with the address and without its secrets", async () => {
     const { hub, settings, pull } = world.now;
     const endpoint = new URL(`${hub.endpoint.replace("//", "//user:secret@")}/`);
@@ -286,6 +301,12 @@ describe("an answer of", () => {
     await comesWhole();
     const waits = world.now.events.flatMap((event) => (event.type === "retry" ? [event.inMs] : []));
     expect(waits).toEqual([1000]);
+  });
+  test("429 with what is left of the hub's window is waited for so long", async () => {
+    let left = 1;
+    world.now.hub.hostile = (_, response) => left-- > 0 && refuse(response, 429, "", { ratelimit: '"api";r=0;t=1' });
+    await comesWhole();
+    expect(world.now.events).toContainEqual({ type: "retry", inMs: 1000, because: expect.any(String) });
   });
   test.each(["3600", "Fri, 01 Jan 2100 00:00:00 GMT"])("429 with retry-after %s is told at once", async (after) => {
     world.now.hub.hostile = always(429, "", { "retry-after": after });

@@ -132,7 +132,7 @@ describe("how it is told", () => {
       file: "demo-Q8_0.gguf",
       quant: "Q8_0",
       bytes: DEMO.length,
-      because: "Q8_0, 3 MiB: the best that takes at most half of the 14.0 GiB of memory there are",
+      because: "Q8_0, 2.9 MiB: the best that takes at most half of the 14.0 GiB of memory there are",
     });
   });
 });
