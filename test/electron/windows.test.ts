@@ -202,6 +202,7 @@ describe("the main process", () => {
       [{}, "models"],
       [{ models: {} }, "models"],
       [{ models: { a: { file: "x" } } }, "models.a"],
+      [{ models: { a: { path: "hf:org/repo:Q8_0" } } }, "models.a.path"],
       [{ models: { a: { options: { maxStreams: 0 } } } }, "maxStreams"],
       [{ models: { a: {} }, keepMs: -1 }, "keepMs"],
       [{ models: { a: {} }, stream: 1 }, "stream"],
