@@ -101,6 +101,7 @@ test(`random mishaps (ZSE_TEST_SEED=${seed})`, async () => {
       /^hub\/models--org--demo-GGUF\/(?:blobs\/(?:[0-9a-f]{40}|[0-9a-f]{64})(?:\.zse\.incomplete)?|refs\/main|snapshots\/[0-9a-f]{40}\/m-\S+\.gguf)$/,
     );
   }
+  hub.hostile = () => false;
   expect(await rejection(pull(`hf:${REPO}:Q9_9`))).toMatchObject({ code: "MODEL_NOT_FOUND" });
   expect(filesBelow(join(home, "hub", ".locks"))).toEqual([]);
 });
