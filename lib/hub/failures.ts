@@ -35,7 +35,7 @@ export function diskFailure(error: unknown, path: string): unknown {
 /** What was asked for, for sentences. */
 export interface Asked {
   repo: string;
-  /** "the list of files", or a file. */
+  /** "The list of files", or a file. */
   what: string;
   /** Whether a token went with it. */
   withToken: boolean;

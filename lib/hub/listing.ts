@@ -32,7 +32,7 @@ export async function listRepo(
   patience: Patience,
   signal: AbortSignal,
 ): Promise<Listing> {
-  const ask: Ask = { repo, what: "the list of files", headers: { accept: "application/json" }, signal };
+  const ask: Ask = { repo, what: "The list of files", headers: { accept: "application/json" }, signal };
   const fetched = (url: URL) =>
     patience.over(async () => {
       const answer = await get(url, settings, ask);

@@ -19,7 +19,7 @@ export interface Answer {
 
 export interface Ask {
   repo: string;
-  /** What is asked for, for sentences: "the list of files", "model.gguf". */
+  /** What is asked for, for sentences: "The list of files", "model.gguf". */
   what: string;
   headers?: Record<string, string>;
   signal: AbortSignal;

@@ -85,7 +85,7 @@ describe("zse pull", () => {
     world.now.hub.hostile = (_, response) => left-- > 0 && refuse(response, 502, "");
     const { code, stderr } = await run("pull", Q8);
     expect(code).toBe(0);
-    expect(stderr).toMatch(/^zse: the list of files of hf:org\/demo-GGUF: the hub failed \(502\); trying again in \d\.\d s\n/);
+    expect(stderr).toMatch(/^zse: The list of files of hf:org\/demo-GGUF: the hub failed \(502\); trying again in \d\.\d s\n/);
   });
 });
 

@@ -1,12 +1,14 @@
 // new ZSE("hf:…"): the calls that wait for a model that is fetched, what is told meanwhile, and closing in the middle of it.
 
 import { readFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { pull, ZSE } from "../../lib/index.js";
 import type { EngineOptions, LoadEvent } from "../../lib/types.js";
 import { ask, buildLibrary, readAll, until } from "../addon/helpers.js";
-import { bytesOf, DEMO, filesBelow, REPO, rejection, worlds } from "./helpers.js";
+// @ts-expect-error: plain JavaScript, shared with children
+import * as gguf from "../hostile/gguf.mjs";
+import { bytesOf, DEMO, filesBelow, REPO, ROOT, rejection, worlds } from "./helpers.js";
 import { COMMIT, refuse } from "./hostile-hub.js";
 
 const world = worlds();
@@ -65,6 +67,18 @@ describe("a model of Hugging Face", () => {
     world.now.hub.requests.length = 0;
     await openModel().ready;
     expect(world.now.hub.requests).toEqual([]);
+  });
+  test("that is split is opened by its first part, and says what the whole says", async () => {
+    const parts = [1, 2].map((part) => join(world.now.home, `split-Q4_0-0000${part}-of-00002.gguf`));
+    gguf.splitGguf(join(ROOT, "models", "demo", "demo.gguf"), ...parts);
+    for (const part of parts) world.now.hub.add(REPO, `Q4_0/${basename(part)}`, readFileSync(part));
+    const options = { temperature: 0, maxTokens: 20 };
+    const { text } = await openModel(`hf:${REPO}:Q4_0`).chat(ask("Count from 3 to 9"), options);
+    expect(text).toBe((await openModel().chat(ask("Count from 3 to 9"), options)).text);
+  });
+  test("may be a .zse file, by its name", async () => {
+    world.now.hub.add(REPO, "demo.zse", readFileSync(join(ROOT, "models", "demo", "demo.zse")));
+    expect((await openModel(`hf:${REPO}/demo.zse`).chat(ask("Hi"), { maxTokens: 3 })).usage.completionTokens).toBe(3);
   });
   test("is opened in a process of its own", async () => {
     buildLibrary();
