@@ -14,7 +14,7 @@ import { chart } from "./bench-chart.js";
 import { measure, type Plan, stepsOf } from "./bench-measure.js";
 import { type Limit, type Machine, page, type Result } from "./bench-page.js";
 import { addModelFlags, type ModelFlags } from "./flags.js";
-import { openModel } from "./loading.js";
+import { endingAtOnce, openModel } from "./loading.js";
 import { Output } from "./output.js";
 import { progressBar } from "./progress.js";
 import { reportError, UsageError } from "./report.js";
@@ -81,13 +81,14 @@ async function bench(path: string | undefined, flags: BenchFlags): Promise<void>
 async function figuresOf(plan: Plan, info: ModelInfo, run: (onStep: () => void) => ReturnType<typeof measure>): Promise<Result> {
   const limit = info.device === "CPU" ? await limitOf(info) : undefined; // before others hold the processor
   const bar = progressBar("measuring {name} [{bar}] {percentage} %", () => info.name);
+  const stop = endingAtOnce(() => bar?.(undefined));
   let done = 0;
   try {
     const measured = await run(() => bar?.(++done / stepsOf(plan)));
     const { name, description, parameters, sizeBytes, device, threads } = info;
     return { machine: machineHere(), model: { name, description, parameters, sizeBytes, device, threads }, ...measured, limit };
   } finally {
-    bar?.(undefined);
+    stop();
   }
 }
 

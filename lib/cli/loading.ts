@@ -33,18 +33,10 @@ export function openModel(
     bar?.(fraction);
   };
   const model = path === undefined ? new ZSE(options) : new ZSE(path, options);
-  const onSignal = (signal: NodeJS.Signals) => {
+  const stop = endingAtOnce(() => {
     fetching.end();
     bar?.(undefined);
-    process.removeAllListeners(signal); // a command's own would wait for the load
-    process.kill(process.pid, signal);
-  };
-  const stop = () => {
-    fetching.end();
-    bar?.(undefined);
-    for (const signal of SIGNALS) process.removeListener(signal, onSignal);
-  };
-  for (const signal of SIGNALS) process.on(signal, onSignal);
+  });
   model.ready.then(stop, stop);
   if (tellsPlacement)
     model.ready.then(
@@ -52,6 +44,20 @@ export function openModel(
       () => {},
     );
   return model;
+}
+
+/** Until it is stopped, a signal clears what is on the terminal and ends the process. Stopping clears it, too. */
+export function endingAtOnce(clear: () => void): () => void {
+  const onSignal = (signal: NodeJS.Signals) => {
+    clear();
+    process.removeAllListeners(signal); // a command's own would wait for the work to end
+    process.kill(process.pid, signal);
+  };
+  for (const signal of SIGNALS) process.on(signal, onSignal);
+  return () => {
+    clear();
+    for (const signal of SIGNALS) process.removeListener(signal, onSignal);
+  };
 }
 
 /** On the CPU alone there is nothing to explain. */
