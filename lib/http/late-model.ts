@@ -22,6 +22,11 @@ export class LateModel implements ServedModel {
     this.#leave = leave;
   }
 
+  /** Settles when the model is there. Never rejects. */
+  get opened(): Promise<unknown> {
+    return this.#opening.catch(() => {});
+  }
+
   chatStream(request: Opens): EventStream {
     return this.#late((model) => model.chatStream(request));
   }

@@ -327,6 +327,7 @@ export class Responder {
         watcher,
         () => this.#replies.delete(reply),
         () => this.#memory.ran(envelope.id),
+        model instanceof LateModel ? model.opened : undefined,
       ),
     );
     this.#replies.add(reply);
@@ -446,9 +447,12 @@ export class Responder {
     return { status: 200, headers, frames: stallTimeoutMs > 0 ? new PatientFrames(frames, stallTimeoutMs) : frames };
   }
 
-  /** The watcher, and what the responder itself wants to know. */
-  #following(watcher: Watcher | undefined, onEnd: () => void, onCancel: () => void): Observer {
-    const began = performance.now();
+  /** The watcher, and what the responder itself wants to know. `opened`: of a model that comes late; how long that took says nothing of replies. */
+  #following(watcher: Watcher | undefined, onEnd: () => void, onCancel: () => void, opened?: Promise<unknown>): Observer {
+    let began = performance.now();
+    void opened?.then(() => {
+      began = performance.now();
+    });
     return {
       onText: (choice, waitedFor) => watcher?.onText?.(choice, waitedFor),
       onFinish: (choice, finish) => {
