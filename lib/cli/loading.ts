@@ -38,11 +38,7 @@ export function openModel(
     bar?.(undefined);
   });
   model.ready.then(stop, stop);
-  if (tellsPlacement)
-    model.ready.then(
-      (info) => tellPlacement(info, options),
-      () => {},
-    );
+  if (tellsPlacement) model.ready.then((info) => tell(placementOf(info, options))).catch(() => {}); // whoever awaits the model hears of it
   return model;
 }
 
@@ -60,10 +56,14 @@ export function endingAtOnce(clear: () => void): () => void {
   };
 }
 
-/** On the CPU alone there is nothing to explain. */
-function tellPlacement(info: ModelInfo, options: EngineOptions): void {
-  if (info.device === "CPU" || info.gpuLayers === 0) return;
+/** A sentence on where the layers are of a model that has some on a GPU; undefined where there is nothing to explain. */
+export function placementOf(info: ModelInfo, options: EngineOptions): string | undefined {
+  if (info.device === "CPU" || info.gpuLayers === 0) return undefined;
   // The driver of a GPU is not brought into this process where its engine was kept out of it.
   const devices = options.isolate === undefined || options.isolate === false ? ZSE.devices() : [];
-  process.stderr.write(`${dim(`[${placementLine(info, devices, options)}]`)}\n`);
+  return placementLine(info, devices, options);
+}
+
+function tell(placement: string | undefined): void {
+  if (placement !== undefined) process.stderr.write(`${dim(`[${placement}]`)}\n`);
 }

@@ -11,7 +11,7 @@ import type { Logger } from "../server/log.js";
 import { originProblem } from "../server/origins.js";
 import type { EngineOptions, ModelInfo } from "../types.js";
 import { addModelFlags, engineOptions, type ModelFlags } from "./flags.js";
-import { openModel } from "./loading.js";
+import { openModel, placementOf } from "./loading.js";
 import { reportError, UsageError } from "./report.js";
 import { type NamedModel, type NamedModels, readModels } from "./serve-models.js";
 import { bytes, count, terminalText } from "./terminal.js";
@@ -158,9 +158,16 @@ function openPool(
   return new ModelPool({
     models: Object.fromEntries(Object.entries(models).map(([name, model]) => [name, { ...model, ...options }])),
     ...pool,
-    onChange: ({ name, state, bytes, error }) => {
-      if (state === "closed" && error !== undefined) log.error({ model: name, error: quoteError(error, LONGEST_ERROR) }, "model failed");
-      else log.info({ model: name, state, ...(state === "opening" ? { bytes } : {}) }, "model");
+    onChange: ({ name, state, bytes, error, info }) => {
+      if (state === "closed" && error !== undefined) {
+        log.error({ model: name, error: quoteError(error, LONGEST_ERROR) }, "model failed");
+        return;
+      }
+      const placement = state === "open" ? placementOf(info!, options) : undefined;
+      log.info(
+        { model: name, state, ...(state === "opening" ? { bytes } : {}), ...(placement === undefined ? {} : { placement }) },
+        "model",
+      );
     },
   });
 }
