@@ -121,7 +121,11 @@ export function gpuPackagesFound(): readonly GpuPackage[] {
 function withGpu(addon: Addon): Addon {
   for (const name of gpuPackages[`${process.platform}-${process.arch}`] ?? []) {
     const attempts: Attempt[] = [];
-    const devices = attempt(attempts, name, () => addon.useGpuLibrary(String(requirePackage(name))));
+    const devices = attempt(attempts, name, () => {
+      const library = String(requirePackage(name));
+      if (process.platform === "linux") checkElf(library);
+      return addon.useGpuLibrary(library);
+    });
     const [failure] = attempts;
     if (failure === undefined) found.push({ name, state: devices === 0 ? "no device" : "used" });
     else found.push({ name, ...(failure.missing ? { state: "not installed" } : { state: "failed", error: failure.error }) });

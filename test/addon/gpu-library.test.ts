@@ -92,6 +92,33 @@ describe.skipIf(process.platform !== "linux" || process.arch !== "x64")("the pac
     expect(stderr).toBe("");
     expect(JSON.parse(stdout)).toEqual(["CPU", "Fake0"]);
   });
+  test("whose GPU cannot be used: one warning, however many models, and they compute on the CPU", () => {
+    const chat = `import { ZSE } from "zstream";
+      for (let i = 0; i < 2; i++) {
+        const model = new ZSE({ threads: 1, contextSize: 128 });
+        const { usage } = await model.chat([{ role: "user", content: "Hi" }], { maxTokens: 4 });
+        console.log(model.info.device, usage.completionTokens);
+        await model.close();
+      }
+      const asked = new ZSE({ gpuLayers: 1, threads: 1, contextSize: 128 });
+      console.log(await asked.ready.then(() => "opened", ({ code }) => code));
+      await asked.close();`;
+    const { stdout, stderr } = spawnSync(process.execPath, ["--input-type=module", "--eval", chat], {
+      cwd: project(fake),
+      encoding: "utf8",
+    });
+    expect(stdout.trim().split("\n").slice(0, 2), stderr).toEqual(["CPU 4", "CPU 4"]);
+    // Who has asked for the GPU is told that it fails.
+    expect(stdout).toMatch(/\n(ENGINE_FAILED|BAD_MODEL)\n$/);
+    expect(stderr.match(/Fake0 \(a GPU of the tests\) could not be used, and the CPU computes: /g), stderr).toHaveLength(1);
+  });
+  test("that was cut short, which would end the process where it is loaded: one warning, and the CPU", () => {
+    const damaged = join(folder, "damaged.gpu");
+    writeFileSync(damaged, readFileSync(fake).subarray(0, 4096));
+    const { stdout, stderr } = runIn(project(damaged));
+    expect(JSON.parse(stdout)).toEqual(["CPU"]);
+    expect(stderr.match(/@zstream\/vulkan-linux-x64 is not used: .*cut short/g), stderr).toHaveLength(1);
+  });
   test("of another version: one warning, and the CPU", () => {
     const { stdout, stderr } = runIn(project(stale));
     expect(JSON.parse(stdout)).toEqual(["CPU"]);
