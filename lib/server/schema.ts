@@ -25,6 +25,31 @@ const text = z.string();
 const TOKEN = /^\d{1,10}$/;
 const BIAS = z.number().min(-100).max(100);
 
+const KINDS: Readonly<Record<string, string>> = {
+  ...{ string: "a string", number: "a number", int: "a whole number", boolean: "true or false", array: "an array", object: "an object" },
+};
+const COUNTED: Readonly<Record<string, string>> = { string: "character", array: "item" };
+
+/** What is wrong, in the words that the library has for it: zod's are for programmers. A schema's own sentence goes before these. */
+const inWords: z.core.$ZodErrorMap = (issue) => {
+  switch (issue.code) {
+    case "invalid_type":
+      return `must be ${KINDS[issue.expected] ?? issue.expected}`;
+    case "too_small":
+    case "too_big": {
+      const [bound, limit] = issue.code === "too_small" ? ["least", issue.minimum] : ["most", issue.maximum];
+      const unit = COUNTED[issue.origin];
+      return unit === undefined
+        ? `must be at ${bound} ${limit}`
+        : `must have at ${bound} ${limit} ${unit}${Number(limit) === 1 ? "" : "s"}`;
+    }
+    case "invalid_value":
+      return `must be ${issue.values.length === 1 ? "" : "one of "}${issue.values.map((value) => JSON.stringify(value)).join(", ")}`;
+    default:
+      return undefined;
+  }
+};
+
 /** What the table of options says of one. Those that it leaves to a reader of their own have their schema here. */
 function ofRule(option: Option): z.ZodType {
   switch (option.kind) {
@@ -57,7 +82,7 @@ function listOf(item: z.ZodType, { min = 0, max = Number.POSITIVE_INFINITY } = {
   const list = z.array(z.unknown()).min(min, { abort: true });
   return (max === Number.POSITIVE_INFINITY ? list : list.max(max, { abort: true })).superRefine((items, context) => {
     for (const [index, one] of items.entries()) {
-      const issue = item.safeParse(one).error?.issues[0];
+      const issue = item.safeParse(one, { error: inWords }).error?.issues[0];
       if (issue === undefined) continue;
       context.addIssue({ code: "custom", message: issue.message, path: [index, ...issue.path], continue: false });
       return;
@@ -66,9 +91,11 @@ function listOf(item: z.ZodType, { min = 0, max = Number.POSITIVE_INFINITY } = {
 }
 
 /** As an object of numbers, and likewise looked at up to its first wrong entry. */
-const biases = z.custom<object>(isObject, "Invalid input: expected object").superRefine((given, context) => {
+const biases = z.custom<object>(isObject, "must be an object").superRefine((given, context) => {
   for (const [token, bias] of Object.entries(given)) {
-    const wrong = TOKEN.test(token) ? BIAS.safeParse(bias).error?.issues[0]?.message : "is no token id (a whole number from 0)";
+    const wrong = TOKEN.test(token)
+      ? BIAS.safeParse(bias, { error: inWords }).error?.issues[0]?.message
+      : "is no token id (a whole number from 0)";
     if (wrong === undefined) continue;
     context.addIssue({ code: "custom", message: wrong, path: [token], continue: false });
     return;
@@ -136,7 +163,7 @@ function common({ maxChoices }: BodyLimits) {
     response_format: z.object({ type: z.enum(["text", "json_object", "json_schema", "grammar"]) }).nullish(),
     reasoning_effort: z.enum(EFFORTS).nullish(),
     enable_thinking: z.boolean().nullish(),
-    chat_template_kwargs: z.custom<object>(isObject, "Invalid input: expected object").nullish(),
+    chat_template_kwargs: z.custom<object>(isObject, "must be an object").nullish(),
     user: text.nullish(),
   };
 }
@@ -182,7 +209,7 @@ export function bodyCheck(limits: BodyLimits): (body: unknown, format: WireForma
 }
 
 function check(schema: z.ZodType, body: unknown): void {
-  const result = schema.safeParse(body);
+  const result = schema.safeParse(body, { error: inWords });
   if (result.success) return;
   const issue = result.error.issues[0]!;
   const path = issue.path as (string | number)[]; // of JSON: there are no symbols

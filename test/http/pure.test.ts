@@ -12,6 +12,7 @@ import { toResponse } from "../../lib/http/index.js";
 import { Pace } from "../../lib/http/pace.js";
 import { Reply } from "../../lib/http/reply.js";
 import { ResumableStreams } from "../../lib/http/resumable.js";
+import { bodyCheck } from "../../lib/server/schema.js";
 import type { FinishEvent, StreamEvent } from "../../lib/types.js";
 import { parseStrictly } from "./strict-sse.js";
 
@@ -116,6 +117,23 @@ test("errors that are nobody's own say nothing of the server's inside", () => {
   const { status, body } = toWireError(new Error("/etc/secret"));
   expect(status).toBe(503);
   expect(JSON.stringify(body)).not.toContain("secret");
+});
+
+test.each<[object, string]>([
+  [{ temperature: 9 }, "temperature must be at most 5; given 9."],
+  [{ max_tokens: 0.5 }, "max_tokens must be a whole number; given 0.5."],
+  [{ top_p: "x" }, "top_p must be a number."],
+  [{ stream: 1 }, "stream must be true or false; given 1."],
+  [{ tools: {} }, "tools must be an array."],
+  [{ tools: [{ type: "function", function: { name: 5 } }] }, "tools[0].function.name must be a string; given 5."],
+  [{ messages: [] }, "messages must have at least 1 item."],
+  [{ messages: [{ role: "boss" }] }, 'messages[0].role must be one of "system", "developer", "user", "assistant", "tool", "function".'],
+  [{ logit_bias: [] }, "logit_bias must be an object."],
+  [{ logit_bias: { 5: 101 } }, "logit_bias.5 must be at most 100; given 101."],
+  [{ stream: true, stream_options: { chunky: 1 } }, "stream_options.chunky is not a field here."],
+])("a body that zse serve refuses is told so in its own words: %j", (body, sentence) => {
+  const check = bodyCheck({ maxMessages: 10, maxChoices: 8 });
+  expect(() => check({ messages: [{ role: "user", content: "x" }], ...body }, chat)).toThrow(sentence);
 });
 
 test("an engine's sentence has the body's names of options, wherever they stand, and quotes what was given as it was", () => {
