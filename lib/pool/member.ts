@@ -36,7 +36,16 @@ export interface MemberEvents {
 }
 
 /** What an engine counts from its opening on. */
-const COUNTERS = ["steps", "generatedTokens", "prefilledTokens", "abortedSteps", "cachedTokens", "spills", "embeddedTokens", "restarts"] as const;
+const COUNTERS = [
+  "steps",
+  "generatedTokens",
+  "prefilledTokens",
+  "abortedSteps",
+  "cachedTokens",
+  "spills",
+  "embeddedTokens",
+  "restarts",
+] as const;
 type Counters = Partial<Record<(typeof COUNTERS)[number], number>>;
 
 export class Member implements Occupant {

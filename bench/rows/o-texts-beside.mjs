@@ -1,4 +1,4 @@
-// Owns row m: texts are embedded on the model that a stream is running on. What the stream's reader notices, and how fast the texts are computed beside
+// Owns row o: texts are embedded on the model that a stream is running on. What the stream's reader notices, and how fast the texts are computed beside
 // it and alone.
 import { setTimeout as sleep } from "node:timers/promises";
 import { longestGap } from "../lib/reply.mjs";
@@ -9,7 +9,7 @@ const texts = 12;
 const latencyTargetMs = 150;
 
 export const row = {
-  name: "m",
+  name: "o",
   title: `${texts} texts of ${words} tokens are embedded beside a running stream`,
   models: ["qwen2-0.5b"],
   contenders: ["zstream"],
