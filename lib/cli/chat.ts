@@ -7,7 +7,7 @@ import { ZSEError } from "../errors.js";
 import { readChatCall } from "../options/options.js";
 import type { Message, Reply, ReplyOptions } from "../types.js";
 import type { ZSE } from "../zse.js";
-import { addModelFlags, addReplyFlags, type ModelFlags, type ReplyFlags, replyOptions } from "./flags.js";
+import { adapterOption, addModelFlags, addReplyFlags, type ModelFlags, type ReplyFlags, replyOptions } from "./flags.js";
 import { openModel } from "./loading.js";
 import { Output } from "./output.js";
 import { type FlagNames, reportError, UsageError } from "./report.js";
@@ -49,7 +49,7 @@ ${HELP.replace(/^/gm, "  ")}`,
 }
 
 async function chat(path: string | undefined, flags: ChatFlags): Promise<number> {
-  const options: ReplyOptions = { ...replyOptions(flags), ...(await shapeOptions(flags)) };
+  const options: ReplyOptions = { ...replyOptions(flags), ...adapterOption(flags), ...(await shapeOptions(flags)) };
   const { shape } = readChatCall("chat", [{ role: "user", content: "" }], options); // what is wrong with them is said before a model is loaded for nothing
   const idle = shape.tools.find(({ execute }) => execute === undefined);
   if (idle !== undefined) {

@@ -1,10 +1,11 @@
 // Owns the flags that several commands share, and their way into the library's options. Ranges are not checked here but by
 // the library, whose sentences report.ts turns to name the flag. Main thread.
 
+import { basename, extname } from "node:path";
 import { type Command, InvalidArgumentError } from "commander";
 
 import { ENGINE_OPTIONS, type Option, type OptionTable, REPLY_OPTIONS } from "../options/table.js";
-import type { EngineOptions, ReplyOptions } from "../types.js";
+import type { AdapterFile, EngineOptions, ReplyOptions } from "../types.js";
 
 /** The options of a table that have a flag. */
 type Flagged<Table extends OptionTable> = { [Name in keyof Table]: Table[Name] extends { flag: string } ? Name : never }[keyof Table];
@@ -16,12 +17,14 @@ export interface ModelFlags extends Pick<EngineOptions, Flagged<typeof ENGINE_OP
   promptCache?: string | false;
   isolate?: true;
   recover?: true;
+  adapter?: AdapterFile[];
 }
 
 export function addModelFlags(command: Command): Command {
   return addFlags(command, ENGINE_OPTIONS)
     .option("--prompt-cache <dir>", "keep computed prompts in this folder too, for after a restart")
     .option("--no-prompt-cache", "compute every prompt from its first token")
+    .option("--adapter <name=file>", "a LoRA adapter; of several, each in a flag of its own", readAdapterFlag)
     .option("--isolate", "run the engine in a process of its own, whose crash ends its replies and nothing else")
     .option("--recover", "as --isolate; replies go on after a crash");
 }
@@ -63,6 +66,7 @@ export function engineOptions(flags: ModelFlags): EngineOptions {
   // Commander gives true where --no-prompt-cache was not given.
   if (typeof flags.promptCache === "string") options.promptCache = { dir: flags.promptCache };
   else if (flags.promptCache === false) options.promptCache = false;
+  if (flags.adapter !== undefined) options.adapters = flags.adapter;
   if (flags.recover === true) options.isolate = { recover: true };
   else if (flags.isolate === true) options.isolate = true;
   return options;
@@ -75,6 +79,20 @@ export function replyOptions(flags: ReplyFlags): ReplyOptions {
 /** What was given of a table's flags; a command has others beside them. */
 function given(flags: object, table: OptionTable): object {
   return Object.fromEntries(Object.entries(flags).filter(([name, value]) => value !== undefined && table[name]?.flag !== undefined));
+}
+
+/** What --adapter has given of one reply: all of them, each at its own strength. */
+export function adapterOption({ adapter }: ModelFlags): Pick<ReplyOptions, "adapter"> {
+  return adapter === undefined ? {} : { adapter: Object.fromEntries(adapter.map(({ name }) => [name, 1])) };
+}
+
+/** `name=file`, or a file, which is then its own name. */
+function readAdapterFlag(text: string, before: AdapterFile[] | undefined): AdapterFile[] {
+  const equals = text.indexOf("=");
+  const path = text.slice(equals + 1);
+  const name = equals > 0 ? text.slice(0, equals) : basename(path, extname(path));
+  if (path === "") throw new InvalidArgumentError("It must be a name and a file, as in: pirate=pirate-lora.gguf.");
+  return [...(before ?? []), { name, path }];
 }
 
 function number(text: string): number {

@@ -7,7 +7,7 @@ import { ZSEError } from "../errors.js";
 import type { TokenStream } from "../stream/token-stream.js";
 import type { Message, Reply, ReplyOptions } from "../types.js";
 import type { ZSE } from "../zse.js";
-import { addModelFlags, addReplyFlags, type ModelFlags, type ReplyFlags, replyOptions } from "./flags.js";
+import { adapterOption, addModelFlags, addReplyFlags, type ModelFlags, type ReplyFlags, replyOptions } from "./flags.js";
 import { openModel } from "./loading.js";
 import { Output } from "./output.js";
 import { reportError, UsageError } from "./report.js";
@@ -67,7 +67,7 @@ Ctrl-C ends the reply (exit code 130); a second one ends the program at once.`,
 
 async function run(first: string | undefined, second: string | undefined, flags: RunFlags): Promise<number> {
   const { path, prompt } = await readArguments(first, second, flags.model);
-  const options: ReplyOptions = { ...replyOptions(flags), ...(await shapeOptions(flags)) };
+  const options: ReplyOptions = { ...replyOptions(flags), ...adapterOption(flags), ...(await shapeOptions(flags)) };
   const output = new Output();
   if (!flags.quiet) options.onStep = (step) => printCalls(step, output);
   const model = openModel(path, flags);

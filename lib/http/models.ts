@@ -1,6 +1,7 @@
 // Owns which model a request is for: the one there is, whatever it is called, or one of a pool by its name. JS thread of the models.
 
 import { quote } from "../base/quote.js";
+import { AdaptedModel, adapterIn, splitName } from "./adapted-model.js";
 import { WireError } from "./formats/wire-error.js";
 import { checkModel, isPool } from "./options.js";
 import type { HeldModel, Occupancy, ServedModel, ServedPool } from "./types.js";
@@ -42,8 +43,9 @@ class OneModel implements Models, ChosenModel {
     this.#model = model;
   }
 
-  of(): ChosenModel {
-    return this;
+  of(name: string | undefined): ChosenModel {
+    const adapter = adapterIn(name, this.#model.info);
+    return adapter === undefined ? this : new AdaptedModel(this, adapter, () => noSuchModel(name!, [this.usualName()]));
   }
 
   async open(): Promise<HeldModel> {
@@ -82,9 +84,14 @@ class SeveralModels implements Models {
   }
 
   of(name: string | undefined): ChosenModel {
-    const chosen = this.#chosen.get(nameAmong(this.#pool.names, name) ?? "");
+    const { names } = this.#pool;
+    const chosen = this.#chosen.get(nameAmong(names, name) ?? "");
     if (chosen !== undefined) return chosen;
-    throw noSuchModel(name!, this.#pool.names);
+    const unknown = () => noSuchModel(name!, names);
+    const { base, adapter } = splitName(name!) ?? {};
+    const model = base === undefined ? undefined : this.#chosen.get(nameAmong(names, base) ?? "");
+    if (model === undefined) throw unknown();
+    return new AdaptedModel(model, adapter!, unknown);
   }
 
   usualName(): string {

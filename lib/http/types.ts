@@ -27,8 +27,11 @@ export interface ServedModel {
   detokenize?(tokens: readonly number[]): Promise<string>;
   /** Awaited before the first request is answered. */
   readonly ready?: Promise<unknown>;
-  /** `name` is the replies' `model` where nothing else says it; `contextSize` tells which prompts cannot be too long, `vocabularySize` which token ids there are. */
-  readonly info?: (Pick<ModelInfo, "name"> & Partial<Pick<ModelInfo, "contextSize" | "vocabularySize">>) | undefined;
+  /**
+   * `name` is the replies' `model` where nothing else says it; `contextSize` tells which prompts cannot be too long, `vocabularySize` which token ids there are,
+   * `adapters` which names behind a colon mean the model with one.
+   */
+  readonly info?: (Pick<ModelInfo, "name"> & Partial<Pick<ModelInfo, "contextSize" | "vocabularySize" | "adapters">>) | undefined;
   /** Tells a full server's clients when to come back. */
   stats?(): Occupancy;
 }

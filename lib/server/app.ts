@@ -292,7 +292,7 @@ export class App {
     if (!("list" in models)) return await run(models as TextModel);
     if (name !== undefined && typeof name !== "string")
       throw new WireError(400, "model must be the name of a model.", { param: "model", code: "invalid_value" });
-    return await this.#onModel(this.#served.find(name).name, signal, (model) => run(model as TextModel));
+    return await this.#onModel(this.#served.find(name).model.names[0]!, signal, (model) => run(model as TextModel));
   }
 
   /** It needs no key: the page itself asks for one. */
@@ -313,9 +313,9 @@ export class App {
       this.hono.on("POST", [...paths], async (c) => {
         if (this.#draining) throw new WireError(503, "The server is shutting down.", { code: "shutting_down" });
         const body = await this.#bodyOf(c);
-        const { name } = this.#served.find(readModelName(body));
+        const { name, model: served } = this.#served.find(readModelName(body));
         const { signal } = c.req.raw;
-        const text = await this.#onModel(name, signal, (model) => answer({ body, signal, name, model: model as VectorModel }));
+        const text = await this.#onModel(served.names[0]!, signal, (model) => answer({ body, signal, name, model: model as VectorModel }));
         return c.body(text, 200, { "content-type": "application/json" });
       });
     }

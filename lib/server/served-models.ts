@@ -1,5 +1,6 @@
 // Owns the models of a server as its clients see them: which names are answered to, and how they are listed. Main thread.
 
+import { hasAdapter, splitName } from "../http/adapted-model.js";
 import { nameAmong, noSuchModel } from "../http/models.js";
 import type { EngineStats, ModelInfo } from "../types.js";
 
@@ -46,20 +47,40 @@ export class ServedModels {
   /** The one that is meant, by which of its names. @throws WireError 404 */
   find(name: string | null | undefined): { name: string; model: Served } {
     const known = nameAmong(this.#names, name);
-    if (known === undefined) throw noSuchModel(name!, this.#names);
-    return { name: known, model: this.#byName.get(known)! };
+    if (known !== undefined) return { name: known, model: this.#byName.get(known)! };
+    const found = this.#withAdapter(name!);
+    if (found === undefined)
+      throw noSuchModel(
+        name!,
+        this.entries.map((one) => one.name),
+      );
+    return found;
   }
 
-  /** Each name, with its model. */
+  /** Of a model that is not open, any adapter may be one of its own. */
+  #withAdapter(name: string): { name: string; model: Served } | undefined {
+    const { base, adapter } = splitName(name) ?? {};
+    const known = base === undefined ? undefined : nameAmong(this.#names, base);
+    if (known === undefined) return undefined;
+    const model = this.#byName.get(known)!;
+    const info = model.info();
+    return info === undefined || hasAdapter(info, adapter) ? { name: `${known}:${adapter}`, model } : undefined;
+  }
+
+  /** Each name, with its model; and each of a model that is open with each of its adapters. */
   get entries(): readonly { name: string; model: Served }[] {
-    return [...this.#byName].map(([name, model]) => ({ name, model }));
+    return [...this.#byName].flatMap(([name, model]) => [
+      { name, model },
+      ...(model.info()?.adapters ?? []).map((adapter) => ({ name: `${name}:${adapter.name}`, model })),
+    ]);
   }
 
   /** The model's own name, where there are several; undefined where there is no such model, or but one. */
   ownName(name: string | undefined): string | undefined {
     if (this.all.length === 1) return undefined;
     const known = nameAmong(this.#names, name);
-    return known === undefined ? undefined : this.#byName.get(known)!.names[0];
+    if (known !== undefined) return this.#byName.get(known)!.names[0];
+    return name === undefined ? undefined : this.#withAdapter(name)?.model.names[0];
   }
 
   /** When they were first served. */
@@ -69,7 +90,7 @@ export class ServedModels {
 
   list(): object {
     const data = this.entries.map(({ name, model }) => this.#object(name, model));
-    return { object: "list", data, has_more: false, first_id: this.#names[0], last_id: this.#names.at(-1) };
+    return { object: "list", data, has_more: false, first_id: this.#names[0], last_id: this.entries.at(-1)?.name };
   }
 
   /** @throws WireError 404 */
