@@ -21,8 +21,9 @@ export interface Listing {
   files: HubFile[];
 }
 
-const MOST_BYTES = 32 * 2 ** 20;
+const MOST_BYTES = 8 * 2 ** 20;
 const MOST_PAGES = 50;
+const MOST_FILES = 100_000;
 
 /** Throws as get(). */
 export async function listRepo(
@@ -56,6 +57,7 @@ export async function listRepo(
       const file = readFile(entry);
       if (file !== undefined) files.push(file);
     }
+    if (files.length > MOST_FILES) throw failed(`The list of files of hf:${repo} has more than ${MOST_FILES} of them.`);
     page = nextPage(answer, page);
   }
   return { commit, files };
