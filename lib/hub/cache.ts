@@ -4,7 +4,7 @@
 import { randomUUID } from "node:crypto";
 import { copyFile, link, lstat, mkdir, readdir, readFile, rename, stat, symlink, utimes, writeFile } from "node:fs/promises";
 import { dirname, join, relative, sep } from "node:path";
-import { isCommit, isSafePath } from "./names.js";
+import { isCommit, isRevision, isSafePath } from "./names.js";
 
 /** A file of a snapshot whose bytes are there. */
 export interface CachedFile {
@@ -69,6 +69,18 @@ export class RepoCache {
     const text = await readFile(this.ref(revision), "utf8").catch(() => "");
     const commit = text.trim();
     return isCommit(commit) ? commit : undefined;
+  }
+
+  /** Commits by the revisions that were at them when they were asked for last. */
+  async refs(): Promise<Map<string, string>> {
+    const names = await readdir(join(this.folder, "refs"), { recursive: true }).catch(() => []);
+    const found = new Map<string, string>();
+    for (const name of names) {
+      const revision = name.split(sep).join("/");
+      const commit = isRevision(revision) && !isCommit(revision) ? await this.commitOf(revision) : undefined; // of a folder nothing is read
+      if (commit !== undefined) found.set(revision, commit);
+    }
+    return found;
   }
 
   /** Commits that there is a snapshot of, the newest first. */

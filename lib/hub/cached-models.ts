@@ -6,7 +6,7 @@ import { RepoCache } from "./cache.js";
 import { diskFailure, failed, notFound } from "./failures.js";
 import { isHeld } from "./lock.js";
 import { type Model, meant, modelsAmong, type Sized } from "./models.js";
-import { isCommit, isDigest, isRepo, MAIN } from "./names.js";
+import { isDigest, isRepo, MAIN } from "./names.js";
 import { type HubReference, writeReference } from "./reference.js";
 
 /** A model that is there whole. */
@@ -28,10 +28,12 @@ export interface CachedModel {
 export async function cachedModels(cacheFolder: string): Promise<CachedModel[]> {
   const found: CachedModel[] = [];
   for (const cache of await repositories(cacheFolder)) {
-    const main = await cache.commitOf(MAIN);
+    const refs = await cache.refs();
+    const revisions = [MAIN, ...[...refs.keys()].sort()];
     for (const commit of await cache.commits()) {
       const models = modelsAmong(await cache.files(commit));
-      for (const model of models) found.push(await described(cache, commit, model, models, commit === main ? MAIN : commit));
+      const revision = revisions.find((one) => refs.get(one) === commit) ?? commit;
+      for (const model of models) found.push(await described(cache, commit, model, models, revision));
     }
   }
   return found.sort((a, b) => (a.reference < b.reference ? -1 : 1));
@@ -188,10 +190,5 @@ async function removeEmpty(folder: string, upTo: string): Promise<void> {
 /** Refs to snapshots that are gone: other tools take them for damage. */
 async function removeRefs(cache: RepoCache): Promise<void> {
   const there = new Set(await cache.commits());
-  const refs = join(cache.folder, "refs");
-  for (const name of await readdir(refs, { recursive: true }).catch(() => [])) {
-    const revision = name.replaceAll("\\", "/");
-    const commit = await cache.commitOf(revision);
-    if (commit !== undefined && isCommit(commit) && !there.has(commit)) await unlink(join(refs, name));
-  }
+  for (const [revision, commit] of await cache.refs()) if (!there.has(commit)) await unlink(cache.ref(revision));
 }

@@ -56,8 +56,11 @@ export async function pullModel(reference: HubReference, context: PullContext): 
 async function cached(cache: RepoCache, reference: HubReference, { settings, memory }: PullContext): Promise<PulledModel | undefined> {
   const commit = await cache.commitOf(reference.revision);
   const commits = commit === undefined ? [] : [commit];
-  // Main may have gone on since, for another file's sake: without a network, what was main before is better than nothing.
-  if (settings.offline && reference.revision === MAIN) commits.push(...(await cache.commits()));
+  // Main may have gone on since, for another file's sake: without a network, what was main before is better than nothing. Not what is another branch's.
+  if (settings.offline && reference.revision === MAIN) {
+    const named = new Set((await cache.refs()).values());
+    commits.push(...(await cache.commits()).filter((one) => !named.has(one)));
+  }
   for (const commit of commits) {
     const model = known(await cache.files(commit), reference, memory);
     if (model === undefined) continue;

@@ -133,6 +133,23 @@ describe("zse models and zse rm", () => {
     expect(filesBelow(world.now.home)).toEqual([]);
     expect(existsSync(join(world.now.home, FOLDER))).toBe(false);
   });
+  test("a model of a branch is named with it, and is taken away from there alone", async () => {
+    const { pull, home } = world.now;
+    await pull(Q8);
+    const dev = "d".repeat(40);
+    mkdirSync(join(home, FOLDER, "snapshots", dev));
+    mkdirSync(join(home, FOLDER, "refs", "team"));
+    symlinkSync(join("..", "..", "blobs", sha256(DEMO)), join(home, FOLDER, "snapshots", dev, "demo-Q8_0.gguf"));
+    writeFileSync(join(home, FOLDER, "refs", "team", "dev"), dev);
+    const { stdout } = await run("models");
+    expect(stdout.split("\n").map((line) => line.split(" ")[0])).toEqual([Q8, `hf:${REPO}@team%2Fdev:Q8_0`, ""]);
+    expect(await run("rm", `hf:${REPO}@team%2Fdev:Q8_0`)).toMatchObject({ code: 0, stderr: expect.stringContaining("0 bytes are free") });
+    expect(filesBelow(home)).toEqual([
+      `${FOLDER}/blobs/${sha256(DEMO)}`,
+      `${FOLDER}/refs/main`,
+      `${FOLDER}/snapshots/${COMMIT}/demo-Q8_0.gguf`,
+    ]);
+  });
   test("rm leaves what another snapshot, model or tool needs", async () => {
     const { pull, hub, home } = world.now;
     hub.add(REPO, "same-Q4_0.gguf", DEMO); // the same blob by another name

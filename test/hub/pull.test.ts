@@ -192,5 +192,10 @@ describe("HF_HUB_OFFLINE", () => {
     expect(await pull(Q8, offline())).toMatchObject({ commit: COMMIT });
     expect(await pull(Q8, { ...offline(), update: true })).toMatchObject({ commit: COMMIT });
     expect(hub.requests).toEqual([]);
+    // What is another branch's is not what main was.
+    mkdirSync(join(world.now.home, FOLDER, "refs", "team"));
+    writeFileSync(join(world.now.home, FOLDER, "refs", "team", "dev"), COMMIT);
+    expect(await rejection(pull(Q8, offline()))).toMatchObject({ code: "MODEL_NOT_FOUND" });
+    expect(await pull(`hf:${REPO}@team%2Fdev:Q8_0`, offline())).toMatchObject({ commit: COMMIT });
   });
 });
