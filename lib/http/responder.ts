@@ -17,13 +17,14 @@ import { KeepingWriter } from "./keeping-writer.js";
 import { LateModel } from "./late-model.js";
 import { ReplyMemory } from "./memory.js";
 import { type ChosenModel, type Models, modelsOf } from "./models.js";
+import { onModel, openFor } from "./opening.js";
 import { type HandlerSettings, readHandlerOptions } from "./options.js";
 import { Pace } from "./pace.js";
 import { PatientFrames } from "./patience.js";
 import { promptAlone } from "./prompt-alone.js";
 import { Reply } from "./reply.js";
 import { ResumableStreams } from "./resumable.js";
-import type { EventStream, HandlerOptions, HeldModel, Observer, ServedModel, ServedPool } from "./types.js";
+import type { EventStream, HandlerOptions, Observer, ServedModel, ServedPool } from "./types.js";
 
 /** A request's answer: JSON, or frames. */
 export type Answer =
@@ -144,7 +145,7 @@ export class Responder {
 
   async #answer(request: WireRequest, format: WireFormat, chosen: ChosenModel, circumstances: Circumstances): Promise<Answer> {
     if (request.unloads === true && (await chosen.unload())) return this.#answered(request, true);
-    const { held, model } = await this.#opened(request, chosen, circumstances);
+    const { held, model } = await openFor(request, chosen, this.#options.earlyErrorMs, circumstances);
     try {
       if (request.answer !== undefined) return this.#answered(request);
       return await this.#reply(await this.#prepared(request, model, circumstances.signal), format, model, circumstances);
@@ -160,34 +161,6 @@ export class Responder {
   /** Where nothing is to be generated. */
   #answered({ answer, model = this.modelName }: WireRequest, unloaded = false): Answer {
     return { status: 200, headers: JSON_HEADERS, body: JSON.stringify(answer!(model, unloaded)) };
-  }
-
-  /**
-   * The model of a request. One that loads for long comes late: then the headers of streams go out, and signs of life, but for those whose prompt takes
-   * the model before it can be asked.
-   */
-  async #opened(
-    request: WireRequest,
-    chosen: ChosenModel,
-    { signal, watcher }: Circumstances,
-  ): Promise<{ held: Promise<HeldModel>; model: ServedModel }> {
-    const leaving = new AbortController();
-    const leave = () => leaving.abort();
-    signal?.addEventListener("abort", leave, { once: true });
-    if (signal?.aborted) leave();
-    const held = chosen.open(leaving.signal);
-    try {
-      const mayBeLate = chosen.mayBeLate && request.stream && request.answer === undefined && asksPlainly(request);
-      if (!mayBeLate) return { held, model: (await held).model };
-      const inTime = await within(this.#options.earlyErrorMs, held);
-      return { held, model: inTime?.model ?? new LateModel(held, leave) };
-    } catch (error) {
-      if (signal?.aborted !== true) throw error;
-      watcher?.onCancel?.();
-      throw clientLeft();
-    } finally {
-      signal?.removeEventListener("abort", leave);
-    }
   }
 
   #read(body: unknown, format: WireFormat): WireRequest {
@@ -212,7 +185,7 @@ export class Responder {
         const { messages } = request.ask;
         const { options } = request;
         const render = (model: ServedModel) => model.applyTemplate!({ messages, ...options, ...abortable(call.signal) });
-        return await this.#onModel(request.model, call.signal, (model) => this.#questions.run(() => render(model)));
+        return await onModel(this.#models.of(request.model), call.signal, (model) => this.#questions.run(() => render(model)));
       },
     };
     try {
@@ -227,27 +200,10 @@ export class Responder {
     }
   }
 
-  /** Runs something on a model that is open meanwhile. @throws WireError 404 */
-  async #onModel<Value>(
-    name: string | undefined,
-    signal: AbortSignal | undefined,
-    run: (model: ServedModel) => Promise<Value>,
-  ): Promise<Value> {
-    const opening = this.#models.of(name).open(signal);
-    const { model, release } = await opening.catch((error: unknown) => {
-      throw signal?.aborted === true ? clientLeft() : error;
-    });
-    try {
-      return await run(model);
-    } finally {
-      release();
-    }
-  }
-
   /** Takes no slot where the model has a call for it. */
   async #countTokens(request: WireRequest, signal?: AbortSignal): Promise<number> {
     const { ask, options } = request;
-    return await this.#onModel(request.model, signal, async (model) => {
+    return await onModel(this.#models.of(request.model), signal, async (model) => {
       if (model.countTokens !== undefined && "messages" in ask) {
         const { messages } = ask;
         return await this.#questions.run(() => model.countTokens!({ messages, ...options, ...abortable(signal) }));
@@ -472,29 +428,6 @@ export class Responder {
         watcher?.onEnd?.();
       },
     };
-  }
-}
-
-function clientLeft(): WireError {
-  return new WireError(499, "The client has left.", { code: "cancelled" });
-}
-
-/** Whether nothing of the request takes the model before its streams are opened. */
-function asksPlainly({ ask, truncates, echoes }: WireRequest): boolean {
-  if (truncates === true || echoes === true) return false;
-  return "messages" in ask || ask.prompts.every((prompt) => typeof prompt === "string");
-}
-
-/** What a promise comes to within so many ms; undefined where that takes longer. */
-async function within<Value>(ms: number, promise: Promise<Value>): Promise<Value | undefined> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<undefined>((resolve) => {
-    timer = setTimeout(() => resolve(undefined), ms);
-  });
-  try {
-    return await Promise.race([promise, late]);
-  } finally {
-    clearTimeout(timer);
   }
 }
 
