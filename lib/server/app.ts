@@ -17,9 +17,9 @@ import { WireError } from "../http/formats/wire-error.js";
 import { STREAM_HEADERS } from "../http/frames.js";
 import { bodyArrived, bodyChunks, bodyHeaders, cutOff, isSmall } from "../http/node.js";
 import { Responder } from "../http/responder.js";
-import type { KeptReplyOptions, ResumableOptions, ServedModel } from "../http/types.js";
+import type { KeptReplyOptions, ResumableOptions } from "../http/types.js";
 import { answerToResponse } from "../http/web.js";
-import type { EngineStats, ModelInfo } from "../types.js";
+import { type AppModel, type AppPool, isTextModel, servedAlone, servedOf } from "./app-models.js";
 import { type KeyHeaders, keyCheck, keyIn } from "./auth.js";
 import { forbiddenHost, hostCheck, isLoopback } from "./hosts.js";
 import { LoadShedder } from "./load-shedding.js";
@@ -31,7 +31,7 @@ import type { Page } from "./page.js";
 import { canonicalPath } from "./paths.js";
 import { RequestRecord } from "./record.js";
 import { bodyCheck } from "./schema.js";
-import { type ModelStatus, type Served, ServedModels } from "./served-models.js";
+import { ServedModels } from "./served-models.js";
 import { APPLY_TEMPLATE, type TextModel, Texts } from "./texts.js";
 import { readModelName, type VectorModel, Vectors } from "./vectors.js";
 
@@ -60,33 +60,6 @@ export interface AppOptions {
   page?: Page | undefined;
   log: Logger;
   logPrompts?: boolean;
-}
-
-/**
- * What the server needs of a model: a ZSE. Without the methods of a TextModel there is no /tokenize and /detokenize, without those of a VectorModel no
- * /v1/embeddings and what goes with it.
- */
-export type AppModel = Omit<ServedModel, "stats" | "info"> & {
-  stats(): EngineStats;
-  readonly info?: ModelInfo | undefined;
-} & Partial<TextModel> &
-  Partial<VectorModel>;
-
-/** What the server needs of several models: a ModelPool. */
-export interface AppPool {
-  readonly names: readonly string[];
-  model(name: string): AppModel;
-  acquire(name: string, options?: { signal?: AbortSignal | undefined }): Promise<{ readonly model: AppModel; release(): void }>;
-  list(): readonly PooledModel[];
-}
-
-/** How a model of a pool is. */
-export interface PooledModel {
-  readonly name: string;
-  readonly aliases: readonly string[];
-  readonly state: "closed" | "waiting" | "opening" | "open" | "closing";
-  readonly error: unknown;
-  readonly usedAt: Date | undefined;
 }
 
 type Env = { Bindings: HttpBindings; Variables: { record: RequestRecord; requestId: string } };
@@ -243,6 +216,7 @@ export class App {
     hono.delete("/v1/streams/:id", (c) => answerToResponse(this.#responder.remove(c.req.param("id"))));
     hono.get("/v1/models", (c) => this.#json(c, this.#served.list()));
     hono.get("/v1/models/:model{.+}", (c) => this.#json(c, this.#served.one(c.req.param("model"))));
+    if ("list" in this.#models) this.#poolRoutes(this.#models);
     this.#ollamaRoutes();
     this.#textRoutes();
     this.#pageRoutes();
@@ -259,16 +233,39 @@ export class App {
     hono.onError((error, c) => this.#refuse(c, error));
   }
 
+  /** As llama-server's router has them: a model is opened in the background, and its state says how that went. */
+  #poolRoutes(pool: AppPool): void {
+    const { hono } = this;
+    hono.post("/v1/models/load", async (c) => {
+      const name = await this.#modelIn(c);
+      pool.acquire(name).then(
+        (lease) => lease.release(),
+        () => {},
+      );
+      return this.#json(c, { success: true });
+    });
+    hono.post("/v1/models/unload", async (c) => {
+      const name = await this.#modelIn(c);
+      if (await pool.unload(name)) return this.#json(c, { success: true });
+      throw new WireError(409, "The model is used, and stays until it is not.", { param: "model", code: "model_in_use" });
+    });
+  }
+
+  /** The name in a body that has no other field. @throws WireError 400, 404 */
+  async #modelIn(c: Context<Env>): Promise<string> {
+    const body = (await this.#bodyOf(c)) as { model?: unknown; name?: unknown } | null;
+    const name = body?.model ?? body?.name;
+    if (typeof name === "string") return this.#served.find(name).name;
+    throw new WireError(400, "model must be the name of a model.", { param: "model", code: "invalid_value" });
+  }
+
   #ollamaRoutes(): void {
     const { hono } = this;
     hono.get("/api/version", (c) => this.#json(c, ollamaVersion()));
     hono.get("/api/tags", (c) => this.#json(c, ollamaTags(this.#served)));
     hono.get("/api/ps", (c) => this.#json(c, ollamaRunning(this.#served)));
     hono.post("/api/show", async (c) => {
-      const body = (await this.#bodyOf(c)) as { model?: unknown; name?: unknown } | null;
-      const name = body?.model ?? body?.name;
-      if (typeof name !== "string")
-        throw new WireError(400, "model must be the name of a model.", { param: "model", code: "invalid_value" });
+      const name = await this.#modelIn(c);
       return this.#json(c, ollamaShow(this.#served.find(name).model.info(), this.#served.since));
     });
   }
@@ -436,33 +433,6 @@ export class App {
     else if (!incoming.complete && incoming.httpVersionMajor === 1) more = { connection: "close" };
     return new Response(body, { status, headers: { ...headers, ...more } });
   }
-}
-
-/** One model, which is open for as long as the server runs. */
-function servedAlone(model: AppModel, { name = model.info?.name ?? "local", aliases = [] }: AppOptions): Served {
-  return { names: [...new Set([name, ...aliases])], info: () => model.info, stats: () => model.stats() };
-}
-
-function servedOf(pool: AppPool): Served[] {
-  return pool.list().map(({ name, aliases }, index): Served => {
-    const model = pool.model(name);
-    return {
-      names: [...new Set([name, ...aliases])],
-      info: () => model.info,
-      stats: () => model.stats(),
-      status: () => statusOf(pool.list()[index]!),
-    };
-  });
-}
-
-function statusOf({ state, error }: PooledModel): ModelStatus {
-  if (state === "open") return { value: "loaded" };
-  if (state === "waiting" || state === "opening") return { value: "loading" };
-  return { value: "unloaded", ...(error === undefined ? {} : { failed: true }) };
-}
-
-function isTextModel(model: AppModel): boolean {
-  return model.tokenize !== undefined && model.detokenize !== undefined && model.tokenBytes !== undefined;
 }
 
 function newRequestId(): string {

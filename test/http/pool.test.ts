@@ -181,6 +181,47 @@ describe("what is told of the models", () => {
     expect((await ollama.ps()).models.map(({ name }) => name)).toEqual(["demo", "gpt-4o"]);
     expect(await json(await fetch(`${base}/health`))).toMatchObject({ status: "ok", open: ["demo"], queued: 0, freeSlots: 4 });
   });
+  test("llama-server's routes of a router open a model and take it out of memory, unless it is used", async () => {
+    const pool = openPool();
+    const { base } = await serve(pool);
+    const status = async () => {
+      const { data } = (await json(await fetch(`${base}/models`))) as unknown as { data: { id: string; status: { value: string } }[] };
+      return data.find(({ id }) => id === "red")!.status.value;
+    };
+    expect(await json(await post(`${base}/models/load`, { model: "red" }))).toEqual({ success: true });
+    expect(["loading", "loaded"]).toContain(await status());
+    await until(() => states(pool).red === "open", "red is open");
+    expect(await status()).toBe("loaded");
+    const lease = await pool.acquire("red");
+    const used = await post(`${base}/models/unload`, { model: "red" });
+    expect([used.status, (await json(used)).error.code]).toEqual([409, "model_in_use"]);
+    lease.release();
+    await until(() => pool.list()[1]!.uses === 0, "red is not used");
+    expect(await json(await post(`${base}/v1/models/unload`, { model: "red" }))).toEqual({ success: true });
+    expect(await status()).toBe("unloaded");
+    for (const path of ["load", "unload"]) {
+      expect((await post(`${base}/models/${path}`, { model: "green" })).status).toBe(404);
+      expect((await post(`${base}/models/${path}`, { model: 5 })).status).toBe(400);
+    }
+  });
+  test("a model that could not be opened says so, until it could", async () => {
+    const path = join(folder, "later.gguf");
+    const pool = openPool({ models: { demo: { path: DEMO, ...SMALL }, later: { path, ...SMALL } } });
+    const { base, url, lines } = await serve(pool);
+    const status = async () => ((await json(await fetch(`${base}/v1/models/later`))) as { status?: unknown }).status;
+    expect((await post(url, { model: "later", ...GREEDY })).status).toBe(503);
+    expect(await status()).toEqual({ value: "unloaded", failed: true });
+    expect(lines.find((line) => line.status === 503)).toMatchObject({ error: expect.stringContaining("later.gguf") });
+    expect((await post(url, { model: "demo", ...GREEDY })).status).toBe(200);
+    await makeRandomModel(DEMO, path, 3);
+    expect((await post(url, { model: "later", ...GREEDY })).status).toBe(200);
+    expect(await status()).toEqual({ value: "loaded" });
+  });
+  test("keys are asked for there as elsewhere", async () => {
+    const { base } = await serve(openPool(), { apiKeys: ["k"] });
+    for (const path of ["/models/load", "/v1/models/unload", "/tokenize"])
+      expect((await post(base + path, { model: "red" })).status).toBe(401);
+  });
   test("Ollama's clients load a model by asking it nothing, and take it out of memory by a keep_alive of 0, unless it is used", async () => {
     const pool = openPool();
     const { base } = await serve(pool);
