@@ -3,6 +3,7 @@
 
 import { describe, expect, test } from "vitest";
 import { type Block, Blocks } from "../../lib/ui/markdown/blocks.js";
+import { type Word, wordsOf } from "../../lib/ui/markdown/highlight.js";
 import { safeLink, withoutEntities } from "../../lib/ui/markdown/links.js";
 import { randomOf } from "../random-schemas.js";
 
@@ -144,6 +145,37 @@ describe("a reply's text", () => {
     expect(blocks.read("Text.")).toEqual(new Blocks().read("Text."));
     expect(blocks.read("")).toEqual([]);
     expect(blocks.read("a\r\n\r\nb\r").length).toBe(2);
+  });
+});
+
+describe("a reply's code", () => {
+  const textOf = (words: readonly Word[]): string => words.map((word) => (typeof word === "string" ? word : textOf(word.inner))).join("");
+
+  test("is coloured by its language, and stays the same text", () => {
+    const codes: Record<string, string> = {
+      c: "int main(void) { return 0; } // <end>\n",
+      python: 'def f(x):\n    """A text."""\n    return f"{x}"\n',
+      json: '{"a": [1, true, null]}',
+      html: "<b class='x'>&amp;</b>",
+      sh: 'echo "$HOME" | sort\n',
+      ts: "const a: number = 1;\n",
+    };
+    for (const [language, code] of Object.entries(codes)) {
+      const words = wordsOf(language, code);
+      expect(textOf(words), language).toBe(code);
+      expect(
+        words.some((word) => typeof word !== "string" && word.class.startsWith("hljs-")),
+        language,
+      ).toBe(true);
+    }
+    for (const language of ["", "nope", "constructor", "__proto__"]) expect(wordsOf(language, "let a")).toEqual(["let a"]);
+  });
+
+  test("is plain where colouring it would take the square of its length", () => {
+    for (const attack of ["a ", "int a", "_\n", "A".repeat(300), "select \n", "-".repeat(500)]) {
+      const text = attack.repeat(Math.ceil(8000 / attack.length));
+      for (const language of ["c", "cpp", "csharp", "ini", "java", "php"]) expect(wordsOf(language, text)).toEqual([text]);
+    }
   });
 });
 

@@ -54,14 +54,30 @@ lowlight.registerAlias({ bash: ["shell", "console", "shellsession", "sh-session"
 /** Text, or a part of it with a class of highlight.js's. */
 export type Word = string | { class: string; inner: readonly Word[] };
 
-/** The same text in words; one word where the language is not known. */
+/** Characters of a line, and of words without anything between them. What is longer is data, or an attack: many of highlight.js's expressions take the square. */
+const LONGEST_LINE = 400;
+const LONGEST_RUN = 400;
+/** Colouring (ms) that takes too long, and how often a language may: it is plain from then on. */
+const SLOW_MS = 150;
+const MOST_SLOW = 3;
+const slow = new Map<string, number>();
+
+/** The same text in words; one word where the language is not known, or the text must not be coloured. */
 export function wordsOf(language: string, text: string): readonly Word[] {
-  if (language === "" || !lowlight.registered(language)) return [text];
+  const times = slow.get(language) ?? 0;
+  if (!lowlight.registered(language) || times >= MOST_SLOW || !isCode(text)) return [text];
+  const began = performance.now();
   try {
     return lowlight.highlight(language, text).children.flatMap((node) => wordOf(node));
   } catch {
     return [text];
+  } finally {
+    if (performance.now() - began > SLOW_MS) slow.set(language, times + 1);
   }
+}
+
+function isCode(text: string): boolean {
+  return text.split("\n").every((line) => line.length <= LONGEST_LINE) && text.split(/[^\w\s]+/).every((run) => run.length <= LONGEST_RUN);
 }
 
 type Node = ReturnType<typeof lowlight.highlight>["children"][number];

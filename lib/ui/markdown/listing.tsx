@@ -6,6 +6,7 @@ import { watchNear } from "../parts/near.js";
 import { Pure } from "../parts/pure.js";
 import { type Word, wordsOf } from "./highlight.js";
 
+/** Chunks of a listing that are coloured wherever they are. */
 const MANY = 2;
 
 /** `open`: more of it is on its way. */
