@@ -98,7 +98,7 @@ export function App({ settings, server, chats }: AppProps) {
           </button>
         </header>
         <Conversation key={current} chats={chats} chat={chat} server={server} />
-        <Composer key={`draft ${current}`} chat={chat} field={draft} model={server.model} />
+        <Composer key={`draft ${current}`} id={current} chat={chat} field={draft} model={server.model} />
       </main>
       {hasSettings && <SettingsDialog settings={settings} onClose={() => setHasSettings(false)} />}
       {status === "wantsKey" && <KeyDialog server={server} />}

@@ -33,7 +33,7 @@ export class Chats extends Store<ChatsState> {
     this.#list();
     for (const id of running) if (this.state().entries.some((one) => one.id === id)) this.chat(id).start();
     this.chat(this.state().current).start();
-    addEventListener("storage", ({ key }) => isList(key) && this.#list());
+    addEventListener("storage", ({ key }) => this.#onOtherTab(key));
     addEventListener("pagehide", () => this.#leave());
     addEventListener("pageshow", ({ persisted }) => persisted && this.#comeBack());
   }
@@ -90,6 +90,15 @@ export class Chats extends Store<ChatsState> {
     this.set({ ...this.state(), current: id });
     if (current !== id && !isRunning(this.chat(current))) this.#open.delete(current); // it is kept, and can be read again
     this.#writeTab();
+  }
+
+  #onOtherTab(key: string | null): void {
+    const { current } = this.state();
+    if (isList(key)) this.#list();
+    else if (key === keyOf(current) && !isRunning(this.chat(current))) {
+      this.#open.delete(current); // it is read again
+      this.set({ ...this.state() });
+    }
   }
 
   /** Replies go on at the server. A connection that broke by itself would be taken up again, and be in the next page's way. */

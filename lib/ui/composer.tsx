@@ -1,7 +1,7 @@
 // Owns what is typed next: a field that grows, Enter, and the button that sends or stops. Runs in a page.
 
 import type { RefObject } from "preact";
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import type { ChatStore } from "../react/chat-store.js";
 import { isRunning } from "./chats.js";
 import { Icon } from "./parts/icons.js";
@@ -9,26 +9,40 @@ import { useStore } from "./parts/store.js";
 import { useGrowing } from "./parts/use-growing.js";
 import { useMount } from "./parts/use-mount.js";
 
+/** What was typed in a conversation and not sent, while another one is shown. */
+const drafts = new Map<string, string>();
+
 export interface ComposerProps {
+  /** The conversation's. */
+  id: string;
   chat: ChatStore;
   field: RefObject<HTMLTextAreaElement | null>;
   model: string | undefined;
 }
 
-export function Composer({ chat, field, model }: ComposerProps) {
+export function Composer({ id, chat, field, model }: ComposerProps) {
   useStore(chat);
-  const [draft, setDraft] = useState("");
+  const [draft, setDraft] = useState(drafts.get(id) ?? "");
   const running = isRunning(chat);
   const isEmpty = draft.trim() === "";
 
   useGrowing(field, draft);
-  useMount(() => {
-    if (!matchMedia("(pointer: coarse)").matches) field.current?.focus(); // a phone's keyboard would cover the page
-  });
+  useMount(() => focus(field.current));
+  // biome-ignore lint/correctness/useExhaustiveDependencies: when a reply begins or ends, buttons go
+  useEffect(() => {
+    // What was pressed may be gone with the state that it changed: the keyboard goes on here.
+    const { activeElement } = document;
+    if (activeElement === document.body || (activeElement as Partial<HTMLButtonElement> | null)?.disabled) focus(field.current);
+  }, [running]);
+  const type = (text: string) => {
+    setDraft(text);
+    if (text === "") drafts.delete(id);
+    else drafts.set(id, text);
+  };
 
   const send = () => {
     if (isEmpty || running) return;
-    setDraft("");
+    type("");
     chat.send(draft);
   };
   return (
@@ -46,7 +60,7 @@ export function Composer({ chat, field, model }: ComposerProps) {
           value={draft}
           placeholder={model === undefined ? "Say something" : `Say something to ${model}`}
           aria-label="Message"
-          onInput={({ currentTarget }) => setDraft(currentTarget.value)}
+          onInput={({ currentTarget }) => type(currentTarget.value)}
           onKeyDown={(event) => {
             if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
             event.preventDefault();
@@ -79,4 +93,9 @@ export function Composer({ chat, field, model }: ComposerProps) {
       </p>
     </form>
   );
+}
+
+/** Not on a phone, whose keyboard would cover the page. */
+function focus(field: HTMLTextAreaElement | null): void {
+  if (!matchMedia("(pointer: coarse)").matches) field?.focus();
 }

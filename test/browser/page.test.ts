@@ -296,6 +296,16 @@ describe.skipIf(CHROMIUM === undefined)("the page, in Chromium", () => {
     await other.waitForSelector(".entry >> text=plums");
     expect(await other.locator("article").count(), "a new tab begins anew").toBe(0);
     expect(await other.locator(".entry").allTextContents()).toEqual(["plums", "pears", "apples"]);
+    await other.click(".entry >> text=plums");
+    await other.waitForSelector("text=You said plums.");
+    await say(page, "grapes");
+    await other.waitForSelector("text=You said grapes.");
+    await page.fill("textarea[aria-label=Message]", "not yet sent");
+    await page.click(".entry >> text=apples");
+    await page.waitForSelector("text=You said apples.");
+    expect(await page.inputValue("textarea[aria-label=Message]")).toBe("");
+    await page.click(".entry >> text=plums");
+    await holds(page, `document.querySelector("textarea[aria-label=Message]").value === "not yet sent"`);
     await page.click(".entry >> text=apples");
     await page.waitForSelector("text=You said apples.");
     await page.hover(".entry.current");
@@ -383,6 +393,11 @@ describe.skipIf(CHROMIUM === undefined)("the page, in Chromium", () => {
     await page.keyboard.press("Enter");
     await until(() => talk.asked.length === 3, "it was asked again");
     await holds(page, figures());
+    // The button was gone for a while; what is typed now still arrives.
+    await page.keyboard.type("four");
+    await page.keyboard.press("Enter");
+    await page.waitForSelector("text=You said four.");
+    await holds(page, figures(2));
     await page.keyboard.press("Control+k");
     await page.keyboard.type("another");
     await page.keyboard.press("Enter");
