@@ -12,6 +12,8 @@ import { useMount } from "./parts/use-mount.js";
 /** What was typed in a conversation and not sent, while another one is shown. */
 const drafts = new Map<string, string>();
 
+const COMMAND = /^(?:Mac|iP)/.test(navigator.platform) ? "⌘" : "Ctrl";
+
 export interface ComposerProps {
   /** The conversation's. */
   id: string;
@@ -88,7 +90,7 @@ export function Composer({ id, chat, field, model }: ComposerProps) {
           <kbd>Esc</kbd> stops
         </span>
         <span>
-          <kbd>Ctrl K</kbd> begins anew
+          <kbd>{COMMAND} K</kbd> begins anew
         </span>
       </p>
     </form>

@@ -12,6 +12,8 @@ import type { Server } from "./server.js";
 import { isWhole } from "./tool-calls.js";
 
 const SUGGESTIONS = ["Tell me a story about a fox", "Count from 1 to 9 in words", "Say hello in Japanese."];
+/** Messages that are shown at first, and that each wish for more adds. */
+const MANY = 50;
 /** Pixels from the end that count as being there. */
 const NEAR = 60;
 
@@ -19,14 +21,21 @@ export function Conversation({ chats, chat, server }: { chats: Chats; chat: Chat
   const state = useStore(chat);
   const { messages, status, error } = state;
   const { frame, content, isBehind, toEnd } = useFollowing();
+  const [shown, setShown] = useState(MANY);
   const running = isRunning(chat);
   const last = messages.at(-1);
+  const earlier = Math.max(0, messages.length - shown);
   return (
     <div class="frame" ref={frame}>
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by keyboard */}
       <section class="conversation" ref={content} aria-label="Conversation" tabIndex={0}>
         {messages.length === 0 && <Welcome model={server.model} onChoose={(said) => chat.send(said)} />}
-        {messages.map((message) => (
+        {earlier > 0 && (
+          <button type="button" class="small earlier" onClick={() => setShown(shown + MANY)}>
+            Show earlier messages ({earlier})
+          </button>
+        )}
+        {messages.slice(earlier).map((message) => (
           <Message
             key={message.id}
             message={message}

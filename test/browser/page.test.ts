@@ -669,6 +669,34 @@ describe.skipIf(CHROMIUM === undefined)("the page, in Chromium", () => {
     expect(problems.filter((problem) => !/ERR_|Failed to fetch|network/i.test(problem))).toEqual([]);
   });
 
+  test("shows the end of a long conversation, sends all of it, and shows more when asked", { timeout: 180_000 }, async () => {
+    const talk = await serveTalk(() => ["Well."]);
+    const { page, problems } = await visit(talk.base);
+    await page.evaluate(`{
+      const messages = Array.from({ length: 90 }, (_, i) => [
+        { id: "u" + i, role: "user", content: "Question " + i },
+        { id: "a" + i, role: "assistant", content: "Answer " + i },
+      ]).flat();
+      localStorage.setItem("zstream:chat:big", JSON.stringify({ messages }));
+      localStorage.setItem("zstream:chats", JSON.stringify([{ id: "big", title: "Big", at: Date.now(), size: 1 }]));
+      sessionStorage.clear();
+    }`);
+    await page.reload();
+    await page.click(".entry >> text=Big");
+    await page.waitForSelector("text=Answer 89");
+    expect(await page.locator("article").count()).toBe(50);
+    expect(await page.isVisible("text=Answer 89")).toBe(true);
+    await say(page, "And now?");
+    await holds(page, figures());
+    expect(talk.asked[0]!.messages).toHaveLength(181);
+    for (const left of [82, 32]) await page.click(`text=Show earlier messages (${left + 50})`);
+    await page.click("text=Show earlier messages (32)");
+    expect(await page.locator("article").count()).toBe(182);
+    expect(await page.textContent("article >> nth=0")).toBe("Question 0");
+    expect(await findings(page)).toEqual([]);
+    expect(problems).toEqual([]);
+  });
+
   test("colours of a long listing what is in sight, and has all of its text", { timeout: 300_000 }, async () => {
     const lines = 4000;
     const code = `\`\`\`js\n${[...words(lines, (i) => `const number${i} = ${i};\n`)].join("")}\`\`\`\n`;
