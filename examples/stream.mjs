@@ -8,6 +8,6 @@ for await (const text of stream) process.stdout.write(text);
 
 const { usage, timings } = await stream.result;
 console.log(
-  `\n\n${usage.completionTokens} tokens, first one after ${timings.ttftMs.toFixed(1)} ms, ${timings.tokensPerSecond.toFixed(0)} tokens/s`,
+  `\n\n${usage.completionTokens} tokens, first one after ${timings.ttftMs?.toFixed(1)} ms, ${timings.tokensPerSecond.toFixed(0)} tokens/s`,
 );
 await model.close();

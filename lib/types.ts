@@ -766,8 +766,8 @@ export interface Timings {
   queueMs: number;
   /** From the first prefill step to the first sampled token. */
   prefillMs: number;
-  /** From submit to the first token's being handed over; 0 when there was none. */
-  ttftMs: number;
+  /** From submit to the first token's being handed over. Absent where none was: a reply that ended before it, or was cancelled. */
+  ttftMs?: number;
   /** Time between consecutive tokens, without the time the sequence was parked; waiting for a slot that was lent meanwhile is part of it. */
   itlMs: { p50: number; p99: number; max: number };
   /** Tokens per second after the first one, without the time parked. */

@@ -8,7 +8,7 @@ import type { Reply } from "../types.js";
 export function statsLine({ usage, timings, finishReason }: Reply): string {
   const cached = usage.cachedTokens > 0 ? ` (${usage.cachedTokens} cached)` : "";
   const parts = [`${count(usage.promptTokens, "prompt token")}${cached}`];
-  if (usage.completionTokens > 0) parts.push(`first token after ${milliseconds(timings.ttftMs)}`);
+  if (timings.ttftMs !== undefined) parts.push(`first token after ${milliseconds(timings.ttftMs)}`);
   parts.push(
     count(usage.completionTokens, "token") + (usage.completionTokens > 1 ? ` at ${timings.tokensPerSecond.toFixed(1)} tokens/s` : ""),
   );

@@ -22,7 +22,7 @@ export function freeId(last: number, open: { has(id: number): boolean }): number
 /** What a stream took that never began. */
 export const NO_USE: Pick<NativeFinish, "usage" | "timings"> = {
   usage: { promptTokens: 0, completionTokens: 0, totalTokens: 0, cachedTokens: 0 },
-  timings: { queueMs: 0, prefillMs: 0, ttftMs: 0, itlMs: { p50: 0, p99: 0, max: 0 }, tokensPerSecond: 0, pausedMs: 0 },
+  timings: { queueMs: 0, prefillMs: 0, itlMs: { p50: 0, p99: 0, max: 0 }, tokensPerSecond: 0, pausedMs: 0 },
 };
 
 /** What is asked of an engine beside streams. */

@@ -40,11 +40,12 @@ class PromptEvents implements AsyncIterator<StreamEvent> {
 
 function withoutReply({ type, reason, usage, timings, seed }: FinishEvent): FinishEvent {
   const { promptTokens, cachedTokens } = usage;
+  const { ttftMs: _, ...times } = timings;
   return {
     type,
     reason: reason === "cancelled" ? reason : "length",
     usage: { promptTokens, completionTokens: 0, totalTokens: promptTokens, cachedTokens },
-    timings,
+    timings: times,
     seed,
   };
 }

@@ -101,7 +101,7 @@ export class Metrics {
     this.#cacheHits.inc(labels, usage.cachedTokens);
     if (usage.completionTokens === 0) return;
     this.#prefill.observe(labels, timings.prefillMs / 1000);
-    this.#ttft.observe(labels, timings.ttftMs / 1000);
+    if (timings.ttftMs !== undefined) this.#ttft.observe(labels, timings.ttftMs / 1000);
     if (timings.tokensPerSecond > 0) this.#perToken.observe(labels, 1 / timings.tokensPerSecond);
   }
 

@@ -119,7 +119,7 @@ export class RequestRecord implements Watcher {
       cachedTokens: first.usage.cachedTokens,
       completionTokens: this.#finishes.reduce((sum, { usage }) => sum + usage.completionTokens, 0),
       queueMs: Math.round(queueMs),
-      ttftMs: Math.round(ttftMs),
+      ...(ttftMs === undefined ? {} : { ttftMs: Math.round(ttftMs) }),
       tokensPerSecond: Math.round(tokensPerSecond * 10) / 10,
     };
   }

@@ -43,7 +43,7 @@ export function finishAttributes({ reason, usage, timings }: NativeFinish, model
     "gen_ai.usage.output_tokens": usage.completionTokens,
     "gen_ai.usage.cache_read.input_tokens": usage.cachedTokens,
     ...(usage.reasoningTokens === undefined ? {} : { "gen_ai.usage.reasoning.output_tokens": usage.reasoningTokens }),
-    ...(timings.ttftMs > 0 ? { "gen_ai.response.time_to_first_chunk": timings.ttftMs / 1000 } : {}),
+    ...(timings.ttftMs === undefined ? {} : { "gen_ai.response.time_to_first_chunk": timings.ttftMs / 1000 }),
     ...(perToken === undefined ? {} : { "zstream.time_per_output_token": perToken }),
     "zstream.queue.duration": timings.queueMs / 1000,
     "zstream.prefill.duration": timings.prefillMs / 1000,

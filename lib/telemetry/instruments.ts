@@ -50,7 +50,7 @@ export function recordReply(api: Api, seconds: number, finish: NativeFinish | un
     const { usage, timings } = finish;
     tokenUsage.record(usage.promptTokens, { ...attributes, "gen_ai.token.type": "input" });
     tokenUsage.record(usage.completionTokens, { ...attributes, "gen_ai.token.type": "output" });
-    if (timings.ttftMs > 0) timeToFirstToken.record(timings.ttftMs / 1000, attributes);
+    if (timings.ttftMs !== undefined) timeToFirstToken.record(timings.ttftMs / 1000, attributes);
     const perToken = secondsPerToken(timings);
     if (perToken !== undefined) timePerOutputToken.record(perToken, attributes);
   });

@@ -75,7 +75,7 @@ class StreamTelemetry implements StreamWatch {
       if (finish !== undefined) {
         span.setAttributes(finishAttributes(finish, model));
         const { queueMs, ttftMs } = finish.timings;
-        if (ttftMs > 0)
+        if (ttftMs !== undefined)
           span.addEvent("zstream.prefill", undefined, began + queueMs).addEvent("zstream.first_token", undefined, began + ttftMs);
       }
       this.#fail(span, error);

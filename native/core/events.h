@@ -26,7 +26,7 @@ struct Usage {
 struct Timings {
   double queue_ms = 0;
   double prefill_ms = 0;
-  double ttft_ms = 0;
+  std::optional<double> ttft_ms;  // none: nothing was told
   double itl_p50_ms = 0;
   double itl_p99_ms = 0;
   double itl_max_ms = 0;

@@ -166,7 +166,7 @@ struct PayloadToJs {
     Napi::Object timings = Napi::Object::New(env);
     timings.Set("queueMs", event.timings.queue_ms);
     timings.Set("prefillMs", event.timings.prefill_ms);
-    timings.Set("ttftMs", event.timings.ttft_ms);
+    if (event.timings.ttft_ms) timings.Set("ttftMs", *event.timings.ttft_ms);
     timings.Set("itlMs", itl);
     timings.Set("tokensPerSecond", event.timings.tokens_per_second);
     timings.Set("pausedMs", event.timings.paused_ms);

@@ -138,6 +138,8 @@ void Scheduler::handle(ParsedCommand command) {
   ReplyStage& reply = *ending->second.reply;
   ReplyEvents events(id, outbox_.news(), ending->second.logprobs.get(), ending->second.drawn.get());
   reply.parsed(std::move(command.reply), events);
+  std::optional<double>& first = ending->second.event.timings.ttft_ms;
+  if (!first && events.items() > 0) first = milliseconds(Clock::now() - ending->second.submitted);
   have_parsed(id, reply);
   if (reply.waits()) return;
   end(id, std::move(ending->second.event), reply.summary());
@@ -444,13 +446,14 @@ void Scheduler::finish_reply(Sequence& sequence, FinishReason reason, std::optio
   charge(sequence, rest, now);
   FinishEvent event = finish_event(sequence, reason);
   event.stop_string = std::move(stop_string);
+  const Clock::time_point submitted = sequence.control->submitted;
   std::unique_ptr<ReplyStage> reply = std::move(sequence.reply);
   std::unique_ptr<LogprobQueue> logprobs = std::move(sequence.logprobs);
   auto drawn = sequence.settings.tell_tokens ? std::make_unique<std::vector<Token>>(std::move(sequence.drawn)) : nullptr;
   remove(sequence, true);
   if (!reply->waits()) return end(id, std::move(event), reply->summary());
   have_parsed(id, *reply);
-  endings_[id] = {std::move(reply), std::move(logprobs), std::move(drawn), std::move(event)};
+  endings_[id] = {std::move(reply), std::move(logprobs), std::move(drawn), std::move(event), submitted};
 }
 
 // ---- ends ------------------------------------------------------------------------------------------------------------

@@ -120,6 +120,7 @@ class Scheduler {
     std::unique_ptr<LogprobQueue> logprobs;
     std::unique_ptr<std::vector<Token>> drawn;
     FinishEvent event;
+    Clock::time_point submitted;
   };
   std::map<StreamId, Ending> endings_;
   const std::function<void(StreamId, ParseRequest)> parse_;

@@ -242,6 +242,18 @@ describe("what is told", () => {
     expect(timings.itlMs.max).toBeGreaterThanOrEqual(timings.itlMs.p99);
     expect(timings.tokensPerSecond).toBeGreaterThan(0);
   });
+  test("a reply of which nothing was told has no time to its first token; one whose call comes at its end has", async () => {
+    const model = await openReady();
+    const { text } = await model.completion("Once upon a", { ...ENDLESS, maxTokens: 1 });
+    const stopped = await model.completion("Once upon a", { ...ENDLESS, stop: text });
+    expect(stopped).toMatchObject({ text: "", stopString: text });
+    expect(stopped.usage.completionTokens).toBeGreaterThan(0);
+    expect(stopped.timings).not.toHaveProperty("ttftMs");
+    const tools = [{ type: "function", function: { name: "f", parameters: { type: "object", properties: {} } } }] as const;
+    const called = await model.chat(ask("Call f."), { tools, toolChoice: "required", reasoning: "off", temperature: 0, maxTokens: 60 });
+    expect(called.finishReason).toBe("toolCalls");
+    expect(called.timings.ttftMs).toBeGreaterThan(0);
+  });
   test("the model's info", async () => {
     const model = await openReady({ maxStreams: 3 });
     expect(model.info).toMatchObject({

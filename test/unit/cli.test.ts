@@ -29,7 +29,8 @@ describe("the line of statistics", () => {
       ...REPLY,
       usage: { ...REPLY.usage, promptTokens: 1, completionTokens, cachedTokens: 1 },
     });
-    expect(statsLine(usage(0))).toBe("1 prompt token (1 cached), 0 tokens, stop");
+    const { ttftMs: _, ...timings } = REPLY.timings;
+    expect(statsLine({ ...usage(0), timings })).toBe("1 prompt token (1 cached), 0 tokens, stop");
     expect(statsLine(usage(1))).toBe("1 prompt token (1 cached), first token after 38 ms, 1 token, stop");
   });
 });
