@@ -8,7 +8,8 @@ import { type Browser, type BrowserContext, chromium, type Page } from "playwrig
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { NO_STATS } from "../../lib/engine/engine.js";
 import { NO_USE } from "../../lib/engine/link.js";
-import { App, type AppModel, type AppOptions } from "../../lib/server/app.js";
+import { App, type AppOptions } from "../../lib/server/app.js";
+import type { AppModel } from "../../lib/server/app-models.js";
 import { HttpServer } from "../../lib/server/http-server.js";
 import { openLog } from "../../lib/server/log.js";
 import { Page as PageFiles } from "../../lib/server/page.js";
