@@ -96,9 +96,9 @@ struct PromptAnswer {
 };
 /** To an EmbedQuestion, and to a RerankQuestion, whose vectors are scores. */
 struct VectorsAnswer {
-  std::vector<float> numbers;  // of all vectors, one after the other
-  int width = 0;               // numbers of each
-  std::vector<int> tokens;     // of each text, as it was computed
+  std::vector<std::vector<float>> vectors;  // of each text
+  int width = 0;                            // numbers of each
+  std::vector<int> tokens;                  // of each text, as it was computed
 };
 using Answer = std::variant<TokensAnswer, PiecesAnswer, PromptAnswer, VectorsAnswer>;
 

@@ -207,8 +207,10 @@ struct PayloadToJs {
     object.Set("tokens", integers_to_js(env, answer.tokens));
   }
   void put(Napi::Object& object, const VectorsAnswer& answer) const {
-    Napi::Float32Array vectors = Napi::Float32Array::New(env, answer.numbers.size());
-    std::copy(answer.numbers.begin(), answer.numbers.end(), vectors.Data());
+    const auto width = static_cast<size_t>(answer.width);
+    Napi::Float32Array vectors = Napi::Float32Array::New(env, answer.vectors.size() * width);
+    float* next = vectors.Data();
+    for (const std::vector<float>& vector : answer.vectors) next = std::copy(vector.begin(), vector.end(), next);
     object.Set("vectors", vectors);
     object.Set("width", answer.width);
     object.Set("tokens", integers_to_js(env, answer.tokens));

@@ -21,9 +21,8 @@ void Embeddings::add(std::shared_ptr<QuestionControl> control, PreparedTexts tex
   Asked& asked = asked_.back();
   asked.control = std::move(control);
   asked.texts = std::move(texts);
-  const int width = asked.texts.dimensions > 0 ? asked.texts.dimensions : embedder_.width();
-  asked.answer.width = width;
-  asked.answer.numbers.resize(asked.texts.texts.size() * static_cast<size_t>(width));
+  asked.answer.width = asked.texts.dimensions > 0 ? asked.texts.dimensions : embedder_.width();
+  asked.answer.vectors.resize(asked.texts.texts.size());
   for (const auto& text : asked.texts.texts) {
     ZSE_ASSERT(!text.empty() && static_cast<int>(text.size()) <= embedder_.max_tokens(), "a text that is taken in fits");
     asked.answer.tokens.push_back(static_cast<int>(text.size()));
@@ -149,8 +148,7 @@ void Embeddings::finish_computed() {
 
 void Embeddings::finish(const Text& text) {
   Asked& asked = *text.asked;
-  const std::optional<std::vector<float>> vector =
-      embedder_.take(text.place, {asked.texts.dimensions, asked.texts.normalize});
+  std::optional<std::vector<float>> vector = embedder_.take(text.place, {asked.texts.dimensions, asked.texts.normalize});
   free_place(text);
   if (!vector) {
     answer_error(text.asked, "ENGINE_FAILED",
@@ -158,9 +156,8 @@ void Embeddings::finish(const Text& text) {
                      "] is not made of numbers; the model file is probably damaged");
     return;
   }
-  std::copy(
-      vector->begin(), vector->end(),
-      asked.answer.numbers.begin() + static_cast<std::ptrdiff_t>(text.index * static_cast<size_t>(asked.answer.width)));
+  ZSE_ASSERT(vector->size() == static_cast<size_t>(asked.answer.width), "a vector is as long as was asked");
+  asked.answer.vectors[text.index] = std::move(*vector);
   waiting_--;
   if (++asked.done < asked.texts.texts.size()) return;
   outbox_.answer(AnswerEvent{asked.control->number, std::move(asked.answer)});

@@ -224,7 +224,10 @@ class Harness {
         if (auto* answer = std::get_if<AnswerEvent>(&event.payload)) {
           Asked& question = questions_[answer->question];
           question.answers++;
-          question.vectors = std::get<VectorsAnswer>(answer->answer).numbers;
+          question.vectors.clear();
+          for (const auto& vector : std::get<VectorsAnswer>(answer->answer).vectors) {
+            question.vectors.insert(question.vectors.end(), vector.begin(), vector.end());
+          }
           continue;
         }
         if (auto* error = std::get_if<AnswerErrorEvent>(&event.payload)) {
