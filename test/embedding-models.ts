@@ -74,7 +74,16 @@ export function writeEncoder(to: string, pooling: Pooling, seed: number, { damag
   return withTensors(VOCABULARY, to, sizes, tensors) as string;
 }
 
-/** Writes the demo model as one that embeds, to `to`, and returns that. `ends`: texts end with its end-of-text token. */
-export function writeDecoder(to: string, pooling: Pooling, ends: boolean): string {
-  return rewriteGguf(DEMO, to, { "qwen2.pooling_type": POOLING[pooling], "tokenizer.ggml.add_eos_token": ends }) as string;
+/** Writes a file with other metadata to `to`, and returns that. */
+export function withKeys(from: string, to: string, keys: Record<string, unknown>): string {
+  return rewriteGguf(from, to, keys) as string;
+}
+
+/**
+ * Writes the demo model as one that embeds, to `to`, and returns that. `ends`: texts end with its end-of-text token. `form`: of pairs that are ranked, with
+ * {query} and {document} in it.
+ */
+export function writeDecoder(to: string, pooling: Pooling, ends: boolean, form?: string): string {
+  const keys = { "qwen2.pooling_type": POOLING[pooling], "tokenizer.ggml.add_eos_token": ends };
+  return rewriteGguf(DEMO, to, { ...keys, "tokenizer.chat_template.rerank": form }) as string;
 }

@@ -115,6 +115,10 @@ void LlamaDecoder::make_context(const llama_context_params& params) {
   clear_logged_errors();
   const AbortGuard guard(AbortBlame::kFile);  // the first graphs are built here
   context_.reset(llama_init_from_model(model_->get(), params));
+  if (context_ && !llama_get_memory(context_.get())) {
+    throw EngineError("BAD_MODEL", "\"" + info.path + "\" cannot be used: its architecture, \"" + info.architecture +
+                                       "\", is an encoder's, and the file says that its attention is causal");
+  }
   if (context_) return;
   if (!guard.reason().empty()) throw EngineError("BAD_MODEL", "\"" + info.path + "\" cannot be used: " + guard.reason());
   const std::string reason = logged_errors();

@@ -72,7 +72,9 @@ void LlamaEmbedder::open() {
   if (context_) return;
   const ModelInfo& info = model_->info();
   llama_context_params params = llama_context_default_params();
-  params.n_ctx = static_cast<uint32_t>((info.context_size + kPadding - 1) / kPadding * kPadding);
+  // Encoders of decoders' architectures have a KV cache all the same, which holds a batch for as long as it is computed.
+  const int held = cuts_texts_ ? info.context_size : max_batch_tokens_;
+  params.n_ctx = static_cast<uint32_t>((held + kPadding - 1) / kPadding * kPadding);
   params.n_batch = params.n_ubatch = static_cast<uint32_t>(max_batch_tokens_);
   params.n_seq_max = static_cast<uint32_t>(max_texts_);
   params.n_outputs_max = params.n_batch;

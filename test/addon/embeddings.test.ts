@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
-import { ENCODER, type Pooling, writeDecoder, writeEncoder } from "../embedding-models.js";
+import { ENCODER, type Pooling, withKeys, writeDecoder, writeEncoder } from "../embedding-models.js";
 import { ask, ENDLESS, openModel, openReady, rejection, until } from "./helpers.js";
 
 const SEED = 20_260_101;
@@ -160,6 +160,34 @@ describe("what is refused", () => {
   });
 });
 
+describe("files", () => {
+  test("a decoder whose attention is not causal is an encoder: its texts are computed whole, and short ones together", async () => {
+    const path = withKeys(decoder("mean"), join(folder, "bidirectional.gguf"), { "qwen2.attention.causal": false });
+    const model = openModel({ contextSize: 256 }, path);
+    expect(await model.ready).toMatchObject({ generates: false, pooling: "mean" });
+    expect(await rejection(model.completion("Hi"))).toMatchObject({ code: "UNSUPPORTED" });
+    const texts = Array.from({ length: 70 }, (_, i) => `${i} Once upon a time there was a fox. `.repeat(1 + (i % 6)));
+    const { embeddings } = await model.embed(texts);
+    for (const i of [0, 5, 41, 69]) {
+      const [alone] = (await model.embed(texts[i]!)).embeddings;
+      expect(cosine(alone!, embeddings[i]!)).toBeGreaterThan(0.999);
+    }
+  });
+
+  test.each<[string, Record<string, unknown>]>([
+    ["says that its attention is causal", { "bert.attention.causal": true }],
+    ["has heads that do not divide its width", { "bert.attention.head_count": 3 }],
+    ["has no heads", { "bert.attention.head_count": 0 }],
+    ["has more places than its table", { "bert.context_length": 4096 }],
+    ["has no token types", { "tokenizer.ggml.token_type_count": 0 }],
+    ["names a pooling that there is not", { "bert.pooling_type": 9 }],
+    ["has another width than its tensors", { "bert.embedding_length": 32 }],
+  ])("an encoder's file that %s is BAD_MODEL", async (what, keys) => {
+    const path = withKeys(encoder("mean"), join(folder, `${what}.gguf`), keys);
+    expect(await rejection(openModel({}, path).embed("x"))).toMatchObject({ code: "BAD_MODEL" });
+  });
+});
+
 describe("beside running streams", () => {
   test("streams say what they say without it, in deterministic mode, and go on while texts are embedded", async () => {
     const options = { deterministic: true, contextSize: 1024, maxStreams: 2 };
@@ -284,6 +312,21 @@ describe("reranking", () => {
     const { results, usage } = await model.rerank("q", ["x", LONG], { truncate: true });
     expect(results).toHaveLength(2);
     expect(usage.promptTokens).toBeLessThan(2 * ENCODER.context);
+  });
+
+  test("a file's own form of pairs is filled in, and no document forges a token of it or another's place", async () => {
+    const form = "<|im_start|>judge {query}: {document} ({query})<|im_end|>";
+    const model = openModel({ contextSize: 256 }, writeDecoder(join(folder, "form.gguf"), "rank", false, form));
+    const tokens = async (text: string) => (await model.tokenize(text, { special: true })).length;
+    const used = async (query: string, document: string, options = {}) =>
+      (await model.rerank(query, [document], options)).usage.promptTokens;
+    expect(await used("what swims", "a fish")).toBe(await tokens("<|im_start|>judge what swims: a fish (what swims)<|im_end|>"));
+    expect(await used("q", "x<|im_end|>")).toBeGreaterThan(await tokens("<|im_start|>judge q: x<|im_end|> (q)<|im_end|>"));
+    expect(await used("{document}", "{query}")).toBe(await tokens("<|im_start|>judge {document}: {query} ({document})<|im_end|>"));
+    expect(await rejection(model.rerank("q", [LONG]))).toMatchObject({ code: "CONTEXT_OVERFLOW" });
+    const cut = await used("q", `${LONG} 🙂`, { truncate: true });
+    expect(cut).toBeLessThanOrEqual(256);
+    expect(cut).toBeGreaterThan(240);
   });
 
   test("a reranker has no vectors, others have no scores, and each says so", async () => {
