@@ -11,6 +11,10 @@ endif()
 add_executable(zse_logits EXCLUDE_FROM_ALL test/zse/logits.cpp)
 target_link_libraries(zse_logits PRIVATE zse_core zse_warnings)
 
+# llama.cpp's own program for vectors of texts, from its own source: test/addon/embeddings.test.ts compares them with ours.
+add_executable(zse_llama_embedding EXCLUDE_FROM_ALL "${ZSE_LLAMA_DIR}/examples/embedding/embedding.cpp")
+target_link_libraries(zse_llama_embedding PRIVATE llama-common llama)
+
 # What needs llama.cpp to be tested: scripts/llama-tests.mjs builds it, with sanitizers.
 if(UNIX)
   file(GLOB llama_test_sources CONFIGURE_DEPENDS test/llama/*.cpp)

@@ -1,9 +1,14 @@
-// Vectors of texts, and scores of documents: the same whatever else the engine does, and bounded.
+// Vectors of texts, and scores of documents: equal to those of llama.cpp's own program, whatever else the engine does, and bounded.
 
+import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+// @ts-expect-error: plain JavaScript
+import { buildAddon } from "../../scripts/build.mjs";
+// @ts-expect-error: plain JavaScript
+import { placesOf } from "../../scripts/paths.mjs";
 import { ENCODER, type Pooling, withKeys, writeDecoder, writeEncoder } from "../embedding-models.js";
 import { ask, ENDLESS, openModel, openReady, rejection, until } from "./helpers.js";
 
@@ -23,6 +28,74 @@ const cosine = (a: ArrayLike<number>, b: ArrayLike<number>) => {
   return dot / (Math.hypot(...Array.from(a)) * Math.hypot(...Array.from(b)));
 };
 const difference = (a: ArrayLike<number>, b: ArrayLike<number>) => Math.max(...Array.from(a).map((value, i) => Math.abs(value - b[i]!)));
+
+describe("beside llama.cpp's own program", () => {
+  let program: string;
+  beforeAll(async () => {
+    await buildAddon({ targets: ["zse_llama_embedding"] });
+    program = join(placesOf().cmake, process.platform === "win32" ? "Release/zse_llama_embedding.exe" : "zse_llama_embedding");
+  }, 900_000);
+
+  /** @param normalize llama.cpp's number for it: 2 for a length of 1, -1 for as it is */
+  function reference(path: string, texts: readonly string[], context: number, normalize = 2): number[][] {
+    return texts.map((text) => {
+      const args = ["-m", path, "-p", text, "--embd-separator", "<#sep#>", "--embd-output-format", "array"];
+      const more = ["--embd-normalize", String(normalize), "-c", String(context), "-t", "1", "--no-warmup"];
+      // What it prints is cut off at times, since its log's thread ends with the process.
+      for (let tries = 0; tries < 50; tries++) {
+        const { stdout, status, stderr } = spawnSync(program, [...args, ...more], { encoding: "utf8", maxBuffer: 1 << 28 });
+        expect(status, stderr).toBe(0);
+        const whole = /\[\[.*\]\]/s.exec(stdout)?.[0];
+        if (whole !== undefined) return (JSON.parse(whole) as number[][])[0]!;
+      }
+      throw new Error("llama.cpp's program never printed its vector to the end");
+    });
+  }
+
+  test.each<[Pooling]>([["mean"], ["cls"]])("an encoder that pools by %s has its vectors", async (pooling) => {
+    const path = encoder(pooling);
+    const model = openModel({}, path);
+    expect(await model.ready).toMatchObject({ generates: false, pooling, vectorSize: ENCODER.width, contextSize: ENCODER.context });
+    const { embeddings, usage } = await model.embed(TEXTS);
+    const expected = reference(path, TEXTS, ENCODER.context);
+    expect(embeddings).toHaveLength(TEXTS.length);
+    for (const [i, vector] of embeddings.entries()) {
+      expect(vector).toHaveLength(ENCODER.width);
+      expect(length(vector)).toBeCloseTo(1, 5);
+      expect(difference(vector, expected[i]!)).toBeLessThan(1e-4);
+    }
+    const counts = await Promise.all(TEXTS.map(async (text) => (await model.tokenize(text, { addSpecial: true })).length));
+    const promptTokens = counts.reduce((a, b) => a + b);
+    expect(usage).toEqual({ promptTokens, totalTokens: promptTokens });
+  });
+
+  test.each<[Pooling, boolean]>([
+    ["last", true],
+    ["last", false],
+    ["mean", false],
+    ["cls", false],
+  ])("a decoder that pools by %s has its vectors, whether its texts end (%s), and however long they are", async (pooling, ends) => {
+    const path = decoder(pooling, ends);
+    const model = openModel({ contextSize: 1024 }, path);
+    expect(await model.ready).toMatchObject({ generates: true, pooling, vectorSize: 256 });
+    const texts = [...TEXTS, LONG];
+    const expected = reference(path, texts, 1024);
+    const { embeddings } = await model.embed(texts);
+    for (const [i, vector] of embeddings.entries()) {
+      expect(cosine(vector, expected[i]!)).toBeGreaterThan(0.999); // texts that go together round otherwise
+      const [alone] = (await model.embed(texts[i]!)).embeddings;
+      expect(difference(alone!, expected[i]!)).toBeLessThan(2e-3);
+    }
+  });
+
+  test("vectors that are not normalised are its too", async () => {
+    const path = encoder("mean");
+    const { embeddings } = await openModel({}, path).embed(TEXTS, { normalize: false });
+    const expected = reference(path, TEXTS, ENCODER.context, -1);
+    for (const [i, vector] of embeddings.entries()) expect(difference(vector, expected[i]!)).toBeLessThan(1e-3);
+    expect(length(embeddings[0]!)).not.toBeCloseTo(1, 2);
+  });
+});
 
 describe("what a vector is", () => {
   test("a text has the same vector alone, beside others and as token ids", async () => {
