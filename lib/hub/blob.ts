@@ -104,6 +104,7 @@ class Download {
         }
       }
       await this.#disk(() => this.#handle.sync());
+      await this.#mustHoldLock("now");
     } finally {
       await this.#handle.close();
     }
@@ -127,7 +128,12 @@ class Download {
     if (digest.length === 40) this.#hash.update(`blob ${bytes}\0`); // git's way
   }
 
+  async #mustHoldLock(now?: "now"): Promise<void> {
+    if (!(await this.#lock.held(now))) throw new LockLost();
+  }
+
   async #beginAnew(): Promise<void> {
+    await this.#mustHoldLock("now"); // the file may be another one's by now, or be whole
     await this.#disk(() => this.#handle.truncate(0));
     this.#newHash();
   }
@@ -209,7 +215,7 @@ class Download {
         await this.#beginAnew();
         throw this.#wrongLength("more");
       }
-      if (!(await this.#lock.held())) throw new LockLost();
+      await this.#mustHoldLock();
       await this.#disk(() => writeAll(this.#handle, piece, this.#there));
       this.#hash.update(piece);
       this.#there += piece.length;

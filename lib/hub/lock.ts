@@ -1,7 +1,7 @@
 // Owns who of several processes fetches a file: a lock file that tells its owner, and whether that one still lives. Any thread.
 //
 // The lock saves work and is not what keeps a file right: two owners at once (a process that was stopped for long and wakes up) write the same
-// bytes to the same places, and the checksum is asked at the end. So a lock is taken from an owner whose process is gone, and from one that has
+// bytes to the same places, and whoever would cut a file or put it in its place asks first whether the lock is still his. So a lock is taken from an owner whose process is gone, and from one that has
 // given no sign of life for STALE_MS, as one on another machine may have ended.
 
 import { randomUUID } from "node:crypto";
@@ -18,8 +18,8 @@ const STALE_GUARD_MS = 5000;
 
 /** A lock that this call holds. */
 export interface Lock {
-  /** Whether it still is this one's; asked of the disk once a second at most. */
-  held(): Promise<boolean>;
+  /** Whether it still is this one's; asked of the disk once a second at most, or now. */
+  held(now?: "now"): Promise<boolean>;
   release(): Promise<void>;
 }
 
@@ -166,8 +166,8 @@ class HeldLock implements Lock {
     this.#timer.unref();
   }
 
-  async held(): Promise<boolean> {
-    if (!this.#isLost && performance.now() - this.#asked > 1000) await this.#ask();
+  async held(now?: "now"): Promise<boolean> {
+    if (!this.#isLost && (now !== undefined || performance.now() - this.#asked > 1000)) await this.#ask();
     return !this.#isLost;
   }
 

@@ -1,6 +1,6 @@
 // Processes that want the same model share the work, and one that is killed loses nothing but its own life.
 
-import { mkdirSync, readFileSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, statSync, unlinkSync, utimesSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { dirname, join } from "node:path";
 import { describe, expect, test, vi } from "vitest";
@@ -129,6 +129,37 @@ test("killed again and again, it comes to its end, each time from where it was",
   const ranges = hub.fetches.filter(({ at }) => at === "storage").map(({ headers }) => headers.range);
   expect(ranges).toEqual([undefined, ...sizes.map((size) => `bytes=${size}-`)]);
   expect(readFileSync(last.lines.at(-1)!.path!).equals(DEMO)).toBe(true);
+});
+
+test("one that was robbed of its lock while it slept does no harm to what the next one fetched", async () => {
+  const { hub, home, pull } = world.now;
+  let next: Promise<PulledModel> | undefined;
+  let looked: Promise<boolean> | undefined;
+  let asked = 0;
+  hub.hostile = ({ at }, response, content) => {
+    if (at !== "storage" || ++asked > 2) return false;
+    if (asked === 1) {
+      response
+        .writeHead(200, { "content-length": content!.length })
+        .write(content!.subarray(0, 500_000), () => setTimeout(() => response.destroy(), 20));
+      return true;
+    }
+    // Its second try: meanwhile another one takes the lock and fetches the rest. Then the range is not heeded, and it would begin anew.
+    unlinkSync(join(home, LOCK));
+    next = pull(Q8);
+    looked = next.then(async ({ path }) => {
+      response.writeHead(200, { "content-length": content!.length }).write(content!.subarray(0, 1000));
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      response.destroy();
+      return readFileSync(path).equals(DEMO);
+    });
+    return true;
+  };
+  const first = await pull(Q8);
+  expect((await next!).path).toBe(first.path);
+  expect(await looked).toBe(true);
+  expect(asked).toBe(3);
+  expect(filesBelow(home).filter((path) => /lock|incomplete/.test(path))).toEqual([]);
 });
 
 test("two pulls of one process share the work as well", async () => {
