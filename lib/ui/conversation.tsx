@@ -48,10 +48,10 @@ export function Conversation({ chats, chat, server }: { chats: Chats; chat: Chat
         ))}
         {running && last?.role !== "assistant" && (
           <p class="waiting">
-            <span class="visually-hidden">Waiting for the reply</span>
             <i />
             <i />
             <i />
+            {isOpen(server) ? <span class="visually-hidden">Waiting for the reply</span> : <span>Opening {server.model}</span>}
           </p>
         )}
         {status === "stopped" && <p class="note">Stopped.</p>}
@@ -117,6 +117,11 @@ function Problem({ error, onAgain }: { error: ChatError; onAgain: () => void }) 
       </button>
     </div>
   );
+}
+
+/** A server of several models opens one when it is first asked. */
+function isOpen({ chosen }: Server): boolean {
+  return chosen?.opening === undefined || chosen.opening === "loaded";
 }
 
 /** The page was left before the reply had a name. */

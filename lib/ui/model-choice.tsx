@@ -4,6 +4,9 @@ import { useStore } from "./parts/store.js";
 import type { Server } from "./server.js";
 import type { Settings } from "./settings.js";
 
+/** Behind a model's name. */
+const SAID = { unloaded: " (not open yet)", loading: " (opening)", loaded: "", failed: " (cannot be opened)" } as const;
+
 export function ModelChoice({ server, settings }: { server: Server; settings: Settings }) {
   const { models, status, problem } = useStore(server);
   if (status === "away") {
@@ -16,7 +19,7 @@ export function ModelChoice({ server, settings }: { server: Server; settings: Se
       </span>
     );
   }
-  if (models.length <= 1) return <span class="model">{models[0] ?? (status === "asking" ? "…" : "no model")}</span>;
+  if (models.length <= 1) return <span class="model">{models[0]?.name ?? (status === "asking" ? "…" : "no model")}</span>;
   return (
     <select
       class="model"
@@ -24,9 +27,10 @@ export function ModelChoice({ server, settings }: { server: Server; settings: Se
       value={server.model}
       onChange={({ currentTarget }) => settings.choose({ model: currentTarget.value })}
     >
-      {models.map((name) => (
+      {models.map(({ name, opening }) => (
         <option key={name} value={name}>
           {name}
+          {opening === undefined ? "" : SAID[opening]}
         </option>
       ))}
     </select>

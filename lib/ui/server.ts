@@ -7,10 +7,17 @@ import type { Message } from "../types.js";
 import { Store } from "./parts/store.js";
 import { readKey, type Settings, writeKey } from "./settings.js";
 
+/** A model by one of its names. */
+export interface NamedModel {
+  name: string;
+  /** Of a server that opens its models when they are asked for. */
+  opening?: "unloaded" | "loading" | "loaded" | "failed";
+}
+
 export interface ServerState {
   /** "wantsKey": it has refused the one that it was given, or none was given. */
   status: "asking" | "ready" | "wantsKey" | "away";
-  models: readonly string[];
+  models: readonly NamedModel[];
   /** Of "away". */
   problem: string | undefined;
 }
@@ -24,10 +31,14 @@ export class Server extends Store<ServerState> {
   }
 
   /** The one that is asked next. */
-  get model(): string | undefined {
+  get chosen(): NamedModel | undefined {
     const { model } = this.#settings.state();
     const { models } = this.state();
-    return model !== undefined && models.includes(model) ? model : models[0];
+    return models.find(({ name }) => name === model) ?? models[0];
+  }
+
+  get model(): string | undefined {
+    return this.chosen?.name;
   }
 
   /** Whether a key was given that is not taken. */
@@ -37,13 +48,16 @@ export class Server extends Store<ServerState> {
 
   async ask(): Promise<void> {
     this.set({ ...this.state(), status: "asking" });
+    await this.#askModels();
+  }
+
+  async #askModels(): Promise<void> {
     try {
       const response = await fetch("v1/models", { headers: authorization() });
       if (response.status === 401) return this.set({ ...this.state(), status: "wantsKey" });
       if (!response.ok) throw new Error(`The server answered ${response.status}.`);
       const { data } = (await response.json()) as { data?: unknown };
-      const models = Array.isArray(data) ? data.map((one: { id?: unknown }) => one.id).filter((id) => typeof id === "string") : [];
-      this.set({ status: "ready", models, problem: undefined });
+      this.set({ status: "ready", models: Array.isArray(data) ? data.flatMap(modelOf) : [], problem: undefined });
     } catch (error) {
       const problem = error instanceof TypeError ? "The server cannot be reached." : (error as Error).message;
       this.set({ ...this.state(), status: "away", problem });
@@ -85,12 +99,15 @@ export class Server extends Store<ServerState> {
   async *#watched<Piece>(pieces: AsyncIterable<Piece>): AsyncGenerator<Piece> {
     try {
       yield* pieces;
-      if (this.state().status === "away") void this.ask();
     } catch (error) {
       const { status } = error as { status?: unknown };
       if (status === 401) this.set({ ...this.state(), status: "wantsKey" });
       else if (status === 404) void this.ask(); // the model may be gone
       throw error;
+    } finally {
+      // Whoever has heard the end of a reply takes nothing more, so this is not behind the pieces.
+      const { status, models } = this.state();
+      if (status === "away" || (status === "ready" && models.some(({ opening }) => opening !== undefined))) void this.#askModels();
     }
   }
 }
@@ -98,4 +115,11 @@ export class Server extends Store<ServerState> {
 function authorization(): Record<string, string> {
   const key = readKey();
   return key === "" ? {} : { authorization: `Bearer ${key}` };
+}
+
+function modelOf(listed: { id?: unknown; status?: { value?: unknown; failed?: unknown } } | null): NamedModel[] {
+  const { id, status } = listed ?? {};
+  if (typeof id !== "string") return [];
+  const opening = status?.failed === true ? "failed" : (["unloaded", "loading", "loaded"] as const).find((one) => one === status?.value);
+  return [opening === undefined ? { name: id } : { name: id, opening }];
 }
