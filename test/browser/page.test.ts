@@ -299,6 +299,7 @@ describe.skipIf(CHROMIUM === undefined)("the page, in Chromium", () => {
     expect(await other.locator(".entry").allTextContents()).toEqual(["plums", "pears", "apples"]);
     await other.click(".entry >> text=plums");
     await other.waitForSelector("text=You said plums.");
+    await page.bringToFront();
     await say(page, "grapes");
     await other.waitForSelector("text=You said grapes.");
     await page.fill("textarea[aria-label=Message]", "not yet sent");
@@ -668,6 +669,45 @@ describe.skipIf(CHROMIUM === undefined)("the page, in Chromium", () => {
     await holds(page, figures());
     expect(await lastReply(page)).toBe([...words(40)].join("").trimEnd());
     expect(problems.filter((problem) => !/ERR_|Failed to fetch|network/i.test(problem))).toEqual([]);
+  });
+
+  test("tells which models are open, and that one is being opened", { timeout: 180_000 }, async () => {
+    const talk = await serveTalk(() => words(40), { paceMs: 30, aliases: ["big"] });
+    let isLoaded = false;
+    const context = await browser.newContext(DESKTOP);
+    contexts.push(context);
+    await context.route("**/v1/models", (route) => {
+      const status = (value: string) => ({ value });
+      const data = [
+        { id: "qwen-7b", status: status("loaded") },
+        { id: "big", status: status(isLoaded ? "loaded" : "unloaded") },
+        { id: "bad", status: { value: "unloaded", failed: true } },
+        { id: 7 },
+        null,
+      ];
+      return route.fulfill({ json: { object: "list", data } });
+    });
+    let answer = () => {};
+    const opened = new Promise<void>((resolve) => {
+      answer = resolve;
+    });
+    await context.route("**/v1/chat/completions", async (route) => {
+      await opened;
+      await route.continue();
+    });
+    const page = await context.newPage();
+    await page.goto(talk.base);
+    await page.waitForSelector("select.model");
+    const listed = () => page.locator("select.model option").allTextContents();
+    expect(await listed()).toEqual(["qwen-7b", "big (not open yet)", "bad (cannot be opened)"]);
+    await page.selectOption("select.model", "big");
+    await say(page, "Hi");
+    await page.waitForSelector("text=Opening big");
+    isLoaded = true;
+    answer();
+    await holds(page, figures());
+    await holds(page, `document.querySelector("select.model").textContent.includes("bigbad")`);
+    expect(await listed()).toEqual(["qwen-7b", "big", "bad (cannot be opened)"]);
   });
 
   test("shows the end of a long conversation, sends all of it, and shows more when asked", { timeout: 180_000 }, async () => {
