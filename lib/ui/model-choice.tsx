@@ -19,7 +19,7 @@ export function ModelChoice({ server, settings }: { server: Server; settings: Se
       </span>
     );
   }
-  if (models.length <= 1) return <span class="model">{models[0]?.name ?? (status === "asking" ? "…" : "no model")}</span>;
+  if (models.length <= 1) return <span class="model">{models[0]?.name ?? (status === "ready" ? "no model" : "…")}</span>;
   return (
     <select
       class="model"
