@@ -121,7 +121,7 @@ async function serve(given: readonly string[], flags: ServeFlags): Promise<void>
     import("../server/http-server.js"),
     import("../server/page.js"),
   ]);
-  const page = flags.ui ? new Page() : undefined;
+  const page = flags.ui ? openPage(() => new Page()) : undefined;
   const address = { port, host: flags.host };
   await listening(address, () => tryAddress(address)); // a large model may load for minutes
   const log = openLog(flags.logLevel);
@@ -181,6 +181,16 @@ function headlineOf(pool: ModelPool, address: string): string {
     return `\n  ${names} (${terminalText(path)})`;
   });
   return `${lines.length} models listen on ${address}, each opened when it is asked for:${lines.join("")}`;
+}
+
+/** A server without its page still serves: a bundle may have left it behind. */
+function openPage<Page>(open: () => Page): Page | undefined {
+  try {
+    return open();
+  } catch (error) {
+    process.stderr.write(`zse: there is no page at /, since its files cannot be read: ${quoteError(error)}\n`);
+    return undefined;
+  }
 }
 
 /** Everything that can be wrong with the flags is found here, before anything is loaded. */
