@@ -22,7 +22,7 @@ const RULES = {
  * ```
  *
  * Rejects with ZSEError BAD_OPTION, MODEL_NOT_FOUND (no such repository, revision or file, or it may not be read), DOWNLOAD_FAILED, UNSUPPORTED (no model of
- * the repository fits into memory), and with the signal's own reason.
+ * the repository fits into memory), and with the signal's own reason or what `onProgress` throws.
  */
 export async function pull(reference: string | URL, options?: PullOptions): Promise<PulledModel> {
   const { signal, onProgress, update } = reading("pull()", () => readOptions(RULES, options, "pull()")) as PullOptions;
@@ -33,9 +33,17 @@ export async function pull(reference: string | URL, options?: PullOptions): Prom
   if (signal?.aborted) abort();
   signal?.addEventListener("abort", abort, { once: true });
   const share = fractionOf();
-  const onEvent = (event: FetchEvent) => onProgress?.(share(event), event);
+  const onEvent = (event: FetchEvent) => {
+    try {
+      onProgress?.(share(event), event);
+    } catch (error) {
+      stop.abort(error); // the caller's own: it ends the download, and arrives as it is
+    }
+  };
   try {
-    return await pullModel(model, pullContext({ signal: stop.signal, onEvent, update: update === true }));
+    const pulled = await pullModel(model, pullContext({ signal: stop.signal, onEvent, update: update === true }));
+    stop.signal.throwIfAborted();
+    return pulled;
   } finally {
     signal?.removeEventListener("abort", abort);
   }

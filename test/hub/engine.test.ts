@@ -194,6 +194,16 @@ describe("pull()", () => {
     expect(await pulling).toBe(reason);
     expect(await rejection(pull(Q8, { signal: AbortSignal.abort(reason) }))).toBe(reason);
   });
+  test("ends with what onProgress throws, at the first byte or the last", async () => {
+    for (const share of [0, 1]) {
+      const thrown = new TypeError("mine");
+      const onProgress = (fraction: number) => {
+        if (fraction >= share) throw thrown;
+      };
+      expect(await rejection(pull(Q8, { onProgress }))).toBe(thrown);
+    }
+    expect(world.now.hub.fetches.length).toBeLessThanOrEqual(4);
+  });
   test("refuses what is no reference, and options that it has not", async () => {
     for (const reference of ["demo.gguf", "", 7, null, undefined, {}, "org/repo:Q4_0"]) {
       expect(await rejection(pull(reference as never))).toMatchObject({ code: "BAD_OPTION", option: "path" });
