@@ -20,6 +20,18 @@ bool ends_with(std::string_view text, std::string_view end) {
   return text.size() >= end.size() && text.substr(text.size() - end.size()) == end;
 }
 
+/**
+ * Where the beginning of a JSON value ends that a text ends within; 0: it does not. Of what may still become this or that the parser leaves out what
+ * it is sure not to need yet: spaces, a number that may go on, half of an escape.
+ */
+size_t json_end(std::string_view text, std::string_view value) {
+  const size_t from = text.rfind(value);
+  if (from == std::string_view::npos) return 0;
+  JsonScan scan;
+  scan.take(text.substr(from));
+  return scan.closed() ? 0 : from + value.size();
+}
+
 /** Bytes of the end of a text that are `escaped` when they stand in a JSON string; 0: none. */
 size_t escaped_tail(std::string_view text, std::string_view escaped) {
   size_t from = text.size(), length = 0;
@@ -230,10 +242,8 @@ void ChatReply::find_part(const ParsedReply& reply, const Sizes& before) {
     JsonScan scan;
     scan.take(arguments);
     if (scan.closed()) return;
-    // The parser leaves out the spaces behind them.
-    const size_t written = text.find_last_not_of(kSpaces) + 1;
-    if (ends_with(text, arguments) || ends_with(text.substr(0, written), arguments)) {
-      grows(Part::kArguments, ends_with(text, arguments) ? text.size() : written);
+    if (const size_t written = json_end(text, arguments)) {
+      grows(Part::kArguments, written);
       json_ = scan;
       return;
     }
@@ -241,11 +251,12 @@ void ChatReply::find_part(const ParsedReply& reply, const Sizes& before) {
     std::string_view value = std::string_view(arguments).substr(scan.value_from());
     value.remove_prefix(std::min(value.find_first_not_of(kSpaces), value.size()));
     if (!value.empty() && (value.front() == '{' || value.front() == '[')) {
-      if (!ends_with(text, value) || value.find('"') == std::string_view::npos)
-        return;  // a bracket alone may be the template's
+      if (value.find('"') == std::string_view::npos) return;  // a bracket alone may be the template's
+      const size_t written = json_end(text, value);
+      if (written == 0) return;
       json_ = {};
       json_.take(value);
-      if (!json_.closed()) grows(Part::kArguments, text.size());
+      grows(Part::kArguments, written);
     } else if (scan.in_string() && scan.string_bytes() > 0 && scan.string_bytes() + 1 == value.size()) {
       const std::string_view string = std::string_view(arguments).substr(arguments.size() - scan.string_bytes());
       const size_t tail = escaped_tail(text, string);
@@ -258,8 +269,9 @@ void ChatReply::find_part(const ParsedReply& reply, const Sizes& before) {
     if (syntax_->json_text && (reply.content.front() == '{' || reply.content.front() == '[')) {
       JsonScan scan;
       scan.take(reply.content);
-      if (scan.closed() || !ends_with(text, reply.content)) return;
-      grows(Part::kJsonContent, text.size());
+      const size_t written = scan.closed() ? 0 : json_end(text, reply.content);
+      if (written == 0) return;
+      grows(Part::kJsonContent, written);
       json_ = scan;
       return;
     }
@@ -300,8 +312,10 @@ int ChatReply::count_reasoning(const std::string& reasoning) const {
 
 void ChatReply::decide(const ParsedReply& reply, ReplyEvents& out) {
   decided_ = true;
-  const bool unread = !reply.matches && complete_;
-  const bool goes = goes_on(reply, given_);
+  const bool unread = !reply.matches;
+  // Of a reply that was cut the parser leaves out the end of the part that grew: spaces, say. All of that has been given out.
+  const bool ahead = !complete_ && part_ != Part::kUnknown && goes_on(given_, reply);
+  const bool goes = ahead || goes_on(reply, given_);
   if (unread) {
     // What could be read of it is not lost, and what could not is text.
     summary_.warning =
@@ -318,7 +332,13 @@ void ChatReply::decide(const ParsedReply& reply, ReplyEvents& out) {
     give_calls(reply, true, out);
     summary_.called_tools = complete_;
   } else {
+    const Sizes before{given_.reasoning.size(), given_.content.size()};
     give_rest(reply, true, out);
+    // What stands behind it goes out as it would have, had the parser been asked before.
+    if (!complete_ && part_ == Part::kUnknown) {
+      find_part(reply, before);
+      follow(out);
+    }
     summary_.called_tools = complete_ && !reply.calls.empty();
   }
   if (!given_.reasoning.empty()) summary_.reasoning_tokens = count_reasoning(given_.reasoning);

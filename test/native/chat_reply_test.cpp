@@ -236,6 +236,56 @@ TEST("calls of the whole reply are not lost where its beginning read as text, an
   CHECK_EQ(said({"<t>a", "</t>b"}), "<t>a</t>bM");
 }
 
+TEST("what a cut reply comes to is what was written, whenever the parser answered, and no call of it is malformed") {
+  /** As llama.cpp's: of what may go on it leaves out spaces, numbers and half of an escape. */
+  class CautiousParser final : public ReplyParser {
+   public:
+    ParsedReply parse(const std::string& text, bool partial) const override {
+      ParsedReply reply = toy_.parse(text, partial);
+      if (!partial || reply.calls.empty()) return reply;
+      std::string& arguments = reply.calls.back().arguments;
+      while (!arguments.empty() && std::string(" \n\\0123456789").find(arguments.back()) != std::string::npos)
+        arguments.pop_back();
+      return reply;
+    }
+
+   private:
+    ToyParser toy_;
+  };
+  const std::vector<std::string> pieces = {
+      "<t>so", "</t>", "I look ", "<c>f", "{\"n\":", " 12", ", \"s\": \"a ", "\\", "n "};
+  for (size_t size = 1; size <= pieces.size(); size++) {
+    std::string expected;
+    for (unsigned answers = 0; answers < (1U << size); answers++) {
+      ChatReply reply({}, toy_syntax(std::make_shared<CautiousParser>()));
+      std::vector<Event> news;
+      ReplyEvents events(kStream, news);
+      const auto answer = [&] {
+        const std::optional<ParseRequest> request = reply.take_request();
+        if (request) reply.parsed(request->parser->parse(request->text, request->partial), events);
+      };
+      for (size_t i = 0; i < size; i++) {
+        reply.add(pieces[i], 1, events);
+        if (answers >> i & 1) answer();
+      }
+      reply.finish(false, events);
+      for (int i = 0; i < 5 && reply.waits(); i++) answer();
+      std::string thought, text, calls;
+      for (Event& event : news) {
+        CHECK(!std::holds_alternative<MalformedCallEvent>(event.payload));
+        if (auto* item = std::get_if<ReasoningEvent>(&event.payload)) thought += item->text;
+        if (auto* item = std::get_if<TextEvent>(&event.payload)) text += item->text;
+        if (auto* item = std::get_if<ToolCallEvent>(&event.payload)) calls += item->name.value_or("") + item->arguments;
+      }
+      CHECK_EQ(reply.summary().warning, "");
+      const std::string said = thought + "|" + text + "|" + calls;
+      if (answers == 0) expected = said;
+      CHECK_EQ(said, expected);
+    }
+    if (size == pieces.size()) CHECK_EQ(expected, "so|I look |f{\"n\": 12, \"s\": \"a \\n ");
+  }
+}
+
 TEST("tokens that show nothing cost credit, too") {
   Fed fed;
   for (int i = 0; i < 100; i++) fed.add("<c>");
