@@ -226,9 +226,10 @@ test.runIf(onLinux)(
   "texts that are embedded when their process is killed are embedded by the next one, with the same vectors",
   async () => {
     const model = openModel({ isolate: true, contextSize: 1024 });
-    const texts = Array.from({ length: 60 }, (_, i) => `${i}: Once upon a time there was a little fox. `.repeat(12));
+    const texts = Array.from({ length: 600 }, (_, i) => `${i}: Once upon a time there was a little fox. `.repeat(12));
     const calm = await model.embed(texts);
-    const before = model.stats().embeddedTokens;
+    const before = calm.usage.promptTokens;
+    await until(() => model.stats().embeddedTokens >= before, "the counters of another process have come");
     const asked = model.embed(texts);
     await until(() => model.stats().embeddedTokens > before, "they are under way");
     killEngine();
