@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -90,6 +91,15 @@ class TokenSampler {
   virtual ~TokenSampler() = default;
 };
 
+/** One token that is wanted of the logits of batch[index], and what came of it: as sample() or, where one is replayed, replay() would have it. */
+struct Draw {
+  TokenSampler* sampler;
+  size_t index;
+  std::optional<Token> replayed;
+  std::optional<Token> token = {};
+  std::exception_ptr failure = {};  // what they would have thrown
+};
+
 class Decoder {
  public:
   virtual ~Decoder() = default;
@@ -150,6 +160,11 @@ class Decoder {
    */
   virtual std::optional<Token> replay(TokenSampler& sampler, size_t index, Token token) = 0;
 
+  /** Draws for several streams, each with a sampler of its own; one that fails changes nothing for the others. */
+  virtual void draw_all(std::vector<Draw>& draws) {
+    for (Draw& one : draws) draw(one);
+  }
+
   /** Closes the thought that the reply is in: its next tokens are those. Before the first token, the one that it begins with, too; else nothing. */
   virtual void end_reasoning(TokenSampler&) {}
 
@@ -169,6 +184,15 @@ class Decoder {
 
   /** The name of a control token, whose bytes are never shown; empty for others. */
   virtual std::string_view control_name(Token) const { return {}; }
+
+ protected:
+  void draw(Draw& one) {
+    try {
+      one.token = one.replayed ? replay(*one.sampler, one.index, *one.replayed) : sample(*one.sampler, one.index);
+    } catch (...) {
+      one.failure = std::current_exception();
+    }
+  }
 };
 
 }  // namespace zse

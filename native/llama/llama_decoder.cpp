@@ -106,6 +106,7 @@ LlamaDecoder::LlamaDecoder(std::shared_ptr<const Model> model, int replay_rows) 
   reserve_adapters();
   threads_ = start_compute_threads(info.threads);
   if (threads_) llama_attach_threadpool(context_.get(), threads_.get(), threads_.get());
+  if (threads_ && computes_on_cpu(info)) pool_work_ = std::make_unique<PoolWork>(threads_, info.threads);
   can_roll_back_ = !llama_model_is_recurrent(model_->get()) && !llama_model_is_hybrid(model_->get());
   batch_ = llama_batch_init(static_cast<int32_t>(params.n_batch), 0, 1);
 }
@@ -292,6 +293,17 @@ std::optional<Token> LlamaDecoder::replay(TokenSampler& sampler, size_t index, T
   }
   float* logits = llama_get_logits_ith(context_.get(), static_cast<int32_t>(index));
   return static_cast<LlamaSampler&>(sampler).sample(logits, token);
+}
+
+// A sampler touches nothing of another's, and the threads that have just computed the logits spin for more work. The first row is asked for here, since
+// llama.cpp puts the rows in order then.
+void LlamaDecoder::draw_all(std::vector<Draw>& draws) {
+  if (!pool_work_ || draws.size() < 2) return Decoder::draw_all(draws);
+  llama_get_logits_ith(context_.get(), static_cast<int32_t>(draws.front().index));
+  pool_work_->for_each(static_cast<int>(draws.size()), [&](int i) {
+    const AbortGuard guard(AbortBlame::kEngine);
+    draw(draws[static_cast<size_t>(i)]);
+  });
 }
 
 TokenLogprobs LlamaDecoder::logprobs_of_first(Token token) const {

@@ -42,6 +42,7 @@ class LlamaDecoder final : public Decoder {
   void end_reasoning(TokenSampler& sampler) override;
   std::optional<Token> sample(TokenSampler& sampler, size_t index) override;
   std::optional<Token> replay(TokenSampler& sampler, size_t index, Token token) override;
+  void draw_all(std::vector<Draw>& draws) override;
   TokenLogprobs logprobs_of_first(Token token) const override;
   TokenLogprobs logprobs_at(size_t index, Token token, int top) override;
   TokenLogprobs logprobs(const TokenSampler& sampler) const override;
@@ -61,7 +62,8 @@ class LlamaDecoder final : public Decoder {
   void reserve_adapters();
 
   std::shared_ptr<const Model> model_;
-  ComputeThreads threads_;  // outlives the context that computes on it
+  ComputeThreads threads_;               // outlives the context that computes on it
+  std::unique_ptr<PoolWork> pool_work_;  // null where one thread draws all
   std::unique_ptr<llama_context, ContextDeleter> context_;
   llama_batch batch_;
   int max_outputs_;

@@ -290,7 +290,9 @@ bool Scheduler::compute_step(double spent_ms) {
   stats_.prefilled_tokens += prefill_tokens;
   cost_.record(decode_tokens, prefill_tokens, milliseconds(Clock::now() - started));
 
+  draw_next(runnable, plan);
   size_t index = 0;
+  auto drawn = draws_.begin();
   for (const PlanPiece& piece : plan) {
     Sequence& sequence = *runnable[piece.index];
     if (sequence.tells_prompt()) tell_prompt(sequence, index, piece.tokens);
@@ -301,11 +303,25 @@ bool Scheduler::compute_step(double spent_ms) {
         piece.tokens);
     sequence.in_cache += piece.tokens;
     ZSE_ASSERT(admission_.agrees(sequence), "what was computed is in its slot");
-    if (!sequence.prefilling() || advance_prompt(sequence, index - piece.tokens, piece.tokens)) {
+    if (!sequence.prefilling()) {
+      advance_reply(sequence, index - 1, &*drawn++);
+    } else if (advance_prompt(sequence, index - piece.tokens, piece.tokens)) {
       advance_reply(sequence, index - 1);
     }
   }
   return true;
+}
+
+/** The tokens of all streams that decode in this step, at once: into draws_, in the order of the plan. */
+void Scheduler::draw_next(const std::vector<Sequence*>& runnable, const std::vector<PlanPiece>& plan) {
+  draws_.clear();
+  size_t index = 0;
+  for (const PlanPiece& piece : plan) {
+    const Sequence& sequence = *runnable[piece.index];
+    if (!sequence.prefilling()) draws_.push_back({sequence.sampler.get(), index, sequence.replayed()});
+    index += piece.tokens;
+  }
+  decoder_.draw_all(draws_);
 }
 
 /** Of the tokens after each of a piece; and of the first one, which follows nothing, that there is none. */
@@ -363,11 +379,14 @@ bool Scheduler::advance_replay(Sequence& sequence, size_t first, int before) {
   return true;
 }
 
-void Scheduler::advance_reply(Sequence& sequence, size_t index) {
+void Scheduler::advance_reply(Sequence& sequence, size_t index, const Draw* drawn) {
   const std::optional<Token> replayed = sequence.replayed();
   std::optional<Token> token;
   try {
-    token = replayed ? decoder_.replay(*sequence.sampler, index, *replayed) : decoder_.sample(*sequence.sampler, index);
+    if (drawn && drawn->failure) std::rethrow_exception(drawn->failure);
+    token = drawn      ? drawn->token
+            : replayed ? decoder_.replay(*sequence.sampler, index, *replayed)
+                       : decoder_.sample(*sequence.sampler, index);
   } catch (const EngineError& e) {
     fail(sequence, e.code(), e.what());
     return;

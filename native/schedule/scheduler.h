@@ -86,8 +86,9 @@ class Scheduler {
   /** batch[first] and so on were computed. True when its reply's next token is due, from the last one's logits. */
   bool advance_prompt(Sequence& sequence, size_t first, int count);
   bool advance_replay(Sequence& sequence, size_t first, int before);
-  /** Samples from batch[index]; the sequence may have ended after it. */
-  void advance_reply(Sequence& sequence, size_t index);
+  void draw_next(const std::vector<Sequence*>& runnable, const std::vector<PlanPiece>& plan);
+  /** Takes what was drawn from batch[index], or draws it here; the sequence may have ended after it. */
+  void advance_reply(Sequence& sequence, size_t index, const Draw* drawn = nullptr);
   /** Where its stage puts what it has to say. */
   ReplyEvents events_of(Sequence& sequence);
   /** Its stage has put these into the news: they cost credit. */
@@ -134,6 +135,7 @@ class Scheduler {
   std::unique_ptr<Embeddings> embeddings_;  // null without an embedder
   bool embedded_without_room_ = false;      // in the step before
   Batch batch_;
+  std::vector<Draw> draws_;  // of the step under way
   std::string piece_;
   bool others_lost_a_step_ = false;  // the step before was aborted with work of streams that go on: this one is not
   std::vector<const StreamControl*> abortable_;  // streams whose cancel ends the running graph
