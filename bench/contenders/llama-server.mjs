@@ -65,6 +65,8 @@ export async function open({ model, threads, contextSize, maxStreams, args = [] 
   return {
     startedAt,
     inProcess: false,
+    /** It gives a slot no more than the model was trained for. */
+    slotTokens: (await json(await ask("/props"))).default_generation_settings.n_ctx,
     tokenize: async (content) => (await json(await ask("/tokenize", { content }))).tokens,
 
     async generate(prompt, { maxTokens, signal, onText }) {

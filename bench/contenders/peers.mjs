@@ -12,6 +12,8 @@ export const peersDir = join(root, "bench", "peers");
 const sourceDir = join(root, "bench", ".cache", "llama.cpp");
 const buildDir = join(root, "bench", ".cache", "llama-build");
 const compared = ["llama-bench", "llama-batched-bench", "llama-server"];
+/** The one patch of ours that they get: without it some of them end with SIGILL on processors with AMX. */
+const mended = "0027-amx-tiles.patch";
 
 /** Where a program of llama.cpp's lies once buildTools() has made it. */
 export function toolPath(name) {
@@ -20,7 +22,7 @@ export function toolPath(name) {
 
 /**
  * Builds llama.cpp's programs with the addon's own compiler options (by the project's CMakeLists.txt), from the pinned commit without the
- * patches of vendor/patches: what others get who take llama.cpp as it is. Does nothing when they were built of that commit.
+ * patches of vendor/patches but that one: what others get who take llama.cpp as it is. Does nothing when they were built of that commit.
  */
 export async function buildTools(tools = compared) {
   const { llamaDir, fetchLlama, pin } = await import("../../vendor/fetch.mjs");
@@ -28,7 +30,7 @@ export async function buildTools(tools = compared) {
   // Not loaded in measuring processes, whose start is measured too.
   const { keepForProcessor, requireTools } = await import("../../scripts/build.mjs");
   keepForProcessor(buildDir); // -march=native
-  const wanted = pin.commit;
+  const wanted = `${pin.commit} ${mended}`;
   if (existsSync(stamp) && readFileSync(stamp, "utf8") === wanted && tools.every((name) => existsSync(toolPath(name)))) return;
   requireTools();
   fetchLlama();
@@ -50,6 +52,8 @@ export async function buildTools(tools = compared) {
     run("git", "clone", "--quiet", "--shared", "--no-checkout", llamaDir, sourceDir);
     run("git", "-c", "core.autocrlf=false", "-C", sourceDir, "checkout", "--quiet", "--detach", pin.commit);
   }
+  run("git", "-C", sourceDir, "checkout", "--quiet", "--", ".");
+  run("git", "-C", sourceDir, "apply", "--whitespace=nowarn", join(root, "vendor", "patches", mended));
   run("cmake", "-S", root, "-B", buildDir, "-DCMAKE_BUILD_TYPE=Release", "-DZSE_BENCH_TOOLS=ON", `-DZSE_LLAMA_DIR=${sourceDir}`);
   const jobs = Number(process.env.ZSE_JOBS) || availableParallelism();
   run("cmake", "--build", buildDir, "--config", "Release", "--parallel", jobs, ...tools.flatMap((name) => ["--target", name]));

@@ -29,9 +29,11 @@ export const row = {
   engine: () => ({ contextSize: newTokens + 512, maxStreams: 1 }),
 
   async measure(engine) {
-    const plainMessages = await asLong(engine, (await engine.chat(messages, { maxTokens: 1, tools: [tool] })).promptTokens);
-    const plain = () => arrivals(engine, plainMessages);
-    const call = () => arrivals(engine, messages, [tool]);
+    const { promptTokens } = await engine.chat(messages, { maxTokens: 1, tools: [tool] });
+    const plainMessages = await asLong(engine, promptTokens);
+    const maxTokens = Math.min(newTokens, (engine.slotTokens ?? Number.POSITIVE_INFINITY) - promptTokens - 16);
+    const plain = () => arrivals(engine, plainMessages, maxTokens);
+    const call = () => arrivals(engine, messages, maxTokens, [tool]);
     // In turns, so that what else the machine does is the same for both.
     const plains = [await plain()];
     const calls = [];
@@ -39,21 +41,30 @@ export const row = {
       calls.push(await call());
       plains.push(await plain());
     }
-    const [called, plainly] = [calls, plains].map((runs) => costs(runs));
+    const [called, plainly] = [calls, plains].map((runs) => costs(runs, maxTokens));
     return {
+      tokens: maxTokens,
       tokensPerSecond: mean(calls.map(pace)),
-      share: mean(plainly) / mean(called),
+      share: mean(calls.map(pace)) / mean(plains.map(pace)),
+      undisturbed: mean(plainly) / mean(called),
       growth: called.at(-1) / called[0] / (plainly.at(-1) / plainly[0]),
     };
   },
 
   figures: [
-    { label: "arguments", unit: "tok/s", measure: "tokensPerSecond" },
+    { label: "tokens of arguments", unit: "", measure: "tokens", note: "llama-server: what a slot of it has room for" },
+    { label: "their pace", unit: "tok/s", measure: "tokensPerSecond" },
     {
       label: "their pace, of plain text's",
       unit: "",
       measure: "share",
       goals: [{ atLeast: 0.95 }],
+      note: "first token to last",
+    },
+    {
+      label: "the same without what other programs took",
+      unit: "",
+      measure: "undisturbed",
       note: "by what tokens cost where no other program takes the cores: the lower quartile of eight tokens' times, in windows of 500",
     },
     {
@@ -74,9 +85,9 @@ async function asLong(engine, tokens) {
 }
 
 /** When its pieces came, in ms. */
-async function arrivals(engine, messages, tools) {
-  const { times, tokens } = await engine.chat(messages, { maxTokens: newTokens, tools });
-  if (tokens !== newTokens) throw new Error(`a reply has ${tokens} tokens instead of ${newTokens}`);
+async function arrivals(engine, messages, maxTokens, tools) {
+  const { times, tokens } = await engine.chat(messages, { maxTokens, tools });
+  if (tokens !== maxTokens) throw new Error(`a reply has ${tokens} tokens instead of ${maxTokens}`);
   return times;
 }
 
@@ -86,10 +97,10 @@ const pace = (times) => ((times.length - 1) * 1000) / (times.at(-1) - times[0]);
  * What a token costs in each window, ms. Other programs only ever add to it, for some tokens at a time, and more to one reply than to another: so it is
  * the lower quartile over all runs of the times that eight tokens in a row took.
  */
-function costs(runs) {
-  return Array.from({ length: Math.floor(newTokens / windowTokens) }, (_, window) => {
+function costs(runs, tokens) {
+  return Array.from({ length: Math.floor(tokens / windowTokens) }, (_, window) => {
     const eights = runs.flatMap((times) => {
-      const pieces = Math.floor((windowTokens * times.length) / newTokens);
+      const pieces = Math.floor((windowTokens * times.length) / tokens);
       const inside = times.slice(window * pieces, (window + 1) * pieces);
       return inside.slice(8).map((time, i) => (time - inside[i]) / 8);
     });
