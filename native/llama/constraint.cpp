@@ -52,6 +52,12 @@ std::string first_line(const std::string& text, size_t longest = 300) {
   return line;
 }
 
+std::string_view trimmed(std::string_view text) {
+  constexpr std::string_view kSpaces = " \n\r\t";
+  const size_t begin = text.find_first_not_of(kSpaces);
+  return begin == std::string_view::npos ? "" : text.substr(begin, text.find_last_not_of(kSpaces) + 1 - begin);
+}
+
 }  // namespace
 
 Constraint::Constraint(std::shared_ptr<const Model> model, ConstraintSpec spec, Grammars& grammars)
@@ -110,6 +116,13 @@ void Constraint::make_budget() {
   budget_.reset(common_reasoning_budget_init(model_->vocab(), {thought_start_}, ends, closing,
                                              spec_.thought_tokens.value_or(std::numeric_limits<int>::max())));
   for (const Token token : model_->tokenize(spec_.begun, false, true)) llama_sampler_accept(budget_.get(), token);
+  const size_t start = spec_.begun.rfind(spec_.thought_start);
+  const bool unseen = common_reasoning_budget_get_state(budget_.get()) == REASONING_BUDGET_IDLE;
+  if (unseen && start != std::string::npos) {  // together with what stands around it, a tag may have other tokens
+    for (const Token token : thought_start_) llama_sampler_accept(budget_.get(), token);
+    const std::string behind = spec_.begun.substr(start + spec_.thought_start.size());
+    for (const Token token : model_->tokenize(behind, false, true)) llama_sampler_accept(budget_.get(), token);
+  }
   in_thought_ = thinks();
 }
 
@@ -205,7 +218,9 @@ bool Constraint::complete() const {
 
 void Constraint::accept(Token token) {
   until_ = std::max(until_, WorkBound::Clock::now() + kTokenTime / 2);
-  const bool rested = rests(), thought = begins_thought(token);
+  const bool was_thought = in_thought_;
+  bool rested = rests();
+  const bool thought = begins_thought(token);
   drawn_ = thought || !rests_in_thoughts_ ? drawn_ + 1 : thought_start_.size();
   if (budget_) {
     llama_sampler_accept(budget_.get(), token);
@@ -213,6 +228,7 @@ void Constraint::accept(Token token) {
     if (in_thought_ && std::exchange(ends_first_thought_, false)) common_reasoning_budget_force(budget_.get());
   }
   if (!grammar_ || llama_vocab_is_eog(model_->vocab(), token)) return;
+  if (was_thought && !in_thought_ && spec_.holds_calls && ends_with_call(token)) rested = false;
   if (waits_) {
     if (!in_thought_) watch(token);
   } else if (!rested && !thought) {
@@ -224,6 +240,14 @@ void Constraint::accept(Token token) {
       grammar_.reset();  // what was forced on the reply from elsewhere is not held against it
     }
   }
+}
+
+/** Some templates let a thought end where a call begins, without the tag that ends thoughts. */
+bool Constraint::ends_with_call(Token token) const {
+  const std::string piece = model_->vocab()->token_to_piece(token);
+  return trimmed(piece) != trimmed(spec_.thought_ends.front()) &&
+         std::any_of(spec_.thought_ends.begin(), spec_.thought_ends.end(),
+                     [&](const std::string& end) { return trimmed(end) == trimmed(piece); });
 }
 
 void Constraint::watch(Token token) {

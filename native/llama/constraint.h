@@ -30,6 +30,8 @@ struct ConstraintSpec {
   std::vector<std::string> trigger_words, trigger_patterns;
   /** The grammar says nothing of thoughts: it rests while the reply is in one. */
   bool rests_in_thoughts = false;
+  /** The grammar is of calls, too, with the tags that they begin with. */
+  bool holds_calls = false;
   /** What the template has written of the reply already. */
   std::string begun;
   bool grammar_has_begun = false;  // the grammar begins with that, too
@@ -59,6 +61,8 @@ class Constraint final {
    * afterwards. Throws EngineError BAD_OPTION where that takes too long.
    */
   const std::vector<llama_token_data>& find_allowed(float* logits, const std::vector<llama_token_data>& likeliest = {});
+  /** The reply is in a thought, and what comes after that is held to something: it may not end yet. */
+  bool must_go_on() const { return grammar_ && rests_in_thoughts_ && in_thought_; }
   /** Nothing more is needed: a reply that cannot go on has ended. */
   bool complete() const;
   void accept(Token token);
@@ -74,6 +78,7 @@ class Constraint final {
   bool thinks() const;
   bool rests() const { return !grammar_ || waits_ || (in_thought_ && (rests_in_thoughts_ || lazy_)); }
   bool hidden(Token token) const;
+  bool ends_with_call(Token token) const;
   bool begins_thought(Token token) const;
   std::bitset<256> first_bytes() const;
   /** The grammar says -infinity to those that may not follow. */

@@ -10,6 +10,7 @@
 #include "chat.h"
 #include "constraint.h"
 #include "core/info.h"
+#include "either_grammar.h"
 #include "ggml_abort.h"
 #include "json-schema-to-grammar.h"
 #include "json.h"
@@ -159,6 +160,29 @@ std::string grammar_of(const common_json& schema, const std::string& where) {
   }
 }
 
+bool may_call(const common_chat_templates_inputs& inputs) {
+  return !inputs.tools.empty() && inputs.tool_choice != COMMON_CHAT_TOOL_CHOICE_NONE;
+}
+
+/** Rules of calls alone, in the grammars of llama.cpp's handlers and of its analysis. */
+constexpr const char* kCallRules[] = {"tool-calls", "tool-call",       "tool-call-root",
+                                      "tools",      "ling3-tool-call", "kimi-k3-tool-call"};
+
+/** Whether a text stands in the reply as it is, or right behind a thought: some templates wrap it in tags. */
+bool takes_bare_text(const common_chat_params& params, const ReplyParser& parser) {
+  const std::string text = "a";
+  std::vector<std::string> before{""};
+  for (const std::string& end : params.thinking_end_tags) {
+    if (params.thinking_start_tag.empty()) break;  // where a thought is cannot be known while it is written
+    before.push_back(end);
+    before.push_back(params.thinking_start_tag + "a" + end);
+  }
+  return std::any_of(before.begin(), before.end(), [&](const std::string& thought) {
+    const ParsedReply reply = parser.parse(thought + text, false);
+    return reply.matches && reply.calls.empty() && reply.content == text;
+  });
+}
+
 /** Throws where a schema is what is wrong: with what is asked for, each is converted by itself. */
 void check_schemas(const common_chat_templates_inputs& inputs) {
   if (!inputs.json_schema.empty()) grammar_of(common_json::parse(inputs.json_schema), "responseFormat");
@@ -292,6 +316,8 @@ MarkedText PromptBuilder::text_of(const ChatInput& chat, ReplyShape& shape, Prom
   common_chat_params params = apply(inputs, origins, chat.tools_json.empty() && chat.shape.json_schema.empty());
   stage = PromptStage::kGrammar;
   shape_reply(chat, params, shape);
+  if (!chat.shape.json_schema.empty() && inputs.tool_choice == COMMON_CHAT_TOOL_CHOICE_AUTO && may_call(inputs))
+    hold_text_beside_calls(chat, inputs, origins, params, shape);
   return marked_text(std::move(params.prompt));
 }
 
@@ -371,15 +397,8 @@ common_chat_templates_inputs PromptBuilder::template_inputs(const ChatInput& cha
   inputs.enable_thinking = chat.thinking.value_or(true);
   read_template_arguments(chat.template_arguments_json, inputs);
   if (!chat.tools_json.empty()) read_tools(chat, inputs);
-  if (!chat.shape.json_schema.empty()) {
-    if (!inputs.tools.empty() && inputs.tool_choice != COMMON_CHAT_TOOL_CHOICE_NONE) {
-      throw EngineError("UNSUPPORTED",
-                        "responseFormat and tools exclude each other: a reply is held to one of them; give responseFormat "
-                        "with toolChoice \"none\", "
-                        "or make the schema a tool's parameters");
-    }
-    inputs.json_schema = read_schema(chat.shape.json_schema).dump();
-  }
+  // Beside tools llama.cpp would take the schema alone: shape_reply() puts the two together.
+  if (!chat.shape.json_schema.empty() && !may_call(inputs)) inputs.json_schema = read_schema(chat.shape.json_schema).dump();
   return inputs;
 }
 
@@ -441,7 +460,12 @@ void PromptBuilder::shape_reply(const ChatInput& chat, const common_chat_params&
   if (chat.reasoning_budget && !thinks && params.supports_thinking) {
     throw EngineError("UNSUPPORTED", "how the model ends a thought is not known, so it can have no budget");
   }
-  shape.syntax = syntaxes_.of(params, chat.continue_final_message, !chat.shape.json_schema.empty());
+  const bool calls = !chat.tools_json.empty() && chat.tool_choice != ToolChoice::kNone;
+  const bool held = !chat.shape.json_schema.empty() && !(calls && chat.tool_choice == ToolChoice::kRequired);
+  shape.syntax = syntaxes_.of(params, chat.continue_final_message,
+                              !held   ? TextKind::kAny
+                              : calls ? TextKind::kJsonBesideCalls
+                                      : TextKind::kJson);
   shape.stops = params.additional_stops;
 
   ConstraintSpec spec;
@@ -460,6 +484,43 @@ void PromptBuilder::shape_reply(const ChatInput& chat, const common_chat_params&
     }
   }
   if (spec.grammar.empty() && !thinks) return;
+  spec.begun = params.generation_prompt;
+  if (thinks) {
+    spec.thought_start = params.thinking_start_tag;
+    spec.thought_ends = params.thinking_end_tags;
+    spec.thought_tokens = chat.reasoning_budget;
+  }
+  spec.control_tokens = params.preserved_tokens;
+  shape.constraint = std::make_unique<Constraint>(model_, std::move(spec), grammars_);
+}
+
+/**
+ * The reply is either a text that the schema allows or calls of tools, whose grammar begins where a call does. Where a call is required, there is no
+ * text to be held to anything.
+ */
+void PromptBuilder::hold_text_beside_calls(const ChatInput& chat, const common_chat_templates_inputs& inputs,
+                                           const std::vector<size_t>& origins, const common_chat_params& params,
+                                           ReplyShape& shape) const {
+  // Where a call is only allowed, some grammars of calls allow none, and some templates have no grammar.
+  common_chat_templates_inputs required = inputs;
+  required.tool_choice = COMMON_CHAT_TOOL_CHOICE_REQUIRED;
+  RootedGrammar calls{apply(required, origins, false).grammar, ""};
+  for (const char* rule : kCallRules) {
+    if (calls.root.empty() && has_rule(calls.grammar, rule)) calls.root = rule;
+  }
+  const auto plain = syntaxes_.of(params, chat.continue_final_message, TextKind::kAny);
+  if (calls.root.empty() || !plain || !takes_bare_text(params, *plain->parser)) {
+    throw EngineError(
+        "UNSUPPORTED",
+        "the model's chat template writes texts and calls in a way that responseFormat cannot hold beside tools; "
+        "give responseFormat with toolChoice \"none\", or make the schema a tool's parameters");
+  }
+  const bool thinks = !params.thinking_start_tag.empty() && !params.thinking_end_tags.empty();
+  ConstraintSpec spec;
+  spec.grammar = either_grammar(calls, {grammar_of(read_schema(chat.shape.json_schema), "responseFormat"), "root"});
+  spec.source = "responseFormat";
+  spec.rests_in_thoughts = thinks;
+  spec.holds_calls = true;
   spec.begun = params.generation_prompt;
   if (thinks) {
     spec.thought_start = params.thinking_start_tag;

@@ -16,7 +16,8 @@ constexpr size_t kLongestKept = size_t{256} << 10;  // bytes of a saved parser
 
 class LlamaReplyParser final : public ReplyParser {
  public:
-  LlamaReplyParser(const common_chat_params& params, bool continued) : params_(params) {
+  LlamaReplyParser(const common_chat_params& params, bool continued, TextKind text)
+      : params_(params), beside_calls_(text == TextKind::kJsonBesideCalls) {
     params_.reasoning_format = COMMON_REASONING_FORMAT_AUTO;
     params_.parser.load(params.parser);
     if (continued) begun_ = parse("", true);
@@ -28,7 +29,9 @@ class LlamaReplyParser final : public ReplyParser {
     try {
       message = common_chat_parse(text, partial, params_);
     } catch (const std::exception&) {  // it says no more than that, in many words
-      reply.matches = false;
+      const size_t begin = text.find_first_not_of(" \n\r\t");
+      reply.matches = beside_calls_ && begin != std::string::npos;
+      if (reply.matches) reply.content = text.substr(begin);
       return reply;
     }
     reply.reasoning = without(begun_.reasoning, std::move(message.reasoning_content));
@@ -45,6 +48,7 @@ class LlamaReplyParser final : public ReplyParser {
   }
 
   common_chat_parser_params params_;
+  const bool beside_calls_;
   ParsedReply begun_;  // by the prompt
 };
 
@@ -80,24 +84,24 @@ ReplyBegin beginning(const ReplyParser& parser, const std::string& signs) {
 
 }  // namespace
 
-std::shared_ptr<const ReplySyntax> reply_syntax(const common_chat_params& params, bool continued, bool json_text) {
+std::shared_ptr<const ReplySyntax> reply_syntax(const common_chat_params& params, bool continued, TextKind text) {
   auto syntax = std::make_shared<ReplySyntax>();
   read_signs(params.parser, *syntax);
   if (syntax->marks.empty() && params.grammar.empty()) return nullptr;
-  syntax->parser = std::make_shared<LlamaReplyParser>(params, continued);
+  syntax->parser = std::make_shared<LlamaReplyParser>(params, continued, text);
   syntax->control_tokens = params.preserved_tokens;
-  syntax->json_text = json_text;
-  if (!json_text) syntax->begins = beginning(*syntax->parser, syntax->signs);
+  syntax->json_text = text != TextKind::kAny;
+  if (!syntax->json_text) syntax->begins = beginning(*syntax->parser, syntax->signs);
   return syntax;
 }
 
-std::shared_ptr<const ReplySyntax> ReplySyntaxes::of(const common_chat_params& params, bool continued, bool json_text) {
-  if (params.parser.size() > kLongestKept) return reply_syntax(params, continued, json_text);
+std::shared_ptr<const ReplySyntax> ReplySyntaxes::of(const common_chat_params& params, bool continued, TextKind text) {
+  if (params.parser.size() > kLongestKept) return reply_syntax(params, continued, text);
   std::string key = params.parser + '\0' + params.generation_prompt + '\0' + std::to_string(params.format);
   for (const std::string& token : params.preserved_tokens) key += '\0' + token;
-  key += {'\0', continued ? 'c' : ' ', json_text ? 'j' : ' ', params.grammar.empty() ? ' ' : 'g'};
+  key += {'\0', continued ? 'c' : ' ', static_cast<char>('0' + static_cast<int>(text)), params.grammar.empty() ? ' ' : 'g'};
   if (const auto [known, kept] = kept_.find(key); known) return kept;
-  std::shared_ptr<const ReplySyntax> made = reply_syntax(params, continued, json_text);  // it may be stopped
+  std::shared_ptr<const ReplySyntax> made = reply_syntax(params, continued, text);  // it may be stopped
   kept_.keep(std::move(key), made);
   return made;
 }

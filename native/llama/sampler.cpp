@@ -197,7 +197,7 @@ void LlamaSampler::apply_biases(float* logits) {
     if (logprobs_) unbiased_.push_back(logits[token]);
     logits[token] = bias == -kInfinity ? bias : logits[token] + bias;
   }
-  if (held_ == 0) return;
+  if (held_ == 0 && !(constraint_ && constraint_->must_go_on())) return;
   for (const Token token : end_tokens_) logits[token] = -kInfinity;
 }
 

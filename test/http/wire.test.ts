@@ -57,20 +57,6 @@ describe.each(DOORS)("through %s", (_, serve) => {
     }
   });
 
-  test.each([
-    ["response_format", { type: "json_object" }],
-    ["guided_json", { type: "object" }],
-  ])("what the engine alone can refuse is told in the names of the body: %s beside tools", async (field, value) => {
-    const { url } = await serve();
-    const response = await post(url, { ...GREEDY, [field]: value, tools: [{ type: "function", function: { name: "f" } }] });
-    expect(response.status).toBe(400);
-    const { message, param } = (await json(response)).error;
-    expect(param).toBe(field);
-    expect(message).toContain(`${field} and tools exclude each other`);
-    expect(message).toContain('tool_choice "none"');
-    expect(message).not.toMatch(/responseFormat|toolChoice/);
-  });
-
   test("a call in the history that was cut is a 400 that names it, and no parser's sentence", async () => {
     const { url } = await serve();
     const calls = ["{}", '{"city":"Par'].map((args, i) => ({ id: `c${i}`, type: "function", function: { name: "now", arguments: args } }));

@@ -110,7 +110,7 @@ std::optional<Case> written(const Template& t, const common_chat_msg& reply, boo
     const std::string whole = common_chat_templates_apply(t.templates.get(), after).prompt;
     size_t common = 0;
     while (common < std::min(whole.size(), params.prompt.size()) && whole[common] == params.prompt[common]) common++;
-    Case found{whole.substr(common), reply_syntax(params, false, false)};
+    Case found{whole.substr(common), reply_syntax(params, false, TextKind::kAny)};
     if (!found.syntax) return {};
     for (bool again = true; again;) {
       again = false;
