@@ -225,12 +225,14 @@ describe("a prompt", () => {
         ],
       },
       { role: "tool", content: '{"sky":"clear"}', tool_call_id: "c1", name: "get_weather" },
-      { role: "tool", content: "no such city", tool_call_id: "c2", name: "get_weather" },
+      { role: "tool", content: "Error: no such city", tool_call_id: "c2", name: "get_weather" },
     ]);
   });
   test.each([
     [{ type: "text", value: "clear" }, "clear"],
-    [{ type: "error-json", value: [1] }, "[1]"],
+    [{ type: "json", value: [1] }, "[1]"],
+    [{ type: "error-json", value: [1] }, "Error: [1]"],
+    [{ type: "error-text", value: "Error: no such city" }, "Error: no such city"],
     [{ type: "execution-denied" }, "The call was denied."],
     [{ type: "execution-denied", reason: "not now" }, "not now"],
     [{ type: "content", value: [{ type: "text", text: "clear" }] }, [{ type: "text", text: "clear" }]],

@@ -6,6 +6,7 @@ import { bad, ZSEError } from "../../errors.js";
 import { entriesOf, plainJson } from "../../options/foreign.js";
 import { isPlainObject } from "../../options/rules.js";
 import type { Message, TextPart, ToolCallInput } from "../../types.js";
+import { failedText } from "../failed-result.js";
 import { checkTextual, textOfBytes } from "../text-file.js";
 
 type Fields = Record<string, unknown>;
@@ -101,11 +102,14 @@ function readResult(part: Fields, at: string): Message {
 function readOutput(output: Fields, at: string): string | TextPart[] {
   switch (output.type) {
     case "text":
-    case "error-text":
       return stringOf(output.value, `${at}.value`);
+    case "error-text":
+      return failedText(stringOf(output.value, `${at}.value`));
     case "json":
-    case "error-json":
-      return JSON.stringify(plainJson(output.value ?? null, `${at}.value`));
+    case "error-json": {
+      const json = JSON.stringify(plainJson(output.value ?? null, `${at}.value`));
+      return output.type === "json" ? json : failedText(json);
+    }
     case "execution-denied":
       return output.reason === undefined ? "The call was denied." : stringOf(output.reason, `${at}.reason`);
     case "content": {

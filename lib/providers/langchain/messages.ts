@@ -7,6 +7,7 @@ import { bad, ZSEError } from "../../errors.js";
 import { entriesOf } from "../../options/foreign.js";
 import { isPlainObject } from "../../options/rules.js";
 import type { Message, ToolCallInput } from "../../types.js";
+import { failedParts } from "../failed-result.js";
 import { checkTextual, textOfBytes } from "../text-file.js";
 
 type Fields = Record<string, unknown>;
@@ -28,6 +29,13 @@ export function messagesOf(messages: readonly BaseMessage[]): Message[] {
   return messages.map((message, index) => readMessage(message, `messages[${index}]`));
 }
 
+/** @returns what a model reads of a message's content; throws as messagesOf() */
+export function textOfContent(content: unknown): string {
+  return readContent(content, "content")
+    .texts.map(({ text }) => text)
+    .join("");
+}
+
 function readMessage(message: BaseMessage, where: string): Message {
   const name = typeof message.name === "string" && message.name !== "" ? { name: message.name } : {};
   const { texts, thoughts } = readContent(message.content, `${where}.content`);
@@ -35,8 +43,8 @@ function readMessage(message: BaseMessage, where: string): Message {
     case "ai":
       return readAssistant(message as AIMessage, texts, thoughts, name);
     case "tool": {
-      const { tool_call_id } = message as ToolMessage;
-      return { role: "tool", content: texts, tool_call_id, ...name };
+      const { tool_call_id, status } = message as ToolMessage;
+      return { role: "tool", content: status === "error" ? failedParts(texts) : texts, tool_call_id, ...name };
     }
     case "function":
       return { role: "function", content: texts.map(({ text }) => text).join("\n"), name: message.name ?? "" };
