@@ -8,6 +8,8 @@ import type { EmbedOptions, Message, ReplyOptionsInput, StreamEvent, TextUsage }
 export interface StreamingModel {
   chatStream(request: { messages: readonly Message[] } & ReplyOptionsInput): EventStream;
   readonly info?: { readonly name: string } | undefined;
+  /** For frameworks that count tokens. A ZSE has it. */
+  tokenize?(text: string): Promise<ArrayLike<number>>;
 }
 
 /** What is used of a TokenStream. Leaving early (`return()`) cancels. */

@@ -1,6 +1,6 @@
 // zstream/langchain under LangChain itself, on the demo model. LangChain's own tests are langchain-kit.test.ts.
 
-import { HumanMessage, ToolMessage } from "@langchain/core/messages";
+import { type BaseMessage, HumanMessage, ToolMessage, trimMessages } from "@langchain/core/messages";
 import { StringOutputParser } from "@langchain/core/output_parsers";
 import { ChatPromptTemplate } from "@langchain/core/prompts";
 import { tool } from "@langchain/core/tools";
@@ -44,6 +44,16 @@ test("structured output is held to its schema, by a call and by the text", async
     const value = await chat.withStructuredOutput(Person, { method }).invoke("Give me JSON for a person named Anna, aged 31, from Paris.");
     expect(Person.parse(value)).toEqual(value);
   }
+});
+test("messages are trimmed to a number of the model's own tokens", async () => {
+  const model = await openReady();
+  const chat = new ChatZSE({ model });
+  const messages = [new HumanMessage("Tell me a story about a fox"), new HumanMessage("What is the weather in Paris?")];
+  const last = (await model.tokenize("What is the weather in Paris?")).length;
+  expect(await chat.getNumTokens("What is the weather in Paris?")).toBe(last);
+  const count = async (given: BaseMessage[]) =>
+    (await Promise.all(given.map(({ content }) => chat.getNumTokens(content)))).reduce((a, b) => a + b, 0);
+  expect(await trimMessages(messages, { maxTokens: last, tokenCounter: count, strategy: "last" })).toEqual(messages.slice(1));
 });
 test("a reader that stops parks the stream in the engine, and it goes on with the reader", async () => {
   const model = await openReady();

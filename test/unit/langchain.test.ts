@@ -196,6 +196,21 @@ describe("messages", () => {
       { role: "user", content: text("Bye") },
     ]);
   });
+  test("a tool's error is told to the model as one, once", async () => {
+    const failed = (content: string | ReturnType<typeof text>) =>
+      new ToolMessage({ content: content as never, tool_call_id: "a", status: "error" });
+    const calls = new AIMessage({ content: "", tool_calls: [{ name: "f", args: {}, id: "a", type: "tool_call" }] });
+    const told: [string | ReturnType<typeof text>, string[]][] = [
+      ["no such city", ["Error: no such city"]],
+      ["Error: no such city", ["Error: no such city"]],
+      [text("no", "city"), ["Error: no", "city"]],
+      ["", ["Error: "]],
+    ];
+    for (const [content, texts] of told) {
+      const messages = (await messagesFor([new HumanMessage("Hi"), calls, failed(content)])) as unknown[];
+      expect(messages.at(-1)).toMatchObject({ role: "tool", content: text(...texts) });
+    }
+  });
   test("a function's result of before there were tools is one", async () => {
     const call = new AIMessage({ content: "", tool_calls: [{ name: "f", args: {}, id: "a", type: "tool_call" }] });
     expect(await messagesFor([new HumanMessage("Hi"), call, new FunctionMessage({ content: "1", name: "f" })])).toMatchObject([
@@ -227,6 +242,16 @@ describe("messages", () => {
     const error = (await rejection(chat.invoke([new HumanMessage({ content: [block as never] })]))) as Error;
     expect([error.name, error.message]).toEqual(["ZSEError", expect.stringContaining(message)]);
     expect(fake.streams).toHaveLength(0);
+  });
+  test("their tokens are counted by the model's own tokenizer, without the network", async () => {
+    const { chat, model } = await open();
+    const expected = (await model.tokenize("Grüße, Anna")).length;
+    expect(await chat.getNumTokens("Grüße, Anna")).toBe(expected);
+    expect(await chat.getNumTokens(["Grüße", ", Anna"].map((text) => ({ type: "text", text })))).toBe(expected);
+    expect(await chat.getNumTokens("")).toBe((await model.tokenize("")).length);
+    const madeUp = { chatStream: model.chatStream.bind(model) };
+    expect(await new ChatZSE({ model: madeUp }).getNumTokens("12345")).toBe(2);
+    expect(await rejection(chat.getNumTokens([{ type: "image_url", image_url: "http://x/" }]))).toMatchObject({ code: "UNSUPPORTED" });
   });
   test("refuses roles that there are not", async () => {
     const { chat } = await open();

@@ -17,7 +17,7 @@ import {
   createContentParser,
   createFunctionCallingParser,
 } from "@langchain/core/language_models/structured_output";
-import { AIMessage, type AIMessageChunk, type BaseMessage } from "@langchain/core/messages";
+import { AIMessage, type AIMessageChunk, type BaseMessage, type MessageContent } from "@langchain/core/messages";
 import type { ChatGenerationChunk, ChatResult } from "@langchain/core/outputs";
 import type { Runnable } from "@langchain/core/runnables";
 import { convertToOpenAITool } from "@langchain/core/utils/function_calling";
@@ -30,7 +30,7 @@ import type { FunctionTool, ReplyOptions, ReplyOptionsInput, ResponseFormat, Sna
 import { checkModel, eventsOf, type StreamingModel } from "../model.js";
 import { isOwnOption, over } from "../own-options.js";
 import { ChunkWriter } from "./chunks.js";
-import { messagesOf } from "./messages.js";
+import { messagesOf, textOfContent } from "./messages.js";
 
 /** Options of a reply that LangChain does not say in a way of its own. */
 type OwnOptions = Omit<
@@ -157,6 +157,16 @@ export class ChatZSE extends BaseChatModel<ChatZSECallOptions> {
     kwargs: Partial<ChatZSECallOptions> = {},
   ): Runnable<BaseLanguageModelInput, AIMessageChunk, ChatZSECallOptions> {
     return this.withConfig({ tools, ...kwargs });
+  }
+
+  /**
+   * Tokens of a content's text, by the model's own tokenizer once it is loaded, without what a chat template puts around it. LangChain's own method
+   * loads a vocabulary of OpenAI's from the web. Where the model is made up and has no tokenize(), it is LangChain's estimate: four characters a token.
+   * Rejects with UNSUPPORTED for content that is no text.
+   */
+  override async getNumTokens(content: MessageContent): Promise<number> {
+    const text = textOfContent(content);
+    return (await this.#model.tokenize?.(text))?.length ?? Math.ceil(text.length / 4);
   }
 
   override async _generate(
