@@ -47,10 +47,6 @@ function messageObject({ id, model }: Envelope, content: object[], stop: object,
 
 type Event = { type: string } & Record<string, unknown>;
 
-function frame(data: Event): Frame {
-  return { event: data.type, data };
-}
-
 /** Turns the events of a reply into those of a Messages stream. */
 export class MessageWriter implements FrameWriter {
   readonly #envelope: Envelope;
@@ -76,11 +72,11 @@ export class MessageWriter implements FrameWriter {
     if (this.#begun) return [];
     this.#begun = true;
     const message = messageObject(this.#envelope, [], { stop_reason: null, stop_sequence: null }, wireUsage(this.#prompt));
-    return [frame({ type: "message_start", message })];
+    return [this.#frame({ type: "message_start", message })];
   }
 
   ping(): Frame {
-    return frame({ type: "ping" });
+    return { event: "ping", data: { type: "ping" } };
   }
 
   event(_choice: number, event: StreamEvent): Frame[] {
@@ -108,7 +104,7 @@ export class MessageWriter implements FrameWriter {
   }
 
   end(): Frame[] {
-    return [frame({ type: "message_stop" })];
+    return [this.#frame({ type: "message_stop" })];
   }
 
   #call({ index, id, name, argumentsDelta }: ToolCallEvent): Frame[] {
@@ -123,14 +119,19 @@ export class MessageWriter implements FrameWriter {
       frames.push(...this.#stop());
       this.#open = kind;
       this.#index += 1;
-      frames.push(frame({ type: "content_block_start", index: this.#index, content_block: block }));
+      frames.push(this.#frame({ type: "content_block_start", index: this.#index, content_block: block }));
     }
     if (delta !== undefined) frames.push(this.#delta(delta));
     return frames;
   }
 
   #delta(delta: object): Frame {
-    const said = frame({ type: "content_block_delta", index: this.#index, delta });
+    return this.#frame({ type: "content_block_delta", index: this.#index, delta });
+  }
+
+  /** Starts of blocks tell a tool's name, and the end which stop string it was: all are padded. */
+  #frame(data: Event): Frame {
+    const said = { event: data.type, data };
     return this.#padded ? { ...said, padded: true } : said;
   }
 
@@ -138,12 +139,12 @@ export class MessageWriter implements FrameWriter {
     if (this.#open === undefined) return [];
     const signed = this.#open === "thinking" ? [this.#delta({ type: "signature_delta", signature: SIGNATURE })] : [];
     this.#open = undefined;
-    return [...signed, frame({ type: "content_block_stop", index: this.#index })];
+    return [...signed, this.#frame({ type: "content_block_stop", index: this.#index })];
   }
 
   #finish(event: FinishEvent): Frame[] {
     const delta = stopOf(event, this.#calledTools);
-    return [...this.begin(), ...this.#stop(), frame({ type: "message_delta", delta, usage: wireUsage(event.usage) })];
+    return [...this.begin(), ...this.#stop(), this.#frame({ type: "message_delta", delta, usage: wireUsage(event.usage) })];
   }
 }
 

@@ -127,7 +127,7 @@ export class LineWriter implements FrameWriter {
       case "toolCall":
         return this.#calls.add(event).map((call) => this.#line({ calls: [call] }));
       case "finish":
-        return [...this.#told(), { data: { ...(this.#line({}).data as object), ...ending(event, this.#envelope) } }];
+        return [...this.#told(), this.#line({}, ending(event, this.#envelope))];
       default:
         return [];
     }
@@ -145,8 +145,8 @@ export class LineWriter implements FrameWriter {
     return this.#calls.take().map((call) => this.#line({ calls: [call] }));
   }
 
-  #line(said: Said): Frame {
-    const data = line(this.#kind, this.#envelope.model, said);
+  #line(said: Said, more: object = {}): Frame {
+    const data = { ...line(this.#kind, this.#envelope.model, said), ...more };
     return this.#padded ? { data, padded: true } : { data };
   }
 }

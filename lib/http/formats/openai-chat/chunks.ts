@@ -176,8 +176,8 @@ export class ChunkWriter implements FrameWriter {
     if (!last || this.#includeUsage === false) return [chunk];
     const usage = wireUsage(this.#usages, this.#form.prompts);
     return this.#includeUsage === true
-      ? [chunk, { data: { ...this.#head, choices: [], usage } }]
-      : [{ data: { ...(chunk.data as object), usage } }];
+      ? [chunk, this.#frame({ ...this.#head, choices: [], usage })]
+      : [this.#frame({ ...(chunk.data as object), usage })];
   }
 
   #delta(index: number, delta: object, reason: FinishReason | null = null, logprobs?: readonly TokenLogprobs[]): Frame {
@@ -192,7 +192,11 @@ export class ChunkWriter implements FrameWriter {
 
   #chunk(choice: object): Frame {
     const chunk = { ...this.#head, choices: [choice] };
-    const data = this.#includeUsage === true ? { ...chunk, usage: this.#sofar?.usage ?? null } : chunk;
+    return this.#frame(this.#includeUsage === true ? { ...chunk, usage: this.#sofar?.usage ?? null } : chunk);
+  }
+
+  /** The last ones are padded as all are: they may tell log-probabilities, and how much was said. */
+  #frame(data: object): Frame {
     return this.#padded ? { data, padded: true } : { data };
   }
 }

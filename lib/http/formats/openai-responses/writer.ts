@@ -159,10 +159,11 @@ export class ResponseWriter implements FrameWriter {
     return open?.close(status) ?? [];
   }
 
+  /** What ends an item tells again what its pieces have told, so all events are padded. */
   #frames(said: readonly Said[]): Frame[] {
     return said.map(({ type, ...rest }) => {
       const frame = { event: type, data: { type, sequence_number: this.#number++, ...rest } };
-      return this.#padded && "delta" in rest ? { ...frame, padded: true } : frame;
+      return this.#padded ? { ...frame, padded: true } : frame;
     });
   }
 }
