@@ -2,6 +2,7 @@
 // llama_decoder; the tests drive the scheduler with a fake. Every call is made on the decode thread.
 #pragma once
 
+#include <climits>
 #include <cstdint>
 #include <exception>
 #include <functional>
@@ -123,8 +124,29 @@ class Decoder {
   /** Keeps the first `tokens` tokens of a slot. False, and the slot is empty, where the model's memory cannot be cut there. */
   virtual bool cut_slot(SlotId slot, int tokens) = 0;
 
-  /** False for memory that holds no more than its latest state (recurrent models): only a whole slot can be used again. */
+  /** False for memory that holds no more than its latest state (recurrent models): a slot is cut at its checkpoints alone. */
   virtual bool can_cut() const = 0;
+
+  /** Tokens of which an image holds all that a sliding attention will look at: one of more tokens is cut at its checkpoints alone. */
+  virtual int window() const { return INT_MAX; }
+
+  /** A slot of so many tokens can be cut without a checkpoint so that it keeps at least this many. */
+  virtual int cut_from(SlotId, int tokens) const { return can_cut() ? 0 : tokens; }
+
+  /** Bytes of what save_checkpoint() would give; 0 where this memory can be cut anywhere, in images too. */
+  virtual size_t checkpoint_bytes(SlotId) const { return 0; }
+
+  /** What a slot holds now of the memory that cannot be cut; null where there is no memory for it. */
+  virtual std::shared_ptr<const SlotImage> save_checkpoint(SlotId) { return nullptr; }
+
+  /**
+   * Cuts a slot to `tokens` tokens, when it held just which this state was saved. False, and the slot is empty, where it is not of this model and
+   * so many tokens: it may come from a file that anybody has written.
+   */
+  virtual bool cut_slot_at(SlotId slot, int /*tokens*/, const std::shared_ptr<const SlotImage>& /*state*/) {
+    clear_slot(slot);
+    return false;
+  }
 
   /** Lets an empty slot share the first `tokens` tokens of another at no cost; false, and nothing done, where slots cannot share. */
   virtual bool share_slot(SlotId from, SlotId to, int tokens) = 0;

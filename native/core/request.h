@@ -187,6 +187,7 @@ class SamplerParts {
 /** What a request's text has become: all that the way from here needs of it. */
 struct PreparedPrompt {
   Prompt prompt;
+  std::vector<int> message_starts;              // tokens before each message that is known, in order; where it matters
   std::vector<std::string> stops;               // texts that end the reply before its end, as the caller asked
   std::vector<std::string> template_stops;      // and texts at which the template's model ends it by itself
   std::unique_ptr<SamplerParts> sampler_parts;  // null where there are none

@@ -154,7 +154,7 @@ void Engine::serve(const std::shared_ptr<const Model>& model) {
                                           decoder.largest_image(), [this] { inbox_.push(WakeCommand{}); });
   }
   const ReuseRule rule{decoder.can_cut(), options_.deterministic ? kExclusivePiece : 1,
-                       static_cast<size_t>(decoder.context_size())};
+                       static_cast<size_t>(decoder.context_size()), decoder.window()};
   auto prompts = std::make_unique<PromptSide>(model, closing_, inbox_, events_, stats_);
   SchedulerOptions options;
   options.latency_target_ms = options_.latency_target_ms;

@@ -8,6 +8,20 @@
 
 namespace zse {
 
+namespace {
+
+constexpr size_t kMostCheckpoints = 8;  // of a slot: of the last turns, and the first
+
+Checkpoints up_to(const Checkpoints& checkpoints, int tokens) {
+  Checkpoints some;
+  for (const Checkpoint& checkpoint : checkpoints) {
+    if (checkpoint.tokens <= tokens) some.push_back(checkpoint);
+  }
+  return some;
+}
+
+}  // namespace
+
 KvSlots::KvSlots(Decoder& decoder) : decoder_(decoder), slots_(decoder.max_slots()), free_(decoder.max_slots()) {}
 
 SlotId KvSlots::least_valuable(SlotId but) const {
@@ -59,37 +73,100 @@ void KvSlots::extend(SlotId slot, Variant variant, const Token* tokens, int coun
   if (of_prompt) it.prompt_tokens = static_cast<int>(it.content.size());
 }
 
+/** The table's part of clear(). */
+void KvSlots::forget(Slot& slot) {
+  slot.content.clear();
+  slot.prompt_tokens = 0;
+  set_checkpoints(slot, {});
+}
+
 void KvSlots::clear(SlotId slot) {
   decoder_.clear_slot(slot);
-  slots_[slot].content.clear();
-  slots_[slot].prompt_tokens = 0;
+  forget(slots_[slot]);
   slots_[slot].written = slots_[slot].kept = slots_[slot].considered = false;
+}
+
+int KvSlots::usable(SlotId slot, const ReuseRule& rule, const Prompt& prompt) const {
+  const Slot& it = slots_[slot];
+  if (it.content.empty()) return 0;
+  return rule.usable(it, decoder_.cut_from(slot, static_cast<int>(it.content.size())), prompt);
+}
+
+void KvSlots::set_checkpoints(Slot& slot, Checkpoints checkpoints) {
+  checkpoint_bytes_ -= bytes_of(slot.checkpoints);
+  slot.checkpoints = std::move(checkpoints);
+  checkpoint_bytes_ += bytes_of(slot.checkpoints);
+}
+
+bool KvSlots::add_checkpoint(SlotId slot) try {
+  Slot& it = slots_[slot];
+  const int tokens = static_cast<int>(it.content.size());
+  ZSE_ASSERT(last_checkpoint(slot) < tokens, "a slot is cut at places within what it holds, in order");
+  std::shared_ptr<const SlotImage> state = decoder_.save_checkpoint(slot);
+  if (!state) return false;
+  checkpoint_bytes_ += state->size();
+  it.checkpoints.push_back({tokens, std::move(state)});
+  return true;
+} catch (const std::bad_alloc&) {
+  return false;
+}
+
+int KvSlots::last_checkpoint(SlotId slot) const {
+  const Checkpoints& checkpoints = slots_[slot].checkpoints;
+  return checkpoints.empty() ? 0 : checkpoints.back().tokens;
+}
+
+void KvSlots::thin_checkpoints(SlotId slot) {
+  Slot& it = slots_[slot];
+  if (it.checkpoints.size() < kMostCheckpoints) return;
+  Checkpoints fewer = it.checkpoints;
+  fewer.erase(fewer.begin() + 1);
+  set_checkpoints(it, std::move(fewer));
+}
+
+bool KvSlots::drop_checkpoints(SlotId but) {
+  SlotId victim = -1;
+  const auto value = [this](SlotId it) { return std::pair(slots_[it].owner != 0, slots_[it].released); };
+  for (SlotId slot = 0; slot < size(); slot++) {
+    if (slot == but || slots_[slot].checkpoints.empty()) continue;
+    if (victim < 0 || value(slot) < value(victim)) victim = slot;
+  }
+  if (victim < 0) return false;
+  set_checkpoints(slots_[victim], {});
+  return true;
 }
 
 bool KvSlots::cut(SlotId slot, int tokens) {
   Slot& it = slots_[slot];
   ZSE_ASSERT(static_cast<size_t>(tokens) <= it.content.size(), "a slot is cut within what it holds");
   if (static_cast<size_t>(tokens) == it.content.size()) return true;
-  if (!decoder_.cut_slot(slot, tokens)) {
-    it.content.clear();
-    it.prompt_tokens = 0;
+  const auto at = std::find_if(it.checkpoints.begin(), it.checkpoints.end(),
+                               [&](const Checkpoint& checkpoint) { return checkpoint.tokens == tokens; });
+  const bool freely = tokens >= decoder_.cut_from(slot, static_cast<int>(it.content.size()));
+  const bool done =
+      freely || at == it.checkpoints.end() ? decoder_.cut_slot(slot, tokens) : decoder_.cut_slot_at(slot, tokens, at->state);
+  if (!done) {
+    forget(it);
     return false;
   }
   it.content.cut(tokens);
+  set_checkpoints(it, up_to(it.checkpoints, tokens));
   it.prompt_tokens = std::min(it.prompt_tokens, tokens);
   return true;
 }
 
 bool KvSlots::copy(SlotId from, SlotId to, int tokens) {
   clear(to);
-  if (!decoder_.share_slot(from, to, tokens)) {
+  const Slot& source = slots_[from];
+  const bool freely = tokens >= decoder_.cut_from(from, static_cast<int>(source.content.size()));
+  if (!freely || !decoder_.share_slot(from, to, tokens)) {
     const std::shared_ptr<const SavedPrefix> saved = save(from);
     return saved && load(to, *saved) && cut(to, tokens);
   }
-  const Slot& source = slots_[from];
   ZSE_ASSERT(static_cast<size_t>(tokens) <= source.content.size(), "no more is copied than there is");
   slots_[to].content.assign_prefix(source.content, tokens);
   slots_[to].prompt_tokens = std::min(source.prompt_tokens, tokens);
+  set_checkpoints(slots_[to], up_to(source.checkpoints, tokens));
   return true;
 }
 
@@ -100,6 +177,7 @@ std::optional<KvSlots::Save> KvSlots::begin_save(SlotId slot) const try {
   prefix->content = slots_[slot].content;
   prefix->prompt_tokens = slots_[slot].prompt_tokens;
   prefix->image = copy->image();
+  prefix->checkpoints = slots_[slot].checkpoints;
   return Save{slot, std::move(prefix), std::move(copy)};
 } catch (const std::bad_alloc&) {
   return {};
@@ -121,6 +199,7 @@ void KvSlots::end_load(SlotId slot, const SavedPrefix& prefix) {
   ZSE_ASSERT(slots_[slot].content.empty(), "a slot counts as empty until what is loaded is there");
   slots_[slot].content = prefix.content;
   slots_[slot].prompt_tokens = prefix.prompt_tokens;
+  set_checkpoints(slots_[slot], prefix.checkpoints);
 }
 
 bool KvSlots::load(SlotId slot, const SavedPrefix& prefix) {

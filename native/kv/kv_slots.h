@@ -18,6 +18,7 @@ class KvSlots {
     StreamId owner = 0;  // 0: free
     Prompt content;
     int prompt_tokens = 0;    // of those, the ones computed as pieces of a prompt
+    Checkpoints checkpoints;  // where it can be cut, if the model's memory cannot
     uint64_t released = 0;    // when it came free, in order
     bool written = false;     // to disk, or tried to: once is enough, whatever becomes of the file
     bool kept = false;        // in RAM, or tried to
@@ -49,12 +50,28 @@ class KvSlots {
   void extend(SlotId slot, Variant variant, const Token* tokens, int count, bool of_prompt);
 
   void clear(SlotId slot);
+  /** Tokens of a slot that can be used for a prompt. */
+  int usable(SlotId slot, const ReuseRule& rule, const Prompt& prompt) const;
+
+  /** Keeps what the slot holds now as a place to cut it at. False where there is no memory for it, or no use. */
+  bool add_checkpoint(SlotId slot);
+  /** Tokens of the last place; 0: there is none. */
+  int last_checkpoint(SlotId slot) const;
+  /** Makes room for one more: of those that a conversation has gone past, the oldest but the first, which many conversations may share. */
+  void thin_checkpoints(SlotId slot);
+  /** Gives up those of one slot: of a free one's, the one free for longest, else of any, but for `but`. False: there are none. */
+  bool drop_checkpoints(SlotId but = -1);
+  /** Of all slots. */
+  size_t checkpoint_bytes() const { return checkpoint_bytes_; }
+
   /** Keeps the first `tokens`; false, and the slot is empty, where the model cannot. */
   bool cut(SlotId slot, int tokens);
   /** Puts the first `tokens` of one slot into another; false, and `to` is empty, where that cannot be. */
   bool copy(SlotId from, SlotId to, int tokens);
 
-  size_t image_bytes(SlotId slot) const { return decoder_.image_bytes(slot) + slots_[slot].content.bytes(); }
+  size_t image_bytes(SlotId slot) const {
+    return decoder_.image_bytes(slot) + slots_[slot].content.bytes() + bytes_of(slots_[slot].checkpoints);
+  }
 
   /** Begins to copy a slot out: `prefix` is what it will have been. Nothing where there is no memory for it. */
   struct Save {
@@ -74,11 +91,14 @@ class KvSlots {
 
  private:
   int count_free() const;
+  void set_checkpoints(Slot& slot, Checkpoints checkpoints);
+  void forget(Slot& slot);
 
   Decoder& decoder_;
   std::vector<Slot> slots_;
   int free_;
   uint64_t releases_ = 0;
+  size_t checkpoint_bytes_ = 0;
 };
 
 }  // namespace zse

@@ -30,7 +30,7 @@ PrefixCache::InRam PrefixCache::find(const Prompt& prompt) {
   InRam best;
   auto found = prefixes_.end();
   for (auto next = prefixes_.begin(); next != prefixes_.end(); ++next) {
-    const int tokens = rule_.usable((*next)->content, (*next)->prompt_tokens, prompt);
+    const int tokens = rule_.usable(**next, prompt);
     if (tokens > best.tokens) {
       best = {tokens, *next};
       found = next;
@@ -44,7 +44,7 @@ PrefixCache::OnDisk PrefixCache::find_file(const Prompt& prompt) const {
   OnDisk best;
   for (const auto& [id, file] : on_disk_) {
     if (file.writing) continue;
-    const int tokens = rule_.usable(file.info.content, file.info.prompt_tokens, prompt);
+    const int tokens = rule_.usable(file.info, prompt);
     if (tokens > best.tokens) best = {tokens, id};
   }
   return best;
@@ -65,27 +65,21 @@ std::optional<Clock::time_point> PrefixCache::fetched_by(PrefixFileId id) const 
   return found->second + kLongestFetch;
 }
 
-/** Whether whoever has `longer` has no use for `content`. */
-bool PrefixCache::held_by(const Prompt& longer, const Prompt& content) const {
-  return rule_.can_cut ? longer.starts_with(content) : longer == content;
+bool PrefixCache::wants(const HeldPrefix& held) const {
+  if (!options_.enabled || options_.ram_bytes == 0 || held.content.size() < kWorthKeeping) return false;
+  return std::none_of(prefixes_.begin(), prefixes_.end(), [&](const auto& prefix) { return rule_.covers(*prefix, held); });
 }
 
-bool PrefixCache::wants(const Prompt& content) const {
-  if (!options_.enabled || options_.ram_bytes == 0 || content.size() < kWorthKeeping) return false;
-  return std::none_of(prefixes_.begin(), prefixes_.end(),
-                      [&](const auto& prefix) { return held_by(prefix->content, content); });
-}
-
-bool PrefixCache::wants_file(const Prompt& content) const {
-  if (!files_ || content.size() < kWorthKeeping || Clock::now() < disk_rests_until_) return false;
+bool PrefixCache::wants_file(const HeldPrefix& held) const {
+  if (!files_ || held.content.size() < kWorthKeeping || Clock::now() < disk_rests_until_) return false;
   if (files_->waiting_bytes() > kMostWaitingBytes) return false;
   return std::none_of(on_disk_.begin(), on_disk_.end(),
-                      [&](const auto& entry) { return held_by(entry.second.info.content, content); });
+                      [&](const auto& entry) { return rule_.covers(entry.second.info, held); });
 }
 
 void PrefixCache::insert(std::shared_ptr<const SavedPrefix> prefix) {
   prefixes_.remove_if([&](const auto& other) {
-    if (!held_by(prefix->content, other->content)) return false;
+    if (!rule_.covers(*prefix, *other)) return false;
     ram_bytes_ -= other->bytes();
     return true;
   });
@@ -138,6 +132,12 @@ void PrefixCache::release(size_t bytes) {
   count();
 }
 
+void PrefixCache::hold_checkpoints(size_t bytes) {
+  checkpoint_bytes_ = bytes;
+  evict();
+  count();
+}
+
 void PrefixCache::update() {
   if (files_) {
     for (PrefixFileOutcome& outcome : files_->take_outcomes()) {
@@ -164,8 +164,7 @@ void PrefixCache::update() {
       // What the new one begins with is not needed by itself any more.
       std::vector<PrefixFileId> superseded;
       for (const auto& [id, file] : on_disk_) {
-        if (id != outcome.id && !file.writing && held_by(written->second.info.content, file.info.content))
-          superseded.push_back(id);
+        if (id != outcome.id && !file.writing && rule_.covers(written->second.info, file.info)) superseded.push_back(id);
       }
       for (const PrefixFileId id : superseded) {
         files_->remove(id);
@@ -182,7 +181,7 @@ void PrefixCache::trim() {
 }
 
 void PrefixCache::evict() {
-  const size_t limit = options_.ram_bytes - std::min<size_t>(reserved_bytes_, options_.ram_bytes);
+  const size_t limit = options_.ram_bytes - std::min<size_t>(reserved_bytes_ + checkpoint_bytes_, options_.ram_bytes);
   while (ram_bytes_ > limit) {
     ram_bytes_ -= prefixes_.back()->bytes();
     prefixes_.pop_back();
@@ -197,7 +196,7 @@ void PrefixCache::drop_file(PrefixFileId id) {
 }
 
 void PrefixCache::count() {
-  stats_.cache_ram_bytes = static_cast<int64_t>(ram_bytes_);
+  stats_.cache_ram_bytes = static_cast<int64_t>(ram_bytes_ + checkpoint_bytes_);
   stats_.cache_disk_bytes = static_cast<int64_t>(disk_bytes_);
   stats_.spilled_bytes = static_cast<int64_t>(reserved_bytes_);
 }

@@ -49,9 +49,9 @@ class PrefixCache {
   std::optional<Clock::time_point> fetched_by(PrefixFileId id) const;
 
   /** True when keeping this in RAM would add something. */
-  bool wants(const Prompt& content) const;
+  bool wants(const HeldPrefix& held) const;
   /** True when writing it to disk would. */
-  bool wants_file(const Prompt& content) const;
+  bool wants_file(const HeldPrefix& held) const;
   void insert(std::shared_ptr<const SavedPrefix> prefix);
   void write(std::shared_ptr<const SavedPrefix> prefix);
   /** The image is not what it says: it is used no more, and its file is removed. */
@@ -69,6 +69,13 @@ class PrefixCache {
   bool reserve_in_exchange(size_t bytes, size_t freed);
   void release(size_t bytes);
 
+  /** Whether the checkpoints of all slots may be so many bytes: half of RAM at most, and what spilled streams leave. */
+  bool has_room_for_checkpoints(size_t bytes) const {
+    return options_.enabled && bytes <= options_.ram_bytes / 2 && can_reserve(bytes);
+  }
+  /** They are so many now: cached prefixes make way. */
+  void hold_checkpoints(size_t bytes);
+
   /** Takes in what the file thread has done. */
   void update();
   /** Drops what is over the limit in RAM: after admission, so that what was just fetched could be used. */
@@ -80,7 +87,6 @@ class PrefixCache {
     bool writing = false;
   };
   void reserved(size_t bytes);
-  bool held_by(const Prompt& longer, const Prompt& content) const;
   void evict();
   void drop_file(PrefixFileId id);
   void count();
@@ -91,7 +97,7 @@ class PrefixCache {
   std::unique_ptr<PrefixFiles> files_;
 
   std::list<std::shared_ptr<const SavedPrefix>> prefixes_;  // the latest used first
-  size_t ram_bytes_ = 0, reserved_bytes_ = 0;
+  size_t ram_bytes_ = 0, reserved_bytes_ = 0, checkpoint_bytes_ = 0;
   std::map<PrefixFileId, File> on_disk_;
   uint64_t disk_bytes_ = 0;
   std::map<PrefixFileId, Clock::time_point> fetching_;  // since when

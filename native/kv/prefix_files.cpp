@@ -1,5 +1,6 @@
 #include "prefix_files.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
 #include <exception>
@@ -24,17 +25,24 @@ namespace zse {
 
 namespace {
 
-constexpr char kMagic[8] = {'Z', 'S', 'E', 'K', 'V', 0, 0, 2};
+constexpr char kMagic[8] = {'Z', 'S', 'E', 'K', 'V', 0, 0, 3};
 constexpr uint32_t kMostTokens = 1 << 24;  // the longest context there can be: nothing larger is read in
+constexpr uint64_t kMostCheckpoints = 64;  // far more than a slot keeps
 
 struct Header {
   char magic[8];
   uint8_t key[16];
   uint32_t tokens, prompt_tokens;
   Variant variant;
-  uint64_t image_bytes, tokens_checksum, image_checksum, header_checksum;
+  uint64_t image_bytes, tokens_checksum, image_checksum, checkpoints, table_checksum, header_checksum;
 };
-static_assert(sizeof(Header) == 72, "the header is written as it lies in memory");
+static_assert(sizeof(Header) == 88, "the header is written as it lies in memory");
+
+/** A line of the table of checkpoints. */
+struct TableLine {
+  uint64_t tokens, bytes, checksum;
+};
+static_assert(sizeof(TableLine) == 24, "the table is written as it lies in memory");
 
 struct FileCloser {
   void operator()(std::FILE* file) const { std::fclose(file); }
@@ -58,16 +66,28 @@ enum class Reading { kGood, kBad, kFailed };
 
 /** Reads exactly so many bytes; a file that ends before is bad. */
 Reading read_exactly(std::FILE* file, void* out, size_t size) {
-  if (std::fread(out, 1, size, file) == size) return Reading::kGood;
+  if (size == 0 || std::fread(out, 1, size, file) == size) return Reading::kGood;
   return std::ferror(file) != 0 ? Reading::kFailed : Reading::kBad;
 }
 
-/** The header and the tokens of a file, checked against each other, against the file's length and against what there can be. */
+/** What stands before the numbers of a file, checked against each other, against the file's length and against what there can be. */
 struct Opened {
   File file;
   Header header;
   Prompt content;
+  std::vector<TableLine> table;
 };
+
+/** Whether the table is of places within a prefix, in order, and of no more bytes than these; takes off what it is of. */
+bool table_fits(const std::vector<TableLine>& table, uint64_t tokens, size_t largest_image, uint64_t& bytes) {
+  uint64_t before = 0;
+  for (const TableLine& line : table) {
+    if (line.tokens <= before || line.tokens > tokens || line.bytes > largest_image || line.bytes > bytes) return false;
+    before = line.tokens;
+    bytes -= line.bytes;
+  }
+  return true;
+}
 Reading open_checked(const fs::path& path, const CacheKey& key, size_t largest_image, size_t most_tokens, Opened& opened) {
   std::error_code error;
   const uint64_t length = fs::file_size(path, error);
@@ -76,18 +96,46 @@ Reading open_checked(const fs::path& path, const CacheKey& key, size_t largest_i
   Header& header = opened.header;
   Reading reading = read_exactly(opened.file.get(), &header, sizeof header);
   if (reading != Reading::kGood) return reading;
-  const bool sound = std::memcmp(header.magic, kMagic, sizeof kMagic) == 0 &&
-                     header_checksum(header) == header.header_checksum &&
-                     std::memcmp(header.key, key.data(), key.size()) == 0 && header.prompt_tokens <= header.tokens &&
-                     header.tokens <= kMostTokens && header.image_bytes <= largest_image;
+  const bool sound =
+      std::memcmp(header.magic, kMagic, sizeof kMagic) == 0 && header_checksum(header) == header.header_checksum &&
+      std::memcmp(header.key, key.data(), key.size()) == 0 && header.prompt_tokens <= header.tokens &&
+      header.tokens <= kMostTokens && header.image_bytes <= largest_image && header.checkpoints <= kMostCheckpoints;
   const uint64_t body = length - sizeof(Header), token_bytes = uint64_t{header.tokens} * sizeof(Token);
-  if (!sound || token_bytes > body || header.image_bytes != body - token_bytes || header.tokens == 0) return Reading::kBad;
+  if (!sound || header.tokens == 0) return Reading::kBad;
+  const uint64_t table_bytes = header.checkpoints * sizeof(TableLine);
+  if (token_bytes + table_bytes > body || header.image_bytes > body - token_bytes - table_bytes) return Reading::kBad;
   if (header.tokens > most_tokens) return Reading::kFailed;  // it is good for an engine with a larger context
   std::vector<Token> tokens(header.tokens);
   reading = read_exactly(opened.file.get(), tokens.data(), token_bytes);
   opened.content = Prompt(std::move(tokens), header.variant);
   if (reading != Reading::kGood) return reading;
-  return opened.content.hash() == header.tokens_checksum ? Reading::kGood : Reading::kBad;
+  opened.table.resize(header.checkpoints);
+  reading = read_exactly(opened.file.get(), opened.table.data(), table_bytes);
+  if (reading != Reading::kGood) return reading;
+  uint64_t rest = body - token_bytes - table_bytes - header.image_bytes;
+  const bool whole = checksum(opened.table.data(), table_bytes) == header.table_checksum &&
+                     table_fits(opened.table, header.tokens, largest_image, rest) && rest == 0;
+  return whole && opened.content.hash() == header.tokens_checksum ? Reading::kGood : Reading::kBad;
+}
+
+/** Reads so many bytes that have this checksum. */
+Reading read_image(std::FILE* file, uint64_t bytes, uint64_t expected, std::shared_ptr<const SlotImage>& out) {
+  auto image = std::make_shared<SlotImage>(bytes);
+  const Reading reading = read_exactly(file, image->data(), image->size());
+  if (reading != Reading::kGood) return reading;
+  if (checksum(image->data(), image->size()) != expected) return Reading::kBad;
+  out = std::move(image);
+  return Reading::kGood;
+}
+
+Checkpoints places_of(const std::vector<TableLine>& table) {
+  Checkpoints places;
+  for (const TableLine& line : table) places.push_back({static_cast<int>(line.tokens), nullptr});
+  return places;
+}
+
+uint64_t file_bytes(const SavedPrefix& prefix) {
+  return sizeof(Header) + prefix.checkpoints.size() * sizeof(TableLine) + prefix.bytes();
 }
 
 std::string hex(const uint8_t* bytes, size_t size) {
@@ -137,7 +185,9 @@ PrefixFiles::~PrefixFiles() {
 }
 
 PrefixFileInfo PrefixFiles::info_of(const SavedPrefix& prefix) {
-  return {prefix.content.hash(), prefix.content, prefix.prompt_tokens, sizeof(Header) + prefix.bytes()};
+  PrefixFileInfo info{prefix.content.hash(), prefix.content, prefix.prompt_tokens, {}, file_bytes(prefix)};
+  for (const Checkpoint& checkpoint : prefix.checkpoints) info.checkpoints.push_back({checkpoint.tokens, nullptr});
+  return info;
 }
 
 fs::path PrefixFiles::path_of(PrefixFileId id) const {
@@ -167,7 +217,9 @@ std::vector<PrefixFileInfo> PrefixFiles::scan(size_t most_tokens) {
     info.id = opened.content.hash();
     info.content = std::move(opened.content);
     info.prompt_tokens = static_cast<int>(opened.header.prompt_tokens);
+    info.checkpoints = places_of(opened.table);
     info.bytes = sizeof(Header) + info.content.bytes() + opened.header.image_bytes;
+    for (const TableLine& line : opened.table) info.bytes += sizeof line + line.bytes;
     found.push_back(std::move(info));
   }
   return found;
@@ -262,19 +314,30 @@ bool PrefixFiles::write_file(PrefixFileId id, const SavedPrefix& prefix, std::ve
   header.image_bytes = prefix.image->size();
   header.tokens_checksum = prefix.content.hash();
   header.image_checksum = checksum(prefix.image->data(), prefix.image->size());
+  std::vector<TableLine> table;
+  for (const Checkpoint& checkpoint : prefix.checkpoints) {
+    const SlotImage& state = *checkpoint.state;
+    table.push_back({static_cast<uint64_t>(checkpoint.tokens), state.size(), checksum(state.data(), state.size())});
+  }
+  const size_t table_bytes = table.size() * sizeof(TableLine);
+  header.checkpoints = table.size();
+  header.table_checksum = checksum(table.data(), table_bytes);
   header.header_checksum = header_checksum(header);
 
   const size_t token_bytes = prefix.content.bytes();
-  const uint64_t bytes = sizeof header + token_bytes + prefix.image->size();
+  const uint64_t bytes = file_bytes(prefix);
   std::unique_ptr<TemporaryFile> file;
   {
     const FolderLock lock(folder_.parent_path());                     // or two could take the same room
     if (!make_room(bytes, displaced) || make_folder()) return false;  // it may just have become empty, and gone
     file = TemporaryFile::make(path_of(id), bytes);
   }
-  const bool written = file && file->write(&header, sizeof header) &&
-                       file->write(prefix.content.tokens().data(), token_bytes) &&
-                       file->write(prefix.image->data(), prefix.image->size()) && file->flush();
+  const auto write = [&file](const SlotImage& image) { return file->write(image.data(), image.size()); };
+  const bool written =
+      file && file->write(&header, sizeof header) && file->write(prefix.content.tokens().data(), token_bytes) &&
+      file->write(table.data(), table_bytes) && write(*prefix.image) &&
+      std::all_of(prefix.checkpoints.begin(), prefix.checkpoints.end(), [&](const auto& at) { return write(*at.state); }) &&
+      file->flush();
   if (!written) return false;
   const FolderLock lock(folder_.parent_path());  // or one who counts the folder might find it under neither of its names
   return file->publish();
@@ -284,15 +347,14 @@ std::shared_ptr<const SavedPrefix> PrefixFiles::read_file(PrefixFileId id) const
   const fs::path path = path_of(id);
   std::error_code ignored;
   Opened opened;
-  std::shared_ptr<SlotImage> image;
+  std::shared_ptr<const SlotImage> image;
   Reading reading = open_checked(path, key_, largest_image_, SIZE_MAX, opened);
   if (reading == Reading::kGood && opened.content.hash() != id) reading = Reading::kBad;
-  if (reading == Reading::kGood) {
-    image = std::make_shared<SlotImage>(opened.header.image_bytes);
-    reading = read_exactly(opened.file.get(), image->data(), image->size());
-  }
-  if (reading == Reading::kGood && checksum(image->data(), image->size()) != opened.header.image_checksum)
-    reading = Reading::kBad;
+  if (reading == Reading::kGood)
+    reading = read_image(opened.file.get(), opened.header.image_bytes, opened.header.image_checksum, image);
+  Checkpoints checkpoints = places_of(opened.table);
+  for (size_t i = 0; i < checkpoints.size() && reading == Reading::kGood; i++)
+    reading = read_image(opened.file.get(), opened.table[i].bytes, opened.table[i].checksum, checkpoints[i].state);
   opened.file.reset();
   if (reading == Reading::kBad) fs::remove(path, ignored);
   if (reading != Reading::kGood) return nullptr;
@@ -300,6 +362,7 @@ std::shared_ptr<const SavedPrefix> PrefixFiles::read_file(PrefixFileId id) const
   prefix->content = std::move(opened.content);
   prefix->prompt_tokens = static_cast<int>(opened.header.prompt_tokens);
   prefix->image = std::move(image);
+  prefix->checkpoints = std::move(checkpoints);
   fs::last_write_time(path, fs::file_time_type::clock::now(), ignored);  // the latest used is evicted last
   return prefix;
 }

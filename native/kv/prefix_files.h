@@ -5,10 +5,11 @@
 // A file is written under a temporary name, flushed to the disk and renamed; it is checked by checksums when read, and removed when
 // anything about it is wrong. Checksums are no signatures: who writes as this user can forge a file. So sizes are bounded before anything is
 // allocated, and what the image holds is checked where it is used (decoder). Layout, little-endian:
-//   0  magic "ZSEKV" 0 0 2      8  key (16 bytes: of the model and its context's settings)   24  tokens u32    28  of the prompt u32
-//   32 variant u64              40 image bytes u64     48 checksum of the tokens    56 checksum of the image   64 checksum of the 64 bytes before
-//   72 the tokens, i32 each, then the image.     Checksums are XXH3 (64 bits, of the tokens with the variant for a seed), so are the names, of the
-//   tokens.
+//   0  magic "ZSEKV" 0 0 3      8  key (16 bytes: of the model and its context's settings)   24  tokens u32    28  of the prompt u32
+//   32 variant u64              40 image bytes u64     48 checksum of the tokens    56 checksum of the image   64 checkpoints u64
+//   72 checksum of their table  80 checksum of the 80 bytes before
+//   88 the tokens, i32 each; the table of checkpoints: for each tokens u64, bytes u64, checksum u64; the image; the checkpoints' states.
+//   Checksums are XXH3 (64 bits, of the tokens with the variant for a seed), so are the names, of the tokens.
 #pragma once
 
 #include <array>
@@ -40,7 +41,8 @@ struct PrefixFileInfo {
   PrefixFileId id = 0;
   Prompt content;
   int prompt_tokens = 0;
-  uint64_t bytes = 0;  // of the whole file
+  Checkpoints checkpoints;  // their places alone
+  uint64_t bytes = 0;       // of the whole file
 };
 
 /** What became of a job. */

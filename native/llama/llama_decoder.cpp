@@ -15,6 +15,7 @@
 #include "devices.h"
 #include "ggml_abort.h"
 #include "llama-context.h"
+#include "llama-kv-cache-iswa.h"
 #include "llama_log.h"
 #include "llama_slot_copy.h"
 #include "model.h"
@@ -108,6 +109,7 @@ LlamaDecoder::LlamaDecoder(std::shared_ptr<const Model> model, int replay_rows) 
   if (threads_) llama_attach_threadpool(context_.get(), threads_.get(), threads_.get());
   if (threads_ && computes_on_cpu(info)) pool_work_ = std::make_unique<PoolWork>(threads_, info.threads);
   can_roll_back_ = !llama_model_is_recurrent(model_->get()) && !llama_model_is_hybrid(model_->get());
+  if (dynamic_cast<llama_kv_cache_iswa*>(llama_get_memory(context_.get()))) window_ = llama_model_n_swa(model_->get());
   batch_ = llama_batch_init(static_cast<int32_t>(params.n_batch), 0, 1);
 }
 
@@ -210,11 +212,48 @@ void LlamaDecoder::roll_back(const Batch& batch) {
 
 void LlamaDecoder::clear_slot(SlotId slot) { llama_memory_seq_rm(llama_get_memory(context_.get()), slot, -1, -1); }
 
-// A window of attention smaller than the slot (SWA) may have let go of tokens that the ones after the cut would look at.
+// A window of attention smaller than the slot (SWA) may have let go of tokens that the ones after the cut would look at; so has an image.
+int LlamaDecoder::cut_from(SlotId slot, int tokens) const {
+  return can_roll_back_ && llama_memory_seq_pos_min(llama_get_memory(context_.get()), slot) <= 0 ? 0 : tokens;
+}
+
 bool LlamaDecoder::cut_slot(SlotId slot, int tokens) {
+  const bool whole = cut_from(slot, tokens) == 0;
+  if (whole && llama_memory_seq_rm(llama_get_memory(context_.get()), slot, tokens, -1)) return true;
+  clear_slot(slot);
+  return false;
+}
+
+size_t LlamaDecoder::checkpoint_bytes(SlotId slot) const {
+  return has_checkpoints() ? llama_state_seq_get_size_ext(context_.get(), slot, LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY) : 0;
+}
+
+std::shared_ptr<const SlotImage> LlamaDecoder::save_checkpoint(SlotId slot) try {
+  const size_t bytes = checkpoint_bytes(slot);
+  if (bytes == 0) return nullptr;
+  auto state = std::make_shared<SlotImage>(bytes);
+  const size_t written =
+      llama_state_seq_get_data_ext(context_.get(), state->data(), bytes, slot, LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY);
+  return written == bytes ? state : nullptr;
+} catch (const std::bad_alloc&) {
+  return nullptr;
+}
+
+// The part that cannot be cut is put back as it was; what the rest of the memory holds beyond that is cut off.
+bool LlamaDecoder::cut_slot_at(SlotId slot, int tokens, const std::shared_ptr<const SlotImage>& state) {
   llama_memory_t memory = llama_get_memory(context_.get());
-  const bool whole = llama_memory_seq_pos_min(memory, slot) <= 0;
-  if (can_roll_back_ && whole && llama_memory_seq_rm(memory, slot, tokens, -1)) return true;
+  LlamaSlotCopy copy(LlamaSlotCopy::Direction::kIn, state);
+  zse_state_expect_tokens(tokens);
+  const bool all = copy.collect([&] {
+    return llama_state_seq_set_data_ext(context_.get(), state->data(), state->size(), slot,
+                                        LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY) == state->size();
+  });
+  zse_state_expect_tokens(0);
+  if (all) copy.finish();
+  if (all && copy.sound() && llama_memory_seq_rm(memory, slot, tokens, -1) &&
+      llama_memory_seq_pos_max(memory, slot) == tokens - 1) {
+    return true;
+  }
   clear_slot(slot);
   return false;
 }

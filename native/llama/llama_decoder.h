@@ -1,6 +1,7 @@
 // Owns the llama_context: the KV cache, the compute threads, the batch buffers. Decode thread only.
 #pragma once
 
+#include <climits>
 #include <memory>
 #include <string>
 #include <vector>
@@ -32,6 +33,11 @@ class LlamaDecoder final : public Decoder {
   void clear_slot(SlotId slot) override;
   bool cut_slot(SlotId slot, int tokens) override;
   bool can_cut() const override { return can_roll_back_; }
+  int window() const override { return window_; }
+  int cut_from(SlotId slot, int tokens) const override;
+  size_t checkpoint_bytes(SlotId slot) const override;
+  std::shared_ptr<const SlotImage> save_checkpoint(SlotId slot) override;
+  bool cut_slot_at(SlotId slot, int tokens, const std::shared_ptr<const SlotImage>& state) override;
   bool share_slot(SlotId from, SlotId to, int tokens) override;
   size_t image_bytes(SlotId slot) const override;
   size_t largest_image() const override;
@@ -58,6 +64,7 @@ class LlamaDecoder final : public Decoder {
   TokenLogprobs logprobs_of(const Distribution& distribution, Distribution::Entry chosen) const;
   TokenLogprob logprob_of(Token token, float logprob) const;
   void roll_back(const Batch& batch);
+  bool has_checkpoints() const { return !can_roll_back_ || window_ != INT_MAX; }
   void make_context(const llama_context_params& params);
   void reserve_adapters();
 
@@ -69,6 +76,7 @@ class LlamaDecoder final : public Decoder {
   int max_outputs_;
   bool unified_;                       // one KV buffer for all sequences
   bool can_roll_back_;                 // recurrent memory cannot be cut, so its steps are never aborted
+  int window_ = INT_MAX;               // of a sliding attention, whose images hold no more
   const AbortCheck* abort_ = nullptr;  // of the decode under way
   std::string failure_;
 };

@@ -211,7 +211,10 @@ void PromptBuilder::TemplatesDeleter::operator()(common_chat_templates* template
 }
 
 PromptBuilder::PromptBuilder(std::shared_ptr<const Model> model, const std::atomic<bool>& cancelled)
-    : model_(std::move(model)), rights_(token_rights(model_->vocab(), model_->info().template_text)) {
+    : model_(std::move(model)),
+      rights_(token_rights(model_->vocab(), model_->info().template_text)),
+      finds_messages_(llama_model_is_recurrent(model_->get()) || llama_model_is_hybrid(model_->get()) ||
+                      llama_model_n_swa(model_->get()) > 0) {
   WorkLimits limits;
   limits.time = kTemplateAnalysis;
   limits.steps = kPromptSteps;
@@ -318,6 +321,7 @@ MarkedText PromptBuilder::text_of(const ChatInput& chat, ReplyShape& shape, Prom
   shape_reply(chat, params, shape);
   if (!chat.shape.json_schema.empty() && inputs.tool_choice == COMMON_CHAT_TOOL_CHOICE_AUTO && may_call(inputs))
     hold_text_beside_calls(chat, inputs, origins, params, shape);
+  if (finds_messages_) shape.delimiters = std::make_shared<common_chat_msg_delimiters>(std::move(params.message_delimiters));
   return marked_text(std::move(params.prompt));
 }
 
@@ -331,7 +335,25 @@ void PromptBuilder::shape_text(const TextShape& text, ReplyShape& shape, PromptS
 }
 
 std::vector<Token> PromptBuilder::tokens_of(const ChatInput& chat, ReplyShape& shape, PromptStage& stage) const {
-  return tokenize(text_of(chat, shape, stage), stage);
+  const MarkedText text = text_of(chat, shape, stage);
+  std::vector<Token> tokens = tokenize(text, stage);
+  if (shape.delimiters) shape.message_starts = starts_of(*shape.delimiters, tokens);
+  return tokens;
+}
+
+/** How many tokens stand before each message. A template's delimiters are tokens that no message can hold, where they are control tokens. */
+std::vector<int> PromptBuilder::starts_of(const common_chat_msg_delimiters& delimiters,
+                                          const std::vector<Token>& tokens) const {
+  constexpr size_t kLongestDelimiter = 32;  // tokens: a longer one is a template's trick
+  common_chat_msg_delimiters known = delimiters;
+  known.tokenize(model_->vocab());
+  auto& all = known.delimiters;
+  const auto useless = [](const auto& it) { return it.tokens.empty() || it.tokens.size() > kLongestDelimiter; };
+  all.erase(std::remove_if(all.begin(), all.end(), useless), all.end());
+  std::vector<int> starts;
+  if (all.empty()) return starts;
+  for (const common_chat_msg_span& span : known.split(tokens).spans) starts.push_back(static_cast<int>(span.pos));
+  return starts;
 }
 
 std::vector<Token> PromptBuilder::tokens_of(const TextInput& text, ReplyShape& shape, PromptStage& stage) const {
@@ -577,6 +599,7 @@ PreparedPrompt PromptBuilder::build(const RequestSpec& request, PromptStage& sta
                                         " tokens has " + std::to_string(told) +
                                         "; shorten it, or ask for fewer topLogprobs");
   }
+  prepared.message_starts = std::move(shape.message_starts);
   prepared.prompt = Prompt(std::move(tokens), model_->adapters().variant_of(request.settings.adapters));
   prepared.sampler_parts = make_sampler_parts(*model_, request.settings.sampling, std::move(shape.constraint));
   prepared.syntax = std::move(shape.syntax);

@@ -18,6 +18,7 @@
 #include "message_bridges.h"
 #include "reply_parser.h"
 
+struct common_chat_msg_delimiters;
 struct common_chat_templates;
 struct common_chat_params;
 struct common_chat_templates_inputs;
@@ -55,9 +56,11 @@ class PromptBuilder {
  private:
   /** What a request makes of its reply. */
   struct ReplyShape {
-    std::unique_ptr<Constraint> constraint;     // null: none
-    std::shared_ptr<const ReplySyntax> syntax;  // null: it is text
-    std::vector<std::string> stops;             // of the template's
+    std::unique_ptr<Constraint> constraint;                  // null: none
+    std::shared_ptr<const ReplySyntax> syntax;               // null: it is text
+    std::vector<std::string> stops;                          // of the template's
+    std::shared_ptr<common_chat_msg_delimiters> delimiters;  // of messages; null where nobody asks for them
+    std::vector<int> message_starts;
   };
   struct TemplatesDeleter {
     void operator()(common_chat_templates* templates) const;
@@ -70,6 +73,7 @@ class PromptBuilder {
   std::vector<Token> tokens_of(const TokensInput& tokens, ReplyShape& shape, PromptStage& stage) const;
   std::vector<Token> tokens_of(const InfillInput& infill, ReplyShape& shape, PromptStage& stage) const;
   std::vector<Token> tokenize(const MarkedText& text, PromptStage& stage) const;
+  std::vector<int> starts_of(const common_chat_msg_delimiters& delimiters, const std::vector<Token>& tokens) const;
   void check_bytes(size_t bytes) const;
   void shape_text(const TextShape& text, ReplyShape& shape, PromptStage& stage) const;
   Answer answer_to(const TokenizeQuestion& question, PromptStage& stage) const;
@@ -101,6 +105,7 @@ class PromptBuilder {
   std::shared_ptr<const Model> model_;
   std::unique_ptr<common_chat_templates, TemplatesDeleter> templates_;
   std::vector<TokenRight> rights_;
+  const bool finds_messages_;  // where they begin: the model's memory can be cut at few places
   TemplateTraits traits_;
   mutable ReplySyntaxes syntaxes_;
   mutable Grammars grammars_;

@@ -1,6 +1,7 @@
 #include "admission.h"
 
 #include <algorithm>
+#include <climits>
 #include <utility>
 
 namespace zse {
@@ -13,13 +14,15 @@ bool flows(const Sequence& sequence) { return sequence.state() == SequenceState:
 
 Admission::Admission(Decoder& decoder, PrefixCache cache, EngineStats& stats, Clock::duration lend_after,
                      size_t copied_at_once)
-    : slots_(decoder),
+    : decoder_(decoder),
+      slots_(decoder),
       cache_(std::move(cache)),
       sources_(slots_, cache_),
       saver_(slots_, cache_, copied_at_once),
       filler_(slots_, cache_, sources_, saver_, stats),
       stats_(stats),
-      lend_after_(lend_after) {}
+      lend_after_(lend_after),
+      copied_at_once_(copied_at_once) {}
 
 // New streams and those whose readers are back, alike: whoever would go first always could keep the others out.
 void Admission::admit(Sequences& sequences, Clock::time_point now) {
@@ -47,6 +50,7 @@ void Admission::admit(Sequences& sequences, Clock::time_point now) {
     if (!is_new) break;
     queued = nullptr;  // for new ones there is none; one that comes back may have a slot in exchange
   }
+  trim_checkpoints();
   cache_.trim();
 }
 
@@ -94,6 +98,48 @@ void Admission::computed(const Sequence& sequence, const Token* tokens, int coun
   saver_.forget(sequence.slot);  // it was parked, and has gone on
   const bool of_prompt = sequence.in_cache < static_cast<int>(sequence.prompt.size());
   slots_.extend(sequence.slot, sequence.prompt.variant(), tokens, count, of_prompt);
+}
+
+// ---- places to cut slots at --------------------------------------------------------------------------------------------
+
+int Admission::until_checkpoint(const Sequence& sequence) const {
+  if (!sequence.prefilling() || !cache_.enabled()) return INT_MAX;
+  const int least = std::max(sequence.in_cache + 1, slots_.last_checkpoint(sequence.slot) + kCheckpointsApart);
+  for (const int place : sequence.checkpoint_places) {
+    if (place >= least) return place - sequence.in_cache;
+  }
+  return INT_MAX;
+}
+
+void Admission::keep_checkpoint(const Sequence& sequence) {
+  if (!sequence.prefilling() || !cache_.enabled() || sequence.checkpoint_places.empty()) return;
+  const int tokens = sequence.in_cache, last = slots_.last_checkpoint(sequence.slot);
+  if (tokens < kWorthKeeping || tokens - last < kCheckpointsApart) return;
+  const std::vector<int>& places = sequence.checkpoint_places;
+  const bool at_place = std::find(places.begin(), places.end(), tokens) != places.end();
+  if (!at_place && tokens != sequence.taken_over) return;
+  const size_t bytes = decoder_.checkpoint_bytes(sequence.slot);
+  // It is copied at once: a pause that readers would notice is not worth it.
+  if (bytes == 0 || (flowing_ && bytes > 4 * copied_at_once_)) return;
+  slots_.thin_checkpoints(sequence.slot);
+  if (!make_room_for_checkpoint(sequence.slot, bytes)) return;
+  slots_.add_checkpoint(sequence.slot);
+  cache_.hold_checkpoints(slots_.checkpoint_bytes());
+}
+
+bool Admission::make_room_for_checkpoint(SlotId slot, size_t bytes) {
+  while (!cache_.has_room_for_checkpoints(slots_.checkpoint_bytes() + bytes)) {
+    if (!slots_.drop_checkpoints(slot)) return false;
+  }
+  return true;
+}
+
+/** Spilled streams, and what slots have taken from RAM, may leave less room for them than there was. */
+void Admission::trim_checkpoints() {
+  while (slots_.checkpoint_bytes() > 0 && !cache_.has_room_for_checkpoints(slots_.checkpoint_bytes())) {
+    if (!slots_.drop_checkpoints()) break;
+  }
+  cache_.hold_checkpoints(slots_.checkpoint_bytes());
 }
 
 void Admission::leave(Sequence& sequence, bool sound) {

@@ -37,6 +37,14 @@ class Admission {
   /** A step has computed `count` tokens for this sequence. */
   void computed(const Sequence& sequence, const Token* tokens, int count);
 
+  /**
+   * Tokens of its prompt that the next step may compute at most: a place where its slot can be cut later is kept at the end of that. INT_MAX: as
+   * many as there are.
+   */
+  int until_checkpoint(const Sequence& sequence) const;
+  /** Keeps that place, if the step before has ended at one, or if a reply before has. */
+  void keep_checkpoint(const Sequence& sequence);
+
   /** The stream has ended. `sound`: what its slot holds is known. */
   void leave(Sequence& sequence, bool sound);
 
@@ -64,8 +72,11 @@ class Admission {
   Sequence* longest_parked(const Sequences& sequences, Clock::time_point now);
   bool lendable(const Sequence& parked, Clock::time_point now) const { return now - parked.parked_at() >= lend_after_; }
   void end_saving(Sequences& sequences);
+  bool make_room_for_checkpoint(SlotId slot, size_t bytes);
+  void trim_checkpoints();
   void lend(Sequence& sequence, Sequences& sequences, std::shared_ptr<const SavedPrefix> image);
 
+  Decoder& decoder_;
   KvSlots slots_;
   PrefixCache cache_;
   PrefixSources sources_;
@@ -73,6 +84,7 @@ class Admission {
   SlotFiller filler_;
   EngineStats& stats_;
   const Clock::duration lend_after_;
+  const size_t copied_at_once_;
   Clock::time_point admitted_at_;
   uint64_t least_of_parkings_ = 0;  // until one more is parked, no image of theirs is smaller than
   size_t least_image_ = 0;

@@ -118,6 +118,7 @@ void StepCost::record(int decode_tokens, int prefill_tokens, double ms) {
     return;
   }
   if (decode_tokens == 0) {
+    if (prefill_tokens < kMinPiece) return;  // a prompt's last few: what they take is that of a step
     blend(ms_per_bulk_token_, std::max(ms - decode_ms_, ms * 0.1) / prefill_tokens, 0.3);
     return;
   }

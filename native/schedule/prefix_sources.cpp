@@ -42,7 +42,7 @@ PrefixSources::Source PrefixSources::find(const Sequence& sequence) {
   for (SlotId slot = 0; slot < slots_.size(); slot++) {
     const KvSlots::Slot& it = slots_[slot];
     const bool busy = it.owner != 0;
-    const int tokens = cache_.rule().usable(it.content, it.prompt_tokens, wanted);
+    const int tokens = slots_.usable(slot, cache_.rule(), wanted);
     // Without the cache only choices of one request share: the same prompt, at the same time.
     if (!cache_.enabled() && !(busy && it.content.common_prefix(wanted) == wanted.size())) continue;
     if (busy && tokens < kWorthKeeping) continue;
@@ -52,7 +52,7 @@ PrefixSources::Source PrefixSources::find(const Sequence& sequence) {
   if (!cache_.enabled()) return best;
   PrefixCache::InRam saved = cache_.find(wanted);
   if (const auto& found = sequence.found) {  // RAM may have had to let go of it
-    const int tokens = cache_.rule().usable(found->content, found->prompt_tokens, wanted);
+    const int tokens = cache_.rule().usable(*found, wanted);
     if (tokens > saved.tokens) saved = {tokens, found};
   }
   if (saved.tokens >= std::max(best.tokens + 1, kWorthKeeping)) best = {saved.tokens, -1, std::move(saved.prefix)};
@@ -66,7 +66,7 @@ bool PrefixSources::computed_soon(const Sequence& sequence, const Sequences& seq
   for (const Sequence* other : sequences.active()) {
     if (!other->prefilling()) continue;
     const Prompt& theirs = sought(*other);
-    const int tokens = cache_.rule().usable(theirs, static_cast<int>(theirs.size()), wanted);
+    const int tokens = cache_.rule().usable({theirs, static_cast<int>(theirs.size()), {}}, 0, wanted);
     const bool enough = cache_.enabled() ? tokens * 2 >= size : theirs == wanted;
     if (enough && tokens >= kWorthKeeping && tokens > have && other->in_cache < tokens) return true;
   }

@@ -7,6 +7,7 @@
 
 #include "base/assert.h"
 #include "base/error.h"
+#include "checkpoint_places.h"
 
 namespace zse {
 
@@ -94,6 +95,10 @@ void Scheduler::handle(SubmitCommand command) {
   received_++;
   Sequence& sequence = sequences_.add(std::move(command.request));
   if (!options_.deterministic) sequence.prefill_replay();
+  if (has_checkpoints()) {
+    sequence.checkpoint_places = checkpoint_places(sequence.message_starts, static_cast<int>(sequence.prompt.size()),
+                                                   options_.deterministic ? kExclusivePiece : 1);
+  }
   if (sequence.cancelled()) cancelled_.push_back(sequence.id());  // its command came before it
 }
 
@@ -229,12 +234,21 @@ void Scheduler::embed_some(double spent_ms) {
   if (tokens > 0) cost_.record_texts(decoding, tokens, milliseconds(Clock::now() - started));
 }
 
+/** A slot can be cut later where a step has ended. Not in deterministic mode: its pieces end where its places are. */
+void Scheduler::end_at_checkpoints(const std::vector<Sequence*>& runnable, std::vector<PlanPiece>& plan) const {
+  if (!has_checkpoints() || options_.deterministic) return;
+  for (PlanPiece& piece : plan) {
+    piece.tokens = std::min(piece.tokens, admission_.until_checkpoint(*runnable[piece.index]));
+  }
+}
+
 bool Scheduler::compute_step(double spent_ms) {
   std::vector<Sequence*> runnable;
   std::vector<PlanCandidate> candidates;
   for (Sequence* sequence : sequences_.active()) {
     if (sequence->loading) continue;
     ZSE_ASSERT(admission_.agrees(*sequence), "what is computed goes on from what its slot holds");
+    if (sequence->last_step == 0) admission_.keep_checkpoint(*sequence);
     candidates.push_back(
         {runnable.size(), remaining(*sequence), sequence->last_step, sequence->arrival, sequence->prompt.variant()});
     runnable.push_back(sequence);
@@ -245,6 +259,7 @@ bool Scheduler::compute_step(double spent_ms) {
   limits.exclusive = options_.deterministic;
   std::vector<PlanPiece> plan = plan_batch(candidates, limits);
   if (plan.empty()) return false;
+  end_at_checkpoints(runnable, plan);
   limit_rows(runnable, plan);
   // Where slots have buffers of their own, llama.cpp computes only neighbours in one pass over the weights.
   std::sort(plan.begin(), plan.end(),
@@ -303,6 +318,7 @@ bool Scheduler::compute_step(double spent_ms) {
         piece.tokens);
     sequence.in_cache += piece.tokens;
     ZSE_ASSERT(admission_.agrees(sequence), "what was computed is in its slot");
+    admission_.keep_checkpoint(sequence);
     if (!sequence.prefilling()) {
       advance_reply(sequence, index - 1, &*drawn++);
     } else if (advance_prompt(sequence, index - piece.tokens, piece.tokens)) {

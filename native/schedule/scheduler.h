@@ -2,6 +2,7 @@
 // and waking, cancelling in every state. Runs on the decode thread; talks to others only through inbox and stream_queue.
 #pragma once
 
+#include <climits>
 #include <functional>
 #include <map>
 #include <memory>
@@ -81,6 +82,9 @@ class Scheduler {
   bool compute_step(double spent_ms);
   int remaining(const Sequence& sequence) const;
   void limit_rows(const std::vector<Sequence*>& runnable, std::vector<PlanPiece>& plan) const;
+  /** The model's memory can be cut nowhere else. */
+  bool has_checkpoints() const { return !decoder_.can_cut() || decoder_.window() != INT_MAX; }
+  void end_at_checkpoints(const std::vector<Sequence*>& runnable, std::vector<PlanPiece>& plan) const;
   void tell_prompt(const Sequence& sequence, size_t index, int tokens);
   DecodeStatus decode(const Batch& batch);
   /** batch[first] and so on were computed. True when its reply's next token is due, from the last one's logits. */

@@ -70,6 +70,7 @@ Timings StreamClock::timings(Clock::time_point now) const {
 Sequence::Sequence(PreparedRequest request, uint64_t arrival_number)
     : control(std::move(request.control)),
       prompt(std::move(request.prepared.prompt)),
+      message_starts(std::move(request.prepared.message_starts)),
       settings(std::move(request.settings)),
       arrival(arrival_number),
       sampler_parts(std::move(request.prepared.sampler_parts)),

@@ -92,6 +92,8 @@ class Sequence {
 
   const std::shared_ptr<StreamControl> control;
   const Prompt prompt;
+  const std::vector<int> message_starts;  // in it, where they are known
+  std::vector<int> checkpoint_places;     // where its slot can be cut later
   const StreamSettings settings;
   const uint64_t arrival;
 

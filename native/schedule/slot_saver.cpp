@@ -45,8 +45,8 @@ bool SlotSaver::write_one() {
 SlotSaver::Destinations SlotSaver::destinations(SlotId slot, bool in_ram) const {
   const KvSlots::Slot& it = slots_[slot];
   if (it.abandoned) return {};
-  const bool to_ram = in_ram && !it.kept && cache_.wants(it.content) && cache_.can_reserve(slots_.image_bytes(slot));
-  return {to_ram, !it.written && cache_.wants_file(it.content)};
+  const bool to_ram = in_ram && !it.kept && cache_.wants(it) && cache_.can_reserve(slots_.image_bytes(slot));
+  return {to_ram, !it.written && cache_.wants_file(it)};
 }
 
 std::optional<SlotSaver::Saving> SlotSaver::begin(SlotId slot, bool in_ram) {

@@ -51,14 +51,16 @@ struct Bench {
 
   explicit Bench(int slots = 4, int context = 256, SchedulerOptions options = {}, int max_batch = 64,
                  PromptCacheOptions cache = {}, bool cuttable = true, std::unique_ptr<PrefixFiles> files = nullptr,
-                 std::function<void(StreamId, ParseRequest)> parse = {})
+                 std::function<void(StreamId, ParseRequest)> parse = {}, int window = INT_MAX)
       : decoder(slots, context, max_batch),
-        scheduler(decoder, &embedder,
-                  PrefixCache(cache, {cuttable, options.deterministic ? kExclusivePiece : 1, static_cast<size_t>(context)},
-                              std::move(files), stats),
-                  inbox, queue, stats, options, {{}, [this](uint32_t question) { answers_heard[question]++; }},
-                  std::move(parse)) {
+        scheduler(
+            decoder, &embedder,
+            PrefixCache(cache, {cuttable, options.deterministic ? kExclusivePiece : 1, static_cast<size_t>(context), window},
+                        std::move(files), stats),
+            inbox, queue, stats, options, {{}, [this](uint32_t question) { answers_heard[question]++; }}, std::move(parse)) {
     decoder.cuttable = cuttable;
+    decoder.keeps = window;
+    decoder.checkpoints = window != INT_MAX;
   }
 
   PreparedRequest request(std::vector<Token> prompt) {

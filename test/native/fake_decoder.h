@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <climits>
 #include <cstdint>
 #include <cstring>
 #include <functional>
@@ -82,7 +83,11 @@ class FakeDecoder final : public Decoder {
   Token control = -1;         // a token without text that is named "<|control|>"
   bool not_a_number = false;  // logits are not numbers from now on
   bool cuttable = true;
-  int replay_rows = 0;  // of logits, beyond one for each slot
+  int keeps = INT_MAX;       // of a sliding window: an image of more tokens cannot be cut, but at its checkpoints
+  bool checkpoints = false;  // whether a slot that cannot be cut can be put back to what it was
+  int checkpoints_saved = 0, checkpoints_used = 0;
+  bool forget_checkpoints = false;  // none of them is what it says
+  int replay_rows = 0;              // of logits, beyond one for each slot
   int saves = 0, loads = 0;
   size_t most_images = 0;         // that were in memory at once
   size_t copy_tokens = SIZE_MAX;  // of an image, in one advance()
@@ -136,13 +141,45 @@ class FakeDecoder final : public Decoder {
     return logprobs_of_first(token);
   }
 
-  void clear_slot(SlotId slot) override { cache_[slot].clear(); }
+  void clear_slot(SlotId slot) override {
+    cache_[slot].clear();
+    loaded_[slot] = false;
+  }
 
   bool can_cut() const override { return cuttable; }
   bool cut_slot(SlotId slot, int tokens) override {
     REQUIRE(static_cast<int>(cache_[slot].size()) >= tokens);
-    cache_[slot].resize(cuttable ? tokens : 0);
-    return cuttable;
+    const bool can = cut_from(slot, static_cast<int>(cache_[slot].size())) <= tokens;
+    cache_[slot].resize(can ? tokens : 0);
+    return can;
+  }
+
+  int window() const override { return keeps; }
+  int cut_from(SlotId slot, int tokens) const override {
+    const auto found = loaded_.find(slot);
+    const bool lost = found != loaded_.end() && found->second;
+    return cuttable && !lost ? 0 : tokens;
+  }
+  /** The tokens themselves: a state that is put back into another slot, or at another place, changes the text. */
+  size_t checkpoint_bytes(SlotId slot) const override {
+    const auto found = cache_.find(slot);
+    return checkpoints && found != cache_.end() ? found->second.size() * sizeof(Token) : 0;
+  }
+  std::shared_ptr<const SlotImage> save_checkpoint(SlotId slot) override {
+    checkpoints_saved++;
+    const std::vector<Token>& cache = cache_[slot];
+    auto state = std::make_shared<SlotImage>(cache.size() * sizeof(Token));
+    std::memcpy(state->data(), cache.data(), state->size());
+    return state;
+  }
+  bool cut_slot_at(SlotId slot, int tokens, const std::shared_ptr<const SlotImage>& state) override {
+    checkpoints_used++;
+    std::vector<Token>& cache = cache_[slot];
+    CHECK(static_cast<int>(cache.size()) >= tokens);
+    const size_t bytes = static_cast<size_t>(tokens) * sizeof(Token);
+    const bool of_slot = state->size() == bytes && std::memcmp(cache.data(), state->data(), bytes) == 0;
+    cache.resize(of_slot && !forget_checkpoints ? static_cast<size_t>(tokens) : 0);
+    return !cache.empty();
   }
 
   bool share_slot(SlotId from, SlotId to, int tokens) override {
@@ -176,6 +213,7 @@ class FakeDecoder final : public Decoder {
   std::unique_ptr<SlotCopy> begin_load(SlotId slot, std::shared_ptr<const SlotImage> image, int tokens) override {
     loads++;
     cache_[slot].clear();
+    loaded_[slot] = tokens > keeps;
     if (load_fails || image->size() != static_cast<size_t>(tokens) * 2 * sizeof(Token)) return nullptr;
     cache_[slot].assign(image->size() / 2 / sizeof(Token), Token{-1});
     const uint8_t* const in = image->data();
@@ -253,6 +291,7 @@ class FakeDecoder final : public Decoder {
 
   const int slots_, context_size_, max_batch_;
   std::map<SlotId, std::vector<Token>> cache_;
+  std::map<SlotId, bool> loaded_;  // with an image that has let go of what a window does not see
   std::vector<std::weak_ptr<const SlotImage>> images_;
   std::vector<const std::vector<Token>*> outputs_;
 };

@@ -44,8 +44,9 @@ class Harness {
         decoder_(slots, 200, 32),
         cache_(cache_options(dir)),
         scheduler_(decoder_, &embedder_,
-                   PrefixCache(cache_, {decoder_.cuttable, deterministic ? kExclusivePiece : 1}, files(), stats_), inbox_,
-                   queue_, stats_, options(deterministic)) {
+                   PrefixCache(cache_, {decoder_.cuttable, deterministic ? kExclusivePiece : 1, SIZE_MAX, decoder_.keeps},
+                               files(), stats_),
+                   inbox_, queue_, stats_, options(deterministic)) {
     decoder_.sleep_us = random_() % 3 == 0 ? 40 : 0;
     embedder_.us_per_token = random_() % 3 == 0 ? 2 : 0;
     embedder_.cuttable = random_() % 2 == 0;
@@ -90,6 +91,9 @@ class Harness {
     o.disk_bytes = random_() % 2 == 0 ? 10000 : 1 << 30;
     if (o.enabled && random_() % 2 == 0) o.dir = dir;
     decoder_.cuttable = random_() % 4 != 0;
+    if (random_() % 3 == 0) decoder_.keeps = static_cast<int>(random_() % 60);
+    decoder_.checkpoints = random_() % 4 != 0;
+    decoder_.forget_checkpoints = random_() % 4 == 0;
     decoder_.shares = random_() % 2 == 0;
     decoder_.copy_tokens = std::vector<size_t>{1, 20, SIZE_MAX}[random_() % 3];
     return o;

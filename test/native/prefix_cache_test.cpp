@@ -543,7 +543,7 @@ TEST("a folder that cannot be written is tried again later, not for every stream
 
 TEST("what is on disk stays within its limit, the latest used longest") {
   const TemporaryFolder folder;
-  const uint64_t file = 72 + 300 * 3 * sizeof(Token);
+  const uint64_t file = 88 + 300 * 3 * sizeof(Token);
   {
     Bench bench(1, 1000, {}, 64, options(true, 0), true, files(folder, 0, 3 * file + 1000));
     for (int salt = 1; salt <= 6; salt++) {
@@ -563,7 +563,7 @@ TEST("what is on disk stays within its limit, the latest used longest") {
 
 TEST("the limit on disk is for all models that share the folder, whoever is used last keeps most") {
   const TemporaryFolder folder;
-  const uint64_t file = 72 + 300 * 3 * sizeof(Token);
+  const uint64_t file = 88 + 300 * 3 * sizeof(Token);
   std::ofstream(folder.path() + "/somebody's notes.kv") << "not ours";
   const auto bytes = [&] {
     uint64_t total = 0;

@@ -28,6 +28,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr size_t kLargestImage = 1 << 20;
+constexpr size_t kHeader = 88, kLine = 24;  // bytes: of a file's head, and of a checkpoint in its table
 
 std::shared_ptr<const SavedPrefix> prefix_of(int tokens, int salt, size_t image_bytes) {
   auto prefix = std::make_shared<SavedPrefix>();
@@ -37,6 +38,17 @@ std::shared_ptr<const SavedPrefix> prefix_of(int tokens, int salt, size_t image_
   auto image = std::make_shared<SlotImage>(image_bytes);
   std::memset(image->data(), salt, image_bytes);
   prefix->image = std::move(image);
+  return prefix;
+}
+
+/** The same with checkpoints at these places, of so many bytes each. */
+std::shared_ptr<const SavedPrefix> prefix_with(std::vector<int> places, int tokens, int salt, size_t bytes) {
+  auto prefix = std::make_shared<SavedPrefix>(*prefix_of(tokens, salt, bytes));
+  for (const int place : places) {
+    auto state = std::make_shared<SlotImage>(bytes);
+    std::memset(state->data(), place, bytes);
+    prefix->checkpoints.push_back({place, std::move(state)});
+  }
   return prefix;
 }
 
@@ -95,15 +107,23 @@ std::string bytes_of(const fs::path& path) {
 /** Writes a file whose checksums are right, whatever else it is. */
 void forge(const fs::path& path, std::string bytes) {
   uint32_t tokens = 0;
-  if (bytes.size() >= 72) {
+  if (bytes.size() >= kHeader) {
+    uint64_t image_bytes = 0, checkpoints = 0;
     std::memcpy(&tokens, bytes.data() + 24, 4);
-    const size_t end = std::min<uint64_t>(bytes.size(), 72 + uint64_t{tokens} * 4);
-    const uint64_t of_tokens = XXH3_64bits(bytes.data() + 72, end - 72);
-    const uint64_t of_image = XXH3_64bits(bytes.data() + end, bytes.size() - end);
+    std::memcpy(&image_bytes, bytes.data() + 40, 8);
+    std::memcpy(&checkpoints, bytes.data() + 64, 8);
+    const size_t end = std::min<uint64_t>(bytes.size(), kHeader + uint64_t{tokens} * 4);
+    const size_t table = std::min<uint64_t>(checkpoints, (bytes.size() - end) / kLine) * kLine;
+    const size_t rest = bytes.size() - end - table;
+    const size_t image = checkpoints == 0 ? rest : std::min<uint64_t>(rest, image_bytes);
+    const uint64_t of_tokens = XXH3_64bits(bytes.data() + kHeader, end - kHeader);
+    const uint64_t of_image = XXH3_64bits(bytes.data() + end + table, image);
+    const uint64_t of_table = XXH3_64bits(bytes.data() + end, table);
     std::memcpy(&bytes[48], &of_tokens, 8);
     std::memcpy(&bytes[56], &of_image, 8);
-    const uint64_t of_header = XXH3_64bits(bytes.data(), 64);
-    std::memcpy(&bytes[64], &of_header, 8);
+    std::memcpy(&bytes[72], &of_table, 8);
+    const uint64_t of_header = XXH3_64bits(bytes.data(), 80);
+    std::memcpy(&bytes[80], &of_header, 8);
   }
   std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes;
   fs::permissions(path, fs::perms::owner_read | fs::perms::owner_write);
@@ -186,16 +206,68 @@ TEST("a file that claims sizes which it has not, or which no image has, is remov
   };
   for (const std::string& forged :
        {with(24, 0, 4), with(24, 101, 4), with(24, 0xFFFFFFFF, 4), with(24, 1 << 25, 4), with(28, 101, 4), with(40, 0, 8),
-        with(40, 1, 8), with(40, UINT64_MAX, 8), with(40, UINT64_MAX - 400, 8), sound.substr(0, 72), sound.substr(0, 71),
-        std::string(), sound + "x", std::string(sound).replace(0, 5, "ZSEKW"), std::string(sound).replace(8, 1, "x")}) {
+        with(40, 1, 8), with(40, UINT64_MAX, 8), with(40, UINT64_MAX - 400, 8), sound.substr(0, kHeader),
+        sound.substr(0, kHeader - 1), std::string(), sound + "x", std::string(sound).replace(0, 5, "ZSEKW"),
+        std::string(sound).replace(8, 1, "x")}) {
     forge(path, forged);
     CHECK_EQ(survives(), 0u);
     CHECK(!fs::exists(path));
   }
   // Larger than any image: it is not even read.
   forge(path, with(40, 1 << 23, 8));
-  fs::resize_file(path, 72 + 400 + (1 << 23));
+  fs::resize_file(path, kHeader + 400 + (1 << 23));
   CHECK_EQ(survives(), 0u);
+  CHECK(!fs::exists(path));
+}
+
+TEST("a file's checkpoints come back as they were written, and of a forged table nothing does") {
+  const TemporaryFolder folder;
+  {
+    const auto files = open_files(folder.path(), 1 << 24);
+    files->write(prefix_with({40, 70}, 100, 1, 2000));
+    CHECK(outcomes(*files, 1).back().ok);
+  }
+  const fs::path path = only_file(folder.path());
+  const PrefixFileId id = std::stoull(path.stem().string(), nullptr, 16);
+  const std::string sound = bytes_of(path);
+  {
+    const auto files = open_files(folder.path(), 1 << 24);
+    const std::vector<PrefixFileInfo> found = files->scan();
+    REQUIRE(found.size() == 1);
+    CHECK_EQ(found[0].bytes, static_cast<uint64_t>(fs::file_size(path)));
+    REQUIRE(found[0].checkpoints.size() == 2);
+    CHECK_EQ(found[0].checkpoints[1].tokens, 70);
+    files->read(id);
+    const PrefixFileOutcome read = outcomes(*files, 1).back();
+    REQUIRE(read.ok && read.prefix->checkpoints.size() == 2);
+    for (const Checkpoint& at : read.prefix->checkpoints) {
+      REQUIRE(at.state && at.state->size() == 2000);
+      CHECK_EQ(static_cast<int>(at.state->data()[1999]), at.tokens);
+    }
+  }
+  const size_t table = kHeader + 400;
+  const auto with = [&](size_t at, uint64_t value) {
+    std::string bytes = sound;
+    std::memcpy(&bytes[at], &value, sizeof value);
+    return bytes;
+  };
+  // Their number; a place out of order, beyond the end, none; sizes that the file has not, or no image has, or that wrap around.
+  for (const std::string& forged :
+       {with(64, 0), with(64, 1), with(64, 3), with(64, 65), with(64, UINT64_MAX), with(table, 70), with(table, 0),
+        with(table + kLine, 101), with(table + kLine, UINT64_MAX), with(table + 8, 1999), with(table + 8, 4001),
+        with(table + 8, UINT64_MAX), with(table + 8, uint64_t{1} << 40), sound.substr(0, sound.size() - 1), sound + "x"}) {
+    forge(path, forged);
+    CHECK_EQ(open_files(folder.path(), 1 << 24)->scan().size(), 0u);
+    CHECK(!fs::exists(path));
+  }
+  // A state that is not what was written is found when it is read.
+  std::string damaged = sound;
+  damaged[damaged.size() - 2500] ^= 1;
+  forge(path, damaged);
+  const auto files = open_files(folder.path(), 1 << 24);
+  CHECK_EQ(files->scan().size(), 1u);
+  files->read(id);
+  CHECK(!outcomes(*files, 1).back().ok);
   CHECK(!fs::exists(path));
 }
 
@@ -251,7 +323,7 @@ TEST("a file with an image that is not of its tokens is not counted as cached, a
     const fs::path path = only_file(folder.path());
     REQUIRE(!path.empty());
     std::string bytes = bytes_of(path);
-    const size_t head = 72 + 304 * sizeof(Token);
+    const size_t head = kHeader + 304 * sizeof(Token);
     REQUIRE(bytes.size() > head);
     // Only the image's size can be told by the fake; what is in it, test/llama tries.
     const size_t image = random() % 2 == 0 ? 0 : random() % 5000;

@@ -1,0 +1,163 @@
+// Makes models whose memory cannot be cut anywhere, from a seed alone: a hybrid of LFM2's shape, a recurrent one of Mamba's, and one of Gemma 3's,
+// whose attention slides. Vocabulary and template are the demo model's. What they say is noise, and depends on every token before it.
+
+import { join } from "node:path";
+// @ts-expect-error: plain JavaScript, shared with children
+import { f32, i32s, withTensors } from "./hostile/gguf.mjs";
+import { randomOf } from "./random-schemas.js";
+
+const DEMO = join(import.meta.dirname, "..", "models", "demo", "demo.gguf");
+
+export const MEMORIES = ["hybrid", "recurrent", "sliding"] as const;
+export type Memory = (typeof MEMORIES)[number];
+
+/** Tokens that Gemma's sliding layers look back on. */
+export const WINDOW = 48;
+
+const VOCABULARY = 1536;
+const CONTEXT = 8192;
+
+interface Tensor {
+  shape: number[];
+  data: Float32Array;
+}
+
+/** Tensors of random numbers, by their names. */
+class Weights {
+  readonly tensors: Record<string, Tensor> = {};
+  private readonly random;
+  constructor(seed: number) {
+    this.random = randomOf(seed);
+  }
+
+  numbers(name: string, shape: number[], middle: number, spread: number): void {
+    const length = shape.reduce((product, size) => product * size, 1);
+    const uniform = () => this.random.below(65_536) / 32_768 - 1;
+    this.tensors[name] = { shape, data: Float32Array.from({ length }, () => middle + spread * uniform()) };
+  }
+  /** Products with numbers of about 1 are about `gain`. */
+  matrix(name: string, columns: number, rows: number, gain = 1): void {
+    this.numbers(`${name}.weight`, [columns, rows], 0, gain * Math.sqrt(3 / columns));
+  }
+  norm(name: string, length: number): void {
+    this.numbers(`${name}.weight`, [length], 1, 0.1);
+  }
+}
+
+/** Writes such a model to `to`, and returns that. */
+export function writeMemoryModel(to: string, memory: Memory, seed: number): string {
+  const weights = new Weights(seed);
+  const keys = { hybrid, recurrent, sliding }[memory](weights);
+  const named = Object.fromEntries(Object.entries(keys).map(([key, value]) => [key.replace("*", ARCHITECTURES[memory]), value]));
+  const own = { "general.architecture": ARCHITECTURES[memory], "general.name": `random ${memory}`, ...named };
+  return withTensors(DEMO, to, own, weights.tensors) as string;
+}
+
+const ARCHITECTURES = { hybrid: "lfm2", recurrent: "mamba", sliding: "gemma3" } as const;
+
+function common(width: number, layers: number): Record<string, unknown> {
+  return {
+    "*.context_length": CONTEXT,
+    "*.embedding_length": width,
+    "*.block_count": layers,
+    "*.vocab_size": VOCABULARY,
+    "*.attention.layer_norm_rms_epsilon": f32(1e-5),
+  };
+}
+
+function attention(weights: Weights, of: (part: string) => string, width: number, heads: number, kvHeads: number): void {
+  const head = width / heads;
+  weights.matrix(of("attn_q"), width, width);
+  weights.matrix(of("attn_k"), width, head * kvHeads);
+  weights.matrix(of("attn_v"), width, head * kvHeads);
+  weights.matrix(of("attn_output"), width, width);
+  weights.norm(of("attn_q_norm"), head);
+  weights.norm(of("attn_k_norm"), head);
+}
+
+function feedForward(weights: Weights, of: (part: string) => string, width: number, inner: number): void {
+  weights.norm(of("ffn_norm"), width);
+  weights.matrix(of("ffn_gate"), width, inner);
+  weights.matrix(of("ffn_up"), width, inner);
+  weights.matrix(of("ffn_down"), inner, width);
+}
+
+function hybrid(weights: Weights): Record<string, unknown> {
+  const [width, inner, heads, kvHeads, convolved] = [128, 256, 4, 2, 3];
+  const attends = [false, true, false, true];
+  weights.matrix("token_embd", width, VOCABULARY);
+  weights.norm("token_embd_norm", width);
+  for (const [layer, attend] of attends.entries()) {
+    const of = (part: string) => `blk.${layer}.${part}`;
+    weights.norm(of("attn_norm"), width);
+    if (attend) {
+      attention(weights, of, width, heads, kvHeads);
+    } else {
+      weights.numbers(`${of("shortconv.conv")}.weight`, [convolved, width], 0, 1);
+      weights.matrix(of("shortconv.in_proj"), width, 3 * width);
+      weights.matrix(of("shortconv.out_proj"), width, width);
+    }
+    feedForward(weights, of, width, inner);
+  }
+  return {
+    ...common(width, attends.length),
+    "*.feed_forward_length": inner,
+    "*.attention.head_count": heads,
+    "*.attention.head_count_kv": i32s(attends.map((attend) => (attend ? kvHeads : 0))),
+    "*.shortconv.l_cache": convolved,
+    "*.rope.freq_base": f32(10_000),
+  };
+}
+
+function recurrent(weights: Weights): Record<string, unknown> {
+  const [width, layers, convolved, states, rank] = [64, 2, 4, 8, 4];
+  const inner = 2 * width;
+  weights.matrix("token_embd", width, VOCABULARY);
+  weights.norm("output_norm", width);
+  for (let layer = 0; layer < layers; layer++) {
+    const of = (part: string) => `blk.${layer}.${part}`;
+    weights.norm(of("attn_norm"), width);
+    weights.matrix(of("ssm_in"), width, 2 * inner);
+    weights.numbers(`${of("ssm_conv1d")}.weight`, [convolved, inner], 0, 1);
+    weights.numbers(`${of("ssm_conv1d")}.bias`, [inner], 0, 0.1);
+    weights.matrix(of("ssm_x"), inner, rank + 2 * states);
+    weights.matrix(of("ssm_dt"), rank, inner);
+    weights.numbers(`${of("ssm_dt")}.bias`, [inner], -4, 1); // small steps: a state remembers hundreds of tokens
+    weights.numbers(of("ssm_a"), [states, inner], -1, 0.9);
+    weights.numbers(of("ssm_d"), [inner], 1, 0.1);
+    weights.matrix(of("ssm_out"), inner, width);
+  }
+  return {
+    ...common(width, layers),
+    "*.feed_forward_length": 0,
+    "*.attention.head_count": 0,
+    "*.ssm.conv_kernel": convolved,
+    "*.ssm.inner_size": inner,
+    "*.ssm.state_size": states,
+    "*.ssm.time_step_rank": rank,
+  };
+}
+
+function sliding(weights: Weights): Record<string, unknown> {
+  const [width, inner, heads, kvHeads, layers] = [128, 256, 4, 2, 6]; // of six layers the last sees everything
+  weights.matrix("token_embd", width, VOCABULARY, 1 / Math.sqrt(width));
+  weights.norm("output_norm", width);
+  for (let layer = 0; layer < layers; layer++) {
+    const of = (part: string) => `blk.${layer}.${part}`;
+    weights.norm(of("attn_norm"), width);
+    attention(weights, of, width, heads, kvHeads);
+    weights.norm(of("post_attention_norm"), width);
+    feedForward(weights, of, width, inner);
+    weights.norm(of("post_ffw_norm"), width);
+  }
+  return {
+    ...common(width, layers),
+    "*.feed_forward_length": inner,
+    "*.attention.head_count": heads,
+    "*.attention.head_count_kv": kvHeads,
+    "*.attention.key_length": width / heads,
+    "*.attention.value_length": width / heads,
+    "*.attention.sliding_window": WINDOW,
+    "*.rope.freq_base": f32(10_000),
+  };
+}
