@@ -6,8 +6,16 @@
 import type { NativePrompt } from "./addon/contract.js";
 import type { ModelEngine } from "./engine/engine.js";
 import { copyTokens, piecesOf } from "./engine/questions.js";
-import { type ReplySettings, readChatCall, readCompletionCall, readDetokenizeCall, readTokenizeCall } from "./options/options.js";
+import {
+  type ReplySettings,
+  readChatCall,
+  readCompletionCall,
+  readDetokenizeCall,
+  readPrepareCall,
+  readTokenizeCall,
+} from "./options/options.js";
 import { unlessAborted } from "./stream/abort.js";
+import { Preparations } from "./stream/prepare.js";
 import { collectReply, openStream, type TokenStream } from "./stream/token-stream.js";
 import { embedOn, rerankOn } from "./stream/vectors.js";
 import type { StreamWatch } from "./stream/watch.js";
@@ -23,6 +31,8 @@ import type {
   ModelInfo,
   ObjectOf,
   PartialObjectOf,
+  Prepared,
+  PrepareOptions,
   Ranking,
   RenderedPrompt,
   Reply,
@@ -47,6 +57,7 @@ export interface CallHooks {
 export abstract class ModelCalls implements AsyncDisposable {
   readonly #engine: ModelEngine;
   readonly #hooks: CallHooks;
+  readonly #preparations = new Preparations();
 
   /** @internal */
   protected constructor(engine: ModelEngine, hooks: CallHooks) {
@@ -172,6 +183,20 @@ export abstract class ModelCalls implements AsyncDisposable {
   countTokens(request: ChatRequest): Promise<number>;
   async countTokens(first: readonly Message[] | ChatRequest, second?: ReplyOptionsInput): Promise<number> {
     return (await this.#render("countTokens()", first, second)).tokens.length;
+  }
+
+  /**
+   * Computes a prompt ahead, for a call that will begin with it: while a person types, or before an app is used. It takes only what nobody else wants: steps
+   * that would not be computed otherwise, and a free slot, until somebody waits for it. May be called at each key press: a newer call with the same `key`
+   * takes the place of the one before, which resolves with what it has come to. `options` are those of the call to come; tools and reasoning change its
+   * prompt. What was computed stays for as long as the prompt cache keeps it. Rejects as chat, but not for want of room.
+   */
+  prepare(messages: readonly Message[], options?: ReplyOptionsInput & PrepareOptions): Promise<Prepared>;
+  prepare(prompt: string | TokenIds, options?: CompletionOptionsInput & PrepareOptions): Promise<Prepared>;
+  prepare(request: (ChatRequest | CompletionRequest) & PrepareOptions): Promise<Prepared>;
+  async prepare(first: readonly Message[] | string | TokenIds | object, second?: object): Promise<Prepared> {
+    const { call, key } = readPrepareCall(first, second);
+    return await this.#preparations.run(this.#engine, this.#asked(call), key);
   }
 
   /**

@@ -359,6 +359,22 @@ export type CompletionRequest<Format extends ResponseFormat = ResponseFormat> = 
   prompt: string | TokenIds;
 } & CompletionOptionsInput<Format>;
 
+/** Options of prepare(): those of the call that it prepares, and whose place it takes. */
+export interface PrepareOptions {
+  /** A newer prepare() of the same model with the same key takes this one's place. Default "". */
+  key?: string | undefined;
+}
+
+/** How far a prompt is that was computed ahead. In tokens. */
+export interface Prepared {
+  /** Of the whole prompt; 0 where that was not looked at, for want of room. */
+  promptTokens: number;
+  /** Those that need not be computed any more. All of them unless something else wanted the slot, or a newer call took its place. */
+  readyTokens: number;
+  /** Of these, the ones that were known before. */
+  cachedTokens: number;
+}
+
 /** What a conversation becomes for the model, as applyTemplate() gives it. */
 export interface RenderedPrompt {
   /** What the chat template writes. */

@@ -24,7 +24,8 @@ import { row as h } from "./h-main-thread.mjs";
 import { row as j } from "./j-zse-files.mjs";
 import { row as k } from "./k-tool-arguments.mjs";
 import { row as l } from "./l-schemas.mjs";
+import { row as m } from "./m-prepare.mjs";
 import { row as n } from "./n-hostile-prompts.mjs";
 import { row as o } from "./o-texts-beside.mjs";
 
-export const rows = [a, b, c, d, e, f, g, h, j, k, l, n, o, curve];
+export const rows = [a, b, c, d, e, f, g, h, j, k, l, m, n, o, curve];

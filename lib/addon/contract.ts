@@ -92,6 +92,8 @@ export interface NativeRequest {
   stallTimeoutMs: number;
   /** Adapters that the model was opened with, in the order of their names, each once, and their strengths: not 0. Absent: none. */
   adapters?: readonly NativeAdapter[];
+  /** Nothing is drawn: its prompt is computed for calls to come, in steps that nothing else wants. */
+  prepares?: boolean;
   /** The ids of the reply's tokens are told with its events. */
   tellTokens?: boolean;
   /**

@@ -90,7 +90,9 @@ const MOST_REPLAYED = 2 ** 22;
  */
 export function readWindowRequest(given: unknown, mostCharacters: number): NativeRequest {
   if (!isPlainObject(given)) throw bad("request", `A request must be an object; given ${quote(given)}.`);
-  const { messages, prompt, reply, adapters, tellTokens, replay, ...others } = given;
+  const { messages, prompt, reply, adapters, prepares, tellTokens, replay, ...others } = given;
+  if (prepares !== undefined && typeof prepares !== "boolean")
+    throw bad("prepares", `prepares must be true or false; given ${quote(prepares)}.`);
   const shape = reply === undefined ? {} : asShape(reply);
   checkLength([messages, prompt, ...Object.values(shape)], mostCharacters);
   const stranger = Object.keys(others).find((name) => !REQUEST_FIELDS.has(name));
@@ -101,7 +103,7 @@ export function readWindowRequest(given: unknown, mostCharacters: number): Nativ
     prompt === undefined
       ? readChatCall("chatStream()", readJson("messages", messages), options)
       : readCompletionCall("completionStream()", { prompt, ...options }, undefined);
-  return { ...request, ...readRecovery(tellTokens, replay) };
+  return { ...request, ...(prepares === undefined ? {} : { prepares }), ...readRecovery(tellTokens, replay) };
 }
 
 /** Of a page whose streams go on after a crash: what it was told of a reply. Whether the model has such tokens is shared-model.ts's to say. */

@@ -53,12 +53,13 @@ export class AdaptedModel implements ChosenModel {
 
 /** The same model, whose streams are computed with the adapter. */
 function adapted(model: ServedModel, adapter: string): ServedModel {
-  const { countTokens, applyTemplate, detokenize, stats } = model;
+  const { countTokens, applyTemplate, prepare, detokenize, stats } = model;
   return {
     chatStream: (request) => model.chatStream({ ...request, adapter }),
     completionStream: (request) => model.completionStream({ ...request, adapter }),
     ...(countTokens === undefined ? {} : { countTokens: (request) => countTokens.call(model, request) }),
     ...(applyTemplate === undefined ? {} : { applyTemplate: (request) => applyTemplate.call(model, request) }),
+    ...(prepare === undefined ? {} : { prepare: (request) => prepare.call(model, { ...request, adapter }) }),
     ...(detokenize === undefined ? {} : { detokenize: (tokens) => detokenize.call(model, tokens) }),
     ...(stats === undefined ? {} : { stats: () => stats.call(model) }),
     ready: model.ready,

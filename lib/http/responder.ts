@@ -7,7 +7,7 @@ import { BackgroundReplies, cancelled } from "./background.js";
 import { countTokens } from "./count-tokens.js";
 import { fitted } from "./fitting.js";
 import { FORMATS, formatOf } from "./format-registry.js";
-import { unsupported } from "./formats/fields.js";
+import { bad, isObject, unsupported } from "./formats/fields.js";
 import type { Collector, Envelope, FrameWriter, SideCall, SideDesk, SideRoute, WireFormat, WireRequest } from "./formats/format.js";
 import { checkPromptTokens, placeOf } from "./formats/prompts.js";
 import { isToldInFull, toWireError, WireError } from "./formats/wire-error.js";
@@ -79,6 +79,8 @@ export class Responder {
   readonly #resumables: ResumableStreams;
   readonly #memory: ReplyMemory;
   readonly #background: BackgroundReplies;
+  /** Requests of that kind so far: one without a key has one of its own. */
+  #preparations = 0;
   readonly #questions = new AtOnce();
   /** Errors that onError has been told of: every request to a model that cannot be loaded fails with the same one. */
   readonly #told = new WeakSet<object>();
@@ -186,6 +188,20 @@ export class Responder {
         const { options } = request;
         const render = (model: ServedModel) => model.applyTemplate!({ messages, ...options, ...abortable(call.signal) });
         return await onModel(this.#models.of(request.model), call.signal, (model) => this.#questions.run(() => render(model)));
+      },
+      prepare: async (body) => {
+        const { prepare_key: key, ...rest } = isObject(body) ? (body as Record<string, unknown>) : {};
+        if (key !== undefined && typeof key !== "string") throw bad("prepare_key", "prepare_key must be a string.");
+        request = this.#read(isObject(body) ? rest : body, format);
+        if (!("messages" in request.ask)) throw unsupported("prompt", "Only chats are prepared; give messages.");
+        const { messages } = request.ask;
+        const { options } = request;
+        const mine = key === undefined ? `request ${++this.#preparations}` : `client ${key}`;
+        const prepare = async (model: ServedModel) => {
+          if (model.prepare === undefined) throw unsupported("model", "This model prepares nothing.");
+          return await model.prepare({ messages, ...options, ...abortable(call.signal), key: mine });
+        };
+        return await onModel(this.#models.of(request.model), call.signal, prepare);
       },
     };
     try {

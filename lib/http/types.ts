@@ -1,7 +1,17 @@
 // Owns what the SSE adapter asks of a model and of a stream: shapes, so that anything that keeps them can be served, and nothing
 // native is imported. Types only.
 
-import type { CompletionOptionsInput, EngineStats, FinishEvent, Message, ModelInfo, ReplyOptionsInput, StreamEvent } from "../types.js";
+import type {
+  CompletionOptionsInput,
+  EngineStats,
+  FinishEvent,
+  Message,
+  ModelInfo,
+  Prepared,
+  PrepareOptions,
+  ReplyOptionsInput,
+  StreamEvent,
+} from "../types.js";
 
 /** What the adapter uses of a TokenStream: one that is wrapped, or made up, will do. */
 export interface EventStream {
@@ -23,6 +33,8 @@ export interface ServedModel {
   /** Without it a prompt's tokens are counted by opening a stream. */
   countTokens?(request: { messages: readonly Message[] } & ReplyOptionsInput): Promise<number>;
   applyTemplate?(request: { messages: readonly Message[] } & ReplyOptionsInput): Promise<{ prompt: string }>;
+  /** Without it there is no /v1/chat/prepare. */
+  prepare?(request: { messages: readonly Message[] } & ReplyOptionsInput & PrepareOptions): Promise<Prepared>;
   /** Without it no request has token ids. */
   detokenize?(tokens: readonly number[]): Promise<string>;
   /** Awaited before the first request is answered. */

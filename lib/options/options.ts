@@ -52,6 +52,18 @@ export function readChatCall(call: string, first: unknown, second: unknown): Rep
   });
 }
 
+/** Reads a call of either kind, and the `key` beside its options. Throws as readChatCall. */
+export function readPrepareCall(first: unknown, second: unknown): { call: ReplySettings; key: string } {
+  const alone = typeof first === "object" && first !== null && !isTokens(first);
+  const given = alone ? first : second;
+  if (given !== undefined && given !== null && typeof given !== "object") return { call: readChatCall("prepare()", first, given), key: "" };
+  const { key = "", ...options } = reading("prepare()", () => Object.fromEntries(given == null ? [] : entriesOf(given as object)));
+  if (typeof key !== "string") throw bad("key", `key must be a string; given ${quote(key)}.`);
+  const isChat = alone ? !("prompt" in options) : Array.isArray(first) && typeof first[0] !== "number";
+  const read = isChat ? readChatCall : readCompletionCall;
+  return { call: read("prepare()", alone ? options : first, alone ? undefined : options), key };
+}
+
 /** Reads either form of a completion call: `(prompt, options?)` or `({ prompt, ...options })`. Throws as readChatCall. */
 export function readCompletionCall(call: string, first: unknown, second: unknown): ReplySettings {
   return reading(call, () => {

@@ -32,7 +32,7 @@ import { canonicalPath } from "./paths.js";
 import { RequestRecord } from "./record.js";
 import { bodyCheck } from "./schema.js";
 import { ServedModels } from "./served-models.js";
-import { APPLY_TEMPLATE, type TextModel, Texts } from "./texts.js";
+import { APPLY_TEMPLATE, PREPARE, type TextModel, Texts } from "./texts.js";
 import { readModelName, type VectorModel, Vectors } from "./vectors.js";
 
 export interface AppOptions {
@@ -278,6 +278,7 @@ export class App {
       hono.post("/tokenize", async (c) => this.#json(c, await texts(c).tokenize(await this.#bodyOf(c))));
       hono.post("/detokenize", async (c) => this.#json(c, await texts(c).detokenize(await this.#bodyOf(c))));
     }
+    if (one.prepare !== undefined) hono.post(PREPARE.path, (c) => this.#answerSide(c, chatCompletions, PREPARE));
     if (one.applyTemplate !== undefined) {
       hono.post(APPLY_TEMPLATE.path, (c) => this.#answerSide(c, chatCompletions, APPLY_TEMPLATE));
     }

@@ -27,6 +27,17 @@ export const APPLY_TEMPLATE: SideRoute = {
   answer: async ({ body }, { render }) => ({ object: { prompt: (await render(body)).prompt } }),
 };
 
+/** Takes the body of a chat, and `prepare_key`: a newer request with the same one takes its place. */
+export const PREPARE: SideRoute = {
+  method: "POST",
+  path: "/v1/chat/prepare",
+  body: true,
+  answer: async ({ body }, { prepare }) => {
+    const { promptTokens, readyTokens, cachedTokens } = await prepare(body);
+    return { object: { object: "chat.prepared", prompt_tokens: promptTokens, ready_tokens: readyTokens, cached_tokens: cachedTokens } };
+  },
+};
+
 /** Runs something on the model that a body names, whatever it gives as the name. */
 export type OnModel = <Value>(name: unknown, run: (model: TextModel) => Promise<Value>) => Promise<Value>;
 

@@ -86,6 +86,7 @@ struct StreamSettings {
   bool prompt_logprobs = false;        // those of the prompt's tokens are wanted, too: all of it is computed
   std::vector<AdapterScale> adapters;  // what the model is changed by; in order, each once
   bool tell_tokens = false;            // the ids of drawn tokens go with the events
+  bool prepares = false;               // nothing is drawn: its prompt is computed for those to come, when nothing else is
   /** What was drawn of the same reply before its engine was lost: it begins with these, and is given out again from its start. */
   std::vector<Token> replay;
 };

@@ -371,6 +371,7 @@ RequestSpec request_from_js(const Napi::Object& value) {
   settings.stall_timeout_ms = integer(value, "stallTimeoutMs");
   settings.prompt_logprobs = boolean(value, "promptLogprobs");
   settings.tell_tokens = boolean(value, "tellTokens");
+  settings.prepares = boolean(value, "prepares");
   if (const Napi::Value adapters = value.Get("adapters"); adapters.IsArray()) {
     const Napi::Array all = adapters.As<Napi::Array>();
     for (uint32_t i = 0; i < all.Length(); i++) {

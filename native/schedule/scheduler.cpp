@@ -41,6 +41,7 @@ bool Scheduler::step() {
   take_commands();
   if (was_empty) gather_first();
   end_cancelled_and_stalled();
+  make_way();
   admission_.admit(sequences_, Clock::now());
   const auto copying = Clock::now();
   const bool copied = admission_.copy_some(sequences_, copy_time_);
@@ -100,6 +101,8 @@ void Scheduler::handle(SubmitCommand command) {
                                                    options_.deterministic ? kExclusivePiece : 1);
   }
   if (sequence.cancelled()) cancelled_.push_back(sequence.id());  // its command came before it
+  if (!sequence.settings.prepares) return end_preparing_for(sequence);
+  preparing_.push_back(sequence.id());
 }
 
 void Scheduler::handle(RejectCommand command) {
@@ -184,6 +187,34 @@ void Scheduler::end_cancelled_and_stalled() {
   }
 }
 
+/**
+ * What is computed ahead takes nothing from anybody: it begins in a slot that is free, and ends where somebody waits for one. What it has computed
+ * stays there for as long as nobody needs the place.
+ */
+void Scheduler::make_way() {
+  const auto gone = [this](StreamId id) { return !sequences_.find(id); };
+  preparing_.erase(std::remove_if(preparing_.begin(), preparing_.end(), gone), preparing_.end());
+  if (preparing_.empty()) return;
+  const int free = admission_.free_slots();
+  int waiting = sequences_.next_returning() ? free + 1 : 0;
+  for (Sequence* queued = sequences_.next_queued(); queued && waiting <= free; queued = sequences_.next_queued(queued)) {
+    if (!queued->settings.prepares) waiting++;
+  }
+  for (const StreamId id : preparing_) {
+    Sequence& sequence = *sequences_.find(id);
+    if (sequence.slot >= 0 ? waiting > free : waiting >= free) finish(sequence, FinishReason::kLength);
+  }
+}
+
+/** Whoever has come now goes on from what was computed ahead for it, and does not wait for the rest. */
+void Scheduler::end_preparing_for(const Sequence& newcomer) {
+  for (const StreamId id : preparing_) {
+    Sequence* sequence = sequences_.find(id);
+    if (sequence && sequence->prompt.common_prefix(newcomer.prompt) >= kWorthKeeping)
+      finish(*sequence, FinishReason::kLength);
+  }
+}
+
 // ---- one step --------------------------------------------------------------------------------------------------------
 
 /**
@@ -256,6 +287,13 @@ bool Scheduler::compute_step(double spent_ms) {
   PlanLimits limits;
   limits.max_batch_tokens = decoder_.max_batch_tokens();
   limits.prefill_budget = cost_.prefill_budget(options_.latency_target_ms - spent_ms, limits.max_batch_tokens);
+  // In steps that nothing else wants, and short ones: whoever comes meanwhile waits for the end of one.
+  const auto ahead = [&](const PlanCandidate& candidate) { return runnable[candidate.index]->settings.prepares; };
+  if (std::all_of(candidates.begin(), candidates.end(), ahead)) {
+    limits.max_batch_tokens = limits.prefill_budget;
+  } else {
+    candidates.erase(std::remove_if(candidates.begin(), candidates.end(), ahead), candidates.end());
+  }
   limits.exclusive = options_.deterministic;
   std::vector<PlanPiece> plan = plan_batch(candidates, limits);
   if (plan.empty()) return false;
@@ -369,6 +407,10 @@ bool Scheduler::advance_prompt(Sequence& sequence, size_t first, int count) {
   const int before = sequence.in_cache - count;
   if (!again && before < prompt) {
     outbox_.put(sequence.id(), ProgressEvent{std::min(sequence.in_cache, prompt), prompt, sequence.taken_over});
+  }
+  if (sequence.settings.prepares) {
+    if (sequence.in_cache >= prompt) finish(sequence, FinishReason::kLength);
+    return false;
   }
   if (!again && before < prompt && sequence.in_cache >= prompt) {
     sequence.sampler = decoder_.make_sampler(sequence.settings.sampling, sequence.prompt, std::move(sequence.sampler_parts));

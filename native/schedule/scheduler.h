@@ -76,6 +76,8 @@ class Scheduler {
   void handle(WakeCommand) {}
 
   void end_cancelled_and_stalled();
+  void make_way();
+  void end_preparing_for(const Sequence& newcomer);
   /** A piece of the texts whose vectors are wanted, where the step has room for one. `spent_ms`: what the copies before it took. */
   void embed_some(double spent_ms);
   /** `spent_ms`: what the copies before it took, and the texts. */
@@ -130,6 +132,7 @@ class Scheduler {
   std::map<StreamId, Ending> endings_;
   const std::function<void(StreamId, ParseRequest)> parse_;
 
+  std::vector<StreamId> preparing_;  // prompts that are computed ahead; some may have ended
   std::vector<StreamId> cancelled_;  // to be ended by this step, unless they have ended
   int64_t received_ = 0;             // requests that came through the inbox, rejected ones too
   uint64_t step_number_ = 0;

@@ -516,3 +516,52 @@ TEST("log-probabilities come with the texts of their tokens, in order, their byt
   CHECK_EQ(repair_utf8(bytes), bench.text[id]);
   CHECK(bench.logprobs[plain].empty());
 }
+
+TEST("what is computed ahead takes no step that a stream wants, and is the prefix of who comes for it") {
+  Bench bench;
+  bench.decoder.model.end_one_in = 0;
+  const StreamId stream = bench.submit(10);
+  bench.scheduler.step();
+  auto ahead = bench.request(make_prompt(100, 7));
+  ahead.settings.prepares = true;
+  const StreamId preparing = bench.submit(std::move(ahead));
+  for (int i = 0; i < 20; i++) bench.scheduler.step();
+  CHECK_EQ(bench.stats.prefilled_tokens.load(), 10);
+  bench.cancel(stream);
+  bench.run_until_idle();
+  CHECK_EQ(bench.stats.prefilled_tokens.load(), 110);
+  CHECK_EQ(bench.ends[preparing], 1);
+  CHECK_EQ(bench.text[preparing], "");
+  auto call = bench.request(make_prompt(100, 7));
+  call.settings.max_tokens = 3;
+  const StreamId after = bench.submit(std::move(call));
+  bench.run_until_idle();
+  CHECK_EQ(bench.finished[after].usage.cached_tokens, 99);
+}
+
+TEST(
+    "who waits for a slot gets that of a prompt that is computed ahead, and who wants that prompt does not wait for its "
+    "end") {
+  Bench bench(1, 1024);
+  auto ahead = bench.request(make_prompt(900, 7));
+  ahead.settings.prepares = true;
+  const StreamId preparing = bench.submit(std::move(ahead));
+  bench.scheduler.step();
+  bench.scheduler.step();
+  auto call = bench.request(make_prompt(900, 7));
+  call.settings.max_tokens = 1;
+  const StreamId after = bench.submit(std::move(call));
+  bench.scheduler.step();
+  bench.collect();
+  CHECK_EQ(bench.ends[preparing], 1);
+  bench.run_until_idle();
+  CHECK_EQ(bench.ends[after], 1);
+  CHECK(bench.finished[after].usage.cached_tokens > 0);
+  auto queued = bench.request(make_prompt(900, 3));
+  queued.settings.prepares = true;
+  const StreamId busy = bench.submit(200), none = bench.submit(std::move(queued));
+  bench.scheduler.step();
+  bench.collect();
+  CHECK_EQ(bench.ends[none], 1);
+  CHECK_EQ(bench.ends[busy], 0);
+}

@@ -1,7 +1,7 @@
 // Owns what a wire format is: how a body of one is read, and how a reply is written in it. A folder beside this file is a format;
 // of lib/http, format-registry.ts alone knows them by name. Types only.
 
-import type { Message, ReplyOptionsInput, StreamEvent } from "../../types.js";
+import type { Message, Prepared, ReplyOptionsInput, StreamEvent } from "../../types.js";
 import type { WireError } from "./wire-error.js";
 
 /** What the model is asked. Of several prompts each has its own choices, in their order. */
@@ -143,6 +143,8 @@ export interface SideDesk {
   promptTokens(body: unknown): Promise<number>;
   /** That prompt. */
   render(body: unknown): Promise<{ prompt: string }>;
+  /** Computes that prompt ahead; `key` is the caller's. Ended by the call's signal. */
+  prepare(body: unknown): Promise<Prepared>;
 }
 
 /** An object, or the frames of a resumable stream after the one with this number. */
