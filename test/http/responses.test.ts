@@ -20,6 +20,9 @@ const WEATHER = {
   parameters: { type: "object", properties: { city: { type: "string" } }, required: ["city"] },
 } as const;
 
+const THOUGHT = { type: "reasoning", content: [{ type: "reasoning_text", text: "hm" }] };
+const SAID_BEFORE = { role: "assistant", content: "Let me see." };
+const CALLED = { type: "function_call", call_id: "c", name: "f", arguments: "{}" };
 const PATCH = { type: "custom", name: "patch", description: "Changes a file." } as const;
 
 const messagesOf = ({ fake }: ScriptedServer, index = 0) => JSON.parse(fake.streams[index]!.request.messages!) as unknown[];
@@ -217,6 +220,11 @@ describe("input items become the messages that the model reads", () => {
       ],
     ],
     [
+      "a tool's result whose call is not there is one all the same",
+      [{ type: "function_call_output", call_id: "c9", output: "one" }],
+      [{ role: "tool", tool_call_id: "c9", content: "one" }],
+    ],
+    [
       "a thought, a text and calls of one reply are one message",
       [
         { role: "user", content: "U" },
@@ -389,6 +397,14 @@ describe("fields of a body reach the engine", () => {
       },
       "input[1].content",
     ],
+    // Of items that are one message, the one that is wrong.
+    [{ input: [THOUGHT, SAID_BEFORE, { ...CALLED, arguments: "no json" }] }, "input[2].arguments"],
+    [{ input: [{ role: "user", content: "x" }, CALLED, { ...CALLED, call_id: "d", arguments: "[1]" }] }, "input[2].arguments"],
+    [{ input: [THOUGHT, { ...SAID_BEFORE, content: [{ type: "input_image" }] }, CALLED] }, "input[1].content[0]"],
+    [
+      { input: [CALLED, { type: "function_call_output", call_id: "c", output: [{ type: "input_image", image_url: "x" }] }] },
+      "input[1].output[0]",
+    ],
     [{ input: [{ type: "computer_call", id: "x" }] }, "input[0].type"],
     [{ input: [{ type: "item_reference", id: "msg_x" }] }, "input[0].id"],
     [{ input: [{ type: "function_call", name: "f", arguments: "{}" }] }, "input[0].call_id"],
@@ -558,7 +574,12 @@ describe("what is kept", () => {
     const input = ["1", "2", "3"].map((content) => ({ role: "user", content }));
     const { id } = (await (await post(responses(base), { input })).json()) as ResponseObject;
     const list = async (query: string) => (await get(`${responses(base)}/${id}/input_items?${query}`)).body as unknown as Page;
-    const contents = ({ data }: Page) => data.map(({ content }) => content);
+    const contents = ({ data }: Page) =>
+      data.map(({ content }) => {
+        const [part, ...more] = content as unknown as { type: string; text: string }[];
+        expect([part!.type, more]).toEqual(["input_text", []]); // a text is told as the part that it stands for
+        return part!.text;
+      });
     const first = await list("limit=2");
     expect([contents(first), first.has_more]).toEqual([["3", "2"], true]);
     const second = await list(`limit=2&after=${first.last_id}`);

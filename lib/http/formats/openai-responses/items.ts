@@ -79,11 +79,48 @@ function referred(id: unknown, where: string, memory: Memory): Item {
   throw new WireError(404, message, { param: `${where}.id`, code: "item_not_found" });
 }
 
-/** Messages, and for each of them what the request calls it. */
+/** Messages, and for each of them what the request calls it, and what stands in it. */
 export interface Conversation {
   messages: Message[];
-  places: string[];
+  places: MessagePlace[];
 }
+
+/** Items that became one message keep their places: what is wrong with a call is not told of the text before it. */
+export interface MessagePlace {
+  where: string;
+  content?: string;
+  thought?: string;
+  /** By the call's place in the message. */
+  calls: CallPlace[];
+}
+
+interface CallPlace {
+  where: string;
+  custom: boolean;
+}
+
+/** @param rest what a chat calls a field of this message, after `messages[i]` */
+export function fieldIn({ where, content, thought, calls }: MessagePlace, rest: string): string {
+  // A text in place of items, and what is kept here, have no fields of their own.
+  if (!where.startsWith("input[")) return where;
+  const [, index, field = ""] = /^\.tool_calls\[(\d+)\](.*)$/.exec(rest) ?? [];
+  const call = calls[Number(index)];
+  if (call !== undefined) {
+    const own = CALL_FIELDS.find(([name]) => field.startsWith(name));
+    if (own?.[1] === "arguments" && call.custom) return `${call.where}.input`;
+    return call.where + (own === undefined ? "" : `.${own[1]}${field.slice(own[0].length)}`);
+  }
+  if (rest.startsWith(".content")) return (content ?? `${where}.content`) + rest.slice(".content".length);
+  if (rest.startsWith(".reasoning_content")) return thought ?? where;
+  if (rest.startsWith(".tool_call_id")) return `${where}.call_id`;
+  return where;
+}
+
+const CALL_FIELDS = [
+  [".function.arguments", "arguments"],
+  [".function.name", "name"],
+  [".id", "call_id"],
+] as const;
 
 /** What a message of the assistant's is made of, item by item. */
 interface AssistantMessage {
@@ -103,14 +140,18 @@ export function conversationOf(instructions: string | undefined, items: readonly
 
 class ConversationWriter implements Conversation {
   readonly messages: Message[] = [];
-  readonly places: string[] = [];
+  readonly places: MessagePlace[] = [];
   /** The last message, where it is the assistant's and may go on. */
   #open: AssistantMessage | undefined;
 
-  add(message: object, where: string): void {
+  add(message: object, where: string, content?: string): void {
     this.messages.push(message as Message);
-    this.places.push(where);
+    this.places.push({ where, calls: [], ...(content === undefined ? {} : { content }) });
     this.#open = undefined;
+  }
+
+  get #place(): MessagePlace {
+    return this.places.at(-1)!;
   }
 
   item(item: Item, where: string): void {
@@ -118,7 +159,10 @@ class ConversationWriter implements Conversation {
     else if (item.type === "reasoning") this.#thought(thoughtOf(item, where), where);
     else if (item.type === "function_call") this.#call(item, where, item.arguments as string);
     else if (item.type === "custom_tool_call") this.#call(item, where, argumentsOf(text(item.input, `${where}.input`)));
-    else this.add({ role: "tool", tool_call_id: text(item.call_id, `${where}.call_id`), content: outputOf(item, where) }, where);
+    else {
+      const tool_call_id = text(item.call_id, `${where}.call_id`);
+      this.add({ role: "tool", tool_call_id, content: outputOf(item, where) }, where, `${where}.output`);
+    }
   }
 
   #message({ role, content }: Item, where: string): void {
@@ -127,13 +171,16 @@ class ConversationWriter implements Conversation {
       throw bad(`${where}.role`, `${where}.role must be one of ${roles}; given ${quote(role)}.`);
     }
     const said = contentOf(content);
-    if (role === "assistant") this.#assistant(where, hasOnlyThought).content = said ?? "";
-    else this.add({ role, content: said }, where);
+    if (role === "assistant") {
+      this.#assistant(where, hasOnlyThought).content = said ?? "";
+      this.#place.content = `${where}.content`;
+    } else this.add({ role, content: said }, where);
   }
 
   #thought(thought: string, where: string): void {
     if (thought === "") return;
     const open = this.#assistant(where, hasOnlyThought);
+    this.#place.thought ??= where;
     open.reasoning_content = open.reasoning_content === undefined ? thought : `${open.reasoning_content}\n${thought}`;
   }
 
@@ -142,6 +189,7 @@ class ConversationWriter implements Conversation {
     const id = text(item.call_id, `${where}.call_id`);
     const call: ToolCallInput = { id, type: "function", function: { name, arguments: args } };
     (this.#assistant(where, () => true).tool_calls ??= []).push(call);
+    this.#place.calls.push({ where, custom: item.type === "custom_tool_call" });
   }
 
   /** The message that goes on, or a new one. */

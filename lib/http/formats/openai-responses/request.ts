@@ -6,7 +6,7 @@ import { bad, type Fields, isObject, readBoolean, saidFields, unsupported } from
 import type { Memory, WireRequest } from "../format.js";
 import { readRequest } from "../openai-chat/request.js";
 import { WireError } from "../wire-error.js";
-import { conversationOf, type PlacedItem, readItems } from "./items.js";
+import { conversationOf, fieldIn, type MessagePlace, type PlacedItem, readItems } from "./items.js";
 import { readChoice, readTools, type ToolName } from "./tools.js";
 
 /** What the writer must know of a request. */
@@ -183,10 +183,13 @@ function readFormat(text: unknown): Fields {
 }
 
 /** The chat's names of fields, in this format's words. */
-function fieldsOf(places: { messages: readonly string[]; tools: readonly string[] }): (param: string) => string {
+function fieldsOf(places: { messages: readonly MessagePlace[]; tools: readonly string[] }): (param: string) => string {
   return (param) => {
     const [, list, index, rest = ""] = /^(messages|tools)\[(\d+)\](.*)$/.exec(param) ?? [];
-    if (list === "messages") return (places.messages[Number(index)] ?? "input") + (rest.startsWith(".content") ? rest : "");
+    if (list === "messages") {
+      const place = places.messages[Number(index)];
+      return place === undefined ? "input" : fieldIn(place, rest);
+    }
     if (list === "tools") return (places.tools[Number(index)] ?? "tools") + rest.replace(/^\.function/, "");
     if (param.startsWith("response_format")) return param.replace("response_format", "text.format").replace(".json_schema", "");
     return OTHER_NAMES[param] ?? param;

@@ -48,9 +48,17 @@ function listInput({ id, query }: SideCall, { memory }: SideDesk) {
     throw bad("limit", `limit must be a whole number from 1 to ${MOST_LISTED}; given ${quote(query.get("limit"))}.`);
   const items = (order === "asc" ? [...input] : [...input].reverse()) as { id: string }[];
   const from = placeAfter(items, query.get("after"));
-  const data = items.slice(from, from + limit);
+  const data = items.slice(from, from + limit).map(listed);
   const has_more = from + limit < items.length;
   return { object: { object: "list", data, first_id: data[0]?.id ?? null, last_id: data.at(-1)?.id ?? null, has_more } };
+}
+
+/** A text that stood in place of parts is one part here, as OpenAI lists it. */
+function listed<Listed extends { id: string; type?: unknown; role?: unknown; content?: unknown }>(item: Listed): Listed {
+  const { type, role, content } = item;
+  if (type !== "message" || typeof content !== "string") return item;
+  const part = role === "assistant" ? { type: "output_text", text: content, annotations: [] } : { type: "input_text", text: content };
+  return { ...item, content: [part] };
 }
 
 function placeAfter(items: readonly { id: string }[], after: string | null): number {
