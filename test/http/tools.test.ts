@@ -57,6 +57,14 @@ describe("the shapes on the wire", () => {
     expect(choices.at(-1)!.finish_reason).toBe("tool_calls");
     expect(chunks.at(-1)!.usage).toMatchObject({ completion_tokens_details: { reasoning_tokens: 1 } });
   });
+  test("a reply that begins with a call has no content, as OpenAI's has none; one that begins with text has", async () => {
+    const call = callOf("get_weather", { city: "Paris" }, 0, "c1");
+    const { url } = await serveScript(call, ["Well", ...call]);
+    for (const content of [null, ""]) {
+      const { chunks } = await stream(url, { ...ASKED, tools: [WEATHER] });
+      expect(chunks[0]!.choices[0]!.delta).toEqual({ role: "assistant", content });
+    }
+  });
   test("the same in one piece, and in a stream that is resumed", async () => {
     const said = [{ reasoning: "hm" }, ...callOf("get_weather", { city: "Paris" }, 0, "c1")];
     const { base, url } = await serveScript(said, said);

@@ -90,15 +90,15 @@ export class ChunkWriter implements FrameWriter {
     return Array.from({ length: this.#choices }, (_, index) => this.#begin(index)).flat();
   }
 
-  /** A choice's role chunk, once, in the form that OpenAI sends it. A completion has its prompt in that place, or nothing. */
-  #begin(index: number): Frame[] {
+  /** A choice's role chunk, once, as OpenAI sends it: a reply that begins with a call has no content. A completion has its prompt there, or nothing. */
+  #begin(index: number, content: "" | null = ""): Frame[] {
     if (this.#begun.has(index)) return [];
     this.#begun.add(index);
     if (this.#kind === "completion") {
       const echo = echoOf(index, this.#form);
       return echo === undefined ? [] : [this.#text(index, echo, null, this.#told[index])];
     }
-    return [this.#delta(index, { role: "assistant", content: "" })];
+    return [this.#delta(index, { role: "assistant", content })];
   }
 
   /** A sign of life: a chunk that says nothing, of the first choice that has not ended. */
@@ -117,7 +117,9 @@ export class ChunkWriter implements FrameWriter {
     // Of a completion the prompt comes first: its tokens count in the places of the text's.
     const before = this.#kind === "completion" && (event.type === "text" || event.type === "finish") ? this.#begin(index) : [];
     const chunks = [...before, ...this.#said(index, event)];
-    return chunks.length === 0 || this.#begun.has(index) ? chunks : [...this.#begin(index), ...chunks];
+    return chunks.length === 0 || this.#begun.has(index)
+      ? chunks
+      : [...this.#begin(index, event.type === "toolCall" ? null : ""), ...chunks];
   }
 
   /** Without [DONE]: a stream that just ends would look whole. */
