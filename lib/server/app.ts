@@ -11,6 +11,7 @@ import { cutName, cutPath } from "../base/quote.js";
 import { AtOnce } from "../http/at-once.js";
 import { checkHeaders, readJson } from "../http/body.js";
 import { formatAt, SERVED } from "../http/format-registry.js";
+import { messages } from "../http/formats/anthropic/index.js";
 import type { SideRoute, WireFormat } from "../http/formats/format.js";
 import { chatCompletions } from "../http/formats/openai-chat/index.js";
 import { WireError } from "../http/formats/wire-error.js";
@@ -424,8 +425,14 @@ export class App {
     return c.json(value, status);
   }
 
+  /** Anthropic's clients name a version with each request, also to paths that are not its own, or that there are not. */
+  #formatOfClient({ req }: Context<Env>): WireFormat | undefined {
+    return req.header("anthropic-version") !== undefined || req.path.startsWith("/v1/messages/") ? messages : undefined;
+  }
+
   async #refuse(c: Context<Env>, error: unknown): Promise<Response> {
-    const { status, headers, body } = this.#responder.refuse(error, formatAt(c.req.path, SERVED), { requestId: c.get("requestId") });
+    const format = formatAt(c.req.path, SERVED) ?? this.#formatOfClient(c);
+    const { status, headers, body } = this.#responder.refuse(error, format, { requestId: c.get("requestId") });
     c.get("record")?.end(status, error);
     const { incoming } = c.env;
     let more: Record<string, string> = {};

@@ -12,6 +12,9 @@ import { asksForReply } from "./paths.js";
 /** Time (ms) for which what a full server says is said again as it was made. */
 const REFUSAL_LIFE_MS = 50;
 
+/** Where a refusal that is said again has the request's id, in formats that tell it. */
+const ID_PLACE = "req_of_this_request";
+
 interface Refusal {
   /** By performance.now(). */
   made: number;
@@ -45,7 +48,8 @@ export class LoadShedder {
 
   /** Answers such a request once its body is there, which would be taken for the connection's next one. */
   refuse(incoming: IncomingMessage, outgoing: ServerResponse, id: string): void {
-    const { headers, body } = this.#said(formatAt(incoming.url ?? "", SERVED));
+    const { headers, body: said } = this.#said(formatAt(incoming.url ?? "", SERVED));
+    const body = said.replace(ID_PLACE, id);
     void bodyArrived(incoming).then(() => {
       if (outgoing.destroyed) return;
       outgoing.writeHead(429, { ...headers, "content-length": Buffer.byteLength(body), "x-request-id": id, "request-id": id }).end(body);
@@ -56,7 +60,7 @@ export class LoadShedder {
     const now = performance.now();
     const said = this.#refusals.get(format);
     if (said !== undefined && now - said.made <= REFUSAL_LIFE_MS) return said;
-    const { headers, body } = this.#responder.refuse(this.#full(), format);
+    const { headers, body } = this.#responder.refuse(this.#full(), format, { requestId: ID_PLACE });
     const made = { made: now, headers, body };
     this.#refusals.set(format, made);
     return made;

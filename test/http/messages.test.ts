@@ -11,7 +11,7 @@ import { describe, expect, test } from "vitest";
 import { z } from "zod";
 import { createHandler, nodeHandler } from "../../lib/http/index.js";
 import { callOf, type ScriptItem } from "../unit/fake-native.js";
-import { endlessFetch, idle, listen, open, post, serveApp, serveModel, until } from "./helpers.js";
+import { endlessFetch, idle, json, listen, open, post, serveApp, serveModel, until } from "./helpers.js";
 import { serveFake, serveScript, serveScriptApp, serveScriptWith } from "./scripted.js";
 
 interface Event {
@@ -458,6 +458,12 @@ describe("refusals are in Anthropic's shape, whoever refuses", () => {
     expect(await ask({ body: "{" })).toMatchObject([400, shape("invalid_request_error")]);
     expect(await ask({ method: "PUT" })).toMatchObject([405, shape("invalid_request_error")]);
     expect(await ask({ body: "{}" }, "/v1/messages/count_tokens")).toMatchObject([400, shape("invalid_request_error")]);
+    expect(await ask({}, "/v1/messages/batches")).toMatchObject([404, shape("not_found_error")]);
+    // Of other paths, to its clients alone.
+    const asIts = { method: "GET", headers: { ...headers, "anthropic-version": "2023-06-01" }, body: null };
+    expect(await ask(asIts, "/v1/models/other")).toMatchObject([404, shape("not_found_error")]);
+    const { error } = await json(await fetch(`${base}/v1/models/other`, { headers }));
+    expect(error.code).toBe("model_not_found");
   });
 
   test("a prompt that does not fit, in the words that Claude Code looks for, streamed or not", async () => {
@@ -476,7 +482,12 @@ describe("refusals are in Anthropic's shape, whoever refuses", () => {
     await until(() => model.stats().parked === 1, "the slot is taken");
     for (const path of ["/v1/messages", "/v1/messages?beta=true"]) {
       const response = await post(`${base}${path}`, HI);
-      expect([response.status, await response.json()]).toMatchObject([429, { type: "error", error: { type: "rate_limit_error" } }]);
+      const request_id = response.headers.get("request-id");
+      expect(request_id).toMatch(/^req_/);
+      expect([response.status, await response.json()]).toMatchObject([
+        429,
+        { type: "error", error: { type: "rate_limit_error" }, request_id },
+      ]);
       expect(Number(response.headers.get("retry-after"))).toBeGreaterThan(0);
     }
     busy.abort();
