@@ -39,6 +39,7 @@ import type {
   ReplyOptionsInput,
   RerankOptions,
   ResponseFormat,
+  TextUsage,
   TokenIds,
 } from "./types.js";
 
@@ -51,6 +52,8 @@ export interface CallHooks {
   asked?(settings: ReplySettings): ReplySettings;
   /** Follows a reply. Left out: nobody does. */
   watch?(operation: "chat" | "text_completion", settings: ReplySettings, streams: boolean): StreamWatch | undefined;
+  /** Runs embed() or rerank(), and follows it. Left out: nobody does. */
+  watchVectors?<Value extends { usage: TextUsage }>(operation: "embeddings" | "rerank", run: () => Promise<Value>): Promise<Value>;
 }
 
 /** The calls that ZSE and a window's model have in common. */
@@ -205,7 +208,8 @@ export abstract class ModelCalls implements AsyncDisposable {
    * Rejects with BAD_OPTION, CONTEXT_OVERFLOW (naming the text), OVERLOADED, UNSUPPORTED (a reranker's file), and the signal's reason.
    */
   async embed(texts: string | TokenIds | readonly (string | TokenIds)[], options?: EmbedOptions): Promise<Embeddings> {
-    return await embedOn(this.#engine, texts, options);
+    const run = () => embedOn(this.#engine, texts, options);
+    return await (this.#hooks.watchVectors?.("embeddings", run) ?? run());
   }
 
   /**
@@ -213,7 +217,8 @@ export abstract class ModelCalls implements AsyncDisposable {
    * Rejects with UNSUPPORTED for others, and else as embed().
    */
   async rerank(query: string, documents: readonly string[], options?: RerankOptions): Promise<Ranking> {
-    return await rerankOn(this.#engine, query, documents, options);
+    const run = () => rerankOn(this.#engine, query, documents, options);
+    return await (this.#hooks.watchVectors?.("rerank", run) ?? run());
   }
 
   /**

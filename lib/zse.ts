@@ -24,6 +24,7 @@ import type { Isolation } from "./options/custom.js";
 import { readEngineOptions } from "./options/options.js";
 import { readRecommended } from "./options/recommended.js";
 import { watchStream } from "./telemetry/stream-telemetry.js";
+import { watchVectors } from "./telemetry/vector-telemetry.js";
 import { runsTools } from "./tools/loop.js";
 import type { Device, EngineOptionsInput, FetchEvent } from "./types.js";
 
@@ -62,6 +63,7 @@ export class ZSE extends ModelCalls {
       // Tells OpenTelemetry of a stream, where somebody listens.
       watch: (operation, settings, streams) =>
         watchStream({ operation, model: engine, unsaid: settings.unsaid, streams, runsTools: runsTools(settings) }),
+      watchVectors: (operation, run) => watchVectors(operation, engine, run),
     });
     this.#engine = engine;
     if (engine instanceof Engine) dropped.register(this, engine);

@@ -1,6 +1,7 @@
 // Owns the streams of a model that is still being opened, for requests whose clients must hear something meanwhile: a model may load for minutes.
 // JS thread of the models.
 
+import { askedNow, whileAsked } from "../telemetry/asked.js";
 import type { StreamEvent } from "../types.js";
 import { iteratorOf } from "./reply.js";
 import type { EventStream, HeldModel, ServedModel } from "./types.js";
@@ -36,7 +37,8 @@ export class LateModel implements ServedModel {
   }
 
   #late(open: (model: ServedModel) => EventStream): EventStream {
-    return new LateStream(this.#opening, open, this.#leave);
+    const asked = askedNow();
+    return new LateStream(this.#opening, (model) => whileAsked(asked, () => open(model)), this.#leave);
   }
 }
 

@@ -294,7 +294,7 @@ export class Responder {
     const envelope = format.envelope(request.model ?? this.modelName);
     watcher?.onRequest?.(request, envelope);
     const reply: Reply = new Reply(
-      inTraceOf(headers, () => this.#open(request, model)),
+      inTraceOf(headers, request, () => this.#open(request, model)),
       this.#following(
         watcher,
         () => this.#replies.delete(reply),

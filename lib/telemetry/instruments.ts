@@ -40,6 +40,16 @@ function instrumentsOf(api: Api): Instruments {
   return instruments;
 }
 
+/** One call whose answer is numbers. `tokens` of its texts are there where it was answered. */
+export function recordTexts(api: Api, seconds: number, tokens: number | undefined, attributes: Attributes): void {
+  quietly(() => {
+    const { operationDuration, requestDuration, tokenUsage } = instrumentsOf(api);
+    operationDuration.record(seconds, attributes);
+    requestDuration.record(seconds, attributes);
+    if (tokens !== undefined) tokenUsage.record(tokens, { ...attributes, "gen_ai.token.type": "input" });
+  });
+}
+
 /** One reply. `finish` is there where the engine has counted. */
 export function recordReply(api: Api, seconds: number, finish: NativeFinish | undefined, attributes: Attributes): void {
   quietly(() => {

@@ -2,6 +2,7 @@
 
 import type { TextMapGetter } from "@opentelemetry/api";
 import { quietly, registered } from "./api.js";
+import { type Asked, whileAsked } from "./asked.js";
 
 /** A request's headers, of node:http or of the web. */
 export type CarriedHeaders = object;
@@ -15,11 +16,13 @@ const GETTER: TextMapGetter<CarriedHeaders> = {
 };
 
 /** Runs it in the client's trace, unless it is in one already: an instrumentation of HTTP has read the headers then. */
-export function inTraceOf<Value>(headers: CarriedHeaders | undefined, run: () => Value): Value {
-  const api = headers === undefined ? undefined : registered();
-  if (api === undefined) return run();
+export function inTraceOf<Value>(headers: CarriedHeaders | undefined, asked: Asked, open: () => Value): Value {
+  const api = registered();
+  if (api === undefined) return open();
+  const run = () => whileAsked(asked, open);
+  if (headers === undefined) return run();
   const active = api.context.active();
   if (api.trace.getSpan(active) !== undefined) return run();
-  const remote = quietly(() => api.propagation.extract(active, headers!, GETTER)) ?? active;
+  const remote = quietly(() => api.propagation.extract(active, headers, GETTER)) ?? active;
   return api.context.with(remote, run);
 }

@@ -7,14 +7,12 @@ import type { Ending } from "../engine/engine.js";
 import type { StreamWatch } from "../stream/watch.js";
 import type { ToolCall, ToolResult } from "../types.js";
 import { type Api, quietly, registered } from "./api.js";
+import { askedNow } from "./asked.js";
 import { commonAttributes, errorOf, errorType, finishAttributes, type Operation, requestAttributes } from "./attributes.js";
 import { recordReply } from "./instruments.js";
+import { type NamedModel, nameOf } from "./model-name.js";
 
-/** What is known of the model when a span begins, and when it ends. */
-export interface NamedModel {
-  readonly info?: { readonly name: string } | undefined;
-  readonly path: string;
-}
+const LONGEST_NAME = 256;
 
 export interface StreamFacts {
   operation: Operation;
@@ -37,6 +35,9 @@ class StreamTelemetry implements StreamWatch {
   readonly #api: Api;
   readonly #facts: StreamFacts;
   readonly #tracer: Tracer | undefined;
+  /** The client's name of the model. Spans alone tell it: it may be anything, and metrics keep each value that they hear. */
+  readonly #asked: string | undefined;
+  readonly #streams: boolean;
   /** What spans of replies and calls are children of. */
   #context: Context;
   #stream: Span | undefined;
@@ -45,18 +46,21 @@ class StreamTelemetry implements StreamWatch {
   constructor(api: Api, facts: StreamFacts) {
     this.#api = api;
     this.#facts = facts;
+    const asked = askedNow();
+    this.#asked = asked?.model?.slice(0, LONGEST_NAME);
+    this.#streams = asked?.stream ?? facts.streams;
     this.#context = api.context.active();
     this.#tracer = quietly(() => api.trace.getTracer("zstream"));
     if (!facts.runsTools) return;
-    this.#stream = this.#begin("invoke_agent", commonAttributes("invoke_agent", this.#model));
+    this.#stream = this.#begin("invoke_agent", commonAttributes("invoke_agent", this.#asked ?? this.#model));
     if (this.#stream !== undefined) this.#context = api.trace.setSpan(this.#context, this.#stream);
   }
 
   asks(request: NativeRequest): void {
-    const { operation, unsaid, streams } = this.#facts;
-    const model = this.#model;
+    const { operation, unsaid } = this.#facts;
+    const model = this.#asked ?? this.#model;
     const began = now();
-    const attributes = quietly(() => ({ ...commonAttributes(operation, model), ...requestAttributes(request, unsaid, streams) }));
+    const attributes = quietly(() => ({ ...commonAttributes(operation, model), ...requestAttributes(request, unsaid, this.#streams) }));
     this.#reply = { span: this.#begin(`${operation} ${model}`, attributes ?? {}, began), began, name: model };
   }
 
@@ -70,7 +74,8 @@ class StreamTelemetry implements StreamWatch {
     quietly(() => {
       if (span?.isRecording() !== true) return;
       // It began while the model was loading, by the name of the file.
-      if (name !== model) span.updateName(`${this.#facts.operation} ${model}`).setAttribute("gen_ai.request.model", model);
+      if (this.#asked === undefined && name !== model)
+        span.updateName(`${this.#facts.operation} ${model}`).setAttribute("gen_ai.request.model", model);
       if (finish === undefined && error === undefined) span.setAttribute("gen_ai.response.finish_reasons", ["cancelled"]);
       if (finish !== undefined) {
         span.setAttributes(finishAttributes(finish, model));
@@ -116,15 +121,14 @@ class StreamTelemetry implements StreamWatch {
     this.#stream = undefined;
     quietly(() => {
       if (span === undefined) return;
-      span.setAttribute("gen_ai.request.model", this.#model);
+      span.setAttribute("gen_ai.request.model", this.#asked ?? this.#model);
       this.#fail(span, error);
       span.end();
     });
   }
 
   get #model(): string {
-    const { info, path } = this.#facts.model;
-    return info?.name ?? path.replace(/^.*[\\/]/, "");
+    return nameOf(this.#facts.model);
   }
 
   #begin(name: string, attributes: object, startTime = now()): Span | undefined {

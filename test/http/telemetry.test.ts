@@ -48,6 +48,10 @@ describe.each([
     }
     expect(attributes["gen_ai.usage.output_tokens"]).toBeGreaterThan(10);
     expect(attributes["gen_ai.request.max_tokens"]).toBe(40);
+    // As the client has asked, whatever the call of the library is.
+    expect(attributes["gen_ai.request.stream"]).toBe(stream ? true : undefined);
+    const { model } = GREEDY as { model?: string };
+    expect(attributes["gen_ai.request.model"]).toBe(model ?? attributes["gen_ai.response.model"]);
   });
 });
 

@@ -301,3 +301,32 @@ describe("whoever listens", () => {
     expect(spans.getFinishedSpans()).toHaveLength(0);
   });
 });
+
+describe("embed() and rerank() are spans", () => {
+  test("with their tokens, and points of the metrics", async () => {
+    const { model } = await openReady();
+    const { usage } = await model.embed(["one", "three"]);
+    expect(spanOf("embeddings fake").attributes).toMatchObject({
+      "gen_ai.operation.name": "embeddings",
+      "gen_ai.request.model": "fake",
+      "gen_ai.usage.input_tokens": usage.promptTokens,
+    });
+    const told = await histograms();
+    expect(told["gen_ai.client.operation.duration"]).toMatchObject([
+      { count: 1, attributes: { "gen_ai.operation.name": "embeddings", "gen_ai.response.model": "fake" } },
+    ]);
+    expect(told["gen_ai.client.token.usage"]).toMatchObject([{ sum: usage.promptTokens, attributes: { "gen_ai.token.type": "input" } }]);
+  });
+  test("a call that fails says how", async () => {
+    const { model } = await openReady();
+    await rejection(model.rerank("q", 5 as never));
+    const { attributes, status } = spanOf("rerank fake");
+    expect([attributes["error.type"], status]).toEqual(["BAD_OPTION", { code: SpanStatusCode.ERROR, message: "BAD_OPTION" }]);
+  });
+  test("nobody listens, and they answer", async () => {
+    for (const one of [trace, context, metrics]) one.disable();
+    const { model } = await openReady();
+    expect((await model.embed("one")).embeddings).toHaveLength(1);
+    expect(spans.getFinishedSpans()).toEqual([]);
+  });
+});

@@ -1,0 +1,44 @@
+// Owns the span and the metrics of a call whose answer is numbers: embed() and rerank(). JS thread of the model. GenAI's conventions know the first one.
+
+import type { TextUsage } from "../types.js";
+import { quietly, registered } from "./api.js";
+import { commonAttributes, errorType } from "./attributes.js";
+import { recordTexts } from "./instruments.js";
+import { type NamedModel, nameOf } from "./model-name.js";
+
+export type VectorOperation = "embeddings" | "rerank";
+
+/** Runs the call, and tells what became of it where somebody listens. */
+export async function watchVectors<Value extends { usage: TextUsage }>(
+  operation: VectorOperation,
+  model: NamedModel,
+  run: () => Promise<Value>,
+): Promise<Value> {
+  const api = registered();
+  if (api === undefined) return await run();
+  const began = performance.now();
+  const attributes = commonAttributes(operation, nameOf(model));
+  const { INTERNAL: kind } = api.SpanKind;
+  const span = quietly(() => api.trace.getTracer("zstream").startSpan(`${operation} ${nameOf(model)}`, { kind, attributes }));
+  let tokens: number | undefined;
+  let failure: string | undefined;
+  try {
+    const value = await run();
+    tokens = value.usage.promptTokens;
+    return value;
+  } catch (error) {
+    failure = errorType(error);
+    throw error;
+  } finally {
+    const name = nameOf(model); // a model that was loading is called by its file until then
+    const told = { ...commonAttributes(operation, name), "gen_ai.response.model": name };
+    const ending = failure === undefined ? {} : { "error.type": failure };
+    quietly(() => {
+      span?.updateName(`${operation} ${name}`).setAttributes({ ...told, ...ending });
+      if (tokens !== undefined) span?.setAttribute("gen_ai.usage.input_tokens", tokens);
+      if (failure !== undefined) span?.setStatus({ code: api.SpanStatusCode.ERROR, message: failure });
+      span?.end();
+    });
+    recordTexts(api, (performance.now() - began) / 1000, tokens, { ...told, ...ending });
+  }
+}
