@@ -24,12 +24,36 @@ const alignment = 32;
 
 /** Makes the model unless it is there. */
 export async function makeModel(path = modelPath) {
+  return writeModel(path, tensorsOf, {
+    "general.name": text("Random weights, shapes of Qwen2.5-0.5B"),
+    "qwen2.block_count": number(shape.layers),
+    "qwen2.context_length": number(shape.context),
+    "qwen2.embedding_length": number(shape.width),
+    "qwen2.feed_forward_length": number(shape.ffn),
+    "qwen2.attention.head_count": number(shape.heads),
+    "qwen2.attention.head_count_kv": number(shape.kvHeads),
+    "qwen2.rope.freq_base": float(shape.ropeBase),
+    "qwen2.attention.layer_norm_rms_epsilon": float(shape.epsilon),
+  });
+}
+
+/** Values of a file's metadata. */
+export const number = (value) => ({ type: GGUFValueType.UINT32, value });
+export const float = (value) => ({ type: GGUFValueType.FLOAT32, value });
+export const text = (value) => ({ type: GGUFValueType.STRING, value });
+export const numbers = (values) => ({ type: GGUFValueType.ARRAY, value: values, subType: GGUFValueType.INT32 });
+
+/**
+ * Writes a model of random weights with the qwen2 vocabulary to `path`, unless it is there.
+ * @param list gives its tensors, of the vocabulary's tokens: what matrixOf(), vectorOf() and embeddingsOf() give
+ * @param metadata beside the vocabulary's
+ */
+export async function writeModel(path, list, metadata) {
   if (existsSync(path)) return path;
   fetchLlama();
   const vocabulary = await gguf(join(llamaDir, "models", "ggml-vocab-qwen2.gguf"), { allowLocalFile: true, typedMetadata: true });
-  const texts = vocabulary.typedMetadata["tokenizer.ggml.tokens"].value;
-  const tensors = tensorsOf(texts);
-  const header = headerOf(vocabulary.typedMetadata, tensors);
+  const tensors = placed(list(vocabulary.typedMetadata["tokenizer.ggml.tokens"].value));
+  const header = headerOf({ ...vocabulary.typedMetadata, ...metadata }, tensors);
 
   mkdirSync(dirname(path), { recursive: true });
   const unfinished = `${path}.${process.pid}`;
@@ -58,27 +82,9 @@ export async function makeModel(path = modelPath) {
 function tensorsOf(texts) {
   const { layers, width, heads, kvHeads, ffn } = shape;
   const kvWidth = (width / heads) * kvHeads;
-  // Each matrix keeps the scale of what it multiplies; what is added to the residual is small enough for all layers together.
-  const matrix = (name, columns, rows, gain = 1) => ({
-    name,
-    dims: [columns, rows],
-    type: types.Q4_0,
-    spread: gain / Math.sqrt(columns),
-    mean: 0,
-  });
-  const vector = (name, size, mean, spread) => ({ name, dims: [size], type: types.F32, spread, mean });
-  const residual = 1 / Math.sqrt(2 * layers);
-  const tensors = [
-    {
-      name: "token_embd.weight",
-      dims: [width, texts.length],
-      type: types.Q8_0,
-      spread: 0.02,
-      mean: 0,
-      scale: (row) => (isPlain(texts[row]) ? 1 : 0.01),
-    },
-    vector("output_norm.weight", width, 1, 0.05),
-  ];
+  const [matrix, vector] = [matrixOf, vectorOf];
+  const residual = 1 / Math.sqrt(2 * layers); // what is added to the residual is small enough for all layers together
+  const tensors = [embeddingsOf(texts, width), vector("output_norm.weight", width, 1, 0.05)];
   for (let layer = 0; layer < layers; layer++) {
     const name = (part) => `blk.${layer}.${part}`;
     tensors.push(
@@ -96,6 +102,29 @@ function tensorsOf(texts) {
       matrix(name("ffn_down.weight"), ffn, width, residual),
     );
   }
+  return tensors;
+}
+
+/** Keeps the scale of what it multiplies. */
+export const matrixOf = (name, columns, rows, gain = 1) => ({
+  name,
+  dims: [columns, rows],
+  type: types.Q4_0,
+  spread: gain / Math.sqrt(columns),
+  mean: 0,
+});
+export const vectorOf = (name, size, mean, spread) => ({ name, dims: [size].flat(), type: types.F32, spread, mean });
+export const embeddingsOf = (texts, width) => ({
+  name: "token_embd.weight",
+  dims: [width, texts.length],
+  type: types.Q8_0,
+  spread: 0.02,
+  mean: 0,
+  scale: (row) => (isPlain(texts[row]) ? 1 : 0.01),
+});
+
+/** The tensors with their places in the file. */
+function placed(tensors) {
   let offset = 0;
   for (const tensor of tensors) {
     tensor.count = tensor.dims.reduce((product, size) => product * size, 1);
@@ -117,23 +146,13 @@ function isPlain(text) {
 }
 
 /** The file up to its tensor data: the vocabulary file's metadata with our shape in it, then the list of tensors. */
-function headerOf(vocabulary, tensors) {
-  const number = (value) => ({ type: GGUFValueType.UINT32, value });
+function headerOf(told, tensors) {
   const metadata = {
-    ...vocabulary,
+    ...told,
     tensor_count: { type: GGUFValueType.UINT64, value: BigInt(tensors.length) },
-    "general.name": { type: GGUFValueType.STRING, value: "Random weights, shapes of Qwen2.5-0.5B" },
     "general.file_type": number(2), // LLAMA_FTYPE_MOSTLY_Q4_0
     "general.quantization_version": number(2),
     "general.alignment": number(alignment),
-    "qwen2.block_count": number(shape.layers),
-    "qwen2.context_length": number(shape.context),
-    "qwen2.embedding_length": number(shape.width),
-    "qwen2.feed_forward_length": number(shape.ffn),
-    "qwen2.attention.head_count": number(shape.heads),
-    "qwen2.attention.head_count_kv": number(shape.kvHeads),
-    "qwen2.rope.freq_base": { type: GGUFValueType.FLOAT32, value: shape.ropeBase },
-    "qwen2.attention.layer_norm_rms_epsilon": { type: GGUFValueType.FLOAT32, value: shape.epsilon },
   };
   const start = Buffer.from(serializeGgufMetadata(metadata, { alignment: 1 }));
   const list = tensors.map(({ name, dims, type, offset }) => {

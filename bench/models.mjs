@@ -4,6 +4,7 @@ import { basename, join, resolve } from "node:path";
 import { gguf } from "@huggingface/gguf";
 import { root } from "../scripts/paths.mjs";
 import { SetupError } from "../scripts/say.mjs";
+import { hybridPath, makeHybrid } from "./make-hybrid.mjs";
 import { makeModel, modelPath } from "./make-model.mjs";
 
 const demo = join(root, "models", "demo", "demo.gguf");
@@ -15,8 +16,12 @@ export async function findModel(which) {
     await makeModel();
     return describe("qwen2-0.5b", modelPath, "random weights in the shapes of Qwen2.5-0.5B, Q4_0");
   }
+  if (which === "lfm2-350m") {
+    await makeHybrid();
+    return describe("lfm2-350m", hybridPath, "random weights in the shapes of LFM2-350M, a hybrid, Q4_0");
+  }
   const path = resolve(process.env.INIT_CWD ?? ".", which);
-  if (!existsSync(path)) throw new SetupError(`there is no model ${path}: give demo, qwen2-0.5b, or the path of a .gguf file.`);
+  if (!existsSync(path)) throw new SetupError(`there is no model ${path}: give demo, qwen2-0.5b, lfm2-350m, or the path of a .gguf file.`);
   return describe(basename(path, ".gguf"), path, "a file of the caller's");
 }
 
@@ -41,7 +46,9 @@ export function kvBytesPerToken(metadata) {
   const headWidth = Number(of("embedding_length")) / heads;
   const keys = Number(of("attention.key_length") ?? headWidth);
   const values = Number(of("attention.value_length") ?? headWidth);
-  return 2 * Number(of("block_count")) * Number(of("attention.head_count_kv") ?? heads) * (keys + values);
+  const kvHeads = of("attention.head_count_kv") ?? heads; // of all layers, or of each
+  const inAll = Array.isArray(kvHeads) ? kvHeads.reduce((sum, of) => sum + Number(of), 0) : Number(of("block_count")) * Number(kvHeads);
+  return 2 * inAll * (keys + values);
 }
 
 /** How many compute threads zStream takes by itself: the physical cores. All contenders are given as many. */

@@ -16,7 +16,10 @@ const command = new Command("npm run bench --")
   .description("Measures zStream beside node-llama-cpp, llama-server and raw llama.cpp: one run, one model, the same threads.")
   .addArgument(new Argument("[row...]", "rows to run; all when left out").choices(rows.map((row) => row.name)))
   .addOption(
-    new Option("--model <which>", "demo, qwen2-0.5b (random weights, made when missing), or a .gguf file; several with commas between")
+    new Option(
+      "--model <which>",
+      "demo, qwen2-0.5b, lfm2-350m (random weights, made when missing), or a .gguf file; several with commas between",
+    )
       .default(["qwen2-0.5b", "demo"], "both")
       .argParser((text) => text.split(",")),
   )

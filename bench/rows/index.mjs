@@ -27,5 +27,6 @@ import { row as l } from "./l-schemas.mjs";
 import { row as m } from "./m-prepare.mjs";
 import { row as n } from "./n-hostile-prompts.mjs";
 import { row as o } from "./o-texts-beside.mjs";
+import { row as p } from "./p-hybrid-turns.mjs";
 
-export const rows = [a, b, c, d, e, f, g, h, j, k, l, m, n, o, curve];
+export const rows = [a, b, c, d, e, f, g, h, j, k, l, m, n, o, p, curve];

@@ -276,13 +276,18 @@ bool LlamaDecoder::share_slot(SlotId from, SlotId to, int tokens) {
   return true;
 }
 
+/** Where in an image the states begin that other sequences' steps may move about: they are its end, and copied at once. */
+const uint8_t* LlamaDecoder::movable_part(const SlotImage& image, SlotId slot) const {
+  return image.data() + image.size() - std::min(image.size(), checkpoint_bytes(slot));
+}
+
 std::unique_ptr<SlotCopy> LlamaDecoder::begin_save(SlotId slot) try {
   auto image = std::make_shared<SlotImage>(image_bytes(slot));
   auto copy = std::make_unique<LlamaSlotCopy>(LlamaSlotCopy::Direction::kOut, image);
   const bool all = copy->collect(
       [&] { return llama_state_seq_get_data(context_.get(), image->data(), image->size(), slot) == image->size(); });
   if (!all) return nullptr;
-  if (!can_roll_back_) copy->finish();  // other sequences' steps may move recurrent states about
+  if (!can_roll_back_) copy->finish_from(movable_part(*image, slot));
   return copy;
 } catch (const std::bad_alloc&) {
   return nullptr;
@@ -296,7 +301,7 @@ std::unique_ptr<SlotCopy> LlamaDecoder::begin_load(SlotId slot, std::shared_ptr<
   zse_state_expect_tokens(0);
   bool sound = all && llama_memory_seq_pos_max(llama_get_memory(context_.get()), slot) == tokens - 1;
   if (sound && !can_roll_back_) {
-    copy->finish();
+    copy->finish_from(movable_part(*image, slot));
     sound = copy->sound();
   }
   if (sound) return copy;

@@ -64,6 +64,7 @@ class LlamaDecoder final : public Decoder {
   TokenLogprobs logprobs_of(const Distribution& distribution, Distribution::Entry chosen) const;
   TokenLogprob logprob_of(Token token, float logprob) const;
   void roll_back(const Batch& batch);
+  const uint8_t* movable_part(const SlotImage& image, SlotId slot) const;
   bool has_checkpoints() const { return !can_roll_back_ || window_ != INT_MAX; }
   void make_context(const llama_context_params& params);
   void reserve_adapters();

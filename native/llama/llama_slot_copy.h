@@ -38,6 +38,16 @@ class LlamaSlotCopy final : public SlotCopy {
 
   bool sound() const override { return sound_; }
 
+  /** Makes the copies of the image's end, from there on, before all others. */
+  void finish_from(const uint8_t* host) {
+    const auto rest =
+        std::stable_partition(parts_.begin(), parts_.end(), [host](const Part& part) { return part.host >= host; });
+    const auto count = static_cast<size_t>(rest - parts_.begin());
+    size_t bytes = 0;
+    for (size_t i = 0; i < count; i++) bytes += parts_[i].size;
+    advance(bytes);
+  }
+
   bool advance(size_t bytes) override {
     if (!sound_) return true;
     while (next_ < parts_.size() && bytes > 0) {
