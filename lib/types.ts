@@ -205,6 +205,12 @@ export type SamplerName =
   | "infill"
   | "adaptiveP";
 
+/** What most of a reply will be. */
+export interface Prediction {
+  type: "content";
+  content: string | readonly { type: "text"; text: string }[];
+}
+
 /** Options of one reply. docs/api.md lists ranges and defaults. `Format`: of its responseFormat, by which the type of `reply.object` is known. */
 export interface ReplyOptions<Format extends ResponseFormat = ResponseFormat> {
   /** Tokens to generate at most; 0 means up to the end of the context. Default 0. */
@@ -306,6 +312,14 @@ export interface ReplyOptions<Format extends ResponseFormat = ResponseFormat> {
   responseFormat?: Format | undefined;
   /** Default "auto". */
   reasoning?: ReasoningOption | undefined;
+  /**
+   * Tokens of the reply are guessed and several of them computed in one step, which changes no text. "auto": from what followed the same tokens before,
+   * as long as that pays. `tokens`: at most so many in a step, 0 to 64, default 16, and no more than the model's own. `match`: tokens that must have
+   * stood before, 1 to 32, default 4. Default "auto".
+   */
+  speculate?: "auto" | false | { tokens?: number | undefined; match?: number | undefined } | undefined;
+  /** What most of the reply will be, as OpenAI has it: it is guessed from that first. */
+  prediction?: string | Prediction | undefined;
   /** Variables for the chat template beside those that it gets in any case. */
   templateArguments?: Readonly<Record<string, unknown>> | undefined;
   /** The last message is the assistant's, and the reply goes on with it. Default false. */
@@ -394,6 +408,11 @@ export interface AdapterFile {
 }
 
 export interface EngineOptions {
+  /**
+   * Whether replies are guessed ahead (`speculate` of a reply). `tokens`: of all streams in one step at most, 0 to 64, default 16; each takes memory for a row of
+   * logits. Nothing is guessed with `deterministic: true`, nor by models whose memory cannot be cut (recurrent and hybrid ones). Default "auto".
+   */
+  speculate?: "auto" | false | { tokens?: number | undefined; match?: number | undefined } | undefined;
   /** LoRA adapters that streams may ask for, 64 at most: loaded with the model. Default: none. */
   adapters?: readonly AdapterFile[] | undefined;
   /** Tokens of context per stream; 0 means the trained context, at most 4096. Default 0. */
@@ -774,6 +793,9 @@ export interface Usage {
   cachedTokens: number;
   /** Of the completion's tokens, those of the model's thought. Absent where it had none. */
   reasoningTokens?: number;
+  /** Tokens of the `prediction` that were computed ahead and are in the completion, and those that are not. Absent where nothing was predicted. */
+  acceptedPredictionTokens?: number;
+  rejectedPredictionTokens?: number;
 }
 
 /** Times of a request, in milliseconds, measured in the engine (a slow reader changes only pausedMs). */
@@ -790,6 +812,9 @@ export interface Timings {
   tokensPerSecond: number;
   /** Time parked at highWaterMark, until the reader is back. */
   pausedMs: number;
+  /** Tokens that were guessed and computed ahead, and of those the ones that came. Absent where none were. */
+  draftedTokens?: number;
+  acceptedTokens?: number;
 }
 
 export type FinishReason = "stop" | "length" | "toolCalls" | "cancelled";
@@ -814,6 +839,9 @@ export interface EngineStats {
   cachedTokens: number;
   /** Times that a parked stream's slot was lent. */
   spills: number;
+  /** Tokens of replies that were guessed and computed ahead, and of those the ones that came. */
+  draftedTokens: number;
+  acceptedTokens: number;
   /** Texts whose vectors are wanted, those under way included. */
   embedding: number;
   /** Of such texts and of documents to be ranked, those that were computed. */

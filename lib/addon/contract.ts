@@ -21,6 +21,8 @@ export interface NativeEngineOptions {
   latencyTargetMs: number;
   /** Each sequence is computed alone in fixed shapes: other streams cannot change its rounding. Slower. */
   deterministic: boolean;
+  /** Tokens of guesses that a step of all streams checks at most, in memory of their own for each; `match` means nothing here. Absent: none. */
+  speculate?: NativeSpeculation;
   /** Tokens of `replay` that are computed at once, in memory of their own for each. 0 to 256, default 0: one for each stream. */
   replayRows?: number;
   /** LoRA adapters that requests may name, each name once; absolute paths. Default: none. `scale`: where a request has no other. */
@@ -90,6 +92,10 @@ export interface NativeRequest {
   highWaterMark: number;
   /** A sequence parked for longer than this many ms ends with STALLED; 0 means never. */
   stallTimeoutMs: number;
+  /** What is guessed of the reply. Absent: nothing. */
+  speculate?: NativeSpeculation;
+  /** Text that is expected of the reply: guesses come from it first. */
+  prediction?: string;
   /** Adapters that the model was opened with, in the order of their names, each once, and their strengths: not 0. Absent: none. */
   adapters?: readonly NativeAdapter[];
   /** Nothing is drawn: its prompt is computed for calls to come, in steps that nothing else wants. */
@@ -101,6 +107,14 @@ export interface NativeRequest {
    * of it is given out again from its start. Deterministic engines end with ENGINE_FAILED where one of them comes out as another token.
    */
   replay?: readonly number[];
+}
+
+/** Guesses change no text, only how soon it comes. */
+export interface NativeSpeculation {
+  /** That a step checks at most: 0 to 64; 0 is none. */
+  tokens: number;
+  /** Tokens at the text's end that must have stood before, so that what followed them is guessed: 1 to 32. */
+  match: number;
 }
 
 /** An adapter that a request is computed with. The engine of lib/engine fills in the strength that is the adapter's own. */

@@ -56,6 +56,7 @@ function hint(option: Option): string {
 /** Flags that are more than a number, a word, or there. */
 const READERS: Record<string, (text: string, before: unknown) => unknown> = {
   gpuLayers: layers,
+  speculate: (text) => ({ tokens: parse(text, "It must be a number of tokens; 0 guesses nothing.") }),
   stop: several,
   drySequenceBreakers: several,
   samplers: (text) => text.split(/[,;]/).filter((name) => name !== ""),

@@ -461,6 +461,8 @@ export const NO_STATS: EngineStats = {
   abortedSteps: 0,
   cachedTokens: 0,
   spills: 0,
+  draftedTokens: 0,
+  acceptedTokens: 0,
   embedding: 0,
   embeddedTokens: 0,
   embeddingBytes: 0,

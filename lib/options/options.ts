@@ -12,6 +12,7 @@ import { entriesOf, MOST_TEXT, reading } from "./foreign.js";
 import { validateMessages } from "./messages.js";
 import { type ReplyShape, readChatShape, readPromptShape, type ShapeOptions } from "./reply-shape.js";
 import { asObject, readOptions } from "./rules.js";
+import { readSpeculate } from "./speculate.js";
 import {
   COMPLETION_OPTIONS,
   DETOKENIZE_OPTIONS,
@@ -177,6 +178,7 @@ function replySettings(
   const read = readOptions(REPLY_OPTIONS, given, "a reply");
   const rest = Object.fromEntries(Object.entries(read).filter(([name]) => REQUEST_FIELDS.has(name)));
   checkTogether({ ...rest, ...subject }, given);
+  if (wantsTheSameAgain(given)) rest.speculate = readSpeculate("speculate", false);
   const { native, ...shape } = readShape(read as unknown as ShapeOptions);
   const { signal, chunkSize, chunkBy, chunkMaxDelayMs, includeUsage, streamCallback, maxSteps, toolErrors, onStep, adapter } = read;
   return {
@@ -197,6 +199,14 @@ function replySettings(
     shape,
     steps: { most: maxSteps as number, errors: toolErrors as "model" | "throw", onStep: onStep as ((step: Step) => unknown) | undefined },
   };
+}
+
+/**
+ * Whoever names a seed wants the same text again. Steps are guessed ahead as it pays at the moment, and one of several tokens rounds a little
+ * differently, so that is left out where the call does not ask for it.
+ */
+function wantsTheSameAgain({ seed, speculate, prediction }: Options): boolean {
+  return seed !== undefined && speculate === undefined && prediction === undefined;
 }
 
 /** What no option's own rule can tell. Named as it was written. */

@@ -7,6 +7,7 @@ import { readGpuLayers, readIsolate, readLogitBias, readPromptCache, readSignal,
 import { named } from "./named.js";
 import { INT32_MAX, type Rule } from "./rules.js";
 import { DEFAULT_BREAKERS, DEFAULT_SAMPLERS, readBreakers, readSamplers } from "./samplers.js";
+import { readPrediction, readSpeculate } from "./speculate.js";
 
 /** One option. */
 export type Option = Rule & {
@@ -344,6 +345,8 @@ export const REPLY_OPTIONS = {
   adapter: { kind: "custom", read: readAdapter },
   templateArguments: { kind: "custom", read: named },
   continueFinalMessage: { kind: "boolean", default: false, wire: "body" },
+  speculate: { kind: "custom", read: readSpeculate, default: readSpeculate("speculate", "auto"), wire: "body" },
+  prediction: { kind: "custom", read: readPrediction, wire: "body" },
   maxSteps: { kind: "integer", min: 1, max: 1000, default: 5 },
   toolErrors: { kind: "enum", values: ["model", "throw"], default: "model" },
   onStep: { kind: "function" },
@@ -386,6 +389,13 @@ export const ENGINE_OPTIONS = {
   },
   latencyTargetMs: { kind: "number", min: 1, max: 10_000, default: 150 },
   deterministic: { kind: "boolean", default: false, flag: "--deterministic", help: "other streams cannot change the rounding; slower" },
+  speculate: {
+    kind: "custom",
+    read: readSpeculate,
+    default: readSpeculate("speculate", "auto"),
+    flag: "--speculate <tokens>",
+    help: "guessed tokens that a step checks at most; 0 guesses nothing",
+  },
   isolate: { kind: "custom", read: readIsolate },
   adapters: { kind: "custom", read: readAdapters },
   onProgress: { kind: "function" },

@@ -44,6 +44,8 @@ const COUNTERS = [
   "cachedTokens",
   "spills",
   "embeddedTokens",
+  "draftedTokens",
+  "acceptedTokens",
   "restarts",
 ] as const;
 type Counters = Partial<Record<(typeof COUNTERS)[number], number>>;

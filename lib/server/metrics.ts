@@ -167,6 +167,8 @@ export class Metrics {
     const generated = "Tokens generated, those of replies that were cancelled included.";
     counter("zstream_generation_tokens_total", generated, (now) => now.generatedTokens);
     counter("zstream_embedded_tokens_total", "Tokens of texts that were embedded or ranked.", (now) => now.embeddedTokens);
+    counter("zstream_drafted_tokens_total", "Tokens of replies that were guessed and computed ahead.", (now) => now.draftedTokens);
+    counter("zstream_accepted_tokens_total", "Of the guessed tokens, those that came.", (now) => now.acceptedTokens);
     counter("zstream_engine_restarts_total", "Times that an isolated engine was started again.", (now) => now.restarts ?? 0);
   }
 }

@@ -214,11 +214,19 @@ function toolMessage({ toolCallId, name, content }: ToolResult): Message {
 function sum(a: Usage, b: Usage): Usage {
   const reasoning = (a.reasoningTokens ?? 0) + (b.reasoningTokens ?? 0);
   const thought = a.reasoningTokens === undefined && b.reasoningTokens === undefined ? {} : { reasoningTokens: reasoning };
+  const accepted = sumOfTold(a.acceptedPredictionTokens, b.acceptedPredictionTokens);
+  const rejected = sumOfTold(a.rejectedPredictionTokens, b.rejectedPredictionTokens);
   return {
     promptTokens: a.promptTokens + b.promptTokens,
     completionTokens: a.completionTokens + b.completionTokens,
     totalTokens: a.totalTokens + b.totalTokens,
     cachedTokens: a.cachedTokens + b.cachedTokens,
     ...thought,
+    ...(accepted === undefined ? {} : { acceptedPredictionTokens: accepted }),
+    ...(rejected === undefined ? {} : { rejectedPredictionTokens: rejected }),
   };
+}
+
+function sumOfTold(a: number | undefined, b: number | undefined): number | undefined {
+  return a === undefined && b === undefined ? undefined : (a ?? 0) + (b ?? 0);
 }

@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "drafter.h"
 #include "ids.h"
 #include "logprobs.h"
 #include "prompt.h"
@@ -124,6 +125,9 @@ class Decoder {
   /** Keeps the first `tokens` tokens of a slot. False, and the slot is empty, where the model's memory cannot be cut there. */
   virtual bool cut_slot(SlotId slot, int tokens) = 0;
 
+  /** Takes the last tokens of the last step back, so that `tokens` are left. Only where can_cut(). */
+  virtual void take_back(SlotId slot, int tokens) = 0;
+
   /** False for memory that holds no more than its latest state (recurrent models): a slot is cut at its checkpoints alone. */
   virtual bool can_cut() const = 0;
 
@@ -186,6 +190,9 @@ class Decoder {
   virtual void draw_all(std::vector<Draw>& draws) {
     for (Draw& one : draws) draw(one);
   }
+
+  /** Null where nothing is drafted for a stream: its memory must be one that can be cut. */
+  virtual std::unique_ptr<Drafter> make_drafter(const Prompt&, DraftParams) { return nullptr; }
 
   /** Closes the thought that the reply is in: its next tokens are those. Before the first token, the one that it begins with, too; else nothing. */
   virtual void end_reasoning(TokenSampler&) {}

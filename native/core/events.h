@@ -20,6 +20,8 @@ struct Usage {
   int completion_tokens = 0;
   int cached_tokens = 0;
   int reasoning_tokens = 0;
+  /** Of the caller's prediction, those that were computed ahead and are in the reply, and those that are not. None: nothing was predicted. */
+  std::optional<int> accepted_prediction_tokens, rejected_prediction_tokens;
 };
 
 /** Milliseconds, as lib/types.ts describes them. */
@@ -32,6 +34,8 @@ struct Timings {
   double itl_max_ms = 0;
   double tokens_per_second = 0;
   double paused_ms = 0;
+  int drafted_tokens = 0;   // computed before it was known whether they come
+  int accepted_tokens = 0;  // of those, the ones that came
 };
 
 struct TextEvent {

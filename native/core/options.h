@@ -1,6 +1,7 @@
 // Owns what an engine is opened with; lib/addon/contract.ts has the same. Plain values.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -30,9 +31,14 @@ struct EngineOptions {
   std::string device = "auto";
   double latency_target_ms = 150;
   bool deterministic = false;
+  int draft_tokens =
+      0;  // of all streams together that one step checks, with rows of logits of their own; 0: nothing is drafted
   int replay_rows = 0;  // of logits, beyond one for each stream: so many tokens of lost replies are replayed at once
   std::vector<AdapterFile> adapters;
   PromptCacheOptions prompt_cache;
+
+  /** Of logits, beside one for each stream: no step replays and drafts at once. */
+  int more_rows() const { return std::max(replay_rows, draft_tokens); }
 };
 
 }  // namespace zse

@@ -87,6 +87,8 @@ struct StreamSettings {
   std::vector<AdapterScale> adapters;  // what the model is changed by; in order, each once
   bool tell_tokens = false;            // the ids of drawn tokens go with the events
   bool prepares = false;               // nothing is drawn: its prompt is computed for those to come, when nothing else is
+  int draft_tokens = 0;                // that a step checks of guesses at most; 0: nothing is guessed
+  int draft_match = 4;                 // tokens that must have stood before what is looked up
   /** What was drawn of the same reply before its engine was lost: it begins with these, and is given out again from its start. */
   std::vector<Token> replay;
 };
@@ -133,6 +135,7 @@ using RequestInput = std::variant<ChatInput, TextInput, TokensInput, InfillInput
 struct RequestSpec {
   RequestInput input;
   std::vector<std::string> stops;
+  std::string prediction;  // what the caller expects of the reply; "" for nothing
   StreamSettings settings;
 };
 
@@ -193,6 +196,7 @@ struct PreparedPrompt {
   std::vector<std::string> template_stops;      // and texts at which the template's model ends it by itself
   std::unique_ptr<SamplerParts> sampler_parts;  // null where there are none
   std::shared_ptr<const ReplySyntax> syntax;    // null: the reply is text
+  std::vector<Token> prediction;                // what the caller expects of it
 };
 
 /** What every thread may look at of a question that the decode thread answers. */

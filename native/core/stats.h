@@ -18,6 +18,8 @@ struct EngineStats {
   std::atomic<int64_t> exchanges{0};        // of those, the times that two streams' images changed places
   std::atomic<int64_t> recomputed{0};       // times that what it held was computed again, since RAM had no room for an image
   std::atomic<int64_t> cached_tokens{0};    // prompt tokens that were not computed again
+  std::atomic<int64_t> drafted_tokens{0};   // guessed, and computed before it was known whether they come
+  std::atomic<int64_t> accepted_tokens{0};  // of those, the ones that came
   std::atomic<int> embedding{0};            // texts whose vectors are wanted, those under way included
   std::atomic<int64_t> embedded_tokens{0};  // of texts, those computed
   std::atomic<int64_t> embedding_bytes{0};  // of memory that embedding has taken

@@ -143,7 +143,7 @@ void Engine::run_decode_thread() {
 void Engine::serve(const std::shared_ptr<const Model>& model) {
   std::unique_ptr<LlamaDecoder> of_streams;
   NoDecoder none;
-  if (model->info().generates) of_streams = std::make_unique<LlamaDecoder>(model, options_.replay_rows);
+  if (model->info().generates) of_streams = std::make_unique<LlamaDecoder>(model, options_.more_rows());
   Decoder& decoder = of_streams ? static_cast<Decoder&>(*of_streams) : none;
   LlamaEmbedder embedder(model, of_streams ? of_streams->threads() : nullptr);
   if (!of_streams) embedder.open();
@@ -158,6 +158,7 @@ void Engine::serve(const std::shared_ptr<const Model>& model) {
   auto prompts = std::make_unique<PromptSide>(model, closing_, inbox_, events_, stats_);
   SchedulerOptions options;
   options.latency_target_ms = options_.latency_target_ms;
+  options.draft_tokens = options_.draft_tokens;
   options.deterministic = options_.deterministic;
   PrefixCache cache(cache_options, rule, std::move(files), stats_);
   Scheduler scheduler(decoder, &embedder, std::move(cache), inbox_, events_, stats_, options,

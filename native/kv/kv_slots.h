@@ -49,6 +49,9 @@ class KvSlots {
   /** What a step has added to a slot, by this variant of the model. */
   void extend(SlotId slot, Variant variant, const Token* tokens, int count, bool of_prompt);
 
+  /** What a step has computed beyond what a slot is known to hold is taken back. */
+  void take_back(SlotId slot) { decoder_.take_back(slot, static_cast<int>(slots_[slot].content.size())); }
+
   void clear(SlotId slot);
   /** Tokens of a slot that can be used for a prompt. */
   int usable(SlotId slot, const ReuseRule& rule, const Prompt& prompt) const;

@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "core/info.h"
 #include "devices.h"
+#include "drafter.h"
 #include "ggml_abort.h"
 #include "llama-context.h"
 #include "llama-kv-cache-iswa.h"
@@ -79,7 +80,7 @@ void check_memory(const llama_model* model, const ModelInfo& info) {
 
 }  // namespace
 
-LlamaDecoder::LlamaDecoder(std::shared_ptr<const Model> model, int replay_rows) : model_(std::move(model)) {
+LlamaDecoder::LlamaDecoder(std::shared_ptr<const Model> model, int more_rows) : model_(std::move(model)) {
   const ModelInfo& info = model_->info();
   if (int64_t{info.context_size} * info.max_streams > INT32_MAX) {
     throw EngineError("BAD_OPTION", "contextSize × maxStreams is " +
@@ -87,7 +88,7 @@ LlamaDecoder::LlamaDecoder(std::shared_ptr<const Model> model, int replay_rows) 
                                         " tokens; llama.cpp counts to " + std::to_string(INT32_MAX) + " at most");
   }
   check_memory(model_->get(), info);
-  llama_context_params params = context_params(info.context_size, info.max_streams, replay_rows);
+  llama_context_params params = context_params(info.context_size, info.max_streams, more_rows);
   if (computes_on_cpu(info)) {
     params.n_batch = params.n_ubatch = std::max(kBatchTokensOnCpu, static_cast<uint32_t>(info.max_streams));
   }
@@ -258,6 +259,11 @@ bool LlamaDecoder::cut_slot_at(SlotId slot, int tokens, const std::shared_ptr<co
   return false;
 }
 
+// A window of attention has let go of nothing for these tokens that the one before them does not do without as well.
+void LlamaDecoder::take_back(SlotId slot, int tokens) {
+  llama_memory_seq_rm(llama_get_memory(context_.get()), slot, tokens, -1);
+}
+
 /** A slot's share of all that the context keeps; and what stands between, of which each token has a few bytes. */
 size_t LlamaDecoder::largest_image() const {
   size_t kept = 0;
@@ -319,6 +325,11 @@ std::unique_ptr<TokenSampler> LlamaDecoder::make_sampler(const SamplingParams& p
   const SamplerModel model{info.vocabulary_size, info.context_size, model_->end_tokens()};
   auto* own = static_cast<LlamaSamplerParts*>(parts.get());
   return std::make_unique<LlamaSampler>(model, params, prompt, own ? std::move(*own) : LlamaSamplerParts());
+}
+
+std::unique_ptr<Drafter> LlamaDecoder::make_drafter(const Prompt& prompt, DraftParams params) {
+  if (!can_roll_back_) return nullptr;
+  return std::make_unique<LookupDrafter>(prompt, std::move(params));
 }
 
 void LlamaDecoder::end_reasoning(TokenSampler& sampler) {

@@ -20,7 +20,7 @@ class Model;
 class LlamaDecoder final : public Decoder {
  public:
   /** Throws EngineError ENGINE_FAILED when the context cannot be made, naming the memory it would have needed. */
-  explicit LlamaDecoder(std::shared_ptr<const Model> model, int replay_rows = 0);
+  explicit LlamaDecoder(std::shared_ptr<const Model> model, int more_rows = 0);
   ~LlamaDecoder() override;
 
   int max_slots() const override;
@@ -32,6 +32,7 @@ class LlamaDecoder final : public Decoder {
   std::string failure() const override { return failure_; }
   void clear_slot(SlotId slot) override;
   bool cut_slot(SlotId slot, int tokens) override;
+  void take_back(SlotId slot, int tokens) override;
   bool can_cut() const override { return can_roll_back_; }
   int window() const override { return window_; }
   int cut_from(SlotId slot, int tokens) const override;
@@ -45,6 +46,7 @@ class LlamaDecoder final : public Decoder {
   std::unique_ptr<SlotCopy> begin_load(SlotId slot, std::shared_ptr<const SlotImage> image, int tokens) override;
   std::unique_ptr<TokenSampler> make_sampler(const SamplingParams& params, const Prompt& prompt,
                                              std::unique_ptr<SamplerParts> parts) override;
+  std::unique_ptr<Drafter> make_drafter(const Prompt& prompt, DraftParams params) override;
   void end_reasoning(TokenSampler& sampler) override;
   std::optional<Token> sample(TokenSampler& sampler, size_t index) override;
   std::optional<Token> replay(TokenSampler& sampler, size_t index, Token token) override;

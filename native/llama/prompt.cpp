@@ -603,7 +603,18 @@ PreparedPrompt PromptBuilder::build(const RequestSpec& request, PromptStage& sta
   prepared.prompt = Prompt(std::move(tokens), model_->adapters().variant_of(request.settings.adapters));
   prepared.sampler_parts = make_sampler_parts(*model_, request.settings.sampling, std::move(shape.constraint));
   prepared.syntax = std::move(shape.syntax);
+  if (!request.prediction.empty()) prepared.prediction = tokens_of_prediction(request.prediction, stage);
   return prepared;
+}
+
+std::vector<Token> PromptBuilder::tokens_of_prediction(const std::string& text, PromptStage& stage) const {
+  const size_t fewest = text.size() / model_->longest_piece(), room = static_cast<size_t>(model_->info().context_size);
+  if (fewest >= room) {
+    throw EngineError("BAD_OPTION", "prediction has at least " + std::to_string(fewest) + " tokens, and the context holds " +
+                                        std::to_string(room) + "; give no more than the reply may have");
+  }
+  stage = PromptStage::kTokenizer;
+  return model_->tokenize(normalized(text), false, false);
 }
 
 /** A text that cannot fit whatever its tokens are is refused before they are looked for. */

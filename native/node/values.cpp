@@ -158,6 +158,10 @@ struct PayloadToJs {
     usage.Set("totalTokens", event.usage.prompt_tokens + event.usage.completion_tokens);
     usage.Set("cachedTokens", event.usage.cached_tokens);
     if (event.usage.reasoning_tokens > 0) usage.Set("reasoningTokens", event.usage.reasoning_tokens);
+    if (event.usage.accepted_prediction_tokens) {
+      usage.Set("acceptedPredictionTokens", *event.usage.accepted_prediction_tokens);
+      usage.Set("rejectedPredictionTokens", *event.usage.rejected_prediction_tokens);
+    }
 
     Napi::Object itl = Napi::Object::New(env);
     itl.Set("p50", event.timings.itl_p50_ms);
@@ -170,6 +174,10 @@ struct PayloadToJs {
     timings.Set("itlMs", itl);
     timings.Set("tokensPerSecond", event.timings.tokens_per_second);
     timings.Set("pausedMs", event.timings.paused_ms);
+    if (event.timings.drafted_tokens > 0) {
+      timings.Set("draftedTokens", event.timings.drafted_tokens);
+      timings.Set("acceptedTokens", event.timings.accepted_tokens);
+    }
 
     Napi::Object object = Napi::Object::New(env);
     object.Set("reason", reason_name(event.reason));
@@ -276,6 +284,9 @@ EngineOptions engine_options_from_js(const Napi::Object& value) {
   options.device = value.Get("device").As<Napi::String>();
   options.latency_target_ms = number(value, "latencyTargetMs");
   options.deterministic = boolean(value, "deterministic");
+  if (const Napi::Value given = value.Get("speculate"); given.IsObject()) {
+    options.draft_tokens = integer(given.As<Napi::Object>(), "tokens");
+  }
   if (value.Has("replayRows")) options.replay_rows = integer(value, "replayRows");
   if (const Napi::Value adapters = value.Get("adapters"); adapters.IsArray()) {
     const Napi::Array all = adapters.As<Napi::Array>();
@@ -379,6 +390,11 @@ RequestSpec request_from_js(const Napi::Object& value) {
       settings.adapters.push_back({text_or_none(one, "name"), real(one, "scale")});
     }
   }
+  if (const Napi::Value given = value.Get("speculate"); given.IsObject()) {
+    settings.draft_tokens = integer(given.As<Napi::Object>(), "tokens");
+    settings.draft_match = integer(given.As<Napi::Object>(), "match");
+  }
+  request.prediction = text_or_none(value, "prediction");
   if (const Napi::Value replay = value.Get("replay"); replay.IsArray()) {
     const Napi::Array tokens = replay.As<Napi::Array>();
     for (uint32_t i = 0; i < tokens.Length(); i++) settings.replay.push_back(tokens.Get(i).As<Napi::Number>().Int32Value());
@@ -520,6 +536,8 @@ Napi::Object stats_to_js(Napi::Env env, const EngineStats& stats) {
   object.Set("prefilledTokens", static_cast<double>(stats.prefilled_tokens.load()));
   object.Set("abortedSteps", static_cast<double>(stats.aborted_steps.load()));
   object.Set("cachedTokens", static_cast<double>(stats.cached_tokens.load()));
+  object.Set("draftedTokens", static_cast<double>(stats.drafted_tokens.load()));
+  object.Set("acceptedTokens", static_cast<double>(stats.accepted_tokens.load()));
   object.Set("spills", static_cast<double>(stats.spills.load()));
   object.Set("embedding", stats.embedding.load());
   object.Set("embeddedTokens", static_cast<double>(stats.embedded_tokens.load()));

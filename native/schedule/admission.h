@@ -45,6 +45,9 @@ class Admission {
   /** Keeps that place, if the step before has ended at one, or if a reply before has. */
   void keep_checkpoint(const Sequence& sequence);
 
+  /** What a step has computed of drafts that were not kept: the slot holds no more than computed() was told. */
+  void take_back(SlotId slot) { slots_.take_back(slot); }
+
   /** The stream has ended. `sound`: what its slot holds is known. */
   void leave(Sequence& sequence, bool sound);
 

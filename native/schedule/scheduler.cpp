@@ -11,6 +11,13 @@
 
 namespace zse {
 
+namespace {
+
+// What a step with drafts may take of the target, by an estimate.
+constexpr double kDraftAim = 0.9;
+
+}  // namespace
+
 Scheduler::Scheduler(Decoder& decoder, Embedder* embedder, PrefixCache cache, Inbox& inbox, StreamQueue& events,
                      EngineStats& stats, SchedulerOptions options, Outbox::Ends on_end,
                      std::function<void(StreamId, ParseRequest)> parse)
@@ -299,6 +306,7 @@ bool Scheduler::compute_step(double spent_ms) {
   if (plan.empty()) return false;
   end_at_checkpoints(runnable, plan);
   limit_rows(runnable, plan);
+  add_drafts(runnable, plan, options_.latency_target_ms - spent_ms);
   // Where slots have buffers of their own, llama.cpp computes only neighbours in one pass over the weights.
   std::sort(plan.begin(), plan.end(),
             [&](const PlanPiece& a, const PlanPiece& b) { return runnable[a.index]->slot < runnable[b.index]->slot; });
@@ -311,7 +319,9 @@ bool Scheduler::compute_step(double spent_ms) {
     Sequence& sequence = *runnable[piece.index];
     if (!sequence.prefilling()) {
       batch_.push_back({sequence.slot, sequence.in_cache, sequence.next_token, true});
-      decode_tokens++;
+      Position position = sequence.in_cache;
+      for (const Token token : sequence.draft) batch_.push_back({sequence.slot, ++position, token, true});
+      decode_tokens += piece.tokens;
       continue;
     }
     sequence.clock.prefill_started(started);
@@ -341,7 +351,7 @@ bool Scheduler::compute_step(double spent_ms) {
   step_number_++;
   stats_.steps++;
   stats_.prefilled_tokens += prefill_tokens;
-  cost_.record(decode_tokens, prefill_tokens, milliseconds(Clock::now() - started));
+  record_cost(static_cast<int>(plan.size()), decode_tokens, prefill_tokens, milliseconds(Clock::now() - started));
 
   draw_next(runnable, plan);
   size_t index = 0;
@@ -351,19 +361,64 @@ bool Scheduler::compute_step(double spent_ms) {
     if (sequence.tells_prompt()) tell_prompt(sequence, index, piece.tokens);
     index += piece.tokens;
     sequence.last_step = step_number_;
-    admission_.computed(
-        sequence, sequence.prefilling() ? sequence.to_prefill().tokens().data() + sequence.in_cache : &sequence.next_token,
-        piece.tokens);
-    sequence.in_cache += piece.tokens;
-    ZSE_ASSERT(admission_.agrees(sequence), "what was computed is in its slot");
-    admission_.keep_checkpoint(sequence);
     if (!sequence.prefilling()) {
-      advance_reply(sequence, index - 1, &*drawn++);
-    } else if (advance_prompt(sequence, index - piece.tokens, piece.tokens)) {
-      advance_reply(sequence, index - 1);
+      advance_decode(sequence, index - piece.tokens, *drawn++);
+      continue;
     }
+    add_computed(sequence, sequence.to_prefill().tokens().data() + sequence.in_cache, piece.tokens);
+    admission_.keep_checkpoint(sequence);
+    if (!advance_prompt(sequence, index - piece.tokens, piece.tokens)) continue;
+    if (advance_reply(sequence, index - 1)) park_without_credit(sequence);
   }
   return true;
+}
+
+void Scheduler::add_computed(Sequence& sequence, const Token* tokens, int count) {
+  admission_.computed(sequence, tokens, count);
+  sequence.in_cache += count;
+  ZSE_ASSERT(admission_.agrees(sequence), "what was computed is in its slot");
+}
+
+void Scheduler::record_cost(int streams, int decode_tokens, int prefill_tokens, double ms) {
+  const bool drafted = prefill_tokens == 0 && decode_tokens > streams;
+  if (!drafted) cost_.record(decode_tokens, prefill_tokens, ms);
+  if (prefill_tokens == 0) row_cost_.record(decode_tokens, ms);
+  if (decode_tokens == 0 && prefill_tokens >= StepCost::kMinPiece) row_cost_.record_bulk(ms / prefill_tokens);
+}
+
+// In deterministic mode a token is computed alone, since beside others it would round differently. Beside pieces of prompts, which take what the step
+// has of time, nothing is drafted.
+void Scheduler::add_drafts(const std::vector<Sequence*>& runnable, std::vector<PlanPiece>& plan, double target_ms) {
+  if (options_.deterministic || options_.draft_tokens == 0) return;
+  for (const PlanPiece& piece : plan) runnable[piece.index]->draft.clear();
+  const auto prefills = [&](const PlanPiece& piece) { return runnable[piece.index]->prefilling(); };
+  if (std::any_of(plan.begin(), plan.end(), prefills)) return;
+  const int rows = static_cast<int>(plan.size());
+  const int room = std::min({options_.draft_tokens, decoder_.max_outputs() - rows, decoder_.max_batch_tokens() - rows});
+  std::vector<DraftOffer> offers;
+  for (const PlanPiece& piece : plan) {
+    Sequence& sequence = *runnable[piece.index];
+    offers.push_back({});
+    if (!sequence.drafter || sequence.replayed()) continue;
+    const int most = std::min(room, sequence.draft_room(decoder_.context_size()));
+    sequence.draft_source = sequence.drafter->draft(most, sequence.draft);
+    const auto end = std::find_if(sequence.draft.begin(), sequence.draft.end(),
+                                  [this](Token token) { return decoder_.is_end_of_generation(token); });
+    sequence.draft.erase(end, sequence.draft.end());
+    offers.back() = {static_cast<int>(sequence.draft.size()), sequence.draft_record().chance()};
+  }
+  std::vector<int> lengths = choose_drafts(offers, rows, room, row_cost_, target_ms * kDraftAim);
+  int left = room;
+  for (const int length : lengths) left -= length;
+  for (size_t i = 0; i < plan.size(); i++) {
+    Sequence& sequence = *runnable[plan[i].index];
+    if (lengths[i] == 0 && offers[i].tokens > 0 && row_cost_.of(rows) > 0 && sequence.draft_record().passed_over()) {
+      lengths[i] = std::min({kTrialDraft, offers[i].tokens, left});
+      left -= lengths[i];
+    }
+    sequence.draft.resize(static_cast<size_t>(lengths[i]));
+    plan[i].tokens += lengths[i];
+  }
 }
 
 /** The tokens of all streams that decode in this step, at once: into draws_, in the order of the plan. */
@@ -415,6 +470,7 @@ bool Scheduler::advance_prompt(Sequence& sequence, size_t first, int count) {
   if (!again && before < prompt && sequence.in_cache >= prompt) {
     sequence.sampler = decoder_.make_sampler(sequence.settings.sampling, sequence.prompt, std::move(sequence.sampler_parts));
     if (sequence.control->ends_reasoning) decoder_.end_reasoning(*sequence.sampler);
+    if (options_.draft_tokens > 0 && !options_.deterministic) sequence.begin_drafts(decoder_);
   }
   if (!again && !advance_replay(sequence, first, before)) return false;
   if (sequence.in_cache < total) return false;
@@ -426,18 +482,42 @@ bool Scheduler::advance_prompt(Sequence& sequence, size_t first, int count) {
 
 /** Draws what was drawn before, from the rows of the piece that has just been computed. False: the stream has ended. */
 bool Scheduler::advance_replay(Sequence& sequence, size_t first, int before) {
-  const StreamId id = sequence.id();
   const int replayed =
       static_cast<int>(sequence.to_prefill().size()) - 1;  // rows that a token of the replay follows end here
   const int end = std::min(sequence.in_cache, replayed);
   for (int position = std::max(before, static_cast<int>(sequence.prompt.size()) - 1); position < end; position++) {
-    advance_reply(sequence, first + static_cast<size_t>(position - before));
-    if (!sequences_.find(id)) return false;
+    if (!advance_reply(sequence, first + static_cast<size_t>(position - before))) return false;
   }
   return true;
 }
 
-void Scheduler::advance_reply(Sequence& sequence, size_t index, const Draw* drawn) {
+void Scheduler::advance_decode(Sequence& sequence, size_t index, const Draw& drawn) {
+  const SlotId slot = sequence.slot;
+  const std::vector<Token> draft = std::exchange(sequence.draft, {});
+  sequence.count_drafted(static_cast<int>(draft.size()));
+  stats_.drafted_tokens += static_cast<int64_t>(draft.size());
+  add_computed(sequence, &sequence.next_token, 1);
+  bool goes_on = advance_reply(sequence, index, &drawn);
+  size_t kept = 0;
+  // A token is drawn from each row as ever. The next row follows from what was drawn only where that is what was drafted.
+  while (goes_on && kept < draft.size() && sequence.next_token == draft[kept]) {
+    kept++;
+    stats_.accepted_tokens++;
+    sequence.count_accepted();
+    add_computed(sequence, &sequence.next_token, 1);
+    goes_on = advance_reply(sequence, index + kept);
+  }
+  if (kept < draft.size()) admission_.take_back(slot);
+  if (!goes_on) return;
+  if (!draft.empty()) sequence.draft_record().record(static_cast<int>(draft.size()), static_cast<int>(kept));
+  park_without_credit(sequence);
+}
+
+void Scheduler::park_without_credit(Sequence& sequence) {
+  if (sequence.out_of_credit()) sequences_.park(sequence, Clock::now());
+}
+
+bool Scheduler::advance_reply(Sequence& sequence, size_t index, const Draw* drawn) {
   const std::optional<Token> replayed = sequence.replayed();
   std::optional<Token> token;
   try {
@@ -447,14 +527,14 @@ void Scheduler::advance_reply(Sequence& sequence, size_t index, const Draw* draw
                        : decoder_.sample(*sequence.sampler, index);
   } catch (const EngineError& e) {
     fail(sequence, e.code(), e.what());
-    return;
+    return false;
   }
   if (token && replayed) {
     if (options_.deterministic && *token != *replayed) {
       fail(sequence, "ENGINE_FAILED",
            "the reply cannot go on exactly as it began: token " + std::to_string(sequence.generated) +
                " came out as another one; something that is not in its request has changed it");
-      return;
+      return false;
     }
     token = replayed;
   }
@@ -467,16 +547,17 @@ void Scheduler::advance_reply(Sequence& sequence, size_t index, const Draw* draw
              ": the model's output is not a number, or logitBias bans every token; without logitBias, the model file is "
              "probably damaged",
          false);
-    return;
+    return false;
   }
   if (decoder_.is_end_of_generation(*token) && !sequence.settings.sampling.ignore_eos) {
     finish_reply(sequence, FinishReason::kStop, {}, now);
-    return;
+    return false;
   }
   sequence.next_token = *token;
   sequence.generated++;
   if (!replayed) stats_.generated_tokens++;  // the engine before it counted that one
   sequence.clock.token_sampled(now);
+  if (sequence.drafter) sequence.drafter->add(*token);
 
   piece_.clear();
   decoder_.append_piece(*token, piece_);
@@ -489,15 +570,15 @@ void Scheduler::advance_reply(Sequence& sequence, size_t index, const Draw* draw
   charge(sequence, events, now);
   if (events.stopped_by()) {
     finish_reply(sequence, FinishReason::kStop, std::move(events.stopped_by()), now);
-    return;
+    return false;
   }
   const int total = static_cast<int>(sequence.prompt.size()) + sequence.generated;
   const bool reached_maximum = sequence.settings.max_tokens > 0 && sequence.generated >= sequence.settings.max_tokens;
   if (reached_maximum || total >= decoder_.context_size()) {
     finish_reply(sequence, FinishReason::kLength, {}, now);
-    return;
+    return false;
   }
-  if (sequence.out_of_credit() && !sequence.prefilling()) sequences_.park(sequence, now);
+  return true;
 }
 
 ReplyEvents Scheduler::events_of(Sequence& sequence) {
@@ -556,6 +637,8 @@ FinishEvent Scheduler::finish_event(const Sequence& sequence, FinishReason reaso
   event.seed = sequence.settings.sampling.seed;
   event.usage = sequence.usage();
   event.timings = sequence.clock.timings(Clock::now());
+  event.timings.drafted_tokens = sequence.drafted;
+  event.timings.accepted_tokens = sequence.accepted;
   return event;
 }
 

@@ -30,6 +30,7 @@ namespace zse {
 struct SchedulerOptions {
   double latency_target_ms = 150;
   bool deterministic = false;
+  int draft_tokens = 0;                                        // that one step checks, of all streams together
   Clock::duration gather_time = std::chrono::milliseconds(5);  // a first request's longest wait for others made with it
   Clock::duration lend_after = std::chrono::milliseconds(50);  // a parked stream's slot, when others wait
   size_t copied_at_once = 8 << 20;  // bytes of an image that is copied when it is needed: some 5 ms
@@ -87,14 +88,21 @@ class Scheduler {
   /** The model's memory can be cut nowhere else. */
   bool has_checkpoints() const { return !decoder_.can_cut() || decoder_.window() != INT_MAX; }
   void end_at_checkpoints(const std::vector<Sequence*>& runnable, std::vector<PlanPiece>& plan) const;
+  /** Drafts for streams that decode, where a step is quicker with them. */
+  void add_drafts(const std::vector<Sequence*>& runnable, std::vector<PlanPiece>& plan, double target_ms);
   void tell_prompt(const Sequence& sequence, size_t index, int tokens);
   DecodeStatus decode(const Batch& batch);
+  void record_cost(int streams, int decode_tokens, int prefill_tokens, double ms);
+  void add_computed(Sequence& sequence, const Token* tokens, int count);
   /** batch[first] and so on were computed. True when its reply's next token is due, from the last one's logits. */
   bool advance_prompt(Sequence& sequence, size_t first, int count);
   bool advance_replay(Sequence& sequence, size_t first, int before);
   void draw_next(const std::vector<Sequence*>& runnable, const std::vector<PlanPiece>& plan);
-  /** Takes what was drawn from batch[index], or draws it here; the sequence may have ended after it. */
-  void advance_reply(Sequence& sequence, size_t index, const Draw* drawn = nullptr);
+  /** Takes what was drawn from batch[index], or draws it here. False: the sequence has ended, and is no more. */
+  bool advance_reply(Sequence& sequence, size_t index, const Draw* drawn = nullptr);
+  /** The same of a step that decodes, whose first row is batch[index]: as far as its draft is what is drawn. */
+  void advance_decode(Sequence& sequence, size_t index, const Draw& drawn);
+  void park_without_credit(Sequence& sequence);
   /** Where its stage puts what it has to say. */
   ReplyEvents events_of(Sequence& sequence);
   /** Its stage has put these into the news: they cost credit. */
@@ -137,6 +145,7 @@ class Scheduler {
   int64_t received_ = 0;             // requests that came through the inbox, rejected ones too
   uint64_t step_number_ = 0;
   StepCost cost_;
+  RowCost row_cost_;
 
   Outbox outbox_;                           // of the step under way
   std::unique_ptr<Embeddings> embeddings_;  // null without an embedder

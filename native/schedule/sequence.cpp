@@ -11,6 +11,9 @@ namespace zse {
 
 namespace {
 
+// Of a drafted token, before any was tried: that it comes.
+constexpr double kLookupChance = 0.7, kPredictionChance = 0.9;
+
 std::unique_ptr<ReplyStage> make_reply(PreparedPrompt& prepared, int min_tokens) {
   std::vector<std::string> stops = prepared.stops;
   stops.insert(stops.end(), prepared.template_stops.begin(), prepared.template_stops.end());
@@ -77,7 +80,10 @@ Sequence::Sequence(PreparedRequest request, uint64_t arrival_number)
       reply(make_reply(request.prepared, settings.sampling.min_tokens)),
       logprobs(settings.sampling.logprobs ? std::make_unique<LogprobQueue>() : nullptr),
       clock(control->submitted),
-      stops_(std::move(request.prepared.stops)) {
+      stops_(std::move(request.prepared.stops)),
+      prediction_(std::move(request.prepared.prediction)),
+      predicted_(!prediction_.empty()),
+      draft_records_{DraftRecord(kLookupChance), DraftRecord(kPredictionChance)} {
   standing_.waits_since = control->submitted;
 }
 
@@ -100,6 +106,31 @@ void Sequence::give(int tokens) {
 void Sequence::take_back(int tokens) {
   ZSE_ASSERT(unacknowledged_ >= 0, "credit is never negative");
   unacknowledged_ = std::max(0, unacknowledged_ - std::max(0, tokens));
+}
+
+void Sequence::begin_drafts(Decoder& decoder) {
+  if (settings.draft_tokens > 0) {
+    drafter = decoder.make_drafter(prompt, {settings.draft_tokens, settings.draft_match, std::move(prediction_)});
+  }
+  prediction_ = {};
+}
+
+// A step gives one token more than it keeps of a draft.
+int Sequence::draft_room(int context_size) const {
+  const int written = static_cast<int>(prompt.size()) + generated;
+  int tokens = std::min(context_size - written, settings.high_water_mark - unacknowledged_);
+  if (settings.max_tokens > 0) tokens = std::min(tokens, settings.max_tokens - generated);
+  return std::clamp(tokens - 1, 0, settings.draft_tokens);
+}
+
+void Sequence::count_drafted(int tokens) {
+  drafted += tokens;
+  if (draft_source == DraftSource::kPrediction) prediction_drafted_ += tokens;
+}
+
+void Sequence::count_accepted() {
+  accepted++;
+  if (draft_source == DraftSource::kPrediction) prediction_accepted_++;
 }
 
 // ---- transitions -----------------------------------------------------------------------------------------------------
@@ -157,6 +188,10 @@ Usage Sequence::usage() const {
   usage.prompt_tokens = static_cast<int>(prompt.size());
   usage.completion_tokens = generated;
   usage.cached_tokens = taken_over;
+  if (predicted_) {
+    usage.accepted_prediction_tokens = prediction_accepted_;
+    usage.rejected_prediction_tokens = prediction_drafted_ - prediction_accepted_;
+  }
   return usage;
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <memory>
 #include <optional>
 #include <string>
@@ -17,6 +18,7 @@
 #include "core/request.h"
 #include "kv/saved_prefix.h"
 #include "reply/reply_stage.h"
+#include "speculation.h"
 
 namespace zse {
 
@@ -81,6 +83,16 @@ class Sequence {
   /** Log-probabilities of its prompt are told as it is computed, the first time: before what is replayed was drawn. */
   bool tells_prompt() const { return computes_all() && prefilling(); }
 
+  /** Makes what drafts for it, where something does. Its sampler is made, and nothing of its reply is drawn. */
+  void begin_drafts(Decoder& decoder);
+  /** Tokens of a draft that its reply has room for, and its reader credit. */
+  int draft_room(int context_size) const;
+  /** So many tokens of a draft are computed. */
+  void count_drafted(int tokens);
+  /** One of them has come. */
+  void count_accepted();
+  DraftRecord& draft_record() { return draft_records_[static_cast<size_t>(draft_source)]; }
+
   Usage usage() const;
 
   /** Whether the caller wants the reply cut there. The texts at which the model ends it by itself are the template's. */
@@ -127,6 +139,11 @@ class Sequence {
   std::vector<Token> drawn;                // of the reply, not yet told; where that is asked for
   StreamClock clock;
 
+  std::unique_ptr<Drafter> drafter;  // null: nothing is drafted
+  std::vector<Token> draft;          // of the step under way
+  DraftSource draft_source = DraftSource::kLookup;
+  int drafted = 0, accepted = 0;  // tokens
+
  private:
   friend class Sequences;  // which keeps sequences in the order of these, and so makes every transition
 
@@ -152,6 +169,10 @@ class Sequence {
   };
   Standing standing_;
   const std::vector<std::string> stops_;
+  std::vector<Token> prediction_;  // until its drafter is made
+  const bool predicted_;
+  std::array<DraftRecord, kDraftSources> draft_records_;
+  int prediction_drafted_ = 0, prediction_accepted_ = 0;
   int unacknowledged_ = 0;  // tokens given out and not yet taken by the consumer
 };
 

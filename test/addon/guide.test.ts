@@ -22,7 +22,7 @@ async function run(args: readonly string[], input = ""): Promise<string> {
 }
 
 describe("docs/GUIDE.md", () => {
-  test("teaches tools, structured output, reasoning, the AI SDK, LangChain, pools, embeddings and OpenTelemetry", () => {
+  test("teaches tools, structured output, reasoning, the AI SDK, LangChain, pools, embeddings, predictions and OpenTelemetry", () => {
     const own = ["Tools 1", "Tools 2", "Tools 3", "Structured output 1", "Structured output 2", "Reasoning 1"];
     expect(programs.map(([name]) => name)).toEqual([
       ...own,
@@ -34,6 +34,7 @@ describe("docs/GUIDE.md", () => {
       "LangChain 3",
       "Several models 1",
       "Embeddings 1",
+      "Replies that are known in part 1",
       "OpenTelemetry 1",
     ]);
   });

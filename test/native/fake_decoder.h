@@ -88,6 +88,7 @@ class FakeDecoder final : public Decoder {
   int checkpoints_saved = 0, checkpoints_used = 0;
   bool forget_checkpoints = false;  // none of them is what it says
   int replay_rows = 0;              // of logits, beyond one for each slot
+  int draft_wrong_one_in = 0;       // how often a drafted token is not the model's; 0: never
   int saves = 0, loads = 0;
   size_t most_images = 0;         // that were in memory at once
   size_t copy_tokens = SIZE_MAX;  // of an image, in one advance()
@@ -117,7 +118,7 @@ class FakeDecoder final : public Decoder {
       if (sleep_us > 0) std::this_thread::sleep_for(std::chrono::microseconds(sleep_us / 4));
     }
     if (number == fail_decode) return DecodeStatus::kFailed;
-    outputs_.assign(batch.size(), nullptr);
+    outputs_.assign(batch.size(), {});
     for (size_t i = 0; i < batch.size(); i++) {
       const BatchToken& token = batch[i];
       CHECK(token.slot >= 0 && token.slot < slots_);
@@ -125,7 +126,7 @@ class FakeDecoder final : public Decoder {
       CHECK_EQ(token.position, static_cast<Position>(cache.size()));
       cache.push_back(token.token);
       CHECK(static_cast<int>(cache.size()) <= context_size_);
-      if (token.output) outputs_[i] = &cache;
+      if (token.output) outputs_[i] = {&cache, cache.size()};
     }
     return DecodeStatus::kOk;
   }
@@ -137,7 +138,7 @@ class FakeDecoder final : public Decoder {
   }
 
   TokenLogprobs logprobs_at(size_t index, Token token, int) override {
-    REQUIRE(index < outputs_.size() && outputs_[index]);
+    REQUIRE(index < outputs_.size() && outputs_[index].cache);
     return logprobs_of_first(token);
   }
 
@@ -147,6 +148,11 @@ class FakeDecoder final : public Decoder {
   }
 
   bool can_cut() const override { return cuttable; }
+  void take_back(SlotId slot, int tokens) override {
+    REQUIRE(cuttable);
+    REQUIRE(static_cast<int>(cache_[slot].size()) >= tokens);
+    cache_[slot].resize(static_cast<size_t>(tokens));
+  }
   bool cut_slot(SlotId slot, int tokens) override {
     REQUIRE(static_cast<int>(cache_[slot].size()) >= tokens);
     const bool can = cut_from(slot, static_cast<int>(cache_[slot].size())) <= tokens;
@@ -225,14 +231,23 @@ class FakeDecoder final : public Decoder {
 
   std::unique_ptr<TokenSampler> make_sampler(const SamplingParams& params, const Prompt&,
                                              std::unique_ptr<SamplerParts>) override {
+    last_seed_ = params.seed;
     return std::make_unique<Sampler>(params.seed);
   }
 
+  /** Of the stream whose sampler was just made. */
+  std::unique_ptr<Drafter> make_drafter(const Prompt& prompt, DraftParams) override {
+    if (!cuttable) return nullptr;
+    return std::make_unique<Guesser>(*this, prompt.tokens(), last_seed_);
+  }
+
   std::optional<Token> sample(TokenSampler& sampler, size_t index) override {
-    REQUIRE(index < outputs_.size() && outputs_[index]);
+    REQUIRE(index < outputs_.size() && outputs_[index].cache);
     if (not_a_number) return {};
     auto& drawing = static_cast<Sampler&>(sampler);
-    drawing.last = model.next(*outputs_[index], drawing.seed);
+    const auto [cache, size] = outputs_[index];
+    REQUIRE(cache->size() >= size);
+    drawing.last = model.next({cache->begin(), cache->begin() + static_cast<std::ptrdiff_t>(size)}, drawing.seed);
     return drawing.last;
   }
 
@@ -270,6 +285,33 @@ class FakeDecoder final : public Decoder {
     Token last = -1;
   };
 
+  /** Knows what the model will say, and errs now and then. */
+  class Guesser final : public Drafter {
+   public:
+    Guesser(const FakeDecoder& decoder, std::vector<Token> tokens, uint32_t seed)
+        : decoder_(decoder), tokens_(std::move(tokens)), seed_(seed) {}
+
+    void add(Token token) override { tokens_.push_back(token); }
+    DraftSource draft(int most, std::vector<Token>& draft) override {
+      draft.clear();
+      std::vector<Token> text = tokens_;
+      while (static_cast<int>(draft.size()) < most) {
+        Token token = decoder_.model.next(text, seed_);
+        const int wrong = decoder_.draft_wrong_one_in;
+        if (wrong > 0 && (text.size() + seed_) % static_cast<size_t>(wrong) == 0)
+          token = 1 + token % (FakeModel::kVocabulary - 1);
+        draft.push_back(token);
+        text.push_back(token);
+      }
+      return DraftSource::kLookup;
+    }
+
+   private:
+    const FakeDecoder& decoder_;
+    std::vector<Token> tokens_;
+    const uint32_t seed_;
+  };
+
   /** Reads and writes the slot when it advances, so that whatever changed it meanwhile shows in the text. */
   class Copy final : public SlotCopy {
    public:
@@ -290,10 +332,15 @@ class FakeDecoder final : public Decoder {
   };
 
   const int slots_, context_size_, max_batch_;
+  uint32_t last_seed_ = 0;
   std::map<SlotId, std::vector<Token>> cache_;
   std::map<SlotId, bool> loaded_;  // with an image that has let go of what a window does not see
   std::vector<std::weak_ptr<const SlotImage>> images_;
-  std::vector<const std::vector<Token>*> outputs_;
+  struct Row {
+    const std::vector<Token>* cache = nullptr;  // null: not an output
+    size_t size = 0;                            // of it, when the row was computed
+  };
+  std::vector<Row> outputs_;
 };
 
 }  // namespace zse

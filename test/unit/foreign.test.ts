@@ -337,7 +337,7 @@ describe("what is quoted is cut", () => {
     ],
   ])("%s", (_, run) => {
     const { message, option } = refusal(run);
-    expect(message.length).toBeLessThan(800);
+    expect(message.length).toBeLessThan(900);
     expect(option!.length).toBeLessThanOrEqual(200);
   });
 

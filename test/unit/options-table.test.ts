@@ -117,6 +117,7 @@ test.each(all.filter(([, option]) => option.wire === "body"))("docs/SERVER.md na
 const NO_FLAG = new Set([
   ...["logitBias", "logprobs", "topLogprobs"],
   ...["tools", "toolChoice", "parallelToolCalls", "responseFormat", "continueFinalMessage"],
+  ...["prediction", "speculate"],
 ]);
 test.each(all.filter(([name, option]) => option.wire === "body" && !NO_FLAG.has(name)))("%s has a flag", (_, option) => {
   expect(option.flag).toBeDefined();

@@ -60,6 +60,7 @@ describe("defaults", () => {
       topLogprobs: 0,
       highWaterMark: 64,
       stallTimeoutMs: 0,
+      speculate: { tokens: 16, match: 4 },
     });
     expect(rest).toEqual({
       signal: undefined,
@@ -82,6 +83,7 @@ describe("defaults", () => {
       latencyTargetMs: 150,
       promptCache: { enabled: true, ram: 256 * 2 ** 20, dir: "", disk: 4 * 2 ** 30 },
       deterministic: false,
+      speculate: { tokens: 16, match: 4 },
     });
   });
   test("an option that is undefined is one that was not given", () => {

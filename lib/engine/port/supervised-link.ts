@@ -32,7 +32,10 @@ const SOUND_AFTER_MS = 60_000;
 const LAST_MOMENT_MS = 1000;
 
 /** Counters that go on over restarts. */
-const COUNTERS = ["steps", "generatedTokens", "prefilledTokens", "abortedSteps", "cachedTokens", "spills", "embeddedTokens"] as const;
+const COUNTERS = [
+  ...(["steps", "generatedTokens", "prefilledTokens", "abortedSteps", "cachedTokens", "spills", "embeddedTokens"] as const),
+  ...(["draftedTokens", "acceptedTokens"] as const),
+] as const;
 
 /** How an engine is looked after. */
 export interface Supervision {
@@ -82,6 +85,7 @@ export class SupervisedLink implements EngineLink {
   #loadError: NativeError | undefined;
   readonly #counted: Record<(typeof COUNTERS)[number], number> = {
     ...{ steps: 0, generatedTokens: 0, prefilledTokens: 0, abortedSteps: 0, cachedTokens: 0, spills: 0, embeddedTokens: 0 },
+    ...{ draftedTokens: 0, acceptedTokens: 0 },
   };
 
   /** @throws what `start` throws for the first host */

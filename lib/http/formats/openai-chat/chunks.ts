@@ -24,7 +24,7 @@ interface WireUsage {
   completion_tokens: number;
   total_tokens: number;
   prompt_tokens_details: { cached_tokens: number };
-  completion_tokens_details?: { reasoning_tokens: number };
+  completion_tokens_details?: { reasoning_tokens?: number; accepted_prediction_tokens?: number; rejected_prediction_tokens?: number };
 }
 
 /** The usage of all choices of a reply. Those of one prompt share it, and cached is what not even the first of them had to compute. */
@@ -37,15 +37,24 @@ export function wireUsage(usages: readonly Usage[], prompts = 1): WireUsage {
   const prompt = sum((group) => Math.max(0, ...group.map((usage) => usage.promptTokens)));
   const completion = usages.reduce((sum, usage) => sum + usage.completionTokens, 0);
   const cached = sum((group) => Math.min(...group.map((usage) => usage.cachedTokens)));
-  const thought = usages.some((usage) => usage.reasoningTokens !== undefined);
-  const reasoning = usages.reduce((sum, usage) => sum + (usage.reasoningTokens ?? 0), 0);
+  const details = {
+    ...told("reasoning_tokens", usages, (usage) => usage.reasoningTokens),
+    ...told("accepted_prediction_tokens", usages, (usage) => usage.acceptedPredictionTokens),
+    ...told("rejected_prediction_tokens", usages, (usage) => usage.rejectedPredictionTokens),
+  };
   return {
     prompt_tokens: prompt,
     completion_tokens: completion,
     total_tokens: prompt + completion,
     prompt_tokens_details: { cached_tokens: cached },
-    ...(thought ? { completion_tokens_details: { reasoning_tokens: reasoning } } : {}),
+    ...(Object.keys(details).length > 0 ? { completion_tokens_details: details } : {}),
   };
+}
+
+/** The sum of all choices, where one of them has any. */
+function told(name: string, usages: readonly Usage[], of: (usage: Usage) => number | undefined): Record<string, number> {
+  const given = usages.map(of).filter((tokens) => tokens !== undefined);
+  return given.length === 0 ? {} : { [name]: given.reduce((sum, tokens) => sum + tokens, 0) };
 }
 
 /** The text before a choice's own, where the client wants its prompt back. */

@@ -20,7 +20,6 @@ const UNSUPPORTED: ReadonlyMap<string, AsksNothing> = new Map(
     function_call: is("none", "auto"),
     modalities: (value) => Array.isArray(value) && value.length === 1 && value[0] === "text",
     audio: always,
-    prediction: always,
     web_search_options: always,
     best_of: is(1),
     // The form of the answer

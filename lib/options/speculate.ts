@@ -1,0 +1,55 @@
+// Owns reading what is guessed of a reply before it is computed: `speculate` of a model and of a reply, and `prediction`. Pure; any thread.
+// Both throw ZSEError BAD_OPTION naming the option, what was given and what is allowed.
+
+import type { NativeSpeculation } from "../addon/contract.js";
+import { cutName, quote } from "../base/quote.js";
+import { bad } from "../errors.js";
+import { entriesOf, MOST_TEXT, plainJson } from "./foreign.js";
+import { isPlainObject } from "./rules.js";
+
+const AUTO: NativeSpeculation = { tokens: 16, match: 4 };
+
+const RANGES: Readonly<Record<keyof NativeSpeculation, { min: number; max: number; what: string }>> = {
+  tokens: { min: 0, max: 64, what: "tokens of a step" },
+  match: { min: 1, max: 32, what: "tokens" },
+};
+
+/** `"auto"`, `false`, or `{ tokens, match }`. */
+export function readSpeculate(name: string, value: unknown): NativeSpeculation {
+  if (value === "auto") return AUTO;
+  if (value === false) return { ...AUTO, tokens: 0 };
+  if (!isPlainObject(value)) {
+    throw bad(name, `${name} must be "auto", false, or an object { tokens, match }; given ${quote(value)}.`);
+  }
+  const speculation = { ...AUTO };
+  for (const [key, given] of entriesOf(value, name)) {
+    if (given === undefined) continue;
+    const at = `${name}.${cutName(key)}`;
+    if (key !== "tokens" && key !== "match") throw bad(at, `${name} has no ${quote(key)}; there are: tokens, match.`);
+    const { min, max, what } = RANGES[key];
+    if (typeof given !== "number" || !Number.isInteger(given) || given < min || given > max) {
+      throw bad(at, `${at} must be a whole number of ${what} from ${min} to ${max}; given ${quote(given)}.`);
+    }
+    speculation[key] = given;
+  }
+  return speculation;
+}
+
+/** A text; or OpenAI's `{ type: "content", content }`, whose content is a text or parts of one. Nothing where it is empty. */
+export function readPrediction(name: string, value: unknown): string | undefined {
+  const given = typeof value === "string" ? value : plainJson(value, name);
+  const text = typeof given === "string" ? given : contentOf(name, given);
+  if (text.length > MOST_TEXT) throw bad(name, `${name} may have up to ${MOST_TEXT} characters; given ${text.length}.`);
+  return text === "" ? undefined : text.toWellFormed();
+}
+
+function contentOf(name: string, given: unknown): string {
+  if (!isPlainObject(given) || given.type !== "content") {
+    throw bad(name, `${name} must be a string, or an object { type: "content", content }; given ${quote(given)}.`);
+  }
+  const { content } = given;
+  if (typeof content === "string") return content;
+  const isText = (part: unknown) => isPlainObject(part) && part.type === "text" && typeof part.text === "string";
+  if (Array.isArray(content) && content.every(isText)) return content.map((part: { text: string }) => part.text).join("");
+  throw bad(`${name}.content`, `${name}.content must be a string, or an array of parts { type: "text", text }; given ${quote(content)}.`);
+}

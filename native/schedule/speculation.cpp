@@ -1,0 +1,108 @@
+#include "speculation.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace zse {
+
+namespace {
+
+// What a step with drafts must gain by the estimates, which are not exact.
+constexpr double kLeastGain = 1.03;
+
+// Nothing is certain: more tokens than this makes likely are never drafted.
+constexpr double kBestChance = 0.98;
+
+// A token that is less likely to be kept than this is not worth the noise of the estimates.
+constexpr double kLeastChance = 0.12;
+
+// Of what is known of a stream's drafts when one more token was tried: texts change.
+constexpr double kMemory = 0.94;
+
+constexpr int kLongestRest = 256;
+
+}  // namespace
+
+void RowCost::record(int rows, double ms) {
+  if (rows < 1 || rows > kMostRows) return;
+  double& known = ms_[static_cast<size_t>(rows)];
+  // A machine that slept, or had other work, tells nothing of the rows.
+  known = known == 0 ? ms : known + 0.2 * (std::min(ms, 3 * known) - known);
+}
+
+void RowCost::record_bulk(double ms_per_row) {
+  ms_per_bulk_row_ = ms_per_bulk_row_ == 0 ? ms_per_row : std::min(ms_per_bulk_row_, ms_per_row);
+}
+
+// More rows never take less, so that one that was slow once is not taken for dear when more of them have been quick.
+double RowCost::of(int rows) const {
+  int below = 0, above = 0;
+  double above_ms = 0;
+  for (int i = kMostRows; i > rows; i--) {
+    if (ms_[i] == 0) continue;
+    above = i;
+    above_ms = above_ms == 0 ? ms_[i] : std::min(above_ms, ms_[i]);
+  }
+  for (int i = std::min(rows, kMostRows); i > 0 && below == 0; i--) {
+    if (ms_[i] != 0) below = i;
+  }
+  if (below == 0) return above_ms;
+  const double below_ms = above == 0 ? ms_[below] : std::min(ms_[below], above_ms);
+  if (below == rows) return below_ms;
+  if (above == 0) {
+    const double each = ms_per_bulk_row_ > 0 ? ms_per_bulk_row_ : below_ms / (2 * below);
+    return below_ms + each * (rows - below);
+  }
+  return below_ms + (above_ms - below_ms) * (rows - below) / (above - below);
+}
+
+void DraftRecord::record(int drafted, int kept) {
+  const int trials = kept < drafted ? kept + 1 : kept;
+  const double memory = std::pow(kMemory, trials);
+  tried_ = tried_ * memory + trials;
+  kept_ = kept_ * memory + kept;
+  passed_ = 0;
+  if (2 * kept >= drafted) {
+    rest_ = 8;
+  } else if (kept == 0) {
+    rest_ = std::min(2 * rest_, kLongestRest);
+  }
+}
+
+double DraftRecord::chance() const { return std::min(kBestChance, kept_ / tried_); }
+
+bool DraftRecord::passed_over() {
+  if (++passed_ < rest_) return false;
+  passed_ = 0;
+  return true;
+}
+
+std::vector<int> choose_drafts(const std::vector<DraftOffer>& offers, int rows, int room, const RowCost& cost,
+                               double target_ms) {
+  std::vector<int> chosen(offers.size(), 0);
+  const double without = cost.of(rows);
+  if (without == 0) return chosen;
+
+  std::vector<double> next(offers.size());  // that one token more of it is kept
+  for (size_t i = 0; i < offers.size(); i++) next[i] = offers[i].chance;
+  std::vector<int> lengths(offers.size(), 0);
+  double best = kLeastGain * rows / without, expected = rows;
+  for (int added = 1; added <= room; added++) {
+    size_t likeliest = offers.size();
+    for (size_t i = 0; i < offers.size(); i++) {
+      if (lengths[i] < offers[i].tokens && (likeliest == offers.size() || next[i] > next[likeliest])) likeliest = i;
+    }
+    if (likeliest == offers.size() || next[likeliest] < kLeastChance) break;
+    lengths[likeliest]++;
+    expected += next[likeliest];
+    next[likeliest] *= offers[likeliest].chance;
+    const double ms = cost.of(rows + added);
+    if (ms > target_ms) break;
+    if (expected / ms <= best) continue;
+    best = expected / ms;
+    chosen = lengths;
+  }
+  return chosen;
+}
+
+}  // namespace zse

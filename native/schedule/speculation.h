@@ -1,0 +1,66 @@
+// Owns the decision how many drafted tokens a step checks, and for whom: as many as make tokens come sooner, by what such steps have taken and by
+// how many of each stream's drafts were kept. Pure; decode thread.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <vector>
+
+#include "core/drafter.h"
+
+namespace zse {
+
+/** Running estimate of what a step takes that computes so many rows, a token each, for streams that decode. */
+class RowCost {
+ public:
+  void record(int rows, double ms);
+
+  /** A row of a step that prefills, which tells what one more takes before any was tried. */
+  void record_bulk(double ms_per_row);
+
+  /** Milliseconds; 0: nothing is known yet. */
+  double of(int rows) const;
+
+  static constexpr int kMostRows = 320;
+
+ private:
+  std::array<double, kMostRows + 1> ms_{};  // 0: not seen
+  double ms_per_bulk_row_ = 0;
+};
+
+/** How one stream's drafts of one source did. */
+class DraftRecord {
+ public:
+  explicit DraftRecord(double first_chance) : kept_(first_chance * kFirstTrials) {}
+
+  void record(int drafted, int kept);
+
+  /** That the next drafted token is what the model says, if all before it were. */
+  double chance() const;
+
+  /** A draft was not worth a step's time. True now and then: a short one is tried nevertheless, since the text may have changed. */
+  bool passed_over();
+
+ private:
+  static constexpr double kFirstTrials = 4;
+  double tried_ = kFirstTrials, kept_;
+  int rest_ = 8, passed_ = 0;
+};
+
+/** What one stream has for the next step. */
+struct DraftOffer {
+  int tokens = 0;
+  double chance = 0;
+};
+
+/**
+ * How many tokens of each offer a step checks. `rows`: what it computes anyhow; `room`: how many more it may have. A step with them takes no longer
+ * than `target_ms`, as far as is known.
+ */
+std::vector<int> choose_drafts(const std::vector<DraftOffer>& offers, int rows, int room, const RowCost& cost,
+                               double target_ms);
+
+/** Of a draft that is tried although it does not seem to be worth it. */
+constexpr int kTrialDraft = 3;
+
+}  // namespace zse

@@ -1,0 +1,223 @@
+#include "schedule/speculation.h"
+
+#include <algorithm>
+
+#include "bench.h"
+#include "check.h"
+#include "fake_decoder.h"
+
+using namespace zse;
+
+namespace {
+
+/** Steps take as long whatever is in them, so that drafts pay. */
+struct DraftBench : Bench {
+  explicit DraftBench(int slots = 4, int context = 256, SchedulerOptions options = {}, PromptCacheOptions cache = {},
+                      bool cuttable = true)
+      : Bench(slots, context, with_drafts(options), 64, cache, cuttable) {
+    decoder.replay_rows = 16;
+    decoder.sleep_us = 400;
+    decoder.model.end_one_in = 0;
+  }
+
+  PreparedRequest drafting(int prompt_length, int salt, int max_tokens) {
+    auto r = request(make_prompt(prompt_length, salt));
+    r.settings.draft_tokens = 8;
+    r.settings.max_tokens = max_tokens;
+    return r;
+  }
+
+  static SchedulerOptions with_drafts(SchedulerOptions options) {
+    options.draft_tokens = 16;
+    return options;
+  }
+};
+
+std::string reply_of(const DraftBench& bench, int prompt_length, int salt, StreamId id, int max_tokens) {
+  const auto reply = bench.decoder.model.reply(make_prompt(prompt_length, salt), static_cast<uint32_t>(id), max_tokens, 256);
+  return repair_utf8(reply.bytes);
+}
+
+}  // namespace
+
+TEST("a stream whose drafts are right has the same text in fewer steps, and is told of them") {
+  DraftBench bench;
+  const StreamId id = bench.submit(bench.drafting(10, 0, 200));
+  bench.run_until_idle();
+  CHECK_EQ(bench.text[id], reply_of(bench, 10, 0, id, 200));
+  CHECK_EQ(bench.finished[id].usage.completion_tokens, 200);
+  CHECK(bench.decoder.decodes < 100);
+  const Timings& timings = bench.finished[id].timings;
+  CHECK(timings.accepted_tokens > 100 && timings.accepted_tokens <= timings.drafted_tokens);
+  CHECK_EQ(bench.stats.accepted_tokens.load(), timings.accepted_tokens);
+  CHECK_EQ(bench.stats.drafted_tokens.load(), timings.drafted_tokens);
+  CHECK_EQ(bench.stats.generated_tokens.load(), 200);
+}
+
+TEST("drafts that are wrong now and then change no text, of many streams, with ends of text and more streams than slots") {
+  for (const int wrong : {1, 2, 5}) {
+    DraftBench bench(3);
+    bench.decoder.sleep_us = 40;
+    bench.decoder.model.end_one_in = 60;
+    bench.decoder.draft_wrong_one_in = wrong;
+    std::vector<StreamId> ids;
+    for (int i = 0; i < 12; i++) ids.push_back(bench.submit(bench.drafting(5 + i * 9, i, 90)));
+    bench.run_until_idle();
+    for (size_t i = 0; i < ids.size(); i++) {
+      const int salt = static_cast<int>(i);
+      CHECK_EQ(bench.text[ids[i]], reply_of(bench, 5 + salt * 9, salt, ids[i], 90));
+      CHECK_EQ(bench.ends[ids[i]], 1);
+    }
+    CHECK_EQ(bench.stats.free_slots.load(), 3);
+  }
+}
+
+TEST("a stream whose drafts are always wrong is left alone but for a few tries") {
+  DraftBench bench;
+  bench.decoder.draft_wrong_one_in = 1;
+  const StreamId id = bench.submit(bench.drafting(10, 0, 240));
+  bench.run_until_idle();
+  CHECK_EQ(bench.text[id], reply_of(bench, 10, 0, id, 240));
+  CHECK_EQ(bench.finished[id].timings.accepted_tokens, 0);
+  CHECK(bench.finished[id].timings.drafted_tokens < 100);
+}
+
+TEST("a reader is given no more with drafts than its credit, and its text is whole") {
+  DraftBench bench;
+  bench.decoder.draft_wrong_one_in = 7;
+  auto slow = bench.drafting(10, 0, 150);
+  slow.settings.high_water_mark = 5;
+  const StreamId id = bench.submit(std::move(slow));
+  int acked = 0;
+  for (int i = 0; i < 2000 && bench.ends[id] == 0; i++) {
+    bench.run_until_idle();
+    const int news = bench.text_tokens[id] - acked;
+    CHECK(news <= 8);  // one text may carry a code point's tokens
+    acked += news;
+    if (bench.ends[id] == 0) REQUIRE(news > 0);
+    bench.inbox.push(AckCommand{id, news});
+  }
+  CHECK_EQ(bench.text[id], reply_of(bench, 10, 0, id, 150));
+  CHECK(bench.finished[id].timings.accepted_tokens > 0);
+}
+
+TEST("a parked stream that drafts lends its slot and goes on where it was, with and without room for its image") {
+  for (const uint64_t ram : {uint64_t{1} << 20, uint64_t{2000}}) {
+    SchedulerOptions options;
+    options.lend_after = Clock::duration::zero();
+    PromptCacheOptions cache;
+    cache.ram_bytes = ram;
+    DraftBench bench(1, 256, options, cache);
+    bench.decoder.draft_wrong_one_in = 5;
+    std::vector<StreamId> ids;
+    for (int i = 0; i < 3; i++) {
+      auto slow = bench.drafting(20, i, 100);
+      slow.settings.high_water_mark = 6;
+      ids.push_back(bench.submit(std::move(slow)));
+    }
+    std::map<StreamId, int> acked;
+    const auto done = [&] { return std::all_of(ids.begin(), ids.end(), [&](StreamId id) { return bench.ends[id] > 0; }); };
+    for (int i = 0; i < 5000 && !done(); i++) {
+      bench.run_until_idle();
+      for (const StreamId id : ids) {
+        bench.inbox.push(AckCommand{id, bench.text_tokens[id] - acked[id]});
+        acked[id] = bench.text_tokens[id];
+      }
+    }
+    for (int i = 0; i < 3; i++) CHECK_EQ(bench.text[ids[i]], reply_of(bench, 20, i, ids[i], 100));
+    CHECK(bench.stats.accepted_tokens.load() > 0);
+  }
+}
+
+TEST("a stop string in the middle of a draft ends the reply there, and the next stream's text is right") {
+  DraftBench bench(1);
+  const std::string whole = reply_of(bench, 10, 0, 1, 200);
+  auto stopped = bench.drafting(10, 0, 200);
+  size_t from = whole.size() / 2;
+  while (std::any_of(&whole[from], &whole[from] + 5, [](char c) { return c < 'a' || c > 'z'; })) from++;
+  const std::string stop = whole.substr(from, 5);
+  stopped.prepared.stops = {stop};
+  const StreamId a = bench.submit(std::move(stopped));
+  const StreamId b = bench.submit(bench.drafting(10, 0, 100));
+  bench.run_until_idle();
+  CHECK_EQ(bench.text[a], whole.substr(0, whole.find(stop)));
+  CHECK(bench.finished[a].reason == FinishReason::kStop);
+  CHECK_EQ(bench.text[b], reply_of(bench, 10, 0, b, 100));
+}
+
+TEST("log-probabilities and token ids are told of drafted tokens as of others") {
+  DraftBench bench;
+  auto told = bench.drafting(10, 0, 60);
+  told.settings.sampling.logprobs = true;
+  told.settings.tell_tokens = true;
+  const StreamId id = bench.submit(std::move(told));
+  bench.run_until_idle();
+  REQUIRE(bench.drawn[id].size() == 60);
+  REQUIRE(bench.logprobs[id].size() == 60);
+  for (size_t i = 0; i < 60; i++) CHECK_EQ(bench.logprobs[id][i].chosen.token, bench.drawn[id][i]);
+  CHECK(bench.finished[id].timings.accepted_tokens > 0);
+}
+
+TEST("a reply that drafted and was lost is given again from its start, and drafts on") {
+  DraftBench first;
+  auto lost = first.drafting(40, 0, 150);
+  lost.settings.tell_tokens = true;
+  lost.settings.high_water_mark = 60;
+  const StreamId before = first.submit(std::move(lost));
+  first.run_until_idle();
+  DraftBench second;
+  auto again = second.drafting(40, 0, 150);
+  again.settings.replay = first.drawn[before];
+  const StreamId id = second.submit(std::move(again));
+  second.run_until_idle();
+  CHECK(first.drawn[before].size() >= 50);
+  CHECK_EQ(second.text[id], reply_of(second, 40, 0, id, 150));
+  CHECK(second.finished[id].timings.accepted_tokens > 0);
+}
+
+TEST("nothing is drafted in deterministic mode, nor where memory cannot be cut, nor for a stream that does not want it") {
+  SchedulerOptions options;
+  options.deterministic = true;
+  DraftBench exact(4, 256, options), recurrent(4, 256, {}, {}, false), unwanted;
+  for (DraftBench* bench : {&exact, &recurrent, &unwanted}) {
+    auto request = bench->drafting(10, 0, 60);
+    if (bench == &unwanted) request.settings.draft_tokens = 0;
+    const StreamId id = bench->submit(std::move(request));
+    bench->run_until_idle();
+    CHECK_EQ(bench->text[id], reply_of(*bench, 10, 0, id, 60));
+    CHECK_EQ(bench->finished[id].timings.drafted_tokens, 0);
+  }
+}
+
+TEST("a step with drafts keeps to the latency target, as far as is known") {
+  RowCost cost;
+  for (int rows = 1; rows <= 40; rows++) cost.record(rows, 30 + rows);
+  const std::vector<int> some = choose_drafts({{32, 0.98}}, 1, 32, cost, 45);
+  CHECK(some[0] > 4 && some[0] <= 14);
+  CHECK_EQ(choose_drafts({{32, 0.98}}, 1, 32, cost, 20)[0], 0);
+  CHECK(choose_drafts({{32, 0.98}}, 1, 32, cost, 1000)[0] > 20);
+}
+
+TEST("where every row takes as long as the first one nothing is drafted, and where rows are free the likeliest are") {
+  RowCost dear, cheap;
+  for (int rows = 1; rows <= 40; rows++) {
+    dear.record(rows, 10.0 * rows);
+    cheap.record(rows, 10.0);
+  }
+  CHECK_EQ(choose_drafts({{16, 0.95}, {16, 0.9}}, 2, 16, dear, 1000)[0], 0);
+  const std::vector<int> lengths = choose_drafts({{16, 0.5}, {16, 0.95}}, 2, 16, cheap, 1000);
+  CHECK_EQ(lengths[0] + lengths[1], 16);
+  CHECK(lengths[1] > lengths[0]);
+}
+
+TEST("what a step of more rows takes is learned from those that were seen, and one slow step is not believed") {
+  RowCost cost;
+  CHECK_EQ(cost.of(3), 0.0);
+  cost.record(1, 10);
+  cost.record(5, 18);
+  CHECK_EQ(cost.of(3), 14.0);
+  for (int i = 0; i < 3; i++) cost.record(3, 60'000);
+  CHECK(cost.of(3) <= 18);
+  cost.record_bulk(2);
+  CHECK_EQ(cost.of(7), 22.0);
+}
