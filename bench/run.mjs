@@ -47,7 +47,6 @@ await main(async () => {
   let measured = 0;
   for (const model of models) measured += await runModel(model, wanted, { ...options, threads });
   if (measured === 0) throw new SetupError("nothing was measured: none of these rows compares these contenders on this model.");
-  say("there is no row i yet: speculative decoding does not exist.");
 });
 
 /** Builds and installs what the wanted contenders need, or ends with a sentence about what is missing. */

@@ -19,6 +19,7 @@ export async function open({
   cacheDir,
   latencyTargetMs,
   isolate,
+  speculate = false,
   startedAt,
 }) {
   const { exports } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
@@ -31,6 +32,8 @@ export async function open({
     maxQueue: 0,
     ...(latencyTargetMs && { latencyTargetMs }),
     ...(isolate && { isolate }),
+    // A model of random weights repeats itself, which would make rows about other things flattering. Earlier builds know no such option.
+    ...(folder === root && { speculate }),
   };
   const model = new ZSE(path, { ...options, ...(cacheDir && { promptCache: { dir: cacheDir } }) });
   await model.ready;
@@ -42,10 +45,10 @@ export async function open({
     load,
     tokenize: (text) => model.tokenize(text),
 
-    async generate(prompt, { maxTokens, signal, onText, sampling = greedy }) {
+    async generate(prompt, { maxTokens, signal, onText, sampling = greedy, ...guesses }) {
       const arrivals = new Arrivals(onText);
       try {
-        for await (const event of model.completionStream(prompt, { ...sampling, maxTokens, signal }).events()) {
+        for await (const event of model.completionStream(prompt, { ...sampling, maxTokens, signal, ...guesses }).events()) {
           if (event.type === "text") arrivals.add(event.text);
           else if (event.type === "finish") {
             const { completionTokens: tokens, promptTokens, cachedTokens } = event.usage;

@@ -21,6 +21,7 @@ import { row as e } from "./e-prefixes.mjs";
 import { row as f } from "./f-stalled-readers.mjs";
 import { row as g } from "./g-cold-start.mjs";
 import { row as h } from "./h-main-thread.mjs";
+import { row as i } from "./i-guessing-ahead.mjs";
 import { row as j } from "./j-zse-files.mjs";
 import { row as k } from "./k-tool-arguments.mjs";
 import { row as l } from "./l-schemas.mjs";
@@ -29,4 +30,4 @@ import { row as n } from "./n-hostile-prompts.mjs";
 import { row as o } from "./o-texts-beside.mjs";
 import { row as p } from "./p-hybrid-turns.mjs";
 
-export const rows = [a, b, c, d, e, f, g, h, j, k, l, m, n, o, p, curve];
+export const rows = [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, curve];
