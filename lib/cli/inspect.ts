@@ -1,5 +1,5 @@
 // Owns `zse inspect`: what is in a model file, and what loading it will do. Everything that a file says is cleaned before it is shown on a
-// terminal; --json has it as it is. Main thread.
+// terminal; --json has it as it is. --prefix is prefix.ts's. Main thread.
 
 import { resolve } from "node:path";
 import { styleText } from "node:util";
@@ -9,6 +9,7 @@ import { loadNative } from "../addon/load.js";
 import { fromNative } from "../errors.js";
 import { readRecommended } from "../options/recommended.js";
 import { Output } from "./output.js";
+import { inspectPrefix } from "./prefix.js";
 import { reportError } from "./report.js";
 import { bytes, count, table, terminalText } from "./terminal.js";
 
@@ -20,18 +21,21 @@ export function addInspect(program: Command): void {
     .description("what is in a GGUF or .zse file, and what loading it will do")
     .argument("<file>", "a GGUF file, or a .zse file of either generation")
     .option("--json", "print one JSON object")
+    .option("--prefix <chats...>", "instead: at which token the prompts of two chats part, which are JSON files")
     .addHelpText(
       "after",
       `
 Examples:
   $ zse inspect model.zse
   $ zse inspect model.gguf --json | jq .weights
+  $ zse inspect model.gguf --prefix a.json b.json    each is messages, or the body of a request
 
 Exit code 1 for a model file that cannot be opened, such as one that is cut short; what could be told of it is printed all the same.`,
     )
-    .action(async (file: string, flags: { json?: boolean }) => {
+    .action(async (file: string, flags: { json?: boolean; prefix?: string[] }) => {
       try {
-        process.exitCode = await inspect(file, flags);
+        if (flags.prefix === undefined) process.exitCode = await inspect(file, flags);
+        else await new Output().write(await inspectPrefix(file, flags.prefix, flags.json));
       } catch (error) {
         process.exitCode = reportError(error);
       }
