@@ -318,8 +318,8 @@ export interface ReplyOptions<Format extends ResponseFormat = ResponseFormat> {
    * stood before, 1 to 32, default 4. Default "auto".
    */
   speculate?: "auto" | false | { tokens?: number | undefined; match?: number | undefined } | undefined;
-  /** What most of the reply will be, as OpenAI has it: it is guessed from that first. */
-  prediction?: string | Prediction | undefined;
+  /** What most of the reply will be, as OpenAI has it, or its token ids: it is guessed from that first. */
+  prediction?: string | readonly number[] | Int32Array | Prediction | undefined;
   /** Variables for the chat template beside those that it gets in any case. */
   templateArguments?: Readonly<Record<string, unknown>> | undefined;
   /** The last message is the assistant's, and the reply goes on with it. Default false. */

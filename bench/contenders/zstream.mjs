@@ -61,6 +61,12 @@ export async function open({
       return arrivals.end({ tokens: arrivals.arrivals.length });
     },
 
+    /** The ids of the tokens of a greedy reply: its text may be tokenized otherwise. */
+    async drawn(prompt, { maxTokens }) {
+      const { logprobs } = await model.completion(prompt, { ...greedy, maxTokens, logprobs: true, speculate: false });
+      return logprobs.map(({ id }) => id);
+    },
+
     async chat(messages, { maxTokens, tools }) {
       const times = [];
       const options = tools ? { temperature: 0, tools, toolChoice: "required", maxSteps: 1 } : greedy;

@@ -1,5 +1,5 @@
 // Owns row i: what guessing ahead gains and costs. A model of random weights repeats nothing by itself, so text that repeats is a reply whose every token
-// was predicted (the model's own earlier one): what an edited file is but for its edit. Text that does not is a reply that nothing is known of.
+// was predicted (the tokens of the model's own earlier one): what an edited file is but for its edit. Text that does not is a reply that nothing is known of.
 import { median } from "simple-statistics";
 import * as raw from "../contenders/raw.mjs";
 import { pace } from "../lib/reply.mjs";
@@ -37,7 +37,8 @@ export const row = {
       const prompt = await cold();
       const plain = await reply(prompt, {});
       seen.plain.push(pace(plain));
-      seen.predicted.push(pace(await reply(prompt, { speculate: "auto", prediction: plain.text })));
+      const prediction = await engine.drawn(prompt, { maxTokens: newTokens });
+      seen.predicted.push(pace(await reply(prompt, { speculate: "auto", prediction })));
       seen.unknown.push(pace(await reply(await cold(), { speculate: "auto" })));
       const all = [];
       for (let i = 0; i < 2 * streams; i++) all.push(await cold());

@@ -94,8 +94,8 @@ export interface NativeRequest {
   stallTimeoutMs: number;
   /** What is guessed of the reply. Absent: nothing. */
   speculate?: NativeSpeculation;
-  /** Text that is expected of the reply: guesses come from it first. */
-  prediction?: string;
+  /** Text that is expected of the reply, or its tokens: guesses come from it first. */
+  prediction?: string | Int32Array;
   /** Adapters that the model was opened with, in the order of their names, each once, and their strengths: not 0. Absent: none. */
   adapters?: readonly NativeAdapter[];
   /** Nothing is drawn: its prompt is computed for calls to come, in steps that nothing else wants. */

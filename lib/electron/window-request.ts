@@ -94,7 +94,7 @@ export function readWindowRequest(given: unknown, mostCharacters: number): Nativ
   if (prepares !== undefined && typeof prepares !== "boolean")
     throw bad("prepares", `prepares must be true or false; given ${quote(prepares)}.`);
   const shape = reply === undefined ? {} : asShape(reply);
-  checkLength([messages, prompt, ...Object.values(shape)], mostCharacters);
+  checkLength([messages, prompt, others.prediction, ...Object.values(shape)], mostCharacters);
   const stranger = Object.keys(others).find((name) => !REQUEST_FIELDS.has(name));
   if (stranger !== undefined) throw bad(cutName(stranger), `A request has no ${quote(stranger)}.`);
   const options = { ...others, adapter: readAdapters(adapters), logitBias: readBiases(others.logitBias), ...shapeOptions(shape) };

@@ -6,6 +6,7 @@ import { cutName, quote } from "../base/quote.js";
 import { bad } from "../errors.js";
 import { entriesOf, MOST_TEXT, plainJson } from "./foreign.js";
 import { isPlainObject } from "./rules.js";
+import { isTokens, readTokens } from "./tokens.js";
 
 const AUTO: NativeSpeculation = { tokens: 16, match: 4 };
 
@@ -35,8 +36,9 @@ export function readSpeculate(name: string, value: unknown): NativeSpeculation {
   return speculation;
 }
 
-/** A text; or OpenAI's `{ type: "content", content }`, whose content is a text or parts of one. Nothing where it is empty. */
-export function readPrediction(name: string, value: unknown): string | undefined {
+/** A text, or token ids; or OpenAI's `{ type: "content", content }`, whose content is a text or parts of one. Nothing where it is empty. */
+export function readPrediction(name: string, value: unknown): string | Int32Array | undefined {
+  if (isTokens(value)) return value.length === 0 ? undefined : readTokens(name, value);
   const given = typeof value === "string" ? value : plainJson(value, name);
   const text = typeof given === "string" ? given : contentOf(name, given);
   if (text.length > MOST_TEXT) throw bad(name, `${name} may have up to ${MOST_TEXT} characters; given ${text.length}.`);
@@ -45,7 +47,7 @@ export function readPrediction(name: string, value: unknown): string | undefined
 
 function contentOf(name: string, given: unknown): string {
   if (!isPlainObject(given) || given.type !== "content") {
-    throw bad(name, `${name} must be a string, or an object { type: "content", content }; given ${quote(given)}.`);
+    throw bad(name, `${name} must be a string, an array of token ids, or an object { type: "content", content }; given ${quote(given)}.`);
   }
   const { content } = given;
   if (typeof content === "string") return content;

@@ -131,11 +131,14 @@ struct InfillInput {
 /** What a prompt is made of. One kind more is one line here, and a tokens_of() in PromptBuilder. */
 using RequestInput = std::variant<ChatInput, TextInput, TokensInput, InfillInput>;
 
+/** A text, or the tokens that it is. */
+using TextOrTokens = std::variant<std::string, std::vector<Token>>;
+
 /** A request as it comes through the door: nothing rendered, nothing tokenized. */
 struct RequestSpec {
   RequestInput input;
   std::vector<std::string> stops;
-  std::string prediction;  // what the caller expects of the reply; "" for nothing
+  TextOrTokens prediction;  // what the caller expects of the reply; empty for nothing
   StreamSettings settings;
 };
 
@@ -154,8 +157,6 @@ struct DetokenizeQuestion {
 struct RenderQuestion {
   ChatInput chat;
 };
-/** A text, or the tokens that it is. */
-using TextOrTokens = std::variant<std::string, std::vector<Token>>;
 /** The vectors of texts. The decode thread computes them beside the steps of streams. */
 struct EmbedQuestion {
   std::vector<TextOrTokens> texts;

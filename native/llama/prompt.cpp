@@ -603,18 +603,29 @@ PreparedPrompt PromptBuilder::build(const RequestSpec& request, PromptStage& sta
   prepared.prompt = Prompt(std::move(tokens), model_->adapters().variant_of(request.settings.adapters));
   prepared.sampler_parts = make_sampler_parts(*model_, request.settings.sampling, std::move(shape.constraint));
   prepared.syntax = std::move(shape.syntax);
-  if (!request.prediction.empty()) prepared.prediction = tokens_of_prediction(request.prediction, stage);
+  const bool predicts = std::visit([](const auto& of_reply) { return !of_reply.empty(); }, request.prediction);
+  if (predicts) prepared.prediction = tokens_of_prediction(request.prediction, stage);
   return prepared;
 }
 
-std::vector<Token> PromptBuilder::tokens_of_prediction(const std::string& text, PromptStage& stage) const {
-  const size_t fewest = text.size() / model_->longest_piece(), room = static_cast<size_t>(model_->info().context_size);
-  if (fewest >= room) {
+std::vector<Token> PromptBuilder::tokens_of_prediction(const TextOrTokens& prediction, PromptStage& stage) const {
+  const auto* tokens = std::get_if<std::vector<Token>>(&prediction);
+  const std::string* text = std::get_if<std::string>(&prediction);
+  const size_t fewest = tokens ? tokens->size() : text->size() / model_->longest_piece();
+  const size_t room = static_cast<size_t>(model_->info().context_size);
+  if (fewest > room) {
     throw EngineError("BAD_OPTION", "prediction has at least " + std::to_string(fewest) + " tokens, and the context holds " +
                                         std::to_string(room) + "; give no more than the reply may have");
   }
   stage = PromptStage::kTokenizer;
-  return model_->tokenize(normalized(text), false, false);
+  if (text) return model_->tokenize(normalized(*text), false, false);
+  const int vocabulary = model_->info().vocabulary_size;
+  for (const Token token : *tokens) {
+    if (token >= 0 && token < vocabulary) continue;
+    throw EngineError("BAD_OPTION", "prediction names token " + std::to_string(token) +
+                                        "; the token ids of this vocabulary are 0 to " + std::to_string(vocabulary - 1));
+  }
+  return *tokens;
 }
 
 /** A text that cannot fit whatever its tokens are is refused before they are looked for. */

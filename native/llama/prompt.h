@@ -75,7 +75,7 @@ class PromptBuilder {
   std::vector<Token> tokenize(const MarkedText& text, PromptStage& stage) const;
   std::vector<int> starts_of(const common_chat_msg_delimiters& delimiters, const std::vector<Token>& tokens) const;
   void check_bytes(size_t bytes) const;
-  std::vector<Token> tokens_of_prediction(const std::string& text, PromptStage& stage) const;
+  std::vector<Token> tokens_of_prediction(const TextOrTokens& prediction, PromptStage& stage) const;
   void shape_text(const TextShape& text, ReplyShape& shape, PromptStage& stage) const;
   Answer answer_to(const TokenizeQuestion& question, PromptStage& stage) const;
   Answer answer_to(const DetokenizeQuestion& question, PromptStage& stage) const;

@@ -394,7 +394,11 @@ RequestSpec request_from_js(const Napi::Object& value) {
     settings.draft_tokens = integer(given.As<Napi::Object>(), "tokens");
     settings.draft_match = integer(given.As<Napi::Object>(), "match");
   }
-  request.prediction = text_or_none(value, "prediction");
+  if (const Napi::Value prediction = value.Get("prediction"); prediction.IsTypedArray()) {
+    request.prediction = integers_from_js(prediction);
+  } else {
+    request.prediction = text_or_none(value, "prediction");
+  }
   if (const Napi::Value replay = value.Get("replay"); replay.IsArray()) {
     const Napi::Array tokens = replay.As<Napi::Array>();
     for (uint32_t i = 0; i < tokens.Length(); i++) settings.replay.push_back(tokens.Get(i).As<Napi::Number>().Int32Value());

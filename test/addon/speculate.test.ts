@@ -165,6 +165,17 @@ test.each([
   await expect(model.chat(ask("Hi"), options as object)).rejects.toMatchObject({ code: "BAD_OPTION", option: param });
 });
 
+test("a prediction of token ids is followed as it is, and an id that the vocabulary has not is refused", async () => {
+  const model = await openReady();
+  const plain = await model.chat(ask(PROMPTS[0]!), { ...GREEDY, logprobs: true, speculate: false });
+  const { text, usage } = await model.chat(ask(PROMPTS[0]!), { ...GREEDY, prediction: plain.logprobs!.map(({ id }) => id) });
+  expect(text).toBe(plain.text);
+  expect(usage.acceptedPredictionTokens).toBeGreaterThan(plain.usage.completionTokens / 3);
+  expect(usage.rejectedPredictionTokens).toBe(0);
+  await expect(model.chat(ask("Hi"), { prediction: [1, 2 ** 30] })).rejects.toThrow(/prediction names token 1073741824/);
+  await expect(model.chat(ask("Hi"), { prediction: [-1] })).rejects.toMatchObject({ code: "BAD_OPTION", option: "prediction[0]" });
+});
+
 test("a prediction that is longer than the context is refused with what is allowed", async () => {
   const model = await openReady();
   await expect(model.chat(ask("Hi"), { prediction: "x".repeat(4_000_000) })).rejects.toThrow(/prediction has at least \d+ tokens/);
