@@ -1,11 +1,11 @@
 // Owns building and running the tests of our patches to ggml (vendor/patches) against ggml's reference path:
 // `node scripts/ggml-tests.mjs [--sanitize=address|thread] [-DGGML_…=… …] [part of a test's name]`. They need llama.cpp's source, no
-// model. With ggml's own options they are built for another processor, in a folder of its own: -DGGML_NATIVE=OFF -DGGML_AVX2=OFF …
+// model. `--bench [threads] [columns rows] [types]` prints how fast each kernel is instead (bench/kernels). With ggml's own options they are built for another processor, in a folder of its own: -DGGML_NATIVE=OFF -DGGML_AVX2=OFF …
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { fetchLlama } from "../vendor/fetch.mjs";
 import { keepForProcessor } from "./build.mjs";
-import { runCppTests } from "./native-tests.mjs";
+import { runCppProgram, runCppTests } from "./native-tests.mjs";
 import { root } from "./paths.mjs";
 import { main } from "./say.mjs";
 
@@ -15,6 +15,15 @@ import { main } from "./say.mjs";
  * @returns {{passed: number, failed: number, skipped: number}} a crash counts as one failed test
  */
 export function runGgmlTests(sanitize = "", filter = "", ggmlOptions = []) {
+  return runCppTests({ ...places(sanitize, ggmlOptions), target: "zse_ggml_tests" }, filter);
+}
+
+/** Prints the table of bench/kernels. @param {string[]} args of its program */
+function runBench(ggmlOptions, args) {
+  runCppProgram({ ...places("", ggmlOptions), target: "zse_ggml_bench" }, args);
+}
+
+function places(sanitize, ggmlOptions) {
   fetchLlama();
   const name = ["ggml-tests", sanitize, ...ggmlOptions].filter(Boolean).join("-");
   const directory = join(root, "build", name.replaceAll(/-DGGML_|[^\w-]/g, ""));
@@ -23,17 +32,25 @@ export function runGgmlTests(sanitize = "", filter = "", ggmlOptions = []) {
     ? ["-DCMAKE_BUILD_TYPE=RelWithDebInfo", "-DCMAKE_C_FLAGS_RELWITHDEBINFO=-O1 -g", "-DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-O1 -g"]
     : ["-DCMAKE_BUILD_TYPE=Release"];
   const options = [`-DZSE_SANITIZE=${sanitize}`, ...type, ...ggmlOptions];
-  return runCppTests({ source: join(root, "test/ggml"), directory, options, target: "zse_ggml_tests", config: "Release" }, filter);
+  return { source: join(root, "test/ggml"), directory, options, config: "Release" };
 }
 
 if (process.argv[1] && resolve(process.argv[1]) === fileURLToPath(import.meta.url)) {
   await main(() => {
     const args = process.argv.slice(2);
     const sanitize = args.find((arg) => arg.startsWith("--sanitize="))?.slice("--sanitize=".length) ?? "";
+    const processor = args.filter((arg) => arg.startsWith("-D"));
+    if (args.includes("--bench")) {
+      runBench(
+        processor,
+        args.filter((arg) => !arg.startsWith("-")),
+      );
+      return;
+    }
     const { failed } = runGgmlTests(
       sanitize,
       args.find((arg) => !arg.startsWith("-")),
-      args.filter((arg) => arg.startsWith("-D")),
+      processor,
     );
     process.exitCode = failed === 0 ? 0 : 1;
   });

@@ -23,20 +23,29 @@ export function runNativeTests(sanitize = "", filter = "") {
   return runCppTests({ source: root, directory, options, target: "zse_native_tests", config: "Debug" }, filter);
 }
 
-/** Configures (once), builds and runs one program of tests. */
-export function runCppTests({ source, directory, options, target, config }, filter = "") {
+/** Configures (once) and builds a program of tests; returns where it is. */
+function buildCpp({ source, directory, options, target, config }) {
   requireTools();
   if (!existsSync(join(directory, "CMakeCache.txt"))) run("cmake", ["-S", source, "-B", directory, ...options]);
   run("cmake", ["--build", directory, "--target", target, "--config", config, "--parallel", String(availableParallelism())]);
+  return [join(directory, target), join(directory, config, `${target}.exe`)].find((path) => existsSync(path)) ?? target;
+}
 
-  const program = [join(directory, target), join(directory, config, `${target}.exe`)].find((path) => existsSync(path));
+/** Builds a program and runs it, with its output as this program's. */
+export function runCppProgram(what, args) {
+  process.exitCode = spawnSync(buildCpp(what), args, { stdio: "inherit" }).status ?? 1;
+}
+
+/** Builds and runs one program of tests. */
+export function runCppTests(what, filter = "") {
+  const program = buildCpp(what);
   const env = {
     ...process.env,
     ASAN_OPTIONS: "detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1",
     UBSAN_OPTIONS: "print_stacktrace=1",
     TSAN_OPTIONS: "halt_on_error=1:second_deadlock_stack=1",
   };
-  const result = spawnSync(program ?? target, filter ? [filter] : [], {
+  const result = spawnSync(program, filter ? [filter] : [], {
     env,
     encoding: "utf8",
     stdio: ["ignore", "pipe", "inherit"],
