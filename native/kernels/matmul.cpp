@@ -7,6 +7,15 @@
 #include "ggml-cpu-impl.h"
 #include "ggml-cpu.h"
 #include "products_avx2.h"
+#include "products_lanes.h"
+
+#if defined(ZSE_PRODUCTS_AVX2) || defined(ZSE_LANES)
+#define ZSE_PRODUCTS
+#endif
+
+#if defined(__AMX_INT8__) && defined(__AVX512VNNI__)
+ggml_backend_buffer_type_t ggml_backend_amx_buffer_type(void);  // ggml's amx.h
+#endif
 
 namespace zse::kernels {
 
@@ -19,12 +28,6 @@ T* at(void* base, size_t bytes) {
   return reinterpret_cast<T*>(static_cast<char*>(base) + bytes);
 }
 
-size_t row_bytes(const ggml_tensor* activations) { return ggml_row_size(GGML_TYPE_Q8_0, activations->ne[0]); }
-
-size_t activation_bytes(const ggml_tensor* activations) {
-  return GGML_PAD(row_bytes(activations) * ggml_nrows(activations), sizeof(int64_t));
-}
-
 // Which rows of activations each expert multiplies, in the work buffer behind the activations.
 struct Routes {
   struct Route {
@@ -34,8 +37,7 @@ struct Routes {
   Route* routes;
 
   Routes(void* work, const ggml_tensor* node)
-      : ends(at<int64_t>(work, activation_bytes(node->src[1]))),
-        routes(reinterpret_cast<Route*>(ends + node->src[0]->ne[2])) {}
+      : ends(static_cast<int64_t*>(work)), routes(reinterpret_cast<Route*>(ends + node->src[0]->ne[2])) {}
 
   static size_t bytes(const ggml_tensor* node) {
     return sizeof(int64_t) * node->src[0]->ne[2] + sizeof(Route) * ggml_nelements(node->src[2]);
@@ -67,12 +69,23 @@ struct Routes {
   }
 };
 
-template <class Stored, class Block>
+// Of one type of weights; `Kind` says how they lie, and multiplies (products_*.h).
+template <class Kind>
 class Products final : public InterleavedWeights {
+  using Stored = typename Kind::Stored;
+  using Block = typename Kind::Block;
+
  public:
+  bool takes(const ggml_tensor* weights) const override { return weights->ne[1] % Kind::kInterleaved == 0; }
+
   void interleave(ggml_tensor* weights, const void* usual) const override {
-    interleave_rows(static_cast<const Stored*>(usual), static_cast<Block*>(weights->data), weights->ne[0] / QK8_0,
-                    ggml_nrows(weights));
+    const int64_t blocks = ggml_nbytes(weights) / sizeof(Stored) / ggml_nrows(weights), rows = ggml_nrows(weights);
+    const auto* from = static_cast<const Stored*>(usual);
+    auto* to = static_cast<Block*>(weights->data);
+    for (int64_t first = 0; first < rows; first += Kind::kInterleaved, from += Kind::kInterleaved * blocks) {
+      for (int64_t b = 0; b < blocks; b++, to++)
+        for (int row = 0; row < Kind::kInterleaved; row++) Kind::interleave(from[row * blocks + b], row, *to);
+    }
   }
 
   bool work_size(int, const ggml_tensor* node, size_t& size) override {
@@ -93,7 +106,11 @@ class Products final : public InterleavedWeights {
   }
 
  private:
-  // Eight rows of weights lie together: their blocks begin where the first row's would.
+  static size_t activation_bytes(const ggml_tensor* activations) {
+    return GGML_PAD(Kind::row_bytes(activations->ne[0]) * ggml_nrows(activations), sizeof(int64_t));
+  }
+
+  // Rows of weights lie together: their blocks begin where the first row's would.
   static const Block* weights_at(const ggml_tensor* weights, int64_t row, int64_t expert) {
     return at<const Block>(weights->data, row * weights->nb[1] + expert * weights->nb[2]);
   }
@@ -102,87 +119,113 @@ class Products final : public InterleavedWeights {
     const ggml_tensor* weights = node->src[0];
     const ggml_tensor* activations = node->src[1];
     GGML_ASSERT(ggml_n_dims(weights) == 2 && activations->ne[3] == 1);
-    const int blocks = static_cast<int>(weights->ne[0] / QK8_0);
-    const int tokens = static_cast<int>(activations->ne[1]), whole = tokens - tokens % 4;
+    const int tokens = static_cast<int>(activations->ne[1]);
     const int64_t planes = activations->ne[2];
-    const size_t bytes = row_bytes(activations);
-    quantize(params, activations, whole);
+    const size_t plane_bytes = tokens * Kind::row_bytes(activations->ne[0]);
+    round_rows(params, activations, tokens, planes, activations->nb[2]);
 
     // Four pieces for each thread, dealt out one by one, except where memory belongs to processors: there each has its own.
-    const int64_t groups = weights->ne[1] / kInterleaved;
+    const int64_t groups = weights->ne[1] / Kind::kInterleaved;
     const int64_t pieces = params->nth == 1 ? 1 : std::min<int64_t>(groups, (ggml_is_numa() ? 1 : 4) * params->nth);
     if (params->ith == 0) ggml_threadpool_chunk_set(params->threadpool, params->nth);
     ggml_barrier(params->threadpool);
     for (int64_t item = params->ith; item < pieces * planes; item = ggml_threadpool_chunk_add(params->threadpool, 1)) {
       const int64_t piece = item % pieces, plane = item / pieces;
-      const int64_t first = groups * piece / pieces * kInterleaved, end = groups * (piece + 1) / pieces * kInterleaved;
-      const int columns = static_cast<int>(end - first);
-      const Block* block = weights_at(weights, first, 0);
-      char* from = at<char>(params->wdata, plane * tokens * bytes);
+      const int64_t first = groups * piece / pieces * Kind::kInterleaved;
+      const int64_t end = groups * (piece + 1) / pieces * Kind::kInterleaved;
       float* out = at<float>(node->data, plane * node->nb[2]) + first;
-      if (whole > 0)
-        multiply_rows(blocks, out, node->nb[1] / sizeof(float), block, at<const block_q8_0x4>(from, 0), whole, columns);
-      for (int token = whole; token < tokens; token++)
-        multiply_row(blocks, at<float>(out, token * node->nb[1]), block, at<const block_q8_0>(from, token * bytes), columns);
+      Kind::multiply(weights->ne[0], out, node->nb[1] / sizeof(float), weights_at(weights, first, 0),
+                     at<const char>(params->wdata, plane * plane_bytes), tokens, static_cast<int>(end - first));
     }
   }
 
   static void multiply_by_experts(ggml_compute_params* params, ggml_tensor* node) {
     const ggml_tensor* weights = node->src[0];
     const ggml_tensor* activations = node->src[1];
-    const int blocks = static_cast<int>(weights->ne[0] / QK8_0);
-    const size_t bytes = row_bytes(activations);
-    const Routes routes(params->wdata, node);
-    quantize(params, activations, 0);
+    const size_t bytes = Kind::row_bytes(activations->ne[0]);
+    const Routes routes(at<void>(params->wdata, activation_bytes(activations)), node);
+    round_rows(params, activations, 1, ggml_nrows(activations), activations->nb[1]);
     if (params->ith == 0) routes.fill(node);
     ggml_barrier(params->threadpool);
 
-    const int64_t groups = weights->ne[1] / kInterleaved;
-    const int64_t first = groups * params->ith / params->nth * kInterleaved;
-    const int64_t end = groups * (params->ith + 1) / params->nth * kInterleaved;
+    const int64_t groups = weights->ne[1] / Kind::kInterleaved;
+    const int64_t first = groups * params->ith / params->nth * Kind::kInterleaved;
+    const int64_t end = groups * (params->ith + 1) / params->nth * Kind::kInterleaved;
     for (int64_t expert = 0; expert < weights->ne[2]; expert++) {
       for (int64_t i = routes.begin(expert); i < routes.ends[expert]; i++) {
         const auto [chosen, token] = routes.routes[i];
         const int64_t row = token * activations->ne[1] + chosen % activations->ne[1];
-        multiply_row(blocks, at<float>(node->data, chosen * node->nb[1] + token * node->nb[2]) + first,
-                     weights_at(weights, first, expert), at<const block_q8_0>(params->wdata, row * bytes),
-                     static_cast<int>(end - first));
+        Kind::multiply_row(weights->ne[0], at<float>(node->data, chosen * node->nb[1] + token * node->nb[2]) + first,
+                           weights_at(weights, first, expert), at<const char>(params->wdata, row * bytes),
+                           static_cast<int>(end - first));
       }
     }
   }
 
-  // Into the work buffer: of each plane the first `whole` rows interleaved by fours, the others one by one.
-  static void quantize(ggml_compute_params* params, const ggml_tensor* activations, int whole) {
-    const ggml_from_float_t quantize_row = ggml_get_type_traits_cpu(GGML_TYPE_Q8_0)->from_float;
-    const int64_t columns = activations->ne[0], rows = activations->ne[1];
-    const size_t bytes = row_bytes(activations);
-    const int64_t items = whole / 4 + rows - whole;  // of a plane: a four or a row
-    for (int64_t i = params->ith; i < items * activations->ne[2]; i += params->nth) {
-      const int64_t plane = i / items, item = i % items;
-      const int64_t row = item < whole / 4 ? item * 4 : item - whole / 4 + whole;
-      const float* from = at<const float>(activations->data, plane * activations->nb[2] + row * activations->nb[1]);
-      void* to = at<void>(params->wdata, (plane * rows + row) * bytes);
-      if (row < whole)
-        ggml_quantize_mat_q8_0_4x8(from, to, columns);
-      else
-        quantize_row(from, to, columns);
+  // Into the work buffer, each plane's rows as they are multiplied together.
+  static void round_rows(ggml_compute_params* params, const ggml_tensor* activations, int rows, int64_t planes,
+                         size_t stride) {
+    const int64_t columns = activations->ne[0], items = Kind::items(rows);
+    const size_t plane_bytes = rows * Kind::row_bytes(columns);
+    for (int64_t i = params->ith; i < items * planes; i += params->nth) {
+      const int64_t plane = i / items;
+      Kind::round_item(static_cast<int>(i % items), rows, columns, at<const char>(activations->data, plane * stride),
+                       activations->nb[1], at<char>(params->wdata, plane * plane_bytes));
     }
   }
 };
 
+// Whether ggml's kernels for AMX, which are asked after ours, take these and are as fast for prompts, and faster for one row. They multiply
+// K-quants more slowly, and no experts.
+bool is_for_tiles(const ggml_tensor* weights) {
+#if defined(__AMX_INT8__) && defined(__AVX512VNNI__)
+  static const bool has_tiles = ggml_backend_amx_buffer_type() != nullptr;  // the system may refuse them
+  const bool is_quick =
+      weights->type == GGML_TYPE_Q4_0 || weights->type == GGML_TYPE_Q4_1 || weights->type == GGML_TYPE_Q8_0;
+  return has_tiles && is_quick && ggml_n_dims(weights) == 2 && weights->ne[1] % 32 == 0;
+#else
+  (void)weights;
+  return false;
+#endif
+}
+
+// Who multiplies weights of a type; null for the types that ggml's own kernels keep.
+InterleavedWeights* products_of(ggml_type type) {
+#ifdef ZSE_PRODUCTS_AVX2
+  static Products<ProductsAvx2<block_q4_0, block_q4_0x8>> q4_0;
+  static Products<ProductsAvx2<block_q4_1, block_q4_1x8>> q4_1;
+  static Products<ProductsAvx2<block_q8_0, block_q8_0x8>> q8_0;
+#else
+  static Products<LanesProducts<LanesQ4_0>> q4_0;
+  static Products<LanesProducts<LanesQ4_1>> q4_1;
+  static Products<LanesProducts<LanesQ8_0>> q8_0;
+#endif
+#ifdef ZSE_LANES
+  static Products<LanesProducts<LanesQ4_K>> q4_k;
+  static Products<LanesProducts<LanesQ5_K>> q5_k;
+  static Products<LanesProducts<LanesQ6_K>> q6_k;
+#endif
+  switch (type) {
+    case GGML_TYPE_Q4_0: return &q4_0;
+    case GGML_TYPE_Q4_1: return &q4_1;
+    case GGML_TYPE_Q8_0: return &q8_0;
+#ifdef ZSE_LANES
+    case GGML_TYPE_Q4_K: return &q4_k;
+    case GGML_TYPE_Q5_K: return &q5_k;
+    case GGML_TYPE_Q6_K: return &q6_k;
+#endif
+    default: return nullptr;
+  }
+}
+
 }  // namespace
 
 InterleavedWeights* interleaved(const ggml_tensor* weights) {
-  static Products<block_q4_0, block_q4_0x8> q4_0;
-  static Products<block_q4_1, block_q4_1x8> q4_1;
-  static Products<block_q8_0, block_q8_0x8> q8_0;
-  if (weights->ne[1] % kInterleaved != 0) return nullptr;
-  if (weights->type == GGML_TYPE_Q4_0) return &q4_0;
-  // Not the output matrix: where it is the embeddings', too, they would be held twice.
-  if (weights->ne[1] >= 32000) return nullptr;
-  if (weights->type == GGML_TYPE_Q4_1) return &q4_1;
-  if (weights->type == GGML_TYPE_Q8_0) return &q8_0;
-  return nullptr;
+  if (is_for_tiles(weights)) return nullptr;
+  // Not the output matrix: where it is the embeddings', too, they would be held twice. Those of Q4_0 ggml takes as well.
+  if (weights->ne[1] >= 32000 && weights->type != GGML_TYPE_Q4_0) return nullptr;
+  InterleavedWeights* products = products_of(weights->type);
+  return products && products->takes(weights) ? products : nullptr;
 }
 
 #else

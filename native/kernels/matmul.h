@@ -9,6 +9,9 @@ namespace zse::kernels {
 
 class InterleavedWeights : public ggml::cpu::tensor_traits {
  public:
+  /** Whether rows of such weights can be put together. */
+  virtual bool takes(const ggml_tensor* weights) const = 0;
+
   /** Fills the tensor from its type's usual order. */
   virtual void interleave(ggml_tensor* weights, const void* usual) const = 0;
 };

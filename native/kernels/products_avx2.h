@@ -10,10 +10,11 @@
 #pragma once
 
 #include "ggml-cpu-impl.h"  // on MSVC it says which instructions come with AVX2
+#include "ggml-cpu.h"
 #include "repack.h"
 
 #if defined(__AVX2__) && defined(__FMA__) && defined(__F16C__) && !defined(__AVX512F__) && !defined(__AVXVNNI__)
-#define ZSE_PRODUCTS
+#define ZSE_PRODUCTS_AVX2
 
 #include <immintrin.h>
 
@@ -248,14 +249,42 @@ static inline void interleave(const block_q8_0& block, int row, block_q8_0x8& to
   for (int i = 0; i < 4; i++) memcpy(to.qs + 64 * i + 8 * row, block.qs + 8 * i, 8);
 }
 
-// Whole tensors, eight rows at a time.
-template <class Stored, class Block>
-static void interleave_rows(const Stored* from, Block* to, int64_t blocks, int64_t n_rows) {
-  for (int64_t rows = 0; rows < n_rows; rows += kInterleaved, from += kInterleaved * blocks) {
-    for (int64_t b = 0; b < blocks; b++, to++)
-      for (int row = 0; row < kInterleaved; row++) interleave(from[row * blocks + b], row, *to);
+// What matmul.cpp asks for. Activations are rounded four rows at a time, the last ones one by one.
+template <class Of, class Interleaved>
+struct ProductsAvx2 {
+  using Stored = Of;
+  using Block = Interleaved;
+  static constexpr int kInterleaved = kernels::kInterleaved;
+
+  static void interleave(const Stored& from, int row, Block& to) { kernels::interleave(from, row, to); }
+
+  static size_t row_bytes(int64_t columns) { return ggml_row_size(GGML_TYPE_Q8_0, columns); }
+
+  static int items(int rows) { return rows / 4 + rows % 4; }
+  static void round_item(int item, int rows, int64_t columns, const char* from, size_t stride, char* to) {
+    const int row = item < rows / 4 ? item * 4 : item - rows / 4 + rows / 4 * 4;
+    const float* values = reinterpret_cast<const float*>(from + row * stride);
+    to += row * row_bytes(columns);
+    if (item < rows / 4)
+      ggml_quantize_mat_q8_0_4x8(values, to, columns);
+    else
+      ggml_get_type_traits_cpu(GGML_TYPE_Q8_0)->from_float(values, to, columns);
   }
-}
+
+  static void multiply(int64_t columns, float* out, size_t stride, const Block* weights, const char* rounded, int rows,
+                       int n_columns) {
+    const int blocks = static_cast<int>(columns / QK8_0), whole = rows - rows % 4;
+    if (whole > 0)
+      multiply_rows(blocks, out, stride, weights, reinterpret_cast<const block_q8_0x4*>(rounded), whole, n_columns);
+    for (int row = whole; row < rows; row++)
+      multiply_row(columns, out + row * stride, weights, rounded + row * row_bytes(columns), n_columns);
+  }
+
+  static void multiply_row(int64_t columns, float* out, const Block* weights, const char* rounded, int n_columns) {
+    kernels::multiply_row(static_cast<int>(columns / QK8_0), out, weights, reinterpret_cast<const block_q8_0*>(rounded),
+                          n_columns);
+  }
+};
 
 }  // namespace zse::kernels
 

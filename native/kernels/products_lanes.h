@@ -1,0 +1,417 @@
+// Owns the products of interleaved weights with activations in bytes, for processors that multiply unsigned by signed bytes into 32 bits
+// (lanes.h). Pure; any thread. Everything is static: each variant of the backend has its own.
+//
+// A weight is kept unsigned, as the instruction wants it; what a type subtracts from each weight (8 in Q4_0, 32 in Q6_K, 128 in Q8_0 as it is
+// stored here) is where the sum begins: that many times the sum of the activations, which all rows of weights share. A register holds four
+// columns of sixteen rows, so that sums of whole rows come out in order, and four activations are broadcast by the multiplication itself.
+// Activations are rounded in blocks of 32 as in ggml's Q8_0, for every type; for K-quants that is finer than ggml's own blocks of 256.
+// One row of activations or many, a result is rounded alike.
+#pragma once
+
+#include "lanes.h"
+
+#ifdef ZSE_LANES
+
+#include <algorithm>
+#include <cstddef>
+
+#include "simd-mappings.h"
+
+namespace zse::kernels {
+
+constexpr int kLanes = ZSE_LANES;
+constexpr int kBlock = 32;         // activations with one scale
+constexpr int kMostTogether = 16;  // rows of activations in one pass over the weights
+
+// Sums stay in registers only where all of this is one function.
+#ifdef _MSC_VER
+#define ZSE_INLINE static __forceinline
+#else
+#define ZSE_INLINE static inline __attribute__((always_inline))
+#endif
+
+// A block of `n` rows of activations that are multiplied together: each one's values, then their scales, then what `Kind` wants of their sums.
+template <int n>
+struct Together {
+  int8_t values[n][kBlock];
+  float scales[n];
+  union {
+    int32_t whole[n][2];
+    float parts[n][2];
+  } sums;
+};
+static_assert(sizeof(Together<3>) == 3 * sizeof(Together<1>), "rows lie as close together as alone");
+
+// Words of four columns of a block of 32, of all rows: those of `from` at `word` go to lane `row`.
+static inline void put_words(void* to, int row, const void* from, int n) {
+  for (int i = 0; i < n; i++) {
+    memcpy(static_cast<char*>(to) + (i * kLanes + row) * 4, static_cast<const char*>(from) + 4 * i, 4);
+  }
+}
+
+static inline Ints word(const void* words_of_rows, int i) {
+  return load(static_cast<const char*>(words_of_rows) + 4 * kLanes * i);
+}
+
+constexpr int kChains = 4;  // sums under way at once: each addition waits for the one before, and so many hide that
+
+/**
+ * `then(row, products)` for each of `n` rows of activations: what `begin` says for the row and the products of `groups` times four columns of
+ * weights with its values from column `first`.
+ */
+template <int n, int groups, class Begin, class Then>
+ZSE_INLINE void for_products(const Ints* w, const Together<n>& a, int first, Begin begin, Then then) {
+#pragma GCC unroll 16
+  for (int row = 0; row < n; row += kChains) {
+    Ints sums[kChains];
+#pragma GCC unroll 4
+    for (int i = 0; i < kChains; i++)
+      if (row + i < n) sums[i] = begin(row + i);
+#pragma GCC unroll 8
+    for (int group = 0; group < groups; group++) {
+#pragma GCC unroll 4
+      for (int i = 0; i < kChains; i++)
+        if (row + i < n) sums[i] = add_products(sums[i], w[group], a.values[row + i] + first + 4 * group);
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < kChains; i++)
+      if (row + i < n) then(row + i, to_floats(sums[i]));
+  }
+}
+
+/** Adds to `sums` a block of 32 columns: groups of four columns in `w`, scaled. */
+template <int n>
+ZSE_INLINE void add_block(Floats* sums, const Ints* w, Floats scale, const Together<n>& a) {
+  for_products<n, 8>(
+      w, a, 0, [&](int row) { return words(a.sums.whole[row][0]); },
+      [&](int row, Floats whole) { sums[row] = multiply_add(whole, multiply(scale, floats(a.scales[row])), sums[row]); });
+}
+
+/** The same of weights that have a minimum, which is added to each. */
+template <int n>
+ZSE_INLINE void add_block(Floats* sums, const Ints* w, Floats scale, Floats minimum, const Together<n>& a) {
+  for_products<n, 8>(
+      w, a, 0, [&](int) { return words(0); },
+      [&](int row, Floats whole) {
+        sums[row] = multiply_add(minimum, floats(a.sums.parts[row][0]), sums[row]);
+        sums[row] = multiply_add(whole, multiply(scale, floats(a.scales[row])), sums[row]);
+      });
+}
+
+/** The same of weights whose first sixteen columns have another scale than the others. */
+template <int n>
+ZSE_INLINE void add_halves(Floats* sums, const Ints* w, const Floats* scales, const Together<n>& a) {
+#pragma GCC unroll 2
+  for (int half = 0; half < 2; half++) {
+    for_products<n, 4>(
+        w + 4 * half, a, 16 * half, [&](int row) { return words(a.sums.whole[row][half]); },
+        [&](int row, Floats whole) {
+          sums[row] = multiply_add(whole, multiply(scales[half], floats(a.scales[row])), sums[row]);
+        });
+  }
+}
+
+// ---- The types. Each has its usual block, the block of all rows, and how that is filled and multiplied. --------------------------------------
+
+enum class Sums { whole, halves, parts };  // of a block of activations: what Together::sums has
+
+struct LanesQ4_0 {
+  using Stored = block_q4_0;
+  struct Block {
+    ggml_half d[kLanes];
+    uint8_t qs[kLanes * QK4_0 / 2];
+  };
+  static constexpr int kColumns = QK4_0;
+  static constexpr Sums kSums = Sums::whole;
+  static constexpr int kOffset = 8;
+  static constexpr bool kHalfScale = true;
+
+  static void interleave(const Stored& from, int row, Block& to) {
+    to.d[row] = from.d;
+    put_words(to.qs, row, from.qs, 4);
+  }
+
+  template <int n>
+  ZSE_INLINE void add(Floats* sums, const Block& block, const Together<n>* a) {
+    Ints w[8];
+    for (int i = 0; i < 4; i++) {
+      w[i] = both(word(block.qs, i), bytes(15));
+      w[i + 4] = both(right(word(block.qs, i), 4), bytes(15));
+    }
+    add_block<n>(sums, w, from_halves(block.d), *a);
+  }
+};
+
+struct LanesQ4_1 {
+  using Stored = block_q4_1;
+  struct Block {
+    ggml_half d[kLanes];
+    ggml_half m[kLanes];
+    uint8_t qs[kLanes * QK4_1 / 2];
+  };
+  static constexpr int kColumns = QK4_1;
+  static constexpr Sums kSums = Sums::parts;
+  static constexpr int kOffset = 0;
+  static constexpr bool kHalfScale = true;
+
+  static void interleave(const Stored& from, int row, Block& to) {
+    memcpy(&to.d[row], &from, sizeof(ggml_half));  // d and m, in a union that has no name in every language
+    memcpy(&to.m[row], reinterpret_cast<const char*>(&from) + sizeof(ggml_half), sizeof(ggml_half));
+    put_words(to.qs, row, from.qs, 4);
+  }
+
+  template <int n>
+  ZSE_INLINE void add(Floats* sums, const Block& block, const Together<n>* a) {
+    Ints w[8];
+    for (int i = 0; i < 4; i++) {
+      w[i] = both(word(block.qs, i), bytes(15));
+      w[i + 4] = both(right(word(block.qs, i), 4), bytes(15));
+    }
+    add_block<n>(sums, w, from_halves(block.d), from_halves(block.m), *a);
+  }
+};
+
+struct LanesQ8_0 {
+  using Stored = block_q8_0;
+  struct Block {
+    ggml_half d[kLanes];
+    uint8_t qs[kLanes * QK8_0];
+  };
+  static constexpr int kColumns = QK8_0;
+  static constexpr Sums kSums = Sums::whole;
+  static constexpr int kOffset = 128;
+  static constexpr bool kHalfScale = true;
+
+  static void interleave(const Stored& from, int row, Block& to) {
+    to.d[row] = from.d;
+    uint8_t flipped[QK8_0];
+    for (int i = 0; i < QK8_0; i++) flipped[i] = static_cast<uint8_t>(from.qs[i] + 128);
+    put_words(to.qs, row, flipped, 8);
+  }
+
+  template <int n>
+  ZSE_INLINE void add(Floats* sums, const Block& block, const Together<n>* a) {
+    Ints w[8];
+    for (int i = 0; i < 8; i++) w[i] = word(block.qs, i);
+    add_block<n>(sums, w, from_halves(block.d), *a);
+  }
+};
+
+// Scales and minima of eight blocks of 32, six bits each, as Q4_K and Q5_K have them, times those of the whole 256.
+struct SixBits {
+  Floats scales[8], minima[8];
+
+  SixBits(const void* stored, const ggml_half* d, const ggml_half* dmin) {
+    const Ints six = bytes(63), four = bytes(15), two = bytes(0x30);
+    const Ints a = word(stored, 0), b = word(stored, 1), c = word(stored, 2);
+    const Ints bits[4] = {both(a, six), either(both(c, four), both(right(a, 2), two)), both(b, six),
+                          either(both(right(c, 4), four), both(right(b, 2), two))};
+    const Floats scale = from_halves(d), minimum = multiply(from_halves(dmin), floats(-1));
+    for (int i = 0; i < 8; i++) {
+      scales[i] = multiply(scale, to_floats(both(right(bits[i / 4], i % 4 * 8), words(63))));
+      minima[i] = multiply(minimum, to_floats(both(right(bits[2 + i / 4], i % 4 * 8), words(63))));
+    }
+  }
+};
+
+struct LanesQ4_K {
+  using Stored = block_q4_K;
+  struct Block {
+    ggml_half d[kLanes];
+    ggml_half dmin[kLanes];
+    uint8_t scales[kLanes * K_SCALE_SIZE];
+    uint8_t qs[kLanes * QK_K / 2];
+  };
+  static constexpr int kColumns = QK_K;
+  static constexpr Sums kSums = Sums::parts;
+  static constexpr int kOffset = 0;
+  static constexpr bool kHalfScale = false;
+
+  static void interleave(const Stored& from, int row, Block& to) {
+    memcpy(&to.d[row], &from, sizeof(ggml_half));
+    memcpy(&to.dmin[row], reinterpret_cast<const char*>(&from) + sizeof(ggml_half), sizeof(ggml_half));
+    put_words(to.scales, row, from.scales, K_SCALE_SIZE / 4);
+    put_words(to.qs, row, from.qs, QK_K / 8);
+  }
+
+  template <int n>
+  ZSE_INLINE void add(Floats* sums, const Block& block, const Together<n>* a) {
+    const SixBits six(block.scales, block.d, block.dmin);
+    for (int j = 0; j < 8; j++) {
+      Ints w[8];
+      for (int i = 0; i < 8; i++) w[i] = both(right(word(block.qs, j / 2 * 8 + i), j % 2 * 4), bytes(15));
+      add_block<n>(sums, w, six.scales[j], six.minima[j], a[j]);
+    }
+  }
+};
+
+struct LanesQ5_K {
+  using Stored = block_q5_K;
+  struct Block {
+    ggml_half d[kLanes];
+    ggml_half dmin[kLanes];
+    uint8_t scales[kLanes * K_SCALE_SIZE];
+    uint8_t qh[kLanes * QK_K / 8];
+    uint8_t qs[kLanes * QK_K / 2];
+  };
+  static constexpr int kColumns = QK_K;
+  static constexpr Sums kSums = Sums::parts;
+  static constexpr int kOffset = 0;
+  static constexpr bool kHalfScale = false;
+
+  static void interleave(const Stored& from, int row, Block& to) {
+    memcpy(&to.d[row], &from, sizeof(ggml_half));
+    memcpy(&to.dmin[row], reinterpret_cast<const char*>(&from) + sizeof(ggml_half), sizeof(ggml_half));
+    put_words(to.scales, row, from.scales, K_SCALE_SIZE / 4);
+    put_words(to.qh, row, from.qh, QK_K / 32);
+    put_words(to.qs, row, from.qs, QK_K / 8);
+  }
+
+  template <int n>
+  ZSE_INLINE void add(Floats* sums, const Block& block, const Together<n>* a) {
+    const SixBits six(block.scales, block.d, block.dmin);
+    for (int j = 0; j < 8; j++) {
+      Ints w[8];
+      for (int i = 0; i < 8; i++) {
+        const Ints low = both(right(word(block.qs, j / 2 * 8 + i), j % 2 * 4), bytes(15));
+        w[i] = either(low, both(left(right(word(block.qh, i), j), 4), bytes(16)));
+      }
+      add_block<n>(sums, w, six.scales[j], six.minima[j], a[j]);
+    }
+  }
+};
+
+struct LanesQ6_K {
+  using Stored = block_q6_K;
+  struct Block {
+    ggml_half d[kLanes];
+    uint8_t scales[kLanes * QK_K / 16];
+    uint8_t qh[kLanes * QK_K / 4];
+    uint8_t ql[kLanes * QK_K / 2];
+  };
+  static constexpr int kColumns = QK_K;
+  static constexpr Sums kSums = Sums::halves;
+  static constexpr int kOffset = 32;
+  static constexpr bool kHalfScale = false;
+
+  static void interleave(const Stored& from, int row, Block& to) {
+    to.d[row] = from.d;
+    put_words(to.scales, row, from.scales, QK_K / 64);
+    put_words(to.qh, row, from.qh, QK_K / 16);
+    put_words(to.ql, row, from.ql, QK_K / 8);
+  }
+
+  static Floats scale(const Block& block, Floats d, int i) {
+    return multiply(d, to_floats(right_signed(left(word(block.scales, i / 4), 24 - i % 4 * 8), 24)));
+  }
+
+  template <int n>
+  ZSE_INLINE void add(Floats* sums, const Block& block, const Together<n>* a) {
+    const Floats d = from_halves(block.d);
+    for (int j = 0; j < 8; j++) {  // 32 columns: the j % 4th quarter of a half
+      Ints w[8];
+      const int low = j / 4 * 16 + j % 2 * 8, high = j / 4 * 8;
+      for (int i = 0; i < 8; i++) {
+        const Ints four = both(right(word(block.ql, low + i), j % 4 / 2 * 4), bytes(15));
+        w[i] = either(four, both(left(right(word(block.qh, high + i), j % 4 * 2), 4), bytes(0x30)));
+      }
+      const Floats scales[2] = {scale(block, d, 2 * j), scale(block, d, 2 * j + 1)};
+      add_halves<n>(sums, w, scales, a[j]);
+    }
+  }
+};
+
+// ---- What matmul.cpp asks for. -----------------------------------------------------------------------------------------------------------
+
+template <class Kind>
+struct LanesProducts {
+  using Stored = typename Kind::Stored;
+  using Block = typename Kind::Block;
+  static_assert(sizeof(Block) == kLanes * sizeof(Stored), "as large as what it is made of");
+  static constexpr int kInterleaved = kLanes;  // rows of weights
+
+  static void interleave(const Stored& from, int row, Block& to) { Kind::interleave(from, row, to); }
+
+  /** Of a row of activations in the work buffer. */
+  static size_t row_bytes(int64_t columns) { return sizeof(Together<1>) * static_cast<size_t>(columns / kBlock); }
+
+  /** How many rows are multiplied together where `left` are left. */
+  static int together(int left) { return left >= kMostTogether ? kMostTogether : std::min(left, 8); }
+
+  // Activations are rounded row by row.
+  static int items(int rows) { return rows; }
+  static void round_item(int item, int rows, int64_t columns, const char* from, size_t stride, char* to) {
+    int first = 0, n = together(rows);
+    while (first + n <= item) {
+      first += n;
+      n = together(rows - first);
+    }
+    to += first * row_bytes(columns);
+    const float* row = reinterpret_cast<const float*>(from + item * stride);
+    const int place = item - first;
+    for (int64_t column = 0; column < columns; column += kBlock, to += n * sizeof(Together<1>)) {
+      const Rounded rounded = round_block(row + column, reinterpret_cast<int8_t*>(to) + place * kBlock);
+      const float scale = Kind::kHalfScale ? GGML_CPU_FP16_TO_FP32(GGML_CPU_FP32_TO_FP16(rounded.scale)) : rounded.scale;
+      memcpy(to + n * kBlock + place * sizeof(float), &scale, sizeof(scale));
+      char* sums = to + n * (kBlock + sizeof(float)) + place * 8;
+      const int32_t sum = rounded.sums[0] + rounded.sums[1];
+      if (Kind::kSums == Sums::parts) {
+        const float part = scale * static_cast<float>(sum);
+        memcpy(sums, &part, 4);
+      } else {
+        const bool halves = Kind::kSums == Sums::halves;
+        const int32_t offsets[2] = {-Kind::kOffset * (halves ? rounded.sums[0] : sum),
+                                    halves ? -Kind::kOffset * rounded.sums[1] : 0};
+        memcpy(sums, offsets, 8);
+      }
+    }
+  }
+
+  /** out[row * stride + column] for `rows` rows of activations and `n_columns` rows of weights, a multiple of kInterleaved. */
+  static void multiply(int64_t columns, float* out, size_t stride, const Block* weights, const char* rounded, int rows,
+                       int n_columns) {
+    for (int first = 0; first < rows;) {
+      const int n = together(rows - first);
+      const char* from = rounded + first * row_bytes(columns);
+      float* to = out + first * stride;
+      switch (n) {
+        case 1: multiply_together<1>(columns, to, stride, weights, from, n_columns); break;
+        case 2: multiply_together<2>(columns, to, stride, weights, from, n_columns); break;
+        case 3: multiply_together<3>(columns, to, stride, weights, from, n_columns); break;
+        case 4: multiply_together<4>(columns, to, stride, weights, from, n_columns); break;
+        case 5: multiply_together<5>(columns, to, stride, weights, from, n_columns); break;
+        case 6: multiply_together<6>(columns, to, stride, weights, from, n_columns); break;
+        case 7: multiply_together<7>(columns, to, stride, weights, from, n_columns); break;
+        case 8: multiply_together<8>(columns, to, stride, weights, from, n_columns); break;
+        default: multiply_together<kMostTogether>(columns, to, stride, weights, from, n_columns);
+      }
+      first += n;
+    }
+  }
+
+  /** The same for one row. */
+  static void multiply_row(int64_t columns, float* out, const Block* weights, const char* rounded, int n_columns) {
+    multiply_together<1>(columns, out, 0, weights, rounded, n_columns);
+  }
+
+ private:
+  template <int n>
+  static void multiply_together(int64_t columns, float* out, size_t stride, const Block* weights, const char* rounded,
+                                int n_columns) {
+    const int64_t blocks = columns / Kind::kColumns;
+    const auto* activations = reinterpret_cast<const Together<n>*>(rounded);
+    for (int column = 0; column < n_columns; column += kLanes, weights += blocks) {
+      Floats sums[n];
+#pragma GCC unroll 16
+      for (int row = 0; row < n; row++) sums[row] = zero();
+      for (int64_t b = 0; b < blocks; b++)
+        Kind::template add<n>(sums, weights[b], activations + b * (Kind::kColumns / kBlock));
+#pragma GCC unroll 16
+      for (int row = 0; row < n; row++) store(out + row * stride + column, sums[row]);
+    }
+  }
+};
+
+}  // namespace zse::kernels
+
+#endif
