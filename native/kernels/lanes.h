@@ -7,6 +7,9 @@
 #if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && defined(__AVX512VL__) && \
     defined(__AVX512VNNI__)
 #define ZSE_LANES 16
+#define ZSE_LANES_VNNI
+#elif defined(__AVX2__) && defined(__FMA__) && defined(__F16C__) && !defined(__AVX512F__) && !defined(__AVXVNNI__)
+#define ZSE_LANES 8
 #endif
 
 #ifdef ZSE_LANES
@@ -17,6 +20,14 @@
 #include <cstring>
 
 namespace zse::kernels {
+
+/** 32 activations as whole numbers up to 127 times a scale, rounded as ggml's Q8_0 rounds them. */
+struct Rounded {
+  float scale;
+  int32_t sums[2];  // of the first sixteen and of the others
+};
+
+#if ZSE_LANES == 16
 
 using Ints = __m512i;
 using Floats = __m512;
@@ -46,12 +57,6 @@ static inline Ints add_products(Ints sum, Ints weights, const int8_t* values) {
   return _mm512_dpbusd_epi32(sum, weights, words(four));
 }
 
-/** 32 activations as whole numbers up to 127 times a scale, rounded as ggml's Q8_0 rounds them. */
-struct Rounded {
-  float scale;
-  int32_t sums[2];  // of the first sixteen and of the others
-};
-
 static inline Rounded round_block(const float* from, int8_t* to) {
   const __m512 a = _mm512_loadu_ps(from), b = _mm512_loadu_ps(from + 16);
   const float largest = _mm512_reduce_max_ps(_mm512_max_ps(_mm512_abs_ps(a), _mm512_abs_ps(b)));
@@ -62,6 +67,70 @@ static inline Rounded round_block(const float* from, int8_t* to) {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(to + 16), _mm512_cvtsepi32_epi8(second));
   return {largest / 127.0f, {_mm512_reduce_add_epi32(first), _mm512_reduce_add_epi32(second)}};
 }
+
+#else
+
+using Ints = __m256i;
+using Floats = __m256;
+
+static inline Ints load(const void* from) { return _mm256_loadu_si256(static_cast<const Ints*>(from)); }
+static inline Ints bytes(int value) { return _mm256_set1_epi8(static_cast<char>(value)); }
+static inline Ints words(int32_t value) { return _mm256_set1_epi32(value); }
+static inline Floats floats(float value) { return _mm256_set1_ps(value); }
+static inline Floats to_floats(Ints a) { return _mm256_cvtepi32_ps(a); }
+static inline Floats from_halves(const ggml_half* halves) {
+  return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(halves)));
+}
+static inline Floats multiply(Floats a, Floats b) { return _mm256_mul_ps(a, b); }
+static inline Floats multiply_add(Floats a, Floats b, Floats c) { return _mm256_fmadd_ps(a, b, c); }
+static inline Ints both(Ints a, Ints b) { return _mm256_and_si256(a, b); }
+static inline Ints either(Ints a, Ints b) { return _mm256_or_si256(a, b); }
+static inline Ints right(Ints a, int bits) { return _mm256_srl_epi32(a, _mm_cvtsi32_si128(bits)); }
+static inline Ints left(Ints a, int bits) { return _mm256_sll_epi32(a, _mm_cvtsi32_si128(bits)); }
+static inline Ints right_signed(Ints a, int bits) { return _mm256_sra_epi32(a, _mm_cvtsi32_si128(bits)); }
+static inline void store(float* to, Floats a) { _mm256_storeu_ps(to, a); }
+static inline Floats zero() { return _mm256_setzero_ps(); }
+
+static inline Ints four_for_all(const int8_t* values) {
+  int32_t four;
+  memcpy(&four, values, sizeof(four));
+  return words(four);
+}
+
+// Two and two in 16 bits, which hold as many groups' sums as the largest weight allows; then in 32.
+static inline Ints pairs(Ints weights, const int8_t* values) { return _mm256_maddubs_epi16(weights, four_for_all(values)); }
+static inline Ints add_pairs(Ints sum, Ints weights, const int8_t* values) {
+  return _mm256_add_epi16(sum, pairs(weights, values));
+}
+static inline Ints add_wide(Ints sum, Ints pairs) {
+  return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+}
+
+static inline int32_t sum_of(Ints a) {
+  __m128i sums = _mm_add_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
+  sums = _mm_add_epi32(sums, _mm_shuffle_epi32(sums, 0x4e));
+  return _mm_cvtsi128_si32(_mm_add_epi32(sums, _mm_shuffle_epi32(sums, 0xb1)));
+}
+
+static inline Rounded round_block(const float* from, int8_t* to) {
+  Floats values[4], most = zero();
+  for (int i = 0; i < 4; i++) {
+    values[i] = _mm256_loadu_ps(from + 8 * i);
+    most = _mm256_max_ps(most, _mm256_andnot_ps(floats(-0.0f), values[i]));
+  }
+  __m128 largest = _mm_max_ps(_mm256_castps256_ps128(most), _mm256_extractf128_ps(most, 1));
+  largest = _mm_max_ps(largest, _mm_movehl_ps(largest, largest));
+  const float scale = _mm_cvtss_f32(_mm_max_ss(largest, _mm_movehdup_ps(largest)));
+  const Floats inverse = floats(scale != 0 ? 127.0f / scale : 0.0f);
+  Ints whole[4];
+  for (int i = 0; i < 4; i++) whole[i] = _mm256_cvtps_epi32(_mm256_mul_ps(values[i], inverse));
+  const Ints narrow = _mm256_packs_epi16(_mm256_packs_epi32(whole[0], whole[1]), _mm256_packs_epi32(whole[2], whole[3]));
+  const Ints in_order = _mm256_permutevar8x32_epi32(narrow, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+  _mm256_storeu_si256(reinterpret_cast<Ints*>(to), in_order);
+  return {scale / 127.0f, {sum_of(_mm256_add_epi32(whole[0], whole[1])), sum_of(_mm256_add_epi32(whole[2], whole[3]))}};
+}
+
+#endif
 
 }  // namespace zse::kernels
 

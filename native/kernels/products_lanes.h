@@ -1,4 +1,4 @@
-// Owns the products of interleaved weights with activations in bytes, for processors that multiply unsigned by signed bytes into 32 bits
+// Owns the products of interleaved weights with activations in bytes, for AVX-512 with VNNI, and K-quants for AVX2
 // (lanes.h). Pure; any thread. Everything is static: each variant of the backend has its own.
 //
 // A weight is kept unsigned, as the instruction wants it; what a type subtracts from each weight (8 in Q4_0, 32 in Q6_K, 128 in Q8_0 as it is
@@ -59,8 +59,9 @@ constexpr int kChains = 4;  // sums under way at once: each addition waits for t
  * `then(row, products)` for each of `n` rows of activations: what `begin` says for the row and the products of `groups` times four columns of
  * weights with its values from column `first`.
  */
-template <int n, int groups, class Begin, class Then>
+template <int n, int groups, int most, class Begin, class Then>
 ZSE_INLINE void for_products(const Ints* w, const Together<n>& a, int first, Begin begin, Then then) {
+#ifdef ZSE_LANES_VNNI
 #pragma GCC unroll 16
   for (int row = 0; row < n; row += kChains) {
     Ints sums[kChains];
@@ -77,20 +78,37 @@ ZSE_INLINE void for_products(const Ints* w, const Together<n>& a, int first, Beg
     for (int i = 0; i < kChains; i++)
       if (row + i < n) then(row + i, to_floats(sums[i]));
   }
+#else
+  constexpr int kNarrow = 32767 / (2 * most * 127) < groups ? 32767 / (2 * most * 127) : groups;
+  static_assert(kNarrow > 0 && groups % kNarrow == 0, "such weights need another way");
+#pragma GCC unroll 16
+  for (int row = 0; row < n; row++) {
+    const int8_t* values = a.values[row] + first;
+    Ints sum = begin(row);
+#pragma GCC unroll 8
+    for (int group = 0; group < groups; group += kNarrow) {
+      Ints narrow = pairs(w[group], values + 4 * group);
+#pragma GCC unroll 8
+      for (int i = 1; i < kNarrow; i++) narrow = add_pairs(narrow, w[group + i], values + 4 * (group + i));
+      sum = add_wide(sum, narrow);
+    }
+    then(row, to_floats(sum));
+  }
+#endif
 }
 
 /** Adds to `sums` a block of 32 columns: groups of four columns in `w`, scaled. */
-template <int n>
+template <int n, int most>
 ZSE_INLINE void add_block(Floats* sums, const Ints* w, Floats scale, const Together<n>& a) {
-  for_products<n, 8>(
+  for_products<n, 8, most>(
       w, a, 0, [&](int row) { return words(a.sums.whole[row][0]); },
       [&](int row, Floats whole) { sums[row] = multiply_add(whole, multiply(scale, floats(a.scales[row])), sums[row]); });
 }
 
 /** The same of weights that have a minimum, which is added to each. */
-template <int n>
+template <int n, int most>
 ZSE_INLINE void add_block(Floats* sums, const Ints* w, Floats scale, Floats minimum, const Together<n>& a) {
-  for_products<n, 8>(
+  for_products<n, 8, most>(
       w, a, 0, [&](int) { return words(0); },
       [&](int row, Floats whole) {
         sums[row] = multiply_add(minimum, floats(a.sums.parts[row][0]), sums[row]);
@@ -99,11 +117,11 @@ ZSE_INLINE void add_block(Floats* sums, const Ints* w, Floats scale, Floats mini
 }
 
 /** The same of weights whose first sixteen columns have another scale than the others. */
-template <int n>
+template <int n, int most>
 ZSE_INLINE void add_halves(Floats* sums, const Ints* w, const Floats* scales, const Together<n>& a) {
 #pragma GCC unroll 2
   for (int half = 0; half < 2; half++) {
-    for_products<n, 4>(
+    for_products<n, 4, most>(
         w + 4 * half, a, 16 * half, [&](int row) { return words(a.sums.whole[row][half]); },
         [&](int row, Floats whole) {
           sums[row] = multiply_add(whole, multiply(scales[half], floats(a.scales[row])), sums[row]);
@@ -138,7 +156,7 @@ struct LanesQ4_0 {
       w[i] = both(word(block.qs, i), bytes(15));
       w[i + 4] = both(right(word(block.qs, i), 4), bytes(15));
     }
-    add_block<n>(sums, w, from_halves(block.d), *a);
+    add_block<n, 15>(sums, w, from_halves(block.d), *a);
   }
 };
 
@@ -167,7 +185,7 @@ struct LanesQ4_1 {
       w[i] = both(word(block.qs, i), bytes(15));
       w[i + 4] = both(right(word(block.qs, i), 4), bytes(15));
     }
-    add_block<n>(sums, w, from_halves(block.d), from_halves(block.m), *a);
+    add_block<n, 15>(sums, w, from_halves(block.d), from_halves(block.m), *a);
   }
 };
 
@@ -193,7 +211,7 @@ struct LanesQ8_0 {
   ZSE_INLINE void add(Floats* sums, const Block& block, const Together<n>* a) {
     Ints w[8];
     for (int i = 0; i < 8; i++) w[i] = word(block.qs, i);
-    add_block<n>(sums, w, from_halves(block.d), *a);
+    add_block<n, 255>(sums, w, from_halves(block.d), *a);
   }
 };
 
@@ -240,7 +258,7 @@ struct LanesQ4_K {
     for (int j = 0; j < 8; j++) {
       Ints w[8];
       for (int i = 0; i < 8; i++) w[i] = both(right(word(block.qs, j / 2 * 8 + i), j % 2 * 4), bytes(15));
-      add_block<n>(sums, w, six.scales[j], six.minima[j], a[j]);
+      add_block<n, 15>(sums, w, six.scales[j], six.minima[j], a[j]);
     }
   }
 };
@@ -276,7 +294,7 @@ struct LanesQ5_K {
         const Ints low = both(right(word(block.qs, j / 2 * 8 + i), j % 2 * 4), bytes(15));
         w[i] = either(low, both(left(right(word(block.qh, i), j), 4), bytes(16)));
       }
-      add_block<n>(sums, w, six.scales[j], six.minima[j], a[j]);
+      add_block<n, 31>(sums, w, six.scales[j], six.minima[j], a[j]);
     }
   }
 };
@@ -316,7 +334,7 @@ struct LanesQ6_K {
         w[i] = either(four, both(left(right(word(block.qh, high + i), j % 4 * 2), 4), bytes(0x30)));
       }
       const Floats scales[2] = {scale(block, d, 2 * j), scale(block, d, 2 * j + 1)};
-      add_halves<n>(sums, w, scales, a[j]);
+      add_halves<n, 63>(sums, w, scales, a[j]);
     }
   }
 };

@@ -381,10 +381,10 @@ TEST("experts: reordered weights give what ggml's own path for plain ones gives 
 }
 
 // So that the tests above look at our kernels where there are any.
-TEST("on AVX2 without AVX-512 and VNNI, Q4_0, Q4_1 and Q8_0 are ours") {
+TEST("on AVX2 without AVX-512 and VNNI all types that we have kernels for are ours") {
   if (!ggml_cpu_has_avx2() || !ggml_cpu_has_fma() || !ggml_cpu_has_f16c()) SKIP("the kernels need AVX2, FMA and F16C");
   if (ggml_cpu_has_avx512() || ggml_cpu_has_avx_vnni()) SKIP("with AVX-512 or AVX-VNNI others are chosen");
-  for (const ggml_type type : {GGML_TYPE_Q4_0, GGML_TYPE_Q4_1, GGML_TYPE_Q8_0}) CHECK(is_ours(type));
+  for (const ggml_type type : kTypes) CHECK(is_ours(type));
 }
 
 TEST("on AVX-512 with VNNI all types are ours that AMX has no quicker kernel for") {
