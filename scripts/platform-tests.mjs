@@ -229,6 +229,9 @@ async function appRuns(program, args, project) {
   const out = await run([program, ...args, "app.mjs"], project, { node: program });
   const lines = out.match(/^(ok .*|done)$/gm) ?? [];
   if (lines.length !== 5 || lines.at(-1) !== "done") throw new Error(`app.mjs printed only ${lines.join(", ")}:\n${out.slice(-1500)}`);
+  cpSync(join(root, "test", "platforms", "cli.mjs"), join(project, "cli.mjs"));
+  const said = await run([program, ...args, "cli.mjs", "run", "Tell me a story", "--max-tokens", "12"], project, { node: program });
+  if (!/[a-z]{3} [a-z]/i.test(said)) throw new Error(`zse run printed ${JSON.stringify(said)}`);
 }
 
 async function inEmptyProject(run) {
