@@ -179,6 +179,7 @@ async function tryBroken(project) {
     "the file is cut short": [() => replace(addon, readFileSync(addon).subarray(0, 1 << 20)), "install again"],
     "the file is not there": [() => move(dirname(addon), join(project, "away")), "install again"],
     "no level fits": [() => () => {}, "leave ZSE_CPU out", { ZSE_CPU: "none" }],
+    ...(mayMount() ? { "the folder is mounted noexec": [() => remount(scope, "noexec"), "mount it without noexec"] } : {}),
   };
   for (const [what, [breakIt, advice, env]] of Object.entries(cases)) {
     const mend = breakIt();
@@ -197,11 +198,43 @@ async function tryBroken(project) {
       mend();
     }
   }
+  if (mayMount()) {
+    const mend = remount(join(project, "node_modules"), "ro");
+    try {
+      await appRuns(process.execPath, [], project);
+    } finally {
+      mend();
+    }
+  } else {
+    console.log("        not tried: folders mounted noexec and read-only, which root alone can make");
+  }
   const main = join(project, "node_modules", "zstream", "dist", "cli", "main.js");
   const env = { ...process.env, PATH: join(project, ".nothing"), ZSE_BUILD_DIR: join(project, ".work") };
   const { stderr, status } = spawnSync(process.execPath, [main, "build"], { cwd: project, encoding: "utf8", env });
   if (status !== 1 || !/^zstream: to compile .*CMake.*compiler.* are missing: run `.*`.*\n$/.test(stderr) || existsSync(env.ZSE_BUILD_DIR))
     throw new Error(`zse build without tools ended with ${status}:\n${stderr}`);
+}
+
+function mayMount() {
+  return process.platform === "linux" && process.getuid() === 0;
+}
+
+/** The folder over itself, with an option of its own. */
+function remount(folder, option) {
+  const mend = () => mount(["umount", "--lazy", folder]);
+  mount(["mount", "--bind", folder, folder]);
+  try {
+    mount(["mount", "-o", `remount,bind,${option}`, folder]);
+  } catch (error) {
+    mend();
+    throw error;
+  }
+  return mend;
+}
+
+function mount([command, ...args]) {
+  const { status, stderr } = spawnSync(command, args, { encoding: "utf8" });
+  if (status !== 0) throw new Error(`\`${command} ${args.join(" ")}\` ended with ${status}: ${stderr}`);
 }
 
 function move(from, to) {
