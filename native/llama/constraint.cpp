@@ -96,12 +96,17 @@ void Constraint::read_grammar(Grammars& grammars) {
                           " cannot be used: a grammar needs a rule named root, every rule that it names, and no "
                           "rule that begins with itself");
   }
-  if (!spec_.grammar_has_begun || lazy_) return;
+  if (lazy_) return;
   try {
-    for (const Token token : model_->tokenize(spec_.begun, false, true)) {
+    for (const Token token : model_->tokenize(spec_.grammar_has_begun ? spec_.begun : spec_.continued, false, true)) {
       llama_grammar_accept_token(*grammar_, token, model_->vocab()->token_to_piece(token));
     }
   } catch (const std::runtime_error&) {
+    if (!spec_.continued.empty()) {
+      throw EngineError("BAD_OPTION",
+                        "the last message, which the reply goes on with, is not the beginning of anything that " + source_ +
+                            " allows; leave the message out, or let it begin as the reply must");
+    }
     throw EngineError("UNSUPPORTED", "the model's chat template begins replies in a way that " + source_ +
                                          " cannot go on from; take another file of the model");
   }
@@ -111,7 +116,10 @@ void Constraint::make_budget() {
   if (spec_.thought_start.empty() || spec_.thought_ends.empty()) return;
   thought_start_ = model_->tokenize(spec_.thought_start, false, true);
   std::vector<llama_tokens> ends;
-  for (const std::string& end : spec_.thought_ends) ends.push_back(model_->tokenize(end, false, true));
+  for (const std::string& end : spec_.thought_ends) {
+    ends.push_back(model_->tokenize(end, false, true));
+    if (rests_in_thoughts_ && !spec_.holds_calls) break;  // where no call may come, the tag of one ends no thought
+  }
   const llama_tokens closing = model_->tokenize("\n" + spec_.thought_ends.front(), false, true);
   budget_.reset(common_reasoning_budget_init(model_->vocab(), {thought_start_}, ends, closing,
                                              spec_.thought_tokens.value_or(std::numeric_limits<int>::max())));
@@ -154,7 +162,7 @@ std::optional<Token> Constraint::forced(const float* logits) {
 bool Constraint::hidden(Token token) const { return std::binary_search(hidden_.begin(), hidden_.end(), token); }
 
 bool Constraint::begins_thought(Token token) const {
-  return rests_in_thoughts_ && drawn_ < thought_start_.size() && thought_start_[drawn_] == token;
+  return rests_in_thoughts_ && spec_.may_think && drawn_ < thought_start_.size() && thought_start_[drawn_] == token;
 }
 
 void Constraint::apply(llama_token_data_array& tokens) {

@@ -30,6 +30,10 @@ struct ConstraintSpec {
   std::vector<std::string> trigger_words, trigger_patterns;
   /** The grammar says nothing of thoughts: it rests while the reply is in one. */
   bool rests_in_thoughts = false;
+  /** What the reply goes on with, of the caller's; a grammar that has not begun with `begun` begins with that. */
+  std::string continued;
+  /** The reply may begin with a thought. */
+  bool may_think = true;
   /** The grammar is of calls, too, with the tags that they begin with. */
   bool holds_calls = false;
   /** What the template has written of the reply already. */

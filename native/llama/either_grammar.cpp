@@ -49,6 +49,10 @@ bool has_rule(const std::string& grammar, const std::string& name) {
   return grammar.compare(0, defined.size(), defined) == 0 || grammar.find("\n" + defined) != std::string::npos;
 }
 
+std::string only_grammar(const RootedGrammar& one) {
+  return "root ::= [ \\n]{0,2} a-" + one.root + "\n" + renamed(one.grammar, "a-");
+}
+
 std::string either_grammar(const RootedGrammar& one, const RootedGrammar& other) {
   return "root ::= [ \\n]{0,2} (a-" + one.root + " | b-" + other.root + ")\n" + renamed(one.grammar, "a-") + "\n" +
          renamed(other.grammar, "b-");

@@ -318,9 +318,8 @@ MarkedText PromptBuilder::text_of(const ChatInput& chat, ReplyShape& shape, Prom
   const common_chat_templates_inputs inputs = template_inputs(chat, origins);
   common_chat_params params = apply(inputs, origins, chat.tools_json.empty() && chat.shape.json_schema.empty());
   stage = PromptStage::kGrammar;
-  shape_reply(chat, params, shape);
-  if (!chat.shape.json_schema.empty() && inputs.tool_choice == COMMON_CHAT_TOOL_CHOICE_AUTO && may_call(inputs))
-    hold_text_beside_calls(chat, inputs, origins, params, shape);
+  shape_reply(chat, inputs, params, shape);
+  if (!chat.shape.json_schema.empty() && may_call(inputs)) hold_text_beside_calls(chat, inputs, origins, params, shape);
   if (finds_messages_) shape.delimiters = std::make_shared<common_chat_msg_delimiters>(std::move(params.message_delimiters));
   return marked_text(std::move(params.prompt));
 }
@@ -473,7 +472,8 @@ common_chat_params PromptBuilder::apply(const common_chat_templates_inputs& inpu
   }
 }
 
-void PromptBuilder::shape_reply(const ChatInput& chat, const common_chat_params& params, ReplyShape& shape) const {
+void PromptBuilder::shape_reply(const ChatInput& chat, const common_chat_templates_inputs& inputs,
+                                const common_chat_params& params, ReplyShape& shape) const {
   const bool thinks = !params.thinking_start_tag.empty() && !params.thinking_end_tags.empty();
   if (chat.thinking.value_or(false) && !params.supports_thinking) {
     throw EngineError("UNSUPPORTED",
@@ -499,7 +499,26 @@ void PromptBuilder::shape_reply(const ChatInput& chat, const common_chat_params&
     spec.grammar = params.grammar;
     spec.source = chat.shape.json_schema.empty() ? "tools" : "responseFormat";
     spec.grammar_has_begun = true;
+    if (held && chat.continue_final_message) spec.continued = inputs.messages.back().render_content();
+    if (spec.grammar.empty() && calls && chat.tool_choice == ToolChoice::kRequired) {
+      throw EngineError("UNSUPPORTED",
+                        "calls of tools cannot be required with the model's chat template; give toolChoice \"auto\"");
+    }
+    if (spec.grammar.empty() && held && !calls) {  // some handlers of templates know nothing of schemas
+      const auto plain = syntaxes_.of(params, chat.continue_final_message, TextKind::kAny);
+      if (plain && !takes_bare_text(params, *plain->parser)) {
+        throw EngineError(
+            "UNSUPPORTED",
+            "the model's chat template writes texts in a way that responseFormat cannot hold; make the schema a "
+            "tool's parameters");
+      }
+      spec.grammar = grammar_of(read_schema(chat.shape.json_schema), "responseFormat");
+      spec.grammar_has_begun = false;
+      spec.rests_in_thoughts = thinks;
+    }
+    // Some handlers give triggers to grammars that do not wait for them.
     for (const common_grammar_trigger& trigger : params.grammar_triggers) {
+      if (!params.grammar_lazy) break;
       const bool word =
           trigger.type == COMMON_GRAMMAR_TRIGGER_TYPE_WORD || trigger.type == COMMON_GRAMMAR_TRIGGER_TYPE_TOKEN;
       (word ? spec.trigger_words : spec.trigger_patterns).push_back(word ? without_end_space(trigger.value) : trigger.value);
@@ -513,12 +532,13 @@ void PromptBuilder::shape_reply(const ChatInput& chat, const common_chat_params&
     spec.thought_tokens = chat.reasoning_budget;
   }
   spec.control_tokens = params.preserved_tokens;
+  spec.may_think = chat.thinking.value_or(true);
   shape.constraint = std::make_unique<Constraint>(model_, std::move(spec), grammars_);
 }
 
 /**
- * The reply is either a text that the schema allows or calls of tools, whose grammar begins where a call does. Where a call is required, there is no
- * text to be held to anything.
+ * The reply is either a text that the schema allows or calls of tools, whose grammar begins where a call does. Where a call is required, it is calls
+ * from the start: text before them would be held to nothing.
  */
 void PromptBuilder::hold_text_beside_calls(const ChatInput& chat, const common_chat_templates_inputs& inputs,
                                            const std::vector<size_t>& origins, const common_chat_params& params,
@@ -526,12 +546,14 @@ void PromptBuilder::hold_text_beside_calls(const ChatInput& chat, const common_c
   // Where a call is only allowed, some grammars of calls allow none, and some templates have no grammar.
   common_chat_templates_inputs required = inputs;
   required.tool_choice = COMMON_CHAT_TOOL_CHOICE_REQUIRED;
-  RootedGrammar calls{apply(required, origins, false).grammar, ""};
+  const bool must_call = inputs.tool_choice == COMMON_CHAT_TOOL_CHOICE_REQUIRED;
+  RootedGrammar calls{must_call ? params.grammar : apply(required, origins, false).grammar, ""};
   for (const char* rule : kCallRules) {
     if (calls.root.empty() && has_rule(calls.grammar, rule)) calls.root = rule;
   }
   const auto plain = syntaxes_.of(params, chat.continue_final_message, TextKind::kAny);
   if (calls.root.empty() || !plain || !takes_bare_text(params, *plain->parser)) {
+    if (must_call) return;  // what comes before the call is what the template lets come
     throw EngineError(
         "UNSUPPORTED",
         "the model's chat template writes texts and calls in a way that responseFormat cannot hold beside tools; "
@@ -539,7 +561,10 @@ void PromptBuilder::hold_text_beside_calls(const ChatInput& chat, const common_c
   }
   const bool thinks = !params.thinking_start_tag.empty() && !params.thinking_end_tags.empty();
   ConstraintSpec spec;
-  spec.grammar = either_grammar(calls, {grammar_of(read_schema(chat.shape.json_schema), "responseFormat"), "root"});
+  spec.grammar = must_call
+                     ? only_grammar(calls)
+                     : either_grammar(calls, {grammar_of(read_schema(chat.shape.json_schema), "responseFormat"), "root"});
+  if (chat.continue_final_message) spec.continued = inputs.messages.back().render_content();
   spec.source = "responseFormat";
   spec.rests_in_thoughts = thinks;
   spec.holds_calls = true;
@@ -550,6 +575,7 @@ void PromptBuilder::hold_text_beside_calls(const ChatInput& chat, const common_c
     spec.thought_tokens = chat.reasoning_budget;
   }
   spec.control_tokens = params.preserved_tokens;
+  spec.may_think = chat.thinking.value_or(true);
   shape.constraint = std::make_unique<Constraint>(model_, std::move(spec), grammars_);
 }
 

@@ -96,7 +96,8 @@ class PromptBuilder {
   void learn_replies() const;
   void find_quirks(const std::atomic<bool>& cancelled);
   common_chat_params apply(const common_chat_templates_inputs& inputs, const std::vector<size_t>& origins, bool plain) const;
-  void shape_reply(const ChatInput& chat, const common_chat_params& params, ReplyShape& shape) const;
+  void shape_reply(const ChatInput& chat, const common_chat_templates_inputs& inputs, const common_chat_params& params,
+                   ReplyShape& shape) const;
   void hold_text_beside_calls(const ChatInput& chat, const common_chat_templates_inputs& inputs,
                               const std::vector<size_t>& origins, const common_chat_params& params, ReplyShape& shape) const;
   size_t refused_message(const common_chat_templates_inputs& inputs, const std::string& reason) const;

@@ -36,6 +36,7 @@ class LlamaReplyParser final : public ReplyParser {
     }
     reply.reasoning = without(begun_.reasoning, std::move(message.reasoning_content));
     reply.content = without(begun_.content, std::move(message.content));
+    if (beside_calls_) reply.content.erase(0, reply.content.find_first_not_of(" \n\r\t"));  // of JSON they are no part
     for (common_chat_tool_call& call : message.tool_calls) {
       reply.calls.push_back({std::move(call.id), std::move(call.name), std::move(call.arguments)});
     }

@@ -82,6 +82,35 @@ test("whatever the chat template, a reply is a text that the schema allows or ca
   expect(new Set(refused).size).toBeLessThan(16);
 }, 300_000);
 
+// Handlers of llama.cpp's whose grammars had been waiting for a trigger that nobody has to write.
+const handled = /LFM2|MiniMax-M3|MiniCPM5|Kimi-K2|Kimi-K3|DeepSeek-V[34]|Ministral|ling-3/;
+
+test("a schema alone, and a call that is required, hold the whole reply with the templates that llama.cpp has handlers for", async () => {
+  const templates = new URL("../../vendor/llama.cpp/models/templates/", import.meta.url);
+  const names = readdirSync(templates).filter((name) => handled.test(name));
+  expect(names.length).toBeGreaterThan(12);
+  for (const name of names) {
+    const file = join(folder, "handled.gguf");
+    rewriteGguf(DEMO, file, { "tokenizer.chat_template": readFileSync(new URL(name, templates), "utf8") });
+    const model = openModel({ contextSize: 4096, maxStreams: 8 }, file);
+    const ask = async (number: number) => {
+      const messages = [{ role: "user" as const, content: "What is 3 + 4?" }];
+      const options = { maxSteps: 1, temperature: 1.5, seed: seed + number, maxTokens: 100 };
+      const alone = number % 2 === 0;
+      const reply = await model.chat({
+        messages,
+        ...options,
+        ...(alone ? { responseFormat } : { tools, toolChoice: "required" as const }),
+      });
+      const wanted = alone ? ["text", "cut"] : ["calls", "cut"];
+      const kind = !alone && reply.toolCalls.length > 0 ? "calls" : kindOf(reply);
+      expect(wanted, `${name}, seed ${seed}: ${kind}`).toContain(kind);
+    };
+    await Promise.all(Array.from({ length: 8 }, (_, i) => ask(i)));
+    await model.close();
+  }
+}, 300_000);
+
 test("after calls and their results the text is held to the schema, and its object grows while it streams", async () => {
   const model = openModel({ contextSize: 2048 });
   const asked = { tools, responseFormat, temperature: 0, maxTokens: 200, maxSteps: 1 };
@@ -104,11 +133,34 @@ test("after calls and their results the text is held to the schema, and its obje
   await model.close();
 });
 
-test("where a call is required, it is made, and a schema changes nothing", async () => {
+test("where a call is required beside a schema, the reply is the call, and no text comes before it", async () => {
+  const model = openModel({ contextSize: 1024, maxStreams: 4 });
+  for (const toolChoice of ["required", { type: "function" as const, function: { name: "add" } }] as const) {
+    for (const content of ["Tell me a story", "Hello", "What is the weather in Rome?"]) {
+      const asked = { tools, toolChoice, maxSteps: 1, maxTokens: 100, responseFormat, seed: seed + 1 };
+      const { text, toolCalls, finishReason } = await model.chat({ messages: [{ role: "user", content }], ...asked });
+      if (finishReason === "length") continue;
+      expect([text, toolCalls.length > 0], `seed ${seed}: ${text}`).toEqual(["", true]);
+    }
+  }
+  await model.close();
+});
+
+test("a last message that the reply goes on with is a part of what the schema allows, beside tools as without them", async () => {
   const model = openModel({ contextSize: 1024 });
-  const messages = [{ role: "user" as const, content: "What is the weather in Rome?" }];
-  const asked = { tools, toolChoice: "required" as const, maxSteps: 1, temperature: 0, maxTokens: 100 };
-  const [plain, held] = [await model.chat({ messages, ...asked }), await model.chat({ messages, ...asked, responseFormat })];
-  expect(held.toolCalls.map((call) => call.function)).toEqual(plain.toolCalls.map((call) => call.function));
+  const going = (begun: string) => [
+    { role: "user" as const, content: "Give me JSON about a dog." },
+    { role: "assistant" as const, content: begun },
+  ];
+  const asked = { responseFormat, continueFinalMessage: true, temperature: 0, maxTokens: 100, maxSteps: 1 };
+  for (const more of [{}, { tools }]) {
+    const begun = '{"answer": "a d';
+    const { text } = await model.chat({ messages: going(begun), ...asked, ...more });
+    const value = JSON.parse(begun + text) as Record<string, unknown>;
+    expect(value.answer).toMatch(/^a d/);
+    expect(Number.isInteger(value.n)).toBe(true);
+    const refused = { code: "BAD_OPTION", message: expect.stringMatching(/the last message, which the reply goes on with/) as string };
+    await expect(model.chat({ messages: going("Sure: "), ...asked, ...more })).rejects.toMatchObject(refused);
+  }
   await model.close();
 });

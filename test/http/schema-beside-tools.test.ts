@@ -24,9 +24,10 @@ const asked = { model: "qwen-7b", temperature: 0 } as const;
 test("openai's parse of chats: the object, or the call", async () => {
   const { base } = await serveApp();
   const client = new OpenAI({ baseURL: `${base}/v1`, apiKey: "x" });
-  const ask = async (content: string) => {
+  const ask = async (content: string, forced = false) => {
     const { choices } = await client.chat.completions.parse({
       ...asked,
+      ...(forced ? { tool_choice: "required" as const } : {}),
       messages: [{ role: "user", content }],
       tools: [{ type: "function", function: { ...weather, strict: true } }],
       response_format: zodResponseFormat(Answer, "answer"),
@@ -38,6 +39,8 @@ test("openai's parse of chats: the object, or the call", async () => {
   const call = await ask(forCall);
   expect(call.finish_reason).toBe("tool_calls");
   expect(JSON.parse(call.message.tool_calls![0]!.function.arguments)).toEqual({ city: "Paris" });
+  const forced = await ask("Hello", true); // a text before it would not parse
+  expect(forced.message.tool_calls).toHaveLength(1);
 });
 
 test("openai's parse of responses: the object, or the call", async () => {
