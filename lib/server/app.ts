@@ -314,7 +314,8 @@ export class App {
         const body = await this.#bodyOf(c);
         const { name, model: served } = this.#served.find(readModelName(body));
         const { signal } = c.req.raw;
-        const text = await this.#onModel(served.names[0]!, signal, (model) => answer({ body, signal, name, model: model as VectorModel }));
+        const call = { body, signal, name, headers: c.env.incoming.headers };
+        const text = await this.#onModel(served.names[0]!, signal, (model) => answer({ ...call, model: model as VectorModel }));
         return c.body(text, 200, { "content-type": "application/json" });
       });
     }

@@ -4,6 +4,7 @@
 import { quote } from "../base/quote.js";
 import { bad, type Fields, isObject, readBoolean, saidFields } from "../http/formats/fields.js";
 import { toWireError, WireError } from "../http/formats/wire-error.js";
+import { type CarriedHeaders, inTraceOf } from "../telemetry/remote-context.js";
 import type { Embeddings, EmbedOptions, Ranking, RerankOptions, TokenIds } from "../types.js";
 
 /** What is asked of a model: a ZSE has it. */
@@ -17,6 +18,8 @@ export interface VectorCall {
   body: unknown;
   /** Aborts when the client has gone. */
   signal: AbortSignal;
+  /** Of the request: a trace that the client has begun goes on in the call's span. */
+  headers: CarriedHeaders;
   /** The one that readModelName() tells, and its name. */
   model: VectorModel;
   name: string;
@@ -45,13 +48,14 @@ export class Vectors {
     ];
   }
 
-  async #openai({ body, signal, model, name }: VectorCall): Promise<string> {
+  async #openai(call: VectorCall): Promise<string> {
+    const { body, signal, name } = call;
     const given = fieldsOf(body);
     const { encoding_format: format = "float" } = given;
     if (format !== "float" && format !== "base64") {
       throw bad("encoding_format", `encoding_format must be "float" or "base64"; given ${quote(format)}.`);
     }
-    const { embeddings, usage } = await this.#embed(model, readInput(given, "input"), { ...readDimensions(given), signal }, "input");
+    const { embeddings, usage } = await this.#embed(call, readInput(given, "input"), { ...readDimensions(given), signal }, "input");
     const write = format === "base64" ? (vector: Float32Array) => JSON.stringify(base64(vector)) : written;
     const data = await list(embeddings, (vector, index) => `{"object":"embedding","index":${index},"embedding":${write(vector)}}`);
     const used = { prompt_tokens: usage.promptTokens, total_tokens: usage.totalTokens };
@@ -59,7 +63,8 @@ export class Vectors {
   }
 
   /** Texts that are too long are cut, unless that is refused: so Ollama does. */
-  async #ollama({ body, signal, model, name }: VectorCall): Promise<string> {
+  async #ollama(call: VectorCall): Promise<string> {
+    const { body, signal, name } = call;
     const began = performance.now();
     const given = fieldsOf(body);
     const truncate = readBoolean(given, "truncate") ?? true;
@@ -67,7 +72,7 @@ export class Vectors {
     // A list of no texts is answered, too.
     const { input } = given;
     const isNothing = input === undefined || input === "" || (Array.isArray(input) && input.length === 0);
-    const answer = isNothing ? NOTHING : await this.#embed(model, readInput(given, "input"), options, "input");
+    const answer = isNothing ? NOTHING : await this.#embed(call, readInput(given, "input"), options, "input");
     const embeddings = await list(answer.embeddings, written);
     const numbers = { total_duration: Math.round((performance.now() - began) * 1e6), load_duration: 0 };
     const rest = { ...numbers, prompt_eval_count: answer.usage.promptTokens };
@@ -75,16 +80,18 @@ export class Vectors {
   }
 
   /** Of one text, and not of length 1. */
-  async #ollamaOld({ body, signal, model }: VectorCall): Promise<string> {
+  async #ollamaOld(call: VectorCall): Promise<string> {
+    const { body, signal } = call;
     const given = fieldsOf(body);
     const { prompt = "" } = given;
     if (typeof prompt !== "string") throw bad("prompt", `prompt must be a string; given ${quote(prompt)}.`);
     if (prompt === "") return `{"embedding":[]}`;
-    const { embeddings } = await this.#embed(model, prompt, { normalize: false, truncate: true, signal }, "prompt");
+    const { embeddings } = await this.#embed(call, prompt, { normalize: false, truncate: true, signal }, "prompt");
     return `{"embedding":${written(embeddings[0]!)}}`;
   }
 
-  async #rerank({ body, signal, model, name }: VectorCall): Promise<string> {
+  async #rerank(call: VectorCall): Promise<string> {
+    const { body, signal, model, name } = call;
     const given = fieldsOf(body);
     const isTei = given.texts !== undefined; // Hugging Face's Text Embeddings Inference has another name for documents, and another answer
     const field = isTei ? "texts" : "documents";
@@ -95,7 +102,7 @@ export class Vectors {
     const truncate = readBoolean(given, "truncate") ?? false;
     const topN = readCount(given, "top_n");
     const options = { ...(topN === undefined ? {} : { topN }), truncate, signal };
-    const { results, usage } = await this.#ask(() => model.rerank(query, documents, options), field, "documents");
+    const { results, usage } = await this.#ask(call, () => model.rerank(query, documents, options), field, "documents");
     if (isTei) {
       return JSON.stringify(results.map(({ index, score }) => ({ index, score, ...(returns ? { text: documents[index] } : {}) })));
     }
@@ -111,14 +118,14 @@ export class Vectors {
     });
   }
 
-  #embed(model: VectorModel, texts: string | number[] | (string | number[])[], options: EmbedOptions, field: string): Promise<Embeddings> {
-    return this.#ask(() => model.embed(texts, options), field, "texts");
+  #embed(call: VectorCall, texts: string | number[] | (string | number[])[], options: EmbedOptions, field: string): Promise<Embeddings> {
+    return this.#ask(call, () => call.model.embed(texts, options), field, "texts");
   }
 
-  /** Errors name the body's field for the library's. */
-  async #ask<Value>(ask: () => Promise<Value>, field: string, own: string): Promise<Value> {
+  /** Errors name the body's field for the library's. Spans have the client's trace, and its name of the model. */
+  async #ask<Value>({ body, headers }: VectorCall, ask: () => Promise<Value>, field: string, own: string): Promise<Value> {
     try {
-      return await ask();
+      return await inTraceOf(headers, { model: readModelName(body), stream: false }, ask);
     } catch (error) {
       throw inItsNames(error, field, own, this.#retryAfterMs);
     }

@@ -7,12 +7,10 @@ import type { Ending } from "../engine/engine.js";
 import type { StreamWatch } from "../stream/watch.js";
 import type { ToolCall, ToolResult } from "../types.js";
 import { type Api, quietly, registered } from "./api.js";
-import { askedNow } from "./asked.js";
+import { askedName, askedNow } from "./asked.js";
 import { commonAttributes, errorOf, errorType, finishAttributes, type Operation, requestAttributes } from "./attributes.js";
 import { recordReply } from "./instruments.js";
 import { type NamedModel, nameOf } from "./model-name.js";
-
-const LONGEST_NAME = 256;
 
 export interface StreamFacts {
   operation: Operation;
@@ -35,7 +33,7 @@ class StreamTelemetry implements StreamWatch {
   readonly #api: Api;
   readonly #facts: StreamFacts;
   readonly #tracer: Tracer | undefined;
-  /** The client's name of the model. Spans alone tell it: it may be anything, and metrics keep each value that they hear. */
+  /** The client's name of the model. */
   readonly #asked: string | undefined;
   readonly #streams: boolean;
   /** What spans of replies and calls are children of. */
@@ -46,9 +44,8 @@ class StreamTelemetry implements StreamWatch {
   constructor(api: Api, facts: StreamFacts) {
     this.#api = api;
     this.#facts = facts;
-    const asked = askedNow();
-    this.#asked = asked?.model?.slice(0, LONGEST_NAME);
-    this.#streams = asked?.stream ?? facts.streams;
+    this.#asked = askedName();
+    this.#streams = askedNow()?.stream ?? facts.streams;
     this.#context = api.context.active();
     this.#tracer = quietly(() => api.trace.getTracer("zstream"));
     if (!facts.runsTools) return;

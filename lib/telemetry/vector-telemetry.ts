@@ -2,6 +2,7 @@
 
 import type { TextUsage } from "../types.js";
 import { quietly, registered } from "./api.js";
+import { askedName } from "./asked.js";
 import { commonAttributes, errorType } from "./attributes.js";
 import { recordTexts } from "./instruments.js";
 import { type NamedModel, nameOf } from "./model-name.js";
@@ -17,9 +18,10 @@ export async function watchVectors<Value extends { usage: TextUsage }>(
   const api = registered();
   if (api === undefined) return await run();
   const began = performance.now();
-  const attributes = commonAttributes(operation, nameOf(model));
+  const asked = askedName();
+  const attributes = commonAttributes(operation, asked ?? nameOf(model));
   const { INTERNAL: kind } = api.SpanKind;
-  const span = quietly(() => api.trace.getTracer("zstream").startSpan(`${operation} ${nameOf(model)}`, { kind, attributes }));
+  const span = quietly(() => api.trace.getTracer("zstream").startSpan(`${operation} ${asked ?? nameOf(model)}`, { kind, attributes }));
   let tokens: number | undefined;
   let failure: string | undefined;
   try {
@@ -34,7 +36,7 @@ export async function watchVectors<Value extends { usage: TextUsage }>(
     const told = { ...commonAttributes(operation, name), "gen_ai.response.model": name };
     const ending = failure === undefined ? {} : { "error.type": failure };
     quietly(() => {
-      span?.updateName(`${operation} ${name}`).setAttributes({ ...told, ...ending });
+      span?.updateName(`${operation} ${asked ?? name}`).setAttributes({ ...told, "gen_ai.request.model": asked ?? name, ...ending });
       if (tokens !== undefined) span?.setAttribute("gen_ai.usage.input_tokens", tokens);
       if (failure !== undefined) span?.setStatus({ code: api.SpanStatusCode.ERROR, message: failure });
       span?.end();

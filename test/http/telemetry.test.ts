@@ -1,15 +1,21 @@
 // A client's trace goes on in the spans of its reply, through each of the three doors; and what they tell of the demo model's times.
 
+import { mkdtempSync, rmSync } from "node:fs";
 import type { Server } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { createAdaptorServer } from "@hono/node-server";
 import { context, propagation, trace } from "@opentelemetry/api";
 import { AsyncLocalStorageContextManager } from "@opentelemetry/context-async-hooks";
 import { W3CTraceContextPropagator } from "@opentelemetry/core";
 import { BasicTracerProvider, InMemorySpanExporter, type ReadableSpan, SimpleSpanProcessor } from "@opentelemetry/sdk-trace-base";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createHandler } from "../../lib/http/index.js";
+import { writeEncoder } from "../embedding-models.js";
 import { GREEDY, LONG, listen, open, post, serveApp, serveModel, until } from "./helpers.js";
 
+const folder = mkdtempSync(join(tmpdir(), "zse-telemetry-http-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
 const spans = new InMemorySpanExporter();
 beforeEach(() => {
   trace.setGlobalTracerProvider(new BasicTracerProvider({ spanProcessors: [new SimpleSpanProcessor(spans)] }));
@@ -24,6 +30,8 @@ afterEach(() => {
 const TRACE = "0af7651916cd43dd8448eb211c80319c";
 const PARENT = "b7ad6b7169203331";
 const headers = { "content-type": "application/json", traceparent: `00-${TRACE}-${PARENT}-01` };
+
+type Asking = object & { model?: string };
 
 async function theSpan(): Promise<ReadableSpan> {
   await until(() => spans.getFinishedSpans().length > 0, "the span has ended");
@@ -53,6 +61,22 @@ describe.each([
     const { model } = GREEDY as { model?: string };
     expect(attributes["gen_ai.request.model"]).toBe(model ?? attributes["gen_ai.response.model"]);
   });
+});
+
+test.each([
+  ["/v1/embeddings", "embeddings", { model: "mine", input: "Hello" }],
+  ["/api/embed", "embeddings", { model: "mine", input: "Hello" }],
+  ["/api/embeddings", "embeddings", { model: "mine", prompt: "Hello" }],
+  ["/v1/rerank", "rerank", { model: "mine", query: "Hello", documents: ["a", "b"] }],
+  ["/v1/embeddings", "embeddings", { model: undefined, input: "Hello" }],
+])("%s goes on with the client's trace, and has its model's name: %s %j", async (path, operation, body: Asking) => {
+  const pooling = operation === "rerank" ? "rank" : "mean";
+  const { base } = await serveApp({}, { aliases: ["mine"] }, {}, writeEncoder(join(folder, `${pooling}.gguf`), pooling, 7));
+  expect((await post(`${base}${path}`, body, { headers })).status).toBe(200);
+  const span = await theSpan();
+  expect([span.spanContext().traceId, span.parentSpanContext?.spanId]).toEqual([TRACE, PARENT]);
+  const asked = body.model ?? span.attributes["gen_ai.response.model"];
+  expect([span.name, span.attributes["gen_ai.request.model"]]).toEqual([`${operation} ${asked}`, asked]);
 });
 
 test("a trace that is none begins a new one", async () => {
