@@ -233,8 +233,8 @@ describe("a prompt", () => {
     [{ type: "json", value: [1] }, "[1]"],
     [{ type: "error-json", value: [1] }, "Error: [1]"],
     [{ type: "error-text", value: "Error: no such city" }, "Error: no such city"],
-    [{ type: "execution-denied" }, "The call was denied."],
-    [{ type: "execution-denied", reason: "not now" }, "not now"],
+    [{ type: "execution-denied" }, "Error: the call was denied"],
+    [{ type: "execution-denied", reason: "not now" }, "Error: the call was denied: not now"],
     [{ type: "content", value: [{ type: "text", text: "clear" }] }, [{ type: "text", text: "clear" }]],
   ] as const)("a result %j is told", async (output, content) => {
     const messages = await messagesFor([

@@ -111,7 +111,7 @@ function readOutput(output: Fields, at: string): string | TextPart[] {
       return output.type === "json" ? json : failedText(json);
     }
     case "execution-denied":
-      return output.reason === undefined ? "The call was denied." : stringOf(output.reason, `${at}.reason`);
+      return failedText(`the call was denied${output.reason === undefined ? "" : `: ${stringOf(output.reason, `${at}.reason`)}`}`);
     case "content": {
       if (!Array.isArray(output.value)) throw bad(`${at}.value`, `${at}.value must be an array of parts; given ${quote(output.value)}.`);
       return output.value.map((part: unknown, i) => textOf(fieldsOf(part, `${at}.value[${i}]`), `${at}.value[${i}]`));
