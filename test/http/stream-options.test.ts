@@ -80,6 +80,31 @@ describe("include_obfuscation", () => {
     const asked = await pieces(url, { ...GREEDY, stream: true, stream_options: { include_obfuscation: false } });
     expect(asked.join("")).not.toContain("obfuscation");
   });
+  test.each([true, false])("of Messages is as the request says, wherever the server listens: %s", async (include_obfuscation) => {
+    const { base } = await serveScriptWith({ obfuscation: !include_obfuscation }, SAID);
+    const body = { ...CHAT, max_tokens: 50, stream_options: { include_obfuscation, include_usage: true } };
+    const events = (await (await post(`${base}/v1/messages`, body)).text()).split(/(?<=\n\n)/);
+    expect(events.length).toBeGreaterThan(SAID.length);
+    expect(events.every((event) => event.includes('"obfuscation":"'))).toBe(include_obfuscation);
+    expect(events.some((event) => event.includes('"obfuscation":"'))).toBe(include_obfuscation);
+  });
+  test.each([
+    [{ include_obfuscation: 1 }, "stream_options.include_obfuscation"],
+    [{ resumable: "yes" }, "stream_options.resumable"],
+    [{ include_usage: 1 }, "stream_options.include_usage"],
+    [{ continuous_usage_stats: true }, "stream_options.continuous_usage_stats"],
+    [{ chunk_size: 0 }, "chunk_size"],
+    [{ chunk_by: "page" }, "chunk_by"],
+    [{ chunk_max_delay_ms: -1 }, "chunk_max_delay_ms"],
+  ])("Messages with stream_options %j is refused in the names of the body", async (stream_options, name) => {
+    for (const { base } of [await serveScript(SAID), await serveApp()]) {
+      const response = await post(`${base}/v1/messages`, { ...CHAT, max_tokens: 50, stream_options });
+      const { error } = (await response.json()) as { error: { message: string } };
+      expect(response.status).toBe(400);
+      expect(error.message).toContain(name);
+      expect(error.message).not.toMatch(/[a-z][A-Z]/);
+    }
+  });
   test("pads Anthropic's and Ollama's pieces too, where others reach the server", async () => {
     const open = await serveApp({}, {}, { host: "0.0.0.0" });
     const base = open.base.replace("0.0.0.0", "127.0.0.1");

@@ -4,10 +4,10 @@
 import { quote } from "../../../base/quote.js";
 import { wireOptions } from "../../../options/table.js";
 import type { ReplyOptionsInput } from "../../../types.js";
-import { bad, type Fields, isObject, saidFields } from "../fields.js";
+import { bad, type Fields, isObject, readBoolean, saidFields } from "../fields.js";
 import type { WireRequest } from "../format.js";
 import { strangersIn } from "../ignored.js";
-import { readModel, readStreamOptions } from "../openai-chat/request.js";
+import { CHUNKING, readContinuous, readModel, readStreamOptions } from "../openai-chat/request.js";
 import { WireError } from "../wire-error.js";
 import { goesOn, readConversation, refuseFields } from "./conversation.js";
 import { NO_THREADS } from "./errors.js";
@@ -40,7 +40,7 @@ export function readRequest(body: unknown): WireRequest {
   if (!isObject(body)) throw bad("", "The body must be a JSON object.");
   const given = saidFields(body);
   const stream = readStream(given);
-  const { resumable, ...chunking } = readStreamOptions(given, stream);
+  const { chunking, ...told } = readStreamed(given, stream);
   refuseFields(given, UNSUPPORTED);
   refuseThread(given);
   const conversation = readConversation(given.system, given.messages);
@@ -56,7 +56,7 @@ export function readRequest(body: unknown): WireRequest {
     stream,
     choices: 1,
     includeUsage: undefined,
-    resumable: resumable === true,
+    ...told,
     ask: { messages: conversation },
     options: options as ReplyOptionsInput,
     ignored: [...strangersIn(given, (name) => KNOWN.has(name)), ...(given.context_management === undefined ? [] : ["context_management"])],
@@ -73,6 +73,19 @@ function refuseThread({ thread }: Fields): void {
 function readStream({ stream = false }: Fields): boolean {
   if (typeof stream === "boolean") return stream;
   throw bad("stream", `stream must be true or false; given ${quote(stream)}.`);
+}
+
+/** As a chat has them. Of usage there is nothing to choose: the first event tells it, and the last but one. */
+function readStreamed(given: Fields, stream: boolean): { chunking: Fields; resumable: boolean; obfuscate: boolean | undefined } {
+  const options = readStreamOptions(given, stream);
+  const flag = (name: string) => readBoolean(options, name, `stream_options.${name}`);
+  flag("include_usage");
+  readContinuous(options);
+  return {
+    chunking: Object.fromEntries(CHUNKING.filter((name) => name in options).map((name) => [name, options[name]])),
+    resumable: flag("resumable") ?? false,
+    obfuscate: flag("include_obfuscation"),
+  };
 }
 
 /** Anthropic's API asks for it; here it may be left out, and the reply goes up to the end of the context. */

@@ -18,7 +18,7 @@ type Body = Record<string, unknown>;
 
 /** Passed on under their own names. null is OpenAI's way of leaving a field out. */
 const OPTIONS = wireOptions("body");
-const CHUNKING = [...wireOptions("stream_options").keys()];
+export const CHUNKING = [...wireOptions("stream_options").keys()];
 const STREAM_OPTIONS = ["include_usage", "continuous_usage_stats", "include_obfuscation", ...CHUNKING, "resumable"];
 const READ_HERE = [
   "model",
@@ -198,7 +198,7 @@ export function readStreamOptions(given: Body, stream: boolean): Body {
 }
 
 /** vLLM's. */
-function readContinuous(options: Body): boolean {
+export function readContinuous(options: Body): boolean {
   const name = "stream_options.continuous_usage_stats";
   const wanted = readBoolean(options, "continuous_usage_stats", name) ?? false;
   if (wanted && options.include_usage !== true) throw bad(name, `${name} is for include_usage: true.`);
