@@ -24,6 +24,15 @@ export function formatAt(url: string, among: readonly WireFormat[] = FORMATS): W
   return among.find((format) => format.isAt?.(path) === true);
 }
 
+/** Routes of zse serve that handlers have not, without `/v1`, which may be left out there. A body such as `{ input }` would be taken for a Responses one. */
+const ELSEWHERE = ["/embeddings", "/rerank", "/reranking", "/chat/prepare", "/tokenize", "/detokenize", "/apply-template"];
+
+/** Whether what stands at an address is known, and is nothing that a handler answers; Ollama's paths may be the program's own. */
+export function isElsewhere(url: string): boolean {
+  const path = pathOf(url);
+  return ELSEWHERE.some((route) => path.endsWith(route)) || /\/models\/(?:un)?load$/.test(path);
+}
+
 /** Of a request's address, without what stands behind it. */
 export function pathOf(url: string): string {
   return url.replace(/[?#].*$/s, "").replace(/\/+$/, "");

@@ -1,7 +1,7 @@
 // Owns the adapter for servers that speak the web's Request and Response: Next, Hono, Bun, Deno. JS thread of the model.
 
 import { checkHeaders, readJson, usedUp } from "./body.js";
-import { formatAt, formatFor, pathOf, sideAt } from "./format-registry.js";
+import { formatAt, formatFor, isElsewhere, pathOf, sideAt } from "./format-registry.js";
 import { WireError } from "./formats/wire-error.js";
 import { type FrameSource, ReplyFrames } from "./frame-source.js";
 import { STREAM_HEADERS } from "./frames.js";
@@ -12,8 +12,8 @@ import type { EventStream, HandlerOptions, ServedModel, ServedPool, ToResponseOp
 
 /**
  * A handler of POST requests in OpenAI's format, chat or completion, streaming or not; told apart by the body, so that it may be
- * mounted at any path. At a path that ends in /v1/messages it speaks Anthropic's. One model answers to whatever a request calls it, those of a
- * pool to their names.
+ * mounted at any path but those of zse serve's other routes, such as /v1/embeddings: they are a 404. At a path that ends in
+ * /v1/messages it speaks Anthropic's. One model answers to whatever a request calls it, those of a pool to their names.
  *
  * ```js
  * export const POST = createHandler(model);
@@ -119,6 +119,7 @@ export async function answerOther(
     const query = new URLSearchParams(/\?([^#]*)/.exec(url!)?.[1]);
     return responder.answerSide(format, side, { id, query, body: side.body ? await read() : undefined, signal });
   }
+  if (isElsewhere(url ?? "")) throw WireError.noPath(method, pathOf(url!));
   if (method === "POST") return undefined;
   const id = /\/streams\/([\w-]+)\/?(?:\?|$)/.exec(url ?? "")?.[1];
   if (id !== undefined && method === "GET") return responder.resume(id, lastEventId);

@@ -7,7 +7,6 @@ import type { HttpBindings } from "@hono/node-server";
 import { type Context, Hono, type MiddlewareHandler } from "hono";
 import { cors } from "hono/cors";
 import { getPath } from "hono/utils/url";
-import { cutName, cutPath } from "../base/quote.js";
 import { AtOnce } from "../http/at-once.js";
 import { checkHeaders, readJson } from "../http/body.js";
 import { formatAt, SERVED } from "../http/format-registry.js";
@@ -229,7 +228,7 @@ export class App {
       const { method, path } = c.req;
       const allow = this.#methodsAt(path);
       if (allow !== "") return this.#refuse(c, WireError.badMethod(method, allow));
-      return this.#refuse(c, new WireError(404, `There is no ${cutName(method)} ${cutPath(path)} here.`, { code: "not_found" }));
+      return this.#refuse(c, WireError.noPath(method, path));
     });
     hono.onError((error, c) => this.#refuse(c, error));
   }

@@ -280,3 +280,32 @@ test("Fastify: a client that leaves cancels its stream", async () => {
     await app.close();
   }
 });
+
+describe("handlers at paths that are not theirs", () => {
+  const inits = { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ input: "hi", messages: [] }) };
+  async function doors(): Promise<((path: string, init?: RequestInit) => Promise<Response>)[]> {
+    const model = await open();
+    const handler = createHandler(model);
+    const base = await listen(nodeHandler(model));
+    return [
+      (path, init) => handler(new Request(`http://app.test${path}`, { ...inits, ...init })),
+      (path, init) => fetch(`${base}${path}`, { ...inits, ...init }),
+    ];
+  }
+
+  test("answer 404 where zse serve has another route, and guess by the body elsewhere", async () => {
+    for (const ask of await doors()) {
+      const others = ["/v1/embeddings", "/llm/embeddings?x=1", "/v1/rerank", "/v1/reranking", "/v1/chat/prepare"];
+      for (const path of [...others, "/tokenize", "/detokenize/", "/apply-template", "/v1/models/load", "/v1/models/unload"]) {
+        const response = await ask(path);
+        expect(response.status, path).toBe(404);
+        expect(((await response.json()) as { error: object }).error).toMatchObject({ code: "not_found" });
+      }
+      for (const path of ["/", "/api/chat", "/my-embeddings", "/api/ask"]) {
+        const response = await ask(path, { body: JSON.stringify({ input: "hi", max_output_tokens: 2 }) });
+        expect(response.status, path).toBe(200);
+        expect(await response.json()).toMatchObject({ object: "response" });
+      }
+    }
+  });
+});

@@ -54,6 +54,11 @@ export class WireError extends Error {
     return new WireError(405, message, { code: "method_not_allowed", allow });
   }
 
+  /** A path that there is not. */
+  static noPath(method: string | undefined, path: string): WireError {
+    return new WireError(404, `There is no ${cutName(method ?? "method")} ${cutPath(path)} here.`, { code: "not_found" });
+  }
+
   /** The same, where the body that was read has another name for the field. */
   named(fieldOf: (param: string) => string): WireError {
     const param = this.param === null ? null : fieldOf(this.param);
