@@ -30,7 +30,22 @@ const ELSEWHERE = ["/embeddings", "/rerank", "/reranking", "/chat/prepare", "/to
 /** Whether what stands at an address is known, and is nothing that a handler answers; Ollama's paths may be the program's own. */
 export function isElsewhere(url: string): boolean {
   const path = pathOf(url);
-  return ELSEWHERE.some((route) => path.endsWith(route)) || /\/models\/(?:un)?load$/.test(path);
+  if (formatAt(url) !== undefined) return false;
+  return ELSEWHERE.some((route) => path.endsWith(route)) || isBelowMessages(path) || /\/models\/(?:un)?load$/.test(path);
+}
+
+/**
+ * The format of an error that no format has made: Anthropic's clients name a version with each request, also to paths that are not its own, or that there are
+ * not. @param version the header `anthropic-version`; nullish where there is none
+ */
+export function formatOfRefusal(url: string, version: unknown, among: readonly WireFormat[] = FORMATS): WireFormat | undefined {
+  const isAnthropic = (version ?? undefined) !== undefined || isBelowMessages(pathOf(url));
+  return formatAt(url, among) ?? (isAnthropic ? messages : undefined);
+}
+
+/** Such as Anthropic's batches, which are not here. */
+function isBelowMessages(path: string): boolean {
+  return /\/v1\/messages\/[^/]/.test(path);
 }
 
 /** Of a request's address, without what stands behind it. */

@@ -4,7 +4,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { type BodyHeaders, checkHeaders, checkType, jsonOf, readJson, usedUp } from "./body.js";
 import { inTurn } from "./connection.js";
-import { formatAt } from "./format-registry.js";
+import { formatAt, formatOfRefusal } from "./format-registry.js";
 import type { FrameSource } from "./frame-source.js";
 import { type Answer, Responder } from "./responder.js";
 import type { HandlerOptions, ServedModel, ServedPool } from "./types.js";
@@ -92,19 +92,21 @@ function bodyIn(given: object): unknown {
 }
 
 async function answer(responder: Responder, request: IncomingMessage, found: unknown, signal: AbortSignal): Promise<Answer> {
+  const url = addressOf(request);
+  const { method, headers } = request;
+  const refusal = formatOfRefusal(url, headers["anthropic-version"]);
   let body: unknown;
   try {
     const read = () => bodyOf(request, found, responder.maxBodyBytes);
-    const lastEventId = (request.headers["last-event-id"] as string | undefined) ?? null;
-    const other = await answerOther(responder, request.method, addressOf(request), lastEventId, read, signal);
+    const lastEventId = (headers["last-event-id"] as string | undefined) ?? null;
+    const other = await answerOther(responder, { method, url, lastEventId, refusal, read, signal });
     if (other !== undefined) return other;
     body = await read();
   } catch (error) {
     if (isSmall(request)) await bodyArrived(request);
-    return responder.refuse(error, formatAt(addressOf(request)));
+    return responder.refuse(error, refusal);
   }
-  const format = formatAt(addressOf(request));
-  return responder.answer(body, { signal, client: request.socket?.remoteAddress, headers: request.headers, format });
+  return responder.answer(body, { signal, client: request.socket?.remoteAddress, headers, format: formatAt(url) });
 }
 
 /** As the client asked for it: routers of Express leave in `url` what is theirs. */

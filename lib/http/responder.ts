@@ -64,6 +64,12 @@ export interface Refused {
   model?: Pick<ChosenModel, "occupancy"> | undefined;
 }
 
+/** How an error is told of a stream that is taken up again or ended: in the format of whoever asks. */
+export interface RefusedStream {
+  format?: WireFormat | undefined;
+  requestId?: string | undefined;
+}
+
 /** Follows one request; for metrics and logs. */
 export interface Watcher extends Observer {
   /** The request is understood; its streams are opened next. */
@@ -356,7 +362,7 @@ export class Responder {
   }
 
   /** Goes on with a resumable stream after the event `lastEventId` (as the header says it; left out: from the beginning). */
-  resume(id: string, lastEventId: string | null | undefined): Answer {
+  resume(id: string, lastEventId: string | null | undefined, of: RefusedStream = {}): Answer {
     try {
       const stream = this.#resumables.get(id);
       if (!/^\d*$/.test(lastEventId ?? "")) {
@@ -370,17 +376,17 @@ export class Responder {
       if (stream.endedAt(after)) return { status: 204, headers: { "cache-control": "no-store" } };
       return this.#streaming(stream.read(after, this.#options.heartbeatMs));
     } catch (error) {
-      return this.refuse(error);
+      return this.refuse(error, of.format, of);
     }
   }
 
   /** Cancels a resumable stream and forgets it. */
-  remove(id: string): Answer {
+  remove(id: string, of: RefusedStream = {}): Answer {
     try {
       this.#resumables.get(id).remove();
       return { status: 200, headers: JSON_HEADERS, body: JSON.stringify({ id, object: "stream.deleted", deleted: true }) };
     } catch (error) {
-      return this.refuse(error);
+      return this.refuse(error, of.format, of);
     }
   }
 

@@ -1,7 +1,8 @@
 // Owns the adapter for servers that speak the web's Request and Response: Next, Hono, Bun, Deno. JS thread of the model.
 
 import { checkHeaders, readJson, usedUp } from "./body.js";
-import { formatAt, formatFor, isElsewhere, pathOf, sideAt } from "./format-registry.js";
+import { formatAt, formatFor, formatOfRefusal, isElsewhere, pathOf, sideAt } from "./format-registry.js";
+import type { WireFormat } from "./formats/format.js";
 import { WireError } from "./formats/wire-error.js";
 import { type FrameSource, ReplyFrames } from "./frame-source.js";
 import { STREAM_HEADERS } from "./frames.js";
@@ -22,17 +23,18 @@ import type { EventStream, HandlerOptions, ServedModel, ServedPool, ToResponseOp
 export function createHandler(model: ServedModel | ServedPool, options: HandlerOptions = {}): (request: Request) => Promise<Response> {
   const responder = new Responder(model, options, "createHandler()");
   return async (request) => {
+    const { method, url, headers, signal } = request;
+    const refusal = formatOfRefusal(url, headers.get("anthropic-version"));
     let body: unknown;
     try {
       const read = () => bodyOf(request, responder.maxBodyBytes);
-      const other = await answerOther(responder, request.method, request.url, request.headers.get("last-event-id"), read, request.signal);
-      if (other !== undefined) return answerToResponse(other, request.signal);
+      const other = await answerOther(responder, { method, url, lastEventId: headers.get("last-event-id"), refusal, read, signal });
+      if (other !== undefined) return answerToResponse(other, signal);
       body = await read();
     } catch (error) {
-      return answerToResponse(responder.refuse(error, formatAt(request.url)));
+      return answerToResponse(responder.refuse(error, refusal));
     }
-    const format = formatAt(request.url);
-    return answerToResponse(await responder.answer(body, { signal: request.signal, headers: request.headers, format }), request.signal);
+    return answerToResponse(await responder.answer(body, { signal, headers, format: formatAt(url) }), signal);
   };
 }
 
@@ -104,25 +106,31 @@ async function* chunksOf(body: ReadableStream<Uint8Array> | null): AsyncGenerato
   }
 }
 
+interface OtherRequest {
+  method: string | undefined;
+  url: string;
+  lastEventId: string | null;
+  /** The format of an error. */
+  refusal: WireFormat | undefined;
+  read: () => Promise<unknown>;
+  signal: AbortSignal;
+}
+
 /** @internal What is not a request for a reply: what else formats answer, and going on with a resumable stream, or ending it, at `…/streams/ID`. */
 export async function answerOther(
   responder: Responder,
-  method: string | undefined,
-  url: string | undefined,
-  lastEventId: string | null,
-  read: () => Promise<unknown>,
-  signal: AbortSignal,
+  { method, url, lastEventId, refusal, read, signal }: OtherRequest,
 ): Promise<Answer | undefined> {
-  const found = sideAt(method ?? "", pathOf(url ?? ""));
+  const found = sideAt(method ?? "", pathOf(url));
   if (found !== undefined) {
     const { format, side, id } = found;
-    const query = new URLSearchParams(/\?([^#]*)/.exec(url!)?.[1]);
+    const query = new URLSearchParams(/\?([^#]*)/.exec(url)?.[1]);
     return responder.answerSide(format, side, { id, query, body: side.body ? await read() : undefined, signal });
   }
-  if (isElsewhere(url ?? "")) throw WireError.noPath(method, pathOf(url!));
+  if (isElsewhere(url)) throw WireError.noPath(method, pathOf(url).replace(/^https?:\/\/[^/]*/, ""));
   if (method === "POST") return undefined;
-  const id = /\/streams\/([\w-]+)\/?(?:\?|$)/.exec(url ?? "")?.[1];
-  if (id !== undefined && method === "GET") return responder.resume(id, lastEventId);
-  if (id !== undefined && method === "DELETE") return responder.remove(id);
+  const id = /\/streams\/([\w-]+)\/?(?:\?|$)/.exec(url)?.[1];
+  if (id !== undefined && method === "GET") return responder.resume(id, lastEventId, { format: refusal });
+  if (id !== undefined && method === "DELETE") return responder.remove(id, { format: refusal });
   throw WireError.badMethod(method, id === undefined ? "POST" : "GET, DELETE, POST");
 }

@@ -9,14 +9,13 @@ import { cors } from "hono/cors";
 import { getPath } from "hono/utils/url";
 import { AtOnce } from "../http/at-once.js";
 import { checkHeaders, readJson } from "../http/body.js";
-import { formatAt, SERVED } from "../http/format-registry.js";
-import { messages } from "../http/formats/anthropic/index.js";
+import { formatOfRefusal, SERVED } from "../http/format-registry.js";
 import type { SideRoute, WireFormat } from "../http/formats/format.js";
 import { chatCompletions } from "../http/formats/openai-chat/index.js";
 import { WireError } from "../http/formats/wire-error.js";
 import { STREAM_HEADERS } from "../http/frames.js";
 import { bodyArrived, bodyChunks, bodyHeaders, cutOff, isSmall } from "../http/node.js";
-import { Responder } from "../http/responder.js";
+import { type RefusedStream, Responder } from "../http/responder.js";
 import type { KeptReplyOptions, ResumableOptions } from "../http/types.js";
 import { answerToResponse } from "../http/web.js";
 import { type AppModel, type AppPool, isTextModel, servedAlone, servedOf } from "./app-models.js";
@@ -210,10 +209,10 @@ export class App {
         this.#responder.checkStream(id); // and no more: a reader would take the stream from the one that it has
         return c.body(null, 200, STREAM_HEADERS);
       }
-      const answer = this.#responder.resume(id, c.req.header("last-event-id"));
+      const answer = this.#responder.resume(id, c.req.header("last-event-id"), this.#refusalOf(c));
       return answerToResponse(answer, undefined, () => cutOff(c.env.outgoing as ServerResponse));
     });
-    hono.delete("/v1/streams/:id", (c) => answerToResponse(this.#responder.remove(c.req.param("id"))));
+    hono.delete("/v1/streams/:id", (c) => answerToResponse(this.#responder.remove(c.req.param("id"), this.#refusalOf(c))));
     hono.get("/v1/models", (c) => this.#json(c, this.#served.list()));
     hono.get("/v1/models/:model{.+}", (c) => this.#json(c, this.#served.one(c.req.param("model"))));
     if ("list" in this.#models) this.#poolRoutes(this.#models);
@@ -425,14 +424,13 @@ export class App {
     return c.json(value, status);
   }
 
-  /** Anthropic's clients name a version with each request, also to paths that are not its own, or that there are not. */
-  #formatOfClient({ req }: Context<Env>): WireFormat | undefined {
-    return req.header("anthropic-version") !== undefined || req.path.startsWith("/v1/messages/") ? messages : undefined;
+  #refusalOf(c: Context<Env>): RefusedStream {
+    return { format: formatOfRefusal(c.req.path, c.req.header("anthropic-version"), SERVED), requestId: c.get("requestId") };
   }
 
   async #refuse(c: Context<Env>, error: unknown): Promise<Response> {
-    const format = formatAt(c.req.path, SERVED) ?? this.#formatOfClient(c);
-    const { status, headers, body } = this.#responder.refuse(error, format, { requestId: c.get("requestId") });
+    const { format, requestId } = this.#refusalOf(c);
+    const { status, headers, body } = this.#responder.refuse(error, format, { requestId });
     c.get("record")?.end(status, error);
     const { incoming } = c.env;
     let more: Record<string, string> = {};

@@ -462,8 +462,47 @@ describe("refusals are in Anthropic's shape, whoever refuses", () => {
     // Of other paths, to its clients alone.
     const asIts = { method: "GET", headers: { ...headers, "anthropic-version": "2023-06-01" }, body: null };
     expect(await ask(asIts, "/v1/models/other")).toMatchObject([404, shape("not_found_error")]);
+    for (const method of ["GET", "DELETE"]) {
+      expect(await ask({ ...asIts, method }, "/v1/streams/other")).toMatchObject([404, shape("not_found_error")]);
+    }
     const { error } = await json(await fetch(`${base}/v1/models/other`, { headers }));
     expect(error.code).toBe("model_not_found");
+    expect((await json(await fetch(`${base}/v1/streams/other`, { headers }))).error.type).toBe("invalid_request_error");
+  });
+
+  test("handlers too: of a stream that there is not, and of batches", async () => {
+    const model = await open();
+    const handler = createHandler(model);
+    const base = await listen(nodeHandler(model));
+    const headers = { "content-type": "application/json", "anthropic-version": "2023-06-01" };
+    const shape = { type: "error", error: { type: "not_found_error" } };
+    for (const ask of [
+      (path: string, init: RequestInit) => handler(new Request(`http://app.test${path}`, init)),
+      (path: string, init: RequestInit) => fetch(`${base}${path}`, init),
+    ]) {
+      for (const method of ["GET", "DELETE"]) {
+        expect(await (await ask("/v1/streams/other", { method, headers })).json()).toMatchObject(shape);
+        expect(await (await ask("/v1/streams/other", { method })).json()).toMatchObject({ error: { param: "id" } });
+      }
+      const response = await ask("/ai/v1/messages/batches?x=1", {
+        method: "POST",
+        body: "{}",
+        headers: { "content-type": headers["content-type"] },
+      });
+      expect([response.status, await response.json()]).toMatchObject([404, shape]);
+      expect((await ask("/v1/messages/count_tokens", { method: "GET" })).status).toBe(405);
+    }
+  });
+
+  test("a choice that needs tools is told in the client's words", async () => {
+    const { base } = await serveApp();
+    for (const tools of [undefined, []]) {
+      const response = await post(`${base}/v1/messages`, { ...HI, tools, tool_choice: { type: "any" } });
+      expect([response.status, await response.json()]).toMatchObject([
+        400,
+        { error: { message: 'tool_choice of type "any" needs tools, which are not given.' } },
+      ]);
+    }
   });
 
   test("a prompt that does not fit, in the words that Claude Code looks for, streamed or not", async () => {

@@ -48,7 +48,8 @@ export function readRequest(body: unknown): WireRequest {
   const options: Fields = { ...chunking };
   for (const [name, { off }] of OPTIONS) if (name in given) options[name] = given[name] === off ? 0 : given[name];
   Object.assign(options, readLimit(given), readStops(given), thinking.options, readFormat(given));
-  Object.assign(options, readTools(given.tools), readToolChoice(given.tool_choice));
+  const tools = readTools(given.tools);
+  Object.assign(options, tools, readToolChoice(given.tool_choice, "tools" in tools));
   if ("seed" in given) options.seed = given.seed;
   if (goesOn(conversation)) options.continue_final_message = true;
   return {

@@ -50,7 +50,7 @@ function examplesOf(examples: unknown, where: string): string[] {
 }
 
 /** @returns the library's options, under their names in a body */
-export function readToolChoice(choice: unknown): Fields {
+export function readToolChoice(choice: unknown, hasTools: boolean): Fields {
   if (choice === undefined) return {};
   const { type, name, disable_parallel_tool_use: one } = isObject(choice) ? choice : {};
   const parallel = one === true ? { parallel_tool_calls: false } : {};
@@ -59,6 +59,7 @@ export function readToolChoice(choice: unknown): Fields {
     case "none":
       return { tool_choice: type, ...parallel };
     case "any":
+      if (!hasTools) throw bad("tool_choice", 'tool_choice of type "any" needs tools, which are not given.');
       return { tool_choice: "required", ...parallel };
     case "tool":
       if (typeof name !== "string") throw bad("tool_choice.name", `tool_choice.name must be a tool's name; given ${quote(name)}.`);
