@@ -216,7 +216,7 @@ export class Responder {
       const stream = this.#resumables.get(answer.resume);
       // No more is looked at: a reader would take the stream from the one that it has.
       if (head) return { status: 200, headers: STREAM_HEADERS, body: "" };
-      return this.#streaming(stream.read(answer.after, this.#options.heartbeatMs));
+      return this.#streaming(stream.read(answer.after, this.#options.heartbeatMs, answer.said));
     } catch (error) {
       return this.refuse(error, format, { subject: format.subject, fieldOf: request?.fieldOf, requestId: call.requestId });
     }

@@ -126,12 +126,13 @@ export class ResumableStream implements Unread, KeptEvents {
 
   /**
    * The frames after the one numbered `after`. A stream has one reader: the newest one takes over.
+   * @param said what the request calls the number
    * @throws WireError 410 when the frames that come next are no longer kept, 400 for a number that was never given
    */
-  read(after: number, heartbeatMs: number): FrameSource {
+  read(after: number, heartbeatMs: number, said = "Last-Event-ID"): FrameSource {
     if (after >= this.#first + this.#frames.length) {
-      throw new WireError(400, "Last-Event-ID names an event that this stream has not had.", {
-        param: "last-event-id",
+      throw new WireError(400, `${said} names an event that this stream has not had.`, {
+        param: said.toLowerCase(),
         code: "invalid_value",
       });
     }

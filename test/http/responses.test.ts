@@ -633,7 +633,12 @@ describe("what is kept", () => {
       const again = await fetch(`${responses(base)}/${id}?stream=true&starting_after=${after}`);
       expect(read(await again.text(), { from: after + 1 })).toEqual(said.slice(after + 1));
     }
-    expect((await fetch(`${responses(base)}/${id}?stream=true&starting_after=x`)).status).toBe(400);
+    for (const after of ["x", "-1", "-2", "1.5", "", "9999", said.length]) {
+      const refused = await fetch(`${responses(base)}/${id}?stream=true&starting_after=${after}`);
+      expect(refused.status, `${after}`).toBe(400);
+      const { param, message } = (await json(refused)).error;
+      expect([param, message], `${after}`).toEqual(["starting_after", expect.stringContaining("starting_after ")]);
+    }
     expect((await fetch(`${responses(base)}/resp_x?stream=true`)).status).toBe(404);
   });
 

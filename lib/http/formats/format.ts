@@ -148,7 +148,7 @@ export interface SideDesk {
 }
 
 /** An object, or the frames of a resumable stream after the one with this number. */
-export type SideAnswer = { object: object } | { resume: string; after: number };
+export type SideAnswer = { object: object } | { resume: string; after: number; said: string };
 
 /** A route beside those that replies come from. */
 export interface SideRoute {

@@ -16,10 +16,11 @@ export const sides: readonly SideRoute[] = [
 /** As an object, or as its stream, from the event after `starting_after` on. */
 function retrieve({ id, query }: SideCall, { memory }: SideDesk) {
   if (query.get("stream") === "true") {
-    const after = query.get("starting_after") ?? "-1";
-    if (!/^(-1|\d{1,10})$/.test(after))
+    const said = "starting_after";
+    const after = query.get(said);
+    if (after !== null && !/^\d{1,10}$/.test(after))
       throw bad("starting_after", `starting_after must be the number of an event; given ${quote(after)}.`);
-    return { resume: id, after: Number(after) + 1 }; // events count from 0 here, and from 1 there
+    return { resume: id, after: after === null ? 0 : Number(after) + 1, said }; // events count from 0 here, and from 1 there
   }
   return { object: kept(id, memory.reply(id)).object };
 }
