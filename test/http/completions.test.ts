@@ -98,6 +98,27 @@ describe.each([
     expect((plain.choices[0] as unknown as { logprobs: Told }).logprobs.tokens).toHaveLength(12);
   });
 
+  test("text_offset counts what is in the text: echoed control tokens are, those of the reply are not", async () => {
+    const { base, model } = await serve();
+    const url = `${base}/v1/completions`;
+    const prompt = "🙂<|im_start|>user\nHello<|im_end|>\n<|im_start|>assistant\n";
+    type Told = { tokens: string[]; text_offset: number[] };
+    for (const asked of [prompt, await model.tokenize(prompt, { special: true })]) {
+      const body = { ...GREEDY, max_tokens: 60, prompt: asked, echo: true, logprobs: 0 };
+      const [choice] = (await json(await post(url, body))).choices as unknown as [{ text: string; logprobs: Told }];
+      const { text, logprobs } = choice;
+      expect(text.startsWith(prompt)).toBe(true);
+      expect(logprobs.tokens.filter((token) => token === "<|im_start|>")).toHaveLength(2);
+      for (const [i, offset] of logprobs.text_offset.entries()) {
+        const said = [...text].slice(offset).join("");
+        if (!logprobs.tokens[i]!.startsWith("bytes:") && said !== "") expect(said.startsWith(logprobs.tokens[i]!), `${i}`).toBe(true);
+      }
+      const streamed = await stream(url, body);
+      const pieces = streamed.chunks.flatMap(({ choices }) => choices as unknown as { logprobs: Told | null }[]);
+      expect(pieces.flatMap(({ logprobs: told }) => told?.text_offset ?? [])).toEqual(logprobs.text_offset);
+    }
+  });
+
   test("max_tokens: 0 beside echo is the prompt alone, with its log-probabilities, as OpenAI answers it", async () => {
     const { base, model } = await serve();
     const url = `${base}/v1/completions`;

@@ -89,7 +89,7 @@ export class ChunkWriter implements FrameWriter {
     this.#includeUsage = includeUsage;
     this.#padded = obfuscate;
     this.#sofar = continuousUsage ? new UsageSoFar(form) : undefined;
-    this.#logprobs = Array.from({ length: choices }, () => new CompletionLogprobsWriter());
+    this.#logprobs = Array.from({ length: choices }, (_, index) => new CompletionLogprobsWriter(echoOf(index, form)));
     this.#head = { id, object: kind === "chat" ? "chat.completion.chunk" : "text_completion", created, model };
   }
 
@@ -302,8 +302,9 @@ export class ReplyCollector implements Collector {
     const choices = this.#choices.map(({ text, reasoning, calls, logprobs, finish }, index) => {
       const finish_reason = finishReason(finish!);
       if (kind === "completion") {
-        const told = logprobs === undefined ? null : new CompletionLogprobsWriter().write(logprobs);
-        return { text: (echoOf(index, this.#form) ?? "") + text, index, logprobs: told, finish_reason };
+        const echoed = echoOf(index, this.#form) ?? "";
+        const told = logprobs === undefined ? null : new CompletionLogprobsWriter(echoed).write(logprobs);
+        return { text: echoed + text, index, logprobs: told, finish_reason };
       }
       const message = {
         role: "assistant",

@@ -34,7 +34,15 @@ export interface CompletionLogprobs {
 
 /** Writes those of one choice's text, piece after piece: each token has its place in the whole. */
 export class CompletionLogprobsWriter {
+  readonly #echoed: string;
   #offset = 0;
+  /** The same place in units of UTF-16. */
+  #at = 0;
+
+  /** @param echoed the prompt where the text begins with it: control tokens that it says are in the text, unlike those of a reply */
+  constructor(echoed = "") {
+    this.#echoed = echoed;
+  }
 
   write(tokens: readonly PromptToken[]): CompletionLogprobs {
     return {
@@ -49,9 +57,17 @@ export class CompletionLogprobsWriter {
     };
   }
 
-  #place({ bytes }: Pick<TokenLogprob, "bytes">): number {
+  #place({ token, bytes }: Pick<TokenLogprob, "token" | "bytes">): number {
     const place = this.#offset;
-    for (const byte of bytes) if ((byte & 0xc0) !== 0x80) this.#offset += 1;
+    if (bytes.length === 0 && this.#echoed.startsWith(token, this.#at)) {
+      this.#offset += [...token].length;
+      this.#at += token.length;
+    }
+    for (const byte of bytes) {
+      if ((byte & 0xc0) === 0x80) continue;
+      this.#offset += 1;
+      this.#at += byte >= 0xf0 ? 2 : 1;
+    }
     return place;
   }
 }
