@@ -52,8 +52,12 @@ export interface CallHooks {
   asked?(settings: ReplySettings): ReplySettings;
   /** Follows a reply. Left out: nobody does. */
   watch?(operation: "chat" | "text_completion", settings: ReplySettings, streams: boolean): StreamWatch | undefined;
-  /** Runs embed() or rerank(), and follows it. Left out: nobody does. */
-  watchVectors?<Value extends { usage: TextUsage }>(operation: "embeddings" | "rerank", run: () => Promise<Value>): Promise<Value>;
+  /** Runs embed() or rerank(), and follows it. Left out: nobody does. `options` are as the caller gave them. */
+  watchVectors?<Value extends { usage: TextUsage }>(
+    operation: "embeddings" | "rerank",
+    run: () => Promise<Value>,
+    options: { signal?: AbortSignal | undefined } | undefined,
+  ): Promise<Value>;
 }
 
 /** The calls that ZSE and a window's model have in common. */
@@ -209,7 +213,7 @@ export abstract class ModelCalls implements AsyncDisposable {
    */
   async embed(texts: string | TokenIds | readonly (string | TokenIds)[], options?: EmbedOptions): Promise<Embeddings> {
     const run = () => embedOn(this.#engine, texts, options);
-    return await (this.#hooks.watchVectors?.("embeddings", run) ?? run());
+    return await (this.#hooks.watchVectors?.("embeddings", run, options) ?? run());
   }
 
   /**
@@ -218,7 +222,7 @@ export abstract class ModelCalls implements AsyncDisposable {
    */
   async rerank(query: string, documents: readonly string[], options?: RerankOptions): Promise<Ranking> {
     const run = () => rerankOn(this.#engine, query, documents, options);
-    return await (this.#hooks.watchVectors?.("rerank", run) ?? run());
+    return await (this.#hooks.watchVectors?.("rerank", run, options) ?? run());
   }
 
   /**

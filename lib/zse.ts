@@ -63,7 +63,7 @@ export class ZSE extends ModelCalls {
       // Tells OpenTelemetry of a stream, where somebody listens.
       watch: (operation, settings, streams) =>
         watchStream({ operation, model: engine, unsaid: settings.unsaid, streams, runsTools: runsTools(settings) }),
-      watchVectors: (operation, run) => watchVectors(operation, engine, run),
+      watchVectors: (operation, run, options) => watchVectors(operation, engine, run, options),
     });
     this.#engine = engine;
     if (engine instanceof Engine) dropped.register(this, engine);

@@ -323,6 +323,21 @@ describe("embed() and rerank() are spans", () => {
     const { attributes, status } = spanOf("rerank fake");
     expect([attributes["error.type"], status]).toEqual(["BAD_OPTION", { code: SpanStatusCode.ERROR, message: "BAD_OPTION" }]);
   });
+  test.each([undefined, "gone", new Error("late")])("one that is aborted (%j) is cancelled, and no error", async (reason) => {
+    const { model } = await openReady();
+    const left = new AbortController();
+    const calls = [model.embed("one", { signal: left.signal }), model.rerank("q", ["a"], { signal: left.signal })];
+    left.abort(reason);
+    for (const call of calls) expect(await rejection(call)).toBe(left.signal.reason);
+    for (const name of ["embeddings fake", "rerank fake"]) {
+      const { attributes, status } = spanOf(name);
+      expect(attributes["error.type"]).toBeUndefined();
+      expect(attributes["gen_ai.response.finish_reasons"]).toEqual(["cancelled"]);
+      expect(status.code).toBe(SpanStatusCode.UNSET);
+    }
+    for (const { attributes } of (await histograms())["gen_ai.client.operation.duration"]!)
+      expect(attributes).not.toHaveProperty("error.type");
+  });
   test("nobody listens, and they answer", async () => {
     for (const one of [trace, context, metrics]) one.disable();
     const { model } = await openReady();
