@@ -41,7 +41,7 @@ const libraryRooms = {
   index: ["errors", "types", "options", "stream", "tools", "hub", "zse", "pool"],
   http: ["base", "errors", "types", "options", "telemetry"],
   providers: ["base", "errors", "types", "options"],
-  server: ["base", "errors", "types", "options", "http"],
+  server: ["base", "errors", "types", "options", "telemetry", "http"],
   react: ["types"],
   ui: ["types", "react"],
   electron: ["base", "errors", "types", "addon", "options", "engine", "stream", "tools", "model-calls"],

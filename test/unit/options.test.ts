@@ -325,7 +325,7 @@ describe("messages", () => {
         tool_calls: [call("1", "f", '{"a":1}'), call("2", "g", "{}")],
       },
       { role: "tool", content: '{"b":[2]}', name: "f", tool_call_id: "1", index: 1 },
-      { role: "tool", content: "lost", name: "g", tool_call_id: "2", index: 1 },
+      { role: "tool", content: "Error: lost", name: "g", tool_call_id: "2", index: 1 },
       { role: "user", content: "x", index: 2 },
     ]);
     expect(message({ role: "assistant", content: [{ type: "tool-result" }] })).toContain('a part of type "tool-result"');

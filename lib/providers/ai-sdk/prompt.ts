@@ -3,10 +3,10 @@
 
 import { quote } from "../../base/quote.js";
 import { bad, ZSEError } from "../../errors.js";
+import { failedText } from "../../options/failed-result.js";
 import { entriesOf, plainJson } from "../../options/foreign.js";
 import { isPlainObject } from "../../options/rules.js";
 import type { Message, TextPart, ToolCallInput } from "../../types.js";
-import { failedText } from "../failed-result.js";
 import { checkTextual, textOfBytes } from "../text-file.js";
 
 type Fields = Record<string, unknown>;

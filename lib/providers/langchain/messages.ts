@@ -4,10 +4,10 @@
 import type { AIMessage, BaseMessage, ToolMessage } from "@langchain/core/messages";
 import { quote } from "../../base/quote.js";
 import { bad, ZSEError } from "../../errors.js";
+import { failedParts } from "../../options/failed-result.js";
 import { entriesOf } from "../../options/foreign.js";
 import { isPlainObject } from "../../options/rules.js";
 import type { Message, ToolCallInput } from "../../types.js";
-import { failedParts } from "../failed-result.js";
 import { checkTextual, textOfBytes } from "../text-file.js";
 
 type Fields = Record<string, unknown>;
