@@ -46,7 +46,9 @@ describe("beside llama.cpp's own program", () => {
         const { stdout, status, stderr } = spawnSync(program, [...args, ...more], { encoding: "utf8", maxBuffer: 1 << 28 });
         expect(status, stderr).toBe(0);
         const whole = /\[\[.*\]\]/s.exec(stdout)?.[0];
-        if (whole !== undefined) return (JSON.parse(whole) as number[][])[0]!;
+        try {
+          if (whole !== undefined) return (JSON.parse(whole) as number[][])[0]!;
+        } catch {} // a number is missing in the middle
       }
       throw new Error("llama.cpp's program never printed its vector to the end");
     });

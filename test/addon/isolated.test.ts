@@ -246,7 +246,7 @@ test.runIf(onLinux)("texts that nobody waits for any more are not embedded again
   const model = openModel({ isolate: true, contextSize: 1024 });
   await model.ready;
   const leaving = new AbortController();
-  const texts = new Array<string>(100).fill("Once upon a time there was a little fox. ".repeat(20));
+  const texts = new Array<string>(2000).fill("Once upon a time there was a little fox. ".repeat(20)); // for many seconds
   const left = model.embed(texts, { signal: leaving.signal }).catch((error: unknown) => error);
   await until(() => model.stats().embeddedTokens > 0, "they are under way");
   leaving.abort(new Error("enough"));
