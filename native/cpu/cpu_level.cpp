@@ -73,7 +73,16 @@ bool has_avx2() {
          has(seven.b, 8);
 }
 
-const std::vector<std::pair<std::string, std::function<bool()>>> kKnown = {{"sse42", has_sse42}, {"avx2", has_avx2}};
+// AVX-512 F, DQ, CD, BW and VL, and VNNI: Ice Lake and Zen 4 onwards.
+bool has_avx512() {
+  const Registers seven = cpuid(7);
+  const bool system_saves = (saved_registers() & 0xe6) == 0xe6;
+  return has_avx2() && system_saves && has(seven.b, 16) && has(seven.b, 17) && has(seven.b, 28) && has(seven.b, 30) &&
+         has(seven.b, 31) && has(seven.c, 11);
+}
+
+const std::vector<std::pair<std::string, std::function<bool()>>> kKnown = {
+    {"sse42", has_sse42}, {"avx2", has_avx2}, {"avx512", has_avx512}};
 
 #elif defined(__APPLE__)
 
