@@ -123,10 +123,12 @@ void Constraint::make_budget() {
   const llama_tokens closing = model_->tokenize("\n" + spec_.thought_ends.front(), false, true);
   budget_.reset(common_reasoning_budget_init(model_->vocab(), {thought_start_}, ends, closing,
                                              spec_.thought_tokens.value_or(std::numeric_limits<int>::max())));
-  for (const Token token : model_->tokenize(spec_.begun, false, true)) llama_sampler_accept(budget_.get(), token);
+  // What the template has written of a thought counts where it is left open. By the text: together with what stands around it, a tag may have other tokens.
   const size_t start = spec_.begun.rfind(spec_.thought_start);
-  const bool unseen = common_reasoning_budget_get_state(budget_.get()) == REASONING_BUDGET_IDLE;
-  if (unseen && start != std::string::npos) {  // together with what stands around it, a tag may have other tokens
+  const bool closed = std::any_of(spec_.thought_ends.begin(), spec_.thought_ends.end(), [&](const std::string& end) {
+    return start != std::string::npos && spec_.begun.find(trimmed(end), start) != std::string::npos;
+  });
+  if (start != std::string::npos && !closed) {
     for (const Token token : thought_start_) llama_sampler_accept(budget_.get(), token);
     const std::string behind = spec_.begun.substr(start + spec_.thought_start.size());
     for (const Token token : model_->tokenize(behind, false, true)) llama_sampler_accept(budget_.get(), token);

@@ -164,6 +164,11 @@ bool may_call(const common_chat_templates_inputs& inputs) {
   return !inputs.tools.empty() && inputs.tool_choice != COMMON_CHAT_TOOL_CHOICE_NONE;
 }
 
+/** Of a thought, at most. Without thoughts one that a template or a model begins all the same is closed at once. */
+std::optional<int> thought_tokens(const ChatInput& chat) {
+  return chat.thinking.value_or(true) ? chat.reasoning_budget : std::optional<int>(0);
+}
+
 /** Rules of calls alone, in the grammars of llama.cpp's handlers and of its analysis. */
 constexpr const char* kCallRules[] = {"tool-calls", "tool-call",       "tool-call-root",
                                       "tools",      "ling3-tool-call", "kimi-k3-tool-call"};
@@ -529,7 +534,7 @@ void PromptBuilder::shape_reply(const ChatInput& chat, const common_chat_templat
   if (thinks) {
     spec.thought_start = params.thinking_start_tag;
     spec.thought_ends = params.thinking_end_tags;
-    spec.thought_tokens = chat.reasoning_budget;
+    spec.thought_tokens = thought_tokens(chat);
   }
   spec.control_tokens = params.preserved_tokens;
   spec.may_think = chat.thinking.value_or(true);
@@ -572,7 +577,7 @@ void PromptBuilder::hold_text_beside_calls(const ChatInput& chat, const common_c
   if (thinks) {
     spec.thought_start = params.thinking_start_tag;
     spec.thought_ends = params.thinking_end_tags;
-    spec.thought_tokens = chat.reasoning_budget;
+    spec.thought_tokens = thought_tokens(chat);
   }
   spec.control_tokens = params.preserved_tokens;
   spec.may_think = chat.thinking.value_or(true);

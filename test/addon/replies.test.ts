@@ -1,8 +1,14 @@
 // Tools, thoughts and grammars on the demo model: calls come in pieces, thoughts end when they are told to, and a grammar that nobody can use harms
 // its own stream alone.
+
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { expect, test } from "vitest";
 import { type Message, tool } from "../../lib/index.js";
-import { openReady } from "./helpers.js";
+// @ts-expect-error: plain JavaScript, shared with children
+import { rewriteGguf } from "../hostile/gguf.mjs";
+import { DEMO, openModel, openReady } from "./helpers.js";
 
 const GREEDY = { temperature: 0 } as const;
 const says = (content: string): Message[] => [{ role: "user", content }];
@@ -213,3 +219,23 @@ test("a budget whose end is banned is a BAD_OPTION, not a thought without end", 
   expect((await model.chat(says("Hello"), GREEDY)).text).not.toBe("");
   await model.close();
 });
+
+test.each(["MiniMax-M2", "StepFun3.5-Flash", "NVIDIA-Nemotron-Nano-v2", "deepseek-ai-DeepSeek-V3.1", "GLM-4.6"])(
+  'reasoning "off" holds with the template of %s, whatever its prompt begins',
+  async (name) => {
+    const folder = mkdtempSync(join(tmpdir(), "zstream-off-"));
+    try {
+      const template = readFileSync(new URL(`../../vendor/llama.cpp/models/templates/${name}.jinja`, import.meta.url), "utf8");
+      const file = rewriteGguf(DEMO, join(folder, "off.gguf"), { "tokenizer.chat_template": template }) as string;
+      const model = openModel({ contextSize: 2048 }, file);
+      const messages = [{ role: "user" as const, content: "Think first: what is 7 + 5?" }];
+      const { reasoning, text } = await model.chat({ messages, reasoning: "off", temperature: 0, maxTokens: 40 });
+      expect((reasoning ?? "").trim()).toBe("");
+      expect(text).not.toContain("</think>");
+      expect(text.length).toBeGreaterThan(0);
+      await model.close();
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  },
+);
