@@ -14,6 +14,14 @@ namespace {
 
 constexpr size_t kLongestKept = size_t{256} << 10;  // bytes of a saved parser
 
+constexpr const char* kSpaces = " \n\r\t";
+
+/** What could have begun a call is left out by llama.cpp even where the text has ended: the ] of an array, with MiniMax's tags. */
+void with_its_end(const std::string& text, std::string& content) {
+  const size_t at = content.empty() ? std::string::npos : text.rfind(content);
+  if (at != std::string::npos) content = text.substr(at, text.find_last_not_of(kSpaces) + 1 - at);
+}
+
 class LlamaReplyParser final : public ReplyParser {
  public:
   LlamaReplyParser(const common_chat_params& params, bool continued, TextKind text)
@@ -29,14 +37,17 @@ class LlamaReplyParser final : public ReplyParser {
     try {
       message = common_chat_parse(text, partial, params_);
     } catch (const std::exception&) {  // it says no more than that, in many words
-      const size_t begin = text.find_first_not_of(" \n\r\t");
+      const size_t begin = text.find_first_not_of(kSpaces);
       reply.matches = beside_calls_ && begin != std::string::npos;
       if (reply.matches) reply.content = text.substr(begin);
       return reply;
     }
     reply.reasoning = without(begun_.reasoning, std::move(message.reasoning_content));
     reply.content = without(begun_.content, std::move(message.content));
-    if (beside_calls_) reply.content.erase(0, reply.content.find_first_not_of(" \n\r\t"));  // of JSON they are no part
+    if (beside_calls_) {
+      reply.content.erase(0, reply.content.find_first_not_of(kSpaces));  // of JSON they are no part
+      if (!partial && message.tool_calls.empty()) with_its_end(text, reply.content);
+    }
     for (common_chat_tool_call& call : message.tool_calls) {
       reply.calls.push_back({std::move(call.id), std::move(call.name), std::move(call.arguments)});
     }

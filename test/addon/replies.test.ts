@@ -99,7 +99,8 @@ test("a thought is told apart, ends within its budget, and ends when it is told 
   const stream = model.chatStream(says(sum), { ...GREEDY, highWaterMark: 1 });
   for await (const event of stream.events()) if (event.type === "reasoning") stream.endReasoning();
   const ended = await stream.result;
-  expect(ended.usage.reasoningTokens).toBeLessThanOrEqual(reasoningTokens); // on a busy machine it may have ended by itself
+  // On a busy machine it may have ended by itself, or was just about to: what closes it is two tokens at most.
+  expect(ended.usage.reasoningTokens).toBeLessThanOrEqual(reasoningTokens + 2);
   expect(ended.text).not.toBe("");
   await model.close();
 });

@@ -133,6 +133,22 @@ test("after calls and their results the text is held to the schema, and its obje
   await model.close();
 });
 
+test("a text ends whole, though a call could begin with its last character", async () => {
+  const file = join(folder, "bracket.gguf");
+  const template = new URL("../../vendor/llama.cpp/models/templates/MiniMax-M3.jinja", import.meta.url); // its tags begin with ]
+  rewriteGguf(DEMO, file, { "tokenizer.chat_template": readFileSync(template, "utf8") });
+  const model = openModel({ contextSize: 2048, maxStreams: 4 }, file);
+  const array = { type: "array", items: { type: "integer", minimum: 0, maximum: 99 }, minItems: 2, maxItems: 4 };
+  const ask = async (number: number) => {
+    const options = { tools, maxSteps: 1, temperature: 1.2, seed: seed + number, maxTokens: 100 };
+    const messages = [{ role: "user" as const, content: "Give me JSON" }];
+    const reply = await model.chat({ messages, ...options, responseFormat: { type: "json_schema", schema: array } });
+    if (reply.finishReason === "stop") expect(JSON.parse(reply.text), `seed ${seed}`).toEqual(reply.object);
+  };
+  await Promise.all(Array.from({ length: 8 }, (_, i) => ask(i)));
+  await model.close();
+});
+
 test("where a call is required beside a schema, the reply is the call, and no text comes before it", async () => {
   const model = openModel({ contextSize: 1024, maxStreams: 4 });
   for (const toolChoice of ["required", { type: "function" as const, function: { name: "add" } }] as const) {
