@@ -71,14 +71,14 @@ test("whatever the chat template, a reply is a text that the schema allows or ca
         return "refused";
       });
     };
-    for (const kind of await Promise.all(Array.from({ length: 8 }, (_, i) => ask(i)))) {
+    for (const kind of await Promise.all(Array.from({ length: 6 }, (_, i) => ask(i)))) {
       expect(["text", "calls", "cut", "refused"], `${name}, seed ${seed}: ${kind}`).toContain(kind);
       seen[kind] = (seen[kind] ?? 0) + 1;
     }
     await model.close();
   }
-  expect(seen.text, `seed ${seed}`).toBeGreaterThan(100);
-  expect(seen.calls, `seed ${seed}`).toBeGreaterThan(50);
+  expect(seen.text, `seed ${seed}`).toBeGreaterThan(70);
+  expect(seen.calls, `seed ${seed}`).toBeGreaterThan(35);
   expect(new Set(refused).size).toBeLessThan(16);
 }, 300_000);
 
