@@ -85,12 +85,10 @@ async function create(path: string, text: string): Promise<boolean> {
   try {
     file = await open(path, "wx", 0o664);
   } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "EEXIST") return false; // it may be gone by now
     // Windows says EPERM of a file that is being taken away.
-    if (
-      ["EEXIST", "EPERM"].includes((error as NodeJS.ErrnoException).code ?? "") &&
-      (await stat(path).catch(() => undefined)) !== undefined
-    )
-      return false;
+    if (code === "EPERM" && (await stat(path).catch(() => undefined)) !== undefined) return false;
     throw error;
   }
   try {

@@ -20,6 +20,13 @@ namespace {
 
 constexpr int kCut = 90, kTokens = 140;
 
+#ifdef NDEBUG
+constexpr bool kComputesForged = true;
+#else
+constexpr bool kComputesForged =
+    false;  // llama.cpp's kernels assert that their numbers are finite, in builds like this one alone
+#endif
+
 /** The model in a file that goes with it. */
 class Temporary {
  public:
@@ -186,7 +193,7 @@ TEST(
         if (random() % 5 == 0) bytes.resize(1 + random() % bytes.size());
         if (bytes.size() < 8) break;
       }
-      if (put(bytes, kCut)) score(decoder, 2, kCut, 2);  // ends, with whatever number
+      if (put(bytes, kCut) && kComputesForged) score(decoder, 2, kCut, 2);  // ends, with whatever number
       decoder.clear_slot(2);
       CHECK(unchanged());
     }
