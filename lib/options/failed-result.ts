@@ -16,6 +16,11 @@ export function failedText(text: string): string {
   return text.startsWith(WORD) ? text : WORD + text;
 }
 
+/** Of a call that nobody was let make. */
+export function deniedText(reason: string | undefined): string {
+  return failedText(reason === undefined ? "the call was denied" : `the call was denied: ${reason}`);
+}
+
 export function failedParts(parts: readonly Text[]): Text[] {
   const [first, ...rest] = parts;
   return [{ type: "text", text: failedText(first?.text ?? "") }, ...rest];

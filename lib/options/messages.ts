@@ -3,7 +3,7 @@
 
 import { cutName, quote } from "../base/quote.js";
 import { bad, type ZSEError } from "../errors.js";
-import { failedText } from "./failed-result.js";
+import { deniedText, failedText } from "./failed-result.js";
 import { checkJsonText, MOST_PARTS, plainJson } from "./foreign.js";
 
 type Fields = Record<string, unknown>;
@@ -168,7 +168,7 @@ function readOutput(part: Fields, where: string): unknown {
   if (output === undefined) return asText(part.result);
   if (isObject(output) && output.type === "content") return readContent(output.value, "tool", `${where}.output.value`).text ?? "";
   if (isObject(output) && output.type === "execution-denied")
-    return failedText(`the call was denied${output.reason === undefined ? "" : `: ${asText(output.reason)}`}`);
+    return deniedText(output.reason === undefined ? undefined : asText(output.reason));
   if (isObject(output) && typeof output.type === "string" && "value" in output)
     return output.type.startsWith("error-") ? failedText(asText(output.value)) : asText(output.value);
   throw bad(`${where}.output`, `${where}.output must be { type: "text", value } or { type: "json", value }; given ${quote(output)}.`);

@@ -11,12 +11,11 @@ export class Preparations {
 
   /** Takes the place of the one before it with that key, which resolves with what it has come to. Rejects as a chat, but for OVERLOADED. */
   async run(engine: ModelEngine, settings: ReplySettings, key: string): Promise<Prepared> {
-    const { request, shape, signal } = settings;
     const stream = openStream(engine, {
-      ...plain(settings),
-      shape: { ...shape, object: undefined },
-      signal,
-      request: { ...request, prepares: true },
+      ...settings,
+      streamCallback: undefined,
+      shape: { ...settings.shape, object: undefined },
+      request: { ...settings.request, prepares: true },
     });
     this.#open.get(key)?.abort(REPLACED);
     this.#open.set(key, stream);
@@ -38,8 +37,3 @@ export class Preparations {
 
 const REPLACED = new Error("a newer prepare() has taken its place");
 const NOTHING = { processedTokens: 0, promptTokens: 0, cachedTokens: 0 };
-
-/** Nothing of the reply is read by anybody. */
-function plain(settings: ReplySettings): ReplySettings {
-  return { ...settings, streamCallback: undefined };
-}

@@ -164,9 +164,18 @@ bool may_call(const common_chat_templates_inputs& inputs) {
   return !inputs.tools.empty() && inputs.tool_choice != COMMON_CHAT_TOOL_CHOICE_NONE;
 }
 
-/** Of a thought, at most. Without thoughts one that a template or a model begins all the same is closed at once. */
-std::optional<int> thought_tokens(const ChatInput& chat) {
-  return chat.thinking.value_or(true) ? chat.reasoning_budget : std::optional<int>(0);
+/** What is known of the reply's thoughts, whatever it is held to. */
+ConstraintSpec thoughts_of(const ChatInput& chat, const common_chat_params& params) {
+  ConstraintSpec spec;
+  spec.begun = params.generation_prompt;
+  spec.may_think = chat.thinking.value_or(true);
+  spec.control_tokens = params.preserved_tokens;
+  if (params.thinking_start_tag.empty() || params.thinking_end_tags.empty()) return spec;
+  spec.thought_start = params.thinking_start_tag;
+  spec.thought_ends = params.thinking_end_tags;
+  // A thought that a template or a model begins where none is wanted is closed at once.
+  spec.thought_tokens = spec.may_think ? chat.reasoning_budget : std::optional<int>(0);
+  return spec;
 }
 
 /** Rules of calls alone, in the grammars of llama.cpp's handlers and of its analysis. */
@@ -323,8 +332,7 @@ MarkedText PromptBuilder::text_of(const ChatInput& chat, ReplyShape& shape, Prom
   const common_chat_templates_inputs inputs = template_inputs(chat, origins);
   common_chat_params params = apply(inputs, origins, chat.tools_json.empty() && chat.shape.json_schema.empty());
   stage = PromptStage::kGrammar;
-  shape_reply(chat, inputs, params, shape);
-  if (!chat.shape.json_schema.empty() && may_call(inputs)) hold_text_beside_calls(chat, inputs, origins, params, shape);
+  shape_reply(chat, inputs, origins, params, shape);
   if (finds_messages_) shape.delimiters = std::make_shared<common_chat_msg_delimiters>(std::move(params.message_delimiters));
   return marked_text(std::move(params.prompt));
 }
@@ -478,7 +486,8 @@ common_chat_params PromptBuilder::apply(const common_chat_templates_inputs& inpu
 }
 
 void PromptBuilder::shape_reply(const ChatInput& chat, const common_chat_templates_inputs& inputs,
-                                const common_chat_params& params, ReplyShape& shape) const {
+                                const std::vector<size_t>& origins, const common_chat_params& params,
+                                ReplyShape& shape) const {
   const bool thinks = !params.thinking_start_tag.empty() && !params.thinking_end_tags.empty();
   if (chat.thinking.value_or(false) && !params.supports_thinking) {
     throw EngineError("UNSUPPORTED",
@@ -495,59 +504,56 @@ void PromptBuilder::shape_reply(const ChatInput& chat, const common_chat_templat
                                       : TextKind::kJson);
   shape.stops = params.additional_stops;
 
-  ConstraintSpec spec;
+  ConstraintSpec spec = thoughts_of(chat, params);
   if (!chat.shape.grammar.empty()) {
     spec.grammar = chat.shape.grammar;
     spec.source = "responseFormat";
     spec.rests_in_thoughts = thinks;
   } else {
-    spec.grammar = params.grammar;
-    spec.source = chat.shape.json_schema.empty() ? "tools" : "responseFormat";
-    spec.grammar_has_begun = true;
-    if (held && chat.continue_final_message) spec.continued = inputs.messages.back().render_content();
-    if (spec.grammar.empty() && calls && chat.tool_choice == ToolChoice::kRequired) {
+    if (params.grammar.empty() && calls && chat.tool_choice == ToolChoice::kRequired) {
       throw EngineError("UNSUPPORTED",
                         "calls of tools cannot be required with the model's chat template; give toolChoice \"auto\"");
     }
-    if (spec.grammar.empty() && held && !calls) {  // some handlers of templates know nothing of schemas
-      const auto plain = syntaxes_.of(params, chat.continue_final_message, TextKind::kAny);
-      if (plain && !takes_bare_text(params, *plain->parser)) {
-        throw EngineError(
-            "UNSUPPORTED",
-            "the model's chat template writes texts in a way that responseFormat cannot hold; make the schema a "
-            "tool's parameters");
-      }
-      spec.grammar = grammar_of(read_schema(chat.shape.json_schema), "responseFormat");
-      spec.grammar_has_begun = false;
-      spec.rests_in_thoughts = thinks;
-    }
-    // Some handlers give triggers to grammars that do not wait for them.
-    for (const common_grammar_trigger& trigger : params.grammar_triggers) {
-      if (!params.grammar_lazy) break;
-      const bool word =
-          trigger.type == COMMON_GRAMMAR_TRIGGER_TYPE_WORD || trigger.type == COMMON_GRAMMAR_TRIGGER_TYPE_TOKEN;
-      (word ? spec.trigger_words : spec.trigger_patterns).push_back(word ? without_end_space(trigger.value) : trigger.value);
-    }
+    spec.source = chat.shape.json_schema.empty() ? "tools" : "responseFormat";
+    const bool beside = !chat.shape.json_schema.empty() && calls;
+    if (!beside || !hold_text_beside_calls(chat, inputs, origins, params, spec))
+      hold_reply(chat, inputs, params, held, spec);
   }
   if (spec.grammar.empty() && !thinks) return;
-  spec.begun = params.generation_prompt;
-  if (thinks) {
-    spec.thought_start = params.thinking_start_tag;
-    spec.thought_ends = params.thinking_end_tags;
-    spec.thought_tokens = thought_tokens(chat);
-  }
-  spec.control_tokens = params.preserved_tokens;
-  spec.may_think = chat.thinking.value_or(true);
   shape.constraint = std::make_unique<Constraint>(model_, std::move(spec), grammars_);
+}
+
+/** By the grammar that the template's handler or analysis gives, or by the schema, where some handlers know nothing of schemas. */
+void PromptBuilder::hold_reply(const ChatInput& chat, const common_chat_templates_inputs& inputs,
+                               const common_chat_params& params, bool held, ConstraintSpec& spec) const {
+  spec.grammar = params.grammar;
+  spec.grammar_has_begun = true;
+  if (held && chat.continue_final_message) spec.continued = inputs.messages.back().render_content();
+  if (spec.grammar.empty() && held && !may_call(inputs)) {
+    const auto plain = syntaxes_.of(params, chat.continue_final_message, TextKind::kAny);
+    if (plain && !takes_bare_text(params, *plain->parser)) {
+      throw EngineError("UNSUPPORTED",
+                        "the model's chat template writes texts in a way that responseFormat cannot hold; make the schema a "
+                        "tool's parameters");
+    }
+    spec.grammar = grammar_of(read_schema(chat.shape.json_schema), "responseFormat");
+    spec.grammar_has_begun = false;
+    spec.rests_in_thoughts = !spec.thought_start.empty();
+  }
+  if (!params.grammar_lazy) return;  // some handlers give triggers to grammars that do not wait for them
+  for (const common_grammar_trigger& trigger : params.grammar_triggers) {
+    const bool word = trigger.type == COMMON_GRAMMAR_TRIGGER_TYPE_WORD || trigger.type == COMMON_GRAMMAR_TRIGGER_TYPE_TOKEN;
+    (word ? spec.trigger_words : spec.trigger_patterns).push_back(word ? without_end_space(trigger.value) : trigger.value);
+  }
 }
 
 /**
  * The reply is either a text that the schema allows or calls of tools, whose grammar begins where a call does. Where a call is required, it is calls
- * from the start: text before them would be held to nothing.
+ * from the start: text before them would be held to nothing. False: what comes before a required call is what the template lets come.
  */
-void PromptBuilder::hold_text_beside_calls(const ChatInput& chat, const common_chat_templates_inputs& inputs,
+bool PromptBuilder::hold_text_beside_calls(const ChatInput& chat, const common_chat_templates_inputs& inputs,
                                            const std::vector<size_t>& origins, const common_chat_params& params,
-                                           ReplyShape& shape) const {
+                                           ConstraintSpec& spec) const {
   // Where a call is only allowed, some grammars of calls allow none, and some templates have no grammar.
   common_chat_templates_inputs required = inputs;
   required.tool_choice = COMMON_CHAT_TOOL_CHOICE_REQUIRED;
@@ -558,30 +564,19 @@ void PromptBuilder::hold_text_beside_calls(const ChatInput& chat, const common_c
   }
   const auto plain = syntaxes_.of(params, chat.continue_final_message, TextKind::kAny);
   if (calls.root.empty() || !plain || !takes_bare_text(params, *plain->parser)) {
-    if (must_call) return;  // what comes before the call is what the template lets come
+    if (must_call) return false;
     throw EngineError(
         "UNSUPPORTED",
         "the model's chat template writes texts and calls in a way that responseFormat cannot hold beside tools; "
         "give responseFormat with toolChoice \"none\", or make the schema a tool's parameters");
   }
-  const bool thinks = !params.thinking_start_tag.empty() && !params.thinking_end_tags.empty();
-  ConstraintSpec spec;
   spec.grammar = must_call
                      ? only_grammar(calls)
                      : either_grammar(calls, {grammar_of(read_schema(chat.shape.json_schema), "responseFormat"), "root"});
   if (chat.continue_final_message) spec.continued = inputs.messages.back().render_content();
-  spec.source = "responseFormat";
-  spec.rests_in_thoughts = thinks;
+  spec.rests_in_thoughts = !spec.thought_start.empty();
   spec.holds_calls = true;
-  spec.begun = params.generation_prompt;
-  if (thinks) {
-    spec.thought_start = params.thinking_start_tag;
-    spec.thought_ends = params.thinking_end_tags;
-    spec.thought_tokens = thought_tokens(chat);
-  }
-  spec.control_tokens = params.preserved_tokens;
-  spec.may_think = chat.thinking.value_or(true);
-  shape.constraint = std::make_unique<Constraint>(model_, std::move(spec), grammars_);
+  return true;
 }
 
 /**

@@ -96,10 +96,13 @@ class PromptBuilder {
   void learn_replies() const;
   void find_quirks(const std::atomic<bool>& cancelled);
   common_chat_params apply(const common_chat_templates_inputs& inputs, const std::vector<size_t>& origins, bool plain) const;
-  void shape_reply(const ChatInput& chat, const common_chat_templates_inputs& inputs, const common_chat_params& params,
-                   ReplyShape& shape) const;
-  void hold_text_beside_calls(const ChatInput& chat, const common_chat_templates_inputs& inputs,
-                              const std::vector<size_t>& origins, const common_chat_params& params, ReplyShape& shape) const;
+  void shape_reply(const ChatInput& chat, const common_chat_templates_inputs& inputs, const std::vector<size_t>& origins,
+                   const common_chat_params& params, ReplyShape& shape) const;
+  void hold_reply(const ChatInput& chat, const common_chat_templates_inputs& inputs, const common_chat_params& params,
+                  bool held, ConstraintSpec& spec) const;
+  bool hold_text_beside_calls(const ChatInput& chat, const common_chat_templates_inputs& inputs,
+                              const std::vector<size_t>& origins, const common_chat_params& params,
+                              ConstraintSpec& spec) const;
   size_t refused_message(const common_chat_templates_inputs& inputs, const std::string& reason) const;
   bool normalizes() const;
   [[noreturn]] void throw_overflow(const std::string& tokens) const;

@@ -3,7 +3,7 @@
 
 import { quote } from "../../base/quote.js";
 import { bad, ZSEError } from "../../errors.js";
-import { failedText } from "../../options/failed-result.js";
+import { deniedText, failedText } from "../../options/failed-result.js";
 import { entriesOf, plainJson } from "../../options/foreign.js";
 import { isPlainObject } from "../../options/rules.js";
 import type { Message, TextPart, ToolCallInput } from "../../types.js";
@@ -111,7 +111,7 @@ function readOutput(output: Fields, at: string): string | TextPart[] {
       return output.type === "json" ? json : failedText(json);
     }
     case "execution-denied":
-      return failedText(`the call was denied${output.reason === undefined ? "" : `: ${stringOf(output.reason, `${at}.reason`)}`}`);
+      return deniedText(output.reason === undefined ? undefined : stringOf(output.reason, `${at}.reason`));
     case "content": {
       if (!Array.isArray(output.value)) throw bad(`${at}.value`, `${at}.value must be an array of parts; given ${quote(output.value)}.`);
       return output.value.map((part: unknown, i) => textOf(fieldsOf(part, `${at}.value[${i}]`), `${at}.value[${i}]`));
