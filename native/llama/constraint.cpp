@@ -74,6 +74,7 @@ Constraint::Constraint(std::shared_ptr<const Model> model, ConstraintSpec spec, 
   }
   for (const std::string& pattern : spec_.trigger_patterns) patterns_.emplace_back(pattern);
   if (!spec_.grammar.empty()) read_grammar(grammars);
+  since_thought_ = spec_.continued;
   make_budget();
 }
 
@@ -164,7 +165,18 @@ std::optional<Token> Constraint::forced(const float* logits) {
 bool Constraint::hidden(Token token) const { return std::binary_search(hidden_.begin(), hidden_.end(), token); }
 
 bool Constraint::begins_thought(Token token) const {
-  return rests_in_thoughts_ && spec_.may_think && drawn_ < thought_start_.size() && thought_start_[drawn_] == token;
+  return rests_in_thoughts_ && spec_.may_think && trimmed(spec_.continued).empty() && drawn_ < thought_start_.size() &&
+         thought_start_[drawn_] == token;
+}
+
+bool Constraint::watches_thoughts() const {
+  if (in_thought_ || !grammar_ || waits_) return true;
+  if (lazy_) return false;  // a call is being written
+  const std::string_view text = trimmed(since_thought_), start = trimmed(spec_.thought_start), begun = trimmed(spec_.begun);
+  if (start.substr(0, text.size()) == text) return true;
+  // behind a thought, some models begin their turn anew
+  const std::string again = std::string(begun) + std::string(start);
+  return again.compare(0, text.size(), text) == 0;
 }
 
 void Constraint::apply(llama_token_data_array& tokens) {
@@ -232,9 +244,10 @@ void Constraint::accept(Token token) {
   bool rested = rests();
   const bool thought = begins_thought(token);
   drawn_ = thought || !rests_in_thoughts_ ? drawn_ + 1 : thought_start_.size();
-  if (budget_) {
+  if (budget_ && watches_thoughts()) {
     llama_sampler_accept(budget_.get(), token);
     in_thought_ = thinks();
+    since_thought_ = was_thought || in_thought_ ? "" : since_thought_ + model_->vocab()->token_to_piece(token);
     if (in_thought_ && std::exchange(ends_first_thought_, false)) common_reasoning_budget_force(budget_.get());
   }
   if (!grammar_ || llama_vocab_is_eog(model_->vocab(), token)) return;

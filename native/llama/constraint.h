@@ -84,6 +84,8 @@ class Constraint final {
   bool hidden(Token token) const;
   bool ends_with_call(Token token) const;
   bool begins_thought(Token token) const;
+  /** A thought may begin with the next token. Where a grammar holds what is written, the tag of one is text: in a string of JSON, say. */
+  bool watches_thoughts() const;
   std::bitset<256> first_bytes() const;
   /** The grammar says -infinity to those that may not follow. */
   void apply(llama_token_data_array& tokens);
@@ -109,6 +111,8 @@ class Constraint final {
 
   WorkBound::Clock::time_point until_;  // then the grammar has taken too long over this token
   bool in_thought_ = false;
+  std::string
+      since_thought_;  // what came behind the last thought, or since the reply began, as far as it may be a thought's tag
   bool ends_first_thought_ = false;
   size_t drawn_ = 0;  // tokens
   std::vector<llama_token_data> candidates_;

@@ -240,3 +240,25 @@ test.each(["MiniMax-M2", "StepFun3.5-Flash", "NVIDIA-Nemotron-Nano-v2", "deepsee
     }
   },
 );
+
+test.each(["off", { budgetTokens: 3 }] as const)(
+  "a tag of thoughts within a held text or a call is text (reasoning: %j)",
+  async (reasoning) => {
+    const model = await openReady();
+    const [tag] = await model.tokenize("<think>", { special: true });
+    const written = { type: "string", pattern: '^a[^"\\\\]{6}<think>[^"\\\\]{12}$' };
+    const object = { type: "object", properties: { city: written }, required: ["city"], additionalProperties: false };
+    const ask = { ...GREEDY, reasoning, logitBias: { [tag!]: 20 }, maxTokens: 200 };
+    const schema = await model.chat({ messages: says("Give an example"), ...ask, responseFormat: { type: "json_schema", schema: object } });
+    expect([schema.finishReason, schema.warning]).toEqual(["stop", undefined]);
+    expect((schema.object as { city: string }).city).toContain("<think>");
+    for (const toolChoice of ["required", "auto"] as const) {
+      const tools = [{ ...weather, function: { name: "get_weather", parameters: object } }];
+      const said = await model.chat({ messages: says("What is the weather in Paris?"), ...ask, tools, toolChoice });
+      expect(said.malformedCall).toBeUndefined();
+      for (const call of said.toolCalls) expect(JSON.parse(call.function.arguments).city).toContain("<think>");
+      if (toolChoice === "required") expect(said.toolCalls).toHaveLength(1);
+    }
+    await model.close();
+  },
+);
