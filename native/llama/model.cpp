@@ -9,7 +9,6 @@
 
 #include "base/cpu_quota.h"
 #include "base/error.h"
-#include "chat_templates.h"
 #include "common.h"
 #include "devices.h"
 #include "files/gguf/check.h"
@@ -19,6 +18,8 @@
 #include "llama-vocab.h"
 #include "llama_log.h"
 #include "shown_tokens.h"
+#include "template_choice.h"
+#include "tokenize/nfc.h"
 #include "zse_model.h"
 
 namespace zse {
@@ -212,6 +213,8 @@ std::vector<Token> Model::tokenize_whole(const std::string& text) const {
   if (adds_end_ && has_end && end != LLAMA_TOKEN_NULL) tokens.push_back(end);
   return tokens;
 }
+
+std::string Model::normalized(const std::string& text) const { return normalizes() ? normalize_nfc(text) : text; }
 
 bool Model::pads_texts() const { return vocab()->get_add_space_prefix(); }
 

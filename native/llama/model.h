@@ -47,6 +47,10 @@ class Model {
   /** Appends a token's bytes; control tokens have none unless `special`, but for tags that are text for the reader (shown_tokens.h). */
   void append_piece(Token token, std::string& out, bool special = false) const;
 
+  /** A text in the form that the vocabulary wants it tokenized in: llama.cpp does not normalize, and who wrote it sees no difference. */
+  std::string normalized(const std::string& text) const;
+  bool normalizes() const { return !info_.normalizer.empty(); }
+
   /** Whether tokenizing puts a space before a text. */
   bool pads_texts() const;
 

@@ -1,4 +1,4 @@
-#include "chat_templates.h"
+#include "template_choice.h"
 
 #include "core/ids.h"
 #include "files/fallback_templates.h"
