@@ -183,7 +183,21 @@ void Constraint::apply(llama_token_data_array& tokens) {
   within_time(source_, until_, [&] { llama_grammar_apply_impl(*grammar_, &tokens); });
 }
 
+/**
+ * Some templates let a thought end where a call begins, and their replies are read so. Where no call may come, what follows would be a text that is
+ * held to nothing: so the tag of a call is not written there.
+ */
+bool Constraint::breaks_off_thought(Token token) const {
+  if (!in_thought_ || !grammar_ || !rests_in_thoughts_ || spec_.holds_calls || spec_.thought_ends.size() < 2) return false;
+  const std::string text = thought_tail_ + model_->vocab()->token_to_piece(token);
+  return std::any_of(spec_.thought_ends.begin() + 1, spec_.thought_ends.end(), [&](const std::string& end) {
+    const std::string_view tag = trimmed(end);
+    return !tag.empty() && tag != trimmed(spec_.thought_ends.front()) && text.find(tag) != std::string::npos;
+  });
+}
+
 bool Constraint::allows(Token token) {
+  if (breaks_off_thought(token)) return false;
   if (rests() || begins_thought(token)) return true;
   until_ = WorkBound::Clock::now() + kTokenTime;
   if (hidden(token)) return false;
@@ -202,6 +216,13 @@ const std::vector<llama_token_data>& Constraint::find_allowed(float* logits,
   const auto drop = [this](auto&& unwanted) {
     candidates_.erase(std::remove_if(candidates_.begin(), candidates_.end(), unwanted), candidates_.end());
   };
+  if (rests()) {  // in a thought that a call's tag would break off: nearly everything else may come
+    candidates_ = likeliest;
+    const auto breaks = [&](const llama_token_data& one) { return logits[one.id] == kNever || breaks_off_thought(one.id); };
+    drop(breaks);
+    if (candidates_.empty() && find_likeliest(logits, static_cast<int>(vocabulary), kLikely, candidates_)) drop(breaks);
+    return candidates_;
+  }
   for (const size_t most : {kLikeliest, kLikely, vocabulary}) {
     if (most == kLikeliest && !likeliest.empty()) {
       candidates_ = likeliest;
@@ -247,6 +268,12 @@ void Constraint::accept(Token token) {
   if (budget_ && watches_thoughts()) {
     llama_sampler_accept(budget_.get(), token);
     in_thought_ = thinks();
+    if (in_thought_) {
+      thought_tail_ += model_->vocab()->token_to_piece(token);
+      if (thought_tail_.size() > 2 * kTail) thought_tail_.erase(0, thought_tail_.size() - kTail);
+    } else {
+      thought_tail_.clear();
+    }
     since_thought_ = was_thought || in_thought_ ? "" : since_thought_ + model_->vocab()->token_to_piece(token);
     if (in_thought_ && std::exchange(ends_first_thought_, false)) common_reasoning_budget_force(budget_.get());
   }

@@ -83,6 +83,7 @@ class Constraint final {
   bool rests() const { return !grammar_ || waits_ || (in_thought_ && (rests_in_thoughts_ || lazy_)); }
   bool hidden(Token token) const;
   bool ends_with_call(Token token) const;
+  bool breaks_off_thought(Token token) const;
   bool begins_thought(Token token) const;
   /** A thought may begin with the next token. Where a grammar holds what is written, the tag of one is text: in a string of JSON, say. */
   bool watches_thoughts() const;
@@ -111,6 +112,7 @@ class Constraint final {
 
   WorkBound::Clock::time_point until_;  // then the grammar has taken too long over this token
   bool in_thought_ = false;
+  std::string thought_tail_;  // what the thought that is being written ends with
   std::string
       since_thought_;  // what came behind the last thought, or since the reply began, as far as it may be a thought's tag
   bool ends_first_thought_ = false;

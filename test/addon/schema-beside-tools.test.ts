@@ -111,6 +111,24 @@ test("a schema alone, and a call that is required, hold the whole reply with the
   }
 }, 300_000);
 
+test("where no call may come, the tag of one is not written in a thought: what followed would be held to nothing", async () => {
+  const template = readFileSync(
+    new URL("../../vendor/llama.cpp/models/templates/inclusionai-ling-3.0-flash.jinja", import.meta.url),
+    "utf8",
+  );
+  const file = join(folder, "ling.gguf");
+  rewriteGguf(DEMO, file, { "tokenizer.chat_template": template });
+  const model = openModel({ contextSize: 2048 }, file);
+  const [tag] = await model.tokenize("<tool_call>", { special: true });
+  const messages = [{ role: "user" as const, content: "What is 3 + 4?" }];
+  const held = { ...{ messages, responseFormat, temperature: 0, maxTokens: 100 }, reasoning: { budgetTokens: 10 } };
+  const { text, reasoning } = await model.chat({ ...held, logitBias: { [tag!]: 30 } });
+  expect(reasoning).toBeTruthy();
+  expect(reasoning).not.toContain("<tool_call>");
+  expect(text.trimStart()[0]).toBe("{");
+  await model.close();
+});
+
 test("after calls and their results the text is held to the schema, and its object grows while it streams", async () => {
   const model = openModel({ contextSize: 2048 });
   const asked = { tools, responseFormat, temperature: 0, maxTokens: 200, maxSteps: 1 };
