@@ -49,10 +49,11 @@ export const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve
 
 /** Waits until it is true; a hang guard, not a measurement. */
 export async function until(condition: () => boolean, what: string, timeoutMs = 20_000): Promise<void> {
-  const end = performance.now() + timeoutMs;
-  while (!condition()) {
-    if (performance.now() > end) throw new Error(`still waiting after ${timeoutMs} ms: ${what}`);
+  for (let waitedMs = 0; !condition(); ) {
+    if (waitedMs > timeoutMs) throw new Error(`still waiting after ${timeoutMs} ms: ${what}`);
+    const before = performance.now();
     await sleep(2);
+    waitedMs += Math.min(performance.now() - before, 250); // no longer: the process may have been stopped meanwhile
   }
 }
 
