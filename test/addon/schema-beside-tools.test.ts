@@ -38,11 +38,20 @@ const schema = {
 };
 const responseFormat = { type: "json_schema" as const, schema };
 
+/** Empty where the text is no JSON. */
+function objectIn(text: string): Record<string, unknown> {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return {};
+  }
+}
+
 /** "text", "calls", "cut", or what is wrong with it. */
 function kindOf({ text, object, toolCalls, finishReason, reasoning, warning }: Reply): string {
   if (finishReason === "length") return "cut";
   for (const call of toolCalls) {
-    const given = JSON.parse(call.function.arguments) as Record<string, unknown>;
+    const given = objectIn(call.function.arguments);
     const right = call.function.name === "add" ? Number.isInteger(given.a) && Number.isInteger(given.b) : typeof given.city === "string";
     if (!right) return `a call of ${call.function.name} with ${call.function.arguments}`;
   }
