@@ -815,6 +815,36 @@ export interface Timings {
   /** Tokens that were guessed and computed ahead, and of those the ones that came. Absent where none were. */
   draftedTokens?: number;
   acceptedTokens?: number;
+  /** Where the part of the prompt ended that was known, and why. Absent where the prompt was never begun. */
+  prefix?: PrefixBreak;
+}
+
+/**
+ * Why no more of a prompt was known.
+ *
+ * - `whole`: all of it was; the last token is computed all the same.
+ * - `new`: nothing that is held begins as it does.
+ * - `continued`: what is held ends there, and the prompt goes on: a conversation's next turn.
+ * - `differs`: what is held goes on with another token there. Something before that place changes from call to call: a date, say.
+ * - `evicted`: more was known once, and had to make way (`promptCache`, `maxStreams`).
+ * - `adapter`: more is known, and was computed with other adapters.
+ * - `coarse`: all up to there is known, and can be used only up to an earlier place (`usage.cachedTokens`): a hybrid, recurrent or sliding-window
+ *   model is cut at its checkpoints alone, and `deterministic` at whole pieces.
+ * - `lost`: what was kept could not be read any more.
+ * - `off`: nothing is looked for: `promptCache` is false, or `promptLogprobs` are told.
+ */
+export type PrefixReason = "whole" | "new" | "continued" | "differs" | "evicted" | "adapter" | "coarse" | "lost" | "off";
+
+/** Where the known part of a prompt ended. */
+export interface PrefixBreak {
+  /**
+   * The first token of the prompt, counted from 0, that was not known; the prompt's length where all are. Fewer may have been taken over
+   * (`usage.cachedTokens`): fewer than 64 in common are not worth a copy.
+   */
+  brokeAt: number;
+  reason: PrefixReason;
+  /** What the prompt goes on with there: a few tokens of it, to find the place by. Absent where that tells nothing. */
+  text?: string;
 }
 
 export type FinishReason = "stop" | "length" | "toolCalls" | "cancelled";

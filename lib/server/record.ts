@@ -113,10 +113,11 @@ export class RequestRecord implements Watcher {
   #numbers(): Record<string, unknown> {
     const [first] = this.#finishes;
     if (first === undefined) return {};
-    const { queueMs, ttftMs, tokensPerSecond } = first.timings;
+    const { queueMs, ttftMs, tokensPerSecond, prefix } = first.timings;
     return {
       promptTokens: first.usage.promptTokens,
       cachedTokens: first.usage.cachedTokens,
+      ...(prefix === undefined ? {} : { prefix: this.#sinks.logPrompts ? prefix : { brokeAt: prefix.brokeAt, reason: prefix.reason } }),
       completionTokens: this.#finishes.reduce((sum, { usage }) => sum + usage.completionTokens, 0),
       queueMs: Math.round(queueMs),
       ...(ttftMs === undefined ? {} : { ttftMs: Math.round(ttftMs) }),

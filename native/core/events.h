@@ -24,6 +24,16 @@ struct Usage {
   std::optional<int> accepted_prediction_tokens, rejected_prediction_tokens;
 };
 
+/** Why no more of a prompt was known. lib/types.ts describes each. */
+enum class PrefixEnd { kWhole, kNew, kContinued, kDiffers, kEvicted, kAdapter, kCoarse, kLost, kOff };
+
+/** Where the known part of a prompt ended. */
+struct PrefixBreak {
+  int at = 0;  // its first token that was not known
+  PrefixEnd reason = PrefixEnd::kOff;
+  std::string text;  // of the prompt from there on, a few tokens; "" where a caller could mend nothing by it
+};
+
 /** Milliseconds, as lib/types.ts describes them. */
 struct Timings {
   double queue_ms = 0;
@@ -34,8 +44,9 @@ struct Timings {
   double itl_max_ms = 0;
   double tokens_per_second = 0;
   double paused_ms = 0;
-  int drafted_tokens = 0;   // computed before it was known whether they come
-  int accepted_tokens = 0;  // of those, the ones that came
+  int drafted_tokens = 0;             // computed before it was known whether they come
+  int accepted_tokens = 0;            // of those, the ones that came
+  std::optional<PrefixBreak> prefix;  // none: the prompt never had a slot
 };
 
 struct TextEvent {

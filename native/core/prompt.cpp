@@ -7,8 +7,9 @@
 
 namespace zse {
 
-size_t Prompt::common_prefix(const Prompt& other) const {
-  if (variant_ != other.variant_) return 0;
+size_t Prompt::common_prefix(const Prompt& other) const { return variant_ == other.variant_ ? common_tokens(other) : 0; }
+
+size_t Prompt::common_tokens(const Prompt& other) const {
   const auto shorter = static_cast<std::ptrdiff_t>(std::min(size(), other.size()));
   const auto begin = tokens_.begin();
   return static_cast<size_t>(std::mismatch(begin, begin + shorter, other.tokens_.begin()).first - begin);

@@ -30,6 +30,8 @@ class Prompt {
 
   /** How much both have in common from their beginning: nothing where another variant computes it. */
   size_t common_prefix(const Prompt& other) const;
+  /** The same of the texts alone, whichever variants compute them. */
+  size_t common_tokens(const Prompt& other) const;
   bool starts_with(const Prompt& other) const;
   /** Names the file that the prompt cache keeps it in: changing it loses every such file. */
   uint64_t hash() const;

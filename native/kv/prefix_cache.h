@@ -42,6 +42,13 @@ class PrefixCache {
   /** The longest on disk, of which only the tokens are in memory. */
   OnDisk find_file(const Prompt& prompt) const;
 
+  /** Tells each prefix, in RAM and on disk, as a HeldPrefix. */
+  template <class Tell>
+  void each(Tell tell) const {
+    for (const auto& prefix : prefixes_) tell(HeldPrefix(*prefix));
+    for (const auto& [id, file] : on_disk_) tell(HeldPrefix(file.info));
+  }
+
   /** Begins to read a file into RAM; when fetching() is over, find() has it, unless it was bad. */
   void fetch(PrefixFileId id);
   bool fetching(PrefixFileId id) const;

@@ -84,6 +84,21 @@ const char* reason_name(FinishReason reason) {
   return "stop";
 }
 
+const char* reason_name(PrefixEnd reason) {
+  switch (reason) {
+    case PrefixEnd::kWhole: return "whole";
+    case PrefixEnd::kNew: return "new";
+    case PrefixEnd::kContinued: return "continued";
+    case PrefixEnd::kDiffers: return "differs";
+    case PrefixEnd::kEvicted: return "evicted";
+    case PrefixEnd::kAdapter: return "adapter";
+    case PrefixEnd::kCoarse: return "coarse";
+    case PrefixEnd::kLost: return "lost";
+    case PrefixEnd::kOff: return "off";
+  }
+  return "off";
+}
+
 // Most text is ASCII, which V8 takes over without decoding it.
 Napi::Value string_to_js(Napi::Env env, const std::string& text) {
   const bool ascii = std::all_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; });
@@ -177,6 +192,13 @@ struct PayloadToJs {
     if (event.timings.drafted_tokens > 0) {
       timings.Set("draftedTokens", event.timings.drafted_tokens);
       timings.Set("acceptedTokens", event.timings.accepted_tokens);
+    }
+    if (const auto& broke = event.timings.prefix) {
+      Napi::Object prefix = Napi::Object::New(env);
+      prefix.Set("brokeAt", broke->at);
+      prefix.Set("reason", reason_name(broke->reason));
+      if (!broke->text.empty()) prefix.Set("text", string_to_js(env, broke->text));
+      timings.Set("prefix", prefix);
     }
 
     Napi::Object object = Napi::Object::New(env);

@@ -149,6 +149,7 @@ void Admission::leave(Sequence& sequence, bool sound) {
   const bool unfinished = sequence.loading.has_value();
   sequence.loading.reset();
   if (!sound || unfinished || !cache_.enabled()) slots_.clear(sequence.slot);
+  sources_.remember(slots_[sequence.slot].content);
   // Saving the image of a long prompt takes as long as a short one's first token; the next reader does not wait for this one's.
   slots_.release(sequence.slot, sequence.prefilling() && sequence.cancelled());
 }

@@ -84,4 +84,47 @@ bool PrefixSources::on_disk(Sequence& sequence, int have) {
   return true;
 }
 
+namespace {
+
+/** How far a prompt is the same as what is held somewhere. */
+struct Longest {
+  size_t tokens = 0;
+  bool ended = false;    // what was held ended there
+  size_t by_others = 0;  // with other adapters
+  int reusable = 0;      // by the rule
+};
+
+}  // namespace
+
+PrefixBreak PrefixSources::explain(const Sequence& sequence, int reused) const {
+  const Prompt& prompt = sequence.prompt;
+  const auto size = static_cast<int>(prompt.size());
+  if (reused >= size - 1) return {size, PrefixEnd::kWhole, ""};
+  if (!cache_.enabled() || sequence.computes_all()) return {reused, PrefixEnd::kOff, ""};
+  Longest longest;
+  const auto look = [&](const Prompt& content, int reusable) {
+    const size_t same = content.common_tokens(prompt);
+    if (content.variant() != prompt.variant()) {
+      longest.by_others = std::max(longest.by_others, same);
+      return;
+    }
+    if (same > longest.tokens) longest.ended = false;
+    if (same >= longest.tokens) longest.ended |= same == content.size();
+    longest.tokens = std::max(longest.tokens, same);
+    longest.reusable = std::max(longest.reusable, reusable);
+  };
+  for (SlotId slot = 0; slot < slots_.size(); slot++) {
+    look(slots_[slot].content, slots_.usable(slot, cache_.rule(), prompt));
+  }
+  cache_.each([&](const HeldPrefix& held) { look(held.content, cache_.rule().usable(held, prompt)); });
+  if (sequence.found) look(sequence.found->content, cache_.rule().usable(*sequence.found, prompt));
+
+  const int at = std::max(static_cast<int>(longest.tokens), reused);
+  if (memory_.longest(prompt) > static_cast<size_t>(at)) return {at, PrefixEnd::kEvicted, ""};
+  if (longest.by_others > static_cast<size_t>(at)) return {at, PrefixEnd::kAdapter, ""};
+  if (longest.reusable < std::min(at, size - 1)) return {at, PrefixEnd::kCoarse, ""};
+  if (at == 0) return {0, PrefixEnd::kNew, ""};
+  return {at, longest.ended ? PrefixEnd::kContinued : PrefixEnd::kDiffers, ""};
+}
+
 }  // namespace zse

@@ -6,10 +6,12 @@
 #include <optional>
 #include <vector>
 
+#include "core/events.h"
 #include "core/ids.h"
 #include "core/prompt.h"
 #include "kv/kv_slots.h"
 #include "kv/prefix_cache.h"
+#include "kv/prefix_memory.h"
 #include "sequences.h"
 
 namespace zse {
@@ -30,6 +32,10 @@ class PrefixSources {
   bool computed_soon(const Sequence& sequence, const Sequences& sequences, int have) const;
   /** Whether more than is at hand is on disk; it is being read then. Tried once for each stream, or each time that its slot was lent. */
   bool on_disk(Sequence& sequence, int have);
+  /** Where the known part of its prompt ends, of which `reused` tokens are taken over now, and why. */
+  PrefixBreak explain(const Sequence& sequence, int reused) const;
+  /** What a slot held when its stream ended: it may be gone when somebody asks for it. */
+  void remember(const Prompt& content) { memory_.remember(content); }
   /** What was read for a stream stays in memory until it has a slot, whatever RAM has to let go of. */
   void take_fetched(const Sequences& sequences);
   /** When take_fetched() should be called again, whether or not the disk has answered. */
@@ -40,6 +46,7 @@ class PrefixSources {
 
   const KvSlots& slots_;
   PrefixCache& cache_;
+  PrefixMemory memory_;
   std::vector<StreamId> fetching_;  // who waits for a file
 };
 

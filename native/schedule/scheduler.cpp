@@ -639,7 +639,25 @@ FinishEvent Scheduler::finish_event(const Sequence& sequence, FinishReason reaso
   event.timings = sequence.clock.timings(Clock::now());
   event.timings.drafted_tokens = sequence.drafted;
   event.timings.accepted_tokens = sequence.accepted;
+  event.timings.prefix = sequence.prefix;
+  if (sequence.prefix) event.timings.prefix->text = text_at_break(sequence);
   return event;
+}
+
+/** What the prompt goes on with where something else was known, or what was known is gone: what a person would look for. */
+std::string Scheduler::text_at_break(const Sequence& sequence) const {
+  constexpr int kTokens = 8;
+  const PrefixEnd reason = sequence.prefix->reason;
+  if (reason == PrefixEnd::kWhole || reason == PrefixEnd::kOff || reason == PrefixEnd::kNew) return "";
+  const int end = std::min(static_cast<int>(sequence.prompt.size()), sequence.prefix->at + kTokens);
+  std::string text;
+  for (int i = sequence.prefix->at; i < end; i++) {
+    const Token token = sequence.prompt[static_cast<size_t>(i)];
+    const std::string_view name = decoder_.control_name(token);
+    if (name.empty()) decoder_.append_piece(token, text);
+    text += name;
+  }
+  return text;
 }
 
 void Scheduler::fail(Sequence& sequence, std::string code, std::string message, bool sound) {

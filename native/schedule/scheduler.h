@@ -112,6 +112,7 @@ class Scheduler {
   void finish_reply(Sequence& sequence, FinishReason reason, std::optional<std::string> stop_string, Clock::time_point now);
 
   void finish(Sequence& sequence, FinishReason reason);
+  std::string text_at_break(const Sequence& sequence) const;
   FinishEvent finish_event(const Sequence& sequence, FinishReason reason) const;
   void end(StreamId stream, FinishEvent event, const ReplySummary& summary);
   /** `sound`: what its slot holds is known, and may be used again. */

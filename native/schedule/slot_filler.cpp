@@ -23,6 +23,11 @@ SlotFiller::Place SlotFiller::choose_place(const Source& source) const {
 }
 
 void SlotFiller::begin(const Place& place, const Source& source, Sequence& sequence, Sequences& sequences) {
+  if (sequence.again.empty()) {
+    const bool reuses = place.in_place || source.tokens >= kWorthKeeping;
+    sequence.prefix = sources_.explain(sequence, reuses ? source.tokens : 0);
+    sequence.expected = reuses ? source.tokens : 0;
+  }
   claim(place.slot, sequence);
   sequences.begin_prefill(sequence);
   fill(place, source, sequence);
@@ -59,6 +64,7 @@ void SlotFiller::begins_with(Sequence& sequence, int tokens) {
   sequence.in_cache = tokens;
   if (!sequence.again.empty()) return;  // what it took over at its first time is what counts
   sequence.taken_over = tokens;
+  if (tokens < sequence.expected && sequence.prefix) sequence.prefix->reason = PrefixEnd::kLost;
   stats_.cached_tokens += tokens;
 }
 

@@ -1,0 +1,52 @@
+// `timings.prefix`: every reply says up to which token its prompt was known, and why no further.
+
+import { expect, test } from "vitest";
+import type { EngineOptions, Message } from "../../lib/types.js";
+import { openModel } from "./helpers.js";
+
+const GREEDY = { temperature: 0, maxTokens: 8 } as const;
+const RULES = "Be kind to everyone, keep every answer short, and tell stories about the animals that people name. ".repeat(6);
+const chat = (system: string, ...rest: Message[]): Message[] => [
+  { role: "system", content: system },
+  { role: "user", content: "Hello" },
+  ...rest,
+];
+
+async function prefixOf(model: ReturnType<typeof openModel>, messages: Message[], options = {}) {
+  const { timings, usage } = await model.chat(messages, { ...GREEDY, ...options });
+  return { ...timings.prefix!, cached: usage.cachedTokens, promptTokens: usage.promptTokens };
+}
+
+test.each<[string, EngineOptions]>([
+  ["in this process", {}],
+  ["in a process of its own", { isolate: true }],
+])("a changing line near the beginning is found by the token and the text where the prompt broke (%s)", async (_, options) => {
+  const model = openModel({ contextSize: 2048, ...options });
+  const first = await prefixOf(model, chat(`It is 10:41:07. ${RULES}`));
+  expect(first).toMatchObject({ brokeAt: 0, reason: "new", cached: 0 });
+  expect(first.text).toBeUndefined();
+
+  const again = await prefixOf(model, chat(`It is 10:41:07. ${RULES}`));
+  expect(again).toMatchObject({ brokeAt: again.promptTokens, reason: "whole", cached: again.promptTokens - 1 });
+
+  const messages = chat(`It is 10:52:33. ${RULES}`);
+  const changed = await prefixOf(model, messages);
+  expect(changed).toMatchObject({ reason: "differs", cached: 0 });
+  const { tokens } = await model.applyTemplate({ messages });
+  const known = (await model.applyTemplate({ messages: chat(`It is 10:41:07. ${RULES}`) })).tokens;
+  expect(changed.brokeAt).toBe(tokens.findIndex((token, i) => token !== known[i]));
+  expect(`It is 10:52:33. ${RULES}`).toContain(changed.text);
+  await model.close();
+});
+
+test("the next turn goes on where the last one ended; the cache off says so", async () => {
+  const model = openModel({ contextSize: 2048 });
+  const { text } = await model.chat(chat(RULES), { temperature: 0, maxTokens: 60 });
+  const next = await prefixOf(model, chat(RULES, { role: "assistant", content: text }, { role: "user", content: "And now?" }));
+  expect(next.reason).toBe("continued");
+  expect(next.cached).toBe(next.brokeAt);
+  await model.close();
+  const off = openModel({ contextSize: 2048, promptCache: false });
+  expect(await prefixOf(off, chat(RULES))).toMatchObject({ brokeAt: 0, reason: "off" });
+  await off.close();
+});
