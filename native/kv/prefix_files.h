@@ -2,17 +2,9 @@
 // The decode thread hands over jobs and later collects outcomes. What is worth writing is decided there (prefix_cache), what makes place for
 // it here: only who sees the whole folder knows.
 //
-// A file is written under a temporary name, flushed to the disk and renamed; it is checked by checksums when read, and removed when
-// anything about it is wrong. Checksums are no signatures: who writes as this user can forge a file. So sizes are bounded before anything is
-// allocated, and what the image holds is checked where it is used (decoder). Layout, little-endian:
-//   0  magic "ZSEKV" 0 0 3      8  key (16 bytes: of the model and its context's settings)   24  tokens u32    28  of the prompt u32
-//   32 variant u64              40 image bytes u64     48 checksum of the tokens    56 checksum of the image   64 checkpoints u64
-//   72 checksum of their table  80 checksum of the 80 bytes before
-//   88 the tokens, i32 each; the table of checkpoints: for each tokens u64, bytes u64, checksum u64; the image; the checkpoints' states.
-//   Checksums are XXH3 (64 bits, of the tokens with the variant for a seed), so are the names, of the tokens.
+// A file (prefix_file) is written under a temporary name, flushed to the disk and renamed; it is removed when anything about it is wrong.
 #pragma once
 
-#include <array>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
@@ -27,12 +19,10 @@
 #include "base/thread.h"
 #include "core/ids.h"
 #include "core/prompt.h"
+#include "prefix_file.h"
 #include "saved_prefix.h"
 
 namespace zse {
-
-/** Says which model and which settings of its context a slot's image belongs to. */
-using CacheKey = std::array<uint8_t, 16>;
 
 /** Names a file: Prompt::hash() of its tokens. */
 using PrefixFileId = uint64_t;

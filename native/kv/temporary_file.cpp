@@ -186,18 +186,36 @@ FolderLock::~FolderLock() {
 #endif
 }
 
+namespace {
+
+#ifndef _WIN32
+int open_regular(const fs::path& path, int flags, bool own) {
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | flags);
+  if (descriptor < 0) return -1;
+  struct stat status{};
+  const bool regular = fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode);
+  const bool is_own = regular && status.st_uid == geteuid() && (status.st_mode & (S_IWGRP | S_IWOTH)) == 0;
+  if (own ? is_own : regular) return descriptor;
+  ::close(descriptor);
+  return -1;
+}
+#endif
+
+}  // namespace
+
 int open_own_file(const fs::path& path) {
+#ifdef _WIN32
+  return open_any_file(path);
+#else
+  return open_regular(path, O_NOFOLLOW, true);
+#endif
+}
+
+int open_any_file(const fs::path& path) {
 #ifdef _WIN32
   return _wopen(path.c_str(), _O_RDONLY | _O_BINARY | _O_NOINHERIT);
 #else
-  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-  if (descriptor < 0) return -1;
-  struct stat status{};
-  const bool own = fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode) && status.st_uid == geteuid() &&
-                   (status.st_mode & (S_IWGRP | S_IWOTH)) == 0;
-  if (own) return descriptor;
-  ::close(descriptor);
-  return -1;
+  return open_regular(path, 0, false);
 #endif
 }
 

@@ -59,5 +59,7 @@ class FolderLock {
  * one that this user has written and nobody else can write. -1 otherwise.
  */
 int open_own_file(const std::filesystem::path& path);
+/** The same of a regular file, whoever's it is: one that a caller has named. */
+int open_any_file(const std::filesystem::path& path);
 
 }  // namespace zse
