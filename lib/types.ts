@@ -389,6 +389,20 @@ export interface Prepared {
   cachedTokens: number;
 }
 
+/** A beginning of a prompt that is kept, as `model.cache.list()` tells it. */
+export interface CacheEntry {
+  /** Of its tokens: 16 digits, base 16. The same text has the same id in every engine of the model. */
+  id: string;
+  tokens: number;
+  /** Of its image in RAM, or else of its file; of one that is only in a slot, those that its image would have. */
+  bytes: number;
+  /** Where it is: in a free slot of the KV cache, where the next stream may need the place; in RAM; in a file of `promptCache.dir`. */
+  in: ("slot" | "ram" | "disk")[];
+  pinned: boolean;
+  /** How it begins, some 24 tokens: what a person knows it by. */
+  text: string;
+}
+
 /** What a conversation becomes for the model, as applyTemplate() gives it. */
 export interface RenderedPrompt {
   /** What the chat template writes. */

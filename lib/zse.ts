@@ -19,6 +19,7 @@ import { ZSEError } from "./errors.js";
 import { fractionOf } from "./hub/news.js";
 import { isReference, readReference } from "./hub/reference.js";
 import { readSettings } from "./hub/settings.js";
+import { ModelCache } from "./model-cache.js";
 import { ModelCalls } from "./model-calls.js";
 import type { Isolation } from "./options/custom.js";
 import { readEngineOptions } from "./options/options.js";
@@ -47,6 +48,8 @@ class Given {
  */
 export class ZSE extends ModelCalls {
   readonly #engine: ModelEngine;
+  /** What is kept of prompts that were computed: to look at, to pin, to forget, to take to a file and back. */
+  readonly cache: ModelCache;
 
   /**
    * @param path a .gguf or .zse file (told apart by content), its file: URL, or a model of Hugging Face ("hf:org/repo:Q4_K_M"), which is fetched where it is not
@@ -66,6 +69,7 @@ export class ZSE extends ModelCalls {
       watchVectors: (operation, run, options) => watchVectors(operation, engine, run, options),
     });
     this.#engine = engine;
+    this.cache = new ModelCache(engine, this);
     if (engine instanceof Engine) dropped.register(this, engine);
   }
 

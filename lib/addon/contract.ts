@@ -1,7 +1,7 @@
 // Owns the contract with the native addon: all that crosses between TypeScript and C++, described here and nowhere else. Its C++ side is
 // native/node/values.cpp. options/ has checked all values before: the addon trusts their types and ranges. Types, but for the kinds of events.
 
-import type { Device, EngineStats, FinishReason, SamplerName, Timings, Usage } from "../types.js";
+import type { CacheEntry, Device, EngineStats, FinishReason, SamplerName, Timings, Usage } from "../types.js";
 
 /** Settings of the engine, fixed when a model is opened. All are required here; defaults come from lib/options. */
 export interface NativeEngineOptions {
@@ -232,7 +232,7 @@ export const NativeEventKind = {
 export type NativeRecommended = Readonly<Record<string, unknown>>;
 
 /** What is asked of a model beside replies. Plain data, as its answer is. */
-export type NativeQuestion = NativeTokenize | NativeDetokenize | NativeRender | NativeEmbed | NativeRerank;
+export type NativeQuestion = NativeTokenize | NativeDetokenize | NativeRender | NativeEmbed | NativeRerank | NativeCacheQuestion;
 
 /** The tokens of a text. */
 export interface NativeTokenize {
@@ -275,8 +275,23 @@ export interface NativeRerank {
   truncate: boolean;
 }
 
+/** What is wanted of the prefixes that are kept. Never from a page: they are everybody's texts. */
+export interface NativeCacheQuestion {
+  cache: "list" | "pin" | "unpin" | "evict" | "export" | "import";
+  /** The entry: 16 digits, base 16; or `tokens`, with which it begins. Neither: all (list, evict). */
+  id?: string;
+  tokens?: Int32Array;
+  /** Of the file, for export and import. */
+  path?: string;
+}
+
+/** The prefixes that it was of. */
+export interface NativeCacheEntries {
+  entries: CacheEntry[];
+}
+
 /** What was asked of the model, by the number that the question was given. */
-export type NativeAnswer = { question: number } & (NativeTokens | NativePieces | NativePrompt | NativeVectors);
+export type NativeAnswer = { question: number } & (NativeTokens | NativePieces | NativePrompt | NativeVectors | NativeCacheEntries);
 
 /** To a NativeTokenize. */
 export interface NativeTokens {

@@ -52,6 +52,7 @@ function checkQuestion(given: unknown): void {
  * @throws ZSEError BAD_OPTION
  */
 export function readWindowQuestion(given: NativeQuestion, mostCharacters: number): NativeQuestion {
+  if ("cache" in given) throw bad("cache", "The prompt cache holds everybody's texts: a page has no part in it.");
   if ("embed" in given) {
     const { texts, signal: _, ...shape } = readEmbedCall(given.embed, without(given, "embed"));
     checkCharacters("texts", texts, mostCharacters);

@@ -7,6 +7,8 @@
 import {
   NativeEventKind as Kind,
   type NativeAnswer,
+  type NativeCacheEntries,
+  type NativeCacheQuestion,
   type NativeEmbed,
   type NativeEngineOptions,
   type NativeError,
@@ -243,6 +245,11 @@ export class Engine {
     checkEmbed(question, this.info!);
     checkQuestions(this.#room, this.#questions.openVectors);
     return this.#questions.vectors(link, question);
+  }
+
+  async cache(question: NativeCacheQuestion): Promise<NativeCacheEntries> {
+    await this.ready;
+    return await this.#questions.cache(this.#asked(), question);
   }
 
   /** Throws as embed(). */

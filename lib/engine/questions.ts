@@ -2,6 +2,8 @@
 
 import type {
   NativeAnswer,
+  NativeCacheEntries,
+  NativeCacheQuestion,
   NativeDetokenize,
   NativeEmbed,
   NativeError,
@@ -55,6 +57,10 @@ export class Questions {
 
   async render(link: EngineLink, question: NativeRender): Promise<NativePrompt> {
     return (await this.#ask(link, question)) as NativePrompt;
+  }
+
+  async cache(link: EngineLink, question: NativeCacheQuestion): Promise<NativeCacheEntries> {
+    return (await this.#ask(link, question)) as NativeCacheEntries;
   }
 
   /** Of texts, or scores of documents. */

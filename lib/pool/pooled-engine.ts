@@ -4,7 +4,15 @@
 // A stream is handed on to the engine that is open when its turn comes, and belongs to that one until it ends: ids are an engine's own, so credit that
 // comes late must not reach the next one.
 
-import type { NativeEmbed, NativePieces, NativePrompt, NativeRender, NativeRerank } from "../addon/contract.js";
+import type {
+  NativeCacheEntries,
+  NativeCacheQuestion,
+  NativeEmbed,
+  NativePieces,
+  NativePrompt,
+  NativeRender,
+  NativeRerank,
+} from "../addon/contract.js";
 import type { Ending, Item, ModelEngine, StreamSink } from "../engine/engine.js";
 import type { AskedVectors } from "../engine/questions.js";
 import type { ZSEError } from "../errors.js";
@@ -83,6 +91,10 @@ export class PooledEngine implements ModelEngine {
 
   async render(chat: NativeRender["render"]): Promise<NativePrompt> {
     return await this.#use((engine) => engine.render(chat));
+  }
+
+  async cache(question: NativeCacheQuestion): Promise<NativeCacheEntries> {
+    return await this.#use((engine) => engine.cache(question));
   }
 
   embed(question: NativeEmbed): AskedVectors {

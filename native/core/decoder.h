@@ -211,6 +211,17 @@ class Decoder {
   /** Appends the bytes of a token to `out` (not necessarily whole code points; nothing for control tokens). */
   virtual void append_piece(Token token, std::string& out) const = 0;
 
+  /** Whether there is such a token: those of a file that somebody has written may be none. */
+  virtual bool has_token(Token) const { return true; }
+
+  /** Appends what people can read a token by: its bytes, or its name. */
+  void append_name(Token token, std::string& out) const {
+    if (!has_token(token)) return;
+    const std::string_view name = control_name(token);
+    if (name.empty()) append_piece(token, out);
+    out += name;
+  }
+
   /** The name of a control token, whose bytes are never shown; empty for others. */
   virtual std::string_view control_name(Token) const { return {}; }
 

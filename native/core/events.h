@@ -115,7 +115,20 @@ struct VectorsAnswer {
   int width = 0;                            // numbers of each
   std::vector<int> tokens;                  // of each text, as it was computed
 };
-using Answer = std::variant<TokensAnswer, PiecesAnswer, PromptAnswer, VectorsAnswer>;
+/** A prefix that is kept. */
+struct CacheEntry {
+  uint64_t id = 0;  // of its tokens
+  int tokens = 0;
+  uint64_t bytes = 0;  // of its image in RAM, or else of its file; of a slot's, those that the image would have
+  bool in_slot = false, in_ram = false, on_disk = false;
+  bool pinned = false;
+  std::string text;  // how it begins
+};
+/** To a CacheQuestion: all of them, or those that it was of. */
+struct CacheAnswer {
+  std::vector<CacheEntry> entries;
+};
+using Answer = std::variant<TokensAnswer, PiecesAnswer, PromptAnswer, VectorsAnswer, CacheAnswer>;
 
 /** What was asked beside replies. */
 struct AnswerEvent {

@@ -15,6 +15,8 @@
 
 namespace zse {
 
+struct SavedPrefix;
+
 /** A request whose prompt is tokenized and known to fit. */
 struct PreparedRequest {
   std::shared_ptr<StreamControl> control;
@@ -53,12 +55,18 @@ struct RefuseCommand {  // they could not be prepared
   std::shared_ptr<QuestionControl> control;
   std::string code, message;
 };
+/** Nothing of it has to be prepared, or the file of an import has been read. */
+struct CacheCommand {
+  std::shared_ptr<QuestionControl> control;
+  CacheQuestion question;
+  std::shared_ptr<const SavedPrefix> imported;
+};
 struct WithdrawCommand {
   uint32_t question;
 };
 struct WakeCommand {};  // something that the scheduler looks for by itself has happened
 using Command = std::variant<SubmitCommand, RejectCommand, CancelCommand, AckCommand, EndReasoningCommand, ParsedCommand,
-                             EmbedCommand, RefuseCommand, WithdrawCommand, WakeCommand>;
+                             EmbedCommand, CacheCommand, RefuseCommand, WithdrawCommand, WakeCommand>;
 
 class Inbox {
  public:

@@ -170,8 +170,18 @@ struct RerankQuestion {
   std::vector<std::string> documents;
   bool truncate = false;  // of documents
 };
+/** What a caller wants of the prefixes that are kept. The decode thread does it, between its steps. */
+struct CacheQuestion {
+  enum class Act { kList, kPin, kUnpin, kEvict, kExport, kImport };
+  Act act = Act::kList;
+  /** Of which entry: the one of this id, or the one that begins with these tokens. Neither: all of them (kList, kEvict), or none (kImport). */
+  std::optional<uint64_t> id;
+  std::vector<Token> tokens;
+  std::string path;  // of the file, of kExport and kImport
+};
 /** What is asked of a model beside replies. */
-using Question = std::variant<TokenizeQuestion, DetokenizeQuestion, RenderQuestion, EmbedQuestion, RerankQuestion>;
+using Question =
+    std::variant<TokenizeQuestion, DetokenizeQuestion, RenderQuestion, EmbedQuestion, RerankQuestion, CacheQuestion>;
 
 /** Texts as the decode thread takes them: each with its tokens, of which there is at least one and no more than fit. */
 struct PreparedTexts {

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/start_thread.h"
+#include "cache_porter.h"
 #include "llama/cache_key.h"
 #include "llama/llama_decoder.h"
 #include "llama/llama_embedder.h"
@@ -97,14 +98,39 @@ void Engine::cancel_all() {
 void Engine::ask(uint32_t number, Question question) {
   std::lock_guard<std::mutex> lock(mutex_);
   if (closing_ || !prompts_) throw EngineError("CLOSED", "the model is not open");
-  if (!std::holds_alternative<EmbedQuestion>(question) && !std::holds_alternative<RerankQuestion>(question)) {
+  const bool by_decode_thread = std::holds_alternative<EmbedQuestion>(question) ||
+                                std::holds_alternative<RerankQuestion>(question) ||
+                                std::holds_alternative<CacheQuestion>(question);
+  if (!by_decode_thread) {
     prompts_->ask(number, std::move(question));
     return;
   }
   const auto control = std::make_shared<QuestionControl>();
   control->number = number;
-  prompts_->embed(control, std::move(question));
+  if (auto* of_cache = std::get_if<CacheQuestion>(&question)) {
+    ask_cache(control, std::move(*of_cache));
+  } else {
+    prompts_->embed(control, std::move(question));
+  }
   questions_[number] = control;
+}
+
+/** Under the lock. */
+void Engine::ask_cache(std::shared_ptr<QuestionControl> control, CacheQuestion question) {
+  if (question.act == CacheQuestion::Act::kImport && options_.prompt_cache.enabled) {
+    porter().take_in(std::move(control), std::move(question));
+  } else {
+    inbox_.push(CacheCommand{std::move(control), std::move(question), nullptr});
+  }
+}
+
+/** Under the lock. */
+CachePorter& Engine::porter() {
+  if (!porter_) {
+    if (!make_porter_) throw EngineError("CLOSED", "the model is not open");
+    porter_ = make_porter_();
+  }
+  return *porter_;
 }
 
 void Engine::withdraw(uint32_t question) {
@@ -161,23 +187,36 @@ void Engine::serve(const std::shared_ptr<const Model>& model) {
   options.draft_tokens = options_.draft_tokens;
   options.deterministic = options_.deterministic;
   PrefixCache cache(cache_options, rule, std::move(files), stats_);
-  Scheduler scheduler(decoder, &embedder, std::move(cache), inbox_, events_, stats_, options,
-                      {[this](StreamId stream) {
-                         std::lock_guard<std::mutex> lock(mutex_);
-                         controls_.erase(stream);
-                       },
-                       [this](uint32_t question) {
-                         std::lock_guard<std::mutex> lock(mutex_);
-                         questions_.erase(question);
-                       }},
-                      [this](StreamId stream, ParseRequest request) {
-                        std::lock_guard<std::mutex> lock(mutex_);
-                        if (prompts_)
-                          prompts_->parse(stream, std::move(request));  // else the engine is closing, and ends it
-                      });
+  Scheduler scheduler(
+      decoder, &embedder, std::move(cache), inbox_, events_, stats_, options,
+      {[this](StreamId stream) {
+         std::lock_guard<std::mutex> lock(mutex_);
+         controls_.erase(stream);
+       },
+       [this](uint32_t question) {
+         std::lock_guard<std::mutex> lock(mutex_);
+         questions_.erase(question);
+       }},
+      [this](StreamId stream, ParseRequest request) {
+        std::lock_guard<std::mutex> lock(mutex_);
+        if (prompts_) prompts_->parse(stream, std::move(request));  // else the engine is closing, and ends it
+      },
+      [this](std::shared_ptr<QuestionControl> control, CacheEntry entry, std::shared_ptr<const SavedPrefix> prefix,
+             std::string path) {
+        std::lock_guard<std::mutex> lock(mutex_);
+        porter().take_out(std::move(control), std::move(entry), std::move(prefix), std::move(path));
+      });
   {
     std::lock_guard<std::mutex> lock(mutex_);
     prompts_ = std::move(prompts);
+    make_porter_ = [this, bounds = PrefixBounds{portable_cache_key(model->info()), decoder.largest_image(),
+                                                static_cast<size_t>(decoder.context_size()), false}] {
+      return std::make_unique<CachePorter>(bounds, inbox_, [this](uint32_t question, EventPayload payload) {
+        events_.publish({0, std::move(payload)});
+        std::lock_guard<std::mutex> lock(mutex_);
+        questions_.erase(question);
+      });
+    };
     if (closing_) prompts_->close();
   }
   events_.publish({0, ReadyEvent{model->info()}});
@@ -189,8 +228,19 @@ void Engine::serve(const std::shared_ptr<const Model>& model) {
     }
   }
   stop_prompts();
+  stop_porter();
   scheduler.finish_all();
   scheduler.write_prefixes();
+}
+
+/** Nobody takes prefixes out or in any more when this returns. Its thread takes the lock, so it is waited for without. */
+void Engine::stop_porter() {
+  std::unique_ptr<CachePorter> porter;
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    make_porter_ = {};
+    porter = std::move(porter_);
+  }
 }
 
 /** What they still had has been handed on as cancelled when this returns. */

@@ -23,6 +23,7 @@
 
 namespace zse {
 
+class CachePorter;
 class Model;
 class PromptSide;
 
@@ -61,6 +62,9 @@ class Engine {
   void run_decode_thread();
   void cancel_all();
   void stop_prompts();
+  void stop_porter();
+  CachePorter& porter();
+  void ask_cache(std::shared_ptr<QuestionControl> control, CacheQuestion question);
   void serve(const std::shared_ptr<const Model>& model);
 
   const std::string path_;
@@ -74,6 +78,8 @@ class Engine {
   // Guards the life cycle: what the JavaScript thread shares with the others beyond inbox and events.
   mutable std::mutex mutex_;
   std::unique_ptr<PromptSide> prompts_;                          // while requests are taken
+  std::function<std::unique_ptr<CachePorter>()> make_porter_;    // while there is a cache, or empty
+  std::unique_ptr<CachePorter> porter_;                          // once somebody needed it
   std::map<StreamId, std::shared_ptr<StreamControl>> controls_;  // of every stream that has not ended
   std::map<uint32_t, std::shared_ptr<QuestionControl>>
       questions_;  // of those that the decode thread answers, as long as it has not

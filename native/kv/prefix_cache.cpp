@@ -37,6 +37,10 @@ PrefixCache::InRam PrefixCache::find(const Prompt& prompt) {
     }
   }
   if (best.tokens > 0) prefixes_.splice(prefixes_.begin(), prefixes_, found);
+  for (const auto& [id, prefix] : pinned_) {
+    const int tokens = rule_.usable(*prefix, prompt);
+    if (tokens > best.tokens) best = {tokens, prefix};
+  }
   return best;
 }
 
@@ -67,7 +71,9 @@ std::optional<Clock::time_point> PrefixCache::fetched_by(PrefixFileId id) const 
 
 bool PrefixCache::wants(const HeldPrefix& held) const {
   if (!options_.enabled || options_.ram_bytes == 0 || held.content.size() < kWorthKeeping) return false;
-  return std::none_of(prefixes_.begin(), prefixes_.end(), [&](const auto& prefix) { return rule_.covers(*prefix, held); });
+  const auto covers = [&](const auto& prefix) { return rule_.covers(*prefix, held); };
+  return std::none_of(prefixes_.begin(), prefixes_.end(), covers) &&
+         std::none_of(pinned_.begin(), pinned_.end(), [&](const auto& entry) { return covers(entry.second); });
 }
 
 bool PrefixCache::wants_file(const HeldPrefix& held) const {
@@ -95,12 +101,62 @@ void PrefixCache::write(std::shared_ptr<const SavedPrefix> prefix) {
   files_->write(std::move(prefix));
 }
 
-void PrefixCache::reject(const SavedPrefix& prefix) {
+bool PrefixCache::pin(std::shared_ptr<const SavedPrefix> prefix) {
+  const PrefixFileId id = prefix->content.hash();
+  if (pinned(id)) return true;
+  if (pinned_bytes_ + prefix->bytes() > most_pinned()) return false;
+  remove_from_ram(prefix->content);  // it is there twice otherwise
+  pinned_bytes_ += prefix->bytes();
+  pinned_.emplace(id, std::move(prefix));
+  trim();
+  return true;
+}
+
+bool PrefixCache::unpin(PrefixFileId id) {
+  const auto found = pinned_.find(id);
+  if (found == pinned_.end()) return false;
+  std::shared_ptr<const SavedPrefix> prefix = std::move(found->second);
+  pinned_bytes_ -= prefix->bytes();
+  pinned_.erase(found);
+  insert(std::move(prefix));
+  trim();
+  return true;
+}
+
+bool PrefixCache::drop(PrefixFileId id) {
+  bool dropped = unpin(id);
+  for (const auto& prefix : prefixes_) {
+    if (prefix->content.hash() != id) continue;
+    const std::shared_ptr<const SavedPrefix> kept = prefix;
+    remove_from_ram(kept->content);
+    dropped = true;
+    break;
+  }
+  const auto file = on_disk_.find(id);
+  if (files_ && file != on_disk_.end() && !file->second.writing) {
+    files_->remove(id);
+    drop_file(id);
+    dropped = true;
+  }
+  count();
+  return dropped;
+}
+
+void PrefixCache::remove_from_ram(const Prompt& content) {
   prefixes_.remove_if([&](const auto& other) {
-    if (other->content != prefix.content) return false;
+    if (other->content != content) return false;
     ram_bytes_ -= other->bytes();
     return true;
   });
+}
+
+void PrefixCache::reject(const SavedPrefix& prefix) {
+  const auto pinned = pinned_.find(prefix.content.hash());
+  if (pinned != pinned_.end()) {
+    pinned_bytes_ -= pinned->second->bytes();
+    pinned_.erase(pinned);
+  }
+  remove_from_ram(prefix.content);
   const PrefixFileId id = PrefixFiles::info_of(prefix).id;
   if (files_ && on_disk_.count(id) != 0) {
     files_->remove(id);
@@ -116,7 +172,7 @@ bool PrefixCache::reserve(size_t bytes) {
 }
 
 bool PrefixCache::reserve_in_exchange(size_t bytes, size_t freed) {
-  if (reserved_bytes_ - freed > options_.ram_bytes) return false;
+  if (reserved_bytes_ - freed > options_.ram_bytes - pinned_bytes_) return false;
   reserved(bytes);
   return true;
 }
@@ -181,7 +237,8 @@ void PrefixCache::trim() {
 }
 
 void PrefixCache::evict() {
-  const size_t limit = options_.ram_bytes - std::min<size_t>(reserved_bytes_ + checkpoint_bytes_, options_.ram_bytes);
+  const size_t others = reserved_bytes_ + checkpoint_bytes_ + pinned_bytes_;
+  const size_t limit = options_.ram_bytes - std::min<size_t>(others, options_.ram_bytes);
   while (ram_bytes_ > limit) {
     ram_bytes_ -= prefixes_.back()->bytes();
     prefixes_.pop_back();
@@ -196,7 +253,7 @@ void PrefixCache::drop_file(PrefixFileId id) {
 }
 
 void PrefixCache::count() {
-  stats_.cache_ram_bytes = static_cast<int64_t>(ram_bytes_ + checkpoint_bytes_);
+  stats_.cache_ram_bytes = static_cast<int64_t>(ram_bytes_ + pinned_bytes_ + checkpoint_bytes_);
   stats_.cache_disk_bytes = static_cast<int64_t>(disk_bytes_);
   stats_.spilled_bytes = static_cast<int64_t>(reserved_bytes_);
 }

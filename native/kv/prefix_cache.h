@@ -46,6 +46,7 @@ class PrefixCache {
   template <class Tell>
   void each(Tell tell) const {
     for (const auto& prefix : prefixes_) tell(HeldPrefix(*prefix));
+    for (const auto& [id, prefix] : pinned_) tell(HeldPrefix(*prefix));
     for (const auto& [id, file] : on_disk_) tell(HeldPrefix(file.info));
   }
 
@@ -61,13 +62,32 @@ class PrefixCache {
   bool wants_file(const HeldPrefix& held) const;
   void insert(std::shared_ptr<const SavedPrefix> prefix);
   void write(std::shared_ptr<const SavedPrefix> prefix);
+  /** Keeps it whatever comes, as long as the cache lives. False: what is pinned would be more than half of RAM. */
+  bool pin(std::shared_ptr<const SavedPrefix> prefix);
+  /** It may be let go of again. False: it was not pinned. */
+  bool unpin(PrefixFileId id);
+  bool pinned(PrefixFileId id) const { return pinned_.count(id) != 0; }
+  /** Most bytes that may be pinned. */
+  size_t most_pinned() const { return options_.ram_bytes / 2; }
+  /** Lets go of it in RAM and on disk. False: there was nothing. */
+  bool drop(PrefixFileId id);
+  const std::list<std::shared_ptr<const SavedPrefix>>& in_ram() const { return prefixes_; }
+  const std::map<PrefixFileId, std::shared_ptr<const SavedPrefix>>& all_pinned() const { return pinned_; }
+  template <class Tell>
+  void each_file(Tell tell) const {
+    for (const auto& [id, file] : on_disk_) {
+      if (!file.writing) tell(file.info);
+    }
+  }
+
   /** The image is not what it says: it is used no more, and its file is removed. */
   void reject(const SavedPrefix& prefix);
 
   /** Room for the image of a stream's slot that is lent to a new one; cached prefixes make way. False: the limit is reached. */
   bool reserve(size_t bytes);
   bool can_reserve(size_t bytes) const {
-    return reserved_bytes_ <= options_.ram_bytes && bytes <= options_.ram_bytes - reserved_bytes_;
+    const size_t ram = options_.ram_bytes - pinned_bytes_;
+    return reserved_bytes_ <= ram && bytes <= ram - reserved_bytes_;
   }
   /**
    * The same where another stream comes back for the slot, and its own image, of `freed` bytes, makes place afterwards. That may be larger
@@ -93,6 +113,7 @@ class PrefixCache {
     PrefixFileInfo info;
     bool writing = false;
   };
+  void remove_from_ram(const Prompt& content);
   void reserved(size_t bytes);
   void evict();
   void drop_file(PrefixFileId id);
@@ -104,6 +125,8 @@ class PrefixCache {
   std::unique_ptr<PrefixFiles> files_;
 
   std::list<std::shared_ptr<const SavedPrefix>> prefixes_;  // the latest used first
+  std::map<PrefixFileId, std::shared_ptr<const SavedPrefix>> pinned_;
+  size_t pinned_bytes_ = 0;
   size_t ram_bytes_ = 0, reserved_bytes_ = 0, checkpoint_bytes_ = 0;
   std::map<PrefixFileId, File> on_disk_;
   uint64_t disk_bytes_ = 0;

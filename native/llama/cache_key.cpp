@@ -34,13 +34,13 @@ struct Hash {
   void add(uint64_t number) { add(&number, sizeof number); }
 };
 
-void add_file(Hash& hash, const std::string& name) {
+void add_file(Hash& hash, const std::string& name, bool with_time) {
   namespace fs = std::filesystem;
   const fs::path path = fs::u8path(name);
   std::error_code ignored;
   const uint64_t size = fs::file_size(path, ignored);
   hash.add(size);
-  hash.add(static_cast<uint64_t>(fs::last_write_time(path, ignored).time_since_epoch().count()));
+  if (with_time) hash.add(static_cast<uint64_t>(fs::last_write_time(path, ignored).time_since_epoch().count()));
   std::ifstream file(path, std::ios::binary);
   std::vector<char> buffer(kSampleBytes);
   const auto add_range = [&](uint64_t from, uint64_t length) {
@@ -76,9 +76,7 @@ std::vector<std::string> files_of(const std::string& path) {
   return files;
 }
 
-}  // namespace
-
-CacheKey cache_key(const ModelInfo& info) {
+CacheKey key_of(const ModelInfo& info, bool with_time) {
   Hash hash;
   hash.add(std::string(kVersion));
   hash.add(std::string(llama_build_info()));
@@ -89,12 +87,18 @@ CacheKey cache_key(const ModelInfo& info) {
   hash.add(static_cast<uint64_t>(info.deterministic ? info.threads : 0));
   hash.add(static_cast<uint64_t>(info.rotates_by_context ? info.context_size : 0));
   hash.add(info.template_text);
-  for (const std::string& file : files_of(info.path)) add_file(hash, file);
+  for (const std::string& file : files_of(info.path)) add_file(hash, file, with_time);
   XXH128_canonical_t canonical;
   XXH128_canonicalFromHash(&canonical, XXH3_128bits_digest(hash.state));
   CacheKey key;
   std::copy(std::begin(canonical.digest), std::end(canonical.digest), key.begin());
   return key;
 }
+
+}  // namespace
+
+CacheKey cache_key(const ModelInfo& info) { return key_of(info, true); }
+
+CacheKey portable_cache_key(const ModelInfo& info) { return key_of(info, false); }
 
 }  // namespace zse

@@ -16,4 +16,7 @@ namespace zse {
  */
 CacheKey cache_key(const ModelInfo& info);
 
+/** The same without what differs from machine to machine, though the file is the same: its time of change, and where it lies. For exported prefixes. */
+CacheKey portable_cache_key(const ModelInfo& info);
+
 }  // namespace zse

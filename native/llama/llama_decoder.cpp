@@ -395,6 +395,8 @@ TokenLogprob LlamaDecoder::logprob_of(Token token, float logprob) const {
 
 bool LlamaDecoder::is_end_of_generation(Token token) const { return llama_vocab_is_eog(model_->vocab(), token); }
 
+bool LlamaDecoder::has_token(Token token) const { return token >= 0 && token < model_->info().vocabulary_size; }
+
 void LlamaDecoder::append_piece(Token token, std::string& out) const { model_->append_piece(token, out); }
 
 std::string_view LlamaDecoder::control_name(Token token) const {

@@ -55,6 +55,7 @@ class LlamaDecoder final : public Decoder {
   TokenLogprobs logprobs_at(size_t index, Token token, int top) override;
   TokenLogprobs logprobs(const TokenSampler& sampler) const override;
   bool is_end_of_generation(Token token) const override;
+  bool has_token(Token token) const override;
   void append_piece(Token token, std::string& out) const override;
   std::string_view control_name(Token token) const override;
   const ComputeThreads& threads() const { return threads_; }

@@ -226,6 +226,9 @@ Answer PromptBuilder::answer_to(const EmbedQuestion&, PromptStage&) const {
 Answer PromptBuilder::answer_to(const RerankQuestion&, PromptStage&) const {
   throw EngineError("ENGINE_FAILED", "a question for scores came to the prompt side alone");
 }
+Answer PromptBuilder::answer_to(const CacheQuestion&, PromptStage&) const {
+  throw EngineError("ENGINE_FAILED", "a question of the cache came to the prompt side alone");
+}
 
 PreparedTexts PromptBuilder::texts_of(const EmbedQuestion& question, PromptStage& stage) const {
   stage = PromptStage::kTokenizer;

@@ -70,6 +70,7 @@ class PromptBuilder {
   Answer answer_to(const RenderQuestion& question, PromptStage& stage) const;
   Answer answer_to(const EmbedQuestion& question, PromptStage& stage) const;
   Answer answer_to(const RerankQuestion& question, PromptStage& stage) const;
+  Answer answer_to(const CacheQuestion& question, PromptStage& stage) const;
   void check_generates() const;
 
   const std::shared_ptr<const Model> model_;

@@ -245,6 +245,27 @@ struct PayloadToJs {
     object.Set("width", answer.width);
     object.Set("tokens", integers_to_js(env, answer.tokens));
   }
+  void put(Napi::Object& object, const CacheAnswer& answer) const {
+    Napi::Array entries = Napi::Array::New(env, answer.entries.size());
+    for (uint32_t i = 0; i < answer.entries.size(); i++) {
+      const CacheEntry& it = answer.entries[i];
+      Napi::Object entry = Napi::Object::New(env);
+      char id[17];
+      std::snprintf(id, sizeof id, "%016llx", static_cast<unsigned long long>(it.id));
+      entry.Set("id", std::string(id));
+      entry.Set("tokens", it.tokens);
+      entry.Set("bytes", static_cast<double>(it.bytes));
+      Napi::Array places = Napi::Array::New(env);
+      if (it.in_slot) places.Set(places.Length(), "slot");
+      if (it.in_ram) places.Set(places.Length(), "ram");
+      if (it.on_disk) places.Set(places.Length(), "disk");
+      entry.Set("in", places);
+      entry.Set("pinned", it.pinned);
+      entry.Set("text", string_to_js(env, it.text));
+      entries.Set(i, entry);
+    }
+    object.Set("entries", entries);
+  }
   Napi::Value operator()(const AnswerErrorEvent& event) const {
     Napi::Object object = error_object(env, event.code, event.message);
     object.Set("question", static_cast<double>(event.question));
@@ -381,9 +402,28 @@ EmbedQuestion embed_from_js(const Napi::Object& value) {
   return question;
 }
 
+/** An id as callers have it: 16 digits, base 16. lib/engine has checked it. */
+CacheQuestion cache_question_from_js(const Napi::Object& value) {
+  using Act = CacheQuestion::Act;
+  constexpr std::pair<const char*, Act> kActs[] = {{"list", Act::kList},     {"pin", Act::kPin},
+                                                   {"unpin", Act::kUnpin},   {"evict", Act::kEvict},
+                                                   {"export", Act::kExport}, {"import", Act::kImport}};
+  CacheQuestion question;
+  const std::string act = value.Get("cache").As<Napi::String>();
+  for (const auto& [name, one] : kActs) {
+    if (act == name) question.act = one;
+  }
+  if (const Napi::Value id = value.Get("id"); id.IsString())
+    question.id = std::stoull(id.As<Napi::String>().Utf8Value(), nullptr, 16);
+  if (const Napi::Value tokens = value.Get("tokens"); tokens.IsTypedArray()) question.tokens = integers_from_js(tokens);
+  if (const Napi::Value path = value.Get("path"); path.IsString()) question.path = path.As<Napi::String>();
+  return question;
+}
+
 }  // namespace
 
 Question question_from_js(const Napi::Object& value) {
+  if (value.Get("cache").IsString()) return cache_question_from_js(value);
   const Napi::Value text = value.Get("tokenize"), tokens = value.Get("detokenize");
   if (text.IsString())
     return TokenizeQuestion{text.As<Napi::String>(), boolean(value, "special"), boolean(value, "addSpecial")};

@@ -20,6 +20,7 @@ Admission::Admission(Decoder& decoder, PrefixCache cache, EngineStats& stats, Cl
       sources_(slots_, cache_),
       saver_(slots_, cache_, copied_at_once),
       filler_(slots_, cache_, sources_, saver_, stats),
+      desk_(slots_, cache_, saver_, decoder),
       stats_(stats),
       lend_after_(lend_after),
       copied_at_once_(copied_at_once) {}

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 
+#include "cache_desk.h"
 #include "core/ids.h"
 #include "core/stats.h"
 #include "kv/kv_slots.h"
@@ -59,6 +60,11 @@ class Admission {
     return slots_.agree(sequence.slot, sequence.id(), sequence.in_cache, sequence.prompt);
   }
 
+  /** What callers do with the prefixes that are kept. */
+  CacheDesk& desk() { return desk_; }
+  /** Streams are decoding: what takes long must be done in pieces. */
+  bool flowing() const { return flowing_; }
+
   int free_slots() const { return slots_.free_count(); }
 
  private:
@@ -85,6 +91,7 @@ class Admission {
   PrefixSources sources_;
   SlotSaver saver_;
   SlotFiller filler_;
+  CacheDesk desk_;
   EngineStats& stats_;
   const Clock::duration lend_after_;
   const size_t copied_at_once_;

@@ -20,7 +20,7 @@ constexpr double kDraftAim = 0.9;
 
 Scheduler::Scheduler(Decoder& decoder, Embedder* embedder, PrefixCache cache, Inbox& inbox, StreamQueue& events,
                      EngineStats& stats, SchedulerOptions options, Outbox::Ends on_end,
-                     std::function<void(StreamId, ParseRequest)> parse)
+                     std::function<void(StreamId, ParseRequest)> parse, CacheDesk::Export export_prefix)
     : decoder_(decoder),
       inbox_(inbox),
       stats_(stats),
@@ -29,6 +29,7 @@ Scheduler::Scheduler(Decoder& decoder, Embedder* embedder, PrefixCache cache, In
                                                  std::chrono::duration<double, std::milli>(options.latency_target_ms / 8)))),
       admission_(decoder, std::move(cache), stats, options.lend_after, options.copied_at_once),
       parse_(std::move(parse)),
+      export_(std::move(export_prefix)),
       outbox_(events, std::move(on_end)) {
   if (embedder) embeddings_ = std::make_unique<Embeddings>(*embedder, outbox_, stats, options.deterministic);
   stats_.free_slots = admission_.free_slots();
@@ -50,6 +51,7 @@ bool Scheduler::step() {
   end_cancelled_and_stalled();
   make_way();
   admission_.admit(sequences_, Clock::now());
+  admission_.desk().work(admission_.flowing(), outbox_, export_);
   const auto copying = Clock::now();
   const bool copied = admission_.copy_some(sequences_, copy_time_);
   const bool embeds = embeddings_ && !embeddings_->empty();
@@ -64,6 +66,7 @@ void Scheduler::finish_all() {
   while (!sequences_.empty()) finish(sequences_.oldest(), FinishReason::kCancelled);
   for (auto& [id, ending] : std::exchange(endings_, {})) end(id, std::move(ending.event), ending.reply->summary());
   if (embeddings_) embeddings_->fail_all("CLOSED", "the model was closed");
+  admission_.desk().fail_all("CLOSED", "the model was closed", outbox_);
   publish();
 }
 
@@ -77,6 +80,7 @@ void Scheduler::fail_all(const std::string& code, const std::string& message) {
   while (!sequences_.empty()) fail(sequences_.oldest(), code, message);
   for (const auto& [id, ending] : std::exchange(endings_, {})) outbox_.end(id, ErrorEvent{code, message});
   if (embeddings_) embeddings_->fail_all(code, message);
+  admission_.desk().fail_all(code, message, outbox_);
   publish();
 }
 
@@ -166,12 +170,15 @@ void Scheduler::handle(EmbedCommand command) {
   embeddings_->add(std::move(command.control), std::move(command.texts));
 }
 
+void Scheduler::handle(CacheCommand command) { admission_.desk().add(std::move(command)); }
+
 void Scheduler::handle(RefuseCommand command) {
   outbox_.answer(AnswerErrorEvent{command.control->number, std::move(command.code), std::move(command.message)});
 }
 
 void Scheduler::handle(WithdrawCommand command) {
   if (embeddings_) embeddings_->withdraw(command.question);
+  admission_.desk().withdraw(command.question);
 }
 
 void Scheduler::end_cancelled_and_stalled() {
@@ -294,10 +301,11 @@ bool Scheduler::compute_step(double spent_ms) {
   PlanLimits limits;
   limits.max_batch_tokens = decoder_.max_batch_tokens();
   limits.prefill_budget = cost_.prefill_budget(options_.latency_target_ms - spent_ms, limits.max_batch_tokens);
-  // In steps that nothing else wants, and short ones: whoever comes meanwhile waits for the end of one.
+  // In steps that nothing else wants, and short ones: whoever comes meanwhile waits for the end of one. In deterministic mode a prompt's pieces are
+  // the same whatever it is computed for.
   const auto ahead = [&](const PlanCandidate& candidate) { return runnable[candidate.index]->settings.prepares; };
   if (std::all_of(candidates.begin(), candidates.end(), ahead)) {
-    limits.max_batch_tokens = limits.prefill_budget;
+    if (!options_.deterministic) limits.max_batch_tokens = limits.prefill_budget;
   } else {
     candidates.erase(std::remove_if(candidates.begin(), candidates.end(), ahead), candidates.end());
   }
@@ -652,10 +660,7 @@ std::string Scheduler::text_at_break(const Sequence& sequence) const {
   const int end = std::min(static_cast<int>(sequence.prompt.size()), sequence.prefix->at + kTokens);
   std::string text;
   for (int i = sequence.prefix->at; i < end; i++) {
-    const Token token = sequence.prompt[static_cast<size_t>(i)];
-    const std::string_view name = decoder_.control_name(token);
-    if (name.empty()) decoder_.append_piece(token, text);
-    text += name;
+    decoder_.append_name(sequence.prompt[static_cast<size_t>(i)], text);
   }
   return text;
 }

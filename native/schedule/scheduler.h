@@ -41,7 +41,8 @@ class Scheduler {
  public:
   /** `embedder`: null where nothing of the kind is asked. `on_end`: see Outbox. `parse`: has a text of the stream's reply parsed; a ParsedCommand answers it. Neither waits. */
   Scheduler(Decoder& decoder, Embedder* embedder, PrefixCache cache, Inbox& inbox, StreamQueue& events, EngineStats& stats,
-            SchedulerOptions options, Outbox::Ends on_end = {}, std::function<void(StreamId, ParseRequest)> parse = {});
+            SchedulerOptions options, Outbox::Ends on_end = {}, std::function<void(StreamId, ParseRequest)> parse = {},
+            CacheDesk::Export export_prefix = {});
   ~Scheduler();
 
   /** Works until the inbox is closed; then every stream gets its finish, and it returns. */
@@ -72,6 +73,7 @@ class Scheduler {
   void handle(EndReasoningCommand command);
   void handle(ParsedCommand command);
   void handle(EmbedCommand command);
+  void handle(CacheCommand command);
   void handle(RefuseCommand command);
   void handle(WithdrawCommand command);
   void handle(WakeCommand) {}
@@ -140,6 +142,7 @@ class Scheduler {
   };
   std::map<StreamId, Ending> endings_;
   const std::function<void(StreamId, ParseRequest)> parse_;
+  const CacheDesk::Export export_;
 
   std::vector<StreamId> preparing_;  // prompts that are computed ahead; some may have ended
   std::vector<StreamId> cancelled_;  // to be ended by this step, unless they have ended

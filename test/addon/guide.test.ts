@@ -1,8 +1,8 @@
 // The programs of docs/GUIDE.md and the examples of tools and objects run as they stand.
 
-import { readFileSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, test } from "vitest";
+import { afterAll, describe, expect, test } from "vitest";
 import { ROOT, start } from "./helpers.js";
 
 const guide = readFileSync(join(ROOT, "docs", "GUIDE.md"), "utf8");
@@ -13,6 +13,8 @@ const programs = guide
     [...section.matchAll(/^```js\n([\s\S]*?)^```$/gm)].map(([, code], i) => [`${section.split("\n")[0]!} ${i + 1}`, code!] as const),
   );
 
+afterAll(() => rmSync(join(ROOT, "system-prompt.kv"), { force: true })); // one of them writes it
+
 async function run(args: readonly string[], input = ""): Promise<string> {
   const { child, ended } = start([...args], { cwd: ROOT });
   child.stdin?.end(input);
@@ -22,7 +24,7 @@ async function run(args: readonly string[], input = ""): Promise<string> {
 }
 
 describe("docs/GUIDE.md", () => {
-  test("teaches tools, structured output, reasoning, the AI SDK, LangChain, pools, embeddings, predictions and OpenTelemetry", () => {
+  test("teaches tools, structured output, reasoning, the AI SDK, LangChain, pools, embeddings, predictions, warm prompts and OpenTelemetry", () => {
     const own = ["Tools 1", "Tools 2", "Tools 3", "Structured output 1", "Structured output 2", "Reasoning 1"];
     expect(programs.map(([name]) => name)).toEqual([
       ...own,
@@ -35,6 +37,7 @@ describe("docs/GUIDE.md", () => {
       "Several models 1",
       "Embeddings 1",
       "Replies that are known in part 1",
+      "A system prompt that is warm at once 1",
       "OpenTelemetry 1",
     ]);
   });

@@ -162,3 +162,21 @@ describe.each(MEMORIES)("%s", (memory) => {
     }
   });
 });
+
+test.each(MEMORIES)("a system prompt that was exported is a warm one in another engine (%s)", async (memory) => {
+  for (const deterministic of [true, false]) {
+    const file = join(folder, `${memory}.kv`);
+    const first = open(memory, { deterministic });
+    await first.cache.export([SYSTEM], file);
+    await first.close();
+    const cold = open(memory, { deterministic, promptCache: false });
+    const { text } = await cold.chat([SYSTEM, QUESTION], SHORT);
+    await cold.close();
+    const second = open(memory, { deterministic });
+    await second.cache.import(file);
+    const warm = await second.chat([SYSTEM, QUESTION], SHORT);
+    if (deterministic) expect(warm.text).toBe(text);
+    expect(warm.usage.cachedTokens).toBe(deterministic ? 512 : warm.timings.prefix!.brokeAt - 1);
+    await second.close();
+  }
+});

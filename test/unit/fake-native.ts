@@ -362,6 +362,7 @@ function fakeAnswer(asked: NativeQuestion): NativeTokens | NativePieces | Native
   const tokensOf = (text: string) => Int32Array.from([...text].map((character) => character.codePointAt(0)!));
   if ("tokenize" in asked) return { tokens: tokensOf(asked.tokenize) };
   if ("render" in asked) return { prompt: asked.render.messages!, tokens: tokensOf(asked.render.messages!) };
+  if ("cache" in asked) throw new Error("the fake keeps nothing");
   const pieces = [...asked.detokenize].map((token) => new TextEncoder().encode(String.fromCodePoint(token)));
   let end = 0;
   const ends = Int32Array.from(pieces.map((piece) => (end += piece.length)));

@@ -1,0 +1,106 @@
+// Owns `model.cache`: what callers do with the beginnings of prompts that are kept. JS thread that made the model; the engine does it, between its steps.
+
+import { resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { NativeCacheQuestion } from "./addon/contract.js";
+import { quote } from "./base/quote.js";
+import type { ModelEngine } from "./engine/engine.js";
+import { ZSEError } from "./errors.js";
+import type { ModelCalls } from "./model-calls.js";
+import type { CacheEntry, ChatRequest, Message } from "./types.js";
+
+/** An entry by its id, or the chat that it is the prompt of. */
+export type CacheTarget = string | readonly Message[] | ChatRequest;
+
+/** The prompt cache, as a thing that people can own. */
+export class ModelCache {
+  readonly #engine: ModelEngine;
+  readonly #model: ModelCalls;
+  #prepared = 0;
+
+  /** @internal */
+  constructor(engine: ModelEngine, model: ModelCalls) {
+    this.#engine = engine;
+    this.#model = model;
+  }
+
+  /** What is kept and no stream uses just now. Of less than 64 tokens nothing is. */
+  async list(): Promise<CacheEntry[]> {
+    return (await this.#engine.cache({ cache: "list" })).entries;
+  }
+
+  /**
+   * Keeps it in RAM whatever comes, until unpin() or close(). A chat is computed first, as prepare() does.
+   * @throws ZSEError BAD_OPTION where nothing of the kind is kept; OVERLOADED where a chat finds no free slot, and where what is pinned would be more
+   *   than half of `promptCache.ram`
+   */
+  async pin(target: CacheTarget): Promise<CacheEntry> {
+    return await this.#one("pin", target);
+  }
+
+  /** It may be let go of again. @throws ZSEError BAD_OPTION where it is not pinned */
+  async unpin(target: CacheTarget): Promise<CacheEntry> {
+    return await this.#one("unpin", target);
+  }
+
+  /**
+   * Forgets it: in slots, in RAM and on disk, pinned or not. Without a target, everything that no stream is using.
+   * @returns what was forgotten
+   * @throws ZSEError BAD_OPTION where it is not kept
+   */
+  async evict(target?: CacheTarget): Promise<CacheEntry[]> {
+    const which = target === undefined ? {} : await this.#which("evict", target, false);
+    return (await this.#engine.cache({ cache: "evict", ...which })).entries;
+  }
+
+  /**
+   * Writes it to one file, with a key of the model's file, its template, device, `maxStreams` and version. A chat is computed first, as prepare() does.
+   * Whoever has the file can read the text out of it.
+   * @throws ZSEError as pin(), and BAD_OPTION where the file cannot be written
+   */
+  async export(target: CacheTarget, file: string | URL): Promise<CacheEntry> {
+    return await this.#one("export", target, { path: readFile("export", file) });
+  }
+
+  /**
+   * Takes an exported prefix in: prompts that begin with it compute only what follows. It is kept as any other; pin() keeps it longer. A file is not
+   * trusted further than its checksums reach: they tell damage, and no forgery.
+   * @throws ZSEError BAD_OPTION where the file cannot be read or is of another model; BAD_MODEL where it is damaged or no such file; OVERLOADED where
+   *   `promptCache.ram` has no room for it
+   */
+  async import(file: string | URL): Promise<CacheEntry> {
+    return (await this.#engine.cache({ cache: "import", path: readFile("import", file) })).entries[0]!;
+  }
+
+  async #one(cache: NativeCacheQuestion["cache"], target: CacheTarget, more: { path?: string } = {}): Promise<CacheEntry> {
+    const which = await this.#which(cache, target, cache !== "unpin");
+    return (await this.#engine.cache({ cache, ...which, ...more })).entries[0]!;
+  }
+
+  /** @param computes a chat that is not there yet */
+  async #which(call: string, target: CacheTarget, computes: boolean): Promise<{ id: string } | { tokens: Int32Array }> {
+    if (typeof target === "string") {
+      if (/^[0-9a-f]{16}$/.test(target)) return { id: target };
+      const message = `cache.${call}() takes an entry's id (16 digits, base 16) or a chat; given ${quote(target)}.`;
+      throw new ZSEError("BAD_OPTION", message, { option: "id" });
+    }
+    const request = (Array.isArray(target) ? { messages: target } : target) as ChatRequest;
+    if (computes) await this.#prepare(request);
+    return { tokens: Int32Array.from((await this.#model.applyTemplate(request)).tokens) };
+  }
+
+  async #prepare(request: ChatRequest): Promise<void> {
+    const { promptTokens, readyTokens } = await this.#model.prepare({ ...request, key: `cache ${++this.#prepared}` });
+    if (promptTokens > 0 && readyTokens >= promptTokens - 1) return;
+    throw new ZSEError(
+      "OVERLOADED",
+      `The prompt was not computed to its end (${readyTokens} of ${promptTokens} tokens): streams wanted the slot; try again when one of maxStreams is free.`,
+    );
+  }
+}
+
+function readFile(call: string, file: string | URL): string {
+  if (file instanceof URL && file.protocol === "file:") return fileURLToPath(file);
+  if (typeof file === "string" && file !== "" && !file.includes("\0")) return resolve(file);
+  throw new ZSEError("BAD_OPTION", `cache.${call}() takes a file's path or file: URL; given ${quote(String(file))}.`, { option: "file" });
+}

@@ -1,0 +1,122 @@
+#include "cache_porter.h"
+
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+#include "base/error.h"
+#include "base/start_thread.h"
+#include "kv/temporary_file.h"
+
+namespace fs = std::filesystem;
+
+namespace zse {
+
+CachePorter::CachePorter(const PrefixBounds& bounds, Inbox& inbox, Answered answered)
+    : bounds_(bounds), inbox_(inbox), answered_(std::move(answered)) {
+  thread_ = start_thread("the exchange of cached prefixes with files", [this] { run(); });
+}
+
+CachePorter::~CachePorter() {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    closing_ = true;
+  }
+  changed_.notify_all();
+  thread_.join();
+}
+
+void CachePorter::take_in(std::shared_ptr<QuestionControl> control, CacheQuestion question) {
+  std::string path = question.path;
+  push({std::move(control), std::move(question), {}, nullptr, std::move(path)});
+}
+
+void CachePorter::take_out(std::shared_ptr<QuestionControl> control, CacheEntry entry,
+                           std::shared_ptr<const SavedPrefix> prefix, std::string path) {
+  push({std::move(control), {}, std::move(entry), std::move(prefix), std::move(path)});
+}
+
+void CachePorter::push(Job job) {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    jobs_.push_back(std::move(job));
+  }
+  changed_.notify_one();
+}
+
+void CachePorter::run() {
+  while (true) {
+    Job job;
+    bool closing = false;
+    {
+      std::unique_lock<std::mutex> lock(mutex_);
+      changed_.wait(lock, [this] { return closing_ || !jobs_.empty(); });
+      if (jobs_.empty()) return;
+      job = std::move(jobs_.front());
+      jobs_.pop_front();
+      closing = closing_;
+    }
+    const uint32_t number = job.control->number;
+    const bool in = !job.prefix;
+    try {
+      if (closing || job.control->withdrawn) throw EngineError("CLOSED", "the model was closed, or nobody waits any more");
+      in ? read(job) : write(job);
+    } catch (const EngineError& e) {
+      if (in) {
+        inbox_.push(RefuseCommand{job.control, e.code(), e.what()});
+      } else {
+        answered_(number, AnswerErrorEvent{number, e.code(), e.what()});
+      }
+    } catch (const std::exception& e) {  // out of memory, say
+      const std::string why = std::string("the file \"") + job.path + "\" could not be handled: " + e.what();
+      if (in) {
+        inbox_.push(RefuseCommand{job.control, "OVERLOADED", why});
+      } else {
+        answered_(number, AnswerErrorEvent{number, "OVERLOADED", why});
+      }
+    }
+  }
+}
+
+void CachePorter::read(Job& job) {
+  const std::string named = "\"" + job.path + "\" ";
+  const fs::path path = fs::u8path(job.path);
+  std::error_code error;
+  if (!fs::is_regular_file(path, error)) {
+    throw EngineError("BAD_OPTION",
+                      named + "cannot be imported: " + (error ? error.message() : std::string("it is no file")));
+  }
+  PrefixFileReader file(path, bounds_);
+  std::shared_ptr<const SavedPrefix> prefix;
+  Reading reading = file.reading();
+  if (reading == Reading::kGood) reading = file.read_images(prefix);
+  if (reading == Reading::kOtherKey) {
+    throw EngineError("BAD_OPTION",
+                      named +
+                          "was exported from another model file, chat template, device, maxStreams or version of "
+                          "zStream; export it again where these are the same");
+  }
+  if (reading == Reading::kBad)
+    throw EngineError("BAD_MODEL", named + "is no exported prefix, or is damaged; export it again");
+  if (reading == Reading::kFailed) {
+    throw EngineError("BAD_OPTION", named +
+                                        "cannot be imported: it cannot be read, or its prefix is longer than this engine's "
+                                        "contextSize");
+  }
+  inbox_.push(CacheCommand{job.control, std::move(job.question), std::move(prefix)});
+}
+
+void CachePorter::write(const Job& job) {
+  const fs::path path = fs::u8path(job.path);
+  const std::unique_ptr<TemporaryFile> file = TemporaryFile::make(path, prefix_file_bytes(*job.prefix));
+  if (!file || !write_prefix_file(*file, bounds_.key, *job.prefix) || !file->publish()) {
+    throw EngineError("BAD_OPTION", "\"" + job.path +
+                                        "\" cannot be written: give a path in a folder that this user may write, on a disk "
+                                        "with room for " +
+                                        std::to_string((prefix_file_bytes(*job.prefix) >> 20) + 1) + " MB");
+  }
+  const uint32_t number = job.control->number;
+  answered_(number, AnswerEvent{number, CacheAnswer{{job.entry}}});
+}
+
+}  // namespace zse

@@ -1,0 +1,58 @@
+// Owns the thread that takes prefixes out of the cache to files that callers name, and in again: so that decoding waits for no disk. It is there from the
+// first such question on. Any thread asks.
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "base/thread.h"
+#include "core/events.h"
+#include "core/inbox.h"
+#include "kv/prefix_file.h"
+
+namespace zse {
+
+class CachePorter {
+ public:
+  /** What has become of an export: a CacheAnswer's event, or an error's. On the porter's thread. */
+  using Answered = std::function<void(uint32_t question, EventPayload payload)>;
+
+  /** `bounds`: of what is read in; its key is of what is written, too. */
+  CachePorter(const PrefixBounds& bounds, Inbox& inbox, Answered answered);
+  /** Finishes the file that it is at; the questions that wait are answered CLOSED. */
+  ~CachePorter();
+
+  /** A CacheCommand with the prefix follows, or a RefuseCommand. Throws EngineError where no thread can be had. */
+  void take_in(std::shared_ptr<QuestionControl> control, CacheQuestion question);
+  /** Answers the question itself. */
+  void take_out(std::shared_ptr<QuestionControl> control, CacheEntry entry, std::shared_ptr<const SavedPrefix> prefix,
+                std::string path);
+
+ private:
+  struct Job {
+    std::shared_ptr<QuestionControl> control;
+    CacheQuestion question;  // of an import
+    CacheEntry entry;
+    std::shared_ptr<const SavedPrefix> prefix;  // of an export; null: it is an import
+    std::string path;
+  };
+  void push(Job job);
+  void run();
+  void read(Job& job);
+  void write(const Job& job);
+
+  const PrefixBounds bounds_;
+  Inbox& inbox_;
+  const Answered answered_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<Job> jobs_;
+  bool closing_ = false;
+  Thread thread_;
+};
+
+}  // namespace zse

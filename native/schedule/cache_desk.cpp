@@ -1,0 +1,212 @@
+#include "cache_desk.h"
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "base/error.h"
+
+namespace zse {
+
+namespace {
+
+constexpr size_t kShownTokens = 24;
+
+EngineError not_kept() {
+  return {"BAD_OPTION", "no such prefix is kept: cache.list() has those that are; one of less than " +
+                            std::to_string(kWorthKeeping) + " tokens, and one that a stream is using, is not among them"};
+}
+
+}  // namespace
+
+void CacheDesk::withdraw(uint32_t question) {
+  const auto is_it = [&](const CacheCommand& it) { return it.control->number == question; };
+  waiting_.erase(std::remove_if(waiting_.begin(), waiting_.end(), is_it), waiting_.end());
+}
+
+void CacheDesk::fail_all(const std::string& code, const std::string& message, Outbox& outbox) {
+  for (const CacheCommand& command : std::exchange(waiting_, {}))
+    outbox.answer(AnswerErrorEvent{command.control->number, code, message});
+}
+
+void CacheDesk::work(bool flowing, Outbox& outbox, const Export& export_prefix) {
+  for (CacheCommand& command : std::exchange(waiting_, {})) {
+    const uint32_t number = command.control->number;
+    try {
+      bool handed_on = false;
+      std::optional<CacheAnswer> said = answer(command, flowing, export_prefix, handed_on);
+      if (said) {
+        outbox.answer(AnswerEvent{number, std::move(*said)});
+      } else if (!handed_on) {
+        waiting_.push_back(std::move(command));
+      }
+    } catch (const EngineError& e) {
+      outbox.answer(AnswerErrorEvent{number, e.code(), e.what()});
+    }
+  }
+}
+
+std::optional<CacheAnswer> CacheDesk::answer(CacheCommand& command, bool flowing, const Export& export_prefix,
+                                             bool& handed_on) {
+  const CacheQuestion& question = command.question;
+  if (!cache_.enabled()) throw EngineError("BAD_OPTION", "nothing is kept: promptCache is false");
+  switch (question.act) {
+    case CacheQuestion::Act::kList: return CacheAnswer{list()};
+    case CacheQuestion::Act::kEvict: return CacheAnswer{evict(question)};
+    case CacheQuestion::Act::kImport: import(command.imported); return CacheAnswer{{entry_of(*command.imported)}};
+    case CacheQuestion::Act::kUnpin:
+      for (const auto& [id, prefix] : cache_.all_pinned()) {
+        if (!is_wanted(question, prefix->content)) continue;
+        const std::shared_ptr<const SavedPrefix> kept = prefix;
+        cache_.unpin(id);
+        return CacheAnswer{{entry_of(*kept)}};
+      }
+      throw EngineError("BAD_OPTION", "no such prefix is pinned: cache.list() tells which are");
+    default: break;
+  }
+  const Found found = find(question);
+  if (!found) throw not_kept();
+  const std::shared_ptr<const SavedPrefix> image = image_of(found, flowing);
+  if (!image) return {};
+  if (question.act == CacheQuestion::Act::kExport) {
+    handed_on = true;
+    export_prefix(command.control, entry_of(*image), image, question.path);
+    return {};
+  }
+  if (!cache_.pin(image)) {
+    throw EngineError("OVERLOADED", "this prefix takes " + std::to_string((image->bytes() >> 20) + 1) +
+                                        " MB, and pinned ones may take " + std::to_string(cache_.most_pinned() >> 20) +
+                                        " MB together, half of promptCache.ram; unpin another, or give more RAM");
+  }
+  return CacheAnswer{{entry_of(*image)}};
+}
+
+bool CacheDesk::is_wanted(const CacheQuestion& question, const Prompt& content) const {
+  if (question.id) return content.hash() == *question.id;
+  const size_t wanted = question.tokens.size();
+  // Of a prompt that is prepared, the last token may not have been computed.
+  return wanted >= kWorthKeeping && content.common_prefix(Prompt(question.tokens)) + 1 >= wanted;
+}
+
+/** The shortest that has it all: what follows may be somebody's conversation. */
+CacheDesk::Found CacheDesk::find(const CacheQuestion& question) const {
+  Found best;
+  const auto consider = [&](const Prompt& content, auto make) {
+    if (!is_wanted(question, content) || (best && best.size <= content.size())) return;
+    best = make();
+    best.size = content.size();
+  };
+  for (const auto& [id, prefix] : cache_.all_pinned())
+    consider(prefix->content, [&, kept = prefix] { return Found{kept, -1, {}, 0}; });
+  for (const auto& prefix : cache_.in_ram()) consider(prefix->content, [&] { return Found{prefix, -1, {}, 0}; });
+  for (SlotId slot = 0; slot < slots_.size(); slot++) {
+    if (slots_[slot].owner != 0 || slots_[slot].content.size() < kWorthKeeping) continue;
+    consider(slots_[slot].content, [&] { return Found{nullptr, slot, {}, 0}; });
+  }
+  cache_.each_file(
+      [&](const PrefixFileInfo& info) { consider(info.content, [&] { return Found{nullptr, -1, info.id, 0}; }); });
+  return best;
+}
+
+std::shared_ptr<const SavedPrefix> CacheDesk::image_of(const Found& found, bool flowing) {
+  if (found.image) return found.image;
+  if (found.file) {
+    if (!cache_.fetching(*found.file)) cache_.fetch(*found.file);
+    return nullptr;
+  }
+  if (flowing && !saver_.is_quick(found.slot) && !saver_.displaced(found.slot, true)) return nullptr;
+  const PrefixFileId id = slots_[found.slot].content.hash();
+  for (const auto& prefix : cache_.in_ram()) {
+    if (prefix->content.hash() == id) return prefix;
+  }
+  std::shared_ptr<const SavedPrefix> image = slots_.save(found.slot);
+  if (!image) throw EngineError("OVERLOADED", "there is no memory for a copy of this prefix");
+  return image;
+}
+
+// ---- what is there ---------------------------------------------------------------------------------------------------
+
+std::vector<CacheEntry> CacheDesk::list() const {
+  std::map<uint64_t, CacheEntry> entries;
+  const auto at = [&](const Prompt& content) -> CacheEntry& {
+    const auto [it, added] = entries.try_emplace(content.hash());
+    if (added) it->second = entry_of(content);
+    return it->second;
+  };
+  for (SlotId slot = 0; slot < slots_.size(); slot++) {
+    const KvSlots::Slot& it = slots_[slot];
+    if (it.content.size() < kWorthKeeping || it.owner != 0) continue;
+    CacheEntry& entry = at(it.content);
+    entry.in_slot = true;
+    entry.bytes = slots_.image_bytes(slot);
+  }
+  cache_.each_file([&](const PrefixFileInfo& info) {
+    CacheEntry& entry = at(info.content);
+    entry.on_disk = true;
+    entry.bytes = info.bytes;
+  });
+  const auto in_ram = [&](const SavedPrefix& prefix) {
+    CacheEntry& entry = at(prefix.content);
+    entry.in_ram = true;
+    entry.bytes = prefix.bytes();
+  };
+  for (const auto& prefix : cache_.in_ram()) in_ram(*prefix);
+  for (const auto& [id, prefix] : cache_.all_pinned()) in_ram(*prefix);
+  std::vector<CacheEntry> list;
+  list.reserve(entries.size());
+  for (auto& [id, entry] : entries) list.push_back(std::move(entry));
+  return list;
+}
+
+CacheEntry CacheDesk::entry_of(const Prompt& content) const {
+  CacheEntry entry;
+  entry.id = content.hash();
+  entry.tokens = static_cast<int>(content.size());
+  entry.pinned = cache_.pinned(entry.id);
+  for (size_t i = 0; i < std::min(content.size(), kShownTokens); i++) decoder_.append_name(content[i], entry.text);
+  return entry;
+}
+
+CacheEntry CacheDesk::entry_of(const SavedPrefix& prefix) const {
+  CacheEntry entry = entry_of(prefix.content);
+  entry.in_ram = true;
+  entry.bytes = prefix.bytes();
+  return entry;
+}
+
+// ---- what changes it -------------------------------------------------------------------------------------------------
+
+/** What a stream is using stays. */
+std::vector<CacheEntry> CacheDesk::evict(const CacheQuestion& question) {
+  const bool all = !question.id && question.tokens.empty();
+  std::optional<uint64_t> id = question.id;
+  if (const Found found = all || id ? Found() : find(question)) {
+    id = found.image ? found.image->content.hash() : found.file ? *found.file : slots_[found.slot].content.hash();
+  }
+  std::vector<CacheEntry> gone;
+  for (CacheEntry& entry : list()) {
+    if (!all && entry.id != id) continue;
+    bool dropped = cache_.drop(entry.id);
+    for (SlotId slot = 0; slot < slots_.size(); slot++) {
+      if (slots_[slot].owner != 0 || slots_[slot].content.hash() != entry.id || slots_[slot].content.empty()) continue;
+      saver_.forget(slot);
+      slots_.clear(slot);
+      dropped = true;
+    }
+    if (dropped) gone.push_back(std::move(entry));
+  }
+  if (gone.empty() && !all) throw not_kept();
+  return gone;
+}
+
+void CacheDesk::import(const std::shared_ptr<const SavedPrefix>& prefix) {
+  if (!cache_.can_reserve(prefix->bytes())) {
+    throw EngineError("OVERLOADED", "this prefix takes " + std::to_string((prefix->bytes() >> 20) + 1) +
+                                        " MB, more than promptCache.ram leaves; give more");
+  }
+  if (cache_.wants_file(*prefix)) cache_.write(prefix);
+  if (cache_.wants(*prefix)) cache_.insert(prefix);
+  cache_.trim();
+}
+
+}  // namespace zse

@@ -1,0 +1,65 @@
+// Owns what callers do with the prefixes that are kept: list them, pin them, let go of them, take them out to a file and in from one. What has to be copied
+// out of a slot or read first is waited for, between the steps that are computed anyhow. Decode thread only.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/decoder.h"
+#include "core/events.h"
+#include "core/inbox.h"
+#include "kv/kv_slots.h"
+#include "kv/prefix_cache.h"
+#include "outbox.h"
+#include "slot_saver.h"
+
+namespace zse {
+
+class CacheDesk {
+ public:
+  /** Writes a prefix to a file, on another thread, and answers the question with its entry. */
+  using Export =
+      std::function<void(std::shared_ptr<QuestionControl>, CacheEntry, std::shared_ptr<const SavedPrefix>, std::string)>;
+
+  CacheDesk(KvSlots& slots, PrefixCache& cache, SlotSaver& saver, const Decoder& decoder)
+      : slots_(slots), cache_(cache), saver_(saver), decoder_(decoder) {}
+
+  void add(CacheCommand command) { waiting_.push_back(std::move(command)); }
+  void withdraw(uint32_t question);
+  void fail_all(const std::string& code, const std::string& message, Outbox& outbox);
+
+  /** Answers what can be answered now. `flowing`: streams decode, so what takes long is copied in pieces, and answered later. */
+  void work(bool flowing, Outbox& outbox, const Export& export_prefix);
+
+ private:
+  /** A prefix in one of its places. */
+  struct Found {
+    std::shared_ptr<const SavedPrefix> image;  // in RAM, or
+    SlotId slot = -1;                          // in a free slot, or
+    std::optional<PrefixFileId> file;          // on disk
+    size_t size = 0;                           // tokens
+    explicit operator bool() const { return image || slot >= 0 || file; }
+  };
+  /** What answers one; nothing: it waits. Throws EngineError. */
+  std::optional<CacheAnswer> answer(CacheCommand& command, bool flowing, const Export& export_prefix, bool& handed_on);
+  std::vector<CacheEntry> list() const;
+  bool is_wanted(const CacheQuestion& question, const Prompt& content) const;
+  Found find(const CacheQuestion& question) const;
+  /** Its image, once it is in RAM. */
+  std::shared_ptr<const SavedPrefix> image_of(const Found& found, bool flowing);
+  CacheEntry entry_of(const Prompt& content) const;
+  CacheEntry entry_of(const SavedPrefix& prefix) const;
+  std::vector<CacheEntry> evict(const CacheQuestion& question);
+  void import(const std::shared_ptr<const SavedPrefix>& prefix);
+
+  KvSlots& slots_;
+  PrefixCache& cache_;
+  SlotSaver& saver_;
+  const Decoder& decoder_;
+  std::vector<CacheCommand> waiting_;
+};
+
+}  // namespace zse

@@ -1,0 +1,148 @@
+// `model.cache`: what is kept can be looked at, pinned, forgotten, and taken to a file that another engine, or another machine, goes on from.
+
+import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, expect, test } from "vitest";
+import type { EngineOptions, Message } from "../../lib/types.js";
+import { randomOf } from "../random-schemas.js";
+import { DEMO, ENDLESS, openModel } from "./helpers.js";
+
+const folder = mkdtempSync(join(tmpdir(), "zstream-owned-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const RULES = "Be kind to everyone, keep every answer short, and tell stories about the animals that people name. ".repeat(6);
+const SYSTEM: Message[] = [{ role: "system", content: RULES }];
+const asks = (content: string): Message[] => [...SYSTEM, { role: "user", content }];
+const GREEDY = { temperature: 0, maxTokens: 24 } as const;
+const OPTIONS = { contextSize: 2048, maxStreams: 2 } as const;
+
+test("what was computed is listed, and what is forgotten is computed again", async () => {
+  const model = openModel(OPTIONS);
+  expect(await model.cache.list()).toEqual([]);
+  const { usage } = await model.chat(asks("Hello"), GREEDY);
+  const [entry, ...others] = await model.cache.list();
+  expect(others).toEqual([]);
+  expect(entry).toMatchObject({ in: ["slot"], pinned: false, id: expect.stringMatching(/^[0-9a-f]{16}$/) });
+  expect(entry!.tokens).toBeGreaterThan(usage.promptTokens);
+  expect(entry!.text).toContain("Be kind to everyone");
+  expect((await model.cache.evict(entry!.id)).map(({ id }) => id)).toEqual([entry!.id]);
+  expect(await model.cache.list()).toEqual([]);
+  const again = await model.chat(asks("Hello"), GREEDY);
+  expect([again.usage.cachedTokens, again.timings.prefix!.reason]).toEqual([0, "evicted"]);
+  await model.close();
+});
+
+test("a pinned prefix stays, whatever else comes; one that is not makes way", async () => {
+  const model = openModel({ ...OPTIONS, maxStreams: 1, promptCache: { ram: 8 << 20 } });
+  const kept = async () => {
+    for (let i = 0; i < 12; i++) await model.chat([{ role: "user", content: `${i} ${"Count from 3 to 14. ".repeat(60)}` }], GREEDY);
+    return (await model.chat(asks("Hello"), GREEDY)).usage.cachedTokens;
+  };
+  await model.chat(asks("Hello"), GREEDY);
+  expect(await kept()).toBe(0);
+  const entry = await model.cache.pin(SYSTEM);
+  expect(entry).toMatchObject({ pinned: true, in: ["ram"] });
+  expect(await kept()).toBeGreaterThan(100);
+  expect(await model.cache.list()).toContainEqual(expect.objectContaining({ id: entry.id, pinned: true }));
+  expect((await model.cache.unpin(entry.id)).pinned).toBe(false);
+  expect(await kept()).toBe(0);
+  await model.close();
+});
+
+test.each<[string, EngineOptions]>([
+  ["in this process", {}],
+  ["in processes of their own", { isolate: true }],
+])("a warm system prompt comes with a file: another engine computes only the question, and says the same (%s)", async (_, more) => {
+  const file = join(folder, "warm.kv");
+  const options = { ...OPTIONS, deterministic: true, ...more };
+  const first = openModel(options);
+  const exported = await first.cache.export(SYSTEM, file);
+  expect(existsSync(file)).toBe(true);
+  const cold = await first.chat(asks("Tell me a story about a fox"), GREEDY);
+  await first.close();
+
+  // The user's copy of the model was written at another time, and lies elsewhere.
+  const copy = join(folder, "copy.gguf");
+  copyFileSync(DEMO, copy);
+  utimesSync(copy, new Date(1e12), new Date(1e12));
+  const second = openModel(options, copy);
+  expect(await second.cache.import(file)).toMatchObject({ id: exported.id, tokens: exported.tokens, in: ["ram"] });
+  const warm = await second.chat(asks("Tell me a story about a fox"), GREEDY);
+  expect(warm.text).toBe(cold.text);
+  await second.close();
+
+  const third = openModel({ ...OPTIONS, ...more }, copy);
+  await expect(third.cache.import(file)).rejects.toMatchObject({
+    code: "BAD_OPTION",
+    message: expect.stringContaining("another model file"),
+  });
+  await third.close();
+});
+
+test("imported without deterministic mode, all of the system prompt is known", async () => {
+  const file = join(folder, "plain.kv");
+  const first = openModel(OPTIONS);
+  const { tokens } = await first.cache.export(SYSTEM, file);
+  await first.close();
+  const second = openModel(OPTIONS);
+  await second.cache.import(file);
+  const { usage } = await second.chat(asks("Hello"), GREEDY);
+  expect(usage.cachedTokens).toBeGreaterThan(tokens - 16); // but for the reply's head
+  await second.close();
+});
+
+test("a file that is damaged, cut, or none is refused, and the engine goes on (random)", async () => {
+  const seed = Number(process.env.ZSE_TEST_SEED ?? Math.floor(Math.random() * 2 ** 31));
+  const random = randomOf(seed);
+  const file = join(folder, "whole.kv");
+  const model = openModel(OPTIONS);
+  await model.cache.export(SYSTEM, file);
+  await model.cache.evict();
+  const whole = readFileSync(file);
+  const bad = join(folder, "bad.kv");
+  for (let i = 0; i < 60; i++) {
+    const bytes = Buffer.from(whole);
+    if (i % 3 === 0) writeFileSync(bad, bytes.subarray(0, random.below(bytes.length)));
+    else {
+      const at = random.below(i % 3 === 1 ? 200 : bytes.length);
+      bytes[at]! ^= 1 + random.below(255);
+      writeFileSync(bad, bytes);
+    }
+    const said = await model.cache.import(bad).then(
+      () => "imported",
+      (error) => error.code,
+    );
+    expect(["BAD_MODEL", "BAD_OPTION"], `seed ${seed}, ${i}`).toContain(said);
+  }
+  expect(await model.cache.list()).toEqual([]);
+  await expect(model.cache.import(folder)).rejects.toMatchObject({ code: "BAD_OPTION" });
+  await expect(model.cache.import(join(folder, "none.kv"))).rejects.toMatchObject({ code: "BAD_OPTION" });
+  await expect(model.cache.export(SYSTEM, join(folder, "no", "such", "folder.kv"))).rejects.toMatchObject({ code: "BAD_OPTION" });
+  expect((await model.chat(asks("Hello"), GREEDY)).text).not.toBe("");
+  await model.close();
+});
+
+test("beside running streams all of it works, and what cannot be done says why", async () => {
+  const model = openModel({ ...OPTIONS, maxStreams: 2 });
+  const stream = model.chatStream([{ role: "user", content: "Tell me a story" }], { ...ENDLESS, maxTokens: 600 });
+  const reading = stream.result;
+  await stream.events().next();
+  const file = join(folder, "beside.kv");
+  const entry = await model.cache.pin(SYSTEM);
+  expect((await model.cache.export(entry.id, file)).id).toBe(entry.id);
+  await model.cache.evict(entry.id);
+  expect((await model.cache.import(file)).id).toBe(entry.id);
+  await expect(model.cache.pin("0000000000000000")).rejects.toMatchObject({ code: "BAD_OPTION" });
+  await expect(model.cache.pin("what I said before")).rejects.toMatchObject({ code: "BAD_OPTION", option: "id" });
+  await expect(model.cache.unpin(entry.id)).rejects.toMatchObject({ code: "BAD_OPTION" });
+  await expect(model.cache.export(entry.id, "")).rejects.toMatchObject({ code: "BAD_OPTION", option: "file" });
+  stream.abort();
+  await reading.catch(() => undefined);
+  await model.close();
+  await expect(model.cache.list()).rejects.toMatchObject({ code: "CLOSED" });
+
+  const off = openModel({ ...OPTIONS, promptCache: false });
+  await expect(off.cache.list()).rejects.toMatchObject({ code: "BAD_OPTION", message: expect.stringContaining("promptCache") });
+  await off.close();
+});
