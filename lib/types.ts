@@ -448,10 +448,13 @@ export interface EngineOptions {
   /**
    * Prefixes of prompts that were computed before are used again: from the KV cache, from RAM (`ram`: bytes at most, default 256 MiB),
    * and, when `dir` names a folder, from disk, where they survive a restart (`disk`: bytes at most in the whole folder, default 4 GiB). What was asked
-   * and answered can be read out of those files; they are readable by their owner alone. `false` turns it off. `usage.cachedTokens`
+   * and answered can be read out of those files, unless `key` (32 bytes) seals them; they are readable by their owner alone. `false` turns it off. `usage.cachedTokens`
    * tells what it saved. RAM also holds what was in the slots of paused readers that are lent to others. Default `{}`.
    */
-  promptCache?: false | { ram?: number | undefined; dir?: string | undefined; disk?: number | undefined } | undefined;
+  promptCache?:
+    | false
+    | { ram?: number | undefined; dir?: string | undefined; disk?: number | undefined; key?: Uint8Array | undefined }
+    | undefined;
   /**
    * The engine runs in a process of its own, so that its crash ends its streams with ENGINE_FAILED and not this process; it is started again then.
    * `recover`: streams that were running go on after that, with no character lost or doubled. `hangAfterMs`: silence after which the process counts

@@ -91,12 +91,14 @@ export function readIsolate(name: string, value: unknown): Isolation | undefined
   return isolation;
 }
 
-/** `true` and `false`, or `{ ram, dir, disk }`: bytes, a folder, bytes. */
+const CACHE_KEY_BYTES = 32;
+
+/** `true` and `false`, or `{ ram, dir, disk, key }`: bytes, a folder, bytes, 32 bytes that no message repeats. */
 export function readPromptCache(name: string, value: unknown): NativeEngineOptions["promptCache"] {
-  const settings = { enabled: value !== false, ram: 256 * 2 ** 20, dir: "", disk: 4 * 2 ** 30 };
+  const settings: NativeEngineOptions["promptCache"] = { enabled: value !== false, ram: 256 * 2 ** 20, dir: "", disk: 4 * 2 ** 30 };
   if (typeof value === "boolean") return settings;
   if (!isPlainObject(value)) {
-    throw bad(name, `${name} must be false, or an object { ram, dir, disk }; given ${quote(value)}.`);
+    throw bad(name, `${name} must be false, or an object { ram, dir, disk, key }; given ${quote(value)}.`);
   }
   for (const [key, given] of entriesOf(value, name)) {
     if (given === undefined) continue;
@@ -113,12 +115,21 @@ export function readPromptCache(name: string, value: unknown): NativeEngineOptio
         throw bad(`${name}.dir`, `${name}.dir must be the path of a folder; given ${quote(given)}.`);
       }
       settings.dir = given;
+    } else if (key === "key") {
+      if (!(given instanceof Uint8Array) || given.byteLength !== CACHE_KEY_BYTES) {
+        const what = given instanceof Uint8Array ? `${given.byteLength} bytes` : "something else";
+        throw bad(`${name}.key`, `${name}.key must be a Buffer or Uint8Array of ${CACHE_KEY_BYTES} bytes; given ${what}.`);
+      }
+      settings.key = Uint8Array.from(given); // whoever gave it may overwrite theirs
     } else {
-      throw bad(`${name}.${cutName(key)}`, `${name} has no ${quote(key)}; there are: ram, dir, disk.`);
+      throw bad(`${name}.${cutName(key)}`, `${name} has no ${quote(key)}; there are: ram, dir, disk, key.`);
     }
   }
   if (value.disk !== undefined && settings.dir === "") {
     throw bad(`${name}.disk`, `${name}.disk limits what is kept in ${name}.dir, which is not given; give both, or neither.`);
+  }
+  if (settings.key !== undefined && settings.dir === "") {
+    throw bad(`${name}.key`, `${name}.key seals what is kept in ${name}.dir, which is not given; give both, or neither.`);
   }
   return settings;
 }

@@ -3,8 +3,11 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
+
+#include "base/aead.h"
 
 namespace zse {
 
@@ -14,6 +17,7 @@ struct PromptCacheOptions {
   uint64_t ram_bytes = uint64_t{256} << 20;  // images of slots, those of spilled streams included
   std::string dir;                           // empty: nothing on disk
   uint64_t disk_bytes = uint64_t{4} << 30;
+  std::optional<AeadKey> key;  // what is on disk is sealed with it
 };
 
 /** A LoRA adapter that streams may ask for. */

@@ -176,8 +176,9 @@ void Engine::serve(const std::shared_ptr<const Model>& model) {
   const PromptCacheOptions& cache_options = options_.prompt_cache;
   std::unique_ptr<PrefixFiles> files;
   if (of_streams && cache_options.enabled && !cache_options.dir.empty()) {
-    files = std::make_unique<PrefixFiles>(cache_options.dir, cache_key(model->info()), cache_options.disk_bytes,
-                                          decoder.largest_image(), [this] { inbox_.push(WakeCommand{}); });
+    files = std::make_unique<PrefixFiles>(
+        cache_options.dir, cache_key(model->info()), cache_options.disk_bytes, decoder.largest_image(),
+        [this] { inbox_.push(WakeCommand{}); }, PrefixFiles::Of{model->info().path, cache_options.key});
   }
   const ReuseRule rule{decoder.can_cut(), options_.deterministic ? kExclusivePiece : 1,
                        static_cast<size_t>(decoder.context_size()), decoder.window()};

@@ -94,7 +94,7 @@ void PrefixCache::insert(std::shared_ptr<const SavedPrefix> prefix) {
 }
 
 void PrefixCache::write(std::shared_ptr<const SavedPrefix> prefix) {
-  PrefixFileInfo info = PrefixFiles::info_of(*prefix);
+  PrefixFileInfo info = files_->info_of(*prefix);
   if (on_disk_.count(info.id) != 0 || info.bytes > files_->limit()) return;
   const PrefixFileId id = info.id;
   on_disk_[id] = {std::move(info), true};
@@ -102,7 +102,7 @@ void PrefixCache::write(std::shared_ptr<const SavedPrefix> prefix) {
 }
 
 bool PrefixCache::pin(std::shared_ptr<const SavedPrefix> prefix) {
-  const PrefixFileId id = prefix->content.hash();
+  const uint64_t id = prefix->content.hash();
   if (pinned(id)) return true;
   if (pinned_bytes_ + prefix->bytes() > most_pinned()) return false;
   remove_from_ram(prefix->content);  // it is there twice otherwise
@@ -112,7 +112,7 @@ bool PrefixCache::pin(std::shared_ptr<const SavedPrefix> prefix) {
   return true;
 }
 
-bool PrefixCache::unpin(PrefixFileId id) {
+bool PrefixCache::unpin(uint64_t id) {
   const auto found = pinned_.find(id);
   if (found == pinned_.end()) return false;
   std::shared_ptr<const SavedPrefix> prefix = std::move(found->second);
@@ -123,7 +123,7 @@ bool PrefixCache::unpin(PrefixFileId id) {
   return true;
 }
 
-bool PrefixCache::drop(PrefixFileId id) {
+bool PrefixCache::drop(uint64_t id) {
   bool dropped = unpin(id);
   for (const auto& prefix : prefixes_) {
     if (prefix->content.hash() != id) continue;
@@ -132,10 +132,13 @@ bool PrefixCache::drop(PrefixFileId id) {
     dropped = true;
     break;
   }
-  const auto file = on_disk_.find(id);
-  if (files_ && file != on_disk_.end() && !file->second.writing) {
-    files_->remove(id);
-    drop_file(id);
+  const auto file = std::find_if(on_disk_.begin(), on_disk_.end(), [&](const auto& entry) {
+    return !entry.second.writing && entry.second.info.content.hash() == id;
+  });
+  if (files_ && file != on_disk_.end()) {
+    const PrefixFileId name = file->first;
+    files_->remove(name);
+    drop_file(name);
     dropped = true;
   }
   count();
@@ -157,10 +160,12 @@ void PrefixCache::reject(const SavedPrefix& prefix) {
     pinned_.erase(pinned);
   }
   remove_from_ram(prefix.content);
-  const PrefixFileId id = PrefixFiles::info_of(prefix).id;
-  if (files_ && on_disk_.count(id) != 0) {
-    files_->remove(id);
-    drop_file(id);
+  if (files_) {
+    const PrefixFileId id = files_->info_of(prefix).id;
+    if (on_disk_.count(id) != 0) {
+      files_->remove(id);
+      drop_file(id);
+    }
   }
   count();
 }

@@ -62,17 +62,19 @@ class PrefixCache {
   bool wants_file(const HeldPrefix& held) const;
   void insert(std::shared_ptr<const SavedPrefix> prefix);
   void write(std::shared_ptr<const SavedPrefix> prefix);
+  // What is kept is named here by Prompt::hash() of its content; a file may have another name.
+
   /** Keeps it whatever comes, as long as the cache lives. False: what is pinned would be more than half of RAM. */
   bool pin(std::shared_ptr<const SavedPrefix> prefix);
   /** It may be let go of again. False: it was not pinned. */
-  bool unpin(PrefixFileId id);
-  bool pinned(PrefixFileId id) const { return pinned_.count(id) != 0; }
+  bool unpin(uint64_t id);
+  bool pinned(uint64_t id) const { return pinned_.count(id) != 0; }
   /** Most bytes that may be pinned. */
   size_t most_pinned() const { return options_.ram_bytes / 2; }
   /** Lets go of it in RAM and on disk. False: there was nothing. */
-  bool drop(PrefixFileId id);
+  bool drop(uint64_t id);
   const std::list<std::shared_ptr<const SavedPrefix>>& in_ram() const { return prefixes_; }
-  const std::map<PrefixFileId, std::shared_ptr<const SavedPrefix>>& all_pinned() const { return pinned_; }
+  const std::map<uint64_t, std::shared_ptr<const SavedPrefix>>& all_pinned() const { return pinned_; }
   template <class Tell>
   void each_file(Tell tell) const {
     for (const auto& [id, file] : on_disk_) {
@@ -125,7 +127,7 @@ class PrefixCache {
   std::unique_ptr<PrefixFiles> files_;
 
   std::list<std::shared_ptr<const SavedPrefix>> prefixes_;  // the latest used first
-  std::map<PrefixFileId, std::shared_ptr<const SavedPrefix>> pinned_;
+  std::map<uint64_t, std::shared_ptr<const SavedPrefix>> pinned_;
   size_t pinned_bytes_ = 0;
   size_t ram_bytes_ = 0, reserved_bytes_ = 0, checkpoint_bytes_ = 0;
   std::map<PrefixFileId, File> on_disk_;

@@ -9,11 +9,6 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#ifdef _WIN32
-#include <io.h>
-#define fdopen _fdopen
-#endif
-
 namespace fs = std::filesystem;
 
 namespace zse {
@@ -40,9 +35,9 @@ uint64_t checksum(const void* bytes, size_t size) { return XXH3_64bits(bytes, si
 uint64_t header_checksum(const Header& header) { return checksum(&header, offsetof(Header, header_checksum)); }
 
 /** Reads exactly so many bytes; a file that ends before is bad. */
-Reading read_exactly(std::FILE* file, void* out, size_t size) {
-  if (size == 0 || std::fread(out, 1, size, file) == size) return Reading::kGood;
-  return std::ferror(file) != 0 ? Reading::kFailed : Reading::kBad;
+Reading read_exactly(StoredReader& file, void* out, size_t size) {
+  if (file.read(out, size)) return Reading::kGood;
+  return file.failed() ? Reading::kFailed : Reading::kBad;
 }
 
 }  // namespace
@@ -69,12 +64,14 @@ bool PrefixFileReader::table_fits(size_t largest_image, uint64_t& bytes) const {
 Reading PrefixFileReader::open(const fs::path& path, const PrefixBounds& bounds) {
   static_assert(sizeof(TableLine) == kLineBytes, "the table is written as it lies in memory");
   std::error_code error;
-  const uint64_t length = fs::file_size(path, error);
+  const uint64_t stored = fs::file_size(path, error);
   const int descriptor = error ? -1 : bounds.own ? open_own_file(path) : open_any_file(path);
-  file_.reset(descriptor < 0 ? nullptr : fdopen(descriptor, "rb"));
-  if (!file_) return Reading::kFailed;
+  if (descriptor < 0) return Reading::kFailed;
+  file_ = std::make_unique<StoredReader>(descriptor, stored, bounds.secret);
+  if (!file_->is_open()) return Reading::kFailed;
+  const uint64_t length = file_->length();
   Header header{};
-  Reading reading = read_exactly(file_.get(), &header, sizeof header);
+  Reading reading = read_exactly(*file_, &header, sizeof header);
   if (reading != Reading::kGood) return reading;
   const bool sound = std::memcmp(header.magic, kMagic, sizeof kMagic) == 0 &&
                      header_checksum(header) == header.header_checksum && header.prompt_tokens <= header.tokens &&
@@ -87,11 +84,11 @@ Reading PrefixFileReader::open(const fs::path& path, const PrefixBounds& bounds)
   if (token_bytes + table_bytes > body || header.image_bytes > body - token_bytes - table_bytes) return Reading::kBad;
   if (header.tokens > bounds.most_tokens) return Reading::kFailed;
   std::vector<Token> tokens(header.tokens);
-  reading = read_exactly(file_.get(), tokens.data(), token_bytes);
+  reading = read_exactly(*file_, tokens.data(), token_bytes);
   content_ = Prompt(std::move(tokens), header.variant);
   if (reading != Reading::kGood) return reading;
   table_.resize(header.checkpoints);
-  reading = read_exactly(file_.get(), table_.data(), table_bytes);
+  reading = read_exactly(*file_, table_.data(), table_bytes);
   if (reading != Reading::kGood) return reading;
   uint64_t rest = body - token_bytes - table_bytes - header.image_bytes;
   const bool whole =
@@ -99,7 +96,7 @@ Reading PrefixFileReader::open(const fs::path& path, const PrefixBounds& bounds)
   prompt_tokens_ = static_cast<int>(header.prompt_tokens);
   image_bytes_ = header.image_bytes;
   image_checksum_ = header.image_checksum;
-  bytes_ = length;
+  bytes_ = stored;
   return whole && content_.hash() == header.tokens_checksum ? Reading::kGood : Reading::kBad;
 }
 
@@ -112,7 +109,7 @@ Checkpoints PrefixFileReader::places() const {
 /** Reads so many bytes that have this checksum. */
 Reading PrefixFileReader::read_image(uint64_t bytes, uint64_t expected, std::shared_ptr<const SlotImage>& out) {
   auto image = std::make_shared<SlotImage>(bytes);
-  const Reading reading = read_exactly(file_.get(), image->data(), image->size());
+  const Reading reading = read_exactly(*file_, image->data(), image->size());
   if (reading != Reading::kGood) return reading;
   if (checksum(image->data(), image->size()) != expected) return Reading::kBad;
   out = std::move(image);
@@ -133,11 +130,12 @@ Reading PrefixFileReader::read_images(std::shared_ptr<const SavedPrefix>& out) {
   return Reading::kGood;
 }
 
-uint64_t prefix_file_bytes(const SavedPrefix& prefix) {
-  return sizeof(Header) + prefix.checkpoints.size() * kLineBytes + prefix.bytes();
+uint64_t prefix_file_bytes(const SavedPrefix& prefix, const std::optional<CacheSecret>& secret) {
+  return stored_bytes(secret, sizeof(Header) + prefix.checkpoints.size() * kLineBytes + prefix.bytes());
 }
 
-bool write_prefix_file(TemporaryFile& file, const CacheKey& key, const SavedPrefix& prefix) {
+bool write_prefix_file(TemporaryFile& file, const CacheKey& key, const SavedPrefix& prefix,
+                       const std::optional<CacheSecret>& secret) {
   Header header{};
   std::memcpy(header.magic, kMagic, sizeof kMagic);
   std::memcpy(header.key, key.data(), key.size());
@@ -159,12 +157,13 @@ bool write_prefix_file(TemporaryFile& file, const CacheKey& key, const SavedPref
   header.checkpoints = prefix.checkpoints.size();
   header.table_checksum = checksum(table.data(), table_bytes);
   header.header_checksum = header_checksum(header);
-  const auto write = [&file](const SlotImage& image) { return file.write(image.data(), image.size()); };
-  return file.write(&header, sizeof header) && file.write(prefix.content.tokens().data(), prefix.content.bytes()) &&
-         file.write(table.data(), table_bytes) && write(*prefix.image) &&
+  StoredWriter out(file, secret);
+  const auto write = [&out](const SlotImage& image) { return out.write(image.data(), image.size()); };
+  return out.write(&header, sizeof header) && out.write(prefix.content.tokens().data(), prefix.content.bytes()) &&
+         out.write(table.data(), table_bytes) && write(*prefix.image) &&
          std::all_of(prefix.checkpoints.begin(), prefix.checkpoints.end(),
                      [&](const auto& at) { return write(*at.state); }) &&
-         file.flush();
+         out.finish();
 }
 
 }  // namespace zse

@@ -2,7 +2,8 @@
 // their folder is prefix_files. Any thread, which waits for the disk.
 //
 // A file is checked by checksums when it is read. They are no signatures: whoever can write it can forge it. So sizes are bounded before anything is
-// allocated, and what the image holds is checked where it is used (decoder). Layout, little-endian:
+// allocated, and what the image holds is checked where it is used (decoder). With an app's key all of it lies in sealed sections (sealed_file).
+// Layout, little-endian:
 //   0  magic "ZSEKV" 0 0 3      8  key (16 bytes: of the model and its context's settings)   24  tokens u32    28  of the prompt u32
 //   32 variant u64              40 image bytes u64     48 checksum of the tokens    56 checksum of the image   64 checkpoints u64
 //   72 checksum of their table  80 checksum of the 80 bytes before
@@ -13,13 +14,14 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "core/prompt.h"
 #include "saved_prefix.h"
+#include "sealed_file.h"
 
 namespace zse {
 
@@ -34,9 +36,10 @@ enum class Reading { kGood, kBad, kFailed, kOtherKey };
 /** What a reader takes. */
 struct PrefixBounds {
   CacheKey key;
-  size_t largest_image;           // bytes that no image exceeds
-  size_t most_tokens = SIZE_MAX;  // a file of more is kFailed: it is good for an engine with a larger context
-  bool own = true;                // only what this user has written, and nobody else can write
+  size_t largest_image;                 // bytes that no image exceeds
+  size_t most_tokens = SIZE_MAX;        // a file of more is kFailed: it is good for an engine with a larger context
+  bool own = true;                      // only what this user has written, and nobody else can write
+  std::optional<CacheSecret> secret{};  // whose files are sealed; then one that is not is bad
 };
 
 /** A file whose beginning has been read: all but the images. */
@@ -52,15 +55,13 @@ class PrefixFileReader {
   int prompt_tokens() const { return prompt_tokens_; }
   /** Their places alone. */
   Checkpoints places() const;
+  /** Of the file. */
   uint64_t bytes() const { return bytes_; }
 
   /** Reads the rest. */
   Reading read_images(std::shared_ptr<const SavedPrefix>& out);
 
  private:
-  struct FileCloser {
-    void operator()(std::FILE* file) const { std::fclose(file); }
-  };
   /** A line of the table of checkpoints, as it lies in the file. */
   struct TableLine {
     uint64_t tokens, bytes, checksum;
@@ -69,7 +70,7 @@ class PrefixFileReader {
   bool table_fits(size_t largest_image, uint64_t& bytes) const;
   Reading read_image(uint64_t bytes, uint64_t expected, std::shared_ptr<const SlotImage>& out);
 
-  std::unique_ptr<std::FILE, FileCloser> file_;
+  std::unique_ptr<StoredReader> file_;
   Prompt content_;
   int prompt_tokens_ = 0;
   uint64_t bytes_ = 0, image_bytes_ = 0, image_checksum_ = 0;
@@ -78,9 +79,10 @@ class PrefixFileReader {
 };
 
 /** Of the file that a prefix will be. */
-uint64_t prefix_file_bytes(const SavedPrefix& prefix);
+uint64_t prefix_file_bytes(const SavedPrefix& prefix, const std::optional<CacheSecret>& secret = {});
 
 /** Writes all of it, onto the disk; who publishes the file is the caller's. */
-bool write_prefix_file(TemporaryFile& file, const CacheKey& key, const SavedPrefix& prefix);
+bool write_prefix_file(TemporaryFile& file, const CacheKey& key, const SavedPrefix& prefix,
+                       const std::optional<CacheSecret>& secret = {});
 
 }  // namespace zse

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstring>
 #include <exception>
 #include <utility>
 
@@ -19,6 +20,11 @@ namespace {
 // Tokens of all files that are kept in mind: far more than sound files of any limit have, since an image is much larger than its tokens.
 constexpr size_t kMostScanned = size_t{64} << 20;
 
+/** Of a model's folder. With another key it is another one, so what is found in it is sound, or bad. */
+CacheKey name_of(const std::optional<CacheSecret>& secret, const CacheKey& key) {
+  return secret ? secret->name_of(key) : key;
+}
+
 std::string hex(const uint8_t* bytes, size_t size) {
   std::string out;
   for (size_t i = 0; i < size; i++) {
@@ -32,17 +38,23 @@ std::string hex(const uint8_t* bytes, size_t size) {
 }  // namespace
 
 PrefixFiles::PrefixFiles(const std::string& dir, const CacheKey& key, uint64_t limit, size_t largest_image,
-                         std::function<void()> wake)
+                         std::function<void()> wake, const Of& of)
     : key_(key),
+      secret_(of.key ? std::optional<CacheSecret>(*of.key) : std::nullopt),
       limit_(limit),
       largest_image_(largest_image),
       wake_(std::move(wake)),
-      folder_(fs::u8path(dir) / hex(key.data(), key.size())) {
+      folder_(fs::u8path(dir) / hex(name_of(secret_, key).data(), key.size())) {
   const std::error_code error = make_folder();
   if (error || !fs::is_directory(folder_)) {
     throw EngineError("BAD_OPTION", "promptCache.dir \"" + dir + "\" cannot be used: " +
                                         (error ? error.message() : std::string("it is not a folder")) +
                                         "; give a folder that this user may write, or leave it out");
+  }
+  {
+    const FolderLock lock(folder_.parent_path());
+    record_ = std::make_unique<ModelRecord>(folder_, of.model);
+    remove_folders_of_gone(folder_.parent_path());
   }
   thread_ = start_thread("the prompt cache on disk", [this] { run(); });
 }
@@ -65,8 +77,20 @@ PrefixFiles::~PrefixFiles() {
   thread_.join();
 }
 
-PrefixFileInfo PrefixFiles::info_of(const SavedPrefix& prefix) {
-  PrefixFileInfo info{prefix.content.hash(), prefix.content, prefix.prompt_tokens, {}, prefix_file_bytes(prefix)};
+// A hash that anybody can compute would tell whether somebody asked what they guess.
+PrefixFileId PrefixFiles::id_of(const Prompt& content) const {
+  const PrefixFileId hash = content.hash();
+  if (!secret_) return hash;
+  std::array<uint8_t, 16> plain{};
+  std::memcpy(plain.data(), &hash, sizeof hash);
+  const std::array<uint8_t, 16> name = secret_->name_of(plain);
+  PrefixFileId id = 0;
+  std::memcpy(&id, name.data(), sizeof id);
+  return id;
+}
+
+PrefixFileInfo PrefixFiles::info_of(const SavedPrefix& prefix) const {
+  PrefixFileInfo info{id_of(prefix.content), prefix.content, prefix.prompt_tokens, {}, prefix_file_bytes(prefix, secret_)};
   for (const Checkpoint& checkpoint : prefix.checkpoints) info.checkpoints.push_back({checkpoint.tokens, nullptr});
   return info;
 }
@@ -86,9 +110,9 @@ std::vector<PrefixFileInfo> PrefixFiles::scan(size_t most_tokens) {
   for (fs::directory_iterator next(folder_, error), end; !error && next != end; next.increment(error)) {
     const fs::path path = next->path();
     if (!is_prefix_file(*next)) continue;
-    PrefixFileReader file(path, {key_, largest_image_, most_tokens});
+    PrefixFileReader file(path, {key_, largest_image_, most_tokens, true, secret_});
     Reading reading = file.reading();
-    if (reading == Reading::kOtherKey || (reading == Reading::kGood && path_of(file.content().hash()) != path))
+    if (reading == Reading::kOtherKey || (reading == Reading::kGood && path_of(id_of(file.content())) != path))
       reading = Reading::kBad;
     scanned += file.content().size();
     if (scanned > kMostScanned) break;
@@ -96,7 +120,7 @@ std::vector<PrefixFileInfo> PrefixFiles::scan(size_t most_tokens) {
     if (reading == Reading::kBad) fs::remove(path, ignored);
     if (reading != Reading::kGood) continue;
     PrefixFileInfo info;
-    info.id = file.content().hash();
+    info.id = id_of(file.content());
     info.prompt_tokens = file.prompt_tokens();
     info.checkpoints = file.places();
     info.bytes = file.bytes();
@@ -117,7 +141,7 @@ bool PrefixFiles::make_room(uint64_t bytes, std::vector<PrefixFileId>& displaced
 }
 
 void PrefixFiles::write(std::shared_ptr<const SavedPrefix> prefix) {
-  const PrefixFileId id = prefix->content.hash();
+  const PrefixFileId id = id_of(prefix->content);
   push({Kind::kWrite, id, std::move(prefix)});
 }
 void PrefixFiles::read(PrefixFileId id) { push({Kind::kRead, id, nullptr}); }
@@ -186,24 +210,24 @@ void PrefixFiles::run() {
 
 // Another process or model may be writing the same text: each its own temporary file, and the last rename stands.
 bool PrefixFiles::write_file(PrefixFileId id, const SavedPrefix& prefix, std::vector<PrefixFileId>& displaced) const {
-  const uint64_t bytes = prefix_file_bytes(prefix);
+  const uint64_t bytes = prefix_file_bytes(prefix, secret_);
   std::unique_ptr<TemporaryFile> file;
   {
     const FolderLock lock(folder_.parent_path());                     // or two could take the same room
     if (!make_room(bytes, displaced) || make_folder()) return false;  // it may just have become empty, and gone
     file = TemporaryFile::make(path_of(id), bytes);
   }
-  if (!file || !write_prefix_file(*file, key_, prefix)) return false;
+  if (!file || !write_prefix_file(*file, key_, prefix, secret_)) return false;
   const FolderLock lock(folder_.parent_path());  // or one who counts the folder might find it under neither of its names
   return file->publish();
 }
 
 std::shared_ptr<const SavedPrefix> PrefixFiles::read_file(PrefixFileId id) const {
   const fs::path path = path_of(id);
-  PrefixFileReader file(path, {key_, largest_image_});
+  PrefixFileReader file(path, {key_, largest_image_, SIZE_MAX, true, secret_});
   Reading reading = file.reading();
   std::shared_ptr<const SavedPrefix> prefix;
-  if (reading == Reading::kGood) reading = file.content().hash() == id ? file.read_images(prefix) : Reading::kBad;
+  if (reading == Reading::kGood) reading = id_of(file.content()) == id ? file.read_images(prefix) : Reading::kBad;
   std::error_code ignored;
   if (reading == Reading::kBad || reading == Reading::kOtherKey) fs::remove(path, ignored);
   if (reading != Reading::kGood) return nullptr;

@@ -12,6 +12,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <system_error>
 #include <vector>
@@ -19,12 +20,14 @@
 #include "base/thread.h"
 #include "core/ids.h"
 #include "core/prompt.h"
+#include "model_record.h"
 #include "prefix_file.h"
 #include "saved_prefix.h"
+#include "sealed_file.h"
 
 namespace zse {
 
-/** Names a file: Prompt::hash() of its tokens. */
+/** Names a file: Prompt::hash() of its tokens, or, with an app's key, what only that makes of it. */
 using PrefixFileId = uint64_t;
 
 struct PrefixFileInfo {
@@ -46,12 +49,21 @@ struct PrefixFileOutcome {
 
 class PrefixFiles {
  public:
+  /** Whose files they are. */
+  struct Of {
+    std::string model;           // path of its file: once that is gone, so are these (model_record)
+    std::optional<AeadKey> key;  // with it everything that is written is sealed (sealed_file)
+  };
+
   /**
    * Makes the folder and starts the thread. `limit`: bytes of all files in `dir`, whichever models they are of. `largest_image`: bytes that no
    * image exceeds. `wake` is called on that thread when there are outcomes to take.
    * Throws EngineError BAD_OPTION when the folder cannot be made or written.
    */
-  PrefixFiles(const std::string& dir, const CacheKey& key, uint64_t limit, size_t largest_image, std::function<void()> wake);
+  PrefixFiles(const std::string& dir, const CacheKey& key, uint64_t limit, size_t largest_image, std::function<void()> wake)
+      : PrefixFiles(dir, key, limit, largest_image, std::move(wake), Of()) {}
+  PrefixFiles(const std::string& dir, const CacheKey& key, uint64_t limit, size_t largest_image, std::function<void()> wake,
+              const Of& of);
 
   /** Finishes what was begun; writes that are still waiting when `kCloseTime` has passed are given up. */
   ~PrefixFiles();
@@ -62,7 +74,7 @@ class PrefixFiles {
   std::vector<PrefixFileInfo> scan(size_t most_tokens = SIZE_MAX);
 
   /** Of the file that a prefix will be. */
-  static PrefixFileInfo info_of(const SavedPrefix& prefix);
+  PrefixFileInfo info_of(const SavedPrefix& prefix) const;
 
   /** What was used longest ago, of any key, makes place. */
   void write(std::shared_ptr<const SavedPrefix> prefix);
@@ -84,6 +96,7 @@ class PrefixFiles {
     std::shared_ptr<const SavedPrefix> prefix;
   };
 
+  PrefixFileId id_of(const Prompt& content) const;
   void push(Job job);
   void run();
   std::error_code make_folder() const;
@@ -93,10 +106,12 @@ class PrefixFiles {
   std::shared_ptr<const SavedPrefix> read_file(PrefixFileId id) const;
 
   const CacheKey key_;
+  const std::optional<CacheSecret> secret_;
   const uint64_t limit_;
   const size_t largest_image_;
   const std::function<void()> wake_;
   std::filesystem::path folder_;
+  std::unique_ptr<ModelRecord> record_;
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;

@@ -5,6 +5,7 @@
 #include <system_error>
 #include <vector>
 
+#include "model_record.h"
 #include "temporary_file.h"
 
 namespace fs = std::filesystem;
@@ -17,11 +18,6 @@ bool is_hex(const std::string& text, size_t length) {
   return text.size() == length && text.find_first_not_of("0123456789abcdef") == std::string::npos;
 }
 
-bool is_key_folder(const fs::directory_entry& entry) {
-  std::error_code ignored;
-  return is_hex(entry.path().filename().u8string(), 32) && entry.is_directory(ignored) && !entry.is_symlink(ignored);
-}
-
 bool has_name_of_prefix(const fs::path& path) { return path.extension() == ".kv" && is_hex(path.stem().u8string(), 16); }
 
 struct File {
@@ -30,18 +26,22 @@ struct File {
   uint64_t bytes;
 };
 
-/** "<name of a prefix>.<who writes it>.tmp" */
+}  // namespace
+
+bool is_prefix_file(const fs::directory_entry& entry) {
+  std::error_code ignored;
+  return has_name_of_prefix(entry.path()) && entry.is_regular_file(ignored) && !entry.is_symlink(ignored);
+}
+
 bool is_being_written(const fs::directory_entry& entry) {
   std::error_code ignored;
   return is_temporary(entry.path()) && has_name_of_prefix(entry.path().stem().stem()) && entry.is_regular_file(ignored) &&
          !entry.is_symlink(ignored);
 }
 
-}  // namespace
-
-bool is_prefix_file(const fs::directory_entry& entry) {
+bool is_key_folder(const fs::directory_entry& entry) {
   std::error_code ignored;
-  return has_name_of_prefix(entry.path()) && entry.is_regular_file(ignored) && !entry.is_symlink(ignored);
+  return is_hex(entry.path().filename().u8string(), 32) && entry.is_directory(ignored) && !entry.is_symlink(ignored);
 }
 
 Trimmed trim_folder(const fs::path& folder, uint64_t limit) {
@@ -70,10 +70,10 @@ Trimmed trim_folder(const fs::path& folder, uint64_t limit) {
   std::sort(files.begin(), files.end(), [](const File& a, const File& b) { return a.used < b.used; });
   for (const File& file : files) {
     if (total <= limit) break;
-    std::error_code failed, ignored;
+    std::error_code failed;
     fs::remove(file.path, failed);
     if (failed) continue;
-    fs::remove(file.path.parent_path(), ignored);  // fails as long as there is anything in it
+    remove_if_empty(file.path.parent_path());
     total -= file.bytes;
     trimmed.removed.push_back(file.path);
   }

@@ -22,5 +22,9 @@ Trimmed trim_folder(const std::filesystem::path& folder, uint64_t limit);
 
 /** Whether it has the name and the kind of a file that the cache writes. */
 bool is_prefix_file(const std::filesystem::directory_entry& entry);
+/** The same of one that is not whole yet: "<name of a prefix>.<who writes it>.tmp". */
+bool is_being_written(const std::filesystem::directory_entry& entry);
+/** The same of a model's folder. */
+bool is_key_folder(const std::filesystem::directory_entry& entry);
 
 }  // namespace zse

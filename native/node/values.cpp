@@ -343,6 +343,13 @@ EngineOptions engine_options_from_js(const Napi::Object& value) {
   options.prompt_cache.ram_bytes = static_cast<uint64_t>(number(cache, "ram"));
   options.prompt_cache.dir = cache.Get("dir").As<Napi::String>();
   options.prompt_cache.disk_bytes = static_cast<uint64_t>(number(cache, "disk"));
+  if (const Napi::Value given = cache.Get("key"); given.IsTypedArray()) {
+    const Napi::Uint8Array bytes = given.As<Napi::Uint8Array>();
+    AeadKey& key = options.prompt_cache.key.emplace();
+    // lib/options has seen to the size; a key that is not all of its bytes would be one that can be guessed.
+    if (bytes.ByteLength() != key.size()) throw Napi::TypeError::New(value.Env(), "promptCache.key must have 32 bytes");
+    std::copy_n(bytes.Data(), key.size(), key.begin());
+  }
   return options;
 }
 

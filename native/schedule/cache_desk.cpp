@@ -95,16 +95,17 @@ CacheDesk::Found CacheDesk::find(const CacheQuestion& question) const {
     if (!is_wanted(question, content) || (best && best.size <= content.size())) return;
     best = make();
     best.size = content.size();
+    best.hash = content.hash();
   };
   for (const auto& [id, prefix] : cache_.all_pinned())
-    consider(prefix->content, [&, kept = prefix] { return Found{kept, -1, {}, 0}; });
-  for (const auto& prefix : cache_.in_ram()) consider(prefix->content, [&] { return Found{prefix, -1, {}, 0}; });
+    consider(prefix->content, [&, kept = prefix] { return Found{kept, -1, {}, 0, 0}; });
+  for (const auto& prefix : cache_.in_ram()) consider(prefix->content, [&] { return Found{prefix, -1, {}, 0, 0}; });
   for (SlotId slot = 0; slot < slots_.size(); slot++) {
     if (slots_[slot].owner != 0 || slots_[slot].content.size() < kWorthKeeping) continue;
-    consider(slots_[slot].content, [&] { return Found{nullptr, slot, {}, 0}; });
+    consider(slots_[slot].content, [&] { return Found{nullptr, slot, {}, 0, 0}; });
   }
   cache_.each_file(
-      [&](const PrefixFileInfo& info) { consider(info.content, [&] { return Found{nullptr, -1, info.id, 0}; }); });
+      [&](const PrefixFileInfo& info) { consider(info.content, [&] { return Found{nullptr, -1, info.id, 0, 0}; }); });
   return best;
 }
 
@@ -181,7 +182,7 @@ std::vector<CacheEntry> CacheDesk::evict(const CacheQuestion& question) {
   const bool all = !question.id && question.tokens.empty();
   std::optional<uint64_t> id = question.id;
   if (const Found found = all || id ? Found() : find(question)) {
-    id = found.image ? found.image->content.hash() : found.file ? *found.file : slots_[found.slot].content.hash();
+    id = found.hash;
   }
   std::vector<CacheEntry> gone;
   for (CacheEntry& entry : list()) {

@@ -41,6 +41,7 @@ class CacheDesk {
     SlotId slot = -1;                          // in a free slot, or
     std::optional<PrefixFileId> file;          // on disk
     size_t size = 0;                           // tokens
+    uint64_t hash = 0;                         // of them
     explicit operator bool() const { return image || slot >= 0 || file; }
   };
   /** What answers one; nothing: it waits. Throws EngineError. */

@@ -72,7 +72,11 @@ void SlotFiller::loaded(Sequence& sequence, Sequences& sequences) {
   const Sequence::Loading loading = *std::exchange(sequence.loading, std::nullopt);
   if (!loading.copy->sound()) {
     slots_.clear(sequence.slot);
-    if (!sequence.spilled) return cache_.reject(*loading.prefix);
+    if (!sequence.spilled) {
+      cache_.reject(*loading.prefix);
+      begins_with(sequence, 0);  // one that is computed again had more once
+      return;
+    }
     lost(sequence);
     sequences.begin_prefill(sequence);
     begins_with(sequence, 0);
@@ -83,8 +87,9 @@ void SlotFiller::loaded(Sequence& sequence, Sequences& sequences) {
   if (sequence.spilled) {
     cache_.release(sequence.spilled->bytes());
     sequence.spilled.reset();
-  } else if (slots_.cut(sequence.slot, loading.wanted)) {
-    begins_with(sequence, loading.wanted);
+  } else {
+    const bool cut = slots_.cut(sequence.slot, loading.wanted);
+    begins_with(sequence, cut ? loading.wanted : 0);
   }
 }
 

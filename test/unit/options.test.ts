@@ -172,7 +172,12 @@ describe("a refusal names the option, what was given and what is allowed", () =>
     expect(message({ promptCache: { ram: -1 } })).toBe("promptCache.ram must be a number of bytes from 0 to 9007199254740991; given -1.");
     expect(message({ promptCache: { disk: 5 } })).toContain("promptCache.dir, which is not given");
     expect(message({ promptCache: { dir: 7 } })).toBe("promptCache.dir must be the path of a folder; given 7.");
-    expect(message({ promptCache: { size: 1 } })).toContain("there are: ram, dir, disk");
+    expect(message({ promptCache: { size: 1 } })).toContain("there are: ram, dir, disk, key");
+    expect(message({ promptCache: { dir: "x", key: "secret" } })).toBe(
+      "promptCache.key must be a Buffer or Uint8Array of 32 bytes; given something else.",
+    );
+    expect(message({ promptCache: { dir: "x", key: new Uint8Array(31) } })).toContain("of 32 bytes; given 31 bytes");
+    expect(message({ promptCache: { key: new Uint8Array(32) } })).toContain("promptCache.dir, which is not given");
     expect(message({ promptCache: 5 })).toContain("promptCache must be false, or an object");
     expect(message({ isolate: "yes" })).toBe('isolate must be true, false, or an object { recover, hangAfterMs }; given "yes".');
     expect(message({ isolate: { recover: 1 } })).toBe("isolate.recover must be true or false; given 1.");
