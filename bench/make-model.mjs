@@ -1,31 +1,63 @@
-// Owns the benchmark's model of a realistic size: the shapes of Qwen2.5-0.5B with random weights and the real qwen2
-// vocabulary, quantized as llama-quantize's Q4_0 would. What it says is noise; what it costs is what the real model costs.
+// Owns the benchmark's models of a realistic size: the shapes of Qwen2.5-0.5B and 1.5B with random weights and the real qwen2
+// vocabulary, the smaller quantized as llama-quantize's Q4_0 would, the larger by it as Q4_K_M. What it says is noise; what it costs is what the real model costs.
 // `node bench/make-model.mjs [file]`. The same seed gives the same file; about 355 MB, ten to twenty seconds.
 //
 // Real Q4_0 files of this model have Q8_0 embeddings: they are tied, so llama-quantize treats them as the output matrix and asks
 // for Q6_K, and 896 columns are no multiple of Q6_K's 256, so it falls back to Q8_0 (src/llama-quant.cpp).
+import { spawnSync } from "node:child_process";
 import { closeSync, existsSync, mkdirSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { GGUFValueType, gguf, serializeGgufMetadata } from "@huggingface/gguf";
 import { probit } from "simple-statistics";
 import { root } from "../scripts/paths.mjs";
-import { main, progress, say } from "../scripts/say.mjs";
+import { main, progress, SetupError, say } from "../scripts/say.mjs";
 import { fetchLlama, llamaDir } from "../vendor/fetch.mjs";
 import { blockSize, bytesOf, types, writeQ4_0, writeQ8_0 } from "./lib/quantize.mjs";
 
 /** Qwen2.5-0.5B, from its config.json. */
 export const shape = { layers: 24, width: 896, heads: 14, kvHeads: 2, ffn: 4864, context: 32768, ropeBase: 1e6, epsilon: 1e-6 };
 
-/** Where the model is kept; git ignores the folder. */
+/** Qwen2.5-1.5B, from its config.json. */
+const larger = { ...shape, layers: 28, width: 1536, heads: 12, ffn: 8960 };
+
+/** Where the models are kept; git ignores the folder. */
 export const modelPath = join(root, "bench", ".cache", "qwen2-0.5b-random-ascii-q4_0.gguf");
+export const largerPath = join(root, "bench", ".cache", "qwen2-1.5b-random-ascii-q4_k_m.gguf");
 
 const alignment = 32;
 
 /** Makes the model unless it is there. */
 export async function makeModel(path = modelPath) {
-  return writeModel(path, tensorsOf, {
-    "general.name": text("Random weights, shapes of Qwen2.5-0.5B"),
+  return writeQwen2(path, shape, "Qwen2.5-0.5B");
+}
+
+/**
+ * Makes the one of 1.5B in Q4_K_M unless it is there, by llama-quantize: of Q4_0, since what a weight is costs no time. Real files of that name have
+ * the same types and the same size.
+ */
+export async function makeLarger(path = largerPath) {
+  if (existsSync(path)) return path;
+  const { buildTools, toolPath } = await import("./contenders/peers.mjs");
+  await buildTools(["llama-quantize"]);
+  const [plain, unfinished] = [`${path}.q4_0`, `${path}.${process.pid}`];
+  try {
+    await writeQwen2(plain, larger, "Qwen2.5-1.5B");
+    say("quantizing it …");
+    const { status, stderr, error } = spawnSync(toolPath("llama-quantize"), ["--allow-requantize", plain, unfinished, "Q4_K_M"], {
+      encoding: "utf8",
+    });
+    if (status !== 0) throw new SetupError(`llama-quantize failed (${error?.message ?? `exit ${status}`}): ${stderr?.slice(-500)}`);
+    renameSync(unfinished, path);
+  } finally {
+    for (const file of [plain, unfinished]) rmSync(file, { force: true });
+  }
+  return path;
+}
+
+function writeQwen2(path, shape, name) {
+  return writeModel(path, (texts) => tensorsOf(texts, shape), {
+    "general.name": text(`Random weights, shapes of ${name}`),
     "qwen2.block_count": number(shape.layers),
     "qwen2.context_length": number(shape.context),
     "qwen2.embedding_length": number(shape.width),
@@ -79,7 +111,7 @@ export async function writeModel(path, list, metadata) {
 }
 
 /** The tensors in file order: name, shape (columns first, as GGUF has it), type, and the spread and mean of its weights. */
-function tensorsOf(texts) {
+function tensorsOf(texts, shape) {
   const { layers, width, heads, kvHeads, ffn } = shape;
   const kvWidth = (width / heads) * kvHeads;
   const [matrix, vector] = [matrixOf, vectorOf];

@@ -5,13 +5,17 @@ import { gguf } from "@huggingface/gguf";
 import { root } from "../scripts/paths.mjs";
 import { SetupError } from "../scripts/say.mjs";
 import { hybridPath, makeHybrid } from "./make-hybrid.mjs";
-import { makeModel, modelPath } from "./make-model.mjs";
+import { largerPath, makeLarger, makeModel, modelPath } from "./make-model.mjs";
 
 const demo = join(root, "models", "demo", "demo.gguf");
 
 /** Finds a model by name or path; makes the one of random weights when it is missing. */
 export async function findModel(which) {
   if (which === "demo") return describe("demo", demo, "the embedded demo model");
+  if (which === "qwen2-1.5b") {
+    await makeLarger();
+    return describe("qwen2-1.5b", largerPath, "random weights in the shapes of Qwen2.5-1.5B, Q4_K_M");
+  }
   if (which === "qwen2-0.5b") {
     await makeModel();
     return describe("qwen2-0.5b", modelPath, "random weights in the shapes of Qwen2.5-0.5B, Q4_0");
@@ -21,12 +25,13 @@ export async function findModel(which) {
     return describe("lfm2-350m", hybridPath, "random weights in the shapes of LFM2-350M, a hybrid, Q4_0");
   }
   const path = resolve(process.env.INIT_CWD ?? ".", which);
-  if (!existsSync(path)) throw new SetupError(`there is no model ${path}: give demo, qwen2-0.5b, lfm2-350m, or the path of a .gguf file.`);
+  if (!existsSync(path))
+    throw new SetupError(`there is no model ${path}: give qwen2-1.5b, qwen2-0.5b, demo, lfm2-350m, or the path of a .gguf file.`);
   return describe(basename(path, ".gguf"), path, "a file of the caller's");
 }
 
 async function describe(name, path, description) {
-  const { metadata } = await gguf(path, { allowLocalFile: true }).catch((error) => {
+  const { metadata, tensorInfos, tensorDataOffset } = await gguf(path, { allowLocalFile: true }).catch((error) => {
     throw new SetupError(`${path} is not a GGUF file that can be read: ${error.message}.`);
   });
   return {
@@ -36,6 +41,26 @@ async function describe(name, path, description) {
     modelBytes: statSync(path).size,
     trainedContext: Number(metadata[`${metadata["general.architecture"]}.context_length`]),
     kvBytesPerToken: kvBytesPerToken(metadata),
+    ...workPerToken(tensorInfos, statSync(path).size - Number(tensorDataOffset)),
+  };
+}
+
+/**
+ * What one token costs of a dense model: the bytes of weights that a decoded one reads, and the multiplications by weights of one in a prompt.
+ * Embeddings are looked up, not multiplied; where they are the output matrix too (tied), decoding reads them. A prompt needs the output matrix for
+ * its last token alone.
+ */
+export function workPerToken(tensors, dataBytes) {
+  const count = ({ shape }) => shape.reduce((product, size) => product * Number(size), 1);
+  // From one's beginning to the next one's: some bytes more than a type's own where its end is filled up.
+  const starts = [...tensors.map(({ offset }) => Number(offset)), dataBytes].toSorted((a, b) => a - b);
+  const bytes = ({ offset }) => starts[starts.indexOf(Number(offset)) + 1] - Number(offset);
+  const matrices = tensors.filter(({ name, shape }) => name.startsWith("blk.") && shape.length === 2);
+  const output = tensors.filter(({ name }) => name === "output.weight");
+  const read = [...matrices, ...(output.length > 0 ? output : tensors.filter(({ name }) => name === "token_embd.weight"))];
+  return {
+    bytesPerToken: read.reduce((sum, tensor) => sum + bytes(tensor), 0),
+    multiplicationsPerToken: matrices.reduce((sum, tensor) => sum + count(tensor), 0),
   };
 }
 

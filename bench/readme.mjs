@@ -7,7 +7,7 @@ import { contenders } from "./contenders/index.mjs";
 import { significant } from "./lib/report.mjs";
 import { readResults } from "./lib/results.mjs";
 
-const model = "qwen2-0.5b";
+const model = "qwen2-1.5b";
 const columns = ["zstream", "node-llama-cpp", "llama-server"];
 /** What most people want to know: the row of the benchmark, its measure, and the words for it. */
 const six = [
@@ -37,7 +37,7 @@ function overview({ machine, rows }) {
     `|---|${columns.map(() => "---|").join("")}`,
     ...lines,
     "",
-    `Qwen2.5-0.5B's shapes in Q4_0, ${rows.a.measured.threads} threads on ${machine.cpu}, ${dates}: \`npm run bench -- --write && node bench/readme.mjs\`.`,
+    `Qwen2.5-1.5B's shapes in Q4_K_M, ${rows.a.measured.threads} threads on ${machine.cpu} (${machine.instructions}), ${dates}: \`npm run bench -- --write && node bench/readme.mjs\`.`,
   ].join("\n");
 }
 

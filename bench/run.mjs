@@ -5,10 +5,13 @@ import { buildAddon } from "../scripts/build.mjs";
 import { buildTypescript, typescriptIsCurrent } from "../scripts/build-ts.mjs";
 import { main, SetupError, say } from "../scripts/say.mjs";
 import { contenders } from "./contenders/index.mjs";
+import { level } from "./contenders/peers.mjs";
+import { limitsText, measureLimits } from "./lib/limits.mjs";
 import { describeMachine, isQuiet, othersLoad } from "./lib/machine.mjs";
 import { entriesOf, measure } from "./lib/measure.mjs";
 import { figuresOf, goalText, table } from "./lib/report.mjs";
 import { writeResults } from "./lib/results.mjs";
+import { isUnder, underNote } from "./lib/under.mjs";
 import { findModel, physicalCores } from "./models.mjs";
 import { rows } from "./rows/index.mjs";
 
@@ -18,9 +21,9 @@ const command = new Command("npm run bench --")
   .addOption(
     new Option(
       "--model <which>",
-      "demo, qwen2-0.5b, lfm2-350m (random weights, made when missing), or a .gguf file; several with commas between",
+      "qwen2-1.5b, qwen2-0.5b, demo, lfm2-350m (random weights, made when missing), or a .gguf file; several with commas between",
     )
-      .default(["qwen2-0.5b", "demo"], "both")
+      .default(["qwen2-1.5b", "qwen2-0.5b", "demo"], "the first three")
       .argParser((text) => text.split(",")),
   )
   .addOption(
@@ -64,8 +67,9 @@ async function runModel(model, wanted, { contenders, reps, threads, write }) {
       say(`row ${row.name} is not measured on ${model.name}; it is on ${row.models}.`);
   }
   if (fitting.length === 0) return 0;
-  const machine = describeMachine();
-  console.log(`\n# ${model.name}, ${threads} threads; ${machine.cpu}, ${machine.date}`);
+  const limits = measureLimits(threads);
+  const machine = { ...describeMachine(level), limits };
+  console.log(`\n# ${model.name}, ${threads} threads; ${machine.cpu} (${machine.instructions}), ${machine.date}\n\n${limitsText(limits)}`);
   const missed = [];
   for (const row of fitting) {
     const repetitions = row.repetitions?.(reps) ?? reps;
@@ -73,7 +77,7 @@ async function runModel(model, wanted, { contenders, reps, threads, write }) {
     const started = performance.now();
     const onRun = (name, number) => say(`${model.name}, row ${row.name}, ${number + 1} of ${repetitions}: ${name} …`);
     const { path, description, name, ...facts } = model;
-    const samples = await measure(row, { model: path, threads, ...facts }, { wanted: contenders, repetitions, onRun });
+    const samples = await measure(row, { model: path, threads, limits, level, ...facts }, { wanted: contenders, repetitions, onRun });
     const measured = {
       date: machine.date,
       commit: machine.commit,
@@ -92,7 +96,7 @@ async function runModel(model, wanted, { contenders, reps, threads, write }) {
     );
     if (write)
       writeResults(
-        { model: { name, description, bytes: facts.modelBytes }, machine, rows: { [row.name]: kept } },
+        { model: { name: level ? `${name}-${level}` : name, description, bytes: facts.modelBytes }, machine, rows: { [row.name]: kept } },
         rows.map((row) => row.name),
       );
   }
@@ -119,8 +123,12 @@ function print(name, row) {
 }
 
 function noteOn(load) {
-  if (isQuiet(load)) return [];
-  return [`The machine was busy: other programs took ${load.toFixed(1)} cores before or after this row. Its figures are worth little.`];
+  const notes = isUnder() ? [underNote] : [];
+  if (isQuiet(load)) return notes;
+  return [
+    ...notes,
+    `The machine was busy: other programs took ${load.toFixed(1)} cores before or after this row. Its figures are worth little.`,
+  ];
 }
 
 function namesOf(text) {

@@ -17,7 +17,7 @@
 //
 // Raw llama.cpp measures itself: a row calls contenders/raw.mjs instead (its `raw` function).
 import { resolve } from "node:path";
-import { buildTools, installPeers } from "./peers.mjs";
+import { buildPortable, buildTools, installPeers, level, levelFolder } from "./peers.mjs";
 
 const server = { module: "llama-server.mjs", prepare: buildTools };
 
@@ -25,10 +25,11 @@ const server = { module: "llama-server.mjs", prepare: buildTools };
 export const untuned = ["zstream", "node-llama-cpp", "llama-server"];
 
 export const contenders = {
-  zstream: { title: "zStream", module: "zstream.mjs" },
+  zstream: { title: "zStream", module: "zstream.mjs", ...(level && { prepare: buildPortable, options: { folder: levelFolder } }) },
   ...earlier(process.env.ZSE_BENCH_BEFORE),
   ...isolated(process.env.ZSE_BENCH_ISOLATED),
-  "node-llama-cpp": { title: "node-llama-cpp", module: "node-llama-cpp.mjs", prepare: installPeers },
+  // Its binary takes the best that the processor has, and nothing holds it to less.
+  ...(level ? {} : { "node-llama-cpp": { title: "node-llama-cpp", module: "node-llama-cpp.mjs", prepare: installPeers } }),
   "llama-server": { title: "llama-server", ...server },
   "llama-server-tuned": { title: "llama-server -b 64 -ub 64", ...server, options: { args: ["-b", 64, "-ub", 64] } },
   raw: { title: "raw llama.cpp", prepare: buildTools },
@@ -36,7 +37,9 @@ export const contenders = {
 
 /** Another build of zStream, in a folder of its own, as one more contender: measured wherever zStream is. */
 function earlier(folder) {
-  return folder ? { before: { title: "zStream before", module: "zstream.mjs", as: "zstream", options: { folder: resolve(folder) } } } : {};
+  return folder
+    ? { before: { title: "zStream before", module: "zstream.mjs", as: "zstream", options: { folder: resolve(folder), earlier: true } } }
+    : {};
 }
 
 /** zStream with its engine in a process of its own ("1"), or one that streams survive ("recover"). */

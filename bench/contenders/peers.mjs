@@ -1,7 +1,7 @@
 // Owns what the benchmark compares with: installing node-llama-cpp under bench/peers, building llama.cpp's own programs. Each is there
 // when its function returns, or the run ends with a sentence that says what is missing.
 import { spawnSync } from "node:child_process";
-import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { appendFileSync, cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { root } from "../../scripts/paths.mjs";
@@ -10,7 +10,12 @@ import { SetupError, say } from "../../scripts/say.mjs";
 export const peersDir = join(root, "bench", "peers");
 
 const sourceDir = join(root, "bench", ".cache", "llama.cpp");
-const buildDir = join(root, "bench", ".cache", "llama-build");
+/** ZSE_CPU's level, as native/cpu has them, in ggml's own options beside GGML_NATIVE=OFF, whose others are those of AVX2. */
+const levels = { sse42: ["AVX", "AVX2", "BMI2", "FMA", "F16C"].map((name) => `-DGGML_${name}=OFF`), avx2: [] };
+levels.avx512 = ["-DGGML_AVX512=ON", "-DGGML_AVX512_VNNI=ON"];
+/** The level that all contenders are built for or held to; undefined: whatever this processor has. */
+export const level = process.env.ZSE_CPU || undefined;
+const buildDir = join(root, "bench", ".cache", level ? `llama-build-${level}` : "llama-build");
 const compared = ["llama-bench", "llama-batched-bench", "llama-server"];
 /** The one patch of ours that they get: without it some of them end with SIGILL on processors with AMX. */
 const mended = "0027-amx-tiles.patch";
@@ -25,6 +30,7 @@ export function toolPath(name) {
  * patches of vendor/patches but that one: what others get who take llama.cpp as it is. Does nothing when they were built of that commit.
  */
 export async function buildTools(tools = compared) {
+  if (level && !levels[level]) throw new SetupError(`ZSE_CPU is "${level}": the benchmark knows ${Object.keys(levels).join(", ")}.`);
   const { llamaDir, fetchLlama, pin } = await import("../../vendor/fetch.mjs");
   const stamp = join(buildDir, "built.txt");
   // Not loaded in measuring processes, whose start is measured too.
@@ -54,13 +60,31 @@ export async function buildTools(tools = compared) {
   }
   run("git", "-C", sourceDir, "checkout", "--quiet", "--", ".");
   run("git", "-C", sourceDir, "apply", "--whitespace=nowarn", join(root, "vendor", "patches", mended));
-  run("cmake", "-S", root, "-B", buildDir, "-DCMAKE_BUILD_TYPE=Release", "-DZSE_BENCH_TOOLS=ON", `-DZSE_LLAMA_DIR=${sourceDir}`);
+  const options = ["-DCMAKE_BUILD_TYPE=Release", "-DZSE_BENCH_TOOLS=ON", `-DZSE_LLAMA_DIR=${sourceDir}`];
+  if (level) options.push("-DZSE_NATIVE=OFF", ...levels[level]);
+  run("cmake", "-S", root, "-B", buildDir, ...options);
   const jobs = Number(process.env.ZSE_JOBS) || availableParallelism();
   run("cmake", "--build", buildDir, "--config", "Release", "--parallel", jobs, ...tools.flatMap((name) => ["--target", name]));
   for (const name of tools) {
     if (!existsSync(toolPath(name))) throw new SetupError(`${name} was built but is not in ${toolPath(name)}: see ${log}.`);
   }
   writeFileSync(stamp, wanted);
+}
+
+/**
+ * A package of zStream whose addon is the portable one, which ZSE_CPU holds to its level: what `npm install zstream` brings, by this machine's
+ * compiler. A folder of its own, since the checkout's addon is for this processor alone.
+ */
+export const levelFolder = join(root, "bench", ".cache", "portable");
+
+export async function buildPortable() {
+  const { buildAddon } = await import("../../scripts/build.mjs");
+  const { placesOf } = await import("../../scripts/paths.mjs");
+  await buildAddon({ portable: true });
+  rmSync(levelFolder, { recursive: true, force: true });
+  cpSync(join(root, "dist"), join(levelFolder, "dist"), { recursive: true });
+  cpSync(join(root, "package.json"), join(levelFolder, "package.json"));
+  cpSync(placesOf(true).addon, join(levelFolder, "build", "Release", "zstream.node"));
 }
 
 /** The commit that is checked out there; undefined where none is. A checkout that was cut short has no HEAD that is detached. */

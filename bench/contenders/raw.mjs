@@ -2,6 +2,7 @@
 // that loads the model, warms up, measures and exits.
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
+import { under } from "../lib/under.mjs";
 import { toolPath } from "./peers.mjs";
 
 /**
@@ -36,11 +37,18 @@ export async function manyStreams({ model, threads, streams, promptTokens, newTo
   throw new Error("llama-batched-bench printed less than all of its results, ten times");
 }
 
+/** Tokens/s of decoding a few tokens with nothing before them, while other programs are busy. */
+export async function briefly({ model, threads, newTokens }) {
+  const [decoding] = await llamaBench({ model, threads, args: ["-p", 0, "-n", newTokens, "-r", 1, "--no-warmup"] });
+  return decoding.avg_ts;
+}
+
 async function llamaBench({ model, threads, args }) {
   return JSON.parse(await runTool("llama-bench", ["-m", model, "-t", threads, "-o", "json", ...args]));
 }
 
 async function runTool(name, args) {
-  const { stdout } = await promisify(execFile)(toolPath(name), args.map(String), { maxBuffer: 2 ** 26 });
+  const [program, ...rest] = under(toolPath(name), ...args.map(String));
+  const { stdout } = await promisify(execFile)(program, rest, { maxBuffer: 2 ** 26 });
   return stdout;
 }

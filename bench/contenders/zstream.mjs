@@ -12,6 +12,7 @@ const greedy = { temperature: 0, ignoreEos: true };
 /** Opens the model as bench/contenders/index.mjs says. */
 export async function open({
   folder = root,
+  earlier = false,
   model: path,
   threads,
   contextSize,
@@ -33,7 +34,7 @@ export async function open({
     ...(latencyTargetMs && { latencyTargetMs }),
     ...(isolate && { isolate }),
     // A model of random weights repeats itself, which would make rows about other things flattering. Earlier builds know no such option.
-    ...(folder === root && { speculate }),
+    ...(!earlier && { speculate }),
   };
   const model = new ZSE(path, { ...options, ...(cacheDir && { promptCache: { dir: cacheDir } }) });
   await model.ready;

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { contenders, isNamed } from "../contenders/index.mjs";
+import { under } from "./under.mjs";
 
 const worker = fileURLToPath(new URL("worker.mjs", import.meta.url));
 
@@ -29,7 +30,8 @@ export async function measure(row, job, { wanted, repetitions, onRun }) {
     // In turns, so that a machine that grows slower favours nobody.
     for (const { name, contender, options } of number % 2 === 0 ? entries : entries.toReversed()) {
       onRun?.(name, number);
-      const measured = await once(row, contender, { ...job, seed: number, options });
+      const told = await once(row, contender, { ...job, seed: number, options });
+      const measured = { ...told, ...row.derived?.(told, job) };
       const kept = samples.get(name) ?? {};
       for (const [measure, value] of Object.entries(measured)) kept[measure] = [...(kept[measure] ?? []), value];
       samples.set(name, kept);
@@ -55,8 +57,8 @@ export async function once(row, contender, job) {
 
 function runWorker(job) {
   return new Promise((resolve, reject) => {
-    const args = ["--expose-gc", worker, JSON.stringify({ ...job, spawnedAt: Date.now() })];
-    const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"], timeout: limitMs });
+    const [program, ...args] = under(process.execPath, "--expose-gc", worker, JSON.stringify({ ...job, spawnedAt: Date.now() }));
+    const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"], timeout: limitMs });
     let out = "";
     let log = "";
     child.stdout.setEncoding("utf8").on("data", (text) => {

@@ -1,5 +1,6 @@
 // Owns turning measurements into figures, and figures into the tables that are printed and kept. Pure.
 import { contenders, isNamed } from "../contenders/index.mjs";
+import { limitsText } from "./limits.mjs";
 import { compare, reaches, summarize } from "./statistics.mjs";
 
 /**
@@ -9,7 +10,8 @@ import { compare, reaches, summarize } from "./statistics.mjs";
  */
 export function figuresOf(row, samples, model) {
   const figures = row.figures.filter(({ models }) => !models || models.includes(model));
-  return figures.map(({ label, unit, measure, goals = [], note, only }) => {
+  const measured = figures.filter(({ measure, optional }) => !optional || [...samples.values()].some((measures) => measures[measure]));
+  return measured.map(({ label, unit, measure, goals = [], note, only }) => {
     const values = {};
     for (const [name, measures] of samples) {
       if (only && !isNamed(only, name)) continue;
@@ -110,6 +112,8 @@ export function markdown({ model, machine, rows }) {
   const facts = [
     ["model", `${model.name} (${model.description}, ${(model.bytes / 1e6).toFixed(1)} MB)`],
     ["machine", `${machine.cpu}, ${machine.cores} cores, ${machine.memoryGb} GB, ${machine.system}`],
+    ...(machine.instructions ? [["instructions", machine.instructions]] : []),
+    ...(machine.limits ? [["limits of the machine", limitsText(machine.limits)]] : []),
     ["versions", `zStream ${machine.zstream}, llama.cpp ${machine.llama}, Node ${machine.node}`],
   ];
   const sections = Object.entries(rows).map(([name, row]) =>
@@ -122,7 +126,7 @@ export function markdown({ model, machine, rows }) {
     ].join("\n\n"),
   );
   return [
-    `# ${model.name}`,
+    `# ${model.name}${machine.instructions ? `: ${machine.instructions}` : ""}`,
     "Written by `npm run bench -- --write`; [docs/PERFORMANCE.md](../../docs/PERFORMANCE.md) explains each figure.",
     facts.map(([name, value]) => `- ${name}: ${value}`).join("\n"),
     "Medians over the repetitions; ± is the median absolute deviation. A goal's ratio compares the two runs of one repetition.",

@@ -1,6 +1,7 @@
 // Owns row a: one stream. How fast it decodes, and how soon its first token comes after a cold prompt.
 import { median } from "simple-statistics";
 import * as raw from "../contenders/raw.mjs";
+import { partsOfLimits } from "../lib/limits.mjs";
 import { beginsPlainly, pace, ttft } from "../lib/reply.mjs";
 
 const decode = { promptTokens: 64, newTokens: 128 };
@@ -25,6 +26,8 @@ export const row = {
     return measures;
   },
 
+  derived: partsOfLimits,
+
   figures: [
     {
       label: "decoding",
@@ -39,6 +42,13 @@ export const row = {
       measure: `ttftMs${tokens}`,
       goals: [{ of: "raw", atMost: 1.03 }],
       note: "raw: llama-bench's prefill plus one token",
+    })),
+    { label: "decoding, of what reading memory allows", unit: "parts of 1", measure: "readPart", optional: true },
+    ...prompts.map((tokens) => ({
+      label: `first token, ${tokens} tokens, of what multiplying allows`,
+      unit: "parts of 1",
+      measure: `multiplyPart${tokens}`,
+      optional: true,
     })),
   ],
 };
