@@ -30,5 +30,6 @@ import { row as m } from "./m-prepare.mjs";
 import { row as n } from "./n-hostile-prompts.mjs";
 import { row as o } from "./o-texts-beside.mjs";
 import { row as p } from "./p-hybrid-turns.mjs";
+import { row as q } from "./q-busy-machine.mjs";
 
-export const rows = [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, curve];
+export const rows = [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, curve];
