@@ -44,6 +44,17 @@ export function instructionOf(limits, level) {
   return reachable.toSorted((a, b) => b.allThreads - a.allThreads)[0];
 }
 
+/** The greater of two measurements of one machine: what was reached once is no more than the limit. */
+export function greater(before, now) {
+  if (!before || !now) return now ?? before;
+  const earlier = new Map(before.multiplications.map((one) => [one.instruction, one]));
+  const multiplications = now.multiplications.map((one) => {
+    const other = earlier.get(one.instruction) ?? one;
+    return { ...one, oneThread: Math.max(one.oneThread, other.oneThread), allThreads: Math.max(one.allThreads, other.allThreads) };
+  });
+  return { readBytes: Math.max(before.readBytes, now.readBytes), multiplications };
+}
+
 /**
  * How much of the limits one stream reaches, in parts of 1: decoding, whose every token reads all weights, of what reading allows; prompts of the
  * vector instruction's multiplications. A part above 1 is no error: caches hold weights, and AMX multiplies more.

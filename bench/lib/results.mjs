@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { root } from "../../scripts/paths.mjs";
 import { charts } from "./charts.mjs";
+import { greater } from "./limits.mjs";
 import { markdown } from "./report.mjs";
 
 export const resultsDir = join(root, "bench", "results");
@@ -27,7 +28,12 @@ export function merge(before, run, order) {
   const threads = Object.values(run.rows)[0].measured.threads;
   const alike = isSame ? Object.entries(before.rows).filter(([, row]) => row.measured.threads === threads) : [];
   const all = { ...Object.fromEntries(alike), ...run.rows };
-  return { ...run, rows: Object.fromEntries(order.filter((name) => all[name]).map((name) => [name, all[name]])) };
+  const limits = greater(alike.length > 0 ? before.machine.limits : undefined, run.machine.limits);
+  return {
+    ...run,
+    machine: { ...run.machine, ...(limits && { limits }) },
+    rows: Object.fromEntries(order.filter((name) => all[name]).map((name) => [name, all[name]])),
+  };
 }
 
 /** Keeps a run: JSON, Markdown, charts. */

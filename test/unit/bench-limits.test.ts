@@ -2,7 +2,7 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
 
 const load = (path: string) => import(new URL(`../../bench/${path}`, import.meta.url).href);
-const { instructionOf, limitsText, partsOfLimits } = await load("lib/limits.mjs");
+const { greater, instructionOf, limitsText, partsOfLimits } = await load("lib/limits.mjs");
 const { instructions } = await load("lib/machine.mjs");
 const { under } = await load("lib/under.mjs");
 const { workPerToken } = await load("models.mjs");
@@ -38,6 +38,17 @@ describe("the limit of multiplications", () => {
         "vpdpbusd ymm 250 G on one thread, 500 G on all; vpdpbusd zmm 450 G on one thread, 900 G on all; tdpbusd tmm 3500 G on one thread, 7000 G on all",
     );
     expect(limitsText({ readBytes: 5e9, multiplications: [] })).toBe("5 GB read a second");
+  });
+});
+
+describe("two measurements of one machine", () => {
+  it("give the greater of each, since a busy machine reaches less than its limit", () => {
+    const disturbed = { readBytes: 30e9, multiplications: [one("vpdpbusd zmm", "avx512", 400e9), one("tdpbusd tmm", "amx", 8000e9)] };
+    const both = greater(limits, disturbed);
+    expect(both.readBytes).toBe(30e9);
+    expect(both.multiplications.map(({ allThreads }: { allThreads: number }) => allThreads)).toEqual([900e9, 8000e9]);
+    expect(greater(undefined, limits)).toBe(limits);
+    expect(greater(limits, undefined)).toBe(limits);
   });
 });
 
