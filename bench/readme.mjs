@@ -31,13 +31,17 @@ function overview({ machine, rows }) {
     const cells = columns.map((column) => (figure.values[column] ? significant(figure.values[column].median) : "–"));
     return `| ${[words, ...cells].join(" | ")} |`;
   });
+  const busy = six
+    .filter(([name]) => rows[name].measured.notes.some((note) => note.startsWith("The machine was busy")))
+    .map(([name]) => name);
+  const caveat = busy.length > 0 ? ` Rows ${busy.join(", ")}: other programs were running.` : "";
   const dates = [...new Set(six.map(([name]) => rows[name].measured.date.slice(0, 10)))].join(", ");
   return [
     `| | ${columns.map((column) => contenders[column].title).join(" | ")} |`,
     `|---|${columns.map(() => "---|").join("")}`,
     ...lines,
     "",
-    `Qwen2.5-1.5B's shapes in Q4_K_M, ${rows.a.measured.threads} threads on ${machine.cpu} (${machine.instructions}), ${dates}: \`npm run bench -- --write && node bench/readme.mjs\`.`,
+    `Qwen2.5-1.5B's shapes in Q4_K_M, ${rows.a.measured.threads} threads on ${machine.cpu} (${machine.instructions}), ${dates}: \`npm run bench -- --write && node bench/readme.mjs\`.${caveat}`,
   ].join("\n");
 }
 
