@@ -97,7 +97,9 @@ void CachePorter::read(Job& job) {
                           "zStream; export it again where these are the same");
   }
   if (reading == Reading::kBad)
-    throw EngineError("BAD_MODEL", named + "is no exported prefix, or is damaged; export it again");
+    throw EngineError(
+        "BAD_MODEL",
+        named + "is no exported prefix, is damaged, or is sealed with another promptCache.key; export it again");
   if (reading == Reading::kFailed) {
     throw EngineError("BAD_OPTION", named +
                                         "cannot be imported: it cannot be read, or its prefix is longer than this engine's "
@@ -108,8 +110,8 @@ void CachePorter::read(Job& job) {
 
 void CachePorter::write(const Job& job) {
   const fs::path path = fs::u8path(job.path);
-  const std::unique_ptr<TemporaryFile> file = TemporaryFile::make(path, prefix_file_bytes(*job.prefix));
-  if (!file || !write_prefix_file(*file, bounds_.key, *job.prefix) || !file->publish()) {
+  const std::unique_ptr<TemporaryFile> file = TemporaryFile::make(path, prefix_file_bytes(*job.prefix, bounds_.secret));
+  if (!file || !write_prefix_file(*file, bounds_.key, *job.prefix, bounds_.secret) || !file->publish()) {
     throw EngineError("BAD_OPTION", "\"" + job.path +
                                         "\" cannot be written: give a path in a folder that this user may write, on a disk "
                                         "with room for " +

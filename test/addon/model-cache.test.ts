@@ -146,3 +146,21 @@ test("beside running streams all of it works, and what cannot be done says why",
   await expect(off.cache.list()).rejects.toMatchObject({ code: "BAD_OPTION", message: expect.stringContaining("promptCache") });
   await off.close();
 });
+
+test("what an engine with a key exports is read with that key alone", async () => {
+  const file = join(folder, "sealed.kv");
+  const dir = mkdtempSync(join(folder, "cache-"));
+  const open = (byte?: number) =>
+    openModel({ ...OPTIONS, promptCache: { dir, ...(byte === undefined ? {} : { key: Buffer.alloc(32, byte) }) } });
+  const first = open(1);
+  const { id } = await first.cache.export(SYSTEM, file);
+  await first.close();
+  for (const byte of [2, undefined]) {
+    const other = open(byte);
+    await expect(other.cache.import(file)).rejects.toMatchObject({ code: "BAD_MODEL" });
+    await other.close();
+  }
+  const again = open(1);
+  expect((await again.cache.import(file)).id).toBe(id);
+  await again.close();
+});

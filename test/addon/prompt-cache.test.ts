@@ -162,3 +162,24 @@ test.each([false, { ram: 500_000 }] as const)(
     expect(tight.stats()).toMatchObject({ spilled: 0, spilledBytes: 0 });
   },
 );
+
+test.each<[string, EngineOptions]>([
+  ["in this process", {}],
+  ["in a process of its own", { isolate: true }],
+])("what is sealed with a key is there after a restart with that key, and with no other (%s)", async (_, more) => {
+  const dir = folder();
+  const key = Buffer.alloc(32, 7);
+  const messages = [say("system", SYSTEM), say("user", QUESTIONS[0]!)];
+  const cached = async (promptCache: EngineOptions["promptCache"]) => {
+    const model = openModel({ contextSize: 1024, promptCache, ...more });
+    const { usage, text } = await model.chat(messages, GREEDY);
+    await model.close();
+    return [usage.cachedTokens > 0, text];
+  };
+  const [, text] = await cached({ dir, key });
+  expect(await cached({ dir, key })).toEqual([true, text]);
+  expect(await cached({ dir, key: Buffer.alloc(32, 8) })).toEqual([false, text]);
+  expect(await cached({ dir })).toEqual([false, text]);
+  expect(await cached({ dir, key })).toEqual([true, text]);
+  expect(() => openModel({ promptCache: { dir, key: Buffer.alloc(16) } })).toThrow(/32 bytes/);
+});
