@@ -12,8 +12,8 @@ namespace fs = std::filesystem;
 
 namespace zse {
 
-CachePorter::CachePorter(const PrefixBounds& bounds, Inbox& inbox, Answered answered)
-    : bounds_(bounds), inbox_(inbox), answered_(std::move(answered)) {
+CachePorter::CachePorter(std::function<PrefixBounds()> bounds, Inbox& inbox, Answered answered)
+    : make_bounds_(std::move(bounds)), inbox_(inbox), answered_(std::move(answered)) {
   thread_ = start_thread("the exchange of cached prefixes with files", [this] { run(); });
 }
 
@@ -45,6 +45,7 @@ void CachePorter::push(Job job) {
 }
 
 void CachePorter::run() {
+  bounds_ = make_bounds_();
   while (true) {
     Job job;
     bool closing = false;

@@ -21,8 +21,8 @@ class CachePorter {
   /** What has become of an export: a CacheAnswer's event, or an error's. On the porter's thread. */
   using Answered = std::function<void(uint32_t question, EventPayload payload)>;
 
-  /** `bounds`: of what is read in; its key is of what is written, too. */
-  CachePorter(const PrefixBounds& bounds, Inbox& inbox, Answered answered);
+  /** `bounds`: of what is read in; its key is of what is written, too. Asked once, on the porter's thread: the key takes a look at the model's file. */
+  CachePorter(std::function<PrefixBounds()> bounds, Inbox& inbox, Answered answered);
   /** Finishes the file that it is at; the questions that wait are answered CLOSED. */
   ~CachePorter();
 
@@ -45,7 +45,8 @@ class CachePorter {
   void read(Job& job);
   void write(const Job& job);
 
-  const PrefixBounds bounds_;
+  const std::function<PrefixBounds()> make_bounds_;
+  PrefixBounds bounds_{};
   Inbox& inbox_;
   const Answered answered_;
   std::mutex mutex_;

@@ -212,8 +212,10 @@ void Engine::serve(const std::shared_ptr<const Model>& model) {
     prompts_ = std::move(prompts);
     std::optional<CacheSecret> secret;
     if (cache_options.key) secret.emplace(*cache_options.key);
-    make_porter_ = [this, bounds = PrefixBounds{portable_cache_key(model->info()), decoder.largest_image(),
-                                                static_cast<size_t>(decoder.context_size()), false, secret}] {
+    const auto bounds = [model, secret, largest = decoder.largest_image(), context = decoder.context_size()] {
+      return PrefixBounds{portable_cache_key(model->info()), largest, static_cast<size_t>(context), false, secret};
+    };
+    make_porter_ = [this, bounds] {
       return std::make_unique<CachePorter>(bounds, inbox_, [this](uint32_t question, EventPayload payload) {
         events_.publish({0, std::move(payload)});
         std::lock_guard<std::mutex> lock(mutex_);
