@@ -20,25 +20,24 @@ EngineError not_kept() {
 }  // namespace
 
 void CacheDesk::withdraw(uint32_t question) {
-  const auto is_it = [&](const CacheCommand& it) { return it.control->number == question; };
+  const auto is_it = [&](const Waiting& it) { return it.command.control->number == question; };
   waiting_.erase(std::remove_if(waiting_.begin(), waiting_.end(), is_it), waiting_.end());
 }
 
 void CacheDesk::fail_all(const std::string& code, const std::string& message, Outbox& outbox) {
-  for (const CacheCommand& command : std::exchange(waiting_, {}))
-    outbox.answer(AnswerErrorEvent{command.control->number, code, message});
+  for (const Waiting& it : std::exchange(waiting_, {}))
+    outbox.answer(AnswerErrorEvent{it.command.control->number, code, message});
 }
 
 void CacheDesk::work(bool flowing, Outbox& outbox, const Export& export_prefix) {
-  for (CacheCommand& command : std::exchange(waiting_, {})) {
-    const uint32_t number = command.control->number;
+  for (Waiting& it : std::exchange(waiting_, {})) {
+    const uint32_t number = it.command.control->number;
     try {
-      bool handed_on = false;
-      std::optional<CacheAnswer> said = answer(command, flowing, export_prefix, handed_on);
+      std::optional<CacheAnswer> said = answer(it, flowing, export_prefix);
       if (said) {
         outbox.answer(AnswerEvent{number, std::move(*said)});
-      } else if (!handed_on) {
-        waiting_.push_back(std::move(command));
+      } else if (!it.handed_on) {
+        waiting_.push_back(std::move(it));
       }
     } catch (const EngineError& e) {
       outbox.answer(AnswerErrorEvent{number, e.code(), e.what()});
@@ -46,8 +45,8 @@ void CacheDesk::work(bool flowing, Outbox& outbox, const Export& export_prefix) 
   }
 }
 
-std::optional<CacheAnswer> CacheDesk::answer(CacheCommand& command, bool flowing, const Export& export_prefix,
-                                             bool& handed_on) {
+std::optional<CacheAnswer> CacheDesk::answer(Waiting& waiting, bool flowing, const Export& export_prefix) {
+  CacheCommand& command = waiting.command;
   const CacheQuestion& question = command.question;
   if (!cache_.enabled()) throw EngineError("BAD_OPTION", "nothing is kept: promptCache is false");
   switch (question.act) {
@@ -66,10 +65,10 @@ std::optional<CacheAnswer> CacheDesk::answer(CacheCommand& command, bool flowing
   }
   const Found found = find(question);
   if (!found) throw not_kept();
-  const std::shared_ptr<const SavedPrefix> image = image_of(found, flowing);
+  const std::shared_ptr<const SavedPrefix> image = image_of(found, waiting, flowing);
   if (!image) return {};
   if (question.act == CacheQuestion::Act::kExport) {
-    handed_on = true;
+    waiting.handed_on = true;
     export_prefix(command.control, entry_of(*image), image, question.path);
     return {};
   }
@@ -109,10 +108,17 @@ CacheDesk::Found CacheDesk::find(const CacheQuestion& question) const {
   return best;
 }
 
-std::shared_ptr<const SavedPrefix> CacheDesk::image_of(const Found& found, bool flowing) {
+std::shared_ptr<const SavedPrefix> CacheDesk::image_of(const Found& found, Waiting& waiting, bool flowing) {
   if (found.image) return found.image;
   if (found.file) {
-    if (!cache_.fetching(*found.file)) cache_.fetch(*found.file);
+    if (cache_.fetching(*found.file)) return nullptr;
+    if (waiting.fetched) {
+      throw EngineError(
+          "OVERLOADED",
+          "this prefix could not be brought from disk: promptCache.ram has no room for it, or the disk is slow");
+    }
+    waiting.fetched = true;
+    cache_.fetch(*found.file);
     return nullptr;
   }
   if (flowing && !saver_.is_quick(found.slot) && !saver_.displaced(found.slot, true)) return nullptr;

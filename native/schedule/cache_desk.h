@@ -27,7 +27,7 @@ class CacheDesk {
   CacheDesk(KvSlots& slots, PrefixCache& cache, SlotSaver& saver, const Decoder& decoder)
       : slots_(slots), cache_(cache), saver_(saver), decoder_(decoder) {}
 
-  void add(CacheCommand command) { waiting_.push_back(std::move(command)); }
+  void add(CacheCommand command) { waiting_.push_back({std::move(command)}); }
   void withdraw(uint32_t question);
   void fail_all(const std::string& code, const std::string& message, Outbox& outbox);
 
@@ -44,13 +44,18 @@ class CacheDesk {
     uint64_t hash = 0;                         // of them
     explicit operator bool() const { return image || slot >= 0 || file; }
   };
+  struct Waiting {
+    CacheCommand command;
+    bool fetched = false;    // from disk: once is enough
+    bool handed_on = false;  // to who answers it
+  };
   /** What answers one; nothing: it waits. Throws EngineError. */
-  std::optional<CacheAnswer> answer(CacheCommand& command, bool flowing, const Export& export_prefix, bool& handed_on);
+  std::optional<CacheAnswer> answer(Waiting& waiting, bool flowing, const Export& export_prefix);
   std::vector<CacheEntry> list() const;
   bool is_wanted(const CacheQuestion& question, const Prompt& content) const;
   Found find(const CacheQuestion& question) const;
-  /** Its image, once it is in RAM. */
-  std::shared_ptr<const SavedPrefix> image_of(const Found& found, bool flowing);
+  /** Its image, once it is in RAM. Throws EngineError OVERLOADED where there is no room for it. */
+  std::shared_ptr<const SavedPrefix> image_of(const Found& found, Waiting& waiting, bool flowing);
   CacheEntry entry_of(const Prompt& content) const;
   CacheEntry entry_of(const SavedPrefix& prefix) const;
   std::vector<CacheEntry> evict(const CacheQuestion& question);
@@ -60,7 +65,7 @@ class CacheDesk {
   PrefixCache& cache_;
   SlotSaver& saver_;
   const Decoder& decoder_;
-  std::vector<CacheCommand> waiting_;
+  std::vector<Waiting> waiting_;
 };
 
 }  // namespace zse

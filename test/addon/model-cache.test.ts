@@ -164,3 +164,18 @@ test("what an engine with a key exports is read with that key alone", async () =
   expect((await again.cache.import(file)).id).toBe(id);
   await again.close();
 });
+
+test("what is on disk alone is pinned from there, and where RAM has no room for it, that is said", async () => {
+  const dir = mkdtempSync(join(folder, "disk-"));
+  const first = openModel({ ...OPTIONS, promptCache: { dir } });
+  await first.chat(asks("Hello"), GREEDY);
+  await first.close();
+  const second = openModel({ ...OPTIONS, promptCache: { dir } });
+  const [entry] = await second.cache.list();
+  expect(entry).toMatchObject({ in: ["disk"], pinned: false });
+  expect(await second.cache.pin(entry!.id)).toMatchObject({ id: entry!.id, pinned: true });
+  await second.close();
+  const third = openModel({ ...OPTIONS, promptCache: { dir, ram: 0 } });
+  await expect(third.cache.pin(entry!.id)).rejects.toMatchObject({ code: "OVERLOADED" });
+  await third.close();
+});
