@@ -24,7 +24,7 @@ struct Usage {
   std::optional<int> accepted_prediction_tokens, rejected_prediction_tokens;
 };
 
-/** Why no more of a prompt was known. lib/types.ts describes each. */
+/** Why no more of a prompt was known. lib/types/replies.ts describes each. */
 enum class PrefixEnd { kWhole, kNew, kContinued, kDiffers, kEvicted, kAdapter, kCoarse, kLost, kOff };
 
 /** Where the known part of a prompt ended. */
@@ -34,7 +34,7 @@ struct PrefixBreak {
   std::string text;  // of the prompt from there on, a few tokens; "" where a caller could mend nothing by it
 };
 
-/** Milliseconds, as lib/types.ts describes them. */
+/** Milliseconds, as lib/types/replies.ts describes them. */
 struct Timings {
   double queue_ms = 0;
   double prefill_ms = 0;
