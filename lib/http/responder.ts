@@ -179,6 +179,12 @@ export class Responder {
   /** What is asked of a format beside replies. `head`: only how it would be answered. */
   async answerSide(format: WireFormat, side: SideRoute, call: SideCall, { head = false } = {}): Promise<Answer> {
     let request: WireRequest | undefined;
+    const chatOf = (body: unknown, otherwise: string) => {
+      const asked = this.#read(body, format);
+      request = asked;
+      if (!("messages" in asked.ask)) throw unsupported("prompt", otherwise);
+      return { asked, chat: { messages: asked.ask.messages, ...asked.options, ...abortable(call.signal) } };
+    };
     const desk: SideDesk = {
       memory: this.#memory.view(),
       forget: (id) => this.#memory.forget(id),
@@ -188,26 +194,20 @@ export class Responder {
         return await this.#countTokens(request, call.signal);
       },
       render: async (body) => {
-        request = this.#read(body, format);
-        if (!("messages" in request.ask)) throw unsupported("prompt", "A prompt has no template; give messages.");
-        const { messages } = request.ask;
-        const { options } = request;
-        const render = (model: ServedModel) => model.applyTemplate!({ messages, ...options, ...abortable(call.signal) });
-        return await onModel(this.#models.of(request.model), call.signal, (model) => this.#questions.run(() => render(model)));
+        const { asked, chat } = chatOf(body, "A prompt has no template; give messages.");
+        const render = (model: ServedModel) => model.applyTemplate!(chat);
+        return await onModel(this.#models.of(asked.model), call.signal, (model) => this.#questions.run(() => render(model)));
       },
       prepare: async (body) => {
         const { prepare_key: key, ...rest } = isObject(body) ? (body as Record<string, unknown>) : {};
         if (key !== undefined && typeof key !== "string") throw bad("prepare_key", "prepare_key must be a string.");
-        request = this.#read(isObject(body) ? rest : body, format);
-        if (!("messages" in request.ask)) throw unsupported("prompt", "Only chats are prepared; give messages.");
-        const { messages } = request.ask;
-        const { options } = request;
+        const { asked, chat } = chatOf(isObject(body) ? rest : body, "Only chats are prepared; give messages.");
         const mine = key === undefined ? `request ${++this.#preparations}` : `client ${key}`;
         const prepare = async (model: ServedModel) => {
           if (model.prepare === undefined) throw unsupported("model", "This model prepares nothing.");
-          return await model.prepare({ messages, ...options, ...abortable(call.signal), key: mine });
+          return await model.prepare({ ...chat, key: mine });
         };
-        return await onModel(this.#models.of(request.model), call.signal, prepare);
+        return await onModel(this.#models.of(asked.model), call.signal, prepare);
       },
     };
     try {
