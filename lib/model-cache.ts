@@ -31,8 +31,8 @@ export class ModelCache {
 
   /**
    * Keeps it in RAM whatever comes, until unpin() or close(). A chat is computed first, as prepare() does.
-   * @throws ZSEError BAD_OPTION where nothing of the kind is kept; OVERLOADED where a chat finds no free slot, and where what is pinned would be more
-   *   than half of `promptCache.ram`
+   * @throws ZSEError BAD_OPTION where nothing of the kind is kept; OVERLOADED where the queue is full, and where what is pinned would be more than half
+   *   of `promptCache.ram`; of a chat, what chat() throws
    */
   async pin(target: CacheTarget): Promise<CacheEntry> {
     return await this.#one("pin", target);
@@ -85,17 +85,19 @@ export class ModelCache {
       throw new ZSEError("BAD_OPTION", message, { option: "id" });
     }
     const request = (Array.isArray(target) ? { messages: target } : target) as ChatRequest;
-    if (computes) await this.#prepare(request);
+    if (typeof request !== "object" || request === null || !("messages" in request)) {
+      const message = `cache.${call}() takes an entry's id, or a chat: messages, or a request with them; given ${quote(String(target))}.`;
+      throw new ZSEError("BAD_OPTION", message, { option: "messages" });
+    }
+    if (computes) await this.#compute(request);
     return { tokens: Int32Array.from((await this.#model.applyTemplate(request)).tokens) };
   }
 
-  async #prepare(request: ChatRequest): Promise<void> {
+  /** Ahead, where that costs nobody anything; where streams want the slots, in turn with them. */
+  async #compute(request: ChatRequest): Promise<void> {
     const { promptTokens, readyTokens } = await this.#model.prepare({ ...request, key: `cache ${++this.#prepared}` });
     if (promptTokens > 0 && readyTokens >= promptTokens - 1) return;
-    throw new ZSEError(
-      "OVERLOADED",
-      `The prompt was not computed to its end (${readyTokens} of ${promptTokens} tokens): streams wanted the slot; try again when one of maxStreams is free.`,
-    );
+    await this.#model.chat({ ...request, streamCallback: undefined, maxTokens: 1, maxSteps: 1 });
   }
 }
 

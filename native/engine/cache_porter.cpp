@@ -110,7 +110,15 @@ void CachePorter::read(Job& job) {
 }
 
 void CachePorter::write(const Job& job) {
-  const fs::path path = fs::u8path(job.path);
+  fs::path path = fs::u8path(job.path);
+  std::error_code error;
+  const fs::file_status there = fs::status(path, error);
+  // It takes the place of a file, never of a folder or of a device; and of the file that a link leads to, not of the link.
+  if (fs::exists(there) && !fs::is_regular_file(there)) {
+    throw EngineError("BAD_OPTION",
+                      "\"" + job.path + "\" is no file: an export takes the path of one that is there, or of none");
+  }
+  if (fs::exists(there)) path = fs::canonical(path, error);
   const std::unique_ptr<TemporaryFile> file = TemporaryFile::make(path, prefix_file_bytes(*job.prefix, bounds_.secret));
   if (!file || !write_prefix_file(*file, bounds_.key, *job.prefix, bounds_.secret) || !file->publish()) {
     throw EngineError("BAD_OPTION", "\"" + job.path +

@@ -1,6 +1,7 @@
 // `model.cache`: what is kept can be looked at, pinned, forgotten, and taken to a file that another engine, or another machine, goes on from.
 
-import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { copyFileSync, existsSync, lstatSync, mkdtempSync, readFileSync, rmSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
@@ -178,4 +179,38 @@ test("what is on disk alone is pinned from there, and where RAM has no room for 
   const third = openModel({ ...OPTIONS, promptCache: { dir, ram: 0 } });
   await expect(third.cache.pin(entry!.id)).rejects.toMatchObject({ code: "OVERLOADED" });
   await third.close();
+});
+
+test("an export takes the place of a file alone, and of the one that a link leads to", async () => {
+  const model = openModel(OPTIONS);
+  const file = join(folder, "there.kv");
+  const link = join(folder, "link.kv");
+  writeFileSync(file, "old");
+  symlinkSync(file, link);
+  await model.cache.export(SYSTEM, link);
+  expect(lstatSync(link).isSymbolicLink()).toBe(true);
+  expect(readFileSync(file).length).toBeGreaterThan(1000);
+  const fifo = join(folder, "fifo");
+  spawnSync("mkfifo", [fifo]);
+  for (const none of [folder, fifo]) await expect(model.cache.export(SYSTEM, none)).rejects.toMatchObject({ code: "BAD_OPTION" });
+  expect(lstatSync(fifo).isFIFO()).toBe(true);
+  await expect(model.cache.import(fifo)).rejects.toMatchObject({ code: "BAD_OPTION" });
+  await model.close();
+});
+
+test("a chat is pinned also where streams want every slot, and what is no chat is named", async () => {
+  const model = openModel(OPTIONS);
+  const others = Promise.all(Array.from({ length: 6 }, (_, i) => model.chat(asks(`Count from ${i} to 14`), { ...GREEDY, maxTokens: 60 })));
+  expect(await Promise.all([model.cache.pin(SYSTEM), model.cache.pin(SYSTEM)])).toEqual([
+    expect.objectContaining({ pinned: true }),
+    expect.objectContaining({ pinned: true }),
+  ]);
+  await others;
+  for (const none of [undefined, null, 5, {}]) {
+    await expect(model.cache.pin(none as never)).rejects.toMatchObject({
+      code: "BAD_OPTION",
+      message: expect.stringContaining("cache.pin()"),
+    });
+  }
+  await model.close();
 });
