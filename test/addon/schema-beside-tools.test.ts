@@ -47,9 +47,10 @@ function objectIn(text: string): Record<string, unknown> {
   }
 }
 
-/** "text", "calls", "cut", or what is wrong with it. */
-function kindOf({ text, object, toolCalls, finishReason, reasoning, warning }: Reply): string {
+/** "text", "calls", "cut", "malformed", which is told, or what is wrong with it. */
+function kindOf({ text, object, toolCalls, finishReason, reasoning, warning, malformedCall }: Reply): string {
   if (finishReason === "length") return "cut";
+  if (malformedCall !== undefined) return "malformed";
   for (const call of toolCalls) {
     const given = objectIn(call.function.arguments);
     const right = call.function.name === "add" ? Number.isInteger(given.a) && Number.isInteger(given.b) : typeof given.city === "string";
@@ -59,6 +60,9 @@ function kindOf({ text, object, toolCalls, finishReason, reasoning, warning }: R
   const { answer, n } = (object ?? {}) as Record<string, unknown>;
   return typeof answer === "string" && Number.isInteger(n) ? "text" : JSON.stringify({ text, object, reasoning, warning });
 }
+
+// Their grammars of calls, as llama.cpp makes them, allow what its parsers of the same templates refuse.
+const loose = /Spark2\.5|gemma-4|GLM-4\.7-Flash|Nemotron-3/i;
 
 // Its tags are no tokens of the demo model, and what stands around them makes others of them.
 const leftOut = ["Apriel-1.6-15b-Thinker-fixed.jinja"];
@@ -81,7 +85,8 @@ test("whatever the chat template, a reply is a text that the schema allows or ca
       });
     };
     for (const kind of await Promise.all(Array.from({ length: 6 }, (_, i) => ask(i)))) {
-      expect(["text", "calls", "cut", "refused"], `${name}, seed ${seed}: ${kind}`).toContain(kind);
+      const right = ["text", "calls", "cut", "refused", ...(loose.test(name) ? ["malformed"] : [])];
+      expect(right, `${name}, seed ${seed}: ${kind}`).toContain(kind);
       seen[kind] = (seen[kind] ?? 0) + 1;
     }
     await model.close();
