@@ -119,6 +119,7 @@ void Constraint::make_budget() {
   std::vector<llama_tokens> ends;
   for (const std::string& end : spec_.thought_ends) {
     ends.push_back(model_->tokenize(end, false, true));
+    thought_ends_.push_back(model_->tokenize(std::string(trimmed(end)), false, true));
     if (rests_in_thoughts_ && !spec_.holds_calls) break;  // where no call may come, the tag of one ends no thought
   }
   const llama_tokens closing = model_->tokenize("\n" + spec_.thought_ends.front(), false, true);
@@ -184,16 +185,25 @@ void Constraint::apply(llama_token_data_array& tokens) {
 }
 
 /**
- * Some templates let a thought end where a call begins, and their replies are read so. Where no call may come, what follows would be a text that is
- * held to nothing: so the tag of a call is not written there.
+ * A reply is read by its text, and a thought is followed by its tokens. So what ends one may come as its own tokens alone: spelled by others, or as the
+ * tag of a call where none may come, the thought would be over for who reads the reply, and what follows held to nothing.
  */
 bool Constraint::breaks_off_thought(Token token) const {
-  if (!in_thought_ || !grammar_ || !rests_in_thoughts_ || spec_.holds_calls || spec_.thought_ends.size() < 2) return false;
+  if (!in_thought_ || !grammar_) return false;
   const std::string text = thought_tail_ + model_->vocab()->token_to_piece(token);
-  return std::any_of(spec_.thought_ends.begin() + 1, spec_.thought_ends.end(), [&](const std::string& end) {
-    const std::string_view tag = trimmed(end);
-    return !tag.empty() && tag != trimmed(spec_.thought_ends.front()) && text.find(tag) != std::string::npos;
-  });
+  for (size_t i = 0; i < spec_.thought_ends.size(); i++) {
+    const std::string_view tag = trimmed(spec_.thought_ends[i]);
+    const size_t seen = thought_tail_.size() < tag.size() ? 0 : thought_tail_.size() - tag.size() + 1;
+    if (tag.empty() || text.find(tag, seen) == std::string::npos) continue;
+    if (i >= thought_ends_.size() || !ends_with(thought_ends_[i], token)) return true;
+  }
+  return false;
+}
+
+/** Whether the thought's last tokens with this one are those. */
+bool Constraint::ends_with(const std::vector<Token>& tokens, Token token) const {
+  if (tokens.empty() || tokens.back() != token || tokens.size() - 1 > last_tokens_.size()) return false;
+  return std::equal(tokens.begin(), tokens.end() - 1, last_tokens_.end() - static_cast<std::ptrdiff_t>(tokens.size() - 1));
 }
 
 bool Constraint::allows(Token token) {
@@ -270,9 +280,12 @@ void Constraint::accept(Token token) {
     in_thought_ = thinks();
     if (in_thought_) {
       thought_tail_ += model_->vocab()->token_to_piece(token);
+      last_tokens_.push_back(token);
       if (thought_tail_.size() > 2 * kTail) thought_tail_.erase(0, thought_tail_.size() - kTail);
+      if (last_tokens_.size() > 2 * kTail) last_tokens_.erase(last_tokens_.begin(), last_tokens_.end() - kTail);
     } else {
       thought_tail_.clear();
+      last_tokens_.clear();
     }
     since_thought_ = was_thought || in_thought_ ? "" : since_thought_ + model_->vocab()->token_to_piece(token);
     if (in_thought_ && std::exchange(ends_first_thought_, false)) common_reasoning_budget_force(budget_.get());

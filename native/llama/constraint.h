@@ -84,6 +84,7 @@ class Constraint final {
   bool hidden(Token token) const;
   bool ends_with_call(Token token) const;
   bool breaks_off_thought(Token token) const;
+  bool ends_with(const std::vector<Token>& tokens, Token token) const;
   bool begins_thought(Token token) const;
   /** A thought may begin with the next token. Where a grammar holds what is written, the tag of one is text: in a string of JSON, say. */
   bool watches_thoughts() const;
@@ -99,7 +100,8 @@ class Constraint final {
   const ConstraintSpec spec_;
   GrammarPtr grammar_;
   std::unique_ptr<llama_sampler, SamplerDeleter> budget_;
-  std::vector<Token> thought_start_;  // as the model writes it
+  std::vector<Token> thought_start_;              // as the model writes it
+  std::vector<std::vector<Token>> thought_ends_;  // of those that end one here
   /** Control tokens that may not be drawn: their bytes do not show, so they would break what the grammar says of them. In order. */
   std::vector<Token> hidden_;
 
@@ -112,7 +114,8 @@ class Constraint final {
 
   WorkBound::Clock::time_point until_;  // then the grammar has taken too long over this token
   bool in_thought_ = false;
-  std::string thought_tail_;  // what the thought that is being written ends with
+  std::string thought_tail_;        // what the thought that is being written ends with
+  std::vector<Token> last_tokens_;  // and its tokens
   std::string
       since_thought_;  // what came behind the last thought, or since the reply began, as far as it may be a thought's tag
   bool ends_first_thought_ = false;

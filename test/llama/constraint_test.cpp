@@ -67,3 +67,72 @@ TEST("what a grammar leaves may follow, and the likeliest token that may follow 
     }
   }
 }
+
+namespace {
+
+/** A text in a class of its own behind a thought, as templates with tags have it. */
+ConstraintSpec thinking(const char* grammar) {
+  ConstraintSpec spec;
+  spec.grammar = grammar;
+  spec.source = "grammar";
+  spec.rests_in_thoughts = true;
+  spec.thought_start = "<think>";
+  spec.thought_ends = {"</think>", "<tool_call>"};
+  spec.control_tokens = {"<think>", "</think>", "<tool_call>"};
+  return spec;
+}
+
+Token token_of(const Model& model, const char* text) {
+  const std::vector<Token> tokens = model.tokenize(text, false, true);
+  REQUIRE(tokens.size() == 1);
+  return tokens[0];
+}
+
+}  // namespace
+
+TEST(
+    "a thought ends with its own tag alone: neither spelled by other tokens, nor as the tag of a call where none may come") {
+  const std::shared_ptr<const Model> model = demo();
+  Grammars grammars;
+  for (const bool calls : {false, true}) {
+    ConstraintSpec spec = thinking(R"(root ::= "{}")");
+    spec.holds_calls = calls;
+    Constraint constraint(model, spec, grammars);
+    constraint.accept(token_of(*model, "<think>"));
+    CHECK(constraint.must_go_on());
+    CHECK_EQ(constraint.allows(token_of(*model, "<tool_call>")), calls);
+    for (const char* piece : {"</", "think"}) {
+      CHECK(constraint.allows(token_of(*model, piece)));
+      constraint.accept(token_of(*model, piece));
+    }
+    const Token last = token_of(*model, ">");
+    CHECK(!constraint.allows(last));
+    std::vector<float> logits(model->info().vocabulary_size, 0.0f);
+    logits[last] = 20;
+    const std::vector<llama_token_data> found = constraint.find_allowed(logits.data());
+    CHECK(!found.empty());
+    CHECK(std::none_of(found.begin(), found.end(), [&](const auto& one) { return one.id == last; }));
+    CHECK(constraint.allows(token_of(*model, "</think>")));
+    constraint.accept(token_of(*model, "</think>"));
+    CHECK(!constraint.must_go_on());
+    CHECK(!constraint.allows(token_of(*model, "think")));
+    CHECK(constraint.allows(token_of(*model, "{")));
+  }
+}
+
+TEST("the tag of a thought within a text that is held is text, and its budget closes nothing") {
+  const std::shared_ptr<const Model> model = demo();
+  Grammars grammars;
+  ConstraintSpec spec = thinking(R"(root ::= "{" [^}\n]* "}")");
+  spec.may_think = false;
+  spec.thought_tokens = 0;
+  Constraint constraint(model, spec, grammars);
+  std::vector<float> logits(model->info().vocabulary_size, 0.0f);
+  for (const char* piece : {"{", "<think>", "think"}) {
+    CHECK(constraint.allows(token_of(*model, piece)));
+    constraint.accept(token_of(*model, piece));
+    CHECK(!constraint.forced(logits.data()).has_value());
+  }
+  constraint.accept(token_of(*model, "}"));
+  CHECK(constraint.complete());
+}
