@@ -2,12 +2,17 @@
 // leaves anything behind.
 
 import { expect, test } from "vitest";
+import { NativeEventKind as Kind } from "../../lib/addon/contract.js";
 import { WindowModel } from "../../lib/electron/renderer.js";
 import type { BatchMessage } from "../../lib/engine/port/protocol.js";
 import { readChatCall } from "../../lib/options/options.js";
 import { ENDLESS, readAll, until } from "../addon/helpers.js";
 import { randomOf } from "../random-schemas.js";
 import { openHost } from "./channel.js";
+
+/** Whether a page was told that its model is loaded: before that, what it asks for is refused. */
+const isReady = (heard: readonly unknown[]) =>
+  (heard as BatchMessage[]).some(({ type, heads }) => type === "batch" && heads.some((head, i) => i % 3 === 1 && head === Kind.Ready));
 
 const STORY = [{ role: "user", content: "Tell me a story" }] as const;
 
@@ -150,7 +155,7 @@ test("credit that was never given breaks the connection, and the stream is ended
   const { connect, said, stats, close } = openHost();
   const attacker = connect(2);
   attacker.page.postMessage({ type: "open", version: 1, path: "", options: {} });
-  await until(() => attacker.heard.length > 0 && stats().freeSlots === 4, "it is loaded");
+  await until(() => isReady(attacker.heard), "it is loaded");
   const { request } = readChatCall("x", STORY, { ...ENDLESS, highWaterMark: 2 });
   attacker.page.postMessage({ type: "turn", acks: [], commands: [["submit", 1, request], ["endTurn"]] });
   await until(() => stats().parked === 1, "it is parked");
@@ -164,10 +169,10 @@ test("credit that was never given breaks the connection, and the stream is ended
 });
 
 test("a replay of tokens that the model does not have is refused", async () => {
-  const { connect, stats, close } = openHost();
+  const { connect, close } = openHost();
   const { page, heard } = connect(1);
   page.postMessage({ type: "open", version: 1, path: "", options: {} });
-  await until(() => heard.length > 0 && stats().freeSlots === 4, "it is loaded");
+  await until(() => isReady(heard), "it is loaded");
   const { request } = readChatCall("x", STORY, {});
   page.postMessage({ type: "turn", acks: [], commands: [["submit", 1, { ...request, seed: 1, replay: [2 ** 31 - 1] }], ["endTurn"]] });
   page.postMessage({
