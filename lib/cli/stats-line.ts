@@ -6,7 +6,8 @@ import type { PrefixBreak, Reply } from "../types.js";
 
 /** Such as: 15 prompt tokens, first token after 38 ms, 42 tokens at 187.3 tokens/s, p99 between tokens 6.2 ms, stop */
 export function statsLine({ usage, timings, finishReason }: Reply): string {
-  const cached = usage.cachedTokens > 0 ? ` (${usage.cachedTokens} cached${brokeAt(timings.prefix)})` : "";
+  const known = [...(usage.cachedTokens > 0 ? [`${usage.cachedTokens} cached`] : []), ...brokeAt(timings.prefix)];
+  const cached = known.length > 0 ? ` (${known.join("; ")})` : "";
   const parts = [`${count(usage.promptTokens, "prompt token")}${cached}`];
   if (timings.ttftMs !== undefined) parts.push(`first token after ${milliseconds(timings.ttftMs)}`);
   parts.push(
@@ -17,10 +18,10 @@ export function statsLine({ usage, timings, finishReason }: Reply): string {
   return parts.join(", ");
 }
 
-/** Where something could be mended: "; another token than before at 37". */
-function brokeAt(prefix: PrefixBreak | undefined): string {
-  if (prefix?.reason === "differs") return `; another token than before at ${prefix.brokeAt}`;
-  return prefix?.reason === "evicted" ? `; what followed ${prefix.brokeAt} had to make way` : "";
+/** Where something could be mended: "another token than before at 37". */
+function brokeAt(prefix: PrefixBreak | undefined): string[] {
+  if (prefix?.reason === "differs") return [`another token than before at ${prefix.brokeAt}`];
+  return prefix?.reason === "evicted" ? [`what followed ${prefix.brokeAt} had to make way`] : [];
 }
 
 /** Prints it on stderr, dim where that can be. */

@@ -446,6 +446,7 @@ describe("metrics and logs", () => {
     expect(lines.length).toBe(1);
     expect(lines[0]).toMatchObject({ method: "POST", path: "/v1/chat/completions", status: 200, stream: true, ignored: ["frobnicate"] });
     expect(lines[0]!.completionTokens).toBeGreaterThan(0);
+    expect(lines[0]!.prefix).toEqual({ brokeAt: expect.any(Number), reason: expect.any(String) });
     expect(JSON.stringify(lines)).not.toContain(secret);
     // … nor what is wrong with it.
     for (const content of [5, { secret }, [{ type: "text", text: { secret } }]]) await post(url, { messages: [{ role: "user", content }] });

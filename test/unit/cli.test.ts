@@ -6,7 +6,7 @@ import { shapeFlagNames } from "../../lib/cli/shape-flags.js";
 import { statsLine } from "../../lib/cli/stats-line.js";
 import { ZSEError } from "../../lib/errors.js";
 import { readChatCall, readEngineOptions } from "../../lib/options/options.js";
-import type { Reply } from "../../lib/types.js";
+import type { PrefixReason, Reply } from "../../lib/types.js";
 import { USER } from "./helpers.js";
 
 const REPLY: Reply = {
@@ -23,6 +23,14 @@ describe("the line of statistics", () => {
     expect(statsLine(REPLY)).toBe(
       "15 prompt tokens, first token after 38 ms, 42 tokens at 187.3 tokens/s, p99 between tokens 6.2 ms, stop",
     );
+  });
+  test("says where a prompt broke that could be mended", () => {
+    const broke = (reason: PrefixReason, cachedTokens: number) =>
+      statsLine({ ...REPLY, usage: { ...REPLY.usage, cachedTokens }, timings: { ...REPLY.timings, prefix: { brokeAt: 7, reason } } });
+    expect(broke("differs", 0)).toMatch(/^15 prompt tokens \(another token than before at 7\), /);
+    expect(broke("differs", 7)).toMatch(/^15 prompt tokens \(7 cached; another token than before at 7\), /);
+    expect(broke("evicted", 0)).toMatch(/^15 prompt tokens \(what followed 7 had to make way\), /);
+    expect(broke("continued", 7)).toMatch(/^15 prompt tokens \(7 cached\), /);
   });
   test("leaves out what there is not", () => {
     const usage = (completionTokens: number) => ({
