@@ -10,12 +10,11 @@
 #include <fstream>
 #include <random>
 #include <set>
-#include <sstream>
 #include <thread>
 
 #include "bench.h"
 #include "check.h"
-#include "kv/prefix_files.h"
+#include "kept_files.h"
 #include "kv/temporary_file.h"
 #include "temporary_folder.h"
 
@@ -27,34 +26,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr size_t kLargestImage = 1 << 20;
 constexpr size_t kHeader = 88, kLine = 24;  // bytes: of a file's head, and of a checkpoint in its table
-
-std::shared_ptr<const SavedPrefix> prefix_of(int tokens, int salt, size_t image_bytes) {
-  auto prefix = std::make_shared<SavedPrefix>();
-  std::vector<Token> content = make_prompt(tokens, salt);
-  content[0] = salt;
-  prefix->content = Prompt(std::move(content));
-  auto image = std::make_shared<SlotImage>(image_bytes);
-  std::memset(image->data(), salt, image_bytes);
-  prefix->image = std::move(image);
-  return prefix;
-}
-
-/** The same with checkpoints at these places, of so many bytes each. */
-std::shared_ptr<const SavedPrefix> prefix_with(std::vector<int> places, int tokens, int salt, size_t bytes) {
-  auto prefix = std::make_shared<SavedPrefix>(*prefix_of(tokens, salt, bytes));
-  for (const int place : places) {
-    auto state = std::make_shared<SlotImage>(bytes);
-    std::memset(state->data(), place, bytes);
-    prefix->checkpoints.push_back({place, std::move(state)});
-  }
-  return prefix;
-}
-
-std::unique_ptr<PrefixFiles> open_files(const std::string& dir, uint64_t limit) {
-  return std::make_unique<PrefixFiles>(dir, CacheKey{}, limit, kLargestImage, [] {});
-}
 
 /** Bytes of all files, as they say their size is. One that goes meanwhile counts nothing, one that is renamed meanwhile counts once. */
 uint64_t bytes_in(const std::string& dir) {
@@ -76,32 +48,6 @@ int temporary_files(const std::string& dir) {
     count += is_temporary(next->path());
   }
   return count;
-}
-
-/** Waits until the file thread has done so many jobs. */
-std::vector<PrefixFileOutcome> outcomes(PrefixFiles& files, size_t count) {
-  std::vector<PrefixFileOutcome> all;
-  for (int i = 0; i < 10000 && all.size() < count; i++) {
-    for (PrefixFileOutcome& outcome : files.take_outcomes()) all.push_back(std::move(outcome));
-    if (all.size() < count) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  }
-  REQUIRE(all.size() == count);
-  return all;
-}
-
-fs::path only_file(const std::string& dir) {
-  fs::path found;
-  for (const auto& entry : fs::recursive_directory_iterator(dir)) {
-    if (entry.is_regular_file()) found = entry.path();
-  }
-  return found;
-}
-
-std::string bytes_of(const fs::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::ostringstream out;
-  out << in.rdbuf();
-  return out.str();
 }
 
 /** Writes a file whose checksums are right, whatever else it is. */

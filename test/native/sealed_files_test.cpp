@@ -4,75 +4,16 @@
 #include <cstring>
 #include <fstream>
 #include <random>
-#include <sstream>
 #include <thread>
 
 #include "check.h"
-#include "kv/prefix_files.h"
+#include "kept_files.h"
 #include "temporary_folder.h"
 
 using namespace zse;
 namespace fs = std::filesystem;
 
 namespace {
-
-constexpr size_t kLargestImage = 1 << 20;
-
-std::shared_ptr<const SavedPrefix> prefix_of(int tokens, int salt, size_t image_bytes) {
-  auto prefix = std::make_shared<SavedPrefix>();
-  std::vector<Token> content(static_cast<size_t>(tokens));
-  for (size_t i = 0; i < content.size(); i++) content[i] = static_cast<Token>(i * 31 + static_cast<size_t>(salt));
-  prefix->content = Prompt(std::move(content));
-  auto image = std::make_shared<SlotImage>(image_bytes);
-  std::memset(image->data(), salt, image_bytes);
-  prefix->image = std::move(image);
-  return prefix;
-}
-
-/** The same with checkpoints at these places, of so many bytes each. */
-std::shared_ptr<const SavedPrefix> prefix_with(std::vector<int> places, int tokens, int salt, size_t bytes) {
-  auto prefix = std::make_shared<SavedPrefix>(*prefix_of(tokens, salt, bytes));
-  for (const int place : places) {
-    auto state = std::make_shared<SlotImage>(bytes);
-    std::memset(state->data(), place, bytes);
-    prefix->checkpoints.push_back({place, std::move(state)});
-  }
-  return prefix;
-}
-
-std::unique_ptr<PrefixFiles> open_files(const std::string& dir, uint64_t limit) {
-  return std::make_unique<PrefixFiles>(dir, CacheKey{}, limit, kLargestImage, [] {});
-}
-
-/** Waits until the file thread has done so many jobs. */
-std::vector<PrefixFileOutcome> outcomes(PrefixFiles& files, size_t count) {
-  std::vector<PrefixFileOutcome> all;
-  for (int i = 0; i < 10000 && all.size() < count; i++) {
-    for (PrefixFileOutcome& outcome : files.take_outcomes()) all.push_back(std::move(outcome));
-    if (all.size() < count) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  }
-  REQUIRE(all.size() == count);
-  return all;
-}
-
-fs::path only_file(const std::string& dir) {
-  fs::path found;
-  for (const auto& entry : fs::recursive_directory_iterator(dir)) {
-    if (entry.is_regular_file()) found = entry.path();
-  }
-  return found;
-}
-
-std::string bytes_of(const fs::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::ostringstream out;
-  out << in.rdbuf();
-  return out.str();
-}
-
-bool same_bytes(const SlotImage& a, const SlotImage& b) {
-  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size()) == 0;
-}
 
 AeadKey secret(uint8_t with) {
   AeadKey key{};
