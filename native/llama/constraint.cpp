@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/spaces.h"
 #include "base/work_bound.h"
 #include "likeliest.h"
 #include "llama-grammar.h"
@@ -50,12 +51,6 @@ std::string first_line(const std::string& text, size_t longest = 300) {
   std::string line = text.substr(0, std::min(text.find('\n'), longest));
   while (!line.empty() && (static_cast<unsigned char>(line.back()) & 0xC0) == 0x80) line.pop_back();
   return line;
-}
-
-std::string_view trimmed(std::string_view text) {
-  constexpr std::string_view kSpaces = " \n\r\t";
-  const size_t begin = text.find_first_not_of(kSpaces);
-  return begin == std::string_view::npos ? "" : text.substr(begin, text.find_last_not_of(kSpaces) + 1 - begin);
 }
 
 }  // namespace

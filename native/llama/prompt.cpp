@@ -26,7 +26,7 @@ PromptBuilder::PromptBuilder(std::shared_ptr<const Model> model, const std::atom
                       llama_model_n_swa(model_->get()) > 0),
       template_(model_, cancelled),
       shaper_(model_, template_),
-      vector_texts_(model_) {}
+      vector_texts_(model_, rights_) {}
 
 WorkLimits PromptBuilder::limits() const { return prompt_limits(model_->info()); }
 
@@ -217,17 +217,6 @@ Answer PromptBuilder::answer_to(const RenderQuestion& question, PromptStage& sta
   MarkedText text = text_of(question.chat, parts, stage);
   std::vector<Token> tokens = tokenize(text, stage);
   return PromptAnswer{std::move(text.text), std::move(tokens)};
-}
-
-// These are answered by the decode thread, with what texts_of() makes of them.
-Answer PromptBuilder::answer_to(const EmbedQuestion&, PromptStage&) const {
-  throw EngineError("ENGINE_FAILED", "a question for vectors came to the prompt side alone");
-}
-Answer PromptBuilder::answer_to(const RerankQuestion&, PromptStage&) const {
-  throw EngineError("ENGINE_FAILED", "a question for scores came to the prompt side alone");
-}
-Answer PromptBuilder::answer_to(const CacheQuestion&, PromptStage&) const {
-  throw EngineError("ENGINE_FAILED", "a question of the cache came to the prompt side alone");
 }
 
 PreparedTexts PromptBuilder::texts_of(const EmbedQuestion& question, PromptStage& stage) const {

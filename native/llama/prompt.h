@@ -68,9 +68,11 @@ class PromptBuilder {
   Answer answer_to(const TokenizeQuestion& question, PromptStage& stage) const;
   Answer answer_to(const DetokenizeQuestion& question, PromptStage& stage) const;
   Answer answer_to(const RenderQuestion& question, PromptStage& stage) const;
-  Answer answer_to(const EmbedQuestion& question, PromptStage& stage) const;
-  Answer answer_to(const RerankQuestion& question, PromptStage& stage) const;
-  Answer answer_to(const CacheQuestion& question, PromptStage& stage) const;
+  /** The others are the decode thread's, with what texts_of() makes of some. */
+  template <class Other>
+  Answer answer_to(const Other&, PromptStage&) const {
+    throw EngineError("ENGINE_FAILED", "a question for the decode thread came to the prompt side alone");
+  }
   void check_generates() const;
 
   const std::shared_ptr<const Model> model_;

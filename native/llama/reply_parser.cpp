@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "base/spaces.h"
 #include "chat.h"
 
 namespace zse {
@@ -13,8 +14,6 @@ namespace zse {
 namespace {
 
 constexpr size_t kLongestKept = size_t{256} << 10;  // bytes of a saved parser
-
-constexpr const char* kSpaces = " \n\r\t";
 
 /** What could have begun a call is left out by llama.cpp even where the text has ended: the ] of an array, with MiniMax's tags. */
 void with_its_end(const std::string& text, std::string& content) {

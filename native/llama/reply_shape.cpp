@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/spaces.h"
 #include "chat.h"
 #include "either_grammar.h"
 #include "model.h"
@@ -12,12 +13,6 @@
 namespace zse {
 
 namespace {
-
-/** From a tag on nothing but a call may come, the line break that belongs behind the tag included. */
-std::string without_end_space(std::string tag) {
-  const size_t end = tag.find_last_not_of(" \t\r\n");
-  return end == std::string::npos ? tag : tag.substr(0, end + 1);
-}
 
 /** What is known of the reply's thoughts, whatever it is held to. */
 ConstraintSpec thoughts_of(const ChatInput& chat, const common_chat_params& params) {
@@ -113,7 +108,12 @@ void ReplyShaper::hold_reply(const ChatInput& chat, const common_chat_templates_
   if (!params.grammar_lazy) return;  // some handlers give triggers to grammars that do not wait for them
   for (const common_grammar_trigger& trigger : params.grammar_triggers) {
     const bool word = trigger.type == COMMON_GRAMMAR_TRIGGER_TYPE_WORD || trigger.type == COMMON_GRAMMAR_TRIGGER_TYPE_TOKEN;
-    (word ? spec.trigger_words : spec.trigger_patterns).push_back(word ? without_end_space(trigger.value) : trigger.value);
+    if (word) {  // from a tag on nothing but a call may come, the line break that belongs behind the tag included
+      const std::string_view tag = without_end_space(trigger.value);
+      spec.trigger_words.emplace_back(tag.empty() ? trigger.value : tag);
+    } else {
+      spec.trigger_patterns.push_back(trigger.value);
+    }
   }
 }
 

@@ -12,9 +12,6 @@
 
 namespace zse {
 
-VectorTexts::VectorTexts(std::shared_ptr<const Model> model)
-    : model_(std::move(model)), rights_(token_rights(model_->vocab(), model_->info().template_text)) {}
-
 PreparedTexts VectorTexts::of(const EmbedQuestion& question) const {
   PreparedTexts prepared;
   prepared.dimensions = question.dimensions;

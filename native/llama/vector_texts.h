@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/ids.h"
@@ -16,7 +17,9 @@ class Model;
 
 class VectorTexts {
  public:
-  explicit VectorTexts(std::shared_ptr<const Model> model);
+  /** `rights`: of the model's tokens, which outlive this. */
+  VectorTexts(std::shared_ptr<const Model> model, const std::vector<TokenRight>& rights)
+      : model_(std::move(model)), rights_(rights) {}
 
   /** Throws EngineError BAD_OPTION, CONTEXT_OVERFLOW that names the text, and WorkStopped. */
   PreparedTexts of(const EmbedQuestion& question) const;
@@ -32,7 +35,7 @@ class VectorTexts {
   std::string beginning_of(const std::string& text, size_t tokens) const;
 
   const std::shared_ptr<const Model> model_;
-  const std::vector<TokenRight> rights_;
+  const std::vector<TokenRight>& rights_;
 };
 
 }  // namespace zse

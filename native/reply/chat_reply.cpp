@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "base/spaces.h"
 
 namespace zse {
 
@@ -13,7 +14,6 @@ namespace {
 constexpr size_t kParsesOfAll = 32, kParsedAnyway = size_t{64} << 10;  // bytes
 // Tokens that do not show cost credit too, so that a reader that pauses stops them; not one by one.
 constexpr int kHiddenTogether = 16;
-constexpr std::string_view kSpaces = " \n\r\t";
 
 bool starts_with(std::string_view text, std::string_view beginning) { return text.substr(0, beginning.size()) == beginning; }
 bool ends_with(std::string_view text, std::string_view end) {
