@@ -31,7 +31,7 @@ enum class PrefixEnd { kWhole, kNew, kContinued, kDiffers, kEvicted, kAdapter, k
 struct PrefixBreak {
   int at = 0;  // its first token that was not known
   PrefixEnd reason = PrefixEnd::kOff;
-  std::string text;  // of the prompt from there on, a few tokens; "" where a caller could mend nothing by it
+  std::string text = {};  // of the prompt from there on, a few tokens; "" where a caller could mend nothing by it
 };
 
 /** Milliseconds, as lib/types/replies.ts describes them. */

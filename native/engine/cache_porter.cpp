@@ -27,13 +27,12 @@ CachePorter::~CachePorter() {
 }
 
 void CachePorter::take_in(std::shared_ptr<QuestionControl> control, CacheQuestion question) {
-  std::string path = question.path;
-  push({std::move(control), std::move(question), {}, nullptr, std::move(path)});
+  push({std::move(control), std::move(question), {}, nullptr});
 }
 
-void CachePorter::take_out(std::shared_ptr<QuestionControl> control, CacheEntry entry,
-                           std::shared_ptr<const SavedPrefix> prefix, std::string path) {
-  push({std::move(control), {}, std::move(entry), std::move(prefix), std::move(path)});
+void CachePorter::take_out(std::shared_ptr<QuestionControl> control, CacheQuestion question, CacheEntry entry,
+                           std::shared_ptr<const SavedPrefix> prefix) {
+  push({std::move(control), std::move(question), std::move(entry), std::move(prefix)});
 }
 
 void CachePorter::push(Job job) {
@@ -57,31 +56,29 @@ void CachePorter::run() {
       jobs_.pop_front();
       closing = closing_;
     }
-    const uint32_t number = job.control->number;
-    const bool in = !job.prefix;
     try {
       if (closing || job.control->withdrawn) throw EngineError("CLOSED", "the model was closed, or nobody waits any more");
-      in ? read(job) : write(job);
+      job.prefix ? write(job) : read(job);
     } catch (const EngineError& e) {
-      if (in) {
-        inbox_.push(RefuseCommand{job.control, e.code(), e.what()});
-      } else {
-        answered_(number, AnswerErrorEvent{number, e.code(), e.what()});
-      }
+      refuse(job, e.code(), e.what());
     } catch (const std::exception& e) {  // out of memory, say
-      const std::string why = std::string("the file \"") + job.path + "\" could not be handled: " + e.what();
-      if (in) {
-        inbox_.push(RefuseCommand{job.control, "OVERLOADED", why});
-      } else {
-        answered_(number, AnswerErrorEvent{number, "OVERLOADED", why});
-      }
+      refuse(job, "OVERLOADED", "the file \"" + job.question.path + "\" could not be handled: " + e.what());
     }
   }
 }
 
+void CachePorter::refuse(const Job& job, const std::string& code, const std::string& message) {
+  const uint32_t number = job.control->number;
+  if (job.prefix) {
+    answered_(number, AnswerErrorEvent{number, code, message});
+  } else {
+    inbox_.push(RefuseCommand{job.control, code, message});
+  }
+}
+
 void CachePorter::read(Job& job) {
-  const std::string named = "\"" + job.path + "\" ";
-  const fs::path path = fs::u8path(job.path);
+  const std::string named = "\"" + job.question.path + "\" ";
+  const fs::path path = fs::u8path(job.question.path);
   std::error_code error;
   if (!fs::is_regular_file(path, error)) {
     throw EngineError("BAD_OPTION",
@@ -110,21 +107,22 @@ void CachePorter::read(Job& job) {
 }
 
 void CachePorter::write(const Job& job) {
-  fs::path path = fs::u8path(job.path);
+  fs::path path = fs::u8path(job.question.path);
   std::error_code error;
   const fs::file_status there = fs::status(path, error);
   // It takes the place of a file, never of a folder or of a device; and of the file that a link leads to, not of the link.
   if (fs::exists(there) && !fs::is_regular_file(there)) {
     throw EngineError("BAD_OPTION",
-                      "\"" + job.path + "\" is no file: an export takes the path of one that is there, or of none");
+                      "\"" + job.question.path + "\" is no file: an export takes the path of one that is there, or of none");
   }
   if (fs::exists(there)) path = fs::canonical(path, error);
-  const std::unique_ptr<TemporaryFile> file = TemporaryFile::make(path, prefix_file_bytes(*job.prefix, bounds_.secret));
+  const uint64_t bytes = prefix_file_bytes(*job.prefix, bounds_.secret);
+  const std::unique_ptr<TemporaryFile> file = TemporaryFile::make(path, bytes);
   if (!file || !write_prefix_file(*file, bounds_.key, *job.prefix, bounds_.secret) || !file->publish()) {
-    throw EngineError("BAD_OPTION", "\"" + job.path +
+    throw EngineError("BAD_OPTION", "\"" + job.question.path +
                                         "\" cannot be written: give a path in a folder that this user may write, on a disk "
                                         "with room for " +
-                                        std::to_string((prefix_file_bytes(*job.prefix) >> 20) + 1) + " MB");
+                                        std::to_string((bytes >> 20) + 1) + " MB");
   }
   const uint32_t number = job.control->number;
   answered_(number, AnswerEvent{number, CacheAnswer{{job.entry}}});

@@ -29,19 +29,19 @@ class CachePorter {
   /** A CacheCommand with the prefix follows, or a RefuseCommand. Throws EngineError where no thread can be had. */
   void take_in(std::shared_ptr<QuestionControl> control, CacheQuestion question);
   /** Answers the question itself. */
-  void take_out(std::shared_ptr<QuestionControl> control, CacheEntry entry, std::shared_ptr<const SavedPrefix> prefix,
-                std::string path);
+  void take_out(std::shared_ptr<QuestionControl> control, CacheQuestion question, CacheEntry entry,
+                std::shared_ptr<const SavedPrefix> prefix);
 
  private:
   struct Job {
     std::shared_ptr<QuestionControl> control;
-    CacheQuestion question;  // of an import
+    CacheQuestion question;  // with the file's path
     CacheEntry entry;
     std::shared_ptr<const SavedPrefix> prefix;  // of an export; null: it is an import
-    std::string path;
   };
   void push(Job job);
   void run();
+  void refuse(const Job& job, const std::string& code, const std::string& message);
   void read(Job& job);
   void write(const Job& job);
 

@@ -98,16 +98,15 @@ void Engine::cancel_all() {
 void Engine::ask(uint32_t number, Question question) {
   std::lock_guard<std::mutex> lock(mutex_);
   if (closing_ || !prompts_) throw EngineError("CLOSED", "the model is not open");
-  const bool by_decode_thread = std::holds_alternative<EmbedQuestion>(question) ||
-                                std::holds_alternative<RerankQuestion>(question) ||
-                                std::holds_alternative<CacheQuestion>(question);
-  if (!by_decode_thread) {
+  auto* of_cache = std::get_if<CacheQuestion>(&question);
+  const bool of_texts = std::holds_alternative<EmbedQuestion>(question) || std::holds_alternative<RerankQuestion>(question);
+  if (!of_texts && !of_cache) {
     prompts_->ask(number, std::move(question));
     return;
   }
   const auto control = std::make_shared<QuestionControl>();
   control->number = number;
-  if (auto* of_cache = std::get_if<CacheQuestion>(&question)) {
+  if (of_cache) {
     ask_cache(control, std::move(*of_cache));
   } else {
     prompts_->embed(control, std::move(question));
@@ -202,10 +201,10 @@ void Engine::serve(const std::shared_ptr<const Model>& model) {
         std::lock_guard<std::mutex> lock(mutex_);
         if (prompts_) prompts_->parse(stream, std::move(request));  // else the engine is closing, and ends it
       },
-      [this](std::shared_ptr<QuestionControl> control, CacheEntry entry, std::shared_ptr<const SavedPrefix> prefix,
-             std::string path) {
+      [this](std::shared_ptr<QuestionControl> control, CacheQuestion question, CacheEntry entry,
+             std::shared_ptr<const SavedPrefix> prefix) {
         std::lock_guard<std::mutex> lock(mutex_);
-        porter().take_out(std::move(control), std::move(entry), std::move(prefix), std::move(path));
+        porter().take_out(std::move(control), std::move(question), std::move(entry), std::move(prefix));
       });
   {
     std::lock_guard<std::mutex> lock(mutex_);

@@ -83,12 +83,20 @@ bool PrefixCache::wants_file(const HeldPrefix& held) const {
                       [&](const auto& entry) { return rule_.covers(entry.second.info, held); });
 }
 
-void PrefixCache::insert(std::shared_ptr<const SavedPrefix> prefix) {
-  prefixes_.remove_if([&](const auto& other) {
-    if (!rule_.covers(*prefix, *other)) return false;
-    ram_bytes_ -= other->bytes();
+/** Lets go of those that it names, among the ones that are not pinned. False: there were none. */
+template <class Which>
+bool PrefixCache::remove_from_ram(Which which) {
+  const size_t before = prefixes_.size();
+  prefixes_.remove_if([&](const auto& prefix) {
+    if (!which(*prefix)) return false;
+    ram_bytes_ -= prefix->bytes();
     return true;
   });
+  return prefixes_.size() < before;
+}
+
+void PrefixCache::insert(std::shared_ptr<const SavedPrefix> prefix) {
+  remove_from_ram([&](const SavedPrefix& other) { return rule_.covers(*prefix, other); });
   ram_bytes_ += prefix->bytes();
   prefixes_.push_front(std::move(prefix));
 }
@@ -105,67 +113,52 @@ bool PrefixCache::pin(std::shared_ptr<const SavedPrefix> prefix) {
   const uint64_t id = prefix->content.hash();
   if (pinned(id)) return true;
   if (pinned_bytes_ + prefix->bytes() > most_pinned()) return false;
-  remove_from_ram(prefix->content);  // it is there twice otherwise
+  remove_from_ram(
+      [&](const SavedPrefix& other) { return other.content == prefix->content; });  // it is there twice otherwise
   pinned_bytes_ += prefix->bytes();
   pinned_.emplace(id, std::move(prefix));
   trim();
   return true;
 }
 
-bool PrefixCache::unpin(uint64_t id) {
+/** Null: it was not pinned. */
+std::shared_ptr<const SavedPrefix> PrefixCache::take_pinned(uint64_t id) {
   const auto found = pinned_.find(id);
-  if (found == pinned_.end()) return false;
+  if (found == pinned_.end()) return nullptr;
   std::shared_ptr<const SavedPrefix> prefix = std::move(found->second);
   pinned_bytes_ -= prefix->bytes();
   pinned_.erase(found);
+  return prefix;
+}
+
+bool PrefixCache::unpin(uint64_t id) {
+  std::shared_ptr<const SavedPrefix> prefix = take_pinned(id);
+  if (!prefix) return false;
   insert(std::move(prefix));
   trim();
   return true;
 }
 
 bool PrefixCache::drop(uint64_t id) {
-  bool dropped = unpin(id);
-  for (const auto& prefix : prefixes_) {
-    if (prefix->content.hash() != id) continue;
-    const std::shared_ptr<const SavedPrefix> kept = prefix;
-    remove_from_ram(kept->content);
-    dropped = true;
-    break;
-  }
+  bool dropped = take_pinned(id) != nullptr;
+  dropped |= remove_from_ram([&](const SavedPrefix& prefix) { return prefix.content.hash() == id; });
   const auto file = std::find_if(on_disk_.begin(), on_disk_.end(), [&](const auto& entry) {
     return !entry.second.writing && entry.second.info.content.hash() == id;
   });
-  if (files_ && file != on_disk_.end()) {
-    const PrefixFileId name = file->first;
-    files_->remove(name);
-    drop_file(name);
+  if (file != on_disk_.end()) {
+    remove_file(file->first);
     dropped = true;
   }
   count();
   return dropped;
 }
 
-void PrefixCache::remove_from_ram(const Prompt& content) {
-  prefixes_.remove_if([&](const auto& other) {
-    if (other->content != content) return false;
-    ram_bytes_ -= other->bytes();
-    return true;
-  });
-}
-
 void PrefixCache::reject(const SavedPrefix& prefix) {
-  const auto pinned = pinned_.find(prefix.content.hash());
-  if (pinned != pinned_.end()) {
-    pinned_bytes_ -= pinned->second->bytes();
-    pinned_.erase(pinned);
-  }
-  remove_from_ram(prefix.content);
+  take_pinned(prefix.content.hash());
+  remove_from_ram([&](const SavedPrefix& other) { return other.content == prefix.content; });
   if (files_) {
     const PrefixFileId id = files_->info_of(prefix).id;
-    if (on_disk_.count(id) != 0) {
-      files_->remove(id);
-      drop_file(id);
-    }
+    if (on_disk_.count(id) != 0) remove_file(id);
   }
   count();
 }
@@ -227,10 +220,7 @@ void PrefixCache::update() {
       for (const auto& [id, file] : on_disk_) {
         if (id != outcome.id && !file.writing && rule_.covers(written->second.info, file.info)) superseded.push_back(id);
       }
-      for (const PrefixFileId id : superseded) {
-        files_->remove(id);
-        drop_file(id);
-      }
+      for (const PrefixFileId id : superseded) remove_file(id);
     }
   }
   count();
@@ -248,6 +238,11 @@ void PrefixCache::evict() {
     ram_bytes_ -= prefixes_.back()->bytes();
     prefixes_.pop_back();
   }
+}
+
+void PrefixCache::remove_file(PrefixFileId id) {
+  files_->remove(id);
+  drop_file(id);
 }
 
 void PrefixCache::drop_file(PrefixFileId id) {

@@ -42,12 +42,18 @@ class PrefixCache {
   /** The longest on disk, of which only the tokens are in memory. */
   OnDisk find_file(const Prompt& prompt) const;
 
-  /** Tells each prefix, in RAM and on disk, as a HeldPrefix. */
+  /** Tells each prefix in RAM, the pinned ones first. */
   template <class Tell>
-  void each(Tell tell) const {
-    for (const auto& prefix : prefixes_) tell(HeldPrefix(*prefix));
-    for (const auto& [id, prefix] : pinned_) tell(HeldPrefix(*prefix));
-    for (const auto& [id, file] : on_disk_) tell(HeldPrefix(file.info));
+  void each_in_ram(Tell tell) const {
+    for (const auto& [id, prefix] : pinned_) tell(prefix);
+    for (const auto& prefix : prefixes_) tell(prefix);
+  }
+  /** Tells what is known of each file; `whole`: only of those that are written to their end. */
+  template <class Tell>
+  void each_file(bool whole, Tell tell) const {
+    for (const auto& [id, file] : on_disk_) {
+      if (!whole || !file.writing) tell(file.info);
+    }
   }
 
   /** Begins to read a file into RAM; when fetching() is over, find() has it, unless it was bad. */
@@ -73,14 +79,7 @@ class PrefixCache {
   size_t most_pinned() const { return options_.ram_bytes / 2; }
   /** Lets go of it in RAM and on disk. False: there was nothing. */
   bool drop(uint64_t id);
-  const std::list<std::shared_ptr<const SavedPrefix>>& in_ram() const { return prefixes_; }
   const std::map<uint64_t, std::shared_ptr<const SavedPrefix>>& all_pinned() const { return pinned_; }
-  template <class Tell>
-  void each_file(Tell tell) const {
-    for (const auto& [id, file] : on_disk_) {
-      if (!file.writing) tell(file.info);
-    }
-  }
 
   /** The image is not what it says: it is used no more, and its file is removed. */
   void reject(const SavedPrefix& prefix);
@@ -115,10 +114,13 @@ class PrefixCache {
     PrefixFileInfo info;
     bool writing = false;
   };
-  void remove_from_ram(const Prompt& content);
+  std::shared_ptr<const SavedPrefix> take_pinned(uint64_t id);
+  template <class Which>
+  bool remove_from_ram(Which which);
   void reserved(size_t bytes);
   void evict();
-  void drop_file(PrefixFileId id);
+  void remove_file(PrefixFileId id);
+  void drop_file(PrefixFileId id);  // it is no more
   void count();
 
   const PromptCacheOptions options_;

@@ -409,7 +409,7 @@ EmbedQuestion embed_from_js(const Napi::Object& value) {
   return question;
 }
 
-/** An id as callers have it: 16 digits, base 16. lib/engine has checked it. */
+/** An id as callers have it: 16 digits, base 16. lib/model-cache has checked it. */
 CacheQuestion cache_question_from_js(const Napi::Object& value) {
   using Act = CacheQuestion::Act;
   constexpr std::pair<const char*, Act> kActs[] = {{"list", Act::kList},     {"pin", Act::kPin},

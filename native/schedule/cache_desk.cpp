@@ -69,7 +69,7 @@ std::optional<CacheAnswer> CacheDesk::answer(Waiting& waiting, bool flowing, con
   if (!image) return {};
   if (question.act == CacheQuestion::Act::kExport) {
     waiting.handed_on = true;
-    export_prefix(command.control, entry_of(*image), image, question.path);
+    export_prefix(command.control, question, entry_of(*image), image);
     return {};
   }
   if (!cache_.pin(image)) {
@@ -96,15 +96,13 @@ CacheDesk::Found CacheDesk::find(const CacheQuestion& question) const {
     best.size = content.size();
     best.hash = content.hash();
   };
-  for (const auto& [id, prefix] : cache_.all_pinned())
-    consider(prefix->content, [&, kept = prefix] { return Found{kept, -1, {}, 0, 0}; });
-  for (const auto& prefix : cache_.in_ram()) consider(prefix->content, [&] { return Found{prefix, -1, {}, 0, 0}; });
+  cache_.each_in_ram([&](const auto& prefix) { consider(prefix->content, [&] { return Found{prefix, -1, {}, 0, 0}; }); });
   for (SlotId slot = 0; slot < slots_.size(); slot++) {
     if (slots_[slot].owner != 0 || slots_[slot].content.size() < kWorthKeeping) continue;
     consider(slots_[slot].content, [&] { return Found{nullptr, slot, {}, 0, 0}; });
   }
   cache_.each_file(
-      [&](const PrefixFileInfo& info) { consider(info.content, [&] { return Found{nullptr, -1, info.id, 0, 0}; }); });
+      true, [&](const PrefixFileInfo& info) { consider(info.content, [&] { return Found{nullptr, -1, info.id, 0, 0}; }); });
   return best;
 }
 
@@ -122,11 +120,11 @@ std::shared_ptr<const SavedPrefix> CacheDesk::image_of(const Found& found, Waiti
     return nullptr;
   }
   if (flowing && !saver_.is_quick(found.slot) && !saver_.displaced(found.slot, true)) return nullptr;
-  const PrefixFileId id = slots_[found.slot].content.hash();
-  for (const auto& prefix : cache_.in_ram()) {
-    if (prefix->content.hash() == id) return prefix;
-  }
-  std::shared_ptr<const SavedPrefix> image = slots_.save(found.slot);
+  std::shared_ptr<const SavedPrefix> image;  // what was copied in pieces is there now
+  cache_.each_in_ram([&](const auto& prefix) {
+    if (prefix->content.hash() == found.hash) image = prefix;
+  });
+  if (!image) image = slots_.save(found.slot);
   if (!image) throw EngineError("OVERLOADED", "there is no memory for a copy of this prefix");
   return image;
 }
@@ -147,18 +145,16 @@ std::vector<CacheEntry> CacheDesk::list() const {
     entry.in_slot = true;
     entry.bytes = slots_.image_bytes(slot);
   }
-  cache_.each_file([&](const PrefixFileInfo& info) {
+  cache_.each_file(true, [&](const PrefixFileInfo& info) {
     CacheEntry& entry = at(info.content);
     entry.on_disk = true;
     entry.bytes = info.bytes;
   });
-  const auto in_ram = [&](const SavedPrefix& prefix) {
-    CacheEntry& entry = at(prefix.content);
+  cache_.each_in_ram([&](const auto& prefix) {
+    CacheEntry& entry = at(prefix->content);
     entry.in_ram = true;
-    entry.bytes = prefix.bytes();
-  };
-  for (const auto& prefix : cache_.in_ram()) in_ram(*prefix);
-  for (const auto& [id, prefix] : cache_.all_pinned()) in_ram(*prefix);
+    entry.bytes = prefix->bytes();
+  });
   std::vector<CacheEntry> list;
   list.reserve(entries.size());
   for (auto& [id, entry] : entries) list.push_back(std::move(entry));

@@ -22,7 +22,7 @@ class CacheDesk {
  public:
   /** Writes a prefix to a file, on another thread, and answers the question with its entry. */
   using Export =
-      std::function<void(std::shared_ptr<QuestionControl>, CacheEntry, std::shared_ptr<const SavedPrefix>, std::string)>;
+      std::function<void(std::shared_ptr<QuestionControl>, CacheQuestion, CacheEntry, std::shared_ptr<const SavedPrefix>)>;
 
   CacheDesk(KvSlots& slots, PrefixCache& cache, SlotSaver& saver, const Decoder& decoder)
       : slots_(slots), cache_(cache), saver_(saver), decoder_(decoder) {}

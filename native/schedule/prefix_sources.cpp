@@ -99,10 +99,10 @@ struct Longest {
 PrefixBreak PrefixSources::explain(const Sequence& sequence, int reused) const {
   const Prompt& prompt = sequence.prompt;
   const auto size = static_cast<int>(prompt.size());
-  if (reused >= size - 1) return {size, PrefixEnd::kWhole, ""};
-  if (!cache_.enabled() || sequence.computes_all()) return {reused, PrefixEnd::kOff, ""};
+  if (reused >= size - 1) return {size, PrefixEnd::kWhole};
+  if (!cache_.enabled() || sequence.computes_all()) return {reused, PrefixEnd::kOff};
   Longest longest;
-  const auto look = [&](const Prompt& content, int reusable) {
+  const auto look = [&](const Prompt& content, auto reusable) {
     const size_t same = content.common_tokens(prompt);
     if (content.variant() != prompt.variant()) {
       longest.by_others = std::max(longest.by_others, same);
@@ -111,20 +111,25 @@ PrefixBreak PrefixSources::explain(const Sequence& sequence, int reused) const {
     if (same > longest.tokens) longest.ended = false;
     if (same >= longest.tokens) longest.ended |= same == content.size();
     longest.tokens = std::max(longest.tokens, same);
-    longest.reusable = std::max(longest.reusable, reusable);
+    // No more of it than is the same, so most are not asked.
+    if (same > static_cast<size_t>(longest.reusable)) longest.reusable = std::max(longest.reusable, reusable());
+  };
+  const auto look_at = [&](const HeldPrefix& held) {
+    look(held.content, [&] { return cache_.rule().usable(held, prompt); });
   };
   for (SlotId slot = 0; slot < slots_.size(); slot++) {
-    look(slots_[slot].content, slots_.usable(slot, cache_.rule(), prompt));
+    look(slots_[slot].content, [&] { return slots_.usable(slot, cache_.rule(), prompt); });
   }
-  cache_.each([&](const HeldPrefix& held) { look(held.content, cache_.rule().usable(held, prompt)); });
-  if (sequence.found) look(sequence.found->content, cache_.rule().usable(*sequence.found, prompt));
+  cache_.each_in_ram([&](const auto& prefix) { look_at(*prefix); });
+  cache_.each_file(false, [&](const PrefixFileInfo& info) { look_at(info); });
+  if (sequence.found) look_at(*sequence.found);
 
   const int at = std::max(static_cast<int>(longest.tokens), reused);
-  if (memory_.longest(prompt) > static_cast<size_t>(at)) return {at, PrefixEnd::kEvicted, ""};
-  if (longest.by_others > static_cast<size_t>(at)) return {at, PrefixEnd::kAdapter, ""};
-  if (longest.reusable < std::min(at, size - 1)) return {at, PrefixEnd::kCoarse, ""};
-  if (at == 0) return {0, PrefixEnd::kNew, ""};
-  return {at, longest.ended ? PrefixEnd::kContinued : PrefixEnd::kDiffers, ""};
+  if (memory_.longest(prompt) > static_cast<size_t>(at)) return {at, PrefixEnd::kEvicted};
+  if (longest.by_others > static_cast<size_t>(at)) return {at, PrefixEnd::kAdapter};
+  if (longest.reusable < std::min(at, size - 1)) return {at, PrefixEnd::kCoarse};
+  if (at == 0) return {0, PrefixEnd::kNew};
+  return {at, longest.ended ? PrefixEnd::kContinued : PrefixEnd::kDiffers};
 }
 
 }  // namespace zse

@@ -112,7 +112,6 @@ class Sequence {
   SlotId slot = -1;
   int in_cache = 0;                   // tokens of prompt and reply whose keys and values are in the KV cache
   int taken_over = 0;                 // of those, prompt tokens that were computed for another stream
-  int expected = 0;                   // to be taken over, when it got its slot
   std::optional<PrefixBreak> prefix;  // why it was no more, once it has had one
   Token next_token = -1;              // sampled, not yet decoded
   int generated = 0;                  // tokens of the reply

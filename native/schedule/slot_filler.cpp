@@ -23,14 +23,11 @@ SlotFiller::Place SlotFiller::choose_place(const Source& source) const {
 }
 
 void SlotFiller::begin(const Place& place, const Source& source, Sequence& sequence, Sequences& sequences) {
-  if (sequence.again.empty()) {
-    const bool reuses = place.in_place || source.tokens >= kWorthKeeping;
-    sequence.prefix = sources_.explain(sequence, reuses ? source.tokens : 0);
-    sequence.expected = reuses ? source.tokens : 0;
-  }
+  const int wanted = place.in_place || source.tokens >= kWorthKeeping ? source.tokens : 0;
+  if (sequence.again.empty()) sequence.prefix = sources_.explain(sequence, wanted);
   claim(place.slot, sequence);
   sequences.begin_prefill(sequence);
-  fill(place, source, sequence);
+  fill(place, source, wanted, sequence);
 }
 
 void SlotFiller::claim(SlotId slot, Sequence& sequence) {
@@ -41,30 +38,30 @@ void SlotFiller::claim(SlotId slot, Sequence& sequence) {
   sequence.found.reset();
 }
 
-/** Puts the source's prefix into the sequence's slot, or begins to. */
-void SlotFiller::fill(const Place& place, const Source& source, Sequence& sequence) {
+/** Puts the source's prefix into the sequence's slot, or begins to. `wanted`: tokens of it; 0: it is not worth a copy. */
+void SlotFiller::fill(const Place& place, const Source& source, int wanted, Sequence& sequence) {
   const SlotId slot = place.slot;
   bool filled = false;
   if (place.in_place) {
-    filled = slots_.cut(slot, source.tokens);
-  } else if (source.tokens >= kWorthKeeping && source.prefix) {
+    filled = slots_.cut(slot, wanted);
+  } else if (wanted > 0 && source.prefix) {
     if (auto copy = slots_.begin_load(slot, *source.prefix)) {
-      sequence.loading = Sequence::Loading{source.prefix, std::move(copy), source.tokens};
+      sequence.loading = Sequence::Loading{source.prefix, std::move(copy), wanted};
       return;
     }
     cache_.reject(*source.prefix);
-  } else if (source.tokens >= kWorthKeeping) {
-    filled = slots_.copy(source.slot, slot, source.tokens);
+  } else if (wanted > 0) {
+    filled = slots_.copy(source.slot, slot, wanted);
   }
   if (!filled) slots_.clear(slot);
-  begins_with(sequence, filled ? source.tokens : 0);
+  begins_with(sequence, filled ? wanted : 0, wanted);
 }
 
-void SlotFiller::begins_with(Sequence& sequence, int tokens) {
+void SlotFiller::begins_with(Sequence& sequence, int tokens, int wanted) {
   sequence.in_cache = tokens;
   if (!sequence.again.empty()) return;  // what it took over at its first time is what counts
   sequence.taken_over = tokens;
-  if (tokens < sequence.expected && sequence.prefix) sequence.prefix->reason = PrefixEnd::kLost;
+  if (tokens < wanted && sequence.prefix) sequence.prefix->reason = PrefixEnd::kLost;
   stats_.cached_tokens += tokens;
 }
 
@@ -74,12 +71,12 @@ void SlotFiller::loaded(Sequence& sequence, Sequences& sequences) {
     slots_.clear(sequence.slot);
     if (!sequence.spilled) {
       cache_.reject(*loading.prefix);
-      begins_with(sequence, 0);  // one that is computed again had more once
+      begins_with(sequence, 0, loading.wanted);  // one that is computed again had more once
       return;
     }
     lost(sequence);
     sequences.begin_prefill(sequence);
-    begins_with(sequence, 0);
+    begins_with(sequence, 0, loading.wanted);
     stats_.recomputed++;
     return;
   }
@@ -89,7 +86,7 @@ void SlotFiller::loaded(Sequence& sequence, Sequences& sequences) {
     sequence.spilled.reset();
   } else {
     const bool cut = slots_.cut(sequence.slot, loading.wanted);
-    begins_with(sequence, cut ? loading.wanted : 0);
+    begins_with(sequence, cut ? loading.wanted : 0, loading.wanted);
   }
 }
 

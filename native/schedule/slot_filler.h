@@ -48,8 +48,8 @@ class SlotFiller {
 
  private:
   void claim(SlotId slot, Sequence& sequence);
-  void fill(const Place& place, const Source& source, Sequence& sequence);
-  void begins_with(Sequence& sequence, int tokens);
+  void fill(const Place& place, const Source& source, int wanted, Sequence& sequence);
+  void begins_with(Sequence& sequence, int tokens, int wanted);
   /** Its image cannot be used. */
   void lost(Sequence& sequence);
 
