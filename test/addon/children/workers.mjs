@@ -26,14 +26,16 @@ for (let i = 0; i < 8; i++) {
   await worker.terminate();
 }
 
-// Many at once, each with several streams, ended at any moment: in some a wake-up is being delivered just then.
+// Many at once, each with several streams, ended at any moment: in some a wake-up is being delivered just then. They import the library:
+// Node 20 ends the whole process where a worker is terminated within require() of any ES module (docs/BUNDLERS.md, "CommonJS").
 const storm = `
-  const { ZSE } = require("zstream");
-  const model = new ZSE({ contextSize: 256, threads: 1, maxStreams: 4 });
-  const again = async () => {
-    for (;;) await model.chat([{ role: "user", content: "Hi" }], { ignoreEos: true, maxTokens: 20, streamCallback() {} });
-  };
-  for (let i = 0; i < 4; i++) again().catch(() => {});
+  import("zstream").then(({ ZSE }) => {
+    const model = new ZSE({ contextSize: 256, threads: 1, maxStreams: 4 });
+    const again = async () => {
+      for (;;) await model.chat([{ role: "user", content: "Hi" }], { ignoreEos: true, maxTokens: 20, streamCallback() {} });
+    };
+    for (let i = 0; i < 4; i++) again().catch(() => {});
+  });
 `;
 const lane = async (offset) => {
   for (let i = 0; i < 12; i++) {
