@@ -22,7 +22,10 @@ export interface NativeEngineOptions {
   /** Each sequence is computed alone in fixed shapes: other streams cannot change its rounding. Slower. */
   deterministic: boolean;
   /** Tokens of guesses that a step of all streams checks at most, in memory of their own for each; `match` means nothing here. Absent: none. */
-  speculate?: NativeSpeculation;
+  speculate?: NativeSpeculation & {
+    /** Absolute path of a smaller model that guesses, too. */
+    draftModel?: string;
+  };
   /** Tokens of `replay` that are computed at once, in memory of their own for each. 0 to 256, default 0: one for each stream. */
   replayRows?: number;
   /** LoRA adapters that requests may name, each name once; absolute paths. Default: none. `scale`: where a request has no other. */

@@ -17,6 +17,7 @@ export interface ModelFlags extends Pick<EngineOptions, Flagged<typeof ENGINE_OP
   promptCache?: string | false;
   isolate?: true;
   recover?: true;
+  draft?: string;
   adapter?: AdapterFile[];
 }
 
@@ -24,6 +25,7 @@ export function addModelFlags(command: Command): Command {
   return addFlags(command, ENGINE_OPTIONS)
     .option("--prompt-cache <dir>", "keep computed prompts in this folder too, for after a restart")
     .option("--no-prompt-cache", "compute every prompt from its first token")
+    .option("--draft <file>", "a smaller model of the same vocabulary, which guesses the next tokens")
     .option("--adapter <name=file>", "a LoRA adapter; of several, each in a flag of its own", readAdapterFlag)
     .option("--isolate", "run the engine in a process of its own, whose crash ends its replies and nothing else")
     .option("--recover", "as --isolate; replies go on after a crash");
@@ -68,6 +70,7 @@ export function engineOptions(flags: ModelFlags): EngineOptions {
   if (typeof flags.promptCache === "string") options.promptCache = { dir: flags.promptCache };
   else if (flags.promptCache === false) options.promptCache = false;
   if (flags.adapter !== undefined) options.adapters = flags.adapter;
+  if (flags.draft !== undefined) options.speculate = { ...(options.speculate as object | undefined), draftModel: flags.draft };
   if (flags.recover === true) options.isolate = { recover: true };
   else if (flags.isolate === true) options.isolate = true;
   return options;

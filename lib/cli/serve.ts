@@ -114,6 +114,7 @@ async function serve(given: readonly string[], flags: ServeFlags): Promise<void>
     throw new UsageError("--name is for one model; of several each has its own, as in: name=FILE");
   if ("several" in named && flags.adapter !== undefined)
     throw new UsageError("--adapter is for one model; a ModelPool gives each its own.");
+  if ("several" in named && flags.draft !== undefined) throw new UsageError("--draft is for one model; a ModelPool gives each its own.");
   // Loaded here, not above: the other commands need none of it, and start sooner without.
   const [{ App }, { openLog }, { HttpServer }, { Page }] = await Promise.all([
     import("../server/app.js"),

@@ -1,7 +1,7 @@
 // Owns reading what is guessed of a reply before it is computed: `speculate` of a model and of a reply, and `prediction`. Pure; any thread.
 // Both throw ZSEError BAD_OPTION naming the option, what was given and what is allowed.
 
-import type { NativeSpeculation } from "../addon/contract.js";
+import type { NativeEngineOptions, NativeSpeculation } from "../addon/contract.js";
 import { cutName, quote } from "../base/quote.js";
 import { bad } from "../errors.js";
 import { entriesOf, MOST_TEXT, plainJson } from "./foreign.js";
@@ -15,18 +15,37 @@ const RANGES: Readonly<Record<keyof NativeSpeculation, { min: number; max: numbe
   match: { min: 1, max: 32, what: "tokens" },
 };
 
-/** `"auto"`, `false`, or `{ tokens, match }`. */
+type ModelSpeculation = NonNullable<NativeEngineOptions["speculate"]>;
+
+/** Of a reply: `"auto"`, `false`, or `{ tokens, match }`. */
 export function readSpeculate(name: string, value: unknown): NativeSpeculation {
+  return read(name, value, ["tokens", "match"]);
+}
+
+/** Of a model: the same, and `draftModel`, which stays a URL where it is one: pages have this file too, and cannot make paths of them. */
+export function readModelSpeculate(name: string, value: unknown): ModelSpeculation {
+  const speculation = read(name, value, ["tokens", "match", "draftModel"]);
+  if (speculation.draftModel !== undefined && speculation.tokens === 0) {
+    throw bad(`${name}.tokens`, `${name}.tokens is 0, so a draftModel guesses nothing; leave one of them out.`);
+  }
+  return speculation;
+}
+
+function read(name: string, value: unknown, keys: readonly (keyof ModelSpeculation)[]): ModelSpeculation {
   if (value === "auto") return AUTO;
   if (value === false) return { ...AUTO, tokens: 0 };
   if (!isPlainObject(value)) {
-    throw bad(name, `${name} must be "auto", false, or an object { tokens, match }; given ${quote(value)}.`);
+    throw bad(name, `${name} must be "auto", false, or an object { ${keys.join(", ")} }; given ${quote(value)}.`);
   }
-  const speculation = { ...AUTO };
+  const speculation: ModelSpeculation = { ...AUTO };
   for (const [key, given] of entriesOf(value, name)) {
     if (given === undefined) continue;
     const at = `${name}.${cutName(key)}`;
-    if (key !== "tokens" && key !== "match") throw bad(at, `${name} has no ${quote(key)}; there are: tokens, match.`);
+    if (!isKey(key, keys)) throw bad(at, `${name} has no ${quote(key)}; there are: ${keys.join(", ")}.`);
+    if (key === "draftModel") {
+      speculation.draftModel = readFile(at, given);
+      continue;
+    }
     const { min, max, what } = RANGES[key];
     if (typeof given !== "number" || !Number.isInteger(given) || given < min || given > max) {
       throw bad(at, `${at} must be a whole number of ${what} from ${min} to ${max}; given ${quote(given)}.`);
@@ -34,6 +53,19 @@ export function readSpeculate(name: string, value: unknown): NativeSpeculation {
     speculation[key] = given;
   }
   return speculation;
+}
+
+function isKey(key: string, keys: readonly (keyof ModelSpeculation)[]): key is keyof ModelSpeculation {
+  return (keys as readonly string[]).includes(key);
+}
+
+function readFile(at: string, value: unknown): string {
+  const text = value instanceof URL ? value.href : value;
+  if (typeof text === "string" && /^hf:/i.test(text)) {
+    throw bad(at, `${at} must be a file on this machine; given ${quote(text)}: pull() of zstream fetches it, and gives its path.`);
+  }
+  if (typeof text === "string" && text !== "" && !text.includes("\0") && (!(value instanceof URL) || value.protocol === "file:")) return text;
+  throw bad(at, `${at} must be the path or file: URL of a GGUF or .zse file; given ${quote(text)}.`);
 }
 
 /** A text, or token ids; or OpenAI's `{ type: "content", content }`, whose content is a text or parts of one. Nothing where it is empty. */

@@ -7,7 +7,7 @@ import { readGpuLayers, readIsolate, readLogitBias, readPromptCache, readSignal,
 import { named } from "./named.js";
 import { INT32_MAX, type Rule } from "./rules.js";
 import { DEFAULT_BREAKERS, DEFAULT_SAMPLERS, readBreakers, readSamplers } from "./samplers.js";
-import { readPrediction, readSpeculate } from "./speculate.js";
+import { readModelSpeculate, readPrediction, readSpeculate } from "./speculate.js";
 
 /** One option. */
 export type Option = Rule & {
@@ -391,8 +391,8 @@ export const ENGINE_OPTIONS = {
   deterministic: { kind: "boolean", default: false, flag: "--deterministic", help: "other streams cannot change the rounding; slower" },
   speculate: {
     kind: "custom",
-    read: readSpeculate,
-    default: readSpeculate("speculate", "auto"),
+    read: readModelSpeculate,
+    default: readModelSpeculate("speculate", "auto"),
     flag: "--speculate <tokens>",
     help: "guessed tokens that a step checks at most; 0 guesses nothing",
   },

@@ -16,9 +16,14 @@ export interface AdapterFile {
 export interface EngineOptions {
   /**
    * Whether replies are guessed ahead (`speculate` of a reply). `tokens`: of all streams in one step at most, 0 to 64, default 16; each takes memory for a row of
-   * logits. Nothing is guessed with `deterministic: true`, nor by models whose memory cannot be cut (recurrent and hybrid ones). Default "auto".
+   * logits. `draftModel`: a smaller model of the same vocabulary that guesses where nothing is looked up: a GGUF or .zse file. Nothing is guessed with
+   * `deterministic: true`, nor by models whose memory cannot be cut (recurrent and hybrid ones). Default "auto".
    */
-  speculate?: "auto" | false | { tokens?: number | undefined; match?: number | undefined } | undefined;
+  speculate?:
+    | "auto"
+    | false
+    | { tokens?: number | undefined; match?: number | undefined; draftModel?: string | URL | undefined }
+    | undefined;
   /** LoRA adapters that streams may ask for, 64 at most: loaded with the model. Default: none. */
   adapters?: readonly AdapterFile[] | undefined;
   /** Tokens of context per stream; 0 means the trained context, at most 4096. Default 0. */
@@ -141,6 +146,8 @@ export interface ModelInfo {
   deterministic: boolean;
   /** The LoRA adapters that streams may name, and their strengths where a stream says no other. */
   adapters: readonly Readonly<{ name: string; scale: number }>[];
+  /** The file of the smaller model that guesses for it (`speculate.draftModel`). Absent: none. */
+  draftModel?: string;
 }
 
 /** Gauges and counters of a model, as `stats()` gives them. */

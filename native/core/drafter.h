@@ -9,8 +9,8 @@
 namespace zse {
 
 /** Where drafted tokens come from. */
-enum class DraftSource { kLookup, kPrediction };
-constexpr int kDraftSources = 2;
+enum class DraftSource { kLookup, kPrediction, kModel };
+constexpr int kDraftSources = 3;
 
 struct DraftParams {
   int most = 0;                   // tokens that a step checks of it at most; 0: none

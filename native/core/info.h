@@ -26,6 +26,7 @@ struct ModelInfo {
   bool deterministic = false;
   RecommendedSampling sampling;
   std::vector<AdapterFile> adapters;  // that it was opened with
+  std::string draft_model;            // path of the smaller model that guesses for it, or ""
   /** longrope: llama.cpp rotates keys by one of two sets of factors, whichever goes with the size of the context. */
   bool rotates_by_context = false;
 };

@@ -9,6 +9,7 @@
 #include "cache_porter.h"
 #include "llama/cache_key.h"
 #include "llama/llama_decoder.h"
+#include "llama/llama_draft_model.h"
 #include "llama/llama_embedder.h"
 #include "llama/model.h"
 #include "prompt_tasks.h"
@@ -21,6 +22,23 @@ namespace {
 
 /** Bytes: what Linux gives by default, and opening a model and computing with it have always had there. */
 constexpr size_t kDecodeStack = size_t{8} << 20;
+
+/** The smaller model that guesses for the streams of `target`; null where none is asked for. Throws as Model::load. */
+std::unique_ptr<DraftModel> open_draft_model(const EngineOptions& options, const Model& model, const LlamaDecoder* target,
+                                             const std::atomic<bool>& closing) {
+  if (options.draft_model.empty() || options.draft_tokens == 0) return nullptr;
+  if (!target || !target->can_cut()) {
+    throw EngineError("UNSUPPORTED", "a draft model is of no use to \"" + model.info().path + "\": " +
+                                         (target ? "its memory cannot take guesses back" : "it is an encoder"));
+  }
+  EngineOptions of_draft = options;
+  of_draft.adapters.clear();
+  of_draft.draft_tokens = of_draft.replay_rows = 0;
+  of_draft.draft_model.clear();
+  of_draft.context_size = model.info().context_size;
+  auto smaller = Model::load(options.draft_model, of_draft, [&closing](float) { return !closing; });
+  return std::make_unique<LlamaDraftModel>(std::move(smaller), model, *target);
+}
 
 }  // namespace
 
@@ -170,6 +188,7 @@ void Engine::serve(const std::shared_ptr<const Model>& model) {
   NoDecoder none;
   if (model->info().generates) of_streams = std::make_unique<LlamaDecoder>(model, options_.more_rows());
   Decoder& decoder = of_streams ? static_cast<Decoder&>(*of_streams) : none;
+  const auto draft_model = open_draft_model(options_, *model, of_streams.get(), closing_);
   LlamaEmbedder embedder(model, of_streams ? of_streams->threads() : nullptr);
   if (!of_streams) embedder.open();
   const PromptCacheOptions& cache_options = options_.prompt_cache;
@@ -188,7 +207,7 @@ void Engine::serve(const std::shared_ptr<const Model>& model) {
   options.deterministic = options_.deterministic;
   PrefixCache cache(cache_options, rule, std::move(files), stats_);
   Scheduler scheduler(
-      decoder, &embedder, std::move(cache), inbox_, events_, stats_, options,
+      decoder, &embedder, draft_model.get(), std::move(cache), inbox_, events_, stats_, options,
       {[this](StreamId stream) {
          std::lock_guard<std::mutex> lock(mutex_);
          controls_.erase(stream);

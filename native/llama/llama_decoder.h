@@ -59,6 +59,7 @@ class LlamaDecoder final : public Decoder {
   void append_piece(Token token, std::string& out) const override;
   std::string_view control_name(Token token) const override;
   const ComputeThreads& threads() const { return threads_; }
+  llama_context* context() const { return context_.get(); }
 
  private:
   struct ContextDeleter {

@@ -311,6 +311,7 @@ struct PayloadToJs {
       adapters.Set(i, adapter);
     }
     object.Set("adapters", adapters);
+    if (!info.draft_model.empty()) object.Set("draftModel", info.draft_model);
     return object;
   }
 };
@@ -329,6 +330,7 @@ EngineOptions engine_options_from_js(const Napi::Object& value) {
   options.deterministic = boolean(value, "deterministic");
   if (const Napi::Value given = value.Get("speculate"); given.IsObject()) {
     options.draft_tokens = integer(given.As<Napi::Object>(), "tokens");
+    options.draft_model = text_or_none(given.As<Napi::Object>(), "draftModel");
   }
   if (value.Has("replayRows")) options.replay_rows = integer(value, "replayRows");
   if (const Napi::Value adapters = value.Get("adapters"); adapters.IsArray()) {

@@ -66,6 +66,7 @@ class Admission {
   bool flowing() const { return flowing_; }
 
   int free_slots() const { return slots_.free_count(); }
+  const KvSlots& slots() const { return slots_; }
 
  private:
   enum class Outcome { kAdmitted, kWaits, kNoSlot };

@@ -11,14 +11,7 @@
 
 namespace zse {
 
-namespace {
-
-// What a step with drafts may take of the target, by an estimate.
-constexpr double kDraftAim = 0.9;
-
-}  // namespace
-
-Scheduler::Scheduler(Decoder& decoder, Embedder* embedder, PrefixCache cache, Inbox& inbox, StreamQueue& events,
+Scheduler::Scheduler(Decoder& decoder, Embedder* embedder, DraftModel* draft_model, PrefixCache cache, Inbox& inbox, StreamQueue& events,
                      EngineStats& stats, SchedulerOptions options, Outbox::Ends on_end,
                      std::function<void(StreamId, ParseRequest)> parse, CacheDesk::Export export_prefix)
     : decoder_(decoder),
@@ -30,6 +23,7 @@ Scheduler::Scheduler(Decoder& decoder, Embedder* embedder, PrefixCache cache, In
       admission_(decoder, std::move(cache), stats, options.lend_after, options.copied_at_once),
       parse_(std::move(parse)),
       export_(std::move(export_prefix)),
+      drafts_(decoder, draft_model, options.draft_tokens),
       outbox_(events, std::move(on_end)) {
   if (embedder) embeddings_ = std::make_unique<Embeddings>(*embedder, outbox_, stats, options.deterministic);
   stats_.free_slots = admission_.free_slots();
@@ -390,42 +384,18 @@ void Scheduler::add_computed(Sequence& sequence, const Token* tokens, int count)
 void Scheduler::record_cost(int streams, int decode_tokens, int prefill_tokens, double ms) {
   const bool drafted = prefill_tokens == 0 && decode_tokens > streams;
   if (!drafted) cost_.record(decode_tokens, prefill_tokens, ms);
-  if (prefill_tokens == 0) row_cost_.record(decode_tokens, ms);
-  if (decode_tokens == 0 && prefill_tokens >= StepCost::kMinPiece) row_cost_.record_bulk(ms / prefill_tokens);
+  drafts_.record(decode_tokens, prefill_tokens, ms);
 }
 
 // In deterministic mode a token is computed alone, since beside others it would round differently. Beside pieces of prompts, which take what the step
 // has of time, nothing is drafted.
 void Scheduler::add_drafts(const std::vector<Sequence*>& runnable, std::vector<PlanPiece>& plan, double target_ms) {
-  if (options_.deterministic || options_.draft_tokens == 0) return;
-  for (const PlanPiece& piece : plan) runnable[piece.index]->draft.clear();
+  if (options_.deterministic || drafts_.off()) return;
   const auto prefills = [&](const PlanPiece& piece) { return runnable[piece.index]->prefilling(); };
-  if (std::any_of(plan.begin(), plan.end(), prefills)) return;
-  const int rows = static_cast<int>(plan.size());
-  const int room = std::min({options_.draft_tokens, decoder_.max_outputs() - rows, decoder_.max_batch_tokens() - rows});
-  std::vector<DraftOffer> offers;
-  for (const PlanPiece& piece : plan) {
-    Sequence& sequence = *runnable[piece.index];
-    offers.push_back({});
-    if (!sequence.drafter || sequence.replayed()) continue;
-    const int most = std::min(room, sequence.draft_room(decoder_.context_size()));
-    sequence.draft_source = sequence.drafter->draft(most, sequence.draft);
-    const auto end = std::find_if(sequence.draft.begin(), sequence.draft.end(),
-                                  [this](Token token) { return decoder_.is_end_of_generation(token); });
-    sequence.draft.erase(end, sequence.draft.end());
-    offers.back() = {static_cast<int>(sequence.draft.size()), sequence.draft_record().chance()};
-  }
-  std::vector<int> lengths = choose_drafts(offers, rows, room, row_cost_, target_ms * kDraftAim);
-  int left = room;
-  for (const int length : lengths) left -= length;
-  for (size_t i = 0; i < plan.size(); i++) {
-    Sequence& sequence = *runnable[plan[i].index];
-    if (lengths[i] == 0 && offers[i].tokens > 0 && row_cost_.of(rows) > 0 && sequence.draft_record().passed_over()) {
-      lengths[i] = std::min({kTrialDraft, offers[i].tokens, left});
-      left -= lengths[i];
-    }
-    sequence.draft.resize(static_cast<size_t>(lengths[i]));
-    plan[i].tokens += lengths[i];
+  if (std::any_of(plan.begin(), plan.end(), prefills)) {
+    for (const PlanPiece& piece : plan) runnable[piece.index]->draft.clear();
+  } else {
+    drafts_.add(runnable, plan, admission_.slots(), target_ms, [this] { return inbox_.closing(); });
   }
 }
 

@@ -13,6 +13,7 @@
 #include "admission.h"
 #include "batch_planner.h"
 #include "core/decoder.h"
+#include "core/draft_model.h"
 #include "core/embedder.h"
 #include "core/events.h"
 #include "core/ids.h"
@@ -20,6 +21,7 @@
 #include "core/request.h"
 #include "core/stats.h"
 #include "core/stream_queue.h"
+#include "drafts.h"
 #include "embeddings.h"
 #include "outbox.h"
 #include "sequence.h"
@@ -39,8 +41,8 @@ struct SchedulerOptions {
 
 class Scheduler {
  public:
-  /** `embedder`: null where nothing of the kind is asked. `on_end`: see Outbox. `parse`: has a text of the stream's reply parsed; a ParsedCommand answers it. Neither waits. */
-  Scheduler(Decoder& decoder, Embedder* embedder, PrefixCache cache, Inbox& inbox, StreamQueue& events, EngineStats& stats,
+  /** `embedder`, `draft_model`: null where nothing of the kind is there. `on_end`: see Outbox. `parse`: has a text of the stream's reply parsed; a ParsedCommand answers it. Neither waits. */
+  Scheduler(Decoder& decoder, Embedder* embedder, DraftModel* draft_model, PrefixCache cache, Inbox& inbox, StreamQueue& events, EngineStats& stats,
             SchedulerOptions options, Outbox::Ends on_end = {}, std::function<void(StreamId, ParseRequest)> parse = {},
             CacheDesk::Export export_prefix = {});
   ~Scheduler();
@@ -90,7 +92,7 @@ class Scheduler {
   /** The model's memory can be cut nowhere else. */
   bool has_checkpoints() const { return !decoder_.can_cut() || decoder_.window() != INT_MAX; }
   void end_at_checkpoints(const std::vector<Sequence*>& runnable, std::vector<PlanPiece>& plan) const;
-  /** Drafts for streams that decode, where a step is quicker with them. */
+  /** Drafts for streams, in a step that decodes alone. */
   void add_drafts(const std::vector<Sequence*>& runnable, std::vector<PlanPiece>& plan, double target_ms);
   void tell_prompt(const Sequence& sequence, size_t index, int tokens);
   DecodeStatus decode(const Batch& batch);
@@ -149,7 +151,7 @@ class Scheduler {
   int64_t received_ = 0;             // requests that came through the inbox, rejected ones too
   uint64_t step_number_ = 0;
   StepCost cost_;
-  RowCost row_cost_;
+  Drafts drafts_;
 
   Outbox outbox_;                           // of the step under way
   std::unique_ptr<Embeddings> embeddings_;  // null without an embedder

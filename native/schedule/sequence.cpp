@@ -12,7 +12,7 @@ namespace zse {
 namespace {
 
 // Of a drafted token, before any was tried: that it comes.
-constexpr double kLookupChance = 0.7, kPredictionChance = 0.9;
+constexpr double kLookupChance = 0.7, kPredictionChance = 0.9, kModelChance = 0.6;
 
 std::unique_ptr<ReplyStage> make_reply(PreparedPrompt& prepared, int min_tokens) {
   std::vector<std::string> stops = prepared.stops;
@@ -83,7 +83,7 @@ Sequence::Sequence(PreparedRequest request, uint64_t arrival_number)
       stops_(std::move(request.prepared.stops)),
       prediction_(std::move(request.prepared.prediction)),
       predicted_(!prediction_.empty()),
-      draft_records_{DraftRecord(kLookupChance), DraftRecord(kPredictionChance)} {
+      draft_records_{DraftRecord(kLookupChance), DraftRecord(kPredictionChance), DraftRecord(kModelChance)} {
   standing_.waits_since = control->submitted;
 }
 
@@ -121,6 +121,11 @@ int Sequence::draft_room(int context_size) const {
   int tokens = std::min(context_size - written, settings.high_water_mark - unacknowledged_);
   if (settings.max_tokens > 0) tokens = std::min(tokens, settings.max_tokens - generated);
   return std::clamp(tokens - 1, 0, settings.draft_tokens);
+}
+
+void Sequence::end_draft(const Decoder& decoder) {
+  draft.erase(std::find_if(draft.begin(), draft.end(), [&](Token token) { return decoder.is_end_of_generation(token); }),
+              draft.end());
 }
 
 void Sequence::count_drafted(int tokens) {

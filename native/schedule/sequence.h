@@ -91,7 +91,10 @@ class Sequence {
   void count_drafted(int tokens);
   /** One of them has come. */
   void count_accepted();
-  DraftRecord& draft_record() { return draft_records_[static_cast<size_t>(draft_source)]; }
+  /** No draft goes beyond the end of the text. */
+  void end_draft(const Decoder& decoder);
+  DraftRecord& draft_record(DraftSource source) { return draft_records_[static_cast<size_t>(source)]; }
+  DraftRecord& draft_record() { return draft_record(draft_source); }
 
   Usage usage() const;
 

@@ -78,7 +78,7 @@ bool DraftRecord::passed_over() {
 }
 
 std::vector<int> choose_drafts(const std::vector<DraftOffer>& offers, int rows, int room, const RowCost& cost,
-                               double target_ms) {
+                               double target_ms, const RowCost& passes) {
   std::vector<int> chosen(offers.size(), 0);
   const double without = cost.of(rows);
   if (without == 0) return chosen;
@@ -86,7 +86,8 @@ std::vector<int> choose_drafts(const std::vector<DraftOffer>& offers, int rows, 
   std::vector<double> next(offers.size());  // that one token more of it is kept
   for (size_t i = 0; i < offers.size(); i++) next[i] = offers[i].chance;
   std::vector<int> lengths(offers.size(), 0);
-  double best = kLeastGain * rows / without, expected = rows;
+  std::vector<int> guessed(static_cast<size_t>(std::max(0, room)) + 1, 0);  // by their place in a draft: tokens of the model's
+  double best = kLeastGain * rows / without, expected = rows, guessing_ms = 0;
   for (int added = 1; added <= room; added++) {
     size_t likeliest = offers.size();
     for (size_t i = 0; i < offers.size(); i++) {
@@ -94,9 +95,14 @@ std::vector<int> choose_drafts(const std::vector<DraftOffer>& offers, int rows, 
     }
     if (likeliest == offers.size() || next[likeliest] < kLeastChance) break;
     lengths[likeliest]++;
+    if (offers[likeliest].by_model) {
+      int& streams = guessed[static_cast<size_t>(lengths[likeliest])];
+      guessing_ms += passes.of(streams + 1) - (streams > 0 ? passes.of(streams) : 0);
+      streams++;
+    }
     expected += next[likeliest];
     next[likeliest] *= offers[likeliest].chance;
-    const double ms = cost.of(rows + added);
+    const double ms = cost.of(rows + added) + guessing_ms;
     if (ms > target_ms) break;
     if (expected / ms <= best) continue;
     best = expected / ms;

@@ -51,14 +51,15 @@ class DraftRecord {
 struct DraftOffer {
   int tokens = 0;
   double chance = 0;
+  bool by_model = false;  // the draft model has yet to guess them: a pass over its weights for each, of all such streams together
 };
 
 /**
  * How many tokens of each offer a step checks. `rows`: what it computes anyhow; `room`: how many more it may have. A step with them takes no longer
- * than `target_ms`, as far as is known.
+ * than `target_ms`, as far as is known. `passes`: what the draft model takes for one token of each of so many streams.
  */
 std::vector<int> choose_drafts(const std::vector<DraftOffer>& offers, int rows, int room, const RowCost& cost,
-                               double target_ms);
+                               double target_ms, const RowCost& passes = {});
 
 /** Of a draft that is tried although it does not seem to be worth it. */
 constexpr int kTrialDraft = 3;

@@ -14,6 +14,7 @@
 #include "core/request.h"
 #include "core/stats.h"
 #include "fake_decoder.h"
+#include "fake_draft_model.h"
 #include "fake_embedder.h"
 #include "reply/text_assembler.h"
 #include "schedule/scheduler.h"
@@ -28,6 +29,7 @@ inline std::vector<Token> make_prompt(int length, int salt) {
 
 struct Bench {
   FakeDecoder decoder;
+  FakeDraftModel draft_model{decoder};
   FakeEmbedder embedder;
   Inbox inbox;
   int wakes = 0;
@@ -51,10 +53,11 @@ struct Bench {
 
   explicit Bench(int slots = 4, int context = 256, SchedulerOptions options = {}, int max_batch = 64,
                  PromptCacheOptions cache = {}, bool cuttable = true, std::unique_ptr<PrefixFiles> files = nullptr,
-                 std::function<void(StreamId, ParseRequest)> parse = {}, int window = INT_MAX)
+                 std::function<void(StreamId, ParseRequest)> parse = {}, int window = INT_MAX,
+                 bool with_draft_model = false)
       : decoder(slots, context, max_batch),
         scheduler(
-            decoder, &embedder,
+            decoder, &embedder, with_draft_model ? &draft_model : nullptr,
             PrefixCache(cache, {cuttable, options.deterministic ? kExclusivePiece : 1, static_cast<size_t>(context), window},
                         std::move(files), stats),
             inbox, queue, stats, options, {{}, [this](uint32_t question) { answers_heard[question]++; }}, std::move(parse)) {

@@ -89,6 +89,7 @@ class FakeDecoder final : public Decoder {
   bool forget_checkpoints = false;  // none of them is what it says
   int replay_rows = 0;              // of logits, beyond one for each slot
   int draft_wrong_one_in = 0;       // how often a drafted token is not the model's; 0: never
+  bool looks_up = true;             // otherwise nothing is drafted but by a draft model
   int saves = 0, loads = 0;
   size_t most_images = 0;         // that were in memory at once
   size_t copy_tokens = SIZE_MAX;  // of an image, in one advance()
@@ -238,7 +239,17 @@ class FakeDecoder final : public Decoder {
   /** Of the stream whose sampler was just made. */
   std::unique_ptr<Drafter> make_drafter(const Prompt& prompt, DraftParams) override {
     if (!cuttable) return nullptr;
+    seeds_.emplace_back(prompt.tokens(), last_seed_);
     return std::make_unique<Guesser>(*this, prompt.tokens(), last_seed_);
+  }
+
+  /** Of the last stream whose text began so: a guess, where several had the same prompt. */
+  uint32_t seed_of(const std::vector<Token>& known) const {
+    for (auto i = seeds_.rbegin(); i != seeds_.rend(); ++i) {
+      const auto& [prompt, seed] = *i;
+      if (prompt.size() <= known.size() && std::equal(prompt.begin(), prompt.end(), known.begin())) return seed;
+    }
+    return 0;
   }
 
   std::optional<Token> sample(TokenSampler& sampler, size_t index) override {
@@ -294,6 +305,7 @@ class FakeDecoder final : public Decoder {
     void add(Token token) override { tokens_.push_back(token); }
     DraftSource draft(int most, std::vector<Token>& draft) override {
       draft.clear();
+      if (!decoder_.looks_up) return DraftSource::kLookup;
       std::vector<Token> text = tokens_;
       while (static_cast<int>(draft.size()) < most) {
         Token token = decoder_.model.next(text, seed_);
@@ -333,6 +345,7 @@ class FakeDecoder final : public Decoder {
 
   const int slots_, context_size_, max_batch_;
   uint32_t last_seed_ = 0;
+  std::vector<std::pair<std::vector<Token>, uint32_t>> seeds_;  // of streams that draft, by their prompts
   std::map<SlotId, std::vector<Token>> cache_;
   std::map<SlotId, bool> loaded_;  // with an image that has let go of what a window does not see
   std::vector<std::weak_ptr<const SlotImage>> images_;

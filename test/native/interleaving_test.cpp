@@ -8,6 +8,7 @@
 
 #include "check.h"
 #include "fake_decoder.h"
+#include "fake_draft_model.h"
 #include "fake_embedder.h"
 #include "reply/text_assembler.h"
 #include "schedule/scheduler.h"
@@ -43,11 +44,17 @@ class Harness {
       : random_(seed),
         decoder_(slots, 200, 32),
         cache_(cache_options(dir)),
-        scheduler_(decoder_, &embedder_,
+        scheduler_(decoder_, &embedder_, random_() % 2 == 0 ? &draft_model_ : nullptr,
                    PrefixCache(cache_, {decoder_.cuttable, deterministic ? kExclusivePiece : 1, SIZE_MAX, decoder_.keeps},
                                files(), stats_),
                    inbox_, queue_, stats_, options(deterministic)) {
     decoder_.sleep_us = random_() % 3 == 0 ? 40 : 0;
+    decoder_.looks_up = random_() % 2 == 0;
+    decoder_.draft_wrong_one_in = static_cast<int>(random_() % 6);
+    decoder_.replay_rows = 16;
+    draft_model_.wrong_one_in = static_cast<int>(random_() % 6);
+    draft_model_.fails_one_in = static_cast<int>(random_() % 3 == 0 ? 2 + random_() % 6 : 0);
+    if (random_() % 2 == 0) draft_model_.reach = 1 + random_() % 40;
     embedder_.us_per_token = random_() % 3 == 0 ? 2 : 0;
     embedder_.cuttable = random_() % 2 == 0;
   }
@@ -76,6 +83,7 @@ class Harness {
   SchedulerOptions options(bool deterministic) {
     SchedulerOptions o;
     o.deterministic = deterministic;
+    o.draft_tokens = static_cast<int>(random_() % 3 * 8);
     o.latency_target_ms = 1;
     o.lend_after = std::chrono::microseconds(100);
     o.copied_at_once = random_() % 2 == 0 ? 0 : 1000;
@@ -140,6 +148,7 @@ class Harness {
     request.settings.max_tokens = stream.max_tokens;
     request.settings.high_water_mark = stream.high_water_mark;
     request.settings.sampling.seed = static_cast<uint32_t>(last_id_);
+    request.settings.draft_tokens = static_cast<int>(random_() % 2 * 8);
     inbox_.push(SubmitCommand{std::move(request)});
   }
 
@@ -296,6 +305,7 @@ class Harness {
 
   std::mt19937_64 random_;
   FakeDecoder decoder_;
+  FakeDraftModel draft_model_{decoder_};
   FakeEmbedder embedder_;
   Inbox inbox_;
   StreamQueue queue_{[this] { wake(); }};

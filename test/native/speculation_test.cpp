@@ -13,8 +13,8 @@ namespace {
 /** Steps take as long whatever is in them, so that drafts pay. */
 struct DraftBench : Bench {
   explicit DraftBench(int slots = 4, int context = 256, SchedulerOptions options = {}, PromptCacheOptions cache = {},
-                      bool cuttable = true)
-      : Bench(slots, context, with_drafts(options), 64, cache, cuttable) {
+                      bool cuttable = true, bool with_draft_model = false)
+      : Bench(slots, context, with_drafts(options), 64, cache, cuttable, nullptr, {}, INT_MAX, with_draft_model) {
     decoder.replay_rows = 16;
     decoder.sleep_us = 400;
     decoder.model.end_one_in = 0;
@@ -30,6 +30,14 @@ struct DraftBench : Bench {
   static SchedulerOptions with_drafts(SchedulerOptions options) {
     options.draft_tokens = 16;
     return options;
+  }
+};
+
+/** Nothing is looked up: what is drafted is the draft model's. */
+struct ModelBench : DraftBench {
+  explicit ModelBench(int slots = 4, int context = 256, SchedulerOptions options = {}, PromptCacheOptions cache = {})
+      : DraftBench(slots, context, options, cache, true, true) {
+    decoder.looks_up = false;
   }
 };
 
@@ -220,4 +228,94 @@ TEST("what a step of more rows takes is learned from those that were seen, and o
   CHECK(cost.of(3) <= 18);
   cost.record_bulk(2);
   CHECK_EQ(cost.of(7), 22.0);
+}
+
+TEST("a draft model that is right gives the same text in fewer steps") {
+  ModelBench bench;
+  const StreamId id = bench.submit(bench.drafting(10, 0, 200));
+  bench.run_until_idle();
+  CHECK_EQ(bench.text[id], reply_of(bench, 10, 0, id, 200));
+  CHECK(bench.decoder.decodes < 100);
+  CHECK(bench.draft_model.passes > 10);
+  CHECK(bench.finished[id].timings.accepted_tokens > 100);
+}
+
+TEST("a draft model that errs, or fails, changes no text of many streams, and keeps nothing that is not so") {
+  for (const int wrong : {1, 2, 5, 0}) {
+    for (const int fails : {0, 3}) {
+      ModelBench bench(3);
+      bench.decoder.sleep_us = 40;
+      bench.decoder.model.end_one_in = 60;
+      bench.draft_model.wrong_one_in = wrong;
+      bench.draft_model.fails_one_in = fails;
+      bench.draft_model.reach = 30;
+      std::vector<StreamId> ids;
+      for (int i = 0; i < 12; i++) ids.push_back(bench.submit(bench.drafting(5 + i * 9, i, 90)));
+      bench.run_until_idle();
+      for (size_t i = 0; i < ids.size(); i++) {
+        const int salt = static_cast<int>(i);
+        CHECK_EQ(bench.text[ids[i]], reply_of(bench, 5 + salt * 9, salt, ids[i], 90));
+        CHECK_EQ(bench.ends[ids[i]], 1);
+      }
+    }
+  }
+}
+
+TEST("a draft model whose guesses do not come is left alone but for a few tries") {
+  ModelBench bench;
+  bench.draft_model.wrong_one_in = 1;
+  const StreamId id = bench.submit(bench.drafting(10, 0, 240));
+  bench.run_until_idle();
+  CHECK_EQ(bench.text[id], reply_of(bench, 10, 0, id, 240));
+  CHECK(bench.finished[id].timings.drafted_tokens < 100);
+  CHECK(bench.draft_model.passes < 60);
+}
+
+TEST("a slow reader's stream that a draft model guesses for lends its slot, and goes on where it was") {
+  SchedulerOptions options;
+  options.lend_after = Clock::duration::zero();
+  ModelBench bench(1, 256, options);
+  std::vector<StreamId> ids;
+  for (int i = 0; i < 3; i++) {
+    auto slow = bench.drafting(20, i, 100);
+    slow.settings.high_water_mark = 6;
+    ids.push_back(bench.submit(std::move(slow)));
+  }
+  std::map<StreamId, int> acked;
+  const auto done = [&] { return std::all_of(ids.begin(), ids.end(), [&](StreamId id) { return bench.ends[id] > 0; }); };
+  for (int i = 0; i < 5000 && !done(); i++) {
+    bench.run_until_idle();
+    for (const StreamId id : ids) {
+      bench.inbox.push(AckCommand{id, bench.text_tokens[id] - acked[id]});
+      acked[id] = bench.text_tokens[id];
+    }
+  }
+  for (int i = 0; i < 3; i++) CHECK_EQ(bench.text[ids[i]], reply_of(bench, 20, i, ids[i], 100));
+  CHECK(bench.stats.accepted_tokens.load() > 0);
+}
+
+TEST("what is looked up comes before what a draft model would guess, which takes time") {
+  DraftBench bench(4, 256, {}, {}, true, true);
+  const StreamId id = bench.submit(bench.drafting(10, 0, 200));
+  bench.run_until_idle();
+  CHECK_EQ(bench.text[id], reply_of(bench, 10, 0, id, 200));
+  CHECK_EQ(bench.draft_model.passes, 0);
+  CHECK(bench.finished[id].timings.accepted_tokens > 100);
+}
+
+TEST("a draft model that takes as long as the model itself is not asked, and a quick one is asked for many streams at once") {
+  RowCost cost, slow, quick;
+  for (int rows = 1; rows <= 40; rows++) {
+    cost.record(rows, 20 + 0.5 * rows);
+    slow.record(rows, 20);
+    quick.record(rows, 2);
+  }
+  const DraftOffer offer{16, 0.9, true};
+  CHECK_EQ(choose_drafts({offer}, 1, 16, cost, 1000, slow)[0], 0);
+  const int alone = choose_drafts({offer}, 1, 16, cost, 1000, quick)[0];
+  CHECK(alone >= 3);
+  const std::vector<int> both = choose_drafts({offer, offer}, 2, 16, cost, 1000, quick);
+  CHECK(both[0] >= alone - 1 && both[1] >= alone - 1);
+  // What they take counts towards the latency target.
+  CHECK(choose_drafts({offer}, 1, 16, cost, 26, quick)[0] <= 2);
 }

@@ -1,0 +1,125 @@
+#include "drafts.h"
+
+#include <algorithm>
+
+namespace zse {
+
+namespace {
+
+// What a step with drafts may take of the target, by an estimate.
+constexpr double kAim = 0.9;
+
+// Tokens that the draft model reads in a step at least, where it is behind; and before it is known what one takes.
+constexpr int kLeastRead = 16, kFirstRead = 64;
+
+// Fewer tokens tell what a pass over the weights takes, not what a token does.
+constexpr int kTellingRead = 8;
+
+}  // namespace
+
+void Drafts::record(int decode_tokens, int prefill_tokens, double ms) {
+  if (prefill_tokens == 0) rows_.record(decode_tokens, ms);
+  if (decode_tokens == 0 && prefill_tokens >= StepCost::kMinPiece) rows_.record_bulk(ms / prefill_tokens);
+}
+
+void Drafts::add(const std::vector<Sequence*>& runnable, std::vector<PlanPiece>& plan, const KvSlots& slots, double target_ms,
+                 const AbortCheck& abort) {
+  for (const PlanPiece& piece : plan) runnable[piece.index]->draft.clear();
+  const int rows = static_cast<int>(plan.size());
+  const int room = std::min({most_, decoder_.max_outputs() - rows, decoder_.max_batch_tokens() - rows});
+  std::vector<Candidate> candidates;
+  std::vector<DraftOffer> offers;
+  for (PlanPiece& piece : plan) {
+    candidates.push_back(candidate(*runnable[piece.index], piece, slots, room));
+    offers.push_back(candidates.back().offer);
+  }
+  std::vector<int> lengths = choose_drafts(offers, rows, room, rows_, target_ms * kAim, passes_);
+  int left = room;
+  for (const int length : lengths) left -= length;
+  for (size_t i = 0; i < candidates.size(); i++) {
+    if (lengths[i] == 0 && offers[i].tokens > 0 && rows_.of(rows) > 0 && candidates[i].sequence->draft_record().passed_over()) {
+      lengths[i] = std::min({kTrialDraft, offers[i].tokens, left});
+      left -= lengths[i];
+    }
+  }
+  read(candidates, lengths, slots, target_ms * kAim, abort);
+  guess(candidates, lengths, slots, abort);
+  for (size_t i = 0; i < candidates.size(); i++) {
+    std::vector<Token>& draft = candidates[i].sequence->draft;
+    draft.resize(std::min(draft.size(), static_cast<size_t>(lengths[i])));
+    candidates[i].piece->tokens += static_cast<int>(draft.size());
+  }
+}
+
+/** What is looked up is free, so the draft model is asked only where nothing was found, or where its guesses are kept more often. */
+Drafts::Candidate Drafts::candidate(Sequence& sequence, PlanPiece& piece, const KvSlots& slots, int room) {
+  Candidate found{&piece, &sequence};
+  if (!sequence.drafter || sequence.replayed()) return found;
+  const int most = std::min(room, sequence.draft_room(decoder_.context_size()));
+  sequence.draft_source = sequence.drafter->draft(most, sequence.draft);
+  sequence.end_draft(decoder_);
+  found.offer = {static_cast<int>(sequence.draft.size()), sequence.draft_record().chance()};
+  if (!model_ || most <= 0) return found;
+  const double chance = sequence.draft_record(DraftSource::kModel).chance();
+  if (!sequence.draft.empty() && found.offer.chance >= chance) return found;
+  sequence.draft.clear();
+  sequence.draft_source = DraftSource::kModel;
+  found.offer = {most, chance, true};
+  found.behind = model_->behind(sequence.slot, slots[sequence.slot].content.tokens());
+  return found;
+}
+
+DraftWish Drafts::wish(const Candidate& candidate, const KvSlots& slots, int most) const {
+  Sequence& sequence = *candidate.sequence;
+  return {sequence.slot, &slots[sequence.slot].content.tokens(), sequence.next_token, most, &sequence.draft};
+}
+
+void Drafts::read(std::vector<Candidate>& candidates, std::vector<int>& lengths, const KvSlots& slots, double target_ms,
+                  const AbortCheck& abort) {
+  std::vector<DraftWish> wishes;
+  int behind = 0, rows = static_cast<int>(candidates.size());
+  for (size_t i = 0; i < candidates.size(); i++) {
+    rows += lengths[i];
+    if (lengths[i] == 0 || candidates[i].behind == 0) continue;
+    behind += candidates[i].behind;
+    wishes.push_back(wish(candidates[i], slots, lengths[i]));
+  }
+  if (wishes.empty()) return;
+  const double left_ms = target_ms - rows_.of(rows);
+  const int affordable = ms_per_read_token_ > 0 ? static_cast<int>(left_ms / ms_per_read_token_) : kFirstRead;
+  const int tokens = std::min(behind, std::max(kLeastRead, affordable));
+  const auto started = Clock::now();
+  const bool all = model_->read(wishes, tokens, abort);
+  if (all && tokens >= kTellingRead) {
+    const double each = milliseconds(Clock::now() - started) / tokens;
+    ms_per_read_token_ = ms_per_read_token_ == 0 ? each : ms_per_read_token_ + 0.3 * (each - ms_per_read_token_);
+  }
+  for (size_t i = 0; i < candidates.size(); i++) {
+    if (lengths[i] == 0 || candidates[i].behind == 0) continue;
+    const SlotId slot = candidates[i].sequence->slot;
+    candidates[i].behind = model_->behind(slot, slots[slot].content.tokens());
+    if (candidates[i].behind > 0) lengths[i] = 0;
+  }
+}
+
+void Drafts::guess(std::vector<Candidate>& candidates, const std::vector<int>& lengths, const KvSlots& slots,
+                   const AbortCheck& abort) {
+  std::vector<DraftWish> wishes;
+  for (size_t i = 0; i < candidates.size(); i++) {
+    if (candidates[i].offer.by_model && lengths[i] > 0) wishes.push_back(wish(candidates[i], slots, lengths[i]));
+  }
+  if (wishes.empty()) return;
+  const auto started = Clock::now();
+  model_->draft(wishes, abort);
+  size_t passes = 1;
+  for (const DraftWish& wish : wishes) passes = std::max(passes, wish.draft->size());
+  passes_.record(static_cast<int>(wishes.size()), milliseconds(Clock::now() - started) / static_cast<double>(passes));
+  for (size_t i = 0; i < candidates.size(); i++) {
+    Sequence& sequence = *candidates[i].sequence;
+    if (!candidates[i].offer.by_model || lengths[i] == 0) continue;
+    sequence.end_draft(decoder_);
+    if (sequence.draft.empty()) sequence.draft_record().record(1, 0);  // it took a pass, and nothing came of it
+  }
+}
+
+}  // namespace zse

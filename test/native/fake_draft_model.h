@@ -1,0 +1,87 @@
+// A draft model without weights: it knows what the fake model will say, and errs now and then. It checks what llama.cpp would not forgive: guesses
+// for what it has not read, and positions with gaps.
+#pragma once
+
+#include <algorithm>
+#include <map>
+#include <vector>
+
+#include "check.h"
+#include "core/draft_model.h"
+#include "fake_decoder.h"
+
+namespace zse {
+
+class FakeDraftModel final : public DraftModel {
+ public:
+  explicit FakeDraftModel(const FakeDecoder& decoder) : decoder_(decoder) {}
+
+  int wrong_one_in = 0;    // 0: never
+  int fails_one_in = 0;    // reads and drafts; 0: never
+  size_t reach = SIZE_MAX; // tokens of a new text that it reads
+  int reads = 0, passes = 0;
+  size_t read_tokens = 0;
+
+  int behind(SlotId slot, const std::vector<Token>& known) override {
+    Held& held = held_[slot];
+    const size_t offered = known.size() < held.from ? 0 : known.size() - held.from;
+    size_t same = 0;
+    while (same < std::min(offered, held.tokens.size()) && held.tokens[same] == known[held.from + same]) same++;
+    held.tokens.resize(same);
+    if (same == 0 || offered - same > reach) {
+      held = {{}, known.size() - std::min(known.size(), reach)};
+    }
+    return static_cast<int>(known.size() - held.from - held.tokens.size());
+  }
+
+  bool read(const std::vector<DraftWish>& wishes, int most, const AbortCheck& abort) override {
+    reads++;
+    CHECK(most > 0 && !wishes.empty());
+    if (abort() || fails(reads)) return false;
+    for (const DraftWish& wish : wishes) {
+      Held& held = held_[wish.slot];
+      while (most > 0 && held.from + held.tokens.size() < wish.known->size()) {
+        held.tokens.push_back((*wish.known)[held.from + held.tokens.size()]);
+        read_tokens++;
+        most--;
+      }
+    }
+    return true;
+  }
+
+  void draft(const std::vector<DraftWish>& wishes, const AbortCheck&) override {
+    passes++;
+    for (const DraftWish& wish : wishes) {
+      CHECK(wish.draft->empty() && wish.most > 0);
+      Held& held = held_[wish.slot];
+      CHECK_EQ(held.from + held.tokens.size(), wish.known->size());
+      if (fails(passes)) {
+        held = {};
+        continue;
+      }
+      std::vector<Token> text = *wish.known;
+      text.push_back(wish.last);
+      held.tokens.push_back(wish.last);
+      const uint32_t seed = decoder_.seed_of(*wish.known);
+      while (static_cast<int>(wish.draft->size()) < wish.most) {
+        Token token = decoder_.model.next(text, seed);
+        if (wrong_one_in > 0 && text.size() % static_cast<size_t>(wrong_one_in) == 0) token = 1 + token % (FakeModel::kVocabulary - 1);
+        wish.draft->push_back(token);
+        text.push_back(token);
+      }
+      held.tokens.insert(held.tokens.end(), wish.draft->begin(), wish.draft->end() - 1);
+    }
+  }
+
+ private:
+  struct Held {
+    std::vector<Token> tokens;
+    size_t from = 0;
+  };
+  bool fails(int count) const { return fails_one_in > 0 && count % fails_one_in == 0; }
+
+  const FakeDecoder& decoder_;
+  std::map<SlotId, Held> held_;
+};
+
+}  // namespace zse
