@@ -21,8 +21,17 @@ export const shape = { layers: 24, width: 896, heads: 14, kvHeads: 2, ffn: 4864,
 /** Qwen2.5-1.5B, from its config.json. */
 const larger = { ...shape, layers: 28, width: 1536, heads: 12, ffn: 8960 };
 
+/**
+ * A model of 1.5B and a draft model of a third of its size that guesses some of its tokens, as one of the same family would: its first layers, and the
+ * others add so little that they change the likeliest token now and then. What they cost is what real ones cost.
+ */
+const draftLayers = 4;
+const faint = Number(process.env.ZSE_FAINT ?? 0.05);
+
 /** Where the models are kept; git ignores the folder. */
 export const modelPath = join(root, "bench", ".cache", "qwen2-0.5b-random-ascii-q4_0.gguf");
+export const draftedPath = join(root, "bench", ".cache", "qwen2-1.5b-drafted-random-ascii-q4_k_m.gguf");
+export const draftPath = join(root, "bench", ".cache", "qwen2-1.5b-draft-random-ascii-q4_k_m.gguf");
 export const largerPath = join(root, "bench", ".cache", "qwen2-1.5b-random-ascii-q4_k_m.gguf");
 
 const alignment = 32;
@@ -37,12 +46,26 @@ export async function makeModel(path = modelPath) {
  * the same types and the same size.
  */
 export async function makeLarger(path = largerPath) {
+  return quantize(path, (plain) => writeQwen2(plain, larger, "Qwen2.5-1.5B"));
+}
+
+/** Makes both of the pair unless they are there; gives the path of the one that is drafted for. */
+export async function makePair() {
+  await quantize(draftPath, (plain) =>
+    writeQwen2(plain, { ...larger, layers: draftLayers, spreadOver: larger.layers }, "the first layers of Qwen2.5-1.5B"),
+  );
+  return quantize(draftedPath, (plain) =>
+    writeQwen2(plain, { ...larger, acting: draftLayers }, "Qwen2.5-1.5B, of which the first layers decide"),
+  );
+}
+
+async function quantize(path, write) {
   if (existsSync(path)) return path;
   const { buildTools, toolPath } = await import("./contenders/peers.mjs");
   await buildTools(["llama-quantize"]);
   const [plain, unfinished] = [`${path}.q4_0`, `${path}.${process.pid}`];
   try {
-    await writeQwen2(plain, larger, "Qwen2.5-1.5B");
+    await write(plain);
     say("quantizing it …");
     const { status, stderr, error } = spawnSync(toolPath("llama-quantize"), ["--allow-requantize", plain, unfinished, "Q4_K_M"], {
       encoding: "utf8",
@@ -112,13 +135,14 @@ export async function writeModel(path, list, metadata) {
 
 /** The tensors in file order: name, shape (columns first, as GGUF has it), type, and the spread and mean of its weights. */
 function tensorsOf(texts, shape) {
-  const { layers, width, heads, kvHeads, ffn } = shape;
+  const { layers, width, heads, kvHeads, ffn, acting = layers, spreadOver = layers } = shape;
   const kvWidth = (width / heads) * kvHeads;
   const [matrix, vector] = [matrixOf, vectorOf];
-  const residual = 1 / Math.sqrt(2 * layers); // what is added to the residual is small enough for all layers together
   const tensors = [embeddingsOf(texts, width), vector("output_norm.weight", width, 1, 0.05)];
   for (let layer = 0; layer < layers; layer++) {
     const name = (part) => `blk.${layer}.${part}`;
+    // What is added to the residual is small enough for all layers together.
+    const residual = (layer < acting ? 1 : faint) / Math.sqrt(2 * spreadOver);
     tensors.push(
       vector(name("attn_norm.weight"), width, 1, 0.05),
       matrix(name("attn_q.weight"), width, width),

@@ -110,7 +110,8 @@ export function readEngineOptions(given: unknown): {
   if (promptCache.dir !== "") settled.promptCache = { ...promptCache, dir: resolve(promptCache.dir) };
   if (adapters !== undefined) settled.adapters = adapters.map((one, i) => ({ ...one, path: asPath(`adapters[${i}].path`, one.path) }));
   if (speculate?.draftModel !== undefined) {
-    if (deterministic) throw bad("speculate.draftModel", "speculate.draftModel guesses nothing with deterministic: true; leave one of them out.");
+    if (deterministic)
+      throw bad("speculate.draftModel", "speculate.draftModel guesses nothing with deterministic: true; leave one of them out.");
     settled.speculate = { ...speculate, draftModel: asPath("speculate.draftModel", speculate.draftModel) };
   }
   return { native: settled, isolation: isolate, onProgress };

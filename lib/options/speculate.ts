@@ -64,7 +64,8 @@ function readFile(at: string, value: unknown): string {
   if (typeof text === "string" && /^hf:/i.test(text)) {
     throw bad(at, `${at} must be a file on this machine; given ${quote(text)}: pull() of zstream fetches it, and gives its path.`);
   }
-  if (typeof text === "string" && text !== "" && !text.includes("\0") && (!(value instanceof URL) || value.protocol === "file:")) return text;
+  if (typeof text === "string" && text !== "" && !text.includes("\0") && (!(value instanceof URL) || value.protocol === "file:"))
+    return text;
   throw bad(at, `${at} must be the path or file: URL of a GGUF or .zse file; given ${quote(text)}.`);
 }
 

@@ -38,7 +38,7 @@ struct EngineOptions {
   int draft_tokens =
       0;  // of all streams together that one step checks, with rows of logits of their own; 0: nothing is drafted
   std::string draft_model;  // path of a smaller model that guesses them, too; empty: there is none
-  int replay_rows = 0;  // of logits, beyond one for each stream: so many tokens of lost replies are replayed at once
+  int replay_rows = 0;      // of logits, beyond one for each stream: so many tokens of lost replies are replayed at once
   std::vector<AdapterFile> adapters;
   PromptCacheOptions prompt_cache;
 

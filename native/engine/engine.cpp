@@ -28,8 +28,8 @@ std::unique_ptr<DraftModel> open_draft_model(const EngineOptions& options, const
                                              const std::atomic<bool>& closing) {
   if (options.draft_model.empty() || options.draft_tokens == 0) return nullptr;
   if (!target || !target->can_cut()) {
-    throw EngineError("UNSUPPORTED", "a draft model is of no use to \"" + model.info().path + "\": " +
-                                         (target ? "its memory cannot take guesses back" : "it is an encoder"));
+    throw EngineError("UNSUPPORTED", "a draft model is of no use to \"" + model.info().path +
+                                         "\": " + (target ? "its memory cannot take guesses back" : "it is an encoder"));
   }
   EngineOptions of_draft = options;
   of_draft.adapters.clear();

@@ -24,7 +24,7 @@ constexpr size_t kReach = 512;
 constexpr size_t kFirst = 4;
 
 // A token that it gives less is not likely to come, and ends a draft.
-constexpr float kLeastProbability = 0.4f;
+constexpr float kLeastProbability = 0.25f;
 
 constexpr int kLongestDraft = 64;
 constexpr uint32_t kBatchTokens = 256;

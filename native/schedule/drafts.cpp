@@ -15,15 +15,28 @@ constexpr int kLeastRead = 16, kFirstRead = 64;
 // Fewer tokens tell what a pass over the weights takes, not what a token does.
 constexpr int kTellingRead = 8;
 
+// Of a token of the draft model's, before any was tried: that it comes.
+constexpr double kModelChance = 0.6;
+
 }  // namespace
+
+Drafts::Drafts(const Decoder& decoder, DraftModel* model, int most)
+    : decoder_(decoder), model_(model), most_(most), of_model_(kModelChance) {}
+
+void Drafts::learn(Sequence& sequence, int drafted, int kept) {
+  sequence.draft_record().record(drafted, kept);
+  if (sequence.draft_source != DraftSource::kModel) return;
+  sequence.knows_model = true;
+  of_model_.record(drafted, kept);
+}
 
 void Drafts::record(int decode_tokens, int prefill_tokens, double ms) {
   if (prefill_tokens == 0) rows_.record(decode_tokens, ms);
   if (decode_tokens == 0 && prefill_tokens >= StepCost::kMinPiece) rows_.record_bulk(ms / prefill_tokens);
 }
 
-void Drafts::add(const std::vector<Sequence*>& runnable, std::vector<PlanPiece>& plan, const KvSlots& slots, double target_ms,
-                 const AbortCheck& abort) {
+void Drafts::add(const std::vector<Sequence*>& runnable, std::vector<PlanPiece>& plan, const KvSlots& slots,
+                 double target_ms, const AbortCheck& abort) {
   for (const PlanPiece& piece : plan) runnable[piece.index]->draft.clear();
   const int rows = static_cast<int>(plan.size());
   const int room = std::min({most_, decoder_.max_outputs() - rows, decoder_.max_batch_tokens() - rows});
@@ -34,13 +47,19 @@ void Drafts::add(const std::vector<Sequence*>& runnable, std::vector<PlanPiece>&
     offers.push_back(candidates.back().offer);
   }
   std::vector<int> lengths = choose_drafts(offers, rows, room, rows_, target_ms * kAim, passes_);
+  const std::vector<int> hopeful = choose_hopefully(offers, rows, room, rows_, target_ms * kAim, passes_);
   int left = room;
   for (const int length : lengths) left -= length;
+  // What the draft model has to read for a try is read for one stream at a time: what comes of that is known of the others.
+  const Candidate* reading = nullptr;
+  for (const Candidate& one : candidates) {
+    if (one.behind > 0 && (!reading || one.behind < reading->behind)) reading = &one;
+  }
   for (size_t i = 0; i < candidates.size(); i++) {
-    if (lengths[i] == 0 && offers[i].tokens > 0 && rows_.of(rows) > 0 && candidates[i].sequence->draft_record().passed_over()) {
-      lengths[i] = std::min({kTrialDraft, offers[i].tokens, left});
-      left -= lengths[i];
-    }
+    if (lengths[i] > 0 || hopeful[i] == 0 || (candidates[i].behind > 1 && &candidates[i] != reading)) continue;
+    if (!candidates[i].sequence->draft_record().passed_over()) continue;
+    lengths[i] = std::min({kTrialDraft, offers[i].tokens, left});
+    left -= lengths[i];
   }
   read(candidates, lengths, slots, target_ms * kAim, abort);
   guess(candidates, lengths, slots, abort);
@@ -60,6 +79,7 @@ Drafts::Candidate Drafts::candidate(Sequence& sequence, PlanPiece& piece, const 
   sequence.end_draft(decoder_);
   found.offer = {static_cast<int>(sequence.draft.size()), sequence.draft_record().chance()};
   if (!model_ || most <= 0) return found;
+  if (!sequence.knows_model) sequence.draft_record(DraftSource::kModel).take_over(of_model_);
   const double chance = sequence.draft_record(DraftSource::kModel).chance();
   if (!sequence.draft.empty() && found.offer.chance >= chance) return found;
   sequence.draft.clear();
@@ -93,12 +113,15 @@ void Drafts::read(std::vector<Candidate>& candidates, std::vector<int>& lengths,
   if (all && tokens >= kTellingRead) {
     const double each = milliseconds(Clock::now() - started) / tokens;
     ms_per_read_token_ = ms_per_read_token_ == 0 ? each : ms_per_read_token_ + 0.3 * (each - ms_per_read_token_);
+    passes_.record_bulk(each);
   }
   for (size_t i = 0; i < candidates.size(); i++) {
     if (lengths[i] == 0 || candidates[i].behind == 0) continue;
     const SlotId slot = candidates[i].sequence->slot;
     candidates[i].behind = model_->behind(slot, slots[slot].content.tokens());
-    if (candidates[i].behind > 0) lengths[i] = 0;
+    if (candidates[i].behind == 0) continue;
+    candidates[i].sequence->draft_record().try_next();
+    lengths[i] = 0;
   }
 }
 
@@ -118,7 +141,7 @@ void Drafts::guess(std::vector<Candidate>& candidates, const std::vector<int>& l
     Sequence& sequence = *candidates[i].sequence;
     if (!candidates[i].offer.by_model || lengths[i] == 0) continue;
     sequence.end_draft(decoder_);
-    if (sequence.draft.empty()) sequence.draft_record().record(1, 0);  // it took a pass, and nothing came of it
+    if (sequence.draft.empty()) learn(sequence, 1, 0);  // it took a pass, and nothing came of it
   }
 }
 

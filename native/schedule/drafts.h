@@ -16,7 +16,7 @@ namespace zse {
 class Drafts {
  public:
   /** `most`: drafted tokens of a step, of all streams together; 0: nothing is drafted. `model`: null without a draft model. */
-  Drafts(const Decoder& decoder, DraftModel* model, int most) : decoder_(decoder), model_(model), most_(most) {}
+  Drafts(const Decoder& decoder, DraftModel* model, int most);
 
   bool off() const { return most_ == 0; }
 
@@ -26,6 +26,9 @@ class Drafts {
    */
   void add(const std::vector<Sequence*>& runnable, std::vector<PlanPiece>& plan, const KvSlots& slots, double target_ms,
            const AbortCheck& abort);
+
+  /** So many tokens of a stream's draft came. */
+  void learn(Sequence& sequence, int drafted, int kept);
 
   /** A step has taken so long. `decode_tokens`: rows of streams that decode, their drafts among them. */
   void record(int decode_tokens, int prefill_tokens, double ms);
@@ -43,7 +46,8 @@ class Drafts {
   /** What the draft model has to read before it can draft, as far as the step has time for it. Who is not read then drafts nothing. */
   void read(std::vector<Candidate>& candidates, std::vector<int>& lengths, const KvSlots& slots, double target_ms,
             const AbortCheck& abort);
-  void guess(std::vector<Candidate>& candidates, const std::vector<int>& lengths, const KvSlots& slots, const AbortCheck& abort);
+  void guess(std::vector<Candidate>& candidates, const std::vector<int>& lengths, const KvSlots& slots,
+             const AbortCheck& abort);
 
   const Decoder& decoder_;
   DraftModel* const model_;
@@ -51,6 +55,7 @@ class Drafts {
   RowCost rows_;    // of a step
   RowCost passes_;  // of the draft model, one token for each of so many streams
   double ms_per_read_token_ = 0;
+  DraftRecord of_model_;  // how the draft model did, for streams of which nothing is known yet
 };
 
 }  // namespace zse

@@ -11,8 +11,8 @@
 
 namespace zse {
 
-Scheduler::Scheduler(Decoder& decoder, Embedder* embedder, DraftModel* draft_model, PrefixCache cache, Inbox& inbox, StreamQueue& events,
-                     EngineStats& stats, SchedulerOptions options, Outbox::Ends on_end,
+Scheduler::Scheduler(Decoder& decoder, Embedder* embedder, DraftModel* draft_model, PrefixCache cache, Inbox& inbox,
+                     StreamQueue& events, EngineStats& stats, SchedulerOptions options, Outbox::Ends on_end,
                      std::function<void(StreamId, ParseRequest)> parse, CacheDesk::Export export_prefix)
     : decoder_(decoder),
       inbox_(inbox),
@@ -487,7 +487,7 @@ void Scheduler::advance_decode(Sequence& sequence, size_t index, const Draw& dra
   }
   if (kept < draft.size()) admission_.take_back(slot);
   if (!goes_on) return;
-  if (!draft.empty()) sequence.draft_record().record(static_cast<int>(draft.size()), static_cast<int>(kept));
+  if (!draft.empty()) drafts_.learn(sequence, static_cast<int>(draft.size()), static_cast<int>(kept));
   park_without_credit(sequence);
 }
 

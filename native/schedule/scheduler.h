@@ -42,9 +42,9 @@ struct SchedulerOptions {
 class Scheduler {
  public:
   /** `embedder`, `draft_model`: null where nothing of the kind is there. `on_end`: see Outbox. `parse`: has a text of the stream's reply parsed; a ParsedCommand answers it. Neither waits. */
-  Scheduler(Decoder& decoder, Embedder* embedder, DraftModel* draft_model, PrefixCache cache, Inbox& inbox, StreamQueue& events, EngineStats& stats,
-            SchedulerOptions options, Outbox::Ends on_end = {}, std::function<void(StreamId, ParseRequest)> parse = {},
-            CacheDesk::Export export_prefix = {});
+  Scheduler(Decoder& decoder, Embedder* embedder, DraftModel* draft_model, PrefixCache cache, Inbox& inbox,
+            StreamQueue& events, EngineStats& stats, SchedulerOptions options, Outbox::Ends on_end = {},
+            std::function<void(StreamId, ParseRequest)> parse = {}, CacheDesk::Export export_prefix = {});
   ~Scheduler();
 
   /** Works until the inbox is closed; then every stream gets its finish, and it returns. */

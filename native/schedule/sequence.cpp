@@ -12,7 +12,7 @@ namespace zse {
 namespace {
 
 // Of a drafted token, before any was tried: that it comes.
-constexpr double kLookupChance = 0.7, kPredictionChance = 0.9, kModelChance = 0.6;
+constexpr double kLookupChance = 0.7, kPredictionChance = 0.9;
 
 std::unique_ptr<ReplyStage> make_reply(PreparedPrompt& prepared, int min_tokens) {
   std::vector<std::string> stops = prepared.stops;
@@ -83,7 +83,7 @@ Sequence::Sequence(PreparedRequest request, uint64_t arrival_number)
       stops_(std::move(request.prepared.stops)),
       prediction_(std::move(request.prepared.prediction)),
       predicted_(!prediction_.empty()),
-      draft_records_{DraftRecord(kLookupChance), DraftRecord(kPredictionChance), DraftRecord(kModelChance)} {
+      draft_records_{DraftRecord(kLookupChance), DraftRecord(kPredictionChance), DraftRecord(0)} {
   standing_.waits_since = control->submitted;
 }
 

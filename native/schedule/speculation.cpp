@@ -21,6 +21,10 @@ constexpr double kMemory = 0.94;
 
 constexpr int kLongestRest = 256;
 
+// Where a step without drafts takes as long as the target, or nearly, one with them may take so many times as long: otherwise the models for which
+// tokens are dearest would never draft.
+constexpr double kMostOfBare = 2;
+
 }  // namespace
 
 void RowCost::record(int rows, double ms) {
@@ -69,6 +73,12 @@ void DraftRecord::record(int drafted, int kept) {
   }
 }
 
+void DraftRecord::take_over(const DraftRecord& of_others) {
+  tried_ = kFirstTrials;
+  kept_ = of_others.chance() * kFirstTrials;
+  rest_ = of_others.rest_;
+}
+
 double DraftRecord::chance() const { return std::min(kBestChance, kept_ / tried_); }
 
 bool DraftRecord::passed_over() {
@@ -83,10 +93,13 @@ std::vector<int> choose_drafts(const std::vector<DraftOffer>& offers, int rows, 
   const double without = cost.of(rows);
   if (without == 0) return chosen;
 
+  target_ms = std::max(target_ms, kMostOfBare * without);
+
   std::vector<double> next(offers.size());  // that one token more of it is kept
   for (size_t i = 0; i < offers.size(); i++) next[i] = offers[i].chance;
   std::vector<int> lengths(offers.size(), 0);
-  std::vector<int> guessed(static_cast<size_t>(std::max(0, room)) + 1, 0);  // by their place in a draft: tokens of the model's
+  std::vector<int> guessed(static_cast<size_t>(std::max(0, room)) + 1,
+                           0);  // by their place in a draft: tokens of the model's
   double best = kLeastGain * rows / without, expected = rows, guessing_ms = 0;
   for (int added = 1; added <= room; added++) {
     size_t likeliest = offers.size();
@@ -109,6 +122,12 @@ std::vector<int> choose_drafts(const std::vector<DraftOffer>& offers, int rows, 
     chosen = lengths;
   }
   return chosen;
+}
+
+std::vector<int> choose_hopefully(std::vector<DraftOffer> offers, int rows, int room, const RowCost& cost, double target_ms,
+                                  const RowCost& passes) {
+  for (DraftOffer& offer : offers) offer.chance = kBestChance;
+  return choose_drafts(offers, rows, room, cost, target_ms, passes);
 }
 
 }  // namespace zse

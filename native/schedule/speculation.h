@@ -33,6 +33,9 @@ class DraftRecord {
  public:
   explicit DraftRecord(double first_chance) : kept_(first_chance * kFirstTrials) {}
 
+  /** Nothing is known of this stream yet: that of others is taken for it. */
+  void take_over(const DraftRecord& of_others);
+
   void record(int drafted, int kept);
 
   /** That the next drafted token is what the model says, if all before it were. */
@@ -40,6 +43,9 @@ class DraftRecord {
 
   /** A draft was not worth a step's time. True now and then: a short one is tried nevertheless, since the text may have changed. */
   bool passed_over();
+
+  /** It could not be tried in this step after all: in the next one, then. */
+  void try_next() { passed_ = rest_; }
 
  private:
   static constexpr double kFirstTrials = 4;
@@ -51,15 +57,20 @@ class DraftRecord {
 struct DraftOffer {
   int tokens = 0;
   double chance = 0;
-  bool by_model = false;  // the draft model has yet to guess them: a pass over its weights for each, of all such streams together
+  bool by_model =
+      false;  // the draft model has yet to guess them: a pass over its weights for each, of all such streams together
 };
 
 /**
  * How many tokens of each offer a step checks. `rows`: what it computes anyhow; `room`: how many more it may have. A step with them takes no longer
- * than `target_ms`, as far as is known. `passes`: what the draft model takes for one token of each of so many streams.
+ * than `target_ms`, or twice as long as one without where that is more, as far as is known. `passes`: what the draft model takes for one token of each of so many streams.
  */
 std::vector<int> choose_drafts(const std::vector<DraftOffer>& offers, int rows, int room, const RowCost& cost,
                                double target_ms, const RowCost& passes = {});
+
+/** The same if whatever is drafted were kept: what is not worth it even then is not tried. */
+std::vector<int> choose_hopefully(std::vector<DraftOffer> offers, int rows, int room, const RowCost& cost, double target_ms,
+                                  const RowCost& passes);
 
 /** Of a draft that is tried although it does not seem to be worth it. */
 constexpr int kTrialDraft = 3;

@@ -53,8 +53,7 @@ struct Bench {
 
   explicit Bench(int slots = 4, int context = 256, SchedulerOptions options = {}, int max_batch = 64,
                  PromptCacheOptions cache = {}, bool cuttable = true, std::unique_ptr<PrefixFiles> files = nullptr,
-                 std::function<void(StreamId, ParseRequest)> parse = {}, int window = INT_MAX,
-                 bool with_draft_model = false)
+                 std::function<void(StreamId, ParseRequest)> parse = {}, int window = INT_MAX, bool with_draft_model = false)
       : decoder(slots, context, max_batch),
         scheduler(
             decoder, &embedder, with_draft_model ? &draft_model : nullptr,

@@ -16,9 +16,9 @@ class FakeDraftModel final : public DraftModel {
  public:
   explicit FakeDraftModel(const FakeDecoder& decoder) : decoder_(decoder) {}
 
-  int wrong_one_in = 0;    // 0: never
-  int fails_one_in = 0;    // reads and drafts; 0: never
-  size_t reach = SIZE_MAX; // tokens of a new text that it reads
+  int wrong_one_in = 0;     // 0: never
+  int fails_one_in = 0;     // reads and drafts; 0: never
+  size_t reach = SIZE_MAX;  // tokens of a new text that it reads
   int reads = 0, passes = 0;
   size_t read_tokens = 0;
 
@@ -65,7 +65,8 @@ class FakeDraftModel final : public DraftModel {
       const uint32_t seed = decoder_.seed_of(*wish.known);
       while (static_cast<int>(wish.draft->size()) < wish.most) {
         Token token = decoder_.model.next(text, seed);
-        if (wrong_one_in > 0 && text.size() % static_cast<size_t>(wrong_one_in) == 0) token = 1 + token % (FakeModel::kVocabulary - 1);
+        if (wrong_one_in > 0 && text.size() % static_cast<size_t>(wrong_one_in) == 0)
+          token = 1 + token % (FakeModel::kVocabulary - 1);
         wish.draft->push_back(token);
         text.push_back(token);
       }

@@ -1,0 +1,115 @@
+// A smaller model that guesses ahead, on real weights: it changes no text, it comes in fewer steps, and what does not go together is refused. The demo
+// model guesses for itself here, which is right nearly always: how long its guesses take is bench/'s matter.
+
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+
+import { type EngineOptions, ZSE } from "../../lib/index.js";
+import { ask, DEMO, openModel, openReady } from "./helpers.js";
+
+const demo = DEMO;
+const GREEDY = { temperature: 0, maxTokens: 80, ignoreEos: true } as const;
+/** Tokens are looked up only where 32 stood there before: what is drafted is the draft model's. */
+const BY_MODEL = { tokens: 16, match: 32 };
+const PROMPTS = ["Tell me a story", "Show me the fox emoji.", "What is in a zoo?"];
+
+test("greedy text is the same with a draft model and without, and timings tell of it", async () => {
+  const model = await openReady({ speculate: { draftModel: demo } });
+  expect(model.info?.draftModel).toBe(demo);
+  let drafted = 0;
+  for (let round = 0; round < 3; round++) {
+    for (const prompt of PROMPTS) {
+      const plain = await model.chat(ask(prompt), { ...GREEDY, speculate: false });
+      const guessed = await model.chat(ask(prompt), { ...GREEDY, speculate: BY_MODEL });
+      expect(guessed.text).toBe(plain.text);
+      drafted += guessed.timings.draftedTokens ?? 0;
+      expect(guessed.timings.acceptedTokens ?? 0).toBeLessThanOrEqual(guessed.timings.draftedTokens ?? 0);
+    }
+  }
+  expect(drafted).toBeGreaterThan(0);
+});
+
+test("streams beside each other, slow readers and cancelled ones among them, have the texts that they have alone", async () => {
+  const model = await openReady({ speculate: { draftModel: demo }, maxStreams: 3 });
+  const alone = new Map<string, string>();
+  for (const prompt of PROMPTS) alone.set(prompt, (await model.chat(ask(prompt), { ...GREEDY, speculate: false })).text);
+  const slow = async (prompt: string) => {
+    let text = "";
+    for await (const part of model.chatStream(ask(prompt), { ...GREEDY, speculate: BY_MODEL, highWaterMark: 4 })) {
+      text += part;
+      await new Promise((resolve) => setTimeout(resolve, 2));
+    }
+    return text;
+  };
+  const cancelled = async (prompt: string) => {
+    for await (const _ of model.chatStream(ask(prompt), { ...GREEDY, speculate: BY_MODEL })) break;
+  };
+  const texts = await Promise.all(
+    PROMPTS.flatMap((prompt) => [slow(prompt), cancelled(prompt), model.chat(ask(prompt), { ...GREEDY, speculate: BY_MODEL })]),
+  );
+  for (const [i, prompt] of PROMPTS.entries()) {
+    expect(texts[3 * i]).toBe(alone.get(prompt));
+    expect(texts[3 * i + 2]).toMatchObject({ text: alone.get(prompt) });
+  }
+});
+
+test("an object held to a schema, and calls of tools, come the same", async () => {
+  const model = await openReady({ speculate: { draftModel: demo } });
+  const schema = { type: "object", properties: { name: { type: "string" }, age: { type: "integer" } }, required: ["name", "age"] };
+  const tools = [
+    {
+      type: "function",
+      function: { name: "weather", parameters: { type: "object", properties: { city: { type: "string" } }, required: ["city"] } },
+    },
+  ];
+  const shapes = [
+    { responseFormat: { type: "json_schema", json_schema: { name: "one", schema } } },
+    { tools, toolChoice: "required" },
+  ] as const;
+  for (const shape of shapes) {
+    const options = { temperature: 0, maxTokens: 120, ...shape } as object;
+    const plain = await model.chat(ask("What is the weather in Rome?"), { ...options, speculate: false });
+    for (let i = 0; i < 3; i++) {
+      const guessed = await model.chat(ask("What is the weather in Rome?"), { ...options, speculate: BY_MODEL });
+      expect(guessed.text).toBe(plain.text);
+      expect(guessed.toolCalls?.map((call) => call.function.arguments)).toEqual(plain.toolCalls?.map((call) => call.function.arguments));
+    }
+  }
+});
+
+test("an isolated engine has its draft model", async () => {
+  const model = await openReady({ speculate: { draftModel: demo }, isolate: true });
+  expect(model.info?.draftModel).toBe(demo);
+  const plain = await model.chat(ask(PROMPTS[0]!), { ...GREEDY, speculate: false });
+  expect((await model.chat(ask(PROMPTS[0]!), { ...GREEDY, speculate: BY_MODEL })).text).toBe(plain.text);
+});
+
+describe("what does not go together is refused when the model is opened", () => {
+  test("a file that is not there, or is no model", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "zstream-draft-"));
+    const bad = join(folder, "bad.gguf");
+    await writeFile(bad, (await readFile(demo)).subarray(0, 5000));
+    await expect(openModel({ speculate: { draftModel: join(folder, "none.gguf") } }).ready).rejects.toMatchObject({
+      code: "MODEL_NOT_FOUND",
+    });
+    await expect(openModel({ speculate: { draftModel: bad } }).ready).rejects.toMatchObject({ code: "BAD_MODEL" });
+    await rm(folder, { recursive: true });
+  });
+  test("what guesses nothing", () => {
+    const refused = (options: EngineOptions) => expect(() => new ZSE(options)).toThrow(expect.objectContaining({ code: "BAD_OPTION" }));
+    refused({ speculate: { draftModel: demo, tokens: 0 } });
+    refused({ speculate: { draftModel: demo }, deterministic: true });
+    refused({ speculate: { draftModel: "" } });
+    refused({ speculate: { draftModel: "hf:org/model" } });
+    refused({ speculate: { draftModel: new URL("https://example.com/a.gguf") } });
+    expect(() => new ZSE({ speculate: { draftModel: 3 as unknown as string } })).toThrow(/speculate\.draftModel must be the path/);
+  });
+  test("a draft model of a reply: it is the model's", async () => {
+    const model = await openReady();
+    await expect(async () => model.chat(ask("Hi"), { speculate: { draftModel: demo } as object })).rejects.toMatchObject({
+      code: "BAD_OPTION",
+    });
+  });
+});
