@@ -79,6 +79,7 @@ bool PrefixSources::on_disk(Sequence& sequence, int have) {
   const PrefixCache::OnDisk file = cache_.find_file(sought(sequence));
   if (file.tokens < have + kWorthKeeping) return false;
   sequence.fetching = file.id;
+  sequence.to_fetch = file.tokens;
   cache_.fetch(file.id);
   fetching_.push_back(sequence.id());
   return true;
@@ -125,9 +126,13 @@ PrefixBreak PrefixSources::explain(const Sequence& sequence, int reused) const {
   if (sequence.found) look_at(*sequence.found);
 
   const int at = std::max(static_cast<int>(longest.tokens), reused);
+  if (sequence.fetching && reused < sequence.to_fetch) return {std::max(at, sequence.to_fetch), PrefixEnd::kLost};
   if (memory_.longest(prompt) > static_cast<size_t>(at)) return {at, PrefixEnd::kEvicted};
   if (longest.by_others > static_cast<size_t>(at)) return {at, PrefixEnd::kAdapter};
-  if (longest.reusable < std::min(at, size - 1)) return {at, PrefixEnd::kCoarse};
+  // Where little is lost by it, what the person changed says more; of what is known as a whole there is nothing else to say.
+  const int cut_off = std::min(at, size - 1) - longest.reusable;
+  if (cut_off >= kWorthKeeping || (cut_off > 0 && at >= size - 1)) return {at, PrefixEnd::kCoarse};
+  if (at >= size - 1) return {size, PrefixEnd::kWhole};  // too short to be worth a copy
   if (at == 0) return {0, PrefixEnd::kNew};
   return {at, longest.ended ? PrefixEnd::kContinued : PrefixEnd::kDiffers};
 }

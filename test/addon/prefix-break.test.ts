@@ -1,5 +1,8 @@
 // `timings.prefix`: every reply says up to which token its prompt was known, and why no further.
 
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { expect, test } from "vitest";
 import type { EngineOptions, Message } from "../../lib/types.js";
 import { openModel } from "./helpers.js";
@@ -36,6 +39,32 @@ test.each<[string, EngineOptions]>([
   const known = (await model.applyTemplate({ messages: chat(`It is 10:41:07. ${RULES}`) })).tokens;
   expect(changed.brokeAt).toBe(tokens.findIndex((token, i) => token !== known[i]));
   expect(`It is 10:52:33. ${RULES}`).toContain(changed.text);
+  await model.close();
+});
+
+test("what was kept and cannot be read is told as lost, and the prompt is computed", async () => {
+  const dir = mkdtempSync(join(tmpdir(), "zstream-lost-"));
+  const options = { contextSize: 2048, promptCache: { dir } };
+  const first = openModel(options);
+  const known = await prefixOf(first, chat(RULES));
+  await first.close();
+  const second = openModel(options);
+  await second.ready;
+  const file = readdirSync(dir, { recursive: true }).find((name) => String(name).endsWith(".kv")) as string;
+  const bytes = readFileSync(join(dir, file));
+  bytes[bytes.length - 100]! ^= 1; // of the image, which is read when it is wanted
+  writeFileSync(join(dir, file), bytes);
+  expect(await prefixOf(second, chat(RULES))).toMatchObject({ brokeAt: known.promptTokens - 1, reason: "lost", cached: 0 });
+  expect(await prefixOf(second, chat(RULES))).toMatchObject({ reason: "whole" });
+  await second.close();
+  rmSync(dir, { recursive: true });
+});
+
+test("in deterministic mode a change near the beginning is told as that, since little is lost by the size of a piece", async () => {
+  const model = openModel({ contextSize: 2048, deterministic: true });
+  await prefixOf(model, chat(RULES));
+  expect(await prefixOf(model, chat(`It is 10:52:33. ${RULES}`))).toMatchObject({ reason: "differs", cached: 0 });
+  expect(await prefixOf(model, chat(RULES))).toMatchObject({ reason: "coarse" });
   await model.close();
 });
 

@@ -80,6 +80,18 @@ TEST("a difference near the beginning is told, though so little is not worth a c
   is_told(second, 20, PrefixEnd::kDiffers, 0);
 }
 
+TEST("a short prompt that is known is told as a whole, though it is not worth a copy") {
+  Bench bench(4, 1000);
+  const Tokens one = make_prompt(20, 1);
+  told(bench, one);
+  const StreamId running = bench.submit(bench.request(one));  // whose slot nobody can take over
+  bench.step();
+  const Told second = told(bench, one);
+  CHECK_EQ(second.at, 20);
+  CHECK_EQ(static_cast<int>(second.reason), static_cast<int>(PrefixEnd::kWhole));
+  bench.cancel(running);
+}
+
 TEST("what had to make way is told as that, and no more than that") {
   const uint64_t image = 300 * (2 + 1) * sizeof(Token);
   Bench bench(1, 1000, {}, 64, cache(image + 500));
@@ -100,6 +112,7 @@ TEST("other adapters, a memory that cannot be cut, and a cache that is off are t
   Bench recurrent(2, 1000, {}, 64, cache(1 << 30), false);
   told(recurrent, one);
   is_told(told(recurrent, changed(one, 200)), 200, PrefixEnd::kCoarse, 0);
+  is_told(told(recurrent, changed(one, 20)), 20, PrefixEnd::kDiffers, 0);  // little is lost by the cut
 
   Bench off(2, 1000, {}, 64, cache(0));
   told(off, one);
