@@ -86,8 +86,12 @@ export class ModelCache {
     }
     const request = (Array.isArray(target) ? { messages: target } : target) as ChatRequest;
     if (typeof request !== "object" || request === null || !("messages" in request)) {
-      const message = `cache.${call}() takes an entry's id, or a chat: messages, or a request with them; given ${quote(String(target))}.`;
+      const message = `cache.${call}() takes an entry's id, or a chat: messages, or a request with them; given ${quote(target)}.`;
       throw new ZSEError("BAD_OPTION", message, { option: "messages" });
+    }
+    if (asksForAdapter(request.adapter)) {
+      const message = `cache.${call}() finds what was computed with an adapter by its id alone, which cache.list() has; given a chat with an adapter.`;
+      throw new ZSEError("BAD_OPTION", message, { option: "adapter" });
     }
     if (computes) await this.#compute(request);
     return { tokens: Int32Array.from((await this.#model.applyTemplate(request)).tokens) };
@@ -101,8 +105,18 @@ export class ModelCache {
   }
 }
 
+function asksForAdapter(adapter: ChatRequest["adapter"]): boolean {
+  if (typeof adapter !== "object" || adapter === null) return adapter !== undefined;
+  return Object.values(adapter).some((scale) => scale !== 0);
+}
+
 function readFile(call: string, file: string | URL): string {
-  if (file instanceof URL && file.protocol === "file:") return fileURLToPath(file);
-  if (typeof file === "string" && file !== "" && !file.includes("\0")) return resolve(file);
-  throw new ZSEError("BAD_OPTION", `cache.${call}() takes a file's path or file: URL; given ${quote(String(file))}.`, { option: "file" });
+  let path: unknown = file;
+  try {
+    if (file instanceof URL && file.protocol === "file:") path = fileURLToPath(file);
+  } catch {
+    // of another host, say
+  }
+  if (typeof path === "string" && path !== "" && !path.includes("\0")) return resolve(path);
+  throw new ZSEError("BAD_OPTION", `cache.${call}() takes a file's path or file: URL; given ${quote(file)}.`, { option: "file" });
 }

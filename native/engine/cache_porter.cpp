@@ -7,13 +7,28 @@
 #include "base/error.h"
 #include "base/start_thread.h"
 #include "kv/temporary_file.h"
+#include "schedule/cache_desk.h"
 
 namespace fs = std::filesystem;
 
 namespace zse {
 
-CachePorter::CachePorter(std::function<PrefixBounds()> bounds, Inbox& inbox, Answered answered)
-    : make_bounds_(std::move(bounds)), inbox_(inbox), answered_(std::move(answered)) {
+namespace {
+
+/** `sealing`: this engine has a key. */
+std::string what_is_bad(const fs::path& path, bool sealing) {
+  if (!says_sealed(path)) {
+    return sealing ? "is no prefix that was exported with a promptCache.key: an engine that has one imports nothing else"
+                   : "is no exported prefix, or is damaged; export it again";
+  }
+  return sealing ? "is sealed with another promptCache.key, or is damaged; open the model with its key, or export it again"
+                 : "is sealed: open the model with the promptCache.key that it was exported with";
+}
+
+}  // namespace
+
+CachePorter::CachePorter(std::function<PrefixBounds()> bounds, uint64_t most_bytes, Inbox& inbox, Answered answered)
+    : make_bounds_(std::move(bounds)), most_bytes_(most_bytes), inbox_(inbox), answered_(std::move(answered)) {
   thread_ = start_thread("the exchange of cached prefixes with files", [this] { run(); });
 }
 
@@ -44,7 +59,6 @@ void CachePorter::push(Job job) {
 }
 
 void CachePorter::run() {
-  bounds_ = make_bounds_();
   while (true) {
     Job job;
     bool closing = false;
@@ -58,6 +72,7 @@ void CachePorter::run() {
     }
     try {
       if (closing || job.control->withdrawn) throw EngineError("CLOSED", "the model was closed, or nobody waits any more");
+      if (!bounds_) bounds_ = make_bounds_();
       job.prefix ? write(job) : read(job);
     } catch (const EngineError& e) {
       refuse(job, e.code(), e.what());
@@ -84,9 +99,10 @@ void CachePorter::read(Job& job) {
     throw EngineError("BAD_OPTION",
                       named + "cannot be imported: " + (error ? error.message() : std::string("it is no file")));
   }
-  PrefixFileReader file(path, bounds_);
+  PrefixFileReader file(path, *bounds_);
   std::shared_ptr<const SavedPrefix> prefix;
   Reading reading = file.reading();
+  if (reading == Reading::kGood && file.prefix_bytes() > most_bytes_) throw no_room_in_ram(file.prefix_bytes());
   if (reading == Reading::kGood) reading = file.read_images(prefix);
   if (reading == Reading::kOtherKey) {
     throw EngineError("BAD_OPTION",
@@ -94,10 +110,7 @@ void CachePorter::read(Job& job) {
                           "was exported from another model file, chat template, device, maxStreams or version of "
                           "zStream; export it again where these are the same");
   }
-  if (reading == Reading::kBad)
-    throw EngineError(
-        "BAD_MODEL",
-        named + "is no exported prefix, is damaged, or is sealed with another promptCache.key; export it again");
+  if (reading == Reading::kBad) throw EngineError("BAD_MODEL", named + what_is_bad(path, bounds_->secret.has_value()));
   if (reading == Reading::kFailed) {
     throw EngineError("BAD_OPTION", named +
                                         "cannot be imported: it cannot be read, or its prefix is longer than this engine's "
@@ -116,9 +129,9 @@ void CachePorter::write(const Job& job) {
                       "\"" + job.question.path + "\" is no file: an export takes the path of one that is there, or of none");
   }
   if (fs::exists(there)) path = fs::canonical(path, error);
-  const uint64_t bytes = prefix_file_bytes(*job.prefix, bounds_.secret);
+  const uint64_t bytes = prefix_file_bytes(*job.prefix, bounds_->secret);
   const std::unique_ptr<TemporaryFile> file = TemporaryFile::make(path, bytes);
-  if (!file || !write_prefix_file(*file, bounds_.key, *job.prefix, bounds_.secret) || !file->publish()) {
+  if (!file || !write_prefix_file(*file, bounds_->key, *job.prefix, bounds_->secret) || !file->publish()) {
     throw EngineError("BAD_OPTION", "\"" + job.question.path +
                                         "\" cannot be written: give a path in a folder that this user may write, on a disk "
                                         "with room for " +

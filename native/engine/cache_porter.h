@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 
 #include "base/thread.h"
@@ -21,8 +22,11 @@ class CachePorter {
   /** What has become of an export: a CacheAnswer's event, or an error's. On the porter's thread. */
   using Answered = std::function<void(uint32_t question, EventPayload payload)>;
 
-  /** `bounds`: of what is read in; its key is of what is written, too. Asked once, on the porter's thread: the key takes a look at the model's file. */
-  CachePorter(std::function<PrefixBounds()> bounds, Inbox& inbox, Answered answered);
+  /**
+   * `bounds`: of what is read in; its key is of what is written, too. Asked on the porter's thread until it does not throw, since the key takes a look at
+   * the model's file. `most_bytes`: of a prefix that is read in.
+   */
+  CachePorter(std::function<PrefixBounds()> bounds, uint64_t most_bytes, Inbox& inbox, Answered answered);
   /** Finishes the file that it is at; the questions that wait are answered CLOSED. */
   ~CachePorter();
 
@@ -46,7 +50,8 @@ class CachePorter {
   void write(const Job& job);
 
   const std::function<PrefixBounds()> make_bounds_;
-  PrefixBounds bounds_{};
+  const uint64_t most_bytes_;
+  std::optional<PrefixBounds> bounds_;
   Inbox& inbox_;
   const Answered answered_;
   std::mutex mutex_;

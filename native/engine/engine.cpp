@@ -192,6 +192,7 @@ void Engine::serve(const std::shared_ptr<const Model>& model) {
   LlamaEmbedder embedder(model, of_streams ? of_streams->threads() : nullptr);
   if (!of_streams) embedder.open();
   const PromptCacheOptions& cache_options = options_.prompt_cache;
+  const uint64_t loaded = files_stamp(model->info());
   std::unique_ptr<PrefixFiles> files;
   if (of_streams && cache_options.enabled && !cache_options.dir.empty()) {
     files = std::make_unique<PrefixFiles>(
@@ -230,15 +231,21 @@ void Engine::serve(const std::shared_ptr<const Model>& model) {
     prompts_ = std::move(prompts);
     std::optional<CacheSecret> secret;
     if (cache_options.key) secret.emplace(*cache_options.key);
-    const auto bounds = [model, secret, largest = decoder.largest_image(), context = decoder.context_size()] {
+    const auto bounds = [model, secret, loaded, largest = decoder.largest_image(), context = decoder.context_size()] {
+      if (files_stamp(model->info()) != loaded) {
+        throw EngineError("BAD_OPTION",
+                          "the model's file is not the one that was opened any more: it was changed, moved or removed; an "
+                          "exported prefix says which model it is of, so open the model again");
+      }
       return PrefixBounds{portable_cache_key(model->info()), largest, static_cast<size_t>(context), false, secret};
     };
     make_porter_ = [this, bounds] {
-      return std::make_unique<CachePorter>(bounds, inbox_, [this](uint32_t question, EventPayload payload) {
-        events_.publish({0, std::move(payload)});
-        std::lock_guard<std::mutex> lock(mutex_);
-        questions_.erase(question);
-      });
+      return std::make_unique<CachePorter>(bounds, options_.prompt_cache.ram_bytes, inbox_,
+                                           [this](uint32_t question, EventPayload payload) {
+                                             events_.publish({0, std::move(payload)});
+                                             std::lock_guard<std::mutex> lock(mutex_);
+                                             questions_.erase(question);
+                                           });
     };
     if (closing_) prompts_->close();
   }

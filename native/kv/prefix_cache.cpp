@@ -143,11 +143,17 @@ bool PrefixCache::drop(uint64_t id) {
   bool dropped = take_pinned(id) != nullptr;
   dropped |= remove_from_ram([&](const SavedPrefix& prefix) { return prefix.content.hash() == id; });
   const auto file = std::find_if(on_disk_.begin(), on_disk_.end(), [&](const auto& entry) {
-    return !entry.second.writing && entry.second.info.content.hash() == id;
+    return !entry.second.unwanted && entry.second.info.content.hash() == id;
   });
   if (file != on_disk_.end()) {
-    remove_file(file->first);
     dropped = true;
+    fetching_.erase(file->first);  // what is read of it now is not taken in
+    if (file->second.writing) {
+      file->second.unwanted = true;
+      files_->remove(file->first);
+    } else {
+      remove_file(file->first);
+    }
   }
   count();
   return dropped;
@@ -196,7 +202,7 @@ void PrefixCache::update() {
   if (files_) {
     for (PrefixFileOutcome& outcome : files_->take_outcomes()) {
       if (outcome.was_read) {
-        fetching_.erase(outcome.id);
+        if (fetching_.erase(outcome.id) == 0) continue;  // it was let go of meanwhile
         if (outcome.ok) {
           insert(std::move(outcome.prefix));
         } else {
@@ -209,7 +215,7 @@ void PrefixCache::update() {
       if (written == on_disk_.end()) continue;
       failed_writes_ = outcome.ok ? 0 : failed_writes_ + 1;
       if (failed_writes_ >= kMostFailedWrites) disk_rests_until_ = Clock::now() + kDiskRest;
-      if (!outcome.ok) {
+      if (!outcome.ok || written->second.unwanted) {
         drop_file(outcome.id);
         continue;
       }

@@ -52,7 +52,7 @@ class PrefixCache {
   template <class Tell>
   void each_file(bool whole, Tell tell) const {
     for (const auto& [id, file] : on_disk_) {
-      if (!whole || !file.writing) tell(file.info);
+      if (!file.unwanted && !(whole && file.writing)) tell(file.info);
     }
   }
 
@@ -77,8 +77,11 @@ class PrefixCache {
   bool pinned(uint64_t id) const { return pinned_.count(id) != 0; }
   /** Most bytes that may be pinned. */
   size_t most_pinned() const { return options_.ram_bytes / 2; }
-  /** Lets go of it in RAM and on disk. False: there was nothing. */
+  /** Lets go of it in RAM and on disk, also while it is being written or read. False: there was nothing. */
   bool drop(uint64_t id);
+  /** Of the files that were let go of so far, how many; and whether so many are gone from the disk. */
+  uint64_t removals() const { return files_ ? files_->removals_asked() : 0; }
+  bool removed(uint64_t removals) const { return !files_ || files_->removals_done() >= removals; }
   const std::map<uint64_t, std::shared_ptr<const SavedPrefix>>& all_pinned() const { return pinned_; }
 
   /** The image is not what it says: it is used no more, and its file is removed. */
@@ -113,6 +116,7 @@ class PrefixCache {
   struct File {
     PrefixFileInfo info;
     bool writing = false;
+    bool unwanted = false;  // it goes as soon as it is written
   };
   std::shared_ptr<const SavedPrefix> take_pinned(uint64_t id);
   template <class Which>

@@ -106,6 +106,12 @@ Checkpoints PrefixFileReader::places() const {
   return places;
 }
 
+uint64_t PrefixFileReader::prefix_bytes() const {
+  uint64_t bytes = image_bytes_ + content_.bytes();
+  for (const TableLine& line : table_) bytes += line.bytes;
+  return bytes;
+}
+
 /** Reads so many bytes that have this checksum. */
 Reading PrefixFileReader::read_image(uint64_t bytes, uint64_t expected, std::shared_ptr<const SlotImage>& out) {
   auto image = std::make_shared<SlotImage>(bytes);

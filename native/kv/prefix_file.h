@@ -57,6 +57,8 @@ class PrefixFileReader {
   Checkpoints places() const;
   /** Of the file. */
   uint64_t bytes() const { return bytes_; }
+  /** Of memory that the prefix will take. */
+  uint64_t prefix_bytes() const;
 
   /** Reads the rest. */
   Reading read_images(std::shared_ptr<const SavedPrefix>& out);

@@ -151,6 +151,7 @@ void PrefixFiles::push(Job job) {
   {
     std::lock_guard<std::mutex> lock(mutex_);
     if (job.prefix) waiting_bytes_ += job.prefix->bytes();
+    if (job.kind == Kind::kRemove) removals_asked_++;
     // Somebody waits for a read; nobody does for the rest.
     if (job.kind == Kind::kRead) {
       jobs_.push_front(std::move(job));
@@ -166,6 +167,16 @@ std::vector<PrefixFileOutcome> PrefixFiles::take_outcomes() {
   return std::exchange(outcomes_, {});
 }
 
+uint64_t PrefixFiles::removals_asked() const {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return removals_asked_;
+}
+
+uint64_t PrefixFiles::removals_done() const {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return removals_done_;
+}
+
 size_t PrefixFiles::waiting_bytes() const {
   std::lock_guard<std::mutex> lock(mutex_);
   return waiting_bytes_;
@@ -179,9 +190,10 @@ void PrefixFiles::run() {
     {
       std::unique_lock<std::mutex> lock(mutex_);
       changed_.wait(lock, [this] { return closing_ || !jobs_.empty(); });
-      if (jobs_.empty() || (closing_ && Clock::now() > give_up_)) return;
+      if (jobs_.empty()) return;
       job = std::move(jobs_.front());
       jobs_.pop_front();
+      if (closing_ && Clock::now() > give_up_ && job.kind != Kind::kRemove) continue;
     }
     PrefixFileOutcome outcome;
     outcome.id = job.id;
@@ -203,8 +215,9 @@ void PrefixFiles::run() {
       std::lock_guard<std::mutex> lock(mutex_);
       if (job.prefix) waiting_bytes_ -= job.prefix->bytes();
       if (has_outcome) outcomes_.push_back(std::move(outcome));
+      if (job.kind == Kind::kRemove) removals_done_++;
     }
-    if (has_outcome) wake_();
+    wake_();  // somebody may wait for that
   }
 }
 

@@ -65,7 +65,7 @@ class PrefixFiles {
   PrefixFiles(const std::string& dir, const CacheKey& key, uint64_t limit, size_t largest_image, std::function<void()> wake,
               const Of& of);
 
-  /** Finishes what was begun; writes that are still waiting when `kCloseTime` has passed are given up. */
+  /** Finishes what was begun, and removes what was to go; writes that are still waiting when `kCloseTime` has passed are given up. */
   ~PrefixFiles();
 
   uint64_t limit() const { return limit_; }
@@ -79,7 +79,11 @@ class PrefixFiles {
   /** What was used longest ago, of any key, makes place. */
   void write(std::shared_ptr<const SavedPrefix> prefix);
   void read(PrefixFileId id);
+  /** After what is being written of it. */
   void remove(PrefixFileId id);
+  /** How many files were given to remove() so far, and how many of those are gone from the disk. */
+  uint64_t removals_asked() const;
+  uint64_t removals_done() const;
 
   std::vector<PrefixFileOutcome> take_outcomes();
 
@@ -118,6 +122,7 @@ class PrefixFiles {
   std::deque<Job> jobs_;
   std::vector<PrefixFileOutcome> outcomes_;
   size_t waiting_bytes_ = 0;
+  uint64_t removals_asked_ = 0, removals_done_ = 0;
   bool closing_ = false;
   Clock::time_point give_up_;
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <exception>
+#include <fstream>
 #include <random>
 
 #ifdef _WIN32
@@ -60,6 +61,12 @@ std::array<uint8_t, 16> CacheSecret::name_of(const std::array<uint8_t, 16>& what
   std::array<uint8_t, 16> name{};
   std::copy(derived.begin(), derived.begin() + 16, name.begin());
   return name;
+}
+
+bool says_sealed(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  char magic[sizeof kMagic];
+  return file.read(magic, sizeof magic) && std::memcmp(magic, kMagic, sizeof kMagic) == 0;
 }
 
 uint64_t stored_bytes(const std::optional<CacheSecret>& secret, uint64_t bytes) {

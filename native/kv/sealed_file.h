@@ -34,6 +34,9 @@ class CacheSecret {
   AeadKey files_, names_;
 };
 
+/** Whether a file says of itself that it is sealed. */
+bool says_sealed(const std::filesystem::path& path);
+
 /** Of the file on disk that holds so many bytes. */
 uint64_t stored_bytes(const std::optional<CacheSecret>& secret, uint64_t bytes);
 

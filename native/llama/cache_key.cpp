@@ -34,13 +34,18 @@ struct Hash {
   void add(uint64_t number) { add(&number, sizeof number); }
 };
 
+void add_time(Hash& hash, const std::filesystem::path& path) {
+  std::error_code ignored;
+  hash.add(static_cast<uint64_t>(std::filesystem::last_write_time(path, ignored).time_since_epoch().count()));
+}
+
 void add_file(Hash& hash, const std::string& name, bool with_time) {
   namespace fs = std::filesystem;
   const fs::path path = fs::u8path(name);
   std::error_code ignored;
   const uint64_t size = fs::file_size(path, ignored);
   hash.add(size);
-  if (with_time) hash.add(static_cast<uint64_t>(fs::last_write_time(path, ignored).time_since_epoch().count()));
+  if (with_time) add_time(hash, path);
   std::ifstream file(path, std::ios::binary);
   std::vector<char> buffer(kSampleBytes);
   const auto add_range = [&](uint64_t from, uint64_t length) {
@@ -100,5 +105,16 @@ CacheKey key_of(const ModelInfo& info, bool with_time) {
 CacheKey cache_key(const ModelInfo& info) { return key_of(info, true); }
 
 CacheKey portable_cache_key(const ModelInfo& info) { return key_of(info, false); }
+
+uint64_t files_stamp(const ModelInfo& info) {
+  Hash hash;
+  for (const std::string& file : files_of(info.path)) {
+    std::error_code ignored;
+    const std::filesystem::path path = std::filesystem::u8path(file);
+    hash.add(static_cast<uint64_t>(std::filesystem::file_size(path, ignored)));
+    add_time(hash, path);
+  }
+  return XXH3_128bits_digest(hash.state).low64;
+}
 
 }  // namespace zse

@@ -19,4 +19,7 @@ CacheKey cache_key(const ModelInfo& info);
 /** The same without what differs from machine to machine, though the file is the same: its time of change, and where it lies. For exported prefixes. */
 CacheKey portable_cache_key(const ModelInfo& info);
 
+/** Of the sizes and times of change of the model's files as they are now: another one than at loading, and a key made now would be of other files. */
+uint64_t files_stamp(const ModelInfo& info);
+
 }  // namespace zse

@@ -19,6 +19,11 @@ EngineError not_kept() {
 
 }  // namespace
 
+EngineError no_room_in_ram(uint64_t bytes) {
+  return {"OVERLOADED",
+          "this prefix takes " + std::to_string((bytes >> 20) + 1) + " MB, more than promptCache.ram leaves; give more"};
+}
+
 void CacheDesk::withdraw(uint32_t question) {
   const auto is_it = [&](const Waiting& it) { return it.command.control->number == question; };
   waiting_.erase(std::remove_if(waiting_.begin(), waiting_.end(), is_it), waiting_.end());
@@ -50,8 +55,14 @@ std::optional<CacheAnswer> CacheDesk::answer(Waiting& waiting, bool flowing, con
   const CacheQuestion& question = command.question;
   if (!cache_.enabled()) throw EngineError("BAD_OPTION", "nothing is kept: promptCache is false");
   switch (question.act) {
-    case CacheQuestion::Act::kList: return CacheAnswer{list()};
-    case CacheQuestion::Act::kEvict: return CacheAnswer{evict(question)};
+    case CacheQuestion::Act::kList: return CacheAnswer{list(true)};
+    case CacheQuestion::Act::kEvict:
+      if (!waiting.evicted) {
+        waiting.evicted = evict(question);
+        waiting.removals = cache_.removals();
+      }
+      if (!cache_.removed(waiting.removals)) return {};  // what is said to be gone is gone from the disk as well
+      return CacheAnswer{std::move(*waiting.evicted)};
     case CacheQuestion::Act::kImport: import(command.imported); return CacheAnswer{{entry_of(*command.imported)}};
     case CacheQuestion::Act::kUnpin:
       for (const auto& [id, prefix] : cache_.all_pinned()) {
@@ -63,7 +74,7 @@ std::optional<CacheAnswer> CacheDesk::answer(Waiting& waiting, bool flowing, con
       throw EngineError("BAD_OPTION", "no such prefix is pinned: cache.list() tells which are");
     default: break;
   }
-  const Found found = find(question);
+  const Found found = find(question, true);
   if (!found) throw not_kept();
   const std::shared_ptr<const SavedPrefix> image = image_of(found, waiting, flowing);
   if (!image) return {};
@@ -88,7 +99,7 @@ bool CacheDesk::is_wanted(const CacheQuestion& question, const Prompt& content) 
 }
 
 /** The shortest that has it all: what follows may be somebody's conversation. */
-CacheDesk::Found CacheDesk::find(const CacheQuestion& question) const {
+CacheDesk::Found CacheDesk::find(const CacheQuestion& question, bool whole) const {
   Found best;
   const auto consider = [&](const Prompt& content, auto make) {
     if (!is_wanted(question, content) || (best && best.size <= content.size())) return;
@@ -102,7 +113,7 @@ CacheDesk::Found CacheDesk::find(const CacheQuestion& question) const {
     consider(slots_[slot].content, [&] { return Found{nullptr, slot, {}, 0, 0}; });
   }
   cache_.each_file(
-      true, [&](const PrefixFileInfo& info) { consider(info.content, [&] { return Found{nullptr, -1, info.id, 0, 0}; }); });
+      whole, [&](const PrefixFileInfo& info) { consider(info.content, [&] { return Found{nullptr, -1, info.id, 0, 0}; }); });
   return best;
 }
 
@@ -131,7 +142,7 @@ std::shared_ptr<const SavedPrefix> CacheDesk::image_of(const Found& found, Waiti
 
 // ---- what is there ---------------------------------------------------------------------------------------------------
 
-std::vector<CacheEntry> CacheDesk::list() const {
+std::vector<CacheEntry> CacheDesk::list(bool whole) const {
   std::map<uint64_t, CacheEntry> entries;
   const auto at = [&](const Prompt& content) -> CacheEntry& {
     const auto [it, added] = entries.try_emplace(content.hash());
@@ -145,7 +156,7 @@ std::vector<CacheEntry> CacheDesk::list() const {
     entry.in_slot = true;
     entry.bytes = slots_.image_bytes(slot);
   }
-  cache_.each_file(true, [&](const PrefixFileInfo& info) {
+  cache_.each_file(whole, [&](const PrefixFileInfo& info) {
     CacheEntry& entry = at(info.content);
     entry.on_disk = true;
     entry.bytes = info.bytes;
@@ -179,37 +190,49 @@ CacheEntry CacheDesk::entry_of(const SavedPrefix& prefix) const {
 
 // ---- what changes it -------------------------------------------------------------------------------------------------
 
+/** Empties a slot that no stream has. False: one has it, or it is empty. */
+bool CacheDesk::clear_free(SlotId slot) {
+  if (slots_[slot].owner != 0 || slots_[slot].content.empty()) return false;
+  saver_.forget(slot);
+  slots_.clear(slot);
+  return true;
+}
+
 /** What a stream is using stays. */
 std::vector<CacheEntry> CacheDesk::evict(const CacheQuestion& question) {
   const bool all = !question.id && question.tokens.empty();
   std::optional<uint64_t> id = question.id;
-  if (const Found found = all || id ? Found() : find(question)) {
+  if (const Found found = all || id ? Found() : find(question, false)) {
     id = found.hash;
   }
   std::vector<CacheEntry> gone;
-  for (CacheEntry& entry : list()) {
+  for (CacheEntry& entry : list(false)) {
     if (!all && entry.id != id) continue;
     bool dropped = cache_.drop(entry.id);
     for (SlotId slot = 0; slot < slots_.size(); slot++) {
-      if (slots_[slot].owner != 0 || slots_[slot].content.hash() != entry.id || slots_[slot].content.empty()) continue;
-      saver_.forget(slot);
-      slots_.clear(slot);
-      dropped = true;
+      if (slots_[slot].content.hash() == entry.id) dropped |= clear_free(slot);
     }
     if (dropped) gone.push_back(std::move(entry));
   }
   if (gone.empty() && !all) throw not_kept();
+  // What is too short to be listed is somebody's text all the same.
+  for (SlotId slot = 0; all && slot < slots_.size(); slot++) clear_free(slot);
   return gone;
 }
 
 void CacheDesk::import(const std::shared_ptr<const SavedPrefix>& prefix) {
-  if (!cache_.can_reserve(prefix->bytes())) {
-    throw EngineError("OVERLOADED", "this prefix takes " + std::to_string((prefix->bytes() >> 20) + 1) +
-                                        " MB, more than promptCache.ram leaves; give more");
+  // Also where a longer one covers it: it is answered with its id, which is to be good for pin().
+  const auto is_held = [&] {
+    bool held = false;
+    cache_.each_in_ram([&](const auto& other) { held |= other->content == prefix->content; });
+    return held;
+  };
+  if (!is_held() && cache_.can_reserve(prefix->bytes())) {
+    cache_.insert(prefix);
+    cache_.trim();
   }
+  if (!is_held()) throw no_room_in_ram(prefix->bytes());
   if (cache_.wants_file(*prefix)) cache_.write(prefix);
-  if (cache_.wants(*prefix)) cache_.insert(prefix);
-  cache_.trim();
 }
 
 }  // namespace zse

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/error.h"
 #include "core/decoder.h"
 #include "core/events.h"
 #include "core/inbox.h"
@@ -17,6 +18,9 @@
 #include "slot_saver.h"
 
 namespace zse {
+
+/** What to say where a prefix of so many bytes is more than RAM may hold. */
+EngineError no_room_in_ram(uint64_t bytes);
 
 class CacheDesk {
  public:
@@ -46,19 +50,23 @@ class CacheDesk {
   };
   struct Waiting {
     CacheCommand command;
-    bool fetched = false;    // from disk: once is enough
-    bool handed_on = false;  // to who answers it
+    bool fetched = false;                              // from disk: once is enough
+    bool handed_on = false;                            // to who answers it
+    std::optional<std::vector<CacheEntry>> evicted{};  // what was let go of; its files are
+    uint64_t removals = 0;                             // gone when so many have been removed
   };
   /** What answers one; nothing: it waits. Throws EngineError. */
   std::optional<CacheAnswer> answer(Waiting& waiting, bool flowing, const Export& export_prefix);
-  std::vector<CacheEntry> list() const;
+  /** `whole`: of files, those alone that are written to their end. */
+  std::vector<CacheEntry> list(bool whole) const;
   bool is_wanted(const CacheQuestion& question, const Prompt& content) const;
-  Found find(const CacheQuestion& question) const;
+  Found find(const CacheQuestion& question, bool whole) const;
   /** Its image, once it is in RAM. Throws EngineError OVERLOADED where there is no room for it. */
   std::shared_ptr<const SavedPrefix> image_of(const Found& found, Waiting& waiting, bool flowing);
   CacheEntry entry_of(const Prompt& content) const;
   CacheEntry entry_of(const SavedPrefix& prefix) const;
   std::vector<CacheEntry> evict(const CacheQuestion& question);
+  bool clear_free(SlotId slot);
   void import(const std::shared_ptr<const SavedPrefix>& prefix);
 
   KvSlots& slots_;

@@ -1,13 +1,25 @@
 // `model.cache`: what is kept can be looked at, pinned, forgotten, and taken to a file that another engine, or another machine, goes on from.
 
 import { spawnSync } from "node:child_process";
-import { copyFileSync, existsSync, lstatSync, mkdtempSync, readFileSync, rmSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  lstatSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
 import type { EngineOptions, Message } from "../../lib/types.js";
 import { randomOf } from "../random-schemas.js";
-import { DEMO, ENDLESS, openModel } from "./helpers.js";
+import { DEMO, ENDLESS, openModel, sleep } from "./helpers.js";
 
 const folder = mkdtempSync(join(tmpdir(), "zstream-owned-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -31,6 +43,32 @@ test("what was computed is listed, and what is forgotten is computed again", asy
   expect(await model.cache.list()).toEqual([]);
   const again = await model.chat(asks("Hello"), GREEDY);
   expect([again.usage.cachedTokens, again.timings.prefix!.reason]).toEqual([0, "evicted"]);
+  await model.close();
+});
+
+test("what was forgotten is on no disk when that is said, whether it was written by then or not (random)", async () => {
+  const seed = Number(process.env.ZSE_TEST_SEED ?? Math.floor(Math.random() * 2 ** 31));
+  const random = randomOf(seed);
+  for (let i = 0; i < 12; i++) {
+    const dir = mkdtempSync(join(folder, "forgotten-"));
+    const written = () => readdirSync(dir, { recursive: true }).filter((name) => /\.(kv|tmp)$/.test(String(name)));
+    const model = openModel({ ...OPTIONS, promptCache: { dir } });
+    await model.chat(asks("Hello"), GREEDY);
+    await sleep(random.below(12));
+    await model.cache.evict();
+    expect(written(), `seed ${seed}, ${i}`).toEqual([]);
+    await model.close();
+    expect(written(), `seed ${seed}, ${i}, closed`).toEqual([]);
+  }
+});
+
+test("with everything what is too short to be listed is forgotten, too", async () => {
+  const model = openModel(OPTIONS);
+  const short: Message[] = [{ role: "user", content: "My number is 4711" }];
+  await model.chat(short, GREEDY);
+  expect((await model.chat(short, GREEDY)).timings.prefix!.reason).toBe("whole");
+  expect(await model.cache.evict()).toEqual([]);
+  expect((await model.chat(short, GREEDY)).timings.prefix).toEqual({ brokeAt: 0, reason: "new" });
   await model.close();
 });
 
@@ -137,7 +175,9 @@ test("beside running streams all of it works, and what cannot be done says why",
   await expect(model.cache.pin("0000000000000000")).rejects.toMatchObject({ code: "BAD_OPTION" });
   await expect(model.cache.pin("what I said before")).rejects.toMatchObject({ code: "BAD_OPTION", option: "id" });
   await expect(model.cache.unpin(entry.id)).rejects.toMatchObject({ code: "BAD_OPTION" });
-  await expect(model.cache.export(entry.id, "")).rejects.toMatchObject({ code: "BAD_OPTION", option: "file" });
+  for (const none of ["", new URL("file://elsewhere/file.kv"), Object.create(null)]) {
+    await expect(model.cache.export(entry.id, none)).rejects.toMatchObject({ code: "BAD_OPTION", option: "file" });
+  }
   stream.abort();
   await reading.catch(() => undefined);
   await model.close();
@@ -148,7 +188,63 @@ test("beside running streams all of it works, and what cannot be done says why",
   await off.close();
 });
 
-test("what an engine with a key exports is read with that key alone", async () => {
+test("an imported prefix has the id that is told, also where a longer one is there", async () => {
+  const file = join(folder, "shorter.kv");
+  const model = openModel(OPTIONS);
+  const question = asks("Hello");
+  const { text } = await model.chat(question, { temperature: 0, maxTokens: 4 });
+  const [shorter] = await model.cache.list();
+  await model.cache.export(shorter!.id, file);
+  await model.cache.evict();
+  await model.chat([...question, { role: "assistant", content: text }, { role: "user", content: "And now?" }], GREEDY);
+  await model.cache.pin((await model.cache.list())[0]!.id);
+  const { id } = await model.cache.import(file);
+  expect(id).toBe(shorter!.id);
+  expect(await model.cache.pin(id)).toMatchObject({ id, pinned: true });
+  await model.close();
+});
+
+test("a file that is larger than RAM may be is refused before it is read", async () => {
+  const file = join(folder, "large.kv");
+  const model = openModel({ ...OPTIONS, promptCache: { ram: 1 << 20 } });
+  await model.cache.export(asks("Hello"), file);
+  await model.close();
+  const small = openModel({ ...OPTIONS, promptCache: { ram: 100_000 } });
+  await expect(small.cache.import(file)).rejects.toMatchObject({ code: "OVERLOADED", message: expect.stringContaining("promptCache.ram") });
+  await small.close();
+});
+
+test.each<[string, (model: string) => void]>([
+  ["is gone", (model) => rmSync(model)],
+  [
+    "is another one",
+    (model) => {
+      writeFileSync(`${model}.new`, readFileSync(DEMO).subarray(1));
+      renameSync(`${model}.new`, model);
+    },
+  ],
+])("where the model's file %s, nothing is exported in its name, and none of another's is taken in", async (_, change) => {
+  const [copy, file] = [join(folder, "changing.gguf"), join(folder, "changing.kv")];
+  const arrives = () => {
+    copyFileSync(DEMO, copy);
+    utimesSync(copy, new Date(1e12), new Date(1e12));
+  };
+  arrives();
+  const model = openModel(OPTIONS, copy);
+  await model.ready;
+  change(copy);
+  const refused = { code: "BAD_OPTION", message: expect.stringContaining("open the model again") };
+  await expect(model.cache.export(SYSTEM, file)).rejects.toMatchObject(refused);
+  await expect(model.cache.import(file)).rejects.toMatchObject(refused);
+  expect(existsSync(file)).toBe(false);
+  expect((await model.chat(asks("Hello"), GREEDY)).text).not.toBe("");
+  arrives(); // a disk that is plugged in again
+  await model.cache.export(SYSTEM, file);
+  await model.close();
+  for (const made of [copy, file]) rmSync(made);
+});
+
+test("what an engine with a key exports is read with that key alone, and it reads nothing else", async () => {
   const file = join(folder, "sealed.kv");
   const dir = mkdtempSync(join(folder, "cache-"));
   const open = (byte?: number) =>
@@ -156,11 +252,19 @@ test("what an engine with a key exports is read with that key alone", async () =
   const first = open(1);
   const { id } = await first.cache.export(SYSTEM, file);
   await first.close();
-  for (const byte of [2, undefined]) {
+  const said = async (byte: number | undefined, path: string) => {
     const other = open(byte);
-    await expect(other.cache.import(file)).rejects.toMatchObject({ code: "BAD_MODEL" });
+    const error = await other.cache.import(path).catch(({ code, message }) => `${code}: ${message}`);
     await other.close();
-  }
+    return error;
+  };
+  expect(await said(2, file)).toMatch(/^BAD_MODEL.*sealed with another promptCache\.key/);
+  expect(await said(undefined, file)).toMatch(/^BAD_MODEL.*is sealed: open the model with/);
+  const plain = join(folder, "unsealed.kv");
+  const without = openModel(OPTIONS);
+  await without.cache.export(SYSTEM, plain);
+  await without.close();
+  expect(await said(1, plain)).toMatch(/^BAD_MODEL.*imports nothing else/);
   const again = open(1);
   expect((await again.cache.import(file)).id).toBe(id);
   await again.close();
@@ -206,7 +310,8 @@ test("a chat is pinned also where streams want every slot, and what is no chat i
     expect.objectContaining({ pinned: true }),
   ]);
   await others;
-  for (const none of [undefined, null, 5, {}]) {
+  const bare = Object.assign(Object.create(null), { unlike: "a chat" });
+  for (const none of [undefined, null, 5, {}, bare]) {
     await expect(model.cache.pin(none as never)).rejects.toMatchObject({
       code: "BAD_OPTION",
       message: expect.stringContaining("cache.pin()"),

@@ -11,6 +11,7 @@
 #include "bench.h"
 #include "check.h"
 #include "fake_decoder.h"
+#include "kept_files.h"
 #include "temporary_folder.h"
 
 using namespace zse;
@@ -630,6 +631,53 @@ TEST("a longer conversation takes its shorter self's place on disk") {
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
   CHECK_EQ(count(), 1);
+}
+
+TEST("what is forgotten while it is being written does not stay on disk, and may be kept again later") {
+  const TemporaryFolder folder;
+  EngineStats stats;
+  PrefixCache cache(options(true), {}, files(folder), stats);
+  const std::shared_ptr<const SavedPrefix> prefix = prefix_of(100, 1, 50000);
+  const uint64_t id = prefix->content.hash();
+  for (int i = 0; i < 3; i++) {
+    CHECK(cache.wants_file(*prefix));
+    cache.write(prefix);
+    CHECK(cache.drop(id));
+    CHECK(!cache.drop(id));  // it is gone for whoever asks
+    int told = 0;
+    cache.each_file(false, [&](const auto&) { told++; });
+    CHECK_EQ(told, 0);
+    CHECK_EQ(cache.removals(), static_cast<uint64_t>(i + 1));
+    for (int waited = 0; waited < 10000 && !(cache.removed(cache.removals()) && cache.wants_file(*prefix)); waited++) {
+      cache.update();
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    CHECK(only_file(folder.path()).empty());
+    CHECK_EQ(stats.cache_disk_bytes.load(), 0);
+  }
+}
+
+TEST("what is forgotten while it is being read is not taken in") {
+  const TemporaryFolder folder;
+  EngineStats stats;
+  PrefixCache cache(options(true), {}, files(folder), stats);
+  const std::shared_ptr<const SavedPrefix> prefix = prefix_of(100, 1, 50000);
+  cache.write(prefix);
+  PrefixCache::OnDisk file;
+  for (int waited = 0; waited < 10000 && file.tokens == 0; waited++) {
+    cache.update();
+    file = cache.find_file(Prompt(joined(prefix->content.tokens(), {7})));
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  REQUIRE(file.tokens == 100);
+  cache.fetch(file.id);
+  CHECK(cache.drop(prefix->content.hash()));
+  for (int waited = 0; waited < 10000 && !cache.removed(cache.removals()); waited++) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  cache.update();
+  cache.each_in_ram([](const auto&) { CHECK(false); });
+  CHECK_EQ(stats.cache_ram_bytes.load(), 0);
 }
 
 TEST("a folder that cannot be made is an error that names it") {
