@@ -475,6 +475,7 @@ export const NO_STATS: EngineStats = {
   embeddingBytes: 0,
   cacheRamBytes: 0,
   cacheDiskBytes: 0,
+  cacheUnusableBytes: 0,
   spilledBytes: 0,
 };
 

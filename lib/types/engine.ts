@@ -182,6 +182,11 @@ export interface EngineStats {
   /** Bytes now: prefixes in RAM, prefixes on disk, and what lent slots held. */
   cacheRamBytes: number;
   cacheDiskBytes: number;
+  /**
+   * Bytes that lay in `promptCache.dir` when it was opened, are of this model's file, and cannot be used: they were written with another `key`, or with one
+   * and there is none now, or with another template, device or `maxStreams`. 0 after a restart with the right key.
+   */
+  cacheUnusableBytes: number;
   spilledBytes: number;
   /** Times that an isolated engine (`isolate`) was started again, also after its end. Absent where the engine runs in this process. */
   restarts?: number;

@@ -24,6 +24,8 @@ struct EngineStats {
   std::atomic<int64_t> embedded_tokens{0};  // of texts, those computed
   std::atomic<int64_t> embedding_bytes{0};  // of memory that embedding has taken
   std::atomic<int64_t> cache_ram_bytes{0}, cache_disk_bytes{0}, spilled_bytes{0};
+  std::atomic<int64_t> cache_unusable_bytes{
+      0};  // on disk, of the same model's file, but not of this engine: of another key, say
 };
 
 }  // namespace zse

@@ -63,6 +63,14 @@ std::string text_of(int descriptor) {
   return text;
 }
 
+/** As records have it; empty: it is no file. */
+std::string path_of(const std::string& model) {
+  std::error_code error;
+  if (model.empty() || !fs::is_regular_file(fs::u8path(model), error)) return "";
+  std::string path = fs::absolute(fs::u8path(model), error).u8string();
+  return error || path.size() >= kLongest ? "" : path;
+}
+
 /** Not there, as far as anybody can say: a folder that may not be looked into, or a disk that fails, may hold it. */
 bool is_gone(const std::string& model) {
   if (model.empty() || model.size() >= kLongest || model.find('\0') != std::string::npos) return false;
@@ -89,9 +97,8 @@ bool remove_record(const fs::path& record) {
 
 ModelRecord::ModelRecord(const fs::path& folder, const std::string& model) {
   std::error_code error;
-  if (model.empty() || !fs::is_regular_file(fs::u8path(model), error)) return;
-  const std::string path = fs::absolute(fs::u8path(model), error).u8string();
-  if (error || path.size() >= kLongest) return;
+  const std::string path = path_of(model);
+  if (path.empty()) return;
   descriptor_ = open_record(folder / kName);
   if (descriptor_ < 0) return;
 #ifndef _WIN32
@@ -130,6 +137,27 @@ void remove_folders_of_gone(const fs::path& folder) {
     }
     fs::remove(key->path(), ignored);  // fails where somebody else has put something
   }
+}
+
+uint64_t bytes_in_other_folders(const fs::path& folder, const std::string& model) {
+  const std::string path = path_of(model);
+  uint64_t bytes = 0;
+  std::error_code error;
+  for (fs::directory_iterator key(folder.parent_path(), error), end; !path.empty() && !error && key != end;
+       key.increment(error)) {
+    if (!is_key_folder(*key) || key->path() == folder) continue;
+    const int descriptor = open_own_file(key->path() / kName);
+    if (descriptor < 0) continue;
+    const bool same = text_of(descriptor) == path;
+    close_record(descriptor);
+    std::error_code inner;
+    for (fs::directory_iterator next(key->path(), inner); same && !inner && next != end; next.increment(inner)) {
+      std::error_code gone;
+      const uint64_t size = is_prefix_file(*next) ? next->file_size(gone) : 0;
+      if (!gone) bytes += size;
+    }
+  }
+  return bytes;
 }
 
 void remove_if_empty(const fs::path& folder) {

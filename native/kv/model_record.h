@@ -2,6 +2,7 @@
 // Whoever uses the folder holds it. Called where a folder is opened.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <string>
 
@@ -24,6 +25,9 @@ class ModelRecord {
  * that is not plugged in has no files either. `folder`: of the whole cache, with its FolderLock held.
  */
 void remove_folders_of_gone(const std::filesystem::path& folder);
+
+/** Bytes of the prefixes of a model's file that lie beside its folder, in those of other keys. */
+uint64_t bytes_in_other_folders(const std::filesystem::path& folder, const std::string& model);
 
 /** Removes a model's folder in which nothing but its record is, unless somebody uses it. */
 void remove_if_empty(const std::filesystem::path& folder);

@@ -18,6 +18,7 @@ PrefixCache::PrefixCache(const PromptCacheOptions& options, ReuseRule rule, std:
                          EngineStats& stats)
     : options_(options), rule_(rule), stats_(stats), files_(std::move(files)) {
   if (!files_) return;
+  stats_.cache_unusable_bytes = static_cast<int64_t>(files_->unusable_bytes());
   for (PrefixFileInfo& info : files_->scan(rule_.slot_size)) {
     disk_bytes_ += info.bytes;
     const PrefixFileId id = info.id;

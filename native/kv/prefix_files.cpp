@@ -55,6 +55,7 @@ PrefixFiles::PrefixFiles(const std::string& dir, const CacheKey& key, uint64_t l
     const FolderLock lock(folder_.parent_path());
     record_ = std::make_unique<ModelRecord>(folder_, of.model);
     remove_folders_of_gone(folder_.parent_path());
+    unusable_bytes_ = bytes_in_other_folders(folder_, of.model);
   }
   thread_ = start_thread("the prompt cache on disk", [this] { run(); });
 }

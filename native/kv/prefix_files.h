@@ -69,6 +69,8 @@ class PrefixFiles {
   ~PrefixFiles();
 
   uint64_t limit() const { return limit_; }
+  /** Of what lay in `dir` at the beginning and is of the same model's file: what this key, or this app's key, is not of. */
+  uint64_t unusable_bytes() const { return unusable_bytes_; }
 
   /** Every good file of this key of no more than so many tokens; bad ones are removed. Before the first job. */
   std::vector<PrefixFileInfo> scan(size_t most_tokens = SIZE_MAX);
@@ -116,6 +118,7 @@ class PrefixFiles {
   const std::function<void()> wake_;
   std::filesystem::path folder_;
   std::unique_ptr<ModelRecord> record_;
+  uint64_t unusable_bytes_ = 0;
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;

@@ -619,6 +619,7 @@ Napi::Object stats_to_js(Napi::Env env, const EngineStats& stats) {
   object.Set("embeddingBytes", static_cast<double>(stats.embedding_bytes.load()));
   object.Set("cacheRamBytes", static_cast<double>(stats.cache_ram_bytes.load()));
   object.Set("cacheDiskBytes", static_cast<double>(stats.cache_disk_bytes.load()));
+  object.Set("cacheUnusableBytes", static_cast<double>(stats.cache_unusable_bytes.load()));
   object.Set("spilledBytes", static_cast<double>(stats.spilled_bytes.load()));
   return object;
 }

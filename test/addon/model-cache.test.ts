@@ -244,6 +244,25 @@ test.each<[string, (model: string) => void]>([
   for (const made of [copy, file]) rmSync(made);
 });
 
+test("a key that is another one than before is told by what cannot be used", async () => {
+  const dir = mkdtempSync(join(folder, "keys-"));
+  const bytes = async (byte?: number) => {
+    const model = openModel({ ...OPTIONS, promptCache: { dir, ...(byte === undefined ? {} : { key: Buffer.alloc(32, byte) }) } });
+    await model.ready;
+    const { cacheUnusableBytes, cacheDiskBytes } = model.stats();
+    if (cacheDiskBytes === 0) await model.chat(asks("Hello"), GREEDY);
+    await model.close();
+    return { unusable: cacheUnusableBytes, usable: cacheDiskBytes };
+  };
+  expect(await bytes(1)).toEqual({ unusable: 0, usable: 0 });
+  const right = await bytes(1);
+  expect(right).toEqual({ unusable: 0, usable: expect.any(Number) });
+  expect(right.usable).toBeGreaterThan(0);
+  expect(await bytes(2)).toEqual({ unusable: right.usable, usable: 0 });
+  expect(await bytes(2)).toEqual({ unusable: right.usable, usable: right.usable });
+  expect(await bytes()).toEqual({ unusable: 2 * right.usable, usable: 0 });
+});
+
 test("what an engine with a key exports is read with that key alone, and it reads nothing else", async () => {
   const file = join(folder, "sealed.kv");
   const dir = mkdtempSync(join(folder, "cache-"));
