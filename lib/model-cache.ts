@@ -12,6 +12,9 @@ import type { CacheEntry, ChatRequest, Message } from "./types.js";
 /** An entry by its id, or the chat that it is the prompt of. */
 export type CacheTarget = string | readonly Message[] | ChatRequest;
 
+/** How long a chat may wait for steps that nothing else wants: where some stream always runs, there are none. */
+const PATIENCE_MS = 250;
+
 /** The prompt cache, as a thing that people can own. */
 export class ModelCache {
   readonly #engine: ModelEngine;
@@ -97,10 +100,15 @@ export class ModelCache {
     return { tokens: Int32Array.from((await this.#model.applyTemplate(request)).tokens) };
   }
 
-  /** Ahead, where that costs nobody anything; where streams want the slots, in turn with them. */
+  /** Ahead, where that costs nobody anything; where streams want the slots, or every step, in turn with them: it goes on from what was computed ahead. */
   async #compute(request: ChatRequest): Promise<void> {
-    const { promptTokens, readyTokens } = await this.#model.prepare({ ...request, key: `cache ${++this.#prepared}` });
-    if (promptTokens > 0 && readyTokens >= promptTokens - 1) return;
+    const ahead = this.#model.prepare({ ...request, key: `cache ${++this.#prepared}` });
+    let timer: NodeJS.Timeout | undefined;
+    const patience = new Promise<undefined>((resolve) => {
+      timer = setTimeout(resolve, PATIENCE_MS, undefined);
+    });
+    const ready = await Promise.race([ahead, patience]).finally(() => clearTimeout(timer));
+    if (ready !== undefined && ready.promptTokens > 0 && ready.readyTokens >= ready.promptTokens - 1) return;
     await this.#model.chat({ ...request, streamCallback: undefined, maxTokens: 1, maxSteps: 1 });
   }
 }

@@ -19,7 +19,7 @@ import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
 import type { EngineOptions, Message } from "../../lib/types.js";
 import { randomOf } from "../random-schemas.js";
-import { DEMO, ENDLESS, openModel, sleep } from "./helpers.js";
+import { DEMO, ENDLESS, openModel, sleep, until } from "./helpers.js";
 
 const folder = mkdtempSync(join(tmpdir(), "zstream-owned-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -318,6 +318,22 @@ test("an export takes the place of a file alone, and of the one that a link lead
   for (const none of [folder, fifo]) await expect(model.cache.export(SYSTEM, none)).rejects.toMatchObject({ code: "BAD_OPTION" });
   expect(lstatSync(fifo).isFIFO()).toBe(true);
   await expect(model.cache.import(fifo)).rejects.toMatchObject({ code: "BAD_OPTION" });
+  await model.close();
+});
+
+test("a chat is pinned while a stream that never pauses runs, and does not wait for its end", async () => {
+  const model = openModel({ ...OPTIONS, contextSize: 8192 });
+  const stream = model.chatStream([{ role: "user", content: "Tell me a story" }], { ...ENDLESS, maxTokens: 7900 });
+  let ended = false;
+  const reading = (async () => {
+    for await (const _ of stream);
+    ended = true;
+  })().catch(() => undefined); // it is aborted
+  await until(() => model.stats().decoding === 1, "the stream decodes");
+  expect(await model.cache.pin(SYSTEM)).toMatchObject({ pinned: true });
+  expect(ended).toBe(false);
+  stream.abort();
+  await reading;
   await model.close();
 });
 
