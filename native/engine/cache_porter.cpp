@@ -124,7 +124,8 @@ void CachePorter::write(const Job& job) {
   std::error_code error;
   const fs::file_status there = fs::status(path, error);
   // It takes the place of a file, never of a folder or of a device; and of the file that a link leads to, not of the link.
-  if (fs::exists(there) && !fs::is_regular_file(there)) {
+  const bool leads_nowhere = !fs::exists(there) && fs::is_symlink(fs::symlink_status(path, error));
+  if (leads_nowhere || (fs::exists(there) && !fs::is_regular_file(there))) {
     throw EngineError("BAD_OPTION",
                       "\"" + job.question.path + "\" is no file: an export takes the path of one that is there, or of none");
   }

@@ -315,8 +315,10 @@ test("an export takes the place of a file alone, and of the one that a link lead
   expect(readFileSync(file).length).toBeGreaterThan(1000);
   const fifo = join(folder, "fifo");
   spawnSync("mkfifo", [fifo]);
-  for (const none of [folder, fifo]) await expect(model.cache.export(SYSTEM, none)).rejects.toMatchObject({ code: "BAD_OPTION" });
-  expect(lstatSync(fifo).isFIFO()).toBe(true);
+  const dangling = join(folder, "dangling.kv");
+  symlinkSync(join(folder, "nowhere.kv"), dangling);
+  for (const none of [folder, fifo, dangling]) await expect(model.cache.export(SYSTEM, none)).rejects.toMatchObject({ code: "BAD_OPTION" });
+  expect([lstatSync(fifo).isFIFO(), lstatSync(dangling).isSymbolicLink()]).toEqual([true, true]);
   await expect(model.cache.import(fifo)).rejects.toMatchObject({ code: "BAD_OPTION" });
   await model.close();
 });
