@@ -252,11 +252,12 @@ export interface Timings {
  * - `evicted`: more was known once, and had to make way (`promptCache`, `maxStreams`).
  * - `adapter`: more is known, and was computed with other adapters.
  * - `coarse`: all up to there is known, and can be used only up to an earlier place (`usage.cachedTokens`): a hybrid, recurrent or sliding-window
- *   model is cut at its checkpoints alone, and `deterministic` at whole pieces.
- * - `lost`: what was kept could not be read any more.
+ *   model is cut at its checkpoints alone, and `deterministic` at whole pieces. Less than 64 tokens are told only where all is known.
+ * - `short`: all of it was known, and it is too short to be worth a copy.
+ * - `lost`: what was kept could not be read: its file was damaged, removed, or not there in time.
  * - `off`: nothing is looked for: `promptCache` is false, or `promptLogprobs` are told.
  */
-export type PrefixReason = "whole" | "new" | "continued" | "differs" | "evicted" | "adapter" | "coarse" | "lost" | "off";
+export type PrefixReason = "whole" | "new" | "continued" | "differs" | "evicted" | "adapter" | "coarse" | "short" | "lost" | "off";
 
 /** Where the known part of a prompt ended. */
 export interface PrefixBreak {

@@ -25,7 +25,7 @@ struct Usage {
 };
 
 /** Why no more of a prompt was known. lib/types/replies.ts describes each. */
-enum class PrefixEnd { kWhole, kNew, kContinued, kDiffers, kEvicted, kAdapter, kCoarse, kLost, kOff };
+enum class PrefixEnd { kWhole, kNew, kContinued, kDiffers, kEvicted, kAdapter, kCoarse, kShort, kLost, kOff };
 
 /** Where the known part of a prompt ended. */
 struct PrefixBreak {

@@ -93,6 +93,7 @@ const char* reason_name(PrefixEnd reason) {
     case PrefixEnd::kEvicted: return "evicted";
     case PrefixEnd::kAdapter: return "adapter";
     case PrefixEnd::kCoarse: return "coarse";
+    case PrefixEnd::kShort: return "short";
     case PrefixEnd::kLost: return "lost";
     case PrefixEnd::kOff: return "off";
   }

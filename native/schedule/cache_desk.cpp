@@ -5,12 +5,19 @@
 #include <utility>
 
 #include "base/error.h"
+#include "reply/text_assembler.h"
 
 namespace zse {
 
 namespace {
 
 constexpr size_t kShownTokens = 24;
+
+/** To a tenth: small models' prefixes are of less than one. */
+std::string megabytes(uint64_t bytes) {
+  const uint64_t tenths = (bytes * 10 + (1 << 19)) >> 20;
+  return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + " MB";
+}
 
 EngineError not_kept() {
   return {"BAD_OPTION", "no such prefix is kept: cache.list() has those that are; one of less than " +
@@ -20,8 +27,7 @@ EngineError not_kept() {
 }  // namespace
 
 EngineError no_room_in_ram(uint64_t bytes) {
-  return {"OVERLOADED",
-          "this prefix takes " + std::to_string((bytes >> 20) + 1) + " MB, more than promptCache.ram leaves; give more"};
+  return {"OVERLOADED", "this prefix takes " + megabytes(bytes) + ", more than promptCache.ram leaves; give more"};
 }
 
 void CacheDesk::withdraw(uint32_t question) {
@@ -84,9 +90,9 @@ std::optional<CacheAnswer> CacheDesk::answer(Waiting& waiting, bool flowing, con
     return {};
   }
   if (!cache_.pin(image)) {
-    throw EngineError("OVERLOADED", "this prefix takes " + std::to_string((image->bytes() >> 20) + 1) +
-                                        " MB, and pinned ones may take " + std::to_string(cache_.most_pinned() >> 20) +
-                                        " MB together, half of promptCache.ram; unpin another, or give more RAM");
+    throw EngineError("OVERLOADED", "this prefix takes " + megabytes(image->bytes()) + ", and pinned ones may take " +
+                                        megabytes(cache_.most_pinned()) +
+                                        " together, half of promptCache.ram; unpin another, or give more RAM");
   }
   return CacheAnswer{{entry_of(*image)}};
 }
@@ -178,6 +184,7 @@ CacheEntry CacheDesk::entry_of(const Prompt& content) const {
   entry.tokens = static_cast<int>(content.size());
   entry.pinned = cache_.pinned(entry.id);
   for (size_t i = 0; i < std::min(content.size(), kShownTokens); i++) decoder_.append_name(content[i], entry.text);
+  entry.text.resize(complete_utf8_prefix(entry.text));
   return entry;
 }
 

@@ -132,7 +132,7 @@ PrefixBreak PrefixSources::explain(const Sequence& sequence, int reused) const {
   // Where little is lost by it, what the person changed says more; of what is known as a whole there is nothing else to say.
   const int cut_off = std::min(at, size - 1) - longest.reusable;
   if (cut_off >= kWorthKeeping || (cut_off > 0 && at >= size - 1)) return {at, PrefixEnd::kCoarse};
-  if (at >= size - 1) return {size, PrefixEnd::kWhole};  // too short to be worth a copy
+  if (at >= size - 1) return {size, PrefixEnd::kShort};  // all of it is known, and not worth a copy
   if (at == 0) return {0, PrefixEnd::kNew};
   return {at, longest.ended ? PrefixEnd::kContinued : PrefixEnd::kDiffers};
 }

@@ -8,6 +8,7 @@
 #include "base/assert.h"
 #include "base/error.h"
 #include "checkpoint_places.h"
+#include "reply/text_assembler.h"
 
 namespace zse {
 
@@ -626,12 +627,17 @@ FinishEvent Scheduler::finish_event(const Sequence& sequence, FinishReason reaso
 std::string Scheduler::text_at_break(const Sequence& sequence) const {
   constexpr int kTokens = 8;
   const PrefixEnd reason = sequence.prefix->reason;
-  if (reason == PrefixEnd::kWhole || reason == PrefixEnd::kOff || reason == PrefixEnd::kNew) return "";
-  const int end = std::min(static_cast<int>(sequence.prompt.size()), sequence.prefix->at + kTokens);
+  if (reason == PrefixEnd::kWhole || reason == PrefixEnd::kShort || reason == PrefixEnd::kOff || reason == PrefixEnd::kNew)
+    return "";
+  const int at = sequence.prefix->at, end = std::min(static_cast<int>(sequence.prompt.size()), at + kTokens);
+  const auto append = [&](int from, int to, std::string& text) {
+    for (int i = from; i < to; i++) decoder_.append_name(sequence.prompt[static_cast<size_t>(i)], text);
+  };
   std::string text;
-  for (int i = sequence.prefix->at; i < end; i++) {
-    decoder_.append_name(sequence.prompt[static_cast<size_t>(i)], text);
-  }
+  append(std::max(0, at - 3), at, text);
+  text.erase(0, complete_utf8_prefix(text));  // what is left is of a character that the break is in the middle of
+  append(at, end, text);
+  text.resize(complete_utf8_prefix(text));
   return text;
 }
 

@@ -55,6 +55,9 @@ void SlotFiller::fill(const Place& place, const Source& source, int wanted, Sequ
   }
   if (!filled) slots_.clear(slot);
   begins_with(sequence, filled ? wanted : 0, wanted);
+  // It is there, but a copy of a slot may have let go of what the slot itself still has (a sliding window): nothing was lost.
+  const bool is_there = !filled && wanted > 0 && !source.prefix;
+  if (is_there && sequence.again.empty() && sequence.prefix) sequence.prefix->reason = PrefixEnd::kCoarse;
 }
 
 void SlotFiller::begins_with(Sequence& sequence, int tokens, int wanted) {

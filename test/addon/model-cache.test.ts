@@ -66,7 +66,7 @@ test("with everything what is too short to be listed is forgotten, too", async (
   const model = openModel(OPTIONS);
   const short: Message[] = [{ role: "user", content: "My number is 4711" }];
   await model.chat(short, GREEDY);
-  expect((await model.chat(short, GREEDY)).timings.prefix!.reason).toBe("whole");
+  expect((await model.chat(short, GREEDY)).timings.prefix!.reason).toBe("short");
   expect(await model.cache.evict()).toEqual([]);
   expect((await model.chat(short, GREEDY)).timings.prefix).toEqual({ brokeAt: 0, reason: "new" });
   await model.close();

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import type { EngineOptions, Message } from "../../lib/types.js";
+import { writeMemoryModel } from "../memory-models.js";
 import { openModel } from "./helpers.js";
 
 const GREEDY = { temperature: 0, maxTokens: 8 } as const;
@@ -42,6 +43,17 @@ test.each<[string, EngineOptions]>([
   await model.close();
 });
 
+test("a break within a character is told with the whole character, and a cut one is not told", async () => {
+  const model = openModel({ contextSize: 2048 });
+  const faces = ["😀", "😁", "😂", "😃", "😄"];
+  const told: string[] = [];
+  for (const face of faces) told.push((await prefixOf(model, chat(`I am ${face}${faces.join("")} today. ${RULES}`))).text ?? "");
+  for (const [i, text] of told.slice(1).entries()) expect(text.startsWith(faces[i + 1]!), text).toBe(true);
+  const listed = await model.cache.list();
+  for (const text of [...told, ...listed.map((entry) => entry.text)]) expect(text).not.toContain("\uFFFD");
+  await model.close();
+});
+
 test("what was kept and cannot be read is told as lost, and the prompt is computed", async () => {
   const dir = mkdtempSync(join(tmpdir(), "zstream-lost-"));
   const options = { contextSize: 2048, promptCache: { dir } };
@@ -58,6 +70,17 @@ test("what was kept and cannot be read is told as lost, and the prompt is comput
   expect(await prefixOf(second, chat(RULES))).toMatchObject({ reason: "whole" });
   await second.close();
   rmSync(dir, { recursive: true });
+});
+
+test("a model whose attention slides tells a place that it cannot be cut at, and nothing as lost that is there", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "zstream-slides-"));
+  const model = openModel({ contextSize: 2048, maxStreams: 2 }, writeMemoryModel(join(folder, "sliding.gguf"), "sliding", 7));
+  await prefixOf(model, chat(RULES));
+  await prefixOf(model, chat(`Today. ${RULES}`)); // both slots hold something
+  const changed = `${RULES.slice(0, 300)}Oops ${RULES.slice(300)}`;
+  expect(await prefixOf(model, chat(changed))).toMatchObject({ reason: "coarse", cached: 0 });
+  await model.close();
+  rmSync(folder, { recursive: true });
 });
 
 test("in deterministic mode a change near the beginning is told as that, since little is lost by the size of a piece", async () => {

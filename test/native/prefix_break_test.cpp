@@ -80,7 +80,7 @@ TEST("a difference near the beginning is told, though so little is not worth a c
   is_told(second, 20, PrefixEnd::kDiffers, 0);
 }
 
-TEST("a short prompt that is known is told as a whole, though it is not worth a copy") {
+TEST("a short prompt that is known, and is not worth a copy, is told as that") {
   Bench bench(4, 1000);
   const Tokens one = make_prompt(20, 1);
   told(bench, one);
@@ -88,7 +88,8 @@ TEST("a short prompt that is known is told as a whole, though it is not worth a 
   bench.step();
   const Told second = told(bench, one);
   CHECK_EQ(second.at, 20);
-  CHECK_EQ(static_cast<int>(second.reason), static_cast<int>(PrefixEnd::kWhole));
+  CHECK_EQ(static_cast<int>(second.reason), static_cast<int>(PrefixEnd::kShort));
+  CHECK_EQ(second.cached, 0);
   bench.cancel(running);
 }
 
