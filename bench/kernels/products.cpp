@@ -1,10 +1,12 @@
 // Owns the table of matrix products: for each type of weights and number of rows of activations, billions of multiplications a second of each of the
-// CPU backend's buffers that take such weights, in one process: ours (CPU_ZSTREAM), ggml's own, and plain rows (CPU). In the last lines, what the
-// processor can do at most: multiplications of bytes by the widest instruction, and reading. `npm run test:ggml -- --bench [threads] [columns rows]`.
+// CPU backend's buffers that take such weights, in one process and in turns: ours (CPU_ZSTREAM), ggml's own, and plain rows (CPU). In the last lines, what
+// the processor can do at most: multiplications of bytes by the widest instruction, and reading.
+// `npm run test:ggml -- --bench [threads] [columns rows] [types, with commas]`.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <memory>
 #include <random>
 #include <string>
@@ -28,9 +30,13 @@ struct Free {
   void operator()(ggml_backend_buffer* buffer) const { ggml_backend_buffer_free(buffer); }
 };
 
+/** The wall clock, in seconds. */
 double now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
+
+/** Time that all threads had of their processors, in seconds: a busy machine lengthens it less than the wall clock's. */
+double busy() { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; }
 
 std::vector<ggml_backend_buffer_type_t> buffers() {
   ggml_backend_dev_t device = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
@@ -42,50 +48,70 @@ std::vector<ggml_backend_buffer_type_t> buffers() {
   return all;
 }
 
-/** Billions of multiplications a second; 0 where the buffer does not take the weights. Best of several, each as long as a few ms. */
-double measure(ggml_backend_buffer_type_t where, ggml_type type, int columns, int rows, int tokens, int threads) {
-  // As many matrices as make the nearest cache useless, as in a model.
-  const int matrices = tokens <= 16 ? 12 : 2;
-  const std::unique_ptr<ggml_context, Free> weight_context(ggml_init({ggml_tensor_overhead() * 64, nullptr, true}));
-  const std::unique_ptr<ggml_context, Free> context(
-      ggml_init({ggml_tensor_overhead() * 64 + ggml_graph_overhead(), nullptr, true}));
-  std::vector<ggml_tensor*> weights;
-  for (int i = 0; i < matrices; i++) weights.push_back(ggml_new_tensor_2d(weight_context.get(), type, columns, rows));
-  ggml_tensor* activations = ggml_new_tensor_2d(context.get(), GGML_TYPE_F32, columns, tokens);
-  std::vector<ggml_tensor*> products;
-  for (ggml_tensor* matrix : weights) products.push_back(ggml_mul_mat(context.get(), matrix, activations));
-
-  const std::unique_ptr<ggml_backend_buffer, Free> empty(ggml_backend_buft_alloc_buffer(where, 0));
-  weights[0]->buffer = empty.get();
-  const bool taken = ggml_backend_dev_supports_op(ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU), products[0]);
-  weights[0]->buffer = nullptr;
-  if (!taken) return 0;
-
-  const std::unique_ptr<ggml_backend, Free> backend(ggml_backend_cpu_init());
-  ggml_backend_cpu_set_n_threads(backend.get(), threads);
-  const std::unique_ptr<ggml_backend_buffer, Free> weight_buffer(
-      ggml_backend_alloc_ctx_tensors_from_buft(weight_context.get(), where));
-  const std::unique_ptr<ggml_backend_buffer, Free> buffer(ggml_backend_alloc_ctx_tensors(context.get(), backend.get()));
-  std::mt19937 random(1);
-  std::normal_distribution<float> normal;
-  std::vector<float> numbers(static_cast<size_t>(columns) * std::max(rows, tokens));
-  for (float& number : numbers) number = normal(random);
-  std::vector<uint8_t> stored(ggml_nbytes(weights[0]));
-  ggml_quantize_chunk(type, numbers.data(), stored.data(), 0, rows, columns, nullptr);
-  for (ggml_tensor* matrix : weights) ggml_backend_tensor_set(matrix, stored.data(), 0, stored.size());
-  ggml_backend_tensor_set(activations, numbers.data(), 0, ggml_nbytes(activations));
-  ggml_cgraph* graph = ggml_new_graph(context.get());
-  for (ggml_tensor* product : products) ggml_build_forward_expand(graph, product);
-
-  double best = 1e9;
-  const double end = now() + 0.25;
-  for (int i = 0; i < 3 || now() < end; i++) {
-    const double begun = now();
-    ggml_backend_graph_compute(backend.get(), graph);
-    best = std::min(best, now() - begun);
+/** Products of as many matrices as make the nearest cache useless, as in a model, with the same activations. */
+class Products {
+ public:
+  /** Whether that buffer takes such weights. */
+  static bool taken(ggml_backend_buffer_type_t where, ggml_type type, int columns, int rows) {
+    const std::unique_ptr<ggml_context, Free> context(ggml_init({ggml_tensor_overhead() * 3, nullptr, true}));
+    const std::unique_ptr<ggml_backend_buffer, Free> empty(ggml_backend_buft_alloc_buffer(where, 0));
+    ggml_tensor* weights = ggml_new_tensor_2d(context.get(), type, columns, rows);
+    ggml_tensor* product =
+        ggml_mul_mat(context.get(), weights, ggml_new_tensor_2d(context.get(), GGML_TYPE_F32, columns, 512));
+    weights->buffer = empty.get();
+    return ggml_backend_dev_supports_op(ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU), product);
   }
-  return 1e-9 * matrices * static_cast<double>(columns) * rows * tokens / best;
-}
+
+  Products(ggml_backend_buffer_type_t where, ggml_type type, int columns, int rows, int tokens, int threads) {
+    const int matrices = tokens <= 16 ? 12 : 2;
+    multiplications_ = 1e-9 * threads * matrices * static_cast<double>(columns) * rows * tokens;
+    weight_context_.reset(ggml_init({ggml_tensor_overhead() * 64, nullptr, true}));
+    context_.reset(ggml_init({ggml_tensor_overhead() * 64 + ggml_graph_overhead(), nullptr, true}));
+    std::vector<ggml_tensor*> weights;
+    for (int i = 0; i < matrices; i++)
+      weights.push_back(ggml_new_tensor_2d(weight_context_.get(), type, columns, rows));
+    ggml_tensor* activations = ggml_new_tensor_2d(context_.get(), GGML_TYPE_F32, columns, tokens);
+    graph_ = ggml_new_graph(context_.get());
+    for (ggml_tensor* matrix : weights)
+      ggml_build_forward_expand(graph_, ggml_mul_mat(context_.get(), matrix, activations));
+    backend_.reset(ggml_backend_cpu_init());
+    ggml_backend_cpu_set_n_threads(backend_.get(), threads);
+    weight_buffer_.reset(ggml_backend_alloc_ctx_tensors_from_buft(weight_context_.get(), where));
+    buffer_.reset(ggml_backend_alloc_ctx_tensors(context_.get(), backend_.get()));
+
+    std::mt19937 random(1);
+    std::normal_distribution<float> normal;
+    // Some types take long to be rounded to: a few rows are, again and again.
+    const int different = std::min(rows, 16);
+    std::vector<float> numbers(static_cast<size_t>(columns) * std::max(different, tokens));
+    for (float& number : numbers) number = normal(random);
+    std::vector<uint8_t> stored(ggml_nbytes(weights[0]));
+    const size_t rounded = ggml_quantize_chunk(type, numbers.data(), stored.data(), 0, different, columns, nullptr);
+    for (size_t i = rounded; i < stored.size(); i++) stored[i] = stored[i - rounded];
+    for (ggml_tensor* matrix : weights) ggml_backend_tensor_set(matrix, stored.data(), 0, stored.size());
+    ggml_backend_tensor_set(activations, numbers.data(), 0, ggml_nbytes(activations));
+  }
+
+  /** Billions of multiplications a second of the threads' time: the median of several runs. */
+  double speed() {
+    std::sort(speeds_.begin(), speeds_.end());
+    return speeds_[speeds_.size() / 2];
+  }
+
+  void run() {
+    const double begun = busy();
+    ggml_backend_graph_compute(backend_.get(), graph_);
+    speeds_.push_back(multiplications_ / (busy() - begun));
+  }
+
+ private:
+  double multiplications_;
+  std::vector<double> speeds_;
+  std::unique_ptr<ggml_context, Free> weight_context_, context_;
+  std::unique_ptr<ggml_backend, Free> backend_;
+  std::unique_ptr<ggml_backend_buffer, Free> weight_buffer_, buffer_;
+  ggml_cgraph* graph_ = nullptr;
+};
 
 /** The best of several runs of `work` on all threads at once, in its own unit a second. */
 template <class Work>
@@ -94,12 +120,12 @@ double limit(int threads, Work work) {
   for (int i = 0; i < 5; i++) {
     std::vector<std::thread> all;
     std::vector<double> done(threads);
-    const double begun = now();
+    const double begun = busy();
     for (int t = 0; t < threads; t++) all.emplace_back([&, t] { done[t] = work(); });
     for (std::thread& thread : all) thread.join();
     double sum = 0;
     for (double one : done) sum += one;
-    best = std::max(best, sum / (now() - begun));
+    best = std::max(best, sum * threads / (busy() - begun));
   }
   return best;
 }
@@ -149,21 +175,31 @@ int main(int count, char** args) {
               "type", "buffer");
   for (int tokens : numbers) std::printf("%8d", tokens);
   std::printf("\n");
-  for (ggml_type type : {GGML_TYPE_Q4_0, GGML_TYPE_Q4_1, GGML_TYPE_Q8_0, GGML_TYPE_Q4_K, GGML_TYPE_Q5_K, GGML_TYPE_Q6_K}) {
-    if (!only.empty() && only.find(ggml_type_name(type)) == std::string::npos) continue;
-    for (ggml_backend_buffer_type_t where : buffers()) {
-      std::string line;
-      for (int tokens : numbers) {
-        const double speed = measure(where, type, columns, rows, tokens, threads);
-        if (speed == 0) break;
+  for (ggml_type type :
+       {GGML_TYPE_Q4_0, GGML_TYPE_Q4_1, GGML_TYPE_Q8_0, GGML_TYPE_Q4_K, GGML_TYPE_Q5_K, GGML_TYPE_Q6_K, GGML_TYPE_IQ4_NL,
+        GGML_TYPE_IQ4_XS, GGML_TYPE_MXFP4, GGML_TYPE_F16, GGML_TYPE_BF16}) {
+    if (!only.empty() && ("," + only + ",").find("," + std::string(ggml_type_name(type)) + ",") == std::string::npos) continue;
+    std::vector<ggml_backend_buffer_type_t> takers;
+    for (ggml_backend_buffer_type_t where : buffers())
+      if (Products::taken(where, type, columns, rows)) takers.push_back(where);
+    std::vector<std::string> lines(takers.size());
+    for (int tokens : numbers) {
+      std::vector<std::unique_ptr<Products>> all;
+      for (ggml_backend_buffer_type_t where : takers)
+        all.push_back(std::make_unique<Products>(where, type, columns, rows, tokens, threads));
+      for (const auto& products : all) products->run();  // once before it counts
+      const double end = busy() + 0.3 * static_cast<double>(all.size()) * threads;
+      for (int i = 0; i < 5 || busy() < end; i++)
+        for (const auto& products : all) products->run();
+      for (size_t i = 0; i < all.size(); i++) {
         char text[32];
-        std::snprintf(text, sizeof(text), "%8.1f", speed);
-        line += text;
+        std::snprintf(text, sizeof(text), "%8.1f", all[i]->speed());
+        lines[i] += text;
       }
-      if (line.empty()) continue;
-      std::printf("%-8s%-14s%s\n", ggml_type_name(type), ggml_backend_buft_name(where), line.c_str());
-      std::fflush(stdout);
     }
+    for (size_t i = 0; i < takers.size(); i++)
+      std::printf("%-8s%-14s%s\n", ggml_type_name(type), ggml_backend_buft_name(takers[i]), lines[i].c_str());
+    std::fflush(stdout);
   }
   const double multiplications = limit(threads, multiply_bytes);
   if (multiplications > 0) std::printf("limit: %.0f billions of multiplications of bytes a second\n", 1e-9 * multiplications);
