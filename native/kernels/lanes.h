@@ -40,6 +40,9 @@ static inline Floats to_floats(Ints a) { return _mm512_cvtepi32_ps(a); }
 static inline Floats from_halves(const ggml_half* halves) {
   return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(halves)));
 }
+static inline Ints from_shorts(const uint16_t* shorts) {
+  return _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(shorts)));
+}
 static inline Floats multiply(Floats a, Floats b) { return _mm512_mul_ps(a, b); }
 static inline Floats multiply_add(Floats a, Floats b, Floats c) { return _mm512_fmadd_ps(a, b, c); }
 static inline Ints both(Ints a, Ints b) { return _mm512_and_si512(a, b); }
@@ -47,6 +50,10 @@ static inline Ints either(Ints a, Ints b) { return _mm512_or_si512(a, b); }
 static inline Ints right(Ints a, int bits) { return _mm512_srl_epi32(a, _mm_cvtsi32_si128(bits)); }
 static inline Ints left(Ints a, int bits) { return _mm512_sll_epi32(a, _mm_cvtsi32_si128(bits)); }
 static inline Ints right_signed(Ints a, int bits) { return _mm512_sra_epi32(a, _mm_cvtsi32_si128(bits)); }
+/** Bytes of a table of sixteen by their places in it. */
+static inline Ints looked_up(const void* table, Ints places) {
+  return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(_mm_loadu_si128(static_cast<const __m128i*>(table))), places);
+}
 static inline void store(float* to, Floats a) { _mm512_storeu_ps(to, a); }
 static inline Floats zero() { return _mm512_setzero_ps(); }
 
@@ -81,6 +88,9 @@ static inline Floats to_floats(Ints a) { return _mm256_cvtepi32_ps(a); }
 static inline Floats from_halves(const ggml_half* halves) {
   return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(halves)));
 }
+static inline Ints from_shorts(const uint16_t* shorts) {
+  return _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(shorts)));
+}
 static inline Floats multiply(Floats a, Floats b) { return _mm256_mul_ps(a, b); }
 static inline Floats multiply_add(Floats a, Floats b, Floats c) { return _mm256_fmadd_ps(a, b, c); }
 static inline Ints both(Ints a, Ints b) { return _mm256_and_si256(a, b); }
@@ -88,6 +98,9 @@ static inline Ints either(Ints a, Ints b) { return _mm256_or_si256(a, b); }
 static inline Ints right(Ints a, int bits) { return _mm256_srl_epi32(a, _mm_cvtsi32_si128(bits)); }
 static inline Ints left(Ints a, int bits) { return _mm256_sll_epi32(a, _mm_cvtsi32_si128(bits)); }
 static inline Ints right_signed(Ints a, int bits) { return _mm256_sra_epi32(a, _mm_cvtsi32_si128(bits)); }
+static inline Ints looked_up(const void* table, Ints places) {
+  return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(_mm_loadu_si128(static_cast<const __m128i*>(table))), places);
+}
 static inline void store(float* to, Floats a) { _mm256_storeu_ps(to, a); }
 static inline Floats zero() { return _mm256_setzero_ps(); }
 
@@ -104,6 +117,12 @@ static inline Ints add_pairs(Ints sum, Ints weights, const int8_t* values) {
 }
 static inline Ints add_wide(Ints sum, Ints pairs) {
   return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+}
+
+/** The same of signed weights, whose sizes are given beside them: their signs are moved to the values. */
+static inline Ints sizes(Ints weights) { return _mm256_abs_epi8(weights); }
+static inline Ints signed_pairs(Ints sizes, Ints weights, const int8_t* values) {
+  return _mm256_maddubs_epi16(sizes, _mm256_sign_epi8(four_for_all(values), weights));
 }
 
 static inline int32_t sum_of(Ints a) {

@@ -204,6 +204,8 @@ InterleavedWeights* products_of(ggml_type type) {
   static Products<LanesProducts<LanesQ4_K>> q4_k;
   static Products<LanesProducts<LanesQ5_K>> q5_k;
   static Products<LanesProducts<LanesQ6_K>> q6_k;
+  static Products<LanesProducts<LanesIq4Nl>> iq4_nl;
+  static Products<LanesProducts<LanesIq4Xs>> iq4_xs;
 #endif
   switch (type) {
     case GGML_TYPE_Q4_0: return &q4_0;
@@ -213,6 +215,8 @@ InterleavedWeights* products_of(ggml_type type) {
     case GGML_TYPE_Q4_K: return &q4_k;
     case GGML_TYPE_Q5_K: return &q5_k;
     case GGML_TYPE_Q6_K: return &q6_k;
+    case GGML_TYPE_IQ4_NL: return &iq4_nl;
+    case GGML_TYPE_IQ4_XS: return &iq4_xs;
 #endif
     default: return nullptr;
   }

@@ -1,5 +1,5 @@
-// Owns the products of interleaved weights with activations in bytes, for AVX-512 with VNNI, and K-quants for AVX2
-// (lanes.h). Pure; any thread. Everything is static: each variant of the backend has its own.
+// Owns the products of interleaved weights with activations in bytes, for AVX-512 with VNNI, and K-quants and
+// IQ4 for AVX2 (lanes.h). Pure; any thread. Everything is static: each variant of the backend has its own.
 //
 // A weight is kept unsigned, as the instruction wants it; what a type subtracts from each weight (8 in Q4_0, 32 in Q6_K, 128 in Q8_0 as it is
 // stored here) is where the sum begins: that many times the sum of the activations, which all rows of weights share. A register holds four
@@ -55,9 +55,11 @@ static inline Ints word(const void* words_of_rows, int i) {
 
 constexpr int kChains = 4;  // sums under way at once: each addition waits for the one before, and so many hide that
 
+constexpr int kSigned = 0;  // `most` of weights that are signed bytes where there is no VNNI, of any size up to 127
+
 /**
  * `then(row, products)` for each of `n` rows of activations: what `begin` says for the row and the products of `groups` times four columns of
- * weights with its values from column `first`.
+ * weights with its values from column `first`. Weights are unsigned and `most` at most.
  */
 template <int n, int groups, int most, class Begin, class Then>
 ZSE_INLINE void for_products(const Ints* w, const Together<n>& a, int first, Begin begin, Then then) {
@@ -79,20 +81,34 @@ ZSE_INLINE void for_products(const Ints* w, const Together<n>& a, int first, Beg
       if (row + i < n) then(row + i, to_floats(sums[i]));
   }
 #else
-  constexpr int kNarrow = 32767 / (2 * most * 127) < groups ? 32767 / (2 * most * 127) : groups;
-  static_assert(kNarrow > 0 && groups % kNarrow == 0, "such weights need another way");
+  if constexpr (most == kSigned) {
+    Ints sizes_of[groups];
+#pragma GCC unroll 8
+    for (int group = 0; group < groups; group++) sizes_of[group] = sizes(w[group]);
 #pragma GCC unroll 16
-  for (int row = 0; row < n; row++) {
-    const int8_t* values = a.values[row] + first;
-    Ints sum = begin(row);
+    for (int row = 0; row < n; row++) {
+      Ints sum = begin(row);
 #pragma GCC unroll 8
-    for (int group = 0; group < groups; group += kNarrow) {
-      Ints narrow = pairs(w[group], values + 4 * group);
-#pragma GCC unroll 8
-      for (int i = 1; i < kNarrow; i++) narrow = add_pairs(narrow, w[group + i], values + 4 * (group + i));
-      sum = add_wide(sum, narrow);
+      for (int group = 0; group < groups; group++)
+        sum = add_wide(sum, signed_pairs(sizes_of[group], w[group], a.values[row] + first + 4 * group));
+      then(row, to_floats(sum));
     }
-    then(row, to_floats(sum));
+  } else {
+    constexpr int kNarrow = 32767 / (2 * most * 127) < groups ? 32767 / (2 * most * 127) : groups;
+    static_assert(kNarrow > 0 && groups % kNarrow == 0, "such weights need another way");
+#pragma GCC unroll 16
+    for (int row = 0; row < n; row++) {
+      const int8_t* values = a.values[row] + first;
+      Ints sum = begin(row);
+#pragma GCC unroll 8
+      for (int group = 0; group < groups; group += kNarrow) {
+        Ints narrow = pairs(w[group], values + 4 * group);
+#pragma GCC unroll 8
+        for (int i = 1; i < kNarrow; i++) narrow = add_pairs(narrow, w[group + i], values + 4 * (group + i));
+        sum = add_wide(sum, narrow);
+      }
+      then(row, to_floats(sum));
+    }
   }
 #endif
 }
@@ -335,6 +351,82 @@ struct LanesQ6_K {
       }
       const Floats scales[2] = {scale(block, d, 2 * j), scale(block, d, 2 * j + 1)};
       add_halves<n, 63>(sums, w, scales, a[j]);
+    }
+  }
+};
+
+// A nibble of IQ4_NL and IQ4_XS is a place in a table of weights, ggml's kvalues_iq4nl. With VNNI 128 is added to each of them. Without, they stay
+// signed: two products of such large unsigned weights would not fit into 16 bits.
+#ifdef ZSE_LANES_VNNI
+constexpr int kIq4Offset = 128, kIq4Most = 241;
+alignas(16) constexpr uint8_t kIq4Weights[16] = {1, 24, 45, 63, 79, 93, 106, 118, 129, 141, 153, 166, 181, 197, 217, 241};
+#else
+constexpr int kIq4Offset = 0, kIq4Most = kSigned;
+alignas(16) constexpr int8_t kIq4Weights[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
+#endif
+
+// A block of 32 columns from its four words.
+ZSE_INLINE void look_up(Ints* w, const void* words_of_rows, int first, const void* table) {
+  for (int i = 0; i < 4; i++) {
+    const Ints pairs = word(words_of_rows, first + i);
+    w[i] = looked_up(table, both(pairs, bytes(15)));
+    w[i + 4] = looked_up(table, both(right(pairs, 4), bytes(15)));
+  }
+}
+
+struct LanesIq4Nl {
+  using Stored = block_iq4_nl;
+  struct Block {
+    ggml_half d[kLanes];
+    uint8_t qs[kLanes * QK4_NL / 2];
+  };
+  static constexpr int kColumns = QK4_NL;
+  static constexpr Sums kSums = Sums::whole;
+  static constexpr int kOffset = kIq4Offset;
+  static constexpr bool kHalfScale = true;
+
+  static void interleave(const Stored& from, int row, Block& to) {
+    to.d[row] = from.d;
+    put_words(to.qs, row, from.qs, 4);
+  }
+
+  template <int n>
+  ZSE_INLINE void add(Floats* sums, const Block& block, const Together<n>* a) {
+    Ints w[8];
+    look_up(w, block.qs, 0, kIq4Weights);
+    add_block<n, kIq4Most>(sums, w, from_halves(block.d), *a);
+  }
+};
+
+struct LanesIq4Xs {
+  using Stored = block_iq4_xs;
+  struct Block {
+    ggml_half d[kLanes];
+    uint16_t scales_high[kLanes];
+    uint8_t scales_low[kLanes * QK_K / 64];
+    uint8_t qs[kLanes * QK_K / 2];
+  };
+  static constexpr int kColumns = QK_K;
+  static constexpr Sums kSums = Sums::whole;
+  static constexpr int kOffset = kIq4Offset;
+  static constexpr bool kHalfScale = false;
+
+  static void interleave(const Stored& from, int row, Block& to) {
+    to.d[row] = from.d;
+    to.scales_high[row] = from.scales_h;
+    put_words(to.scales_low, row, from.scales_l, QK_K / 256);
+    put_words(to.qs, row, from.qs, QK_K / 8);
+  }
+
+  template <int n>
+  ZSE_INLINE void add(Floats* sums, const Block& block, const Together<n>* a) {
+    const Floats d = from_halves(block.d), least = multiply(d, floats(-32));
+    const Ints low = word(block.scales_low, 0), high = from_shorts(block.scales_high);
+    for (int j = 0; j < 8; j++) {
+      const Ints six = either(both(right(low, 4 * j), words(15)), left(both(right(high, 2 * j), words(3)), 4));
+      Ints w[8];
+      look_up(w, block.qs, 4 * j, kIq4Weights);
+      add_block<n, kIq4Most>(sums, w, multiply_add(d, to_floats(six), least), a[j]);
     }
   }
 };

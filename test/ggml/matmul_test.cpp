@@ -16,8 +16,8 @@ namespace {
 
 constexpr int kBlock = 32;
 
-constexpr ggml_type kTypes[] = {GGML_TYPE_Q4_0, GGML_TYPE_Q4_1, GGML_TYPE_Q8_0,
-                                GGML_TYPE_Q4_K, GGML_TYPE_Q5_K, GGML_TYPE_Q6_K};
+constexpr ggml_type kTypes[] = {GGML_TYPE_Q4_0, GGML_TYPE_Q4_1, GGML_TYPE_Q8_0,   GGML_TYPE_Q4_K,
+                                GGML_TYPE_Q5_K, GGML_TYPE_Q6_K, GGML_TYPE_IQ4_NL, GGML_TYPE_IQ4_XS};
 
 struct Free {
   void operator()(ggml_context* context) const { ggml_free(context); }
@@ -147,6 +147,7 @@ class Product {
       case GGML_TYPE_Q4_K:
       case GGML_TYPE_Q5_K: return {{0, 2}, 16, ggml_type_size(shape_.type)};
       case GGML_TYPE_Q6_K: return {{208}, 0, 192};
+      case GGML_TYPE_IQ4_XS: return {{0}, 8, ggml_type_size(shape_.type)};
       default: return {{0}, 2, ggml_type_size(shape_.type)};
     }
   }
@@ -328,6 +329,8 @@ TEST("Q8_0 weights give exact products for any number of tokens") { check_any_nu
 TEST("Q4_K weights give exact products for any number of tokens") { check_any_number_of_tokens(GGML_TYPE_Q4_K); }
 TEST("Q5_K weights give exact products for any number of tokens") { check_any_number_of_tokens(GGML_TYPE_Q5_K); }
 TEST("Q6_K weights give exact products for any number of tokens") { check_any_number_of_tokens(GGML_TYPE_Q6_K); }
+TEST("IQ4_NL weights give exact products for any number of tokens") { check_any_number_of_tokens(GGML_TYPE_IQ4_NL); }
+TEST("IQ4_XS weights give exact products for any number of tokens") { check_any_number_of_tokens(GGML_TYPE_IQ4_XS); }
 
 TEST("the largest sums of Q4_0 products do not overflow") { check_largest_sums(GGML_TYPE_Q4_0); }
 TEST("the largest sums of Q4_1 products do not overflow") { check_largest_sums(GGML_TYPE_Q4_1); }
@@ -335,6 +338,8 @@ TEST("the largest sums of Q8_0 products do not overflow") { check_largest_sums(G
 TEST("the largest sums of Q4_K products do not overflow") { check_largest_sums(GGML_TYPE_Q4_K); }
 TEST("the largest sums of Q5_K products do not overflow") { check_largest_sums(GGML_TYPE_Q5_K); }
 TEST("the largest sums of Q6_K products do not overflow") { check_largest_sums(GGML_TYPE_Q6_K); }
+TEST("the largest sums of IQ4_NL products do not overflow") { check_largest_sums(GGML_TYPE_IQ4_NL); }
+TEST("the largest sums of IQ4_XS products do not overflow") { check_largest_sums(GGML_TYPE_IQ4_XS); }
 
 TEST("Q4_0 weights of any shape give exact products (random)") { check_any_shape(GGML_TYPE_Q4_0); }
 TEST("Q4_1 weights of any shape give exact products (random)") { check_any_shape(GGML_TYPE_Q4_1); }
@@ -342,6 +347,8 @@ TEST("Q8_0 weights of any shape give exact products (random)") { check_any_shape
 TEST("Q4_K weights of any shape give exact products (random)") { check_any_shape(GGML_TYPE_Q4_K); }
 TEST("Q5_K weights of any shape give exact products (random)") { check_any_shape(GGML_TYPE_Q5_K); }
 TEST("Q6_K weights of any shape give exact products (random)") { check_any_shape(GGML_TYPE_Q6_K); }
+TEST("IQ4_NL weights of any shape give exact products (random)") { check_any_shape(GGML_TYPE_IQ4_NL); }
+TEST("IQ4_XS weights of any shape give exact products (random)") { check_any_shape(GGML_TYPE_IQ4_XS); }
 
 TEST("a token is multiplied by Q4_0 weights alike, alone or with others") { check_alone_and_together(GGML_TYPE_Q4_0); }
 TEST("a token is multiplied by Q4_1 weights alike, alone or with others") { check_alone_and_together(GGML_TYPE_Q4_1); }
@@ -349,6 +356,8 @@ TEST("a token is multiplied by Q8_0 weights alike, alone or with others") { chec
 TEST("a token is multiplied by Q4_K weights alike, alone or with others") { check_alone_and_together(GGML_TYPE_Q4_K); }
 TEST("a token is multiplied by Q5_K weights alike, alone or with others") { check_alone_and_together(GGML_TYPE_Q5_K); }
 TEST("a token is multiplied by Q6_K weights alike, alone or with others") { check_alone_and_together(GGML_TYPE_Q6_K); }
+TEST("a token is multiplied by IQ4_NL weights alike, alone or with others") { check_alone_and_together(GGML_TYPE_IQ4_NL); }
+TEST("a token is multiplied by IQ4_XS weights alike, alone or with others") { check_alone_and_together(GGML_TYPE_IQ4_XS); }
 
 TEST("experts: reordered weights give what ggml's own path for plain ones gives (random)") {
   std::mt19937_64 random(check::seed());
