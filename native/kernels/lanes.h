@@ -8,8 +8,11 @@
     defined(__AVX512VNNI__)
 #define ZSE_LANES 16
 #define ZSE_LANES_VNNI
-#elif defined(__AVX2__) && defined(__FMA__) && defined(__F16C__) && !defined(__AVX512F__) && !defined(__AVXVNNI__)
+#elif defined(__AVX2__) && defined(__FMA__) && defined(__F16C__) && !defined(__AVX512F__)
 #define ZSE_LANES 8
+#ifdef __AVXVNNI__
+#define ZSE_LANES_VNNI
+#endif
 #endif
 
 #ifdef ZSE_LANES
@@ -110,6 +113,14 @@ static inline Ints four_for_all(const int8_t* values) {
   return words(four);
 }
 
+#ifdef ZSE_LANES_VNNI
+
+static inline Ints add_products(Ints sum, Ints weights, const int8_t* values) {
+  return _mm256_dpbusd_avx_epi32(sum, weights, four_for_all(values));
+}
+
+#else
+
 // Two and two in 16 bits, which hold as many groups' sums as the largest weight allows; then in 32.
 static inline Ints pairs(Ints weights, const int8_t* values) { return _mm256_maddubs_epi16(weights, four_for_all(values)); }
 static inline Ints add_pairs(Ints sum, Ints weights, const int8_t* values) {
@@ -124,6 +135,8 @@ static inline Ints sizes(Ints weights) { return _mm256_abs_epi8(weights); }
 static inline Ints signed_pairs(Ints sizes, Ints weights, const int8_t* values) {
   return _mm256_maddubs_epi16(sizes, _mm256_sign_epi8(four_for_all(values), weights));
 }
+
+#endif
 
 static inline int32_t sum_of(Ints a) {
   __m128i sums = _mm_add_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));

@@ -1,9 +1,9 @@
-// Owns the products of interleaved weights with activations in bytes, for AVX-512 with VNNI, and K-quants and
-// IQ4 for AVX2 (lanes.h). Pure; any thread. Everything is static: each variant of the backend has its own.
+// Owns the products of interleaved weights with activations in bytes, for AVX-512 with VNNI and for AVX-VNNI, and
+// K-quants and IQ4 for AVX2 (lanes.h). Pure; any thread. Everything is static: each variant of the backend has its own.
 //
 // A weight is kept unsigned, as the instruction wants it; what a type subtracts from each weight (8 in Q4_0, 32 in Q6_K, 128 in Q8_0 as it is
 // stored here) is where the sum begins: that many times the sum of the activations, which all rows of weights share. A register holds four
-// columns of sixteen rows, so that sums of whole rows come out in order, and four activations are broadcast by the multiplication itself.
+// columns of sixteen rows (of eight with AVX2), so that sums of whole rows come out in order, and four activations are broadcast by the multiplication itself.
 // Activations are rounded in blocks of 32 as in ggml's Q8_0, for every type; for K-quants that is finer than ggml's own blocks of 256.
 // One row of activations or many, a result is rounded alike.
 #pragma once
