@@ -12,6 +12,7 @@ export const peersDir = join(root, "bench", "peers");
 const sourceDir = join(root, "bench", ".cache", "llama.cpp");
 /** ZSE_CPU's level, as native/cpu has them, in ggml's own options beside GGML_NATIVE=OFF, whose others are those of AVX2. */
 const levels = { sse42: ["AVX", "AVX2", "BMI2", "FMA", "F16C"].map((name) => `-DGGML_${name}=OFF`), avx2: [] };
+levels.avxvnni = ["-DGGML_AVX_VNNI=ON"];
 levels.avx512 = ["-DGGML_AVX512=ON", "-DGGML_AVX512_VNNI=ON"];
 /** The level that all contenders are built for or held to; undefined: whatever this processor has. */
 export const level = process.env.ZSE_CPU || undefined;

@@ -10,7 +10,7 @@ const source = join(root, "bench", "limits", "limits.cpp");
 const program = join(root, "bench", ".cache", "limits");
 
 /** Levels of a prebuilt engine, lowest first; an instruction of a later one is out of reach of an earlier one. */
-const levels = ["sse42", "avx2", "avx512"];
+const levels = ["sse42", "avx2", "avxvnni", "avx512"];
 
 /**
  * Bytes a second read from memory, and multiplications of bytes a second by each instruction, of `threads` threads.

@@ -140,7 +140,7 @@ std::vector<Instruction> instructions() {
 #ifdef LIMITS_X86
   __builtin_cpu_init();
   if (__builtin_cpu_supports("avx2")) all.push_back({"vpmaddubsw ymm", "avx2", maddubs_ymm});
-  if (__builtin_cpu_supports("avxvnni")) all.push_back({"vpdpbusd ymm", "native", dpbusd_ymm});
+  if (__builtin_cpu_supports("avxvnni")) all.push_back({"vpdpbusd ymm", "avxvnni", dpbusd_ymm});
   if (__builtin_cpu_supports("avx512vnni")) all.push_back({"vpdpbusd zmm", "avx512", dpbusd_zmm});
   if (__builtin_cpu_supports("amx-int8") && may_use_tiles()) all.push_back({"tdpbusd tmm", "amx", dpbusd_tiles});
 #endif

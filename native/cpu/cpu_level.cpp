@@ -35,15 +35,15 @@ struct Registers {
   unsigned a = 0, b = 0, c = 0, d = 0;
 };
 
-Registers cpuid(unsigned leaf) {
+Registers cpuid(unsigned leaf, unsigned part = 0) {
   Registers r;
 #ifdef _MSC_VER
   int words[4];
-  __cpuidex(words, static_cast<int>(leaf), 0);
+  __cpuidex(words, static_cast<int>(leaf), static_cast<int>(part));
   r = {static_cast<unsigned>(words[0]), static_cast<unsigned>(words[1]), static_cast<unsigned>(words[2]),
        static_cast<unsigned>(words[3])};
 #else
-  __get_cpuid_count(leaf, 0, &r.a, &r.b, &r.c, &r.d);
+  __get_cpuid_count(leaf, part, &r.a, &r.b, &r.c, &r.d);
 #endif
   return r;
 }
@@ -73,6 +73,9 @@ bool has_avx2() {
          has(seven.b, 8);
 }
 
+// AVX-VNNI: Alder Lake and later client processors, and Zen 5. Leaf 7 says itself how many parts it has.
+bool has_avxvnni() { return has_avx2() && cpuid(7).a >= 1 && has(cpuid(7, 1).a, 4); }
+
 // AVX-512 F, DQ, CD, BW and VL, and VNNI: Ice Lake and Zen 4 onwards.
 bool has_avx512() {
   const Registers seven = cpuid(7);
@@ -82,7 +85,7 @@ bool has_avx512() {
 }
 
 const std::vector<std::pair<std::string, std::function<bool()>>> kKnown = {
-    {"sse42", has_sse42}, {"avx2", has_avx2}, {"avx512", has_avx512}};
+    {"sse42", has_sse42}, {"avx2", has_avx2}, {"avxvnni", has_avxvnni}, {"avx512", has_avx512}};
 
 #elif defined(__APPLE__)
 

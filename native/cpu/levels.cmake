@@ -9,8 +9,9 @@ add_subdirectory(ggml-cpu) # defines ggml_add_cpu_backend_variant_impl; a folder
 if(GGML_SYSTEM_ARCH STREQUAL "x86")
   set(zse_level_sse42 SSE42)
   set(zse_level_avx2 SSE42 AVX F16C FMA AVX2 BMI2)
+  set(zse_level_avxvnni SSE42 AVX F16C FMA AVX2 BMI2 AVX_VNNI) # client processors, which have no AVX-512
   set(zse_level_avx512 SSE42 AVX F16C FMA AVX2 BMI2 AVX512 AVX512_VNNI)
-  set(ZSE_CPU_LEVEL_NAMES sse42 avx2 avx512)
+  set(ZSE_CPU_LEVEL_NAMES sse42 avx2 avxvnni avx512)
 elseif(GGML_SYSTEM_ARCH STREQUAL "ARM" AND NOT APPLE)
   set(zse_level_neon)
   set(zse_level_dotprod DOTPROD FP16_VECTOR_ARITHMETIC)

@@ -54,7 +54,8 @@ export async function wine({ packed, registry, project }) {
 /** Those that this processor carries. */
 function levels() {
   const flags = readFileSync("/proc/cpuinfo", "utf8");
-  return ["sse42", ...(/\bavx2\b/.test(flags) ? ["avx2"] : []), ...(/\bavx512_vnni\b/.test(flags) ? ["avx512"] : [])];
+  const known = { avx2: /\bavx2\b/, avxvnni: /\bavx_vnni\b/, avx512: /\bavx512_vnni\b/ };
+  return ["sse42", ...Object.keys(known).filter((level) => known[level].test(flags))];
 }
 
 function storyIn(text) {

@@ -18,7 +18,7 @@ const limits = {
   readBytes: 20e9,
   multiplications: [
     one("vpmaddubsw ymm", "avx2", 400e9),
-    one("vpdpbusd ymm", "native", 500e9),
+    one("vpdpbusd ymm", "avxvnni", 500e9),
     one("vpdpbusd zmm", "avx512", 900e9),
     one("tdpbusd tmm", "amx", 7000e9),
   ],
@@ -28,6 +28,7 @@ describe("the limit of multiplications", () => {
   it("is that of the quickest vector instruction that the level has, and AMX is not one", () => {
     expect(instructionOf(limits).instruction).toBe("vpdpbusd zmm");
     expect(instructionOf(limits, "avx512").instruction).toBe("vpdpbusd zmm");
+    expect(instructionOf(limits, "avxvnni").instruction).toBe("vpdpbusd ymm");
     expect(instructionOf(limits, "avx2").instruction).toBe("vpmaddubsw ymm");
     expect(instructionOf({ readBytes: 1, multiplications: [] })).toBeUndefined();
   });
