@@ -17,6 +17,8 @@ export interface NativeEngineOptions {
   gpuLayers: number;
   /** "auto", or the kind of device that must be used; a kind that is not there is UNSUPPORTED. */
   device: "auto" | "cpu" | "cuda" | "metal" | "vulkan";
+  /** How keys and values are stored; UNSUPPORTED where the model's heads are no multiple of 32, but for "f16". */
+  kvType: "f16" | "q8_0" | "q4_0";
   /** Longest step (ms) that the planner aims at while streams are decoding. */
   latencyTargetMs: number;
   /** Each sequence is computed alone in fixed shapes: other streams cannot change its rounding. Slower. */

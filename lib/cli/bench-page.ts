@@ -26,6 +26,8 @@ export interface BenchedModel {
   sizeBytes: number;
   device: string;
   threads: number;
+  /** How keys and values are stored. */
+  kvType: string;
 }
 
 /** What the machine allows: each token of one stream reads all weights. */
@@ -69,9 +71,10 @@ export function page({ machine, model, firstToken, streams, limit }: Result): st
   return `${lines.join("\n").trimEnd()}\n`;
 }
 
-export function modelLine({ name, description, parameters, sizeBytes, device, threads }: BenchedModel): string {
+export function modelLine({ name, description, parameters, sizeBytes, device, threads, kvType }: BenchedModel): string {
   const on = device === "CPU" ? `${threads} thread${threads === 1 ? "" : "s"}` : terminalText(device);
-  return `${terminalText(name)}: ${terminalText(description)}, ${count(parameters)} parameters, ${bytes(sizeBytes)}, ${on}`;
+  const kv = kvType === "f16" ? "" : `, KV cache ${kvType}`;
+  return `${terminalText(name)}: ${terminalText(description)}, ${count(parameters)} parameters, ${bytes(sizeBytes)}, ${on}${kv}`;
 }
 
 export function machineLine({ cpu, cores, memoryBytes, system, node, zstream, llama, instructions }: Machine): string {

@@ -85,8 +85,8 @@ async function figuresOf(plan: Plan, info: ModelInfo, run: (onStep: () => void) 
   let done = 0;
   try {
     const measured = await run(() => bar?.(++done / stepsOf(plan)));
-    const { name, description, parameters, sizeBytes, device, threads } = info;
-    return { machine: machineHere(), model: { name, description, parameters, sizeBytes, device, threads }, ...measured, limit };
+    const { name, description, parameters, sizeBytes, device, threads, kvType } = info;
+    return { machine: machineHere(), model: { name, description, parameters, sizeBytes, device, threads, kvType }, ...measured, limit };
   } finally {
     stop();
   }
@@ -142,8 +142,8 @@ function checkContext({ promptTokens, newTokens }: Plan, { contextSize }: ModelI
 
 /** What makes the same figures again on another machine: of the flags those that change them. */
 function commandOf(path: string | undefined, flags: BenchFlags): string {
-  const { promptTokens, newTokens, streams, threads, gpuLayers, device } = flags;
-  const said = Object.entries({ promptTokens, newTokens, streams, threads, gpuLayers, device }).filter(
+  const { promptTokens, newTokens, streams, threads, gpuLayers, device, kvType } = flags;
+  const said = Object.entries({ promptTokens, newTokens, streams, threads, gpuLayers, device, kvType }).filter(
     ([name, value]) => value !== undefined && value !== USUAL[name],
   );
   const words = said.map(([name, value]) => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)} ${value}`);

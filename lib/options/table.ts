@@ -387,6 +387,13 @@ export const ENGINE_OPTIONS = {
     flag: "--device <kind>",
     help: "auto, cpu, cuda, metal or vulkan",
   },
+  kvType: {
+    kind: "enum",
+    values: ["f16", "q8_0", "q4_0"],
+    default: "f16",
+    flag: "--kv-type <type>",
+    help: "of keys and values: f16; q8_0 takes half the memory of f16, q4_0 a quarter",
+  },
   latencyTargetMs: { kind: "number", min: 1, max: 10_000, default: 150 },
   deterministic: { kind: "boolean", default: false, flag: "--deterministic", help: "other streams cannot change the rounding; slower" },
   speculate: {

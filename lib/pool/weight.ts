@@ -2,7 +2,7 @@
 
 import { stat } from "node:fs/promises";
 import { totalmem } from "node:os";
-import type { NativeInspection } from "../addon/contract.js";
+import type { NativeEngineOptions, NativeInspection } from "../addon/contract.js";
 import { loadNative } from "../addon/load.js";
 import { demoModelPath } from "../addon/package-root.js";
 
@@ -11,14 +11,15 @@ export interface WeighedOptions {
   /** 0: the trained context, LARGEST_BY_ITSELF at most. */
   contextSize: number;
   maxStreams: number;
+  kvType: NativeEngineOptions["kvType"];
   /** The addon is not to be loaded in this process. */
   isIsolated: boolean;
 }
 
 /** Tokens of context that a model gets of which nothing is said. */
 const LARGEST_BY_ITSELF = 4096;
-/** Keys and values are kept as halves. */
-const KV_BYTES = 2 * 2;
+/** Bytes of a number in the KV cache: blocks of 32 with a scale of two bytes, but for halves. */
+const KV_BYTES = { f16: 2, q8_0: 34 / 32, q4_0: 18 / 32 } as const satisfies Record<WeighedOptions["kvType"], number>;
 
 /**
  * Bytes of its weights and of the KV cache of all its streams; 0 where the file cannot be read, which opening it will say better. Of an isolated
@@ -41,10 +42,13 @@ export async function weigh(path: string | undefined, options: WeighedOptions): 
   );
 }
 
-export function bytesOf({ bytes, shape }: Pick<NativeInspection, "bytes" | "shape">, { contextSize, maxStreams }: WeighedOptions): number {
+export function bytesOf(
+  { bytes, shape }: Pick<NativeInspection, "bytes" | "shape">,
+  { contextSize, maxStreams, kvType }: WeighedOptions,
+): number {
   const { layers, kvHeads, headSize, context } = shape;
   const tokens = contextSize > 0 ? contextSize : Math.min(context, LARGEST_BY_ITSELF);
-  return bytes + KV_BYTES * layers * kvHeads * headSize * tokens * maxStreams;
+  return bytes + 2 * KV_BYTES[kvType] * layers * kvHeads * headSize * tokens * maxStreams;
 }
 
 /** Bytes of memory that this machine has, or that its container may take. */

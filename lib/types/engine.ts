@@ -38,6 +38,11 @@ export interface EngineOptions {
   gpuLayers?: "auto" | number | undefined;
   /** The kind of device to use; one that is not there is UNSUPPORTED. Default "auto". */
   device?: "auto" | "cpu" | "cuda" | "metal" | "vulkan" | undefined;
+  /**
+   * How the KV cache stores keys and values. "q8_0" takes 0.53 of the memory of "f16", "q4_0" 0.28, and texts come out slightly different. A model whose
+   * heads are no multiple of 32 is UNSUPPORTED with them. What embeds and ranks texts always computes with "f16". Default "f16".
+   */
+  kvType?: "f16" | "q8_0" | "q4_0" | undefined;
   /** Longest step (ms) that the planner aims at while streams are decoding. 1 to 10000, default 150. */
   latencyTargetMs?: number | undefined;
   /** Other streams cannot change a stream's rounding, at a cost in speed. Default false. */
@@ -118,6 +123,10 @@ export interface ModelInfo {
   gpuLayers: number;
   /** Name of the device that holds the layers. */
   device: string;
+  /** How keys and values are stored: "f16", "q8_0" or "q4_0". */
+  kvType: string;
+  /** Bytes that the KV cache of all streams takes once it is full; 0 of a model that generates no text. On a CPU it takes memory as streams fill it. */
+  kvCacheBytes: number;
   chatTemplate: {
     /** "model": the file's own; "fallback": chosen by its architecture and control tokens. */
     source: "model" | "fallback";

@@ -15,6 +15,8 @@ struct ModelInfo {
   int layers = 0, embedding_size = 0, vocabulary_size = 0, trained_context_size = 0;
   int context_size = 0, max_streams = 0, threads = 0, gpu_layers = 0;
   std::string device;
+  std::string kv_type = "f16";  // of keys and values
+  double kv_bytes = 0;          // of the KV cache of all streams, once it is full
   std::string template_source, template_name, template_text;
   std::string normalizer;              // "NFC" where texts must be normalized so before they are tokenized, or ""
   bool guesses_pre_tokenizer = false;  // the file does not say how texts are cut before they are tokenized

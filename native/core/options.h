@@ -33,6 +33,7 @@ struct EngineOptions {
   int threads = 0;      // 0: physical cores
   int gpu_layers = -1;  // -1: as many as fit
   std::string device = "auto";
+  std::string kv_type = "f16";  // of keys and values; the others are ggml's "q8_0" and "q4_0"
   double latency_target_ms = 150;
   bool deterministic = false;
   int draft_tokens =

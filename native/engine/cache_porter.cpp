@@ -107,8 +107,8 @@ void CachePorter::read(Job& job) {
   if (reading == Reading::kOtherKey) {
     throw EngineError("BAD_OPTION",
                       named +
-                          "was exported from another model file, chat template, device, maxStreams or version of "
-                          "zStream; export it again where these are the same");
+                          "was exported from another model file, chat template, device, kvType, maxStreams or version "
+                          "of zStream; export it again where these are the same");
   }
   if (reading == Reading::kBad) throw EngineError("BAD_MODEL", named + what_is_bad(path, bounds_->secret.has_value()));
   if (reading == Reading::kFailed) {

@@ -249,7 +249,9 @@ void Engine::serve(const std::shared_ptr<const Model>& model) {
     };
     if (closing_) prompts_->close();
   }
-  events_.publish({0, ReadyEvent{model->info()}});
+  ReadyEvent ready{model->info()};
+  if (of_streams) ready.info.kv_bytes = static_cast<double>(of_streams->cache_bytes());
+  events_.publish({0, std::move(ready)});
   while (!closing_) {
     try {
       scheduler.run();

@@ -1,6 +1,7 @@
 #include "cache_key.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -20,7 +21,7 @@ constexpr uint64_t kHead = 16 << 20;
 constexpr uint64_t kSamples = 256, kSampleBytes = 4096;
 
 // Of the files' layout, of the settings that context_params() fixes, and of how our kernels round: to be raised when one of them changes.
-constexpr char kVersion[] = "zstream prefix 5, KV F16";
+constexpr char kVersion[] = "zstream prefix 6";
 
 struct Hash {
   XXH3_state_t* state = XXH3_createState();
@@ -81,11 +82,20 @@ std::vector<std::string> files_of(const std::string& path) {
   return files;
 }
 
+/** Whether llama.cpp may turn the heads of a quantized cache (llama-kv-cache.cpp). What it turned means nothing where it does not. */
+bool turns_heads(const ModelInfo& info) {
+  if (info.kv_type == "f16") return false;
+  const char* disabled = std::getenv("LLAMA_ATTN_ROT_DISABLE");
+  return disabled == nullptr || std::atoi(disabled) == 0;
+}
+
 CacheKey key_of(const ModelInfo& info, bool with_time) {
   Hash hash;
   hash.add(std::string(kVersion));
   hash.add(std::string(llama_build_info()));
   hash.add(info.device);
+  hash.add(info.kv_type);
+  hash.add(static_cast<uint64_t>(turns_heads(info)));
   hash.add(static_cast<uint64_t>(info.max_streams));
   hash.add(static_cast<uint64_t>(info.gpu_layers));
   // Other cuts of a prompt, and other shares of the work, round differently: where that must not show, they are kept apart.

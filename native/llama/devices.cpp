@@ -74,13 +74,20 @@ DeviceChoice choose_devices(const EngineOptions& options) {
 
 bool computes_on_cpu(const ModelInfo& info) { return info.gpu_layers == 0 || info.device == "CPU"; }
 
-llama_context_params context_params(int context_size, int max_streams, int more_rows) {
+ggml_type kv_type_of(const std::string& kv_type) {
+  if (kv_type == "q8_0") return GGML_TYPE_Q8_0;
+  if (kv_type == "q4_0") return GGML_TYPE_Q4_0;
+  return GGML_TYPE_F16;
+}
+
+llama_context_params context_params(int context_size, int max_streams, int more_rows, const std::string& kv_type) {
   llama_context_params params = llama_context_default_params();
   params.n_ctx = static_cast<uint32_t>(context_size) * static_cast<uint32_t>(max_streams);
   params.n_seq_max = max_streams;
   params.n_batch = std::max(kBatchTokens, max_streams);
   params.n_ubatch = params.n_batch;
   params.n_outputs_max = max_streams + more_rows;
+  params.type_k = params.type_v = kv_type_of(kv_type);
   params.no_perf = true;
   // A KV buffer for each sequence, unless the decoder finds that one for all is faster (llama_decoder.cpp).
   params.kv_unified = false;
@@ -93,7 +100,7 @@ void GpuFit::apply(const std::string& path, const EngineOptions& options, llama_
   static std::mutex one_at_a_time;  // llama.cpp's fitting swaps the process-wide logger while it works
   std::lock_guard<std::mutex> lock(one_at_a_time);
   const int context_size = options.context_size > 0 ? options.context_size : kDefaultContextSize;
-  llama_context_params context = context_params(context_size, options.max_streams, options.more_rows());
+  llama_context_params context = context_params(context_size, options.max_streams, options.more_rows(), options.kv_type);
   std::vector<size_t> margins(llama_max_devices(), size_t{1} << 30);
   params.n_gpu_layers = llama_model_default_params().n_gpu_layers;  // the value that fitting may change
   common_fit_params(path.c_str(), &params, &context, tensor_split_.data(), overrides_.data(), margins.data(), context.n_ctx,

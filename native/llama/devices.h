@@ -33,10 +33,13 @@ bool computes_on_cpu(const ModelInfo& info);
 std::string system_info();
 
 /**
- * The context that `max_streams` of `context_size` tokens need, with `more_rows` of logits beside theirs; what is fitted to a GPU's memory is then
- * what is made.
+ * The context that `max_streams` of `context_size` tokens need, keys and values of `kv_type`, with `more_rows` of logits beside theirs; what is fitted to
+ * a GPU's memory is then what is made.
  */
-llama_context_params context_params(int context_size, int max_streams, int more_rows);
+llama_context_params context_params(int context_size, int max_streams, int more_rows, const std::string& kv_type);
+
+/** What ggml calls a kvType of EngineOptions. */
+ggml_type kv_type_of(const std::string& kv_type);
 
 struct DeviceChoice {
   std::vector<ggml_backend_dev_t> devices;  // null-terminated, as llama.cpp takes it; the CPU is always there beside them

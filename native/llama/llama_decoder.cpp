@@ -17,6 +17,7 @@
 #include "ggml_abort.h"
 #include "llama-context.h"
 #include "llama-kv-cache-iswa.h"
+#include "llama-model.h"
 #include "llama_log.h"
 #include "llama_slot_copy.h"
 #include "model.h"
@@ -60,8 +61,31 @@ double bytes_per_token(const llama_model* model, const ModelInfo& info) {
   const int head = info.embedding_size / std::max(1, llama_model_n_head(model));
   const int key = metadata_number(model, info.architecture, "attention.key_length", head);
   const int value = metadata_number(model, info.architecture, "attention.value_length", head);
-  constexpr double kF16 = 2;
-  return kAccount + kF16 * info.layers * llama_model_n_head_kv(model) * (key + value);
+  const ggml_type type = kv_type_of(info.kv_type);
+  const auto block = static_cast<double>(ggml_type_size(type)) / static_cast<double>(ggml_blck_size(type));
+  return kAccount + block * info.layers * llama_model_n_head_kv(model) * (key + value);
+}
+
+/** What llama.cpp would refuse with a line in its log alone. */
+void check_kv_type(const llama_model* model, const ModelInfo& info) {
+  const ggml_type type = kv_type_of(info.kv_type);
+  if (!ggml_is_quantized(type)) return;
+  const std::string cannot = "kvType \"" + info.kv_type + "\" cannot be used with this model: ";
+  if (model->arch == LLM_ARCH_GROK) {
+    throw EngineError("UNSUPPORTED",
+                      cannot +
+                          "llama.cpp computes the attention of grok without its flash kernels, which alone read "
+                          "quantized values; open it with kvType \"f16\"");
+  }
+  const auto block = static_cast<uint32_t>(ggml_blck_size(type));
+  for (uint32_t layer = 0; layer < model->hparams.n_layer(); layer++) {
+    for (const uint32_t size : {model->hparams.n_embd_head_k(layer), model->hparams.n_embd_head_v(layer)}) {
+      if (size % block == 0) continue;
+      throw EngineError("UNSUPPORTED", cannot + "keys and values are stored in blocks of " + std::to_string(block) +
+                                           " numbers, and its heads have " + std::to_string(size) +
+                                           "; open it with kvType \"f16\"");
+    }
+  }
 }
 
 /** Memory is taken as streams use it (vendor/patches), so that what can never fit would show only then. */
@@ -75,7 +99,8 @@ void check_memory(const llama_model* model, const ModelInfo& info) {
   throw EngineError("UNSUPPORTED", "the KV cache for " + std::to_string(info.max_streams) + " streams of " +
                                        std::to_string(info.context_size) + " tokens would take " + gigabytes(bytes) +
                                        ", and this machine has " + gigabytes(static_cast<double>(total)) +
-                                       " of memory; try a smaller contextSize or fewer maxStreams");
+                                       " of memory; try a smaller contextSize, fewer maxStreams" +
+                                       (info.kv_type == "f16" ? ", or kvType \"q8_0\"" : " or kvType \"q4_0\""));
 }
 
 }  // namespace
@@ -87,8 +112,9 @@ LlamaDecoder::LlamaDecoder(std::shared_ptr<const Model> model, int more_rows) : 
                                         std::to_string(int64_t{info.context_size} * info.max_streams) +
                                         " tokens; llama.cpp counts to " + std::to_string(INT32_MAX) + " at most");
   }
+  check_kv_type(model_->get(), info);
   check_memory(model_->get(), info);
-  llama_context_params params = context_params(info.context_size, info.max_streams, more_rows);
+  llama_context_params params = context_params(info.context_size, info.max_streams, more_rows, info.kv_type);
   if (computes_on_cpu(info)) {
     params.n_batch = params.n_ubatch = std::max(kBatchTokensOnCpu, static_cast<uint32_t>(info.max_streams));
   }
@@ -264,12 +290,16 @@ void LlamaDecoder::take_back(SlotId slot, int tokens) {
   llama_memory_seq_rm(llama_get_memory(context_.get()), slot, tokens, -1);
 }
 
-/** A slot's share of all that the context keeps; and what stands between, of which each token has a few bytes. */
-size_t LlamaDecoder::largest_image() const {
+size_t LlamaDecoder::cache_bytes() const {
   size_t kept = 0;
   for (const auto& [type, memory] : llama_get_memory_breakdown(context_.get())) kept += memory.context;
+  return kept;
+}
+
+/** A slot's share of all that the context keeps; and what stands between, of which each token has a few bytes. */
+size_t LlamaDecoder::largest_image() const {
   constexpr size_t kBetween = size_t{16} << 20, kOfToken = 64;
-  return kept / max_slots() + kBetween + kOfToken * context_size();
+  return cache_bytes() / max_slots() + kBetween + kOfToken * context_size();
 }
 
 size_t LlamaDecoder::image_bytes(SlotId slot) const { return llama_state_seq_get_size(context_.get(), slot); }

@@ -60,6 +60,8 @@ class LlamaDecoder final : public Decoder {
   std::string_view control_name(Token token) const override;
   const ComputeThreads& threads() const { return threads_; }
   llama_context* context() const { return context_.get(); }
+  /** Of what the context keeps of all streams, once it is full. */
+  size_t cache_bytes() const;
 
  private:
   struct ContextDeleter {

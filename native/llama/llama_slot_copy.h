@@ -52,7 +52,8 @@ class LlamaSlotCopy final : public SlotCopy {
     if (!sound_) return true;
     while (next_ < parts_.size() && bytes > 0) {
       const Part& part = parts_[next_];
-      const size_t size = std::min(bytes, part.size - done_);
+      const size_t left = part.size - done_, block = ggml_type_size(part.tensor->type);
+      const size_t size = std::min(std::max(bytes / block, size_t{1}) * block, left);  // whole blocks, which are looked at
       if (direction_ == Direction::kOut) {
         ggml_backend_tensor_get(part.tensor, part.host + done_, part.offset + done_, size);
       } else {
@@ -63,7 +64,7 @@ class LlamaSlotCopy final : public SlotCopy {
         }
         ggml_backend_tensor_set(part.tensor, part.host + done_, part.offset + done_, size);
       }
-      bytes -= size;
+      bytes -= std::min(bytes, size);
       done_ += size;
       if (done_ < part.size) continue;
       next_++;
@@ -91,11 +92,24 @@ class LlamaSlotCopy final : public SlotCopy {
     }
     return bad == 0;
   }
+  /** The same of blocks that begin with a scale, and have whole numbers otherwise. */
+  static bool are_finite_blocks(const uint8_t* bytes, size_t size, size_t block) {
+    constexpr uint16_t kExponent = 0x7C00;
+    bool bad = false;
+    for (size_t at = 0; at + block <= size; at += block) {
+      uint16_t scale;
+      std::memcpy(&scale, bytes + at, sizeof scale);
+      bad |= (scale & kExponent) == kExponent;
+    }
+    return !bad;
+  }
   static bool are_numbers(ggml_type type, const uint8_t* bytes, size_t size) {
     switch (type) {
       case GGML_TYPE_F16: return are_finite<uint16_t, 0x7C00>(bytes, size);
       case GGML_TYPE_BF16: return are_finite<uint16_t, 0x7F80>(bytes, size);
       case GGML_TYPE_F32: return are_finite<uint32_t, 0x7F800000>(bytes, size);
+      case GGML_TYPE_Q8_0:
+      case GGML_TYPE_Q4_0: return are_finite_blocks(bytes, size, ggml_type_size(type));
       default: return true;
     }
   }

@@ -170,6 +170,7 @@ Model::Model(llama_model* model, const std::string& path, const EngineOptions& o
   // Where tokens see those behind them, a place beyond those that were trained may be none at all.
   if (!info_.generates) info_.context_size = std::clamp(info_.context_size, 1, std::max(1, info_.trained_context_size));
   info_.max_streams = options.max_streams;
+  info_.kv_type = options.kv_type;
   info_.threads = options.threads > 0 ? options.threads : default_threads();
   info_.gpu_layers = gpu_layers < 0 ? info_.layers + 1 : std::min(gpu_layers, info_.layers + 1);
   info_.deterministic = options.deterministic;

@@ -295,6 +295,8 @@ struct PayloadToJs {
     object.Set("threads", info.threads);
     object.Set("gpuLayers", info.gpu_layers);
     object.Set("device", info.device);
+    object.Set("kvType", info.kv_type);
+    object.Set("kvCacheBytes", info.kv_bytes);
     object.Set("chatTemplate", chat_template);
     if (!info.normalizer.empty()) object.Set("normalizer", info.normalizer);
     object.Set("guessesPreTokenizer", info.guesses_pre_tokenizer);
@@ -327,6 +329,7 @@ EngineOptions engine_options_from_js(const Napi::Object& value) {
   options.threads = integer(value, "threads");
   options.gpu_layers = integer(value, "gpuLayers");
   options.device = value.Get("device").As<Napi::String>();
+  options.kv_type = value.Get("kvType").As<Napi::String>();
   options.latency_target_ms = number(value, "latencyTargetMs");
   options.deterministic = boolean(value, "deterministic");
   if (const Napi::Value given = value.Get("speculate"); given.IsObject()) {

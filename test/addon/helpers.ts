@@ -17,13 +17,16 @@ afterEach(async () => {
 });
 
 /** ZSE_TEST_ISOLATE=1 runs the engine of every test in a process of its own; =recover with recovery. */
-const { ZSE_TEST_ISOLATE } = process.env;
+const { ZSE_TEST_ISOLATE, ZSE_TEST_KV } = process.env;
 const isolate = ZSE_TEST_ISOLATE === "recover" ? { recover: true } : ZSE_TEST_ISOLATE === "1";
+
+/** ZSE_TEST_KV=q8_0 (or q4_0) stores the keys and values of every test so. */
+const kvType = ZSE_TEST_KV as EngineOptions["kvType"];
 
 /** A model that is closed after the test. Small, and with one thread: two would wait for each other at every node of the graph while other work holds a core. */
 export function openModel(options: EngineOptions = {}, path = DEMO): ZSE {
   if (isolate !== false) buildLibrary();
-  const model = new ZSE(path, { contextSize: 512, threads: 1, isolate, ...options });
+  const model = new ZSE(path, { contextSize: 512, threads: 1, isolate, kvType, ...options });
   open.push(model);
   return model;
 }

@@ -26,7 +26,7 @@ namespace {
 constexpr int kContext = 128, kTokens = 40;
 constexpr int kSlots = 3, kOther = 1, kTarget = 2;  // the image is of slot 0
 
-std::shared_ptr<const Model> load(const std::string& path) {
+std::shared_ptr<const Model> load(const std::string& path, const std::string& kv_type) {
   init_backends();
   EngineOptions options;
   options.context_size = kContext;
@@ -34,6 +34,7 @@ std::shared_ptr<const Model> load(const std::string& path) {
   options.threads = 1;  // a pool would not outlive the fork
   options.gpu_layers = 0;
   options.device = "cpu";
+  options.kv_type = kv_type;
   return Model::load(path, options, [](float) { return true; });
 }
 
@@ -48,6 +49,14 @@ std::vector<std::string> models() {
   return paths;
 }
 
+/** Those; and one whose keys and values may be quantized, with each type. */
+std::vector<std::pair<std::string, std::string>> models_and_types() {
+  std::vector<std::pair<std::string, std::string>> all;
+  for (const std::string& path : models()) all.emplace_back(path, "f16");
+  for (const char* kv_type : {"q8_0", "q4_0"}) all.emplace_back(ZSE_DEMO_MODEL, kv_type);
+  return all;
+}
+
 /** A decoder with something in slots 0 and kOther. */
 struct Filled {
   std::shared_ptr<const Model> model;
@@ -55,7 +64,7 @@ struct Filled {
   std::vector<Token> tokens;
   std::shared_ptr<const SlotImage> image;
 
-  explicit Filled(const std::string& path) : model(load(path)), decoder(model) {
+  explicit Filled(const std::string& path, const std::string& kv_type = "f16") : model(load(path, kv_type)), decoder(model) {
     const int vocabulary = model->info().vocabulary_size;
     for (int i = 0; i < kTokens; i++) tokens.push_back((i * 7 + 3) % vocabulary);
     for (const SlotId slot : {0, kOther}) {
@@ -166,9 +175,9 @@ void in_child(const std::string& what, const std::function<void()>& body, int al
 }  // namespace
 
 TEST("an image is put back as it was, in another slot too") {
-  for (const std::string& path : models()) {
-    in_child(path, [&] {
-      Filled it(path);
+  for (const auto& [path, kv_type] : models_and_types()) {
+    in_child(path + ", " + kv_type, [&, path = path, kv_type = kv_type] {
+      Filled it(path, kv_type);
       const auto expected = it.next(kOther);
       REQUIRE(expected.has_value());
       REQUIRE(it.put(it.sound()));
@@ -205,11 +214,11 @@ TEST("an empty image, one of fewer or more tokens and one without an end are ref
 
 TEST("forged images neither crash nor hang, and one that is taken has the cells of its tokens (random)") {
   std::mt19937_64 seeds(check::seed());
-  for (const std::string& path : models()) {
+  for (const auto& [path, kv_type] : models_and_types()) {
     const uint64_t seed = seeds();
-    in_child(path + " with seed " + std::to_string(seed), [&] {
+    in_child(path + ", " + kv_type + ", with seed " + std::to_string(seed), [&, path = path, kv_type = kv_type] {
       std::mt19937_64 random(seed);
-      Filled it(path);
+      Filled it(path, kv_type);
       const auto expected = it.next(kOther);
       const std::vector<uint8_t> sound = it.sound();
       int taken = 0;
@@ -246,6 +255,31 @@ TEST("numbers that are none, wherever they are in an image, are not taken") {
       // Of two caches the second one's cells lie among the numbers; their old slot's number is read by nobody.
       CHECK(taken <= (path.find("gemma2") == std::string::npos ? 0 : 20));
       CHECK(it.put(sound));
+    });
+  }
+}
+
+TEST("a scale of quantized keys or values that is no number is not taken, and an image of another type is not") {
+  for (const std::string kv_type : {"q8_0", "q4_0"}) {
+    in_child(kv_type, [&] {
+      Filled it(ZSE_DEMO_MODEL, kv_type);
+      std::mt19937_64 random(check::seed());
+      const std::vector<uint8_t> sound = it.sound();
+      // Before the counts of the other slots' buffers, which are 0, stand the values of the last layer: blocks that begin with their scale.
+      const size_t block = ggml_type_size(kv_type_of(kv_type)), end = sound.size() - sizeof(uint32_t) * (kSlots - 1);
+      for (int i = 0; i < 100; i++) {
+        std::vector<uint8_t> bytes = sound;
+        const size_t at = end - (1 + random() % (kTokens * 4)) * block;
+        bytes[at] = 0x00;
+        bytes[at + 1] = random() % 2 == 0 ? 0x7C : 0xFE;
+        CHECK(!it.put(bytes));
+      }
+      CHECK(it.put(sound));
+      for (const std::string other : {"f16", "q8_0", "q4_0"}) {
+        if (other == kv_type) continue;
+        Filled another(ZSE_DEMO_MODEL, other);
+        CHECK(!another.put(sound));
+      }
     });
   }
 }

@@ -99,7 +99,7 @@ const RESULT: Result = {
     },
     date: "2026-11-26T00:00:00.000Z",
   },
-  model: { name: "m", description: "qwen2 7B Q4_0", parameters: 7e9, sizeBytes: 4 * 2 ** 30, device: "CPU", threads: 2 },
+  model: { name: "m", description: "qwen2 7B Q4_0", parameters: 7e9, sizeBytes: 4 * 2 ** 30, device: "CPU", threads: 2, kvType: "f16" },
   firstToken: {
     promptTokens: 512,
     cold: { median: 2000, least: 1900, most: 2500 },

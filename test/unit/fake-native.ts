@@ -405,6 +405,8 @@ export function fakeInfo(path: string, options: NativeEngineOptions): ModelInfo 
     threads: options.threads || 1,
     gpuLayers: 0,
     device: "CPU",
+    kvType: options.kvType,
+    kvCacheBytes: 0,
     chatTemplate: { source: "model", name: "own", text: "" },
     guessesPreTokenizer: false,
     fillsInTheMiddle: false,

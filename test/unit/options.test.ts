@@ -80,6 +80,7 @@ describe("defaults", () => {
       threads: 0,
       gpuLayers: -1,
       device: "auto",
+      kvType: "f16",
       latencyTargetMs: 150,
       promptCache: { enabled: true, ram: 256 * 2 ** 20, dir: "", disk: 4 * 2 ** 30 },
       deterministic: false,
