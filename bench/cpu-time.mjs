@@ -1,6 +1,7 @@
 // Owns a comparison of two builds by CPU time, which other programs on the machine disturb less than the clock: one compute thread, the builds in
 // turns, each in a process of its own. `node bench/cpu-time.mjs <folder A> <folder B> [model.gguf] [rounds]`; a folder holds dist/ and an addon.
-// Prints the least and the median milliseconds a token of a prompt (450 tokens, 4 times) and of a reply (60 tokens), and B's ratio to A.
+// Prints the least and the median milliseconds a token of a prompt (450 tokens, 4 times), of a reply (60 tokens) and of eight replies at once
+// (24 tokens each), and B's ratio to A.
 import { spawnSync } from "node:child_process";
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -22,7 +23,7 @@ function parent() {
       results.get(folder).push(JSON.parse(stdout));
     }
   }
-  for (const what of ["prompt", "reply"]) {
+  for (const what of ["prompt", "reply", "eight"]) {
     const [a, b] = folders.map((folder) => results.get(folder).map((result) => result[what]));
     const figure = (of) => `${of(a).toFixed(3)} and ${of(b).toFixed(3)} ms, ratio ${(of(b) / of(a)).toFixed(3)}`;
     console.log(`${what}: least ${figure((list) => Math.min(...list))}; median ${figure(median)}`);
@@ -31,7 +32,7 @@ function parent() {
 
 async function child(folder, path) {
   const { ZSE } = await import(pathToFileURL(resolve(folder, "dist", "index.js")).href);
-  const engine = new ZSE(path || undefined, { threads: 1, maxStreams: 1, promptCache: false, contextSize: 2048 });
+  const engine = new ZSE(path || undefined, { threads: 1, maxStreams: 8, promptCache: false, contextSize: 2048 });
   const words = "a cat ran ";
   await engine.completion({ prompt: words.repeat(10), maxTokens: 4, ignoreEos: true });
   const prompt = await perToken(async () => {
@@ -43,7 +44,12 @@ async function child(folder, path) {
     const { usage } = await engine.completion({ prompt: words, maxTokens: 60, ignoreEos: true, temperature: 0 });
     return usage.completionTokens;
   });
-  console.log(JSON.stringify({ prompt, reply }));
+  const eight = await perToken(async () => {
+    const asked = { maxTokens: 24, ignoreEos: true, temperature: 0 };
+    const replies = await Promise.all(Array.from({ length: 8 }, (_, i) => engine.completion({ prompt: `${i} ${words}`, ...asked })));
+    return replies.reduce((sum, { usage }) => sum + usage.completionTokens, 0);
+  });
+  console.log(JSON.stringify({ prompt, reply, eight }));
   await engine.close();
 }
 
