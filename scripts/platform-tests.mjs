@@ -11,6 +11,7 @@ import { bundlerBeds } from "../test/platforms/bundlers/beds.mjs";
 import { musl } from "../test/platforms/musl/bed.mjs";
 import { startRegistry } from "../test/platforms/registry.mjs";
 import { wine } from "../test/platforms/wine.mjs";
+import { withoutAmx } from "../test/platforms/without-amx.mjs";
 import { fromFarm, run, Skip } from "./farm.mjs";
 import { npm, npmScript } from "./npm.mjs";
 import { packAll } from "./pack.mjs";
@@ -69,6 +70,7 @@ await main(async () => {
     for (const [name, runtime] of Object.entries(runtimes)) {
       if (project) await bed(name, async () => appRuns(await tool(name, runtime), runtime.args ?? [], project));
     }
+    if (project) await bed("with AMX and without", () => withoutAmx(project));
     await bed("arm64 under qemu", () => inEmptyProject((folder) => arm64({ packed, registry: registry.url, project: folder })));
     await bed("musl", () => inEmptyProject((folder) => musl({ packed, registry: registry.url, project: folder })));
     await bed("Windows under wine", () => inEmptyProject((folder) => wine({ packed, registry: registry.url, project: folder })));
