@@ -9,9 +9,9 @@ import { dirname, join } from "node:path";
 import { arm64 } from "../test/platforms/arm64.mjs";
 import { bundlerBeds } from "../test/platforms/bundlers/beds.mjs";
 import { musl } from "../test/platforms/musl/bed.mjs";
+import { tooOld, withoutAmx } from "../test/platforms/other-processor.mjs";
 import { startRegistry } from "../test/platforms/registry.mjs";
 import { wine } from "../test/platforms/wine.mjs";
-import { withoutAmx } from "../test/platforms/without-amx.mjs";
 import { fromFarm, run, Skip } from "./farm.mjs";
 import { npm, npmScript } from "./npm.mjs";
 import { packAll } from "./pack.mjs";
@@ -54,7 +54,20 @@ const runtimes = {
     args: ["run", "--allow-read", "--allow-ffi", "--allow-env", "--allow-sys", "--allow-net", "--node-modules-dir=manual"],
   },
 };
-const quickOnes = ["npm 12", "pnpm", "Yarn 4 PnP", "this Node", "node 24", "Bun", "the size", "broken", "esbuild", "@vercel/nft"];
+const quickOnes = [
+  "npm 12",
+  "pnpm",
+  "Yarn 4 PnP",
+  "this Node",
+  "node 24",
+  "Bun",
+  "the size",
+  "with AMX",
+  "a processor",
+  "broken",
+  "esbuild",
+  "@vercel/nft",
+];
 
 let passed = 0;
 let failed = 0;
@@ -71,6 +84,7 @@ await main(async () => {
       if (project) await bed(name, async () => appRuns(await tool(name, runtime), runtime.args ?? [], project));
     }
     if (project) await bed("with AMX and without", () => withoutAmx(project));
+    if (project) await bed("a processor that is too old", () => tooOld(project));
     await bed("arm64 under qemu", () => inEmptyProject((folder) => arm64({ packed, registry: registry.url, project: folder })));
     await bed("musl", () => inEmptyProject((folder) => musl({ packed, registry: registry.url, project: folder })));
     await bed("Windows under wine", () => inEmptyProject((folder) => wine({ packed, registry: registry.url, project: folder })));

@@ -1,5 +1,5 @@
-// One addon for processors with AMX and without: on one that has it, it is used; where it is hidden from CPUID (without-amx.c), it is not, and the
-// text is the same. The tools: a C compiler.
+// One addon for processors with AMX and without, and a sentence on one that is too old: on a processor that has AMX, it is used; where it is hidden
+// from CPUID (other-processor.c), it is not, and the text is the same. The tools: a C compiler.
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -17,19 +17,24 @@ const devices = JSON.parse(execFileSync(process.execPath, ["node_modules/zstream
 console.log("told: " + JSON.stringify({ text, usesAmx: devices.systemInfo.includes("AMX_INT8 = 1") }));
 `;
 
-/** `project`: a folder where zstream is installed. */
-export async function withoutAmx(project) {
+/** The environment of a program from which `hidden` is hidden: see other-processor.c. */
+function without(hidden, project) {
   if (process.platform !== "linux" || process.arch !== "x64") throw new Skip("only on Linux x64");
-  if (!/\bamx_int8\b/.test(readFileSync("/proc/cpuinfo", "utf8"))) throw new Skip("this processor has no AMX");
-  const library = join(project, "without-amx.so");
-  const args = ["-O1", "-shared", "-fPIC", "-o", library, join(root, "test", "platforms", "without-amx.c"), "-ldl"];
+  const library = join(project, "other-processor.so");
+  const args = ["-O1", "-shared", "-fPIC", "-o", library, join(root, "test", "platforms", "other-processor.c"), "-ldl"];
   const { status, error, stderr } = spawnSync("cc", args, { encoding: "utf8" });
   if (error) throw new Skip("no C compiler");
-  if (status !== 0) throw new Error(`without-amx.c could not be compiled:\n${stderr}`);
-  const env = { LD_PRELOAD: library };
+  if (status !== 0) throw new Error(`other-processor.c could not be compiled:\n${stderr}`);
+  const env = { LD_PRELOAD: library, ZSE_HIDDEN: hidden };
   const { status: played, stderr: reason } = spawnSync(process.execPath, ["--version"], { encoding: "utf8", env });
   if (played === CANNOT) throw new Skip(reason.trim());
+  return env;
+}
 
+/** `project`: a folder where zstream is installed. */
+export async function withoutAmx(project) {
+  const env = without("AMX", project);
+  if (!/\bamx_int8\b/.test(readFileSync("/proc/cpuinfo", "utf8"))) throw new Skip("this processor has no AMX");
   const told = async (more) => {
     const output = await run([process.execPath, "--input-type=module", "--eval", program], project, { env: more });
     return JSON.parse(/^told: (.*)$/m.exec(output)[1]);
@@ -39,4 +44,12 @@ export async function withoutAmx(project) {
   if (there.usesAmx) throw new Error("AMX is not there, and used");
   if (here.text !== there.text)
     throw new Error(`the text is ${JSON.stringify(here.text)} with AMX, and ${JSON.stringify(there.text)} without`);
+}
+
+export async function tooOld(project) {
+  const load = `import { ZSE } from "zstream"; try { new ZSE(); console.log("it loaded"); } catch (error) { console.log(error.code, error.message); }`;
+  const output = await run([process.execPath, "--input-type=module", "--eval", load], project, { env: without("SSE4.2", project) });
+  if (!/^ENGINE_FAILED/.test(output) || !/this processor has none of the instructions/.test(output) || !/zse build/.test(output))
+    throw new Error(output);
+  if (output.split("\n").length > 24 || /^\s+at /m.test(output)) throw new Error(`more than one screen, or a stack:\n${output}`);
 }
