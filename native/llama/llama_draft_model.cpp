@@ -53,7 +53,7 @@ LlamaDraftModel::LlamaDraftModel(std::shared_ptr<const Model> model, const Model
   longest_ = std::max(1, std::min(kLongestDraft, context_size / 4));
   held_.resize(static_cast<size_t>(streams));
 
-  llama_context_params params = context_params(context_size, streams, 0);
+  llama_context_params params = context_params(context_size, streams, 0, "f16");
   params.n_batch = params.n_ubatch = std::max(kBatchTokens, static_cast<uint32_t>(streams));
   params.n_outputs_max = static_cast<uint32_t>(streams);
   params.swa_full = true;  // guesses are taken back
