@@ -26,7 +26,7 @@ const larger = { ...shape, layers: 28, width: 1536, heads: 12, ffn: 8960 };
  * others add so little that they change the likeliest token now and then. What they cost is what real ones cost.
  */
 const draftLayers = 4;
-const faint = Number(process.env.ZSE_FAINT ?? 0.05);
+const faint = 0.05;
 
 /** Where the models are kept; git ignores the folder. */
 export const modelPath = join(root, "bench", ".cache", "qwen2-0.5b-random-ascii-q4_0.gguf");

@@ -5,7 +5,7 @@ import { gguf } from "@huggingface/gguf";
 import { root } from "../scripts/paths.mjs";
 import { SetupError } from "../scripts/say.mjs";
 import { hybridPath, makeHybrid } from "./make-hybrid.mjs";
-import { largerPath, makeLarger, makeModel, modelPath } from "./make-model.mjs";
+import { largerPath, makeLarger, makeModel, makePair, modelPath } from "./make-model.mjs";
 
 const demo = join(root, "models", "demo", "demo.gguf");
 
@@ -15,6 +15,10 @@ export async function findModel(which) {
   if (which === "qwen2-1.5b") {
     await makeLarger();
     return describe("qwen2-1.5b", largerPath, "random weights in the shapes of Qwen2.5-1.5B, Q4_K_M");
+  }
+  if (which === "qwen2-1.5b-drafted") {
+    const path = await makePair();
+    return describe("qwen2-1.5b-drafted", path, "random weights in the shapes of Qwen2.5-1.5B, Q4_K_M, of which the first layers decide");
   }
   if (which === "qwen2-0.5b") {
     await makeModel();
@@ -26,7 +30,9 @@ export async function findModel(which) {
   }
   const path = resolve(process.env.INIT_CWD ?? ".", which);
   if (!existsSync(path))
-    throw new SetupError(`there is no model ${path}: give qwen2-1.5b, qwen2-0.5b, demo, lfm2-350m, or the path of a .gguf file.`);
+    throw new SetupError(
+      `there is no model ${path}: give qwen2-1.5b, qwen2-1.5b-drafted, qwen2-0.5b, demo, lfm2-350m, or the path of a .gguf file.`,
+    );
   return describe(basename(path, ".gguf"), path, "a file of the caller's");
 }
 

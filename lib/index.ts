@@ -2,7 +2,7 @@
 
 export { ZSEError, type ZSEErrorCode } from "./errors.js";
 export { pull } from "./hub/index.js";
-export type { CacheTarget, ModelCache } from "./model-cache.js";
+export type { CacheFileOptions, CacheTarget, ModelCache } from "./model-cache.js";
 export { ModelPool } from "./pool/model-pool.js";
 export type { ModelLease, ModelPoolOptions, PooledModelInfo, PooledModelOptions, PooledModelState } from "./pool/types.js";
 export type { TokenStream } from "./stream/token-stream.js";

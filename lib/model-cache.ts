@@ -3,14 +3,22 @@
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { NativeCacheQuestion } from "./addon/contract.js";
-import { quote } from "./base/quote.js";
+import { cutName, quote } from "./base/quote.js";
 import type { ModelEngine } from "./engine/engine.js";
 import { ZSEError } from "./errors.js";
 import type { ModelCalls } from "./model-calls.js";
+import { readCacheKey } from "./options/custom.js";
+import { entriesOf } from "./options/foreign.js";
+import { isPlainObject } from "./options/rules.js";
 import type { CacheEntry, ChatRequest, Message } from "./types.js";
 
 /** An entry by its id, or the chat that it is the prompt of. */
 export type CacheTarget = string | readonly Message[] | ChatRequest;
+
+export interface CacheFileOptions {
+  /** 32 bytes that the file is sealed with; `null`: it is not sealed. Default: the model's `promptCache.key`, or none where it has none. */
+  key?: Uint8Array | null | undefined;
+}
 
 /** How long a chat may wait for steps that nothing else wants: where some stream always runs, there are none. */
 const PATIENCE_MS = 250;
@@ -58,11 +66,11 @@ export class ModelCache {
 
   /**
    * Writes it to one file, with a key of the model's file, its template, device, `maxStreams` and version. A chat is computed first, as prepare() does.
-   * Whoever has the file can read the text out of it.
+   * Whoever has the file can read the text out of it, unless it is sealed.
    * @throws ZSEError as pin(), and BAD_OPTION where the file cannot be written
    */
-  async export(target: CacheTarget, file: string | URL): Promise<CacheEntry> {
-    return await this.#one("export", target, { path: readFile("export", file) });
+  async export(target: CacheTarget, file: string | URL, options?: CacheFileOptions): Promise<CacheEntry> {
+    return await this.#one("export", target, { path: readFile("export", file), ...readFileOptions("export", options) });
   }
 
   /**
@@ -71,11 +79,12 @@ export class ModelCache {
    * @throws ZSEError BAD_OPTION where the file cannot be read or is of another model; BAD_MODEL where it is damaged or no such file; OVERLOADED where
    *   `promptCache.ram` has no room for it
    */
-  async import(file: string | URL): Promise<CacheEntry> {
-    return (await this.#engine.cache({ cache: "import", path: readFile("import", file) })).entries[0]!;
+  async import(file: string | URL, options?: CacheFileOptions): Promise<CacheEntry> {
+    const which = { path: readFile("import", file), ...readFileOptions("import", options) };
+    return (await this.#engine.cache({ cache: "import", ...which })).entries[0]!;
   }
 
-  async #one(cache: NativeCacheQuestion["cache"], target: CacheTarget, more: { path?: string } = {}): Promise<CacheEntry> {
+  async #one(cache: NativeCacheQuestion["cache"], target: CacheTarget, more: Partial<NativeCacheQuestion> = {}): Promise<CacheEntry> {
     const which = await this.#which(cache, target, cache !== "unpin");
     return (await this.#engine.cache({ cache, ...which, ...more })).entries[0]!;
   }
@@ -116,6 +125,19 @@ export class ModelCache {
 function asksForAdapter(adapter: ChatRequest["adapter"]): boolean {
   if (typeof adapter !== "object" || adapter === null) return adapter !== undefined;
   return Object.values(adapter).some((scale) => scale !== 0);
+}
+
+function readFileOptions(call: string, given: unknown): Pick<NativeCacheQuestion, "key"> {
+  if (given === undefined) return {};
+  if (!isPlainObject(given)) {
+    throw new ZSEError("BAD_OPTION", `cache.${call}() takes { key } last; given ${quote(given)}.`, { option: "options" });
+  }
+  const { key, ...unknown } = Object.fromEntries(entriesOf(given, "options"));
+  for (const name of Object.keys(unknown)) {
+    throw new ZSEError("BAD_OPTION", `cache.${call}() has no ${quote(name)}; there is: key.`, { option: cutName(name) });
+  }
+  if (key === undefined) return {};
+  return { key: key === null ? null : readCacheKey("key", key) };
 }
 
 function readFile(call: string, file: string | URL): string {

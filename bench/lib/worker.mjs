@@ -9,7 +9,7 @@ job.startedAt = job.spawnedAt - performance.timeOrigin;
 const row = rows.find(({ name }) => name === job.row);
 const contender = contenders[job.contender];
 const { open } = await import(`../contenders/${contender.module}`);
-const engine = await open({ ...job, ...row.engine(job), ...contender.options, ...job.options });
+const engine = await open({ ...job, ...(await row.engine(job)), ...contender.options, ...job.options });
 const measures = await row.measure(engine, { ...job, prompts: new Prompts(engine.tokenize, job.seed) });
 await engine.close();
 process.stdout.write(`${JSON.stringify(measures)}\n`);

@@ -4,7 +4,7 @@
 //   models                   names of the models it is about; left out: all
 //   repetitions(reps)        how often, when it takes long; left out: as often as asked
 //   contenders               names of contenders; left out: all that have a module
-//   engine(job)              contextSize and maxStreams of every contender
+//   engine(job)              contextSize and maxStreams of every contender; or a promise of them
 //   measure(engine, job)     runs in a process of its own for each contender and repetition; gives named numbers
 //   phases                   several processes one after the other that share job.cacheDir; measure() sees job.phase
 //   variants                 [{ contender, label, options }] in place of contenders: a curve instead of a comparison
@@ -31,5 +31,6 @@ import { row as n } from "./n-hostile-prompts.mjs";
 import { row as o } from "./o-texts-beside.mjs";
 import { row as p } from "./p-hybrid-turns.mjs";
 import { row as q } from "./q-busy-machine.mjs";
+import { row as r } from "./r-draft-model.mjs";
 
-export const rows = [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, curve];
+export const rows = [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, curve];

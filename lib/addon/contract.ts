@@ -288,6 +288,8 @@ export interface NativeCacheQuestion {
   tokens?: Int32Array;
   /** Of the file, for export and import. */
   path?: string;
+  /** 32 bytes that the file is sealed with; null: it is not sealed. Absent: as the engine's own files. */
+  key?: Uint8Array | null;
 }
 
 /** The prefixes that it was of. */

@@ -93,6 +93,13 @@ export function readIsolate(name: string, value: unknown): Isolation | undefined
 
 const CACHE_KEY_BYTES = 32;
 
+/** No message repeats it. */
+export function readCacheKey(name: string, given: unknown): Uint8Array {
+  if (given instanceof Uint8Array && given.byteLength === CACHE_KEY_BYTES) return Uint8Array.from(given); // whoever gave it may overwrite theirs
+  const what = given instanceof Uint8Array ? `${given.byteLength} bytes` : "something else";
+  throw bad(name, `${name} must be a Buffer or Uint8Array of ${CACHE_KEY_BYTES} bytes; given ${what}.`);
+}
+
 /** `true` and `false`, or `{ ram, dir, disk, key }`: bytes, a folder, bytes, 32 bytes that no message repeats. */
 export function readPromptCache(name: string, value: unknown): NativeEngineOptions["promptCache"] {
   const settings: NativeEngineOptions["promptCache"] = { enabled: value !== false, ram: 256 * 2 ** 20, dir: "", disk: 4 * 2 ** 30 };
@@ -116,11 +123,7 @@ export function readPromptCache(name: string, value: unknown): NativeEngineOptio
       }
       settings.dir = given;
     } else if (key === "key") {
-      if (!(given instanceof Uint8Array) || given.byteLength !== CACHE_KEY_BYTES) {
-        const what = given instanceof Uint8Array ? `${given.byteLength} bytes` : "something else";
-        throw bad(`${name}.key`, `${name}.key must be a Buffer or Uint8Array of ${CACHE_KEY_BYTES} bytes; given ${what}.`);
-      }
-      settings.key = Uint8Array.from(given); // whoever gave it may overwrite theirs
+      settings.key = readCacheKey(`${name}.key`, given);
     } else {
       throw bad(`${name}.${cutName(key)}`, `${name} has no ${quote(key)}; there are: ram, dir, disk, key.`);
     }

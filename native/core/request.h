@@ -178,6 +178,8 @@ struct CacheQuestion {
   std::optional<uint64_t> id;
   std::vector<Token> tokens;
   std::string path;  // of the file, of kExport and kImport
+  /** Whether and with what the file is sealed; nothing said: as the engine's own. */
+  std::optional<std::optional<AeadKey>> key;
 };
 /** What is asked of a model beside replies. */
 using Question =

@@ -15,14 +15,14 @@ namespace zse {
 
 namespace {
 
-/** `sealing`: this engine has a key. */
+/** `sealing`: it was read with a key. */
 std::string what_is_bad(const fs::path& path, bool sealing) {
   if (!says_sealed(path)) {
-    return sealing ? "is no prefix that was exported with a promptCache.key: an engine that has one imports nothing else"
+    return sealing ? "is no sealed prefix, and it was read with a key; of an unsealed one, import() takes { key: null }"
                    : "is no exported prefix, or is damaged; export it again";
   }
-  return sealing ? "is sealed with another promptCache.key, or is damaged; open the model with its key, or export it again"
-                 : "is sealed: open the model with the promptCache.key that it was exported with";
+  return sealing ? "is sealed with another key, or is damaged; give import() the key that it was exported with, or export it again"
+                 : "is sealed; give import() the key that it was exported with";
 }
 
 }  // namespace
@@ -91,6 +91,13 @@ void CachePorter::refuse(const Job& job, const std::string& code, const std::str
   }
 }
 
+/** What the file is sealed with; nothing where it is not. */
+std::optional<CacheSecret> CachePorter::secret_of(const Job& job) const {
+  if (!job.question.key) return bounds_->secret;
+  const std::optional<AeadKey>& given = *job.question.key;
+  return given ? std::optional<CacheSecret>(std::in_place, *given) : std::nullopt;
+}
+
 void CachePorter::read(Job& job) {
   const std::string named = "\"" + job.question.path + "\" ";
   const fs::path path = fs::u8path(job.question.path);
@@ -99,7 +106,9 @@ void CachePorter::read(Job& job) {
     throw EngineError("BAD_OPTION",
                       named + "cannot be imported: " + (error ? error.message() : std::string("it is no file")));
   }
-  PrefixFileReader file(path, *bounds_);
+  PrefixBounds bounds = *bounds_;
+  bounds.secret = secret_of(job);
+  PrefixFileReader file(path, bounds);
   std::shared_ptr<const SavedPrefix> prefix;
   Reading reading = file.reading();
   if (reading == Reading::kGood && file.prefix_bytes() > most_bytes_) throw no_room_in_ram(file.prefix_bytes());
@@ -110,7 +119,7 @@ void CachePorter::read(Job& job) {
                           "was exported from another model file, chat template, device, kvType, maxStreams or version "
                           "of zStream; export it again where these are the same");
   }
-  if (reading == Reading::kBad) throw EngineError("BAD_MODEL", named + what_is_bad(path, bounds_->secret.has_value()));
+  if (reading == Reading::kBad) throw EngineError("BAD_MODEL", named + what_is_bad(path, bounds.secret.has_value()));
   if (reading == Reading::kFailed) {
     throw EngineError("BAD_OPTION", named +
                                         "cannot be imported: it cannot be read, or its prefix is longer than this engine's "
@@ -130,9 +139,10 @@ void CachePorter::write(const Job& job) {
                       "\"" + job.question.path + "\" is no file: an export takes the path of one that is there, or of none");
   }
   if (fs::exists(there)) path = fs::canonical(path, error);
-  const uint64_t bytes = prefix_file_bytes(*job.prefix, bounds_->secret);
+  const std::optional<CacheSecret> secret = secret_of(job);
+  const uint64_t bytes = prefix_file_bytes(*job.prefix, secret);
   const std::unique_ptr<TemporaryFile> file = TemporaryFile::make(path, bytes);
-  if (!file || !write_prefix_file(*file, bounds_->key, *job.prefix, bounds_->secret) || !file->publish()) {
+  if (!file || !write_prefix_file(*file, bounds_->key, *job.prefix, secret) || !file->publish()) {
     throw EngineError("BAD_OPTION", "\"" + job.question.path +
                                         "\" cannot be written: give a path in a folder that this user may write, on a disk "
                                         "with room for " +

@@ -46,6 +46,7 @@ class CachePorter {
   void push(Job job);
   void run();
   void refuse(const Job& job, const std::string& code, const std::string& message);
+  std::optional<CacheSecret> secret_of(const Job& job) const;
   void read(Job& job);
   void write(const Job& job);
 

@@ -42,6 +42,15 @@ std::string text_or_none(const Napi::Object& object, const char* key) {
   return value.IsString() ? value.As<Napi::String>().Utf8Value() : std::string();
 }
 
+/** lib/options has seen to the size; a key that is not all of its bytes would be one that can be guessed. */
+AeadKey key_from_js(const Napi::Value& given) {
+  const Napi::Uint8Array bytes = given.As<Napi::Uint8Array>();
+  AeadKey key;
+  if (bytes.ByteLength() != key.size()) throw Napi::TypeError::New(given.Env(), "a key must have 32 bytes");
+  std::copy_n(bytes.Data(), key.size(), key.begin());
+  return key;
+}
+
 std::vector<std::string> strings(const Napi::Object& object, const char* key) {
   const Napi::Array array = object.Get(key).As<Napi::Array>();
   std::vector<std::string> all(array.Length());
@@ -350,11 +359,7 @@ EngineOptions engine_options_from_js(const Napi::Object& value) {
   options.prompt_cache.dir = cache.Get("dir").As<Napi::String>();
   options.prompt_cache.disk_bytes = static_cast<uint64_t>(number(cache, "disk"));
   if (const Napi::Value given = cache.Get("key"); given.IsTypedArray()) {
-    const Napi::Uint8Array bytes = given.As<Napi::Uint8Array>();
-    AeadKey& key = options.prompt_cache.key.emplace();
-    // lib/options has seen to the size; a key that is not all of its bytes would be one that can be guessed.
-    if (bytes.ByteLength() != key.size()) throw Napi::TypeError::New(value.Env(), "promptCache.key must have 32 bytes");
-    std::copy_n(bytes.Data(), key.size(), key.begin());
+    options.prompt_cache.key = key_from_js(given);
   }
   return options;
 }
@@ -430,6 +435,11 @@ CacheQuestion cache_question_from_js(const Napi::Object& value) {
     question.id = std::stoull(id.As<Napi::String>().Utf8Value(), nullptr, 16);
   if (const Napi::Value tokens = value.Get("tokens"); tokens.IsTypedArray()) question.tokens = integers_from_js(tokens);
   if (const Napi::Value path = value.Get("path"); path.IsString()) question.path = path.As<Napi::String>();
+  if (const Napi::Value key = value.Get("key"); key.IsTypedArray()) {
+    question.key.emplace(key_from_js(key));
+  } else if (key.IsNull()) {
+    question.key.emplace();
+  }
   return question;
 }
 

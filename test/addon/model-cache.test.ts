@@ -19,7 +19,7 @@ import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
 import type { EngineOptions, Message } from "../../lib/types.js";
 import { randomOf } from "../random-schemas.js";
-import { DEMO, ENDLESS, openModel, sleep, until } from "./helpers.js";
+import { DEMO, ENDLESS, openModel, rejection, sleep, until } from "./helpers.js";
 
 const folder = mkdtempSync(join(tmpdir(), "zstream-owned-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -277,16 +277,36 @@ test("what an engine with a key exports is read with that key alone, and it read
     await other.close();
     return error;
   };
-  expect(await said(2, file)).toMatch(/^BAD_MODEL.*sealed with another promptCache\.key/);
-  expect(await said(undefined, file)).toMatch(/^BAD_MODEL.*is sealed: open the model with/);
+  expect(await said(2, file)).toMatch(/^BAD_MODEL.*sealed with another key/);
+  expect(await said(undefined, file)).toMatch(/^BAD_MODEL.*is sealed; give import\(\) the key/);
   const plain = join(folder, "unsealed.kv");
   const without = openModel(OPTIONS);
   await without.cache.export(SYSTEM, plain);
   await without.close();
-  expect(await said(1, plain)).toMatch(/^BAD_MODEL.*imports nothing else/);
+  expect(await said(1, plain)).toMatch(/^BAD_MODEL.*no sealed prefix.*key: null/);
   const again = open(1);
   expect((await again.cache.import(file)).id).toBe(id);
   await again.close();
+});
+
+test("a file may be sealed with a key of its own, or not at all, whatever key the model has", async () => {
+  const [own, open] = [join(folder, "own.kv"), join(folder, "open.kv")];
+  const [key, users] = [Buffer.alloc(32, 7), Buffer.alloc(32, 8)];
+  const author = openModel({ ...OPTIONS, promptCache: { dir: mkdtempSync(join(folder, "author-")), key: Buffer.alloc(32, 9) } });
+  const { id } = await author.cache.export(SYSTEM, own, { key });
+  await author.cache.export(SYSTEM, open, { key: null });
+  await author.close();
+  const user = openModel({ ...OPTIONS, promptCache: { dir: mkdtempSync(join(folder, "user-")), key: users } });
+  expect(await rejection(user.cache.import(own))).toMatchObject({ code: "BAD_MODEL" });
+  expect(await rejection(user.cache.import(own, { key: null }))).toMatchObject({ code: "BAD_MODEL" });
+  expect(await rejection(user.cache.import(open))).toMatchObject({ code: "BAD_MODEL" });
+  expect(await rejection(user.cache.import(open, { key }))).toMatchObject({ code: "BAD_MODEL" });
+  expect(await rejection(user.cache.import(open, { key: "no" as never }))).toMatchObject({ code: "BAD_OPTION", option: "key" });
+  expect(await rejection(user.cache.import(open, { keys: key } as never))).toMatchObject({ code: "BAD_OPTION", option: "keys" });
+  expect((await user.cache.import(own, { key })).id).toBe(id);
+  await user.cache.evict(id);
+  expect((await user.cache.import(open, { key: null })).id).toBe(id);
+  await user.close();
 });
 
 test("what is on disk alone is pinned from there, and where RAM has no room for it, that is said", async () => {
