@@ -16,14 +16,25 @@ if(GGML_SYSTEM_ARCH STREQUAL "x86")
     # instructions by itself. Other systems have other ways to ask for its registers, which ggml does not go.
     list(APPEND zse_level_avx512 AMX_TILE AMX_INT8)
   endif()
+  set(zse_macro_sse42 __SSE4_2__)
+  set(zse_macro_avx2 __AVX2__)
+  set(zse_macro_avxvnni __AVXVNNI__)
+  set(zse_macro_avx512 __AVX512VNNI__)
   set(ZSE_CPU_LEVEL_NAMES sse42 avx2 avxvnni avx512)
 elseif(GGML_SYSTEM_ARCH STREQUAL "ARM" AND NOT APPLE)
-  set(zse_level_neon)
-  set(zse_level_dotprod DOTPROD FP16_VECTOR_ARITHMETIC)
-  set(zse_level_i8mm DOTPROD FP16_VECTOR_ARITHMETIC MATMUL_INT8)
+  # ggml has flags for single instructions only where it builds libraries, so these are said here, in the words of the compiler.
+  if(ZSE_ZIG)
+    set(zse_arch_dotprod generic+v8_2a+dotprod+fullfp16)
+  else()
+    set(zse_arch_dotprod armv8.2-a+dotprod+fp16)
+  endif()
+  set(zse_arch_i8mm ${zse_arch_dotprod}+i8mm)
+  set(zse_macro_neon __ARM_NEON)
+  set(zse_macro_dotprod __ARM_FEATURE_DOTPROD)
+  set(zse_macro_i8mm __ARM_FEATURE_MATMUL_INT8)
   set(ZSE_CPU_LEVEL_NAMES neon dotprod i8mm)
 elseif(APPLE)
-  set(zse_level_apple DOTPROD) # the M1's: every Mac with such a processor has it
+  set(zse_macro_apple __ARM_FEATURE_DOTPROD) # the M1's: every Mac with such a processor has it, and its compiler takes it for granted
   set(ZSE_CPU_LEVEL_NAMES apple)
 else()
   message(FATAL_ERROR "A portable build knows no levels for ${GGML_SYSTEM_ARCH}: build without ZSE_PORTABLE.")
@@ -36,8 +47,32 @@ target_compile_definitions(ggml INTERFACE GGML_USE_CPU)
 find_program(ZSE_NM      NAMES llvm-nm nm           REQUIRED)
 find_program(ZSE_OBJCOPY NAMES llvm-objcopy objcopy REQUIRED)
 
+# A level that was compiled without its instructions gives the right results, slowly: nobody would notice.
+include(CheckCSourceCompiles)
+function(zse_check_level level macro)
+  get_target_property(flags ggml-cpu-${level} COMPILE_OPTIONS)
+  if(NOT flags)
+    set(flags "")
+  endif()
+  string(GENEX_STRIP "${flags}" flags)
+  string(REPLACE ";" " " CMAKE_REQUIRED_FLAGS "${flags}")
+  set(CMAKE_TRY_COMPILE_TARGET_TYPE STATIC_LIBRARY)
+  check_c_source_compiles("
+    #if !${macro}
+    #error
+    #endif
+    int zse_level;" ZSE_LEVEL_${level}_IS_REAL)
+  if(NOT ZSE_LEVEL_${level}_IS_REAL)
+    message(FATAL_ERROR "The level ${level} is compiled without ${macro}: its flags are \"${flags}\".")
+  endif()
+endfunction()
+
 foreach(level IN LISTS ZSE_CPU_LEVEL_NAMES)
+  set(GGML_CPU_ARM_ARCH ${zse_arch_${level}})
   ggml_add_cpu_backend_variant(${level} ${zse_level_${level}})
+  if(NOT MSVC)
+    zse_check_level(${level} ${zse_macro_${level}})
+  endif()
   add_custom_command(TARGET ggml-cpu-${level} POST_BUILD
     COMMAND ${CMAKE_COMMAND} -DARCHIVE=$<TARGET_FILE:ggml-cpu-${level}> -DPREFIX=zse_${level}_ -DNM=${ZSE_NM} -DOBJCOPY=${ZSE_OBJCOPY}
             -P "${CMAKE_CURRENT_LIST_DIR}/rename_symbols.cmake"
