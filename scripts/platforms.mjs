@@ -10,7 +10,7 @@ export const platforms = [
   { name: "linux-arm64", platform: "linux", arch: "arm64", libc: "glibc", zig: "aarch64-linux-gnu.2.28" },
   { name: "linux-arm64-musl", platform: "linux", arch: "arm64", libc: "musl", zig: "aarch64-linux-musl" },
   { name: "win32-x64", platform: "win32", arch: "x64", zig: "x86_64-windows-gnu" },
-  { name: "win32-arm64", platform: "win32", arch: "arm64" },
+  { name: "win32-arm64", platform: "win32", arch: "arm64", zig: "aarch64-windows-gnu" },
   { name: "darwin-x64", platform: "darwin", arch: "x64" },
   { name: "darwin-arm64", platform: "darwin", arch: "arm64" },
 ];

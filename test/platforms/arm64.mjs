@@ -19,7 +19,7 @@ console.log("story: " + JSON.stringify(text));
 
 /** `project`: an empty folder. */
 export async function arm64({ packed, registry, project }) {
-  if (!packed.some((name) => name.startsWith("zstream-linux-arm64-")))
+  if (!packed.some((name) => /^zstream-linux-arm64-\d/.test(name)))
     throw new Skip("the addon was not prebuilt: npm run prebuild -- linux-arm64");
   const qemu = "/usr/bin/qemu-aarch64";
   if (!existsSync(qemu) || !existsSync(LIBRARIES)) throw new Skip("no qemu (Debian: apt-get install qemu-user libc6-arm64-cross)");
