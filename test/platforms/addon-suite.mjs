@@ -11,7 +11,8 @@ import { prebuildFolder } from "../../scripts/prebuild.mjs";
 import { SetupError } from "../../scripts/say.mjs";
 
 const COPIED = [
-  ["lib", "dist", "models", "scripts", "test", "examples", "docs", "README.md"],
+  ["lib", "dist", "models", "scripts", "test", "examples", "docs", "README.md", "vendor/llama.cpp.json"],
+  ["vendor/llama.cpp/models"], // templates and vocabularies that tests read
   ["vitest.config.ts", "tsconfig.json", "tsconfig.build.json"],
 ].flat();
 /** What compiles a program of its own, or asks for this machine's packages. */
