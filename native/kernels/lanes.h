@@ -43,6 +43,10 @@ static inline Floats to_floats(Ints a) { return _mm512_cvtepi32_ps(a); }
 static inline Floats from_halves(const ggml_half* halves) {
   return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(halves)));
 }
+static inline Floats from_brains(const ggml_bf16_t* brains) {
+  const Ints wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(brains)));
+  return _mm512_castsi512_ps(_mm512_slli_epi32(wide, 16));
+}
 static inline Ints from_shorts(const uint16_t* shorts) {
   return _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(shorts)));
 }
@@ -90,6 +94,10 @@ static inline Floats floats(float value) { return _mm256_set1_ps(value); }
 static inline Floats to_floats(Ints a) { return _mm256_cvtepi32_ps(a); }
 static inline Floats from_halves(const ggml_half* halves) {
   return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(halves)));
+}
+static inline Floats from_brains(const ggml_bf16_t* brains) {
+  const Ints wide = _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(brains)));
+  return _mm256_castsi256_ps(_mm256_slli_epi32(wide, 16));
 }
 static inline Ints from_shorts(const uint16_t* shorts) {
   return _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(shorts)));

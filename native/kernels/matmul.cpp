@@ -7,6 +7,7 @@
 #include "ggml-cpu-impl.h"
 #include "ggml-cpu.h"
 #include "products_avx2.h"
+#include "products_floats.h"
 #include "products_lanes.h"
 
 #if defined(ZSE_PRODUCTS_AVX2) || defined(ZSE_LANES)
@@ -206,6 +207,8 @@ InterleavedWeights* products_of(ggml_type type) {
   static Products<LanesProducts<LanesQ6_K>> q6_k;
   static Products<LanesProducts<LanesIq4Nl>> iq4_nl;
   static Products<LanesProducts<LanesIq4Xs>> iq4_xs;
+  static Products<FloatProducts<HalfWeight>> f16;
+  static Products<FloatProducts<BrainWeight>> bf16;
 #endif
   switch (type) {
     case GGML_TYPE_Q4_0: return &q4_0;
@@ -217,6 +220,8 @@ InterleavedWeights* products_of(ggml_type type) {
     case GGML_TYPE_Q6_K: return &q6_k;
     case GGML_TYPE_IQ4_NL: return &iq4_nl;
     case GGML_TYPE_IQ4_XS: return &iq4_xs;
+    case GGML_TYPE_F16: return &f16;
+    case GGML_TYPE_BF16: return &bf16;
 #endif
     default: return nullptr;
   }
