@@ -10,6 +10,7 @@
 #include <variant>
 #include <vector>
 
+#include "base/aead.h"
 #include "ids.h"
 #include "prompt.h"
 #include "reply_parser.h"

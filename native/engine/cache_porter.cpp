@@ -21,7 +21,8 @@ std::string what_is_bad(const fs::path& path, bool sealing) {
     return sealing ? "is no sealed prefix, and it was read with a key; of an unsealed one, import() takes { key: null }"
                    : "is no exported prefix, or is damaged; export it again";
   }
-  return sealing ? "is sealed with another key, or is damaged; give import() the key that it was exported with, or export it again"
+  return sealing ? "is sealed with another key, or is damaged; give import() the key that it was exported with, or export "
+                   "it again"
                  : "is sealed; give import() the key that it was exported with";
 }
 
