@@ -108,6 +108,7 @@ function writePlatformManifest(folder, entry, description) {
     os: [entry.platform],
     cpu: [entry.arch],
     ...(entry.libc ? { libc: [entry.libc] } : {}),
+    type: "commonjs",
     main: "./index.js",
     preferUnplugged: true,
     files: ["index.js", "prebuilds", "NOTICE"],
