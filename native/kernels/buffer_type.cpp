@@ -12,10 +12,20 @@ namespace {
 
 bool is_ours(const ggml_tensor* weights) { return weights->buffer && weights->buffer->buft == buffer_type(); }
 
+// Embeddings are taken where they are the output matrix, too, so that they are held once; others stay in the file, whose rows are read as they are
+// asked for. llama.cpp says so before there is any memory for them (vendor/patches/0031); afterwards they have their kind of products.
+bool gives_rows(const ggml_tensor* node) {
+  const ggml_tensor* weights = node->src[0];
+  if (!is_ours(weights) || ggml_n_dims(weights) != 2 || node->src[1]->type != GGML_TYPE_I32) return false;
+  const bool taken = weights->extra || (weights->flags & GGML_TENSOR_FLAG_OUTPUT);
+  return taken && interleaved(weights);
+}
+
 class Kernels final : public ggml::cpu::extra_buffer_type {
  public:
   // Asked before a model's weights are put into such a buffer, and about each node that has some.
   bool supports_op(ggml_backend_dev_t, const ggml_tensor* node) override {
+    if (node->op == GGML_OP_GET_ROWS) return gives_rows(node);
     const int dimensions = node->op == GGML_OP_MUL_MAT ? 2 : node->op == GGML_OP_MUL_MAT_ID ? 3 : 0;
     if (dimensions == 0 || !is_ours(node->src[0]) || ggml_n_dims(node->src[0]) != dimensions) return false;
     const ggml_tensor* activations = node->src[1];
@@ -25,8 +35,8 @@ class Kernels final : public ggml::cpu::extra_buffer_type {
 
   ggml::cpu::tensor_traits* get_tensor_traits(const ggml_tensor* node) override {
     if (node->op == GGML_OP_FLASH_ATTN_EXT) return attention();
-    const bool is_product = node->op == GGML_OP_MUL_MAT || node->op == GGML_OP_MUL_MAT_ID;
-    return is_product && is_ours(node->src[0]) ? static_cast<InterleavedWeights*>(node->src[0]->extra) : nullptr;
+    const bool has_weights = node->op == GGML_OP_MUL_MAT || node->op == GGML_OP_MUL_MAT_ID || node->op == GGML_OP_GET_ROWS;
+    return has_weights && is_ours(node->src[0]) ? static_cast<InterleavedWeights*>(node->src[0]->extra) : nullptr;
   }
 };
 
@@ -40,6 +50,12 @@ void set_tensor(ggml_backend_buffer_t, ggml_tensor* tensor, const void* data, si
   static_cast<InterleavedWeights*>(tensor->extra)->interleave(tensor, data);
 }
 
+void get_tensor(ggml_backend_buffer_t, const ggml_tensor* tensor, void* data, size_t offset, size_t size) {
+  GGML_ASSERT(offset == 0 && size == ggml_nbytes(tensor));
+  for (int64_t row = 0; row < ggml_nrows(tensor); row++)
+    static_cast<InterleavedWeights*>(tensor->extra)->take_out(tensor, row, static_cast<char*>(data) + row * tensor->nb[1]);
+}
+
 const char* name(ggml_backend_buffer_type_t) { return "CPU_ZSTREAM"; }
 
 ggml_backend_buffer_t allocate(ggml_backend_buffer_type_t type, size_t size) {
@@ -48,7 +64,7 @@ ggml_backend_buffer_t allocate(ggml_backend_buffer_type_t type, size_t size) {
   buffer->buft = type;
   buffer->iface.init_tensor = begin_tensor;
   buffer->iface.set_tensor = set_tensor;
-  buffer->iface.get_tensor = nullptr;  // nobody reads weights back
+  buffer->iface.get_tensor = get_tensor;
   buffer->iface.cpy_tensor = nullptr;
   return buffer;
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <vector>
 
 #include "ggml-cpu-impl.h"
 #include "ggml-cpu.h"
@@ -70,6 +71,35 @@ struct Routes {
   }
 };
 
+// Where each byte of a row's block comes to lie among those of other rows, and what it is combined with there: found by interleaving two blocks that
+// differ in every byte. Kinds only move bytes, and may flip some of their bits.
+template <class Kind>
+struct Places {
+  struct Place {
+    uint16_t at;
+    uint8_t flipped;
+  };
+  Place of[Kind::kInterleaved][sizeof(typename Kind::Stored)];
+
+  Places() {
+    typename Kind::Stored zeros, counted;
+    std::memset(&zeros, 0, sizeof(zeros));
+    for (size_t i = 0; i < sizeof(counted); i++) reinterpret_cast<uint8_t*>(&counted)[i] = static_cast<uint8_t>(i + 1);
+    static_assert(sizeof(counted) < 256, "every byte has a number of its own");
+    std::vector<typename Kind::Block> blocks(2);
+    for (int row = 0; row < Kind::kInterleaved; row++) {
+      std::memset(static_cast<void*>(blocks.data()), 0, 2 * sizeof(blocks[0]));
+      Kind::interleave(zeros, row, blocks[0]);
+      Kind::interleave(counted, row, blocks[1]);
+      for (size_t at = 0; at < sizeof(blocks[0]); at++) {
+        const uint8_t zero = reinterpret_cast<const uint8_t*>(&blocks[0])[at];
+        const int number = zero ^ reinterpret_cast<const uint8_t*>(&blocks[1])[at];
+        if (number > 0) of[row][number - 1] = {static_cast<uint16_t>(at), zero};
+      }
+    }
+  }
+};
+
 // Of one type of weights; `Kind` says how they lie, and multiplies (products_*.h).
 template <class Kind>
 class Products final : public InterleavedWeights {
@@ -89,13 +119,30 @@ class Products final : public InterleavedWeights {
     }
   }
 
+  void take_out(const ggml_tensor* weights, int64_t row, void* usual) const override {
+    static const Places<Kind> places;
+    const auto& place = places.of[row % Kind::kInterleaved];
+    const int64_t blocks = weights->nb[1] / sizeof(Stored);
+    const auto* from = static_cast<const uint8_t*>(weights->data) + row / Kind::kInterleaved * blocks * sizeof(Block);
+    auto* to = static_cast<uint8_t*>(usual);
+    for (int64_t b = 0; b < blocks; b++, from += sizeof(Block))
+      for (size_t i = 0; i < sizeof(Stored); i++) *to++ = from[place[i].at] ^ place[i].flipped;
+  }
+
   bool work_size(int, const ggml_tensor* node, size_t& size) override {
-    size = activation_bytes(node->src[1]) + (node->op == GGML_OP_MUL_MAT_ID ? Routes::bytes(node) : 0);
+    size = node->op == GGML_OP_GET_ROWS
+               ? 0
+               : activation_bytes(node->src[1]) + (node->op == GGML_OP_MUL_MAT_ID ? Routes::bytes(node) : 0);
     return true;
   }
 
   bool compute_forward(ggml_compute_params* params, ggml_tensor* node) override {
-    GGML_ASSERT(node->src[1]->type == GGML_TYPE_F32 && node->nb[0] == sizeof(float));
+    GGML_ASSERT(node->nb[0] == sizeof(float));
+    if (node->op == GGML_OP_GET_ROWS) {
+      get_rows(params, node);
+      return true;
+    }
+    GGML_ASSERT(node->src[1]->type == GGML_TYPE_F32);
     size_t needed = 0;
     work_size(params->nth, node, needed);
     GGML_ASSERT(params->wsize >= needed);
@@ -107,6 +154,19 @@ class Products final : public InterleavedWeights {
   }
 
  private:
+  void get_rows(ggml_compute_params* params, ggml_tensor* node) const {
+    const ggml_tensor* weights = node->src[0];
+    const ggml_tensor* chosen = node->src[1];
+    static thread_local std::vector<uint8_t> row;
+    row.resize(weights->nb[1]);
+    for (int64_t i = params->ith; i < chosen->ne[0]; i += params->nth) {
+      const int64_t which = *at<const int32_t>(chosen->data, i * chosen->nb[0]);
+      GGML_ASSERT(which >= 0 && which < weights->ne[1]);
+      take_out(weights, which, row.data());
+      ggml_get_type_traits(weights->type)->to_float(row.data(), at<float>(node->data, i * node->nb[1]), weights->ne[0]);
+    }
+  }
+
   static size_t activation_bytes(const ggml_tensor* activations) {
     return GGML_PAD(Kind::row_bytes(activations->ne[0]) * ggml_nrows(activations), sizeof(int64_t));
   }
@@ -231,8 +291,6 @@ InterleavedWeights* products_of(ggml_type type) {
 
 InterleavedWeights* interleaved(const ggml_tensor* weights) {
   if (is_for_tiles(weights)) return nullptr;
-  // Not the output matrix: where it is the embeddings', too, they would be held twice. Those of Q4_0 ggml takes as well.
-  if (weights->ne[1] >= 32000 && weights->type != GGML_TYPE_Q4_0) return nullptr;
   InterleavedWeights* products = products_of(weights->type);
   return products && products->takes(weights) ? products : nullptr;
 }

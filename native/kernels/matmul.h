@@ -14,6 +14,9 @@ class InterleavedWeights : public ggml::cpu::tensor_traits {
 
   /** Fills the tensor from its type's usual order. */
   virtual void interleave(ggml_tensor* weights, const void* usual) const = 0;
+
+  /** Fills `usual` with one row of the tensor's in its type's usual order. */
+  virtual void take_out(const ggml_tensor* weights, int64_t row, void* usual) const = 0;
 };
 
 /** How such weights are multiplied; null where ggml's own kernels are to have them. */

@@ -395,6 +395,65 @@ TEST("experts: reordered weights give what ggml's own path for plain ones gives 
   if (!any) SKIP("on this processor ggml reorders none of these types");
 }
 
+TEST("rows of weights that lie in our order are read as they were, and so is all of them (random)") {
+  std::mt19937_64 random(check::seed());
+  bool any = false;
+  for (const ggml_type type : kTypes) {
+    if (!is_ours(type)) continue;
+    any = true;
+    const int columns = 256 * (1 + static_cast<int>(random() % 4)), rows = 16 * (1 + static_cast<int>(random() % 9));
+    const std::unique_ptr<ggml_context, Free> weight_context(ggml_init({ggml_tensor_overhead(), nullptr, true}));
+    const std::unique_ptr<ggml_context, Free> context(
+        ggml_init({ggml_tensor_overhead() * 4 + ggml_graph_overhead(), nullptr, true}));
+    ggml_tensor* weights = ggml_new_tensor_2d(weight_context.get(), type, columns, rows);
+    const std::unique_ptr<ggml_backend_buffer, Free> weight_buffer(
+        ggml_backend_alloc_ctx_tensors_from_buft(weight_context.get(), taker(type, columns, rows)));
+    std::normal_distribution<float> normal;
+    std::vector<float> numbers(ggml_nelements(weights));
+    for (float& number : numbers) number = normal(random);
+    std::vector<uint8_t> stored(ggml_nbytes(weights)), back(stored.size());
+    ggml_quantize_chunk(type, numbers.data(), stored.data(), 0, rows, columns, nullptr);
+    ggml_backend_tensor_set(weights, stored.data(), 0, stored.size());
+    ggml_backend_tensor_get(weights, back.data(), 0, back.size());
+    CHECK(back == stored);
+
+    const int wanted = 1 + static_cast<int>(random() % 20);
+    ggml_tensor* chosen = ggml_new_tensor_1d(context.get(), GGML_TYPE_I32, wanted);
+    ggml_tensor* result = ggml_get_rows(context.get(), weights, chosen);
+    CHECK(ggml_backend_dev_supports_op(ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU), result));
+    const std::unique_ptr<ggml_backend, Free> backend(ggml_backend_cpu_init());
+    ggml_backend_cpu_set_n_threads(backend.get(), 3);
+    const std::unique_ptr<ggml_backend_buffer, Free> buffer(ggml_backend_alloc_ctx_tensors(context.get(), backend.get()));
+    std::vector<int32_t> ids(wanted);
+    for (int32_t& id : ids) id = static_cast<int32_t>(random() % rows);
+    ggml_backend_tensor_set(chosen, ids.data(), 0, ggml_nbytes(chosen));
+    ggml_cgraph* graph = ggml_new_graph(context.get());
+    ggml_build_forward_expand(graph, result);
+    ggml_backend_graph_compute(backend.get(), graph);
+    std::vector<float> values(ggml_nelements(result)), usual(columns);
+    ggml_backend_tensor_get(result, values.data(), 0, ggml_nbytes(result));
+    for (int i = 0; i < wanted; i++) {
+      ggml_get_type_traits(type)->to_float(&stored[ids[i] * weights->nb[1]], usual.data(), columns);
+      CHECK(std::equal(usual.begin(), usual.end(), &values[size_t(i) * columns]));
+    }
+  }
+  if (!any) SKIP("on this processor none of these types is ours");
+}
+
+TEST("embeddings are taken where they are the output matrix, too, and stay as they are where they are not") {
+  if (!is_ours(GGML_TYPE_Q6_K)) SKIP("on this processor no type is ours");
+  ggml_backend_buffer_type_t buffers = taker(GGML_TYPE_Q6_K, 256, 32000);
+  const std::unique_ptr<ggml_context, Free> context(ggml_init({ggml_tensor_overhead() * 3, nullptr, true}));
+  const std::unique_ptr<ggml_backend_buffer, Free> empty(ggml_backend_buft_alloc_buffer(buffers, 0));
+  ggml_tensor* weights = ggml_new_tensor_2d(context.get(), GGML_TYPE_Q6_K, 256, 32000);
+  ggml_tensor* rows = ggml_get_rows(context.get(), weights, ggml_new_tensor_1d(context.get(), GGML_TYPE_I32, 512));
+  weights->buffer = empty.get();
+  ggml_backend_dev_t device = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
+  CHECK(!ggml_backend_dev_supports_op(device, rows));
+  ggml_set_output(weights);
+  CHECK(ggml_backend_dev_supports_op(device, rows));
+}
+
 // So that the tests above look at our kernels where there are any.
 TEST("on AVX2 without AVX-512, with AVX-VNNI or not, all types that we have kernels for are ours") {
   if (!ggml_cpu_has_avx2() || !ggml_cpu_has_fma() || !ggml_cpu_has_f16c()) SKIP("the kernels need AVX2, FMA and F16C");
