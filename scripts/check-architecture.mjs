@@ -60,7 +60,7 @@ const outside = [
   { headers: /^(ggml|gguf)\.h$/, folders: ["native/llama", "native/files/gguf", "native/kernels", "native/gpu"] },
   { headers: /^ggml-(backend|cpu)\.h$/, folders: ["native/llama", "native/cpu", "native/kernels", "native/gpu"] },
   { headers: /^ggml-feats\.h$/, folders: ["native/cpu"] },
-  { headers: /^(ggml-(impl|backend-impl|cpu-impl)|repack|simd-mappings|traits|vec)\.h$/, folders: ["native/kernels"] },
+  { headers: /^(ggml-(impl|backend-impl|cpu-impl)|quants|repack|simd-mappings|traits|vec)\.h$/, folders: ["native/kernels"] },
   { headers: /^(llama|ggml|gguf|common|chat|jinja)\b/, folders: ["native/llama"] },
 ];
 

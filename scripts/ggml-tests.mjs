@@ -1,6 +1,7 @@
 // Owns building and running the tests of our patches to ggml (vendor/patches) against ggml's reference path:
 // `node scripts/ggml-tests.mjs [--sanitize=address|thread] [-DGGML_…=… …] [part of a test's name]`. They need llama.cpp's source, no
-// model. `--bench [threads] [columns rows] [types]` prints how fast each kernel is instead (bench/kernels). With ggml's own options they are built for another processor, in a folder of its own: -DGGML_NATIVE=OFF -DGGML_AVX2=OFF …
+// model. `--bench [threads] [columns rows] [types]` prints how fast each kernel of products is instead, `--bench-attention [cells] [shape]` those of
+// attention (bench/kernels). With ggml's own options they are built for another processor, in a folder of its own: -DGGML_NATIVE=OFF -DGGML_AVX2=OFF …
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { fetchLlama } from "../vendor/fetch.mjs";
@@ -18,9 +19,9 @@ export function runGgmlTests(sanitize = "", filter = "", ggmlOptions = []) {
   return runCppTests({ ...places(sanitize, ggmlOptions), target: "zse_ggml_tests" }, filter);
 }
 
-/** Prints the table of bench/kernels. @param {string[]} args of its program */
-function runBench(ggmlOptions, args) {
-  runCppProgram({ ...places("", ggmlOptions), target: "zse_ggml_bench" }, args);
+/** Prints a table of bench/kernels. @param {"products" | "attention"} which @param {string[]} args of its program */
+function runBench(which, ggmlOptions, args) {
+  runCppProgram({ ...places("", ggmlOptions), target: `zse_ggml_bench_${which}` }, args);
 }
 
 function places(sanitize, ggmlOptions) {
@@ -40,8 +41,10 @@ if (process.argv[1] && resolve(process.argv[1]) === fileURLToPath(import.meta.ur
     const args = process.argv.slice(2);
     const sanitize = args.find((arg) => arg.startsWith("--sanitize="))?.slice("--sanitize=".length) ?? "";
     const processor = args.filter((arg) => arg.startsWith("-D"));
-    if (args.includes("--bench")) {
+    const bench = args.find((arg) => arg === "--bench" || arg === "--bench-attention");
+    if (bench !== undefined) {
       runBench(
+        bench === "--bench" ? "products" : "attention",
         processor,
         args.filter((arg) => !arg.startsWith("-")),
       );

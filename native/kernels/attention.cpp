@@ -28,8 +28,9 @@ constexpr int kMostLanes = 32;  // upper bound of the width of a panel of querie
 constexpr int kMostRows = 112;  // query rows (tokens x heads) in a tile: its scratch stays in a core's L2
 constexpr int kLeastRows = 48;  // below that converting K and V begins to weigh
 constexpr int kLeastChunk = 256;
-constexpr int kFewRows = 4;      // up to so many query rows cells lie in the lanes: most would be idle if queries did
-constexpr int kFarBytes = 2048;  // rows of a cache this far apart are fetched ahead even where they follow each other
+// Up to so many query rows cells lie in the lanes: most would be idle if queries did. So many of them at once have registers for their sums.
+constexpr int kFewRows = kLanes == 16 ? 7 : 4, kGroup = kLanes == 16 ? 6 : 3;
+constexpr int kFarBytes = 2048;  // many query rows: cells this far apart are fetched ahead even where they follow each other
 constexpr size_t kCacheLine = 64;
 constexpr uint16_t kHidden = 0xfc00;  // -inf, the mask of a cell that a token does not see
 
@@ -146,6 +147,12 @@ struct Operands {
 void to_f32(const ggml_tensor* tensor, ggml_to_float_t convert, const char* row, float* out, int64_t n) {
   if (tensor->type == GGML_TYPE_F16) {
     ggml_cpu_fp16_to_fp32(reinterpret_cast<const ggml_fp16_t*>(row), out, n);
+#ifdef ZSE_READS_BLOCKS
+  } else if (tensor->type == GGML_TYPE_Q8_0) {
+    convert_blocks<block_q8_0>(row, out, n);
+  } else if (tensor->type == GGML_TYPE_Q4_0) {
+    convert_blocks<block_q4_0>(row, out, n);
+#endif
   } else if (convert) {
     convert(row, out, n);
   } else {
@@ -258,7 +265,7 @@ struct Tile {
   void attend(int64_t cell0, int64_t cell1) {
     int n = 0;
     bool masked = false;
-    const bool far = of.k->nb[1] >= kFarBytes;
+    const bool far = few() || of.k->nb[1] >= kFarBytes;
     const auto take = [&](int64_t cell) {
       // Rows that lie apart are no pattern that the processor would follow.
       if (far || (n > 0 && cells[n - 1] != cell - 1)) {
@@ -311,6 +318,10 @@ struct Tile {
       attend_few(F16Cells{k_base, of.k->nb[1], cells}, F16Cells{v_base, of.v->nb[1], cells}, n, masked);
       return;
     }
+#endif
+#ifdef ZSE_READS_BLOCKS
+    if (few() && of.k->type == GGML_TYPE_Q8_0 && of.v->type == GGML_TYPE_Q8_0) return attend_blocks<block_q8_0>(n, masked);
+    if (few() && of.k->type == GGML_TYPE_Q4_0 && of.v->type == GGML_TYPE_Q4_0) return attend_blocks<block_q4_0>(n, masked);
 #endif
     for (int c = 0; c < n; c++) {
       to_f32(of.k, of.k_to_float, k_row(cells[c]), k_f32 + c * of.key_size, of.key_size);
@@ -368,16 +379,28 @@ struct Tile {
     add_values(out + row * of.value_size, scores, lanes, v_f32, of.value_size, n_rows, n);
   }
 
+#ifdef ZSE_READS_BLOCKS
+  template <class Block>
+  void attend_blocks(int n, bool masked) {
+    attend_few(BlockCells<Block>{k_base, of.k->nb[1], cells}, BlockCells<Block>{v_base, of.v->nb[1], cells}, n, masked);
+  }
+#endif
+
   template <class Cells>
   void attend_few(const Cells& keys, const Cells& values, int n, bool masked) {
-    for (int row = 0; row < rows;) {
-      const int group = rows == 4 ? 2 : rows;
-      switch (group) {
-        case 1: attend_few<1>(row, keys, values, n, masked); break;
-        case 2: attend_few<2>(row, keys, values, n, masked); break;
-        case 3: attend_few<3>(row, keys, values, n, masked); break;
-      }
+    for (int row = 0, groups = (rows + kGroup - 1) / kGroup; groups > 0; groups--) {
+      const int group = (rows - row) / groups;
+      attend_group<kGroup>(group, row, keys, values, n, masked);
       row += group;
+    }
+  }
+
+  template <int most, class Cells>
+  void attend_group(int group, int row, const Cells& keys, const Cells& values, int n, bool masked) {
+    if (group == most) {
+      attend_few<most>(row, keys, values, n, masked);
+    } else if constexpr (most > 1) {
+      attend_group<most - 1>(group, row, keys, values, n, masked);
     }
   }
 
@@ -395,15 +418,23 @@ struct Tile {
         const ggml_fp16_t* mask = of.mask_row(token_of(row), sequence);
         for (int c = 0; c < n; c++) s[c] += slopes[row] * GGML_CPU_FP16_TO_FP32(mask[cells[c]]);
       }
-      float top = max[row];
-      for (int c = 0; c < n; c++) top = top > s[c] ? top : s[c];
+      for (int c = n; c < whole; c++) s[c] = -INFINITY;
+      // For each lane: at a single one each step would wait for the one before.
+      float tops[kLanes], totals[kLanes] = {};
+      float top = max[row], total = 0.0f;
+      for (float& one : tops) one = top;
+      for (int c = 0; c < whole; c += kLanes) {
+        for (int l = 0; l < kLanes; l++) tops[l] = tops[l] > s[c + l] ? tops[l] : s[c + l];
+      }
+      for (const float one : tops) top = top > one ? top : one;
       if (top > max[row]) lower(row, top);
       const float shift = top == -INFINITY ? 0.0f : top;
-      for (int c = 0; c < n; c++) s[c] -= shift;
-      for (int c = n; c < whole; c++) s[c] = -INFINITY;
+      for (int c = 0; c < whole; c++) s[c] -= shift;
       exponentiate(s, whole);
-      float total = 0.0f;
-      for (int c = 0; c < n; c++) total += s[c];
+      for (int c = 0; c < whole; c += kLanes) {
+        for (int l = 0; l < kLanes; l++) totals[l] += s[c + l];
+      }
+      for (const float one : totals) total += one;
       sum[row] += total;
     }
     add_values_few<group>(out + first_row * of.value_size, scores, values, of.value_size, n);

@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "quants.h"
 #include "simd-mappings.h"
 #include "vec.h"
 
@@ -88,39 +89,109 @@ static void add_values(float* out, const float* weights, int64_t lanes, const fl
   }
 }
 
-// Keys or values for the kernels of few query rows: F16 is converted as it is read, everything else was before.
+// Keys or values for the kernels of few query rows, read in units of so many vectors: what is no F32 is converted as it is read.
 struct F32Cells {
-  const float* first;
+  using Row = const float*;
+  static constexpr int kUnit = 1;
+  Row first;
   int64_t size;
-  const float* cell(int i) const { return first + i * size; }
-  static Vector load(const float* at) { return GGML_F32_VEC_LOAD(at); }
-  static float one(const float* at) { return *at; }
+  Row cell(int i) const { return first + i * size; }
+  static void load(Row row, int64_t at, Vector* to) { to[0] = GGML_F32_VEC_LOAD(row + at); }
+  static float one(Row row, int64_t at) { return row[at]; }
 };
 
 #if defined(__AVX__) && defined(__F16C__)
 #define ZSE_READS_F16
 struct F16Cells {
+  using Row = const ggml_fp16_t*;
+  static constexpr int kUnit = 1;
   const char* base;
   size_t bytes;
   const int32_t* cells;
-  const ggml_fp16_t* cell(int i) const { return reinterpret_cast<const ggml_fp16_t*>(base + cells[i] * bytes); }
+  Row cell(int i) const { return reinterpret_cast<Row>(base + cells[i] * bytes); }
 #if defined(__AVX512F__)
-  static Vector load(const ggml_fp16_t* at) {
-    return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(at)));
+  static void load(Row row, int64_t at, Vector* to) {
+    to[0] = _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(row + at)));
   }
 #else
-  static Vector load(const ggml_fp16_t* at) {
-    return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(at)));
+  static void load(Row row, int64_t at, Vector* to) {
+    to[0] = _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(row + at)));
   }
 #endif
-  static float one(const ggml_fp16_t* at) { return GGML_CPU_FP16_TO_FP32(*at); }
+  static float one(Row row, int64_t at) { return GGML_CPU_FP16_TO_FP32(row[at]); }
 };
+#endif
+
+#if defined(__AVX2__) && defined(__F16C__)
+#define ZSE_READS_BLOCKS
+#if defined(__AVX512F__)
+static inline Vector whole_numbers(__m128i sixteen) { return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(sixteen)); }
+#else
+static inline Vector whole_numbers(__m128i eight) { return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(eight)); }
+#endif
+
+// The 32 numbers of a block, of which these are the first sixteen and the others.
+static inline void scale_block(ggml_half scale, __m128i first, __m128i others, Vector* to) {
+  const Vector by = GGML_F32_VEC_SET1(GGML_CPU_FP16_TO_FP32(scale));
+#if defined(__AVX512F__)
+  to[0] = GGML_F32_VEC_MUL(by, whole_numbers(first));
+  to[1] = GGML_F32_VEC_MUL(by, whole_numbers(others));
+#else
+  to[0] = GGML_F32_VEC_MUL(by, whole_numbers(first));
+  to[1] = GGML_F32_VEC_MUL(by, whole_numbers(_mm_unpackhi_epi64(first, first)));
+  to[2] = GGML_F32_VEC_MUL(by, whole_numbers(others));
+  to[3] = GGML_F32_VEC_MUL(by, whole_numbers(_mm_unpackhi_epi64(others, others)));
+#endif
+}
+
+static inline void load_block(const block_q8_0& block, Vector* to) {
+  const auto* numbers = reinterpret_cast<const __m128i*>(block.qs);
+  scale_block(block.d, _mm_loadu_si128(numbers), _mm_loadu_si128(numbers + 1), to);
+}
+
+static inline void load_block(const block_q4_0& block, Vector* to) {
+  const __m128i both = _mm_loadu_si128(reinterpret_cast<const __m128i*>(block.qs));
+  const __m128i low = _mm_set1_epi8(15), eight = _mm_set1_epi8(8);
+  scale_block(block.d, _mm_sub_epi8(_mm_and_si128(both, low), eight),
+              _mm_sub_epi8(_mm_and_si128(_mm_srli_epi16(both, 4), low), eight), to);
+}
+
+template <class Block>
+struct BlockCells {
+  static_assert(QK8_0 == 32 && QK4_0 == 32, "a block is two lines of sixteen");
+  using Row = const Block*;
+  static constexpr int kUnit = 32 / kLanes;
+  const char* base;
+  size_t bytes;
+  const int32_t* cells;
+  Row cell(int i) const { return reinterpret_cast<Row>(base + cells[i] * bytes); }
+  static void load(Row row, int64_t at, Vector* to) { load_block(row[at / 32], to); }
+};
+
+template <class Block>
+static void convert_blocks(const char* row, float* out, int64_t size) {
+  const auto* blocks = reinterpret_cast<const Block*>(row);
+  for (int64_t at = 0; at < size; at += 32) {
+    Vector numbers[32 / kLanes];
+    load_block(blocks[at / 32], numbers);
+    for (int v = 0; v < 32 / kLanes; v++) GGML_F32_VEC_STORE(out + at + v * kLanes, numbers[v]);
+  }
+}
 #endif
 
 // out[i] = sum over the lanes of x[i]
 static inline void sum_lanes(float* out, const Vector x[4]) {
-#if defined(__AVX__) && !defined(__AVX512F__)
-  const __m256 sums = _mm256_hadd_ps(_mm256_hadd_ps(x[0], x[1]), _mm256_hadd_ps(x[2], x[3]));
+#if defined(__AVX__)
+#if defined(__AVX512F__)
+  __m256 half[4];
+  for (int i = 0; i < 4; i++) {
+    const __m256 high = _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(x[i]), 1));
+    half[i] = _mm256_add_ps(_mm512_castps512_ps256(x[i]), high);
+  }
+#else
+  const Vector* half = x;
+#endif
+  const __m256 sums = _mm256_hadd_ps(_mm256_hadd_ps(half[0], half[1]), _mm256_hadd_ps(half[2], half[3]));
   _mm_storeu_ps(out, _mm_add_ps(_mm256_castps256_ps128(sums), _mm256_extractf128_ps(sums, 1)));
 #else
   for (int i = 0; i < 4; i++) {
@@ -135,27 +206,33 @@ static inline void sum_lanes(float* out, const Vector x[4]) {
 // scores[row][cell] = keys[cell] . queries[row], rows of the scores being kBlockCells apart.
 template <int rows, class Cells>
 static void score_few(float* scores, const Cells& keys, const float* queries, int64_t key_size, int n_cells) {
+  constexpr int kUnit = Cells::kUnit;
   for (int cell = 0; cell < n_cells; cell += 4) {
     Vector sums[rows][4];
     for (int r = 0; r < rows; r++) {
       for (int i = 0; i < 4; i++) sums[r][i] = GGML_F32_VEC_SET1(0.0f);
     }
-    decltype(keys.cell(0)) key[4];
+    typename Cells::Row key[4];
     for (int i = 0; i < 4; i++) key[i] = keys.cell(std::min(cell + i, n_cells - 1));
     int64_t d = 0;
-    for (; d + kLanes <= key_size; d += kLanes) {
+    for (; d + kUnit * kLanes <= key_size; d += kUnit * kLanes) {
       for (int i = 0; i < 4; i++) {
-        const Vector k = Cells::load(key[i] + d);
-        for (int r = 0; r < rows; r++) {
-          sums[r][i] = GGML_F32_VEC_FMA(sums[r][i], k, GGML_F32_VEC_LOAD(queries + r * key_size + d));
+        Vector k[kUnit];
+        Cells::load(key[i], d, k);
+        for (int u = 0; u < kUnit; u++) {
+          for (int r = 0; r < rows; r++) {
+            sums[r][i] = GGML_F32_VEC_FMA(sums[r][i], k[u], GGML_F32_VEC_LOAD(queries + r * key_size + d + u * kLanes));
+          }
         }
       }
     }
     for (int r = 0; r < rows; r++) {
       float* four = scores + r * kBlockCells + cell;  // a block has room for whole fours
       sum_lanes(four, sums[r]);
-      for (int64_t rest = d; rest < key_size; rest++) {
-        for (int i = 0; i < 4; i++) four[i] += Cells::one(key[i] + rest) * queries[r * key_size + rest];
+      if constexpr (kUnit == 1) {  // blocks are whole
+        for (int64_t rest = d; rest < key_size; rest++) {
+          for (int i = 0; i < 4; i++) four[i] += Cells::one(key[i], rest) * queries[r * key_size + rest];
+        }
       }
     }
   }
@@ -169,9 +246,9 @@ static void add_values_few(float* out, const float* weights, const Cells& values
     for (int v = 0; v < vectors; v++) sums[r][v] = GGML_F32_VEC_LOAD(out + r * value_size + j + v * kLanes);
   }
   for (int cell = 0; cell < n_cells; cell++) {
-    const auto* from = values.cell(cell) + j;
+    const auto row = values.cell(cell);
     Vector value[vectors];
-    for (int v = 0; v < vectors; v++) value[v] = Cells::load(from + v * kLanes);
+    for (int v = 0; v < vectors; v += Cells::kUnit) Cells::load(row, j + v * kLanes, value + v);
     for (int r = 0; r < rows; r++) {
       const Vector weight = GGML_F32_VEC_SET1(weights[r * kBlockCells + cell]);
       for (int v = 0; v < vectors; v++) sums[r][v] = GGML_F32_VEC_FMA(sums[r][v], value[v], weight);
@@ -182,15 +259,24 @@ static void add_values_few(float* out, const float* weights, const Cells& values
   }
 }
 
-// out[row] += sum over cells of weights[row][cell] * values[cell]
-template <int rows, class Cells>
-static void add_values_few(float* out, const float* weights, const Cells& values, int64_t value_size, int n_cells) {
-  constexpr int vectors = rows == 1 ? 8 : rows == 2 ? 4 : 3;
-  int64_t j = 0;
+// As many vectors at once as there are registers for; what is left of a row, with half as many, down to one unit.
+template <int rows, int vectors, class Cells>
+static void add_values_from(float* out, const float* weights, const Cells& values, int64_t value_size, int64_t j,
+                            int n_cells) {
   for (; j + vectors * kLanes <= value_size; j += vectors * kLanes) {
     add_values_few<rows, vectors>(out, weights, values, value_size, j, n_cells);
   }
-  for (; j < value_size; j += kLanes) add_values_few<rows, 1>(out, weights, values, value_size, j, n_cells);
+  if constexpr (vectors > Cells::kUnit) {
+    constexpr int fewer = std::max(Cells::kUnit, vectors / 2 / Cells::kUnit * Cells::kUnit);
+    if (j < value_size) add_values_from<rows, fewer>(out, weights, values, value_size, j, n_cells);
+  }
+}
+
+// out[row] += sum over cells of weights[row][cell] * values[cell]
+template <int rows, class Cells>
+static void add_values_few(float* out, const float* weights, const Cells& values, int64_t value_size, int n_cells) {
+  constexpr int vectors = kLanes == 16 ? (rows <= 3 ? 8 : 4) : rows == 1 ? 8 : rows == 2 ? 4 : 3;
+  add_values_from<rows, std::max(Cells::kUnit, vectors)>(out, weights, values, value_size, 0, n_cells);
 }
 
 // x[i] = exp(x[i]); n is a multiple of the vector's width.

@@ -252,8 +252,10 @@ T one_of(const T (&choices)[N], std::mt19937_64& random) {
 }
 
 Shape random_shape(std::mt19937_64& random) {
-  static const int head_sizes[] = {32, 64, 64, 80, 96, 128, 256}, ratios[] = {1, 2, 3, 4, 7, 8}, threads[] = {1, 2, 3, 5};
-  static const ggml_type types[] = {GGML_TYPE_F16, GGML_TYPE_F16, GGML_TYPE_Q8_0, GGML_TYPE_F32, GGML_TYPE_BF16};
+  static const int head_sizes[] = {32, 64, 64, 80, 96, 128, 256}, ratios[] = {1, 2, 3, 4, 5, 6, 7, 8, 12},
+                   threads[] = {1, 2, 3, 5};
+  static const ggml_type types[] = {GGML_TYPE_F16,  GGML_TYPE_F16, GGML_TYPE_Q8_0,
+                                    GGML_TYPE_Q4_0, GGML_TYPE_F32, GGML_TYPE_BF16};
   static const Mask masks[] = {Mask::kNone, Mask::kCausal, Mask::kCausal, Mask::kSequences, Mask::kSequences, Mask::kAlibi};
   Shape s{};
   s.type = one_of(types, random);
@@ -284,9 +286,12 @@ TEST("attention: random shapes give the exact result within 2e-5, and ggml's ref
 TEST("attention: one token at depth, for every ratio of query heads to KV heads and every number of threads") {
   skip_without_vectors();
   std::mt19937_64 random(check::seed());
-  for (int ratio : {1, 2, 3, 4, 7, 8, 32}) {
+  for (int ratio : {1, 2, 3, 4, 5, 6, 7, 8, 32}) {
     for (int threads : {1, 2, 3, 4, 7}) {
-      check_shape({64, 64, 2, ratio, 1, 3000, 1, threads, GGML_TYPE_F16, Mask::kCausal, 0, false}, random);
+      for (const ggml_type type : {GGML_TYPE_F16, GGML_TYPE_Q8_0, GGML_TYPE_Q4_0}) {
+        const int head_size = one_of({32, 64, 96, 128}, random);
+        check_shape({head_size, head_size, 2, ratio, 1, 3000, 1, threads, type, Mask::kCausal, 0, false}, random);
+      }
     }
   }
 }
