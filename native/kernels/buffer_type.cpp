@@ -13,7 +13,7 @@ namespace {
 bool is_ours(const ggml_tensor* weights) { return weights->buffer && weights->buffer->buft == buffer_type(); }
 
 // Embeddings are taken where they are the output matrix, too, so that they are held once; others stay in the file, whose rows are read as they are
-// asked for. llama.cpp says so before there is any memory for them (vendor/patches/0031); afterwards they have their kind of products.
+// asked for. llama.cpp says so before there is any memory for them (vendor/patches/0032); afterwards they have their kind of products.
 bool gives_rows(const ggml_tensor* node) {
   const ggml_tensor* weights = node->src[0];
   if (!is_ours(weights) || ggml_n_dims(weights) != 2 || node->src[1]->type != GGML_TYPE_I32) return false;
