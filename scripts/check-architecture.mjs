@@ -34,7 +34,7 @@ const libraryRooms = {
   stream: ["base", "errors", "types", "addon", "schema", "options", "engine"],
   tools: ["base", "errors", "types", "addon", "schema", "options", "engine", "stream"],
   telemetry: ["errors", "types", "addon", "engine", "stream"],
-  "model-cache": ["base", "errors", "types", "addon", "engine", "model-calls"],
+  "model-cache": ["base", "errors", "types", "addon", "options", "engine", "model-calls"],
   "model-calls": ["types", "addon", "options", "engine", "stream", "tools"],
   hub: ["base", "errors", "types", "options"],
   zse: ["base", "errors", "types", "addon", "options", "engine", "hub", "stream", "telemetry", "tools", "model-calls", "model-cache"],
