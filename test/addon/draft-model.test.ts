@@ -1,15 +1,23 @@
 // A smaller model that guesses ahead, on real weights: it changes no text, it comes in fewer steps, and what does not go together is refused. The demo
 // model guesses for itself here, which is right nearly always: how long its guesses take is bench/'s matter.
 
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtempSync, rmSync } from "node:fs";
+import { readFile, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { describe, expect, test } from "vitest";
+import { gguf } from "@huggingface/gguf";
+import { afterAll, describe, expect, test } from "vitest";
 
 import { type EngineOptions, ZSE } from "../../lib/index.js";
+// @ts-expect-error: plain JavaScript, shared with children
+import { rewriteGguf } from "../hostile/gguf.mjs";
+import { MEMORIES, writeMemoryModel } from "../memory-models.js";
 import { ask, DEMO, openModel, openReady } from "./helpers.js";
 
 const demo = DEMO;
+const folder = mkdtempSync(join(tmpdir(), "zstream-draft-"));
+// After all tests: a test's models are closed after it.
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
 const GREEDY = { temperature: 0, maxTokens: 80, ignoreEos: true } as const;
 /** Tokens are looked up only where 32 stood there before: what is drafted is the draft model's. */
 const BY_MODEL = { tokens: 16, match: 32 };
@@ -86,16 +94,46 @@ test("an isolated engine has its draft model", async () => {
   expect((await model.chat(ask(PROMPTS[0]!), { ...GREEDY, speculate: BY_MODEL })).text).toBe(plain.text);
 });
 
+test.each([NaN, Infinity, 3e38])("a draft model whose weights are %s harms no reply", async (weight) => {
+  const { tensorInfos, tensorDataOffset } = await gguf(demo, { allowLocalFile: true });
+  const { offset, shape } = tensorInfos.find(({ name }) => name === "output_norm.weight")!;
+  const bytes = await readFile(demo);
+  for (let i = 0; i < Number(shape[0]); i++) bytes.writeFloatLE(weight, Number(tensorDataOffset) + Number(offset) + 4 * i);
+  const path = join(folder, `damaged-${weight}.gguf`);
+  await writeFile(path, bytes);
+  const model = await openReady({ speculate: { draftModel: path } });
+  const plain = await model.chat(ask(PROMPTS[0]!), { ...GREEDY, speculate: false });
+  const guessed = await Promise.all([1, 2, 3].map(() => model.chat(ask(PROMPTS[0]!), { ...GREEDY, speculate: BY_MODEL })));
+  for (const { text } of guessed) expect(text).toBe(plain.text);
+});
+
 describe("what does not go together is refused when the model is opened", () => {
   test("a file that is not there, or is no model", async () => {
-    const folder = await mkdtemp(join(tmpdir(), "zstream-draft-"));
     const bad = join(folder, "bad.gguf");
     await writeFile(bad, (await readFile(demo)).subarray(0, 5000));
     await expect(openModel({ speculate: { draftModel: join(folder, "none.gguf") } }).ready).rejects.toMatchObject({
       code: "MODEL_NOT_FOUND",
     });
     await expect(openModel({ speculate: { draftModel: bad } }).ready).rejects.toMatchObject({ code: "BAD_MODEL" });
-    await rm(folder, { recursive: true });
+  });
+  test.each(MEMORIES)("a model with another kind of memory: %s", async (memory) => {
+    const path = join(folder, `${memory}.gguf`);
+    writeMemoryModel(path, memory, 7);
+    const asDraft = openModel({ speculate: { draftModel: path } }).ready;
+    const drafted = openModel({ speculate: { draftModel: path } }, path).ready;
+    if (memory === "sliding") {
+      await expect(drafted).resolves.toMatchObject({ draftModel: path }); // it can take guesses back
+    } else {
+      await expect(drafted).rejects.toMatchObject({ code: "UNSUPPORTED", message: expect.stringContaining("guesses back") as unknown });
+    }
+    await asDraft.catch((error: unknown) => expect(error).toMatchObject({ code: "UNSUPPORTED" }));
+  });
+  test("a model of another vocabulary", async () => {
+    const path = rewriteGguf(demo, join(folder, "other.gguf"), { "tokenizer.ggml.add_bos_token": true }) as string;
+    await expect(openModel({ speculate: { draftModel: path } }).ready).rejects.toMatchObject({
+      code: "UNSUPPORTED",
+      message: expect.stringContaining("vocabulary is another one") as unknown,
+    });
   });
   test("what guesses nothing", () => {
     const refused = (options: EngineOptions) => expect(() => new ZSE(options)).toThrow(expect.objectContaining({ code: "BAD_OPTION" }));
