@@ -74,14 +74,14 @@ function modelOf(option: string, name: string, { path, aliases = [], ...options 
   if (!Array.isArray(aliases)) throw bad(`${option}.aliases`, `${option}.aliases must be an array of names; given ${quote(aliases)}.`);
   for (const [index, alias] of aliases.entries()) readName(`${option}.aliases[${index}]`, alias);
   const { native, isolation } = readOptionsOf(option, options);
-  const { contextSize, maxStreams, maxQueue, kvType } = native;
+  const { contextSize, maxStreams, maxQueue, kvType, speculate } = native;
   return {
     name,
     aliases: aliases as string[],
     path: path === undefined ? undefined : readPath(path),
     options: options as EngineOptionsInput,
     room: { maxStreams, maxQueue },
-    weighed: { contextSize, maxStreams, kvType, isIsolated: isolation !== undefined },
+    weighed: { contextSize, maxStreams, kvType, draftModel: speculate?.draftModel, isIsolated: isolation !== undefined },
   };
 }
 

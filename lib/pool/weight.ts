@@ -12,6 +12,8 @@ export interface WeighedOptions {
   contextSize: number;
   maxStreams: number;
   kvType: NativeEngineOptions["kvType"];
+  /** The file of the smaller model that guesses for it. */
+  draftModel?: string | undefined;
   /** The addon is not to be loaded in this process. */
   isIsolated: boolean;
 }
@@ -22,12 +24,17 @@ const LARGEST_BY_ITSELF = 4096;
 const KV_BYTES = { f16: 2, q8_0: 34 / 32, q4_0: 18 / 32 } as const satisfies Record<WeighedOptions["kvType"], number>;
 
 /**
- * Bytes of its weights and of the KV cache of all its streams; 0 where the file cannot be read, which opening it will say better. Of an isolated
- * model the file's size alone: reading more of it is its process's matter.
+ * Bytes of its weights and of the KV cache of all its streams, and those of its draft model; 0 for a file that cannot be read, which opening it will
+ * say better. Of an isolated model the files' size alone: reading more of them is its process's matter.
  */
-export async function weigh(path: string | undefined, options: WeighedOptions): Promise<number> {
+export async function weigh(path: string | undefined, { draftModel, ...options }: WeighedOptions): Promise<number> {
   const file = path ?? demoModelPath();
   if (file === undefined) return 0;
+  const drafts = draftModel === undefined ? 0 : await weighOne(draftModel, { ...options, kvType: "f16" });
+  return drafts + (await weighOne(file, options));
+}
+
+async function weighOne(file: string, options: WeighedOptions): Promise<number> {
   if (!options.isIsolated) {
     try {
       const { inspect } = loadNative();

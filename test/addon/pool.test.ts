@@ -68,6 +68,14 @@ test("a model's bytes are its file's and its KV cache's, and what is larger than
   expect(states(enough)).toEqual({ demo: "open", red: "closed" });
 });
 
+test("a draft model's bytes are its model's too", async () => {
+  const pool = openPool({ models: { demo: { path: DEMO, ...SMALL }, guessed: { path: DEMO, ...SMALL, speculate: { draftModel: RED } } } });
+  await Promise.all(["demo", "guessed"].map((name) => pool.model(name).ready));
+  const [alone, both] = pool.list().map(({ bytes }) => bytes);
+  expect(both).toBe(2 * alone!);
+  expect((await pool.model("guessed").chat(ask("Hi"), GREEDY)).text).toBe((await pool.model("demo").chat(ask("Hi"), GREEDY)).text);
+});
+
 test("a file that is none fails its own requests alone, and is tried again", async () => {
   const pool = openPool({ models: { demo: { path: DEMO, ...SMALL }, lost: join(folder, "lost.gguf") } });
   expect(await rejection(pool.model("lost").chat(ask("Hi")))).toMatchObject({ code: "MODEL_NOT_FOUND" });
