@@ -342,16 +342,26 @@ struct LanesQ6_K {
   template <int n>
   ZSE_INLINE void add(Floats* sums, const Block& block, const Together<n>* a) {
     const Floats d = from_halves(block.d);
-    for (int j = 0; j < 8; j++) {  // 32 columns: the j % 4th quarter of a half
-      Ints w[8];
-      const int low = j / 4 * 16 + j % 2 * 8, high = j / 4 * 8;
-      for (int i = 0; i < 8; i++) {
-        const Ints four = both(right(word(block.ql, low + i), j % 4 / 2 * 4), bytes(15));
-        w[i] = either(four, both(left(right(word(block.qh, high + i), j % 4 * 2), 4), bytes(0x30)));
-      }
-      const Floats scales[2] = {scale(block, d, 2 * j), scale(block, d, 2 * j + 1)};
-      add_halves<n, 63>(sums, w, scales, a[j]);
+    // Known shifts are quicker, and count where few rows share them; with many rows the longer code costs more.
+    if constexpr (n <= 8) {
+#pragma GCC unroll 8
+      for (int j = 0; j < 8; j++) add_columns<n>(sums, block, d, j, a[j]);
+    } else {
+      for (int j = 0; j < 8; j++) add_columns<n>(sums, block, d, j, a[j]);
     }
+  }
+
+  // 32 columns: the j % 4th quarter of a half.
+  template <int n>
+  ZSE_INLINE void add_columns(Floats* sums, const Block& block, Floats d, int j, const Together<n>& a) {
+    Ints w[8];
+    const int low = j / 4 * 16 + j % 2 * 8, high = j / 4 * 8;
+    for (int i = 0; i < 8; i++) {
+      const Ints four = both(right(word(block.ql, low + i), j % 4 / 2 * 4), bytes(15));
+      w[i] = either(four, both(left(right(word(block.qh, high + i), j % 4 * 2), 4), bytes(0x30)));
+    }
+    const Floats scales[2] = {scale(block, d, 2 * j), scale(block, d, 2 * j + 1)};
+    add_halves<n, 63>(sums, w, scales, a);
   }
 };
 
