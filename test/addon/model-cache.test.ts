@@ -73,7 +73,7 @@ test("with everything what is too short to be listed is forgotten, too", async (
 });
 
 test("a pinned prefix stays, whatever else comes; one that is not makes way", async () => {
-  const model = openModel({ ...OPTIONS, maxStreams: 1, promptCache: { ram: 8 << 20 } });
+  const model = openModel({ ...OPTIONS, kvType: "f16", maxStreams: 1, promptCache: { ram: 8 << 20 } }); // room for a few images of that type
   const kept = async () => {
     for (let i = 0; i < 12; i++) await model.chat([{ role: "user", content: `${i} ${"Count from 3 to 14. ".repeat(60)}` }], GREEDY);
     return (await model.chat(asks("Hello"), GREEDY)).usage.cachedTokens;
