@@ -55,7 +55,7 @@ const packages = {
   platform: {
     mustHave: ["package.json", "README.md", "LICENSE", "NOTICE", "index.js"],
     mayHave: [/^prebuilds\/[a-z0-9]+-[a-z0-9]+\/node\.napi\.node$/],
-    largestMegabytes: 14,
+    largestMegabytes: 15,
   },
 };
 
