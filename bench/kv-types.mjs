@@ -1,8 +1,9 @@
-// Owns the figures of the types of the KV cache in docs/PERFORMANCE.md: memory, speed of prompts and replies at both ends of a context, and how near the
+// Owns the figures of the types of the KV cache in docs/lab/kv-types.md: memory, speed of prompts and replies at both ends of a context, and how near the
 // probabilities of each token stay to those with f16. All types are open in one process, and rounds alternate between them; medians.
 // Usage: node bench/kv-types.mjs [model.gguf] [--context 4096] [--rounds 5] [--threads N] [--text file] [--no-speed]
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
+import { median } from "simple-statistics";
 import { ZSE } from "../dist/index.js";
 
 const TYPES = ["f16", "q8_0", "q4_0"];
@@ -27,7 +28,6 @@ const models = new Map();
 for (const kvType of TYPES) models.set(kvType, new ZSE(...positionals.slice(0, 1), { ...options, kvType }));
 const text = await models.get("f16").tokenize(readFileSync(values.text, "utf8"));
 
-const median = (numbers) => [...numbers].sort((a, b) => a - b)[numbers.length >> 1];
 const cut = (from, count) => Int32Array.from({ length: count }, (_, i) => text[(from + i) % text.length]);
 
 /** Milliseconds to the first token and from there to each of the others, of a reply to so many tokens. */
