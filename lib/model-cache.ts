@@ -3,13 +3,12 @@
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { NativeCacheQuestion } from "./addon/contract.js";
-import { cutName, quote } from "./base/quote.js";
+import { quote } from "./base/quote.js";
 import type { ModelEngine } from "./engine/engine.js";
 import { ZSEError } from "./errors.js";
 import type { ModelCalls } from "./model-calls.js";
 import { readCacheKey } from "./options/custom.js";
-import { entriesOf } from "./options/foreign.js";
-import { isPlainObject } from "./options/rules.js";
+import { readOptions } from "./options/rules.js";
 import type { CacheEntry, ChatRequest, Message } from "./types.js";
 
 /** An entry by its id, or the chat that it is the prompt of. */
@@ -127,17 +126,12 @@ function asksForAdapter(adapter: ChatRequest["adapter"]): boolean {
   return Object.values(adapter).some((scale) => scale !== 0);
 }
 
+const FILE_OPTIONS = {
+  key: { kind: "custom", read: (name: string, given: unknown) => (given === null ? null : readCacheKey(name, given)) },
+} as const;
+
 function readFileOptions(call: string, given: unknown): Pick<NativeCacheQuestion, "key"> {
-  if (given === undefined) return {};
-  if (!isPlainObject(given)) {
-    throw new ZSEError("BAD_OPTION", `cache.${call}() takes { key } last; given ${quote(given)}.`, { option: "options" });
-  }
-  const { key, ...unknown } = Object.fromEntries(entriesOf(given, "options"));
-  for (const name of Object.keys(unknown)) {
-    throw new ZSEError("BAD_OPTION", `cache.${call}() has no ${quote(name)}; there is: key.`, { option: cutName(name) });
-  }
-  if (key === undefined) return {};
-  return { key: key === null ? null : readCacheKey("key", key) };
+  return readOptions(FILE_OPTIONS, given, `cache.${call}()`);
 }
 
 function readFile(call: string, file: string | URL): string {

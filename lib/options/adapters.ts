@@ -4,6 +4,7 @@
 import type { NativeAdapter, NativeEngineOptions } from "../addon/contract.js";
 import { cutName, quote } from "../base/quote.js";
 import { bad } from "../errors.js";
+import { readFile } from "./custom.js";
 import { entriesOf } from "./foreign.js";
 import { isPlainObject } from "./rules.js";
 
@@ -41,17 +42,7 @@ function readAdapterFile(at: string, value: unknown): AdapterFiles[number] {
       `${at}.name must be 1 to 64 characters without colon, comma, slash and control characters; given ${quote(name)}.`,
     );
   }
-  return { name, path: readFile(`${at}.path`, path), scale: readScale(`${at}.scale`, scale) };
-}
-
-/** A URL stays one: pages have this file too, and cannot make paths of them. */
-function readFile(at: string, value: unknown): string {
-  if (value instanceof URL && value.protocol === "file:") return value.href;
-  if (typeof value === "string" && value !== "" && !value.includes("\0")) return value;
-  throw bad(
-    at,
-    `${at} must be the path or file: URL of an adapter's GGUF file; given ${quote(value instanceof URL ? value.href : value)}.`,
-  );
+  return { name, path: readFile(`${at}.path`, path, "an adapter's GGUF file"), scale: readScale(`${at}.scale`, scale) };
 }
 
 function readScale(at: string, value: unknown): number {

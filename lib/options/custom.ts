@@ -93,6 +93,13 @@ export function readIsolate(name: string, value: unknown): Isolation | undefined
 
 const CACHE_KEY_BYTES = 32;
 
+/** A path, or a file: URL, which stays one: pages have this file too, and cannot make paths of them. `what` it is of, for people. */
+export function readFile(at: string, value: unknown, what: string): string {
+  if (value instanceof URL && value.protocol === "file:") return value.href;
+  if (typeof value === "string" && value !== "" && !value.includes("\0")) return value;
+  throw bad(at, `${at} must be the path or file: URL of ${what}; given ${quote(value instanceof URL ? value.href : value)}.`);
+}
+
 /** No message repeats it. */
 export function readCacheKey(name: string, given: unknown): Uint8Array {
   if (given instanceof Uint8Array && given.byteLength === CACHE_KEY_BYTES) return Uint8Array.from(given); // whoever gave it may overwrite theirs

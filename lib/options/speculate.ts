@@ -4,6 +4,7 @@
 import type { NativeEngineOptions, NativeSpeculation } from "../addon/contract.js";
 import { cutName, quote } from "../base/quote.js";
 import { bad } from "../errors.js";
+import { readFile } from "./custom.js";
 import { entriesOf, MOST_TEXT, plainJson } from "./foreign.js";
 import { isPlainObject } from "./rules.js";
 import { isTokens, readTokens } from "./tokens.js";
@@ -43,7 +44,7 @@ function read(name: string, value: unknown, keys: readonly (keyof ModelSpeculati
     const at = `${name}.${cutName(key)}`;
     if (!isKey(key, keys)) throw bad(at, `${name} has no ${quote(key)}; there are: ${keys.join(", ")}.`);
     if (key === "draftModel") {
-      speculation.draftModel = readFile(at, given);
+      speculation.draftModel = readModelFile(at, given);
       continue;
     }
     const { min, max, what } = RANGES[key];
@@ -59,14 +60,10 @@ function isKey(key: string, keys: readonly (keyof ModelSpeculation)[]): key is k
   return (keys as readonly string[]).includes(key);
 }
 
-function readFile(at: string, value: unknown): string {
-  const text = value instanceof URL ? value.href : value;
-  if (typeof text === "string" && /^hf:/i.test(text)) {
-    throw bad(at, `${at} must be a file on this machine; given ${quote(text)}: pull() of zstream fetches it, and gives its path.`);
-  }
-  if (typeof text === "string" && text !== "" && !text.includes("\0") && (!(value instanceof URL) || value.protocol === "file:"))
-    return text;
-  throw bad(at, `${at} must be the path or file: URL of a GGUF or .zse file; given ${quote(text)}.`);
+function readModelFile(at: string, value: unknown): string {
+  const file = readFile(at, value, "a GGUF or .zse file");
+  if (!/^hf:/i.test(file)) return file;
+  throw bad(at, `${at} must be a file on this machine; given ${quote(file)}: pull() of zstream fetches it, and gives its path.`);
 }
 
 /** A text, or token ids; or OpenAI's `{ type: "content", content }`, whose content is a text or parts of one. Nothing where it is empty. */

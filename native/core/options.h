@@ -36,8 +36,7 @@ struct EngineOptions {
   std::string kv_type = "f16";  // of keys and values; the others are ggml's "q8_0" and "q4_0"
   double latency_target_ms = 150;
   bool deterministic = false;
-  int draft_tokens =
-      0;  // of all streams together that one step checks, with rows of logits of their own; 0: nothing is drafted
+  int draft_tokens = 0;     // that one step checks, of all streams together, with rows of logits of their own; 0: none
   std::string draft_model;  // path of a smaller model that guesses them, too; empty: there is none
   int replay_rows = 0;      // of logits, beyond one for each stream: so many tokens of lost replies are replayed at once
   std::vector<AdapterFile> adapters;

@@ -25,9 +25,7 @@ Drafts::Drafts(const Decoder& decoder, DraftModel* model, int most)
 
 void Drafts::learn(Sequence& sequence, int drafted, int kept) {
   sequence.draft_record().record(drafted, kept);
-  if (sequence.draft_source != DraftSource::kModel) return;
-  sequence.knows_model = true;
-  of_model_.record(drafted, kept);
+  if (sequence.draft_source == DraftSource::kModel) of_model_.record(drafted, kept);
 }
 
 void Drafts::record(int decode_tokens, int prefill_tokens, double ms) {
@@ -46,6 +44,7 @@ void Drafts::add(const std::vector<Sequence*>& runnable, std::vector<PlanPiece>&
     candidates.push_back(candidate(*runnable[piece.index], piece, slots, room));
     offers.push_back(candidates.back().offer);
   }
+  if (std::none_of(offers.begin(), offers.end(), [](const DraftOffer& offer) { return offer.tokens > 0; })) return;
   std::vector<int> lengths = choose_drafts(offers, rows, room, rows_, target_ms * kAim, passes_);
   const std::vector<int> hopeful = choose_hopefully(offers, rows, room, rows_, target_ms * kAim, passes_);
   int left = room;
@@ -79,8 +78,9 @@ Drafts::Candidate Drafts::candidate(Sequence& sequence, PlanPiece& piece, const 
   sequence.end_draft(decoder_);
   found.offer = {static_cast<int>(sequence.draft.size()), sequence.draft_record().chance()};
   if (!model_ || most <= 0) return found;
-  if (!sequence.knows_model) sequence.draft_record(DraftSource::kModel).take_over(of_model_);
-  const double chance = sequence.draft_record(DraftSource::kModel).chance();
+  DraftRecord& record = sequence.draft_record(DraftSource::kModel);
+  record.take_over(of_model_);
+  const double chance = record.chance();
   if (!sequence.draft.empty() && found.offer.chance >= chance) return found;
   sequence.draft.clear();
   sequence.draft_source = DraftSource::kModel;

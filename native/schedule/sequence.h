@@ -147,7 +147,6 @@ class Sequence {
   std::unique_ptr<Drafter> drafter;  // null: nothing is drafted
   std::vector<Token> draft;          // of the step under way
   DraftSource draft_source = DraftSource::kLookup;
-  bool knows_model = false;       // its record of the draft model is its own
   int drafted = 0, accepted = 0;  // tokens
 
  private:

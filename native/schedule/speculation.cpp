@@ -61,6 +61,7 @@ double RowCost::of(int rows) const {
 }
 
 void DraftRecord::record(int drafted, int kept) {
+  own_ = true;
   const int trials = kept < drafted ? kept + 1 : kept;
   const double memory = std::pow(kMemory, trials);
   tried_ = tried_ * memory + trials;
@@ -74,6 +75,7 @@ void DraftRecord::record(int drafted, int kept) {
 }
 
 void DraftRecord::take_over(const DraftRecord& of_others) {
+  if (own_) return;
   tried_ = kFirstTrials;
   kept_ = of_others.chance() * kFirstTrials;
   rest_ = of_others.rest_;
@@ -98,8 +100,8 @@ std::vector<int> choose_drafts(const std::vector<DraftOffer>& offers, int rows, 
   std::vector<double> next(offers.size());  // that one token more of it is kept
   for (size_t i = 0; i < offers.size(); i++) next[i] = offers[i].chance;
   std::vector<int> lengths(offers.size(), 0);
-  std::vector<int> guessed(static_cast<size_t>(std::max(0, room)) + 1,
-                           0);  // by their place in a draft: tokens of the model's
+  // The draft model's tokens, by their places in the drafts.
+  std::vector<int> guessed(static_cast<size_t>(std::max(0, room)) + 1, 0);
   double best = kLeastGain * rows / without, expected = rows, guessing_ms = 0;
   for (int added = 1; added <= room; added++) {
     size_t likeliest = offers.size();

@@ -33,7 +33,7 @@ class DraftRecord {
  public:
   explicit DraftRecord(double first_chance) : kept_(first_chance * kFirstTrials) {}
 
-  /** Nothing is known of this stream yet: that of others is taken for it. */
+  /** Until something is recorded of this stream, what is known of others is taken for it. */
   void take_over(const DraftRecord& of_others);
 
   void record(int drafted, int kept);
@@ -49,6 +49,7 @@ class DraftRecord {
 
  private:
   static constexpr double kFirstTrials = 4;
+  bool own_ = false;  // something is recorded
   double tried_ = kFirstTrials, kept_;
   int rest_ = 8, passed_ = 0;
 };
@@ -57,13 +58,14 @@ class DraftRecord {
 struct DraftOffer {
   int tokens = 0;
   double chance = 0;
-  bool by_model =
-      false;  // the draft model has yet to guess them: a pass over its weights for each, of all such streams together
+  /** The draft model has yet to guess them: a pass over its weights for each, of all such streams together. */
+  bool by_model = false;
 };
 
 /**
  * How many tokens of each offer a step checks. `rows`: what it computes anyhow; `room`: how many more it may have. A step with them takes no longer
- * than `target_ms`, or twice as long as one without where that is more, as far as is known. `passes`: what the draft model takes for one token of each of so many streams.
+ * than `target_ms`, or twice as long as one without where that is more, as far as is known. `passes`: what the draft model takes for one token of each
+ * of so many streams.
  */
 std::vector<int> choose_drafts(const std::vector<DraftOffer>& offers, int rows, int room, const RowCost& cost,
                                double target_ms, const RowCost& passes = {});

@@ -46,6 +46,27 @@ std::string reply_of(const DraftBench& bench, int prompt_length, int salt, Strea
   return repair_utf8(reply.bytes);
 }
 
+/** Three streams whose readers pause all the time have their texts, and drafts of theirs come. */
+void check_slow_readers(DraftBench& bench) {
+  std::vector<StreamId> ids;
+  for (int i = 0; i < 3; i++) {
+    auto slow = bench.drafting(20, i, 100);
+    slow.settings.high_water_mark = 6;
+    ids.push_back(bench.submit(std::move(slow)));
+  }
+  std::map<StreamId, int> acked;
+  const auto done = [&] { return std::all_of(ids.begin(), ids.end(), [&](StreamId id) { return bench.ends[id] > 0; }); };
+  for (int i = 0; i < 5000 && !done(); i++) {
+    bench.run_until_idle();
+    for (const StreamId id : ids) {
+      bench.inbox.push(AckCommand{id, bench.text_tokens[id] - acked[id]});
+      acked[id] = bench.text_tokens[id];
+    }
+  }
+  for (int i = 0; i < 3; i++) CHECK_EQ(bench.text[ids[i]], reply_of(bench, 20, i, ids[i], 100));
+  CHECK(bench.stats.accepted_tokens.load() > 0);
+}
+
 }  // namespace
 
 TEST("a stream whose drafts are right has the same text in fewer steps, and is told of them") {
@@ -117,23 +138,7 @@ TEST("a parked stream that drafts lends its slot and goes on where it was, with 
     cache.ram_bytes = ram;
     DraftBench bench(1, 256, options, cache);
     bench.decoder.draft_wrong_one_in = 5;
-    std::vector<StreamId> ids;
-    for (int i = 0; i < 3; i++) {
-      auto slow = bench.drafting(20, i, 100);
-      slow.settings.high_water_mark = 6;
-      ids.push_back(bench.submit(std::move(slow)));
-    }
-    std::map<StreamId, int> acked;
-    const auto done = [&] { return std::all_of(ids.begin(), ids.end(), [&](StreamId id) { return bench.ends[id] > 0; }); };
-    for (int i = 0; i < 5000 && !done(); i++) {
-      bench.run_until_idle();
-      for (const StreamId id : ids) {
-        bench.inbox.push(AckCommand{id, bench.text_tokens[id] - acked[id]});
-        acked[id] = bench.text_tokens[id];
-      }
-    }
-    for (int i = 0; i < 3; i++) CHECK_EQ(bench.text[ids[i]], reply_of(bench, 20, i, ids[i], 100));
-    CHECK(bench.stats.accepted_tokens.load() > 0);
+    check_slow_readers(bench);
   }
 }
 
@@ -276,23 +281,7 @@ TEST("a slow reader's stream that a draft model guesses for lends its slot, and 
   SchedulerOptions options;
   options.lend_after = Clock::duration::zero();
   ModelBench bench(1, 256, options);
-  std::vector<StreamId> ids;
-  for (int i = 0; i < 3; i++) {
-    auto slow = bench.drafting(20, i, 100);
-    slow.settings.high_water_mark = 6;
-    ids.push_back(bench.submit(std::move(slow)));
-  }
-  std::map<StreamId, int> acked;
-  const auto done = [&] { return std::all_of(ids.begin(), ids.end(), [&](StreamId id) { return bench.ends[id] > 0; }); };
-  for (int i = 0; i < 5000 && !done(); i++) {
-    bench.run_until_idle();
-    for (const StreamId id : ids) {
-      bench.inbox.push(AckCommand{id, bench.text_tokens[id] - acked[id]});
-      acked[id] = bench.text_tokens[id];
-    }
-  }
-  for (int i = 0; i < 3; i++) CHECK_EQ(bench.text[ids[i]], reply_of(bench, 20, i, ids[i], 100));
-  CHECK(bench.stats.accepted_tokens.load() > 0);
+  check_slow_readers(bench);
 }
 
 TEST("what is looked up comes before what a draft model would guess, which takes time") {
