@@ -33,7 +33,7 @@ export interface NativeEngineOptions {
   /** LoRA adapters that requests may name, each name once; absolute paths. Default: none. `scale`: where a request has no other. */
   adapters?: readonly Readonly<{ name: string; path: string; scale: number }>[];
   /** Where prefixes of earlier streams are kept. ram and disk in bytes; dir "" means nothing on disk. `key`: 32 bytes. */
-  promptCache: { enabled: boolean; ram: number; dir: string; disk: number; key?: Uint8Array };
+  promptCache: { enabled: boolean; ram: number; dir: string; disk: number; key?: Uint8Array; moved: boolean };
 }
 
 /** One request for a reply. All fields but messages/prompt are required here; defaults come from lib/options. */

@@ -15,6 +15,7 @@ export type ReplyFlags = Pick<ReplyOptions, Flagged<typeof REPLY_OPTIONS>>;
 
 export interface ModelFlags extends Pick<EngineOptions, Flagged<typeof ENGINE_OPTIONS>> {
   promptCache?: string | false;
+  promptCacheMoved?: true;
   isolate?: true;
   recover?: true;
   draft?: string;
@@ -25,6 +26,7 @@ export function addModelFlags(command: Command): Command {
   return addFlags(command, ENGINE_OPTIONS)
     .option("--prompt-cache <dir>", "keep computed prompts in this folder too, for after a restart")
     .option("--no-prompt-cache", "compute every prompt from its first token")
+    .option("--prompt-cache-moved", "take over parts of prompts from other places too, which is not exact")
     .option("--draft <file>", "a smaller model of the same vocabulary, which guesses the next tokens")
     .option("--adapter <name=file>", "a LoRA adapter; of several, each in a flag of its own", readAdapterFlag)
     .option("--isolate", "run the engine in a process of its own, whose crash ends its replies and nothing else")
@@ -69,6 +71,9 @@ export function engineOptions(flags: ModelFlags): EngineOptions {
   // Commander gives true where --no-prompt-cache was not given.
   if (typeof flags.promptCache === "string") options.promptCache = { dir: flags.promptCache };
   else if (flags.promptCache === false) options.promptCache = false;
+  if (flags.promptCacheMoved === true && options.promptCache !== false) {
+    options.promptCache = { ...(options.promptCache as object | undefined), moved: true };
+  }
   if (flags.adapter !== undefined) options.adapters = flags.adapter;
   if (flags.draft !== undefined) options.speculate = { ...(options.speculate as object | undefined), draftModel: flags.draft };
   if (flags.recover === true) options.isolate = { recover: true };

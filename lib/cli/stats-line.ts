@@ -18,10 +18,12 @@ export function statsLine({ usage, timings, finishReason }: Reply): string {
   return parts.join(", ");
 }
 
-/** Where something could be mended: "another token than before at 37". */
+/** Where something could be mended: "another token than before at 37"; and what was taken over all the same. */
 function brokeAt(prefix: PrefixBreak | undefined): string[] {
-  if (prefix?.reason === "differs") return [`another token than before at ${prefix.brokeAt}`];
-  return prefix?.reason === "evicted" ? [`what followed ${prefix.brokeAt} had to make way`] : [];
+  if (prefix === undefined) return [];
+  const { reason, brokeAt, movedTokens } = prefix;
+  const why = reason === "differs" ? [`another token than before at ${brokeAt}`] : reason === "evicted" ? [`what followed ${brokeAt} had to make way`] : [];
+  return movedTokens === undefined ? why : [...why, `${movedTokens} from other places`];
 }
 
 /** Prints it on stderr, dim where that can be. */

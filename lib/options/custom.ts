@@ -107,12 +107,18 @@ export function readCacheKey(name: string, given: unknown): Uint8Array {
   throw bad(name, `${name} must be a Buffer or Uint8Array of ${CACHE_KEY_BYTES} bytes; given ${what}.`);
 }
 
-/** `true` and `false`, or `{ ram, dir, disk, key }`: bytes, a folder, bytes, 32 bytes that no message repeats. */
+/** `true` and `false`, or `{ ram, dir, disk, key, moved }`: bytes, a folder, bytes, 32 bytes that no message repeats, a boolean. */
 export function readPromptCache(name: string, value: unknown): NativeEngineOptions["promptCache"] {
-  const settings: NativeEngineOptions["promptCache"] = { enabled: value !== false, ram: 256 * 2 ** 20, dir: "", disk: 4 * 2 ** 30 };
+  const settings: NativeEngineOptions["promptCache"] = {
+    enabled: value !== false,
+    ram: 256 * 2 ** 20,
+    dir: "",
+    disk: 4 * 2 ** 30,
+    moved: false,
+  };
   if (typeof value === "boolean") return settings;
   if (!isPlainObject(value)) {
-    throw bad(name, `${name} must be false, or an object { ram, dir, disk, key }; given ${quote(value)}.`);
+    throw bad(name, `${name} must be false, or an object { ram, dir, disk, key, moved }; given ${quote(value)}.`);
   }
   for (const [key, given] of entriesOf(value, name)) {
     if (given === undefined) continue;
@@ -131,8 +137,11 @@ export function readPromptCache(name: string, value: unknown): NativeEngineOptio
       settings.dir = given;
     } else if (key === "key") {
       settings.key = readCacheKey(`${name}.key`, given);
+    } else if (key === "moved") {
+      if (typeof given !== "boolean") throw bad(`${name}.moved`, `${name}.moved must be true or false; given ${quote(given)}.`);
+      settings.moved = given;
     } else {
-      throw bad(`${name}.${cutName(key)}`, `${name} has no ${quote(key)}; there are: ram, dir, disk, key.`);
+      throw bad(`${name}.${cutName(key)}`, `${name} has no ${quote(key)}; there are: ram, dir, disk, key, moved.`);
     }
   }
   if (value.disk !== undefined && settings.dir === "") {

@@ -5,7 +5,7 @@ import type { Ask, Envelope, WireRequest } from "../http/formats/format.js";
 import { type ChoiceForm, placeOf } from "../http/formats/prompts.js";
 import { toWireError } from "../http/formats/wire-error.js";
 import type { Watcher } from "../http/responder.js";
-import type { FinishEvent } from "../types.js";
+import type { FinishEvent, PrefixBreak } from "../types.js";
 import type { Logger } from "./log.js";
 import type { Metrics, Outcome } from "./metrics.js";
 import { asksForReply, isRoutine } from "./paths.js";
@@ -117,13 +117,17 @@ export class RequestRecord implements Watcher {
     return {
       promptTokens: first.usage.promptTokens,
       cachedTokens: first.usage.cachedTokens,
-      ...(prefix === undefined ? {} : { prefix: this.#sinks.logPrompts ? prefix : { brokeAt: prefix.brokeAt, reason: prefix.reason } }),
+      ...(prefix === undefined ? {} : { prefix: this.#sinks.logPrompts ? prefix : withoutText(prefix) }),
       completionTokens: this.#finishes.reduce((sum, { usage }) => sum + usage.completionTokens, 0),
       queueMs: Math.round(queueMs),
       ...(ttftMs === undefined ? {} : { ttftMs: Math.round(ttftMs) }),
       tokensPerSecond: Math.round(tokensPerSecond * 10) / 10,
     };
   }
+}
+
+function withoutText({ text: _, ...rest }: PrefixBreak): Omit<PrefixBreak, "text"> {
+  return rest;
 }
 
 /** As the client wrote it, but for an array of one. */

@@ -52,10 +52,14 @@ export interface EngineOptions {
    * and, when `dir` names a folder, from disk, where they survive a restart (`disk`: bytes at most in the whole folder, default 4 GiB). What was asked
    * and answered can be read out of those files, unless `key` (32 bytes) seals them; they are readable by their owner alone. `false` turns it off. `usage.cachedTokens`
    * tells what it saved. RAM also holds what was in the slots of paused readers that are lent to others. Default `{}`.
+   *
+   * `moved: true`: parts of a prompt of 64 tokens or more that were computed elsewhere (behind another line at the beginning, or in another order) are
+   * taken over from there, too. What a text meant behind other words is not what it means here, so replies may differ from those without. Not with
+   * `deterministic`, nor with recurrent, hybrid and sliding-window models (UNSUPPORTED).
    */
   promptCache?:
     | false
-    | { ram?: number | undefined; dir?: string | undefined; disk?: number | undefined; key?: Uint8Array | undefined }
+    | { ram?: number | undefined; dir?: string | undefined; disk?: number | undefined; key?: Uint8Array | undefined; moved?: boolean | undefined }
     | undefined;
   /**
    * The engine runs in a process of its own, so that its crash ends its streams with ENGINE_FAILED and not this process; it is started again then.

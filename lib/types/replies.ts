@@ -267,6 +267,8 @@ export interface PrefixBreak {
    */
   brokeAt: number;
   reason: PrefixReason;
+  /** Tokens behind it that were taken over from other places all the same (`promptCache.moved`). Absent where none were. */
+  movedTokens?: number;
   /** What the prompt goes on with there: a few tokens of it, to find the place by. Absent where that tells nothing. */
   text?: string;
 }

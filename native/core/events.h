@@ -32,6 +32,7 @@ struct PrefixBreak {
   int at = 0;  // its first token that was not known
   PrefixEnd reason = PrefixEnd::kOff;
   std::string text = {};  // of the prompt from there on, a few tokens; "" where a caller could mend nothing by it
+  int moved = 0;          // tokens behind it that were taken over from other places all the same
 };
 
 /** Milliseconds, as lib/types/replies.ts describes them. */

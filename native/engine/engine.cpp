@@ -36,6 +36,7 @@ std::unique_ptr<DraftModel> open_draft_model(const EngineOptions& options, const
   of_draft.draft_tokens = of_draft.replay_rows = 0;
   of_draft.draft_model.clear();
   of_draft.kv_type = "f16";
+  of_draft.prompt_cache.moved = false;
   of_draft.context_size = model.info().context_size;
   auto smaller = Model::load(options.draft_model, of_draft, [&closing](float) { return !closing; });
   return std::make_unique<LlamaDraftModel>(std::move(smaller), model, *target);

@@ -1,6 +1,7 @@
 #include "kv_slots.h"
 
 #include <algorithm>
+#include <climits>
 #include <new>
 #include <utility>
 
@@ -56,6 +57,8 @@ void KvSlots::take(SlotId slot, StreamId owner) {
 
 void KvSlots::release(SlotId slot, bool abandoned) {
   ZSE_ASSERT(slots_[slot].owner != 0, "a slot is released once");
+  if (!slots_[slot].aside.empty()) decoder_.drop_aside(slot);
+  slots_[slot].aside.clear();
   slots_[slot].owner = 0;
   slots_[slot].abandoned = abandoned;
   slots_[slot].released = ++releases_;
@@ -76,7 +79,8 @@ void KvSlots::extend(SlotId slot, Variant variant, const Token* tokens, int coun
 /** The table's part of clear(). */
 void KvSlots::forget(Slot& slot) {
   slot.content.clear();
-  slot.prompt_tokens = 0;
+  slot.prompt_tokens = slot.shared = 0;
+  slot.aside.clear();
   set_checkpoints(slot, {});
 }
 
@@ -152,7 +156,37 @@ bool KvSlots::cut(SlotId slot, int tokens) {
   it.content.cut(tokens);
   set_checkpoints(it, up_to(it.checkpoints, tokens));
   it.prompt_tokens = std::min(it.prompt_tokens, tokens);
+  it.shared = std::min(it.shared, tokens);
   return true;
+}
+
+void KvSlots::set_aside(SlotId slot, int tokens, MovedChunks chunks) {
+  Slot& it = slots_[slot];
+  ZSE_ASSERT(it.aside.empty() && it.checkpoints.empty(), "a slot is taken apart once, and only where it can be cut anywhere");
+  for (const MovedChunk& chunk : chunks) {
+    ZSE_ASSERT(chunk.from >= std::max(tokens, it.shared) && chunk.at >= tokens, "what others have, or stays, is not moved");
+    ZSE_ASSERT(static_cast<size_t>(chunk.from + chunk.tokens) <= it.content.size(), "a slot has what is moved");
+  }
+  decoder_.set_aside(slot, tokens, chunks);
+  it.content.cut(static_cast<size_t>(tokens));
+  it.prompt_tokens = std::min(it.prompt_tokens, tokens);
+  it.shared = std::min(it.shared, tokens);
+  it.aside = std::move(chunks);
+}
+
+int KvSlots::until_moved(SlotId slot) const {
+  const Slot& it = slots_[slot];
+  return it.aside.empty() ? INT_MAX : it.aside.front().at - static_cast<int>(it.content.size());
+}
+
+int KvSlots::put_back(SlotId slot, const Prompt& prompt) {
+  Slot& it = slots_[slot];
+  ZSE_ASSERT(until_moved(slot) == 0, "a chunk is put back when its place has come");
+  const MovedChunk chunk = it.aside.front();
+  it.aside.erase(it.aside.begin());
+  decoder_.put_back(slot, chunk);
+  extend(slot, prompt.variant(), prompt.tokens().data() + chunk.at, chunk.tokens, true);
+  return chunk.tokens;
 }
 
 bool KvSlots::copy(SlotId from, SlotId to, int tokens) {
@@ -166,6 +200,8 @@ bool KvSlots::copy(SlotId from, SlotId to, int tokens) {
   ZSE_ASSERT(static_cast<size_t>(tokens) <= source.content.size(), "no more is copied than there is");
   slots_[to].content.assign_prefix(source.content, tokens);
   slots_[to].prompt_tokens = std::min(source.prompt_tokens, tokens);
+  slots_[to].shared = tokens;
+  slots_[from].shared = std::max(slots_[from].shared, tokens);
   set_checkpoints(slots_[to], up_to(source.checkpoints, tokens));
   return true;
 }

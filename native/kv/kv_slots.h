@@ -7,6 +7,7 @@
 
 #include "core/decoder.h"
 #include "core/ids.h"
+#include "core/moved.h"
 #include "core/prompt.h"
 #include "saved_prefix.h"
 
@@ -20,6 +21,8 @@ class KvSlots {
     int prompt_tokens = 0;    // of those, the ones computed as pieces of a prompt
     Checkpoints checkpoints;  // where it can be cut, if the model's memory cannot
     uint64_t released = 0;    // when it came free, in order
+    int shared = 0;           // of its tokens, those whose cells another slot may have, too
+    MovedChunks aside;        // what it held before at other places, until its tokens come to them
     bool written = false;     // to disk, or tried to: once is enough, whatever becomes of the file
     bool kept = false;        // in RAM, or tried to
     bool considered = false;  // for being kept before anybody needs its place
@@ -53,6 +56,10 @@ class KvSlots {
   void take_back(SlotId slot) { decoder_.take_back(slot, static_cast<int>(slots_[slot].content.size())); }
 
   void clear(SlotId slot);
+  /** Whether a stream that uses so many tokens of a free slot gets the slot itself: not where others may want more of it. */
+  bool worth_taking(SlotId slot, int tokens) const {
+    return 2 * tokens >= static_cast<int>(slots_[slot].content.size()) || free_ == 1;
+  }
   /** Tokens of a slot that can be used for a prompt. */
   int usable(SlotId slot, const ReuseRule& rule, const Prompt& prompt) const;
 
@@ -71,6 +78,13 @@ class KvSlots {
   bool cut(SlotId slot, int tokens);
   /** Puts the first `tokens` of one slot into another; false, and `to` is empty, where that cannot be. */
   bool copy(SlotId from, SlotId to, int tokens);
+
+  /** Keeps the first `tokens`, and these parts of what it held, aside: each is put back when its place has come. */
+  void set_aside(SlotId slot, int tokens, MovedChunks chunks);
+  /** Tokens to the next of them; INT_MAX: there is none. */
+  int until_moved(SlotId slot) const;
+  /** Puts back the next, whose place has come. Tokens of it. */
+  int put_back(SlotId slot, const Prompt& prompt);
 
   size_t image_bytes(SlotId slot) const {
     return decoder_.image_bytes(slot) + slots_[slot].content.bytes() + bytes_of(slots_[slot].checkpoints);

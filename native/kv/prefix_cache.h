@@ -36,6 +36,8 @@ class PrefixCache {
 
   bool enabled() const { return options_.enabled; }
   const ReuseRule& rule() const { return rule_; }
+  /** Whether parts of what is kept are used at other places. */
+  bool moves() const { return options_.enabled && options_.moved; }
 
   /** The longest usable prefix in RAM; tokens 0 when there is none. */
   InRam find(const Prompt& prompt);

@@ -101,6 +101,7 @@ CacheKey key_of(const ModelInfo& info, bool with_time) {
   // Other cuts of a prompt, and other shares of the work, round differently: where that must not show, they are kept apart.
   hash.add(static_cast<uint64_t>(info.deterministic ? info.threads : 0));
   hash.add(static_cast<uint64_t>(info.rotates_by_context ? info.context_size : 0));
+  hash.add(static_cast<uint64_t>(info.moves_chunks));  // what is not exact is for those alone who asked for it
   hash.add(info.template_text);
   for (const std::string& file : files_of(info.path)) add_file(hash, file, with_time);
   XXH128_canonical_t canonical;

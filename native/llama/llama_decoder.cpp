@@ -103,6 +103,9 @@ void check_memory(const llama_model* model, const ModelInfo& info) {
                                        (info.kv_type == "f16" ? ", or kvType \"q8_0\"" : " or kvType \"q4_0\""));
 }
 
+/** Each slot's own, one beside it for what waits for its place, and one that a chunk is alone in while its tokens are renumbered. */
+int sequences_with_moves(int max_streams) { return 2 * max_streams + 1; }
+
 }  // namespace
 
 LlamaDecoder::LlamaDecoder(std::shared_ptr<const Model> model, int more_rows) : model_(std::move(model)) {
@@ -122,6 +125,14 @@ LlamaDecoder::LlamaDecoder(std::shared_ptr<const Model> model, int more_rows) : 
   params.kv_unified = unified_ = one_buffer_for_all(info) && !info.rotates_by_context;
   params.n_outputs_max = std::min(params.n_outputs_max, params.n_batch);
   max_outputs_ = static_cast<int>(params.n_outputs_max);
+  moves_ = info.moves_chunks;
+  if (moves_) {
+    check_moves();
+    params.kv_unified = unified_ = true;  // sequences share cells there
+    params.n_seq_max = static_cast<uint32_t>(sequences_with_moves(info.max_streams));
+    params.n_batch = params.n_ubatch = std::max(params.n_batch, params.n_seq_max);
+    params.n_outputs_max = std::max(params.n_outputs_max, params.n_seq_max);  // llama.cpp wants one for each
+  }
   params.n_threads = info.threads;
   params.n_threads_batch = info.threads;
   params.abort_callback = [](void* self) {
@@ -138,6 +149,37 @@ LlamaDecoder::LlamaDecoder(std::shared_ptr<const Model> model, int more_rows) : 
   can_roll_back_ = !llama_model_is_recurrent(model_->get()) && !llama_model_is_hybrid(model_->get());
   if (dynamic_cast<llama_kv_cache_iswa*>(llama_get_memory(context_.get()))) window_ = llama_model_n_swa(model_->get());
   batch_ = llama_batch_init(static_cast<int32_t>(params.n_batch), 0, 1);
+}
+
+void LlamaDecoder::check_moves() const {
+  const ModelInfo& info = model_->info();
+  const auto most = static_cast<int>(llama_max_parallel_sequences());
+  if (sequences_with_moves(info.max_streams) > most) {
+    throw EngineError("BAD_OPTION", "promptCache.moved takes two of llama.cpp's " + std::to_string(most) +
+                                        " sequences for each stream, and one more; maxStreams is " +
+                                        std::to_string(info.max_streams) + ", and may be " + std::to_string((most - 1) / 2));
+  }
+  const llama_model* model = model_->get();
+  const llama_hparams& hparams = model->hparams;
+  const char* why = nullptr;
+  if (llama_model_is_recurrent(model) || llama_model_is_hybrid(model)) {
+    why = "has a recurrent memory, whose states stand for all that came before";
+  } else if (llama_model_n_swa(model) > 0) {
+    why = "lets go of keys and values that its sliding attention has passed";
+  } else if (hparams.rope_type == LLAMA_ROPE_TYPE_NONE) {
+    why = "does not rotate its keys by their places, so that they cannot be given others";
+  } else if (info.rotates_by_context || hparams.n_pos_per_embd() > 1 || model->arch == LLM_ARCH_STEP35) {
+    why = "rotates its keys in a way that llama.cpp cannot undo";
+  }
+  const bool quantized = ggml_is_quantized(kv_type_of(info.kv_type));
+  for (uint32_t layer = 0; quantized && layer < hparams.n_layer(); layer++) {
+    if (hparams.n_rot(layer) == hparams.n_embd_head_k(layer)) continue;
+    why = "rotates a part of its keys, which cannot be done with quantized ones (kvType)";
+  }
+  if (why) {
+    throw EngineError("UNSUPPORTED", std::string("promptCache.moved cannot be used with this model: it ") + why +
+                                         "; open it without, and what begins alike is reused all the same");
+  }
 }
 
 void LlamaDecoder::make_context(const llama_context_params& params) {
@@ -237,7 +279,10 @@ void LlamaDecoder::roll_back(const Batch& batch) {
   }
 }
 
-void LlamaDecoder::clear_slot(SlotId slot) { llama_memory_seq_rm(llama_get_memory(context_.get()), slot, -1, -1); }
+void LlamaDecoder::clear_slot(SlotId slot) {
+  llama_memory_seq_rm(llama_get_memory(context_.get()), slot, -1, -1);
+  if (moves_) drop_aside(slot);
+}
 
 // A window of attention smaller than the slot (SWA) may have let go of tokens that the ones after the cut would look at; so has an image.
 int LlamaDecoder::cut_from(SlotId slot, int tokens) const {
@@ -311,6 +356,32 @@ bool LlamaDecoder::share_slot(SlotId from, SlotId to, int tokens) {
   llama_memory_seq_cp(llama_get_memory(context_.get()), from, to, 0, tokens);
   return true;
 }
+
+// Chunks may change their order, so that one's new place is another's old one: each is renumbered where no other is. The keys
+// of renumbered cells alone are rotated (vendor/patches), and at once: an aborted step would leave some of the layers as they were.
+void LlamaDecoder::set_aside(SlotId slot, int tokens, const MovedChunks& chunks) {
+  llama_memory_t memory = llama_get_memory(context_.get());
+  const llama_seq_id alone = 2 * max_slots();
+  for (const MovedChunk& chunk : chunks) {
+    const Position end = chunk.from + chunk.tokens;
+    llama_memory_seq_cp(memory, slot, alone, chunk.from, end);
+    llama_memory_seq_rm(memory, slot, chunk.from, end);
+    llama_memory_seq_add(memory, alone, chunk.from, end, chunk.at - chunk.from);
+    llama_memory_seq_cp(memory, alone, aside(slot), -1, -1);
+    llama_memory_seq_rm(memory, alone, -1, -1);
+  }
+  llama_memory_seq_rm(memory, slot, tokens, -1);
+  context_->memory_update(false);
+}
+
+void LlamaDecoder::put_back(SlotId slot, const MovedChunk& chunk) {
+  llama_memory_t memory = llama_get_memory(context_.get());
+  const Position end = chunk.at + chunk.tokens;
+  llama_memory_seq_cp(memory, aside(slot), slot, chunk.at, end);
+  llama_memory_seq_rm(memory, aside(slot), chunk.at, end);
+}
+
+void LlamaDecoder::drop_aside(SlotId slot) { llama_memory_seq_rm(llama_get_memory(context_.get()), aside(slot), -1, -1); }
 
 /** Where in an image the states begin that other sequences' steps may move about: they are its end, and copied at once. */
 const uint8_t* LlamaDecoder::movable_part(const SlotImage& image, SlotId slot) const {

@@ -40,6 +40,10 @@ class LlamaDecoder final : public Decoder {
   std::shared_ptr<const SlotImage> save_checkpoint(SlotId slot) override;
   bool cut_slot_at(SlotId slot, int tokens, const std::shared_ptr<const SlotImage>& state) override;
   bool share_slot(SlotId from, SlotId to, int tokens) override;
+  bool can_move() const override { return moves_; }
+  void set_aside(SlotId slot, int tokens, const MovedChunks& chunks) override;
+  void put_back(SlotId slot, const MovedChunk& chunk) override;
+  void drop_aside(SlotId slot) override;
   size_t image_bytes(SlotId slot) const override;
   size_t largest_image() const override;
   std::unique_ptr<SlotCopy> begin_save(SlotId slot) override;
@@ -72,6 +76,9 @@ class LlamaDecoder final : public Decoder {
   void roll_back(const Batch& batch);
   const uint8_t* movable_part(const SlotImage& image, SlotId slot) const;
   bool has_checkpoints() const { return !can_roll_back_ || window_ != INT_MAX; }
+  /** The sequence of llama.cpp's where a slot's chunks wait for their places. */
+  llama_seq_id aside(SlotId slot) const { return max_slots() + slot; }
+  void check_moves() const;
   void make_context(const llama_context_params& params);
   void reserve_adapters();
 
@@ -82,6 +89,7 @@ class LlamaDecoder final : public Decoder {
   llama_batch batch_;
   int max_outputs_;
   bool unified_;                       // one KV buffer for all sequences
+  bool moves_;                         // chunks, so that each slot has a second sequence to keep them aside in
   bool can_roll_back_;                 // recurrent memory cannot be cut, so its steps are never aborted
   int window_ = INT_MAX;               // of a sliding attention, whose images hold no more
   const AbortCheck* abort_ = nullptr;  // of the decode under way

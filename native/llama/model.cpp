@@ -174,6 +174,7 @@ Model::Model(llama_model* model, const std::string& path, const EngineOptions& o
   info_.threads = options.threads > 0 ? options.threads : default_threads();
   info_.gpu_layers = gpu_layers < 0 ? info_.layers + 1 : std::min(gpu_layers, info_.layers + 1);
   info_.deterministic = options.deterministic;
+  info_.moves_chunks = options.prompt_cache.enabled && options.prompt_cache.moved;
   info_.adapters = options.adapters;
   info_.draft_model = options.draft_model;
   info_.rotates_by_context = metadata(model, (info_.architecture + ".rope.scaling.type").c_str()) == "longrope";

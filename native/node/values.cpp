@@ -208,6 +208,7 @@ struct PayloadToJs {
       prefix.Set("brokeAt", broke->at);
       prefix.Set("reason", reason_name(broke->reason));
       if (!broke->text.empty()) prefix.Set("text", string_to_js(env, broke->text));
+      if (broke->moved > 0) prefix.Set("movedTokens", broke->moved);
       timings.Set("prefix", prefix);
     }
 
@@ -356,6 +357,7 @@ EngineOptions engine_options_from_js(const Napi::Object& value) {
   const Napi::Object cache = value.Get("promptCache").As<Napi::Object>();
   options.prompt_cache.enabled = boolean(cache, "enabled");
   options.prompt_cache.ram_bytes = static_cast<uint64_t>(number(cache, "ram"));
+  options.prompt_cache.moved = boolean(cache, "moved");
   options.prompt_cache.dir = cache.Get("dir").As<Napi::String>();
   options.prompt_cache.disk_bytes = static_cast<uint64_t>(number(cache, "disk"));
   if (const Napi::Value given = cache.Get("key"); given.IsTypedArray()) {

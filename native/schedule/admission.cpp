@@ -101,6 +101,16 @@ void Admission::computed(const Sequence& sequence, const Token* tokens, int coun
   slots_.extend(sequence.slot, sequence.prompt.variant(), tokens, count, of_prompt);
 }
 
+void Admission::put_back(Sequence& sequence) {
+  while (until_moved(sequence) == 0) {
+    const int tokens = slots_.put_back(sequence.slot, sequence.prompt);
+    sequence.in_cache += tokens;
+    sequence.taken_over += tokens;
+    if (sequence.prefix) sequence.prefix->moved += tokens;
+    stats_.cached_tokens += tokens;
+  }
+}
+
 // ---- places to cut slots at --------------------------------------------------------------------------------------------
 
 int Admission::until_checkpoint(const Sequence& sequence) const {

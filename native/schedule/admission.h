@@ -2,6 +2,7 @@
 // slot_filler's. Decode thread only.
 #pragma once
 
+#include <climits>
 #include <memory>
 #include <optional>
 
@@ -45,6 +46,13 @@ class Admission {
   int until_checkpoint(const Sequence& sequence) const;
   /** Keeps that place, if the step before has ended at one, or if a reply before has. */
   void keep_checkpoint(const Sequence& sequence);
+
+  /** What was moved and has come to its place is in the slot now. Before a step. */
+  void put_back(Sequence& sequence);
+  /** Tokens of its prompt until the next such place; INT_MAX: there is none. */
+  int until_moved(const Sequence& sequence) const {
+    return sequence.prefilling() ? slots_.until_moved(sequence.slot) : INT_MAX;
+  }
 
   /** What a step has computed of drafts that were not kept: the slot holds no more than computed() was told. */
   void take_back(SlotId slot) { slots_.take_back(slot); }

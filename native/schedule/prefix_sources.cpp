@@ -47,7 +47,7 @@ PrefixSources::Source PrefixSources::find(const Sequence& sequence) {
     if (!cache_.enabled() && !(busy && it.content.common_prefix(wanted) == wanted.size())) continue;
     if (busy && tokens < kWorthKeeping) continue;
     const bool cheaper = tokens == best.tokens && best.slot >= 0 && slots_[best.slot].owner != 0 && !busy;
-    if (tokens > best.tokens || cheaper) best = {tokens, slot, nullptr};
+    if (tokens > best.tokens || cheaper) best = {tokens, slot, nullptr, {}};
   }
   if (!cache_.enabled()) return best;
   PrefixCache::InRam saved = cache_.find(wanted);
@@ -55,8 +55,41 @@ PrefixSources::Source PrefixSources::find(const Sequence& sequence) {
     const int tokens = cache_.rule().usable(*found, wanted);
     if (tokens > saved.tokens) saved = {tokens, found};
   }
-  if (saved.tokens >= std::max(best.tokens + 1, kWorthKeeping)) best = {saved.tokens, -1, std::move(saved.prefix)};
+  if (saved.tokens >= std::max(best.tokens + 1, kWorthKeeping)) best = {saved.tokens, -1, std::move(saved.prefix), {}};
+  if (cache_.moves()) look_for_moved(sequence, best);
   return best;
+}
+
+/** Of a prompt that is computed the first time: what was lost is computed as it was. */
+MovedChunks PrefixSources::moved_in(const Sequence& sequence, const Prompt& held, int held_from, int kept) const {
+  if (held.size() > cache_.rule().slot_size) return {};
+  if (!sequence.chunks) sequence.chunks = std::make_unique<ChunkIndex>(sequence.prompt);
+  return sequence.chunks->find(held, static_cast<size_t>(held_from), static_cast<size_t>(kept));
+}
+
+/** What a running stream holds is not moved, nor what it shares with a free slot: its cells would move under it. */
+void PrefixSources::look_for_moved(const Sequence& sequence, Source& best) const {
+  const Prompt& prompt = sequence.prompt;
+  int most = best.tokens + kWorthKeeping;  // to be worth what it costs in exactness
+  if (!sequence.again.empty() || most >= static_cast<int>(prompt.size())) return;
+  const auto look = [&](const Prompt& held, int tokens, int shared, SlotId slot, auto prefix) {
+    MovedChunks moved = moved_in(sequence, held, std::max(tokens, shared), tokens);
+    const int taken = tokens + tokens_of(moved);
+    if (taken <= most || (slot >= 0 && !slots_.worth_taking(slot, taken))) return;
+    most = taken;
+    best = {tokens, slot, std::move(prefix), std::move(moved)};
+  };
+  for (SlotId slot = 0; slot < slots_.size(); slot++) {
+    const KvSlots::Slot& it = slots_[slot];
+    if (it.owner != 0) continue;
+    look(it.content, slots_.usable(slot, cache_.rule(), prompt), it.shared, slot, std::shared_ptr<const SavedPrefix>());
+  }
+  cache_.each_in_ram([&](const std::shared_ptr<const SavedPrefix>& prefix) {
+    look(prefix->content, cache_.rule().usable(*prefix, prompt), 0, -1, prefix);
+  });
+  if (sequence.found) {
+    look(sequence.found->content, cache_.rule().usable(*sequence.found, prompt), 0, -1, sequence.found);
+  }
 }
 
 bool PrefixSources::computed_soon(const Sequence& sequence, const Sequences& sequences, int have) const {
@@ -76,7 +109,14 @@ bool PrefixSources::computed_soon(const Sequence& sequence, const Sequences& seq
 bool PrefixSources::on_disk(Sequence& sequence, int have) {
   if (sequence.computes_all()) return false;
   if (sequence.fetching) return cache_.fetching(*sequence.fetching);
-  const PrefixCache::OnDisk file = cache_.find_file(sought(sequence));
+  PrefixCache::OnDisk file = cache_.find_file(sought(sequence));
+  if (cache_.moves() && sequence.again.empty()) {
+    cache_.each_file(false, [&](const PrefixFileInfo& info) {
+      const int kept = cache_.rule().usable(info, sequence.prompt);
+      const int tokens = kept + tokens_of(moved_in(sequence, info.content, kept, kept));
+      if (tokens > file.tokens) file = {tokens, info.id};
+    });
+  }
   if (file.tokens < have + kWorthKeeping) return false;
   sequence.fetching = file.id;
   sequence.to_fetch = file.tokens;

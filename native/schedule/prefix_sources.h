@@ -8,6 +8,7 @@
 
 #include "core/events.h"
 #include "core/ids.h"
+#include "core/moved.h"
 #include "core/prompt.h"
 #include "kv/kv_slots.h"
 #include "kv/prefix_cache.h"
@@ -22,6 +23,7 @@ class PrefixSources {
     int tokens = 0;
     SlotId slot = -1;                           // in the KV cache, or
     std::shared_ptr<const SavedPrefix> prefix;  // outside
+    MovedChunks moved;                          // of what it holds behind these tokens, at other places of the prompt
   };
 
   PrefixSources(const KvSlots& slots, PrefixCache& cache) : slots_(slots), cache_(cache) {}
@@ -43,6 +45,8 @@ class PrefixSources {
 
  private:
   const Prompt& sought(const Sequence& sequence) const;
+  void look_for_moved(const Sequence& sequence, Source& best) const;
+  MovedChunks moved_in(const Sequence& sequence, const Prompt& held, int held_from, int kept) const;
 
   const KvSlots& slots_;
   PrefixCache& cache_;

@@ -233,7 +233,7 @@ void Scheduler::end_preparing_for(const Sequence& newcomer) {
 int Scheduler::remaining(const Sequence& sequence) const {
   if (!sequence.prefilling()) return 0;
   const size_t total = options_.deterministic ? sequence.prompt.size() : sequence.to_prefill().size();
-  return std::max(0, static_cast<int>(total) - sequence.in_cache);
+  return std::max(0, static_cast<int>(total) - sequence.in_cache - tokens_of(admission_.slots()[sequence.slot].aside));
 }
 
 /**
@@ -287,6 +287,7 @@ bool Scheduler::compute_step(double spent_ms) {
   std::vector<PlanCandidate> candidates;
   for (Sequence* sequence : sequences_.active()) {
     if (sequence->loading) continue;
+    admission_.put_back(*sequence);
     ZSE_ASSERT(admission_.agrees(*sequence), "what is computed goes on from what its slot holds");
     if (sequence->last_step == 0) admission_.keep_checkpoint(*sequence);
     candidates.push_back(
@@ -308,6 +309,7 @@ bool Scheduler::compute_step(double spent_ms) {
   std::vector<PlanPiece> plan = plan_batch(candidates, limits);
   if (plan.empty()) return false;
   end_at_checkpoints(runnable, plan);
+  for (PlanPiece& piece : plan) piece.tokens = std::min(piece.tokens, admission_.until_moved(*runnable[piece.index]));
   limit_rows(runnable, plan);
   add_drafts(runnable, plan, options_.latency_target_ms - spent_ms);
   // Where slots have buffers of their own, llama.cpp computes only neighbours in one pass over the weights.

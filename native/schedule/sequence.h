@@ -14,8 +14,10 @@
 #include "core/ids.h"
 #include "core/inbox.h"
 #include "core/logprobs.h"
+#include "core/moved.h"
 #include "core/prompt.h"
 #include "core/request.h"
+#include "kv/chunk_index.h"
 #include "kv/saved_prefix.h"
 #include "reply/reply_stage.h"
 #include "speculation.h"
@@ -130,12 +132,14 @@ class Sequence {
     std::shared_ptr<const SavedPrefix> prefix;
     std::unique_ptr<SlotCopy> copy;
     int wanted;  // tokens of it
+    MovedChunks moved = {};
   };
   std::optional<Loading> loading;
 
   std::optional<uint64_t> fetching;          // the file that was asked for to begin with, once
   int to_fetch = 0;                          // tokens that it is to bring
   std::shared_ptr<const SavedPrefix> found;  // outside the KV cache, while it waits for its slot
+  mutable std::unique_ptr<ChunkIndex> chunks;  // of its prompt, once parts of it were looked for at other places
 
   std::unique_ptr<SamplerParts> sampler_parts;  // until its sampler is made
   std::unique_ptr<TokenSampler> sampler;

@@ -15,16 +15,20 @@ constexpr int kWorthTakingOver = 8;
 
 SlotFiller::Place SlotFiller::choose_place(const Source& source) const {
   const bool in_free_slot = source.slot >= 0 && slots_[source.slot].owner == 0;
-  if (in_free_slot && source.tokens >= kWorthTakingOver) {
-    const int lost = static_cast<int>(slots_[source.slot].content.size()) - source.tokens;
-    if (lost <= source.tokens || slots_.free_count() == 1) return {source.slot, true, lost >= kWorthKeeping};
+  const int taken = source.tokens + tokens_of(source.moved);
+  if (in_free_slot && taken >= kWorthTakingOver) {
+    const int lost = static_cast<int>(slots_[source.slot].content.size()) - taken;
+    if (slots_.worth_taking(source.slot, taken)) return {source.slot, true, lost >= kWorthKeeping};
   }
   return {slots_.least_valuable(source.tokens >= kWorthKeeping ? source.slot : -1), false, true};
 }
 
 void SlotFiller::begin(const Place& place, const Source& source, Sequence& sequence, Sequences& sequences) {
-  const int wanted = place.in_place || source.tokens >= kWorthKeeping ? source.tokens : 0;
+  // What is moved comes out of the slot itself, or of an image.
+  const bool moves = !source.moved.empty() && (place.in_place || source.prefix);
+  const int wanted = place.in_place || moves || source.tokens >= kWorthKeeping ? source.tokens : 0;
   if (sequence.again.empty()) sequence.prefix = sources_.explain(sequence, wanted);
+  sequence.chunks.reset();
   claim(place.slot, sequence);
   sequences.begin_prefill(sequence);
   fill(place, source, wanted, sequence);
@@ -43,10 +47,10 @@ void SlotFiller::fill(const Place& place, const Source& source, int wanted, Sequ
   const SlotId slot = place.slot;
   bool filled = false;
   if (place.in_place) {
-    filled = slots_.cut(slot, wanted);
-  } else if (wanted > 0 && source.prefix) {
+    filled = keep(slot, wanted, source.moved);
+  } else if ((wanted > 0 || !source.moved.empty()) && source.prefix) {
     if (auto copy = slots_.begin_load(slot, *source.prefix)) {
-      sequence.loading = Sequence::Loading{source.prefix, std::move(copy), wanted};
+      sequence.loading = Sequence::Loading{source.prefix, std::move(copy), wanted, source.moved};
       return;
     }
     cache_.reject(*source.prefix);
@@ -58,6 +62,13 @@ void SlotFiller::fill(const Place& place, const Source& source, int wanted, Sequ
   // It is there, but a copy of a slot may have let go of what the slot itself still has (a sliding window): nothing was lost.
   const bool is_there = !filled && wanted > 0 && !source.prefix;
   if (is_there && sequence.again.empty() && sequence.prefix) sequence.prefix->reason = PrefixEnd::kCoarse;
+}
+
+/** Of what a slot holds. */
+bool SlotFiller::keep(SlotId slot, int tokens, const MovedChunks& moved) {
+  if (moved.empty()) return slots_.cut(slot, tokens);
+  slots_.set_aside(slot, tokens, moved);
+  return true;
 }
 
 void SlotFiller::begins_with(Sequence& sequence, int tokens, int wanted) {
@@ -88,7 +99,7 @@ void SlotFiller::loaded(Sequence& sequence, Sequences& sequences) {
     cache_.release(sequence.spilled->bytes());
     sequence.spilled.reset();
   } else {
-    const bool cut = slots_.cut(sequence.slot, loading.wanted);
+    const bool cut = keep(sequence.slot, loading.wanted, loading.moved);
     begins_with(sequence, cut ? loading.wanted : 0, loading.wanted);
   }
 }

@@ -7,6 +7,9 @@
 //   disk                a read on the file thread, then a copy; the stream waits for it in the queue
 //   a stream that is computing it now       waiting for it
 //
+// Where parts of a prompt may be taken over from other places (PromptCacheOptions::moved), a free slot or an image has them; they are set aside in
+// the KV cache until what stands before them is computed.
+//
 // A copy of a long prompt takes longer than a step may. So images are copied in pieces between the steps: out of the slot that will be needed
 // next (slot_saver), and into a slot before its stream's first step.
 #pragma once
@@ -49,6 +52,7 @@ class SlotFiller {
  private:
   void claim(SlotId slot, Sequence& sequence);
   void fill(const Place& place, const Source& source, int wanted, Sequence& sequence);
+  bool keep(SlotId slot, int tokens, const MovedChunks& moved);
   void begins_with(Sequence& sequence, int tokens, int wanted);
   /** Its image cannot be used. */
   void lost(Sequence& sequence);

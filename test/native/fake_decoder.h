@@ -91,6 +91,7 @@ class FakeDecoder final : public Decoder {
   int draft_wrong_one_in = 0;       // how often a drafted token is not the model's; 0: never
   bool looks_up = true;             // otherwise nothing is drafted but by a draft model
   int saves = 0, loads = 0;
+  int chunks_moved = 0;
   size_t most_images = 0;         // that were in memory at once
   size_t copy_tokens = SIZE_MAX;  // of an image, in one advance()
   bool load_fails = false;
@@ -145,6 +146,8 @@ class FakeDecoder final : public Decoder {
 
   void clear_slot(SlotId slot) override {
     cache_[slot].clear();
+    shared_[slot] = 0;
+    aside_.erase(slot);
     loaded_[slot] = false;
   }
 
@@ -158,6 +161,7 @@ class FakeDecoder final : public Decoder {
     REQUIRE(static_cast<int>(cache_[slot].size()) >= tokens);
     const bool can = cut_from(slot, static_cast<int>(cache_[slot].size())) <= tokens;
     cache_[slot].resize(can ? tokens : 0);
+    shared_[slot] = std::min(shared_[slot], cache_[slot].size());
     return can;
   }
 
@@ -194,7 +198,43 @@ class FakeDecoder final : public Decoder {
     CHECK(cache_[to].empty());
     REQUIRE(static_cast<int>(cache_[from].size()) >= tokens);
     cache_[to].assign(cache_[from].begin(), cache_[from].begin() + tokens);
+    shared_[to] = shared_[from] = std::max(shared_[from], static_cast<size_t>(tokens));
     return true;
+  }
+
+  bool can_move() const override { return cuttable; }
+  void set_aside(SlotId slot, int tokens, const MovedChunks& chunks) override {
+    CHECK(aside_[slot].empty());
+    Position behind = tokens;
+    std::vector<bool> taken(cache_[slot].size());
+    for (const MovedChunk& chunk : chunks) {
+      CHECK(chunk.tokens > 0 && chunk.at >= behind);
+      behind = chunk.at + chunk.tokens;
+      REQUIRE(static_cast<size_t>(chunk.from + chunk.tokens) <= cache_[slot].size());
+      CHECK(static_cast<size_t>(chunk.from) >= std::max(shared_[slot], static_cast<size_t>(tokens)));
+      for (int i = 0; i < chunk.tokens; i++) {
+        CHECK(!taken[static_cast<size_t>(chunk.from + i)]);
+        taken[static_cast<size_t>(chunk.from + i)] = true;
+      }
+      const auto begin = cache_[slot].begin() + chunk.from;
+      aside_[slot].emplace_back(chunk.at, std::vector<Token>(begin, begin + chunk.tokens));
+    }
+    cache_[slot].resize(static_cast<size_t>(tokens));
+    shared_[slot] = std::min(shared_[slot], static_cast<size_t>(tokens));
+  }
+  void put_back(SlotId slot, const MovedChunk& chunk) override {
+    auto& waiting = aside_[slot];
+    REQUIRE(!waiting.empty());
+    CHECK_EQ(waiting.front().first, chunk.at);
+    CHECK_EQ(chunk.at, static_cast<Position>(cache_[slot].size()));
+    CHECK_EQ(waiting.front().second.size(), static_cast<size_t>(chunk.tokens));
+    cache_[slot].insert(cache_[slot].end(), waiting.front().second.begin(), waiting.front().second.end());
+    waiting.erase(waiting.begin());
+    chunks_moved++;
+  }
+  void drop_aside(SlotId slot) override { aside_.erase(slot); }
+  bool nothing_aside() const {
+    return std::all_of(aside_.begin(), aside_.end(), [](const auto& entry) { return entry.second.empty(); });
   }
 
   /** Four bytes a token, as many again of padding, so that an image is larger than its tokens. */
@@ -220,6 +260,7 @@ class FakeDecoder final : public Decoder {
   std::unique_ptr<SlotCopy> begin_load(SlotId slot, std::shared_ptr<const SlotImage> image, int tokens) override {
     loads++;
     cache_[slot].clear();
+    shared_[slot] = 0;
     loaded_[slot] = tokens > keeps;
     if (load_fails || image->size() != static_cast<size_t>(tokens) * 2 * sizeof(Token)) return nullptr;
     cache_[slot].assign(image->size() / 2 / sizeof(Token), Token{-1});
@@ -347,6 +388,8 @@ class FakeDecoder final : public Decoder {
   uint32_t last_seed_ = 0;
   std::vector<std::pair<std::vector<Token>, uint32_t>> seeds_;  // of streams that draft, by their prompts
   std::map<SlotId, std::vector<Token>> cache_;
+  std::map<SlotId, size_t> shared_;  // of its tokens, those whose cells another slot may have
+  std::map<SlotId, std::vector<std::pair<Position, std::vector<Token>>>> aside_;  // chunks and their places
   std::map<SlotId, bool> loaded_;  // with an image that has let go of what a window does not see
   std::vector<std::weak_ptr<const SlotImage>> images_;
   struct Row {

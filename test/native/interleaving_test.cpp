@@ -43,7 +43,7 @@ class Harness {
   Harness(uint64_t seed, int slots, bool deterministic, const std::string& dir)
       : random_(seed),
         decoder_(slots, 200, 32),
-        cache_(cache_options(dir)),
+        cache_(cache_options(dir, deterministic)),
         scheduler_(decoder_, &embedder_, random_() % 2 == 0 ? &draft_model_ : nullptr,
                    PrefixCache(cache_, {decoder_.cuttable, deterministic ? kExclusivePiece : 1, SIZE_MAX, decoder_.keeps},
                                files(), stats_),
@@ -78,6 +78,7 @@ class Harness {
   }
 
   int64_t exchanges() const { return stats_.exchanges; }
+  int chunks_moved() const { return decoder_.chunks_moved; }
 
  private:
   SchedulerOptions options(bool deterministic) {
@@ -92,7 +93,7 @@ class Harness {
   }
 
   /** All kinds: off, RAM for none, few or all of the images, and a folder whose limit is soon reached. */
-  PromptCacheOptions cache_options(const std::string& dir) {
+  PromptCacheOptions cache_options(const std::string& dir, bool deterministic) {
     PromptCacheOptions o;
     o.enabled = random_() % 4 != 0;
     o.ram_bytes = std::vector<uint64_t>{0, 3000, 20000, 1 << 30}[random_() % 4];
@@ -100,7 +101,8 @@ class Harness {
     if (o.enabled && random_() % 2 == 0) o.dir = dir;
     decoder_.cuttable = random_() % 4 != 0;
     if (random_() % 3 == 0) decoder_.keeps = static_cast<int>(random_() % 60);
-    decoder_.checkpoints = random_() % 4 != 0;
+    o.moved = decoder_.cuttable && decoder_.keeps == INT_MAX && !deterministic && random_() % 2 == 0;
+    decoder_.checkpoints = !o.moved && random_() % 4 != 0;
     decoder_.forget_checkpoints = random_() % 4 == 0;
     decoder_.shares = random_() % 2 == 0;
     decoder_.copy_tokens = std::vector<size_t>{1, 20, SIZE_MAX}[random_() % 3];
@@ -137,6 +139,12 @@ class Harness {
     if (last_id_ > 1 && random_() % 4 == 0) {
       const Stream& earlier = streams_[1 + static_cast<StreamId>(random_() % static_cast<uint64_t>(last_id_ - 1))];
       if (earlier.prompt.size() < 100) stream.prompt = earlier.prompt;
+    }
+    // Some are what others are, behind another line.
+    if (random_() % 4 == 0) {
+      stream.prompt.assign(random_() % 10, 8);
+      for (Token i = 0; i < 90; i++) stream.prompt.push_back(1 + i * i % (FakeModel::kVocabulary - 1));
+      stream.prompt.push_back(1 + static_cast<Token>(random_() % 9));
     }
     for (size_t i = stream.prompt.empty() ? 1 + random_() % 80 : 0; i > 0; i--) {
       stream.prompt.push_back(1 + static_cast<Token>(random_() % (FakeModel::kVocabulary - 1)));
@@ -296,6 +304,7 @@ class Harness {
       CHECK(question.vectors == expected);
     }
     CHECK(embedder_.all_places_empty());
+    CHECK(decoder_.nothing_aside());
     CHECK_EQ(stats_.embedding.load(), 0);
     if (!cache_.enabled) CHECK(decoder_.all_slots_empty());
     CHECK_EQ(stats_.spilled_bytes.load(), 0);
@@ -330,11 +339,13 @@ TEST(
     "(random)") {
   std::mt19937_64 random(check::seed());
   const TemporaryFolder folder;
-  int64_t exchanges = 0;
+  int64_t exchanges = 0, chunks_moved = 0;
   for (int round = 0; round < 60; round++) {
     Harness harness(random(), 1 + static_cast<int>(random() % 6), random() % 5 == 0, folder.path());
     harness.run(20 + static_cast<int>(random() % 300));
     exchanges += harness.exchanges();
+    chunks_moved += harness.chunks_moved();
   }
   CHECK(exchanges > 0);  // and so it covers those
+  CHECK(chunks_moved > 0);
 }
