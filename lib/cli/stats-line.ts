@@ -22,7 +22,12 @@ export function statsLine({ usage, timings, finishReason }: Reply): string {
 function brokeAt(prefix: PrefixBreak | undefined): string[] {
   if (prefix === undefined) return [];
   const { reason, brokeAt, movedTokens } = prefix;
-  const why = reason === "differs" ? [`another token than before at ${brokeAt}`] : reason === "evicted" ? [`what followed ${brokeAt} had to make way`] : [];
+  const why =
+    reason === "differs"
+      ? [`another token than before at ${brokeAt}`]
+      : reason === "evicted"
+        ? [`what followed ${brokeAt} had to make way`]
+        : [];
   return movedTokens === undefined ? why : [...why, `${movedTokens} from other places`];
 }
 

@@ -109,7 +109,10 @@ export function readEngineOptions(given: unknown): {
   const settled: NativeEngineOptions = { ...native };
   if (promptCache.dir !== "") settled.promptCache = { ...promptCache, dir: resolve(promptCache.dir) };
   if (promptCache.moved && deterministic) {
-    throw bad("promptCache.moved", "promptCache.moved changes what streams compute by what others have computed before, and deterministic: true means that nothing does; leave one of them out.");
+    throw bad(
+      "promptCache.moved",
+      "promptCache.moved changes what streams compute by what others have computed before, and deterministic: true means that nothing does; leave one of them out.",
+    );
   }
   if (adapters !== undefined) settled.adapters = adapters.map((one, i) => ({ ...one, path: asPath(`adapters[${i}].path`, one.path) }));
   if (speculate?.draftModel !== undefined) {

@@ -59,7 +59,13 @@ export interface EngineOptions {
    */
   promptCache?:
     | false
-    | { ram?: number | undefined; dir?: string | undefined; disk?: number | undefined; key?: Uint8Array | undefined; moved?: boolean | undefined }
+    | {
+        ram?: number | undefined;
+        dir?: string | undefined;
+        disk?: number | undefined;
+        key?: Uint8Array | undefined;
+        moved?: boolean | undefined;
+      }
     | undefined;
   /**
    * The engine runs in a process of its own, so that its crash ends its streams with ENGINE_FAILED and not this process; it is started again then.

@@ -26,7 +26,8 @@ struct ModelInfo {
       pooling;  // what makes one vector of a text's: "mean", "cls", "last", "rank", or "none" where the file says none
   int vector_size = 0;  // numbers of a text's vector
   bool deterministic = false;
-  bool moves_chunks = false;  // what is in the cache may not be what the model computes for its text (PromptCacheOptions::moved)
+  bool moves_chunks =
+      false;  // what is in the cache may not be what the model computes for its text (PromptCacheOptions::moved)
   RecommendedSampling sampling;
   std::vector<AdapterFile> adapters;  // that it was opened with
   std::string draft_model;            // path of the smaller model that guesses for it, or ""

@@ -18,7 +18,7 @@ struct PromptCacheOptions {
   std::string dir;                           // empty: nothing on disk
   uint64_t disk_bytes = uint64_t{4} << 30;
   std::optional<AeadKey> key;  // what is on disk is sealed with it
-  bool moved = false;          // parts of a prompt are taken over from other places, too: not what computing them anew would give
+  bool moved = false;  // parts of a prompt are taken over from other places, too: not what computing them anew would give
 };
 
 /** A LoRA adapter that streams may ask for. */

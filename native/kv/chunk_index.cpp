@@ -26,7 +26,7 @@ uint64_t hash_of(const Prompt& prompt, size_t at) {
 }
 
 /** Leaves of a chunk what lies outside another; the longer side where that lies within it. */
-void leave_out(Position MovedChunk::*place, const MovedChunk& other, MovedChunk& chunk) {
+void leave_out(Position MovedChunk::* place, const MovedChunk& other, MovedChunk& chunk) {
   const Position begin = chunk.*place, end = begin + chunk.tokens;
   const Position before = std::max(0, std::min(end, other.*place) - begin);
   const Position behind = std::max(0, end - std::max(begin, other.*place + other.tokens));
@@ -81,8 +81,7 @@ MovedChunks ChunkIndex::find(const Prompt& held, size_t held_from, size_t at_fro
     found.push_back(chunk);
     block = static_cast<size_t>(chunk.from + chunk.tokens) - kBlock;  // goes on behind it
   }
-  std::stable_sort(found.begin(), found.end(),
-                   [](const MovedChunk& a, const MovedChunk& b) { return a.tokens > b.tokens; });
+  std::stable_sort(found.begin(), found.end(), [](const MovedChunk& a, const MovedChunk& b) { return a.tokens > b.tokens; });
   MovedChunks chunks;
   for (MovedChunk chunk : found) {
     if (chunks.size() == kMostChunks) break;

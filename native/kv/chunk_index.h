@@ -25,7 +25,8 @@ class ChunkIndex {
   MovedChunk longest(const Prompt& held, size_t block, size_t held_from, size_t at_from) const;
 
   const Prompt& prompt_;
-  std::vector<std::pair<uint64_t, uint32_t>> blocks_;  // of each place where a block begins: what its tokens hash to, and the place; sorted
+  std::vector<std::pair<uint64_t, uint32_t>>
+      blocks_;  // of each place where a block begins: what its tokens hash to, and the place; sorted
 };
 
 }  // namespace zse

@@ -162,7 +162,8 @@ bool KvSlots::cut(SlotId slot, int tokens) {
 
 void KvSlots::set_aside(SlotId slot, int tokens, MovedChunks chunks) {
   Slot& it = slots_[slot];
-  ZSE_ASSERT(it.aside.empty() && it.checkpoints.empty(), "a slot is taken apart once, and only where it can be cut anywhere");
+  ZSE_ASSERT(it.aside.empty() && it.checkpoints.empty(),
+             "a slot is taken apart once, and only where it can be cut anywhere");
   for (const MovedChunk& chunk : chunks) {
     ZSE_ASSERT(chunk.from >= std::max(tokens, it.shared) && chunk.at >= tokens, "what others have, or stays, is not moved");
     ZSE_ASSERT(static_cast<size_t>(chunk.from + chunk.tokens) <= it.content.size(), "a slot has what is moved");

@@ -136,9 +136,9 @@ class Sequence {
   };
   std::optional<Loading> loading;
 
-  std::optional<uint64_t> fetching;          // the file that was asked for to begin with, once
-  int to_fetch = 0;                          // tokens that it is to bring
-  std::shared_ptr<const SavedPrefix> found;  // outside the KV cache, while it waits for its slot
+  std::optional<uint64_t> fetching;            // the file that was asked for to begin with, once
+  int to_fetch = 0;                            // tokens that it is to bring
+  std::shared_ptr<const SavedPrefix> found;    // outside the KV cache, while it waits for its slot
   mutable std::unique_ptr<ChunkIndex> chunks;  // of its prompt, once parts of it were looked for at other places
 
   std::unique_ptr<SamplerParts> sampler_parts;  // until its sampler is made

@@ -46,8 +46,7 @@ StreamId begin(Bench& bench, const Tokens& prompt, int max_tokens = 8) {
 
 void is_right(Bench& bench, StreamId id, const Tokens& prompt, int max_tokens = 8) {
   REQUIRE(bench.ends[id] == 1 && bench.finished.count(id) == 1);
-  const auto reply =
-      bench.decoder.model.reply(prompt, static_cast<uint32_t>(id), max_tokens, bench.decoder.context_size());
+  const auto reply = bench.decoder.model.reply(prompt, static_cast<uint32_t>(id), max_tokens, bench.decoder.context_size());
   CHECK_EQ(bench.text[id], repair_utf8(reply.bytes));
 }
 

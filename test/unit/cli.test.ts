@@ -30,6 +30,10 @@ describe("the line of statistics", () => {
     expect(broke("differs", 0)).toMatch(/^15 prompt tokens \(another token than before at 7\), /);
     expect(broke("differs", 7)).toMatch(/^15 prompt tokens \(7 cached; another token than before at 7\), /);
     expect(broke("evicted", 0)).toMatch(/^15 prompt tokens \(what followed 7 had to make way\), /);
+    const moved = { brokeAt: 3, reason: "differs", movedTokens: 9 } as const;
+    expect(statsLine({ ...REPLY, usage: { ...REPLY.usage, cachedTokens: 12 }, timings: { ...REPLY.timings, prefix: moved } })).toMatch(
+      /^15 prompt tokens \(12 cached; another token than before at 3; 9 from other places\), /,
+    );
     expect(broke("continued", 7)).toMatch(/^15 prompt tokens \(7 cached\), /);
   });
   test("leaves out what there is not", () => {

@@ -82,7 +82,7 @@ describe("defaults", () => {
       device: "auto",
       kvType: "f16",
       latencyTargetMs: 150,
-      promptCache: { enabled: true, ram: 256 * 2 ** 20, dir: "", disk: 4 * 2 ** 30 },
+      promptCache: { enabled: true, ram: 256 * 2 ** 20, dir: "", disk: 4 * 2 ** 30, moved: false },
       deterministic: false,
       speculate: { tokens: 16, match: 4 },
     });
@@ -174,6 +174,8 @@ describe("a refusal names the option, what was given and what is allowed", () =>
     expect(message({ promptCache: { disk: 5 } })).toContain("promptCache.dir, which is not given");
     expect(message({ promptCache: { dir: 7 } })).toBe("promptCache.dir must be the path of a folder; given 7.");
     expect(message({ promptCache: { size: 1 } })).toContain("there are: ram, dir, disk, key");
+    expect(message({ promptCache: { moved: 1 } })).toBe("promptCache.moved must be true or false; given 1.");
+    expect(readEngineOptions({ promptCache: { moved: true } }).native.promptCache.moved).toBe(true);
     expect(message({ promptCache: { dir: "x", key: "secret" } })).toBe(
       "promptCache.key must be a Buffer or Uint8Array of 32 bytes; given something else.",
     );
