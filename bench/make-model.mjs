@@ -169,6 +169,12 @@ export const matrixOf = (name, columns, rows, gain = 1) => ({
   spread: gain / Math.sqrt(columns),
   mean: 0,
 });
+/** The matrices of a mixture's experts. They repeat a million weights, since there are so many: what a weight is costs no time. */
+export const expertsOf = (name, columns, rows, experts, gain = 1) => ({
+  ...matrixOf(name, columns, rows, gain),
+  dims: [columns, rows, experts],
+  repeated: true,
+});
 export const vectorOf = (name, size, mean, spread) => ({ name, dims: [size].flat(), type: types.F32, spread, mean });
 export const embeddingsOf = (texts, width) => ({
   name: "token_embd.weight",
@@ -227,11 +233,17 @@ function headerOf(told, tensors) {
 
 function writeTensor(file, tensor, random) {
   const weights = new Float32Array(Math.min(tensor.count, 32768 * blockSize));
+  let last = null;
   for (let done = 0; done < tensor.count; done += weights.length) {
     const part = weights.subarray(0, Math.min(weights.length, tensor.count - done));
+    if (tensor.repeated && last && part.length === weights.length) {
+      writeSync(file, last);
+      continue;
+    }
     for (let i = 0; i < part.length; i++) part[i] = tensor.mean + tensor.spread * random();
     if (tensor.scale) scaleRows(part, done, tensor);
-    writeSync(file, encode(part, tensor.type));
+    last = encode(part, tensor.type);
+    writeSync(file, last);
   }
   writeSync(file, Buffer.alloc(padded(tensor.end) - tensor.end));
 }

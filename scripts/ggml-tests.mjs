@@ -1,6 +1,6 @@
 // Owns building and running the tests of our patches to ggml (vendor/patches) against ggml's reference path:
 // `node scripts/ggml-tests.mjs [--sanitize=address|thread] [-DGGML_…=… …] [part of a test's name]`. They need llama.cpp's source, no
-// model. `--bench [threads] [columns rows] [types]` prints how fast each kernel of products is instead, `--bench-attention [cells] [shape]` those of
+// model. `--bench [threads] [columns rows] [types] …` prints how fast each kernel of products is instead, `--bench-attention [cells] [shape]` those of
 // attention (bench/kernels). With ggml's own options they are built for another processor, in a folder of its own: -DGGML_NATIVE=OFF -DGGML_AVX2=OFF …
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";

@@ -1,7 +1,9 @@
 // Owns the table of matrix products: for each type of weights and number of rows of activations, billions of multiplications a second of each of the
 // CPU backend's buffers that take such weights, in one process and in turns: ours (CPU_ZSTREAM), ggml's own, and plain rows (CPU). In the last lines, what
 // the processor can do at most: multiplications of bytes by the widest instruction, and reading.
-// `npm run test:ggml -- --bench [threads] [columns rows] [types, with commas]`.
+// `npm run test:ggml -- --bench [threads] [columns rows] [types, with commas] [experts choices] [rows of activations, with commas]
+// [buffers, with commas]`; "" is any type or buffer, 0 experts are none. With experts the weights are a mixture's, of which each
+// row of activations is multiplied with some; what counts as a multiplication stays one.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -48,32 +50,54 @@ std::vector<ggml_backend_buffer_type_t> buffers() {
   return all;
 }
 
+/** What is multiplied: matrices, or the weights of experts, of which `choices` are each token's. */
+struct Shape {
+  ggml_type type;
+  int columns, rows, experts, choices;
+
+  ggml_tensor* weights(ggml_context* context) const {
+    return experts ? ggml_new_tensor_3d(context, type, columns, rows, experts) : ggml_new_tensor_2d(context, type, columns, rows);
+  }
+
+  ggml_tensor* product(ggml_context* context, ggml_tensor* weights, ggml_tensor* activations, ggml_tensor* chosen) const {
+    if (!experts) return ggml_mul_mat(context, weights, activations);
+    const int64_t tokens = activations->ne[1];
+    return ggml_mul_mat_id(context, weights, ggml_reshape_3d(context, activations, columns, 1, tokens), chosen);
+  }
+
+  ggml_tensor* chosen(ggml_context* context, int tokens) const {
+    return experts ? ggml_new_tensor_2d(context, GGML_TYPE_I32, choices, tokens) : nullptr;
+  }
+};
+
 /** Products of as many matrices as make the nearest cache useless, as in a model, with the same activations. */
 class Products {
  public:
   /** Whether that buffer takes such weights. */
-  static bool taken(ggml_backend_buffer_type_t where, ggml_type type, int columns, int rows) {
-    const std::unique_ptr<ggml_context, Free> context(ggml_init({ggml_tensor_overhead() * 3, nullptr, true}));
+  static bool taken(ggml_backend_buffer_type_t where, const Shape& shape) {
+    const std::unique_ptr<ggml_context, Free> context(ggml_init({ggml_tensor_overhead() * 5, nullptr, true}));
     const std::unique_ptr<ggml_backend_buffer, Free> empty(ggml_backend_buft_alloc_buffer(where, 0));
-    ggml_tensor* weights = ggml_new_tensor_2d(context.get(), type, columns, rows);
+    ggml_tensor* weights = shape.weights(context.get());
     ggml_tensor* product =
-        ggml_mul_mat(context.get(), weights, ggml_new_tensor_2d(context.get(), GGML_TYPE_F32, columns, 512));
+        shape.product(context.get(), weights, ggml_new_tensor_2d(context.get(), GGML_TYPE_F32, shape.columns, 512),
+                      shape.chosen(context.get(), 512));
     weights->buffer = empty.get();
     return ggml_backend_dev_supports_op(ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU), product);
   }
 
-  Products(ggml_backend_buffer_type_t where, ggml_type type, int columns, int rows, int tokens, int threads) {
-    const int matrices = tokens <= 16 ? 12 : 2;
-    multiplications_ = 1e-9 * threads * matrices * static_cast<double>(columns) * rows * tokens;
+  Products(ggml_backend_buffer_type_t where, const Shape& shape, int tokens, int threads) {
+    const auto [type, columns, rows, experts, choices] = shape;
+    const int matrices = tokens <= 16 && !experts ? 12 : 2;
+    multiplications_ = 1e-9 * threads * matrices * static_cast<double>(columns) * rows * tokens * (experts ? choices : 1);
     weight_context_.reset(ggml_init({ggml_tensor_overhead() * 64, nullptr, true}));
     context_.reset(ggml_init({ggml_tensor_overhead() * 64 + ggml_graph_overhead(), nullptr, true}));
     std::vector<ggml_tensor*> weights;
-    for (int i = 0; i < matrices; i++)
-      weights.push_back(ggml_new_tensor_2d(weight_context_.get(), type, columns, rows));
+    for (int i = 0; i < matrices; i++) weights.push_back(shape.weights(weight_context_.get()));
     ggml_tensor* activations = ggml_new_tensor_2d(context_.get(), GGML_TYPE_F32, columns, tokens);
+    ggml_tensor* chosen = shape.chosen(context_.get(), tokens);
     graph_ = ggml_new_graph(context_.get());
     for (ggml_tensor* matrix : weights)
-      ggml_build_forward_expand(graph_, ggml_mul_mat(context_.get(), matrix, activations));
+      ggml_build_forward_expand(graph_, shape.product(context_.get(), matrix, activations, chosen));
     backend_.reset(ggml_backend_cpu_init());
     ggml_backend_cpu_set_n_threads(backend_.get(), threads);
     weight_buffer_.reset(ggml_backend_alloc_ctx_tensors_from_buft(weight_context_.get(), where));
@@ -90,6 +114,14 @@ class Products {
     for (size_t i = rounded; i < stored.size(); i++) stored[i] = stored[i - rounded];
     for (ggml_tensor* matrix : weights) ggml_backend_tensor_set(matrix, stored.data(), 0, stored.size());
     ggml_backend_tensor_set(activations, numbers.data(), 0, ggml_nbytes(activations));
+    if (!chosen) return;
+    std::vector<int32_t> ids(ggml_nelements(chosen)), all(experts);
+    for (int i = 0; i < experts; i++) all[i] = i;
+    for (int token = 0; token < tokens; token++) {
+      std::shuffle(all.begin(), all.end(), random);
+      std::copy_n(all.begin(), choices, &ids[static_cast<size_t>(token) * choices]);
+    }
+    ggml_backend_tensor_set(chosen, ids.data(), 0, ggml_nbytes(chosen));
   }
 
   /** Billions of multiplications a second of the threads' time: the median of several runs. */
@@ -162,15 +194,24 @@ double read_memory() {
   return size / (now() - begun);
 }
 
+/** Whether a list with commas has it; an empty one has all. */
+bool is_listed(const std::string& list, const std::string& name) {
+  return list.empty() || ("," + list + ",").find("," + name + ",") != std::string::npos;
+}
+
 }  // namespace
 
 int main(int count, char** args) {
   const int threads = count > 1 ? std::atoi(args[1]) : 2;
   const int columns = count > 2 ? std::atoi(args[2]) : 1536, rows = count > 3 ? std::atoi(args[3]) : 8960;
   const std::string only = count > 4 ? args[4] : "";
+  const int experts = count > 6 ? std::atoi(args[5]) : 0, choices = count > 6 ? std::atoi(args[6]) : 1;
   ggml_log_set([](ggml_log_level, const char*, void*) {}, nullptr);
   ggml_backend_load_all();
-  const std::vector<int> numbers = {1, 4, 8, 16, 64, 512};
+  const std::string wanted = count > 7 ? args[7] : "1,4,8,16,64,512", only_buffers = count > 8 ? args[8] : "";
+  std::vector<int> numbers;
+  for (size_t at = 0; at < wanted.size(); at = std::min(wanted.find(',', at), wanted.size() - 1) + 1)
+    numbers.push_back(std::atoi(&wanted[at]));
   std::printf("%d columns, %d rows of weights, %d threads; billions of multiplications a second\n%-8s%-14s", columns, rows, threads,
               "type", "buffer");
   for (int tokens : numbers) std::printf("%8d", tokens);
@@ -178,15 +219,16 @@ int main(int count, char** args) {
   for (ggml_type type :
        {GGML_TYPE_Q4_0, GGML_TYPE_Q4_1, GGML_TYPE_Q8_0, GGML_TYPE_Q4_K, GGML_TYPE_Q5_K, GGML_TYPE_Q6_K, GGML_TYPE_IQ4_NL,
         GGML_TYPE_IQ4_XS, GGML_TYPE_MXFP4, GGML_TYPE_F16, GGML_TYPE_BF16}) {
-    if (!only.empty() && ("," + only + ",").find("," + std::string(ggml_type_name(type)) + ",") == std::string::npos) continue;
+    if (!is_listed(only, ggml_type_name(type))) continue;
+    const Shape shape = {type, columns, rows, experts, choices};
     std::vector<ggml_backend_buffer_type_t> takers;
     for (ggml_backend_buffer_type_t where : buffers())
-      if (Products::taken(where, type, columns, rows)) takers.push_back(where);
+      if (is_listed(only_buffers, ggml_backend_buft_name(where)) && Products::taken(where, shape)) takers.push_back(where);
     std::vector<std::string> lines(takers.size());
     for (int tokens : numbers) {
       std::vector<std::unique_ptr<Products>> all;
       for (ggml_backend_buffer_type_t where : takers)
-        all.push_back(std::make_unique<Products>(where, type, columns, rows, tokens, threads));
+        all.push_back(std::make_unique<Products>(where, shape, tokens, threads));
       for (const auto& products : all) products->run();  // once before it counts
       const double end = busy() + 0.3 * static_cast<double>(all.size()) * threads;
       for (int i = 0; i < 5 || busy() < end; i++)

@@ -50,6 +50,13 @@ static inline Floats from_brains(const ggml_bf16_t* brains) {
 static inline Ints from_shorts(const uint16_t* shorts) {
   return _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(shorts)));
 }
+/** Half of two to the power of a byte less 127, as ggml reads MXFP4's scales. */
+static inline Floats from_exponents(const uint8_t* exponents) {
+  const Ints e = _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(exponents)));
+  const Ints normal = _mm512_slli_epi32(_mm512_sub_epi32(e, words(1)), 23);
+  const Ints small = _mm512_sllv_epi32(words(0x00200000), e);
+  return _mm512_castsi512_ps(_mm512_mask_blend_epi32(_mm512_cmplt_epi32_mask(e, words(2)), normal, small));
+}
 static inline Floats multiply(Floats a, Floats b) { return _mm512_mul_ps(a, b); }
 static inline Floats multiply_add(Floats a, Floats b, Floats c) { return _mm512_fmadd_ps(a, b, c); }
 static inline Ints both(Ints a, Ints b) { return _mm512_and_si512(a, b); }
@@ -101,6 +108,13 @@ static inline Floats from_brains(const ggml_bf16_t* brains) {
 }
 static inline Ints from_shorts(const uint16_t* shorts) {
   return _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(shorts)));
+}
+static inline Floats from_exponents(const uint8_t* exponents) {
+  const Ints e = _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(exponents)));
+  const Ints normal = _mm256_slli_epi32(_mm256_sub_epi32(e, words(1)), 23);
+  const Ints small = _mm256_sllv_epi32(words(0x00200000), e);
+  const Ints is_small = _mm256_cmpgt_epi32(words(2), e);
+  return _mm256_castsi256_ps(_mm256_blendv_epi8(normal, small, is_small));
 }
 static inline Floats multiply(Floats a, Floats b) { return _mm256_mul_ps(a, b); }
 static inline Floats multiply_add(Floats a, Floats b, Floats c) { return _mm256_fmadd_ps(a, b, c); }

@@ -10,6 +10,7 @@
 #include "products_avx2.h"
 #include "products_floats.h"
 #include "products_lanes.h"
+#include "routes.h"
 
 #if defined(ZSE_PRODUCTS_AVX2) || defined(ZSE_LANES)
 #define ZSE_PRODUCTS
@@ -29,47 +30,6 @@ template <class T>
 T* at(void* base, size_t bytes) {
   return reinterpret_cast<T*>(static_cast<char*>(base) + bytes);
 }
-
-// Which rows of activations each expert multiplies, in the work buffer behind the activations.
-struct Routes {
-  struct Route {
-    int32_t chosen, token;  // the expert was this one of the token's choices
-  };
-  int64_t* ends;  // of each expert's routes
-  Route* routes;
-
-  Routes(void* work, const ggml_tensor* node)
-      : ends(static_cast<int64_t*>(work)), routes(reinterpret_cast<Route*>(ends + node->src[0]->ne[2])) {}
-
-  static size_t bytes(const ggml_tensor* node) {
-    return sizeof(int64_t) * node->src[0]->ne[2] + sizeof(Route) * ggml_nelements(node->src[2]);
-  }
-
-  int64_t begin(int64_t expert) const { return expert == 0 ? 0 : ends[expert - 1]; }
-
-  // Sorted by expert, so that each one's weights are gone through once.
-  void fill(const ggml_tensor* node) const {
-    const ggml_tensor* choices = node->src[2];
-    const int64_t experts = node->src[0]->ne[2];
-    const auto for_each = [choices](auto&& take) {
-      for (int32_t token = 0; token < choices->ne[1]; token++)
-        for (int32_t chosen = 0; chosen < choices->ne[0]; chosen++)
-          take(*at<const int32_t>(choices->data, token * choices->nb[1] + chosen * choices->nb[0]), Route{chosen, token});
-    };
-    std::fill_n(ends, experts, 0);
-    for_each([&](int32_t expert, Route) {
-      GGML_ASSERT(expert >= 0 && expert < experts);
-      ends[expert]++;
-    });
-    int64_t sum = 0;
-    for (int64_t expert = 0; expert < experts; expert++) {
-      const int64_t count = ends[expert];
-      ends[expert] = sum;  // where its routes begin, until they are filled in
-      sum += count;
-    }
-    for_each([&](int32_t expert, Route route) { routes[ends[expert]++] = route; });
-  }
-};
 
 // Where each byte of a row's block comes to lie among those of other rows, and what it is combined with there: found by interleaving two blocks that
 // differ in every byte. Kinds only move bytes, and may flip some of their bits.
@@ -106,6 +66,10 @@ class Products final : public InterleavedWeights {
   using Stored = typename Kind::Stored;
   using Block = typename Kind::Block;
 
+  // Rows of activations in one call: kinds put 4, 6, 12 or 16 of them together.
+  static constexpr int kMostRows = 96;
+  static constexpr int64_t kNearBytes = 256 << 10;
+
  public:
   bool takes(const ggml_tensor* weights) const override { return weights->ne[1] % Kind::kInterleaved == 0; }
 
@@ -129,10 +93,11 @@ class Products final : public InterleavedWeights {
       for (size_t i = 0; i < sizeof(Stored); i++) *to++ = from[place[i].at] ^ place[i].flipped;
   }
 
-  bool work_size(int, const ggml_tensor* node, size_t& size) override {
-    size = node->op == GGML_OP_GET_ROWS
-               ? 0
-               : activation_bytes(node->src[1]) + (node->op == GGML_OP_MUL_MAT_ID ? Routes::bytes(node) : 0);
+  bool work_size(int threads, const ggml_tensor* node, size_t& size) override {
+    size = 0;
+    if (node->op == GGML_OP_GET_ROWS) return true;
+    size = activation_bytes(node->src[1]);
+    if (node->op == GGML_OP_MUL_MAT_ID) size += threads * batch_bytes(node) + Routes::bytes(node);
     return true;
   }
 
@@ -171,6 +136,12 @@ class Products final : public InterleavedWeights {
     return GGML_PAD(Kind::row_bytes(activations->ne[0]) * ggml_nrows(activations), sizeof(int64_t));
   }
 
+  // Of the rows of one expert's batch, where a thread puts them together.
+  static size_t batch_bytes(const ggml_tensor* node) {
+    const int64_t rows = std::min<int64_t>(kMostRows, Routes::count(node));
+    return GGML_PAD(Kind::row_bytes(node->src[1]->ne[0]) * rows, sizeof(int64_t));
+  }
+
   // Rows of weights lie together: their blocks begin where the first row's would.
   static const Block* weights_at(const ggml_tensor* weights, int64_t row, int64_t expert) {
     return at<const Block>(weights->data, row * weights->nb[1] + expert * weights->nb[2]);
@@ -195,32 +166,67 @@ class Products final : public InterleavedWeights {
       const int64_t first = groups * piece / pieces * Kind::kInterleaved;
       const int64_t end = groups * (piece + 1) / pieces * Kind::kInterleaved;
       float* out = at<float>(node->data, plane * node->nb[2]) + first;
-      Kind::multiply(weights->ne[0], out, node->nb[1] / sizeof(float), weights_at(weights, first, 0),
-                     at<const char>(params->wdata, plane * plane_bytes), tokens, static_cast<int>(end - first));
+      const char* rounded = at<const char>(params->wdata, plane * plane_bytes);
+      const int64_t near = near_rows(weights, tokens);
+      for (int64_t column = first; column < end; column += near) {
+        for (int row = 0; row < tokens; row += kMostRows) {
+          const int rows = std::min(kMostRows, tokens - row);
+          float* to[kMostRows];
+          for (int i = 0; i < rows; i++) to[i] = at<float>(out, (row + i) * node->nb[1]) + (column - first);
+          Kind::multiply(weights->ne[0], to, weights_at(weights, column, 0), rounded + row * Kind::row_bytes(weights->ne[0]),
+                         rows, static_cast<int>(std::min(near, end - column)));
+        }
+      }
     }
   }
 
   static void multiply_by_experts(ggml_compute_params* params, ggml_tensor* node) {
     const ggml_tensor* weights = node->src[0];
     const ggml_tensor* activations = node->src[1];
-    const size_t bytes = Kind::row_bytes(activations->ne[0]);
-    const Routes routes(at<void>(params->wdata, activation_bytes(activations)), node);
+    const int64_t columns = weights->ne[0];
+    const size_t bytes = Kind::row_bytes(columns);
+    char* work = at<char>(params->wdata, activation_bytes(activations));
+    char* together = work + params->ith * batch_bytes(node);
+    const Routes routes(work + params->nth * batch_bytes(node), node);
     round_rows(params, activations, 1, ggml_nrows(activations), activations->nb[1]);
-    if (params->ith == 0) routes.fill(node);
+    if (params->ith == 0) {
+      routes.fill(kMostRows);
+      ggml_threadpool_chunk_set(params->threadpool, params->nth);
+    }
     ggml_barrier(params->threadpool);
 
-    const int64_t groups = weights->ne[1] / Kind::kInterleaved;
-    const int64_t first = groups * params->ith / params->nth * Kind::kInterleaved;
-    const int64_t end = groups * (params->ith + 1) / params->nth * Kind::kInterleaved;
-    for (int64_t expert = 0; expert < weights->ne[2]; expert++) {
-      for (int64_t i = routes.begin(expert); i < routes.ends[expert]; i++) {
-        const auto [chosen, token] = routes.routes[i];
+    // A batch is put together by each thread that has a piece of its weights: so weights are cut only as far as keeps all threads busy.
+    const int64_t groups = weights->ne[1] / Kind::kInterleaved, batches = routes.batches();
+    const int64_t pieces =
+        params->nth == 1 ? 1 : std::clamp<int64_t>(4 * params->nth / std::max<int64_t>(batches, 1), 1, groups);
+    for (int64_t item = params->ith; item < pieces * batches; item = ggml_threadpool_chunk_add(params->threadpool, 1)) {
+      const Routes::Batch& batch = routes.batch(item / pieces);
+      const int64_t piece = item % pieces;
+      const int64_t first = groups * piece / pieces * Kind::kInterleaved;
+      const int64_t end = groups * (piece + 1) / pieces * Kind::kInterleaved;
+      const char* from[kMostRows];
+      float* out[kMostRows];
+      for (int i = 0; i < batch.rows; i++) {
+        const auto [chosen, token] = routes[batch.first + i];
         const int64_t row = token * activations->ne[1] + chosen % activations->ne[1];
-        Kind::multiply_row(weights->ne[0], at<float>(node->data, chosen * node->nb[1] + token * node->nb[2]) + first,
-                           weights_at(weights, first, expert), at<const char>(params->wdata, row * bytes),
-                           static_cast<int>(end - first));
+        from[i] = at<const char>(params->wdata, row * bytes);
+        out[i] = at<float>(node->data, chosen * node->nb[1] + token * node->nb[2]) + first;
+      }
+      if (batch.rows > 1) Kind::put_together(from, batch.rows, columns, together);
+      const char* rounded = batch.rows > 1 ? together : from[0];
+      const int64_t near = near_rows(weights, batch.rows);
+      for (int64_t column = first; column < end; column += near) {
+        const int64_t n = std::min(near, end - column);
+        Kind::multiply(columns, out, weights_at(weights, column, batch.expert), rounded, batch.rows, static_cast<int>(n));
+        for (int i = 0; i < batch.rows; i++) out[i] += n;
       }
     }
+  }
+
+  // As many rows of weights as stay in a processor's own cache while so many of activations pass; a few pass in one go.
+  static int64_t near_rows(const ggml_tensor* weights, int64_t rows) {
+    const int64_t group = weights->nb[1] * Kind::kInterleaved;
+    return rows <= 16 ? weights->ne[1] : std::max<int64_t>(kNearBytes / group, 1) * Kind::kInterleaved;
   }
 
   // Into the work buffer, each plane's rows as they are multiplied together.
@@ -267,6 +273,7 @@ InterleavedWeights* products_of(ggml_type type) {
   static Products<LanesProducts<LanesQ6_K>> q6_k;
   static Products<LanesProducts<LanesIq4Nl>> iq4_nl;
   static Products<LanesProducts<LanesIq4Xs>> iq4_xs;
+  static Products<LanesProducts<LanesMxfp4>> mxfp4;
   static Products<FloatProducts<HalfWeight>> f16;
   static Products<FloatProducts<BrainWeight>> bf16;
 #endif
@@ -280,6 +287,7 @@ InterleavedWeights* products_of(ggml_type type) {
     case GGML_TYPE_Q6_K: return &q6_k;
     case GGML_TYPE_IQ4_NL: return &iq4_nl;
     case GGML_TYPE_IQ4_XS: return &iq4_xs;
+    case GGML_TYPE_MXFP4: return &mxfp4;
     case GGML_TYPE_F16: return &f16;
     case GGML_TYPE_BF16: return &bf16;
 #endif

@@ -176,7 +176,7 @@ struct Weights<block_q8_0x8> {
 
 // Four times `groups` rows of activations; `rows` has those of each block side by side.
 template <int groups, class Block>
-static void multiply_groups(int blocks, float* out, size_t stride, const Block* weights, const block_q8_0x4* activations,
+static void multiply_groups(int blocks, float* const* out, const Block* weights, const block_q8_0x4* activations,
                             const RowBlock* rows, int columns) {
   for (int column = 0; column < columns; column += kInterleaved, weights += blocks) {
     __m256 sums[4 * groups];
@@ -192,14 +192,14 @@ static void multiply_groups(int blocks, float* out, size_t stride, const Block* 
         }
       }
     }
-    for (int row = 0; row < 4 * groups; row++) store_in_order(out + row * stride + column, sums[row]);
+    for (int row = 0; row < 4 * groups; row++) store_in_order(out[row] + column, sums[row]);
   }
 }
 
-// out[row * stride + column] for `n_rows` rows of activations, a multiple of four, and `columns` rows of weights, a multiple of eight.
+// out[row][column] for `n_rows` rows of activations, a multiple of four, and `columns` rows of weights, a multiple of eight.
 template <class Block>
-static void multiply_rows(int blocks, float* out, size_t stride, const Block* weights, const block_q8_0x4* activations,
-                          int n_rows, int columns) {
+static void multiply_rows(int blocks, float* const* out, const Block* weights, const block_q8_0x4* activations, int n_rows,
+                          int columns) {
   static thread_local std::vector<RowBlock> rows;
   for (int done = 0; done < n_rows; done += kMostRows) {
     const int groups = std::min(kMostRows, n_rows - done) / 4;
@@ -208,12 +208,12 @@ static void multiply_rows(int blocks, float* out, size_t stride, const Block* we
       for (int group = 0; group < groups; group++)
         describe(activations[group * blocks + b], &rows[(b * groups + group) * 4]);
     switch (groups) {
-      case 4: multiply_groups<4>(blocks, out, stride, weights, activations, rows.data(), columns); break;
-      case 3: multiply_groups<3>(blocks, out, stride, weights, activations, rows.data(), columns); break;
-      case 2: multiply_groups<2>(blocks, out, stride, weights, activations, rows.data(), columns); break;
-      case 1: multiply_groups<1>(blocks, out, stride, weights, activations, rows.data(), columns); break;
+      case 4: multiply_groups<4>(blocks, out, weights, activations, rows.data(), columns); break;
+      case 3: multiply_groups<3>(blocks, out, weights, activations, rows.data(), columns); break;
+      case 2: multiply_groups<2>(blocks, out, weights, activations, rows.data(), columns); break;
+      case 1: multiply_groups<1>(blocks, out, weights, activations, rows.data(), columns); break;
     }
-    out += kMostRows * stride;
+    out += kMostRows;
     activations += static_cast<size_t>(kMostRows / 4) * blocks;
   }
 }
@@ -271,18 +271,32 @@ struct ProductsAvx2 {
       ggml_get_type_traits_cpu(GGML_TYPE_Q8_0)->from_float(values, to, columns);
   }
 
-  static void multiply(int64_t columns, float* out, size_t stride, const Block* weights, const char* rounded, int rows,
-                       int n_columns) {
-    const int blocks = static_cast<int>(columns / QK8_0), whole = rows - rows % 4;
-    if (whole > 0)
-      multiply_rows(blocks, out, stride, weights, reinterpret_cast<const block_q8_0x4*>(rounded), whole, n_columns);
-    for (int row = whole; row < rows; row++)
-      multiply_row(columns, out + row * stride, weights, rounded + row * row_bytes(columns), n_columns);
+  /** The same of rows that were rounded alone. */
+  static void put_together(const char* const* from, int rows, int64_t columns, char* to) {
+    const int64_t blocks = columns / QK8_0;
+    int row = 0;
+    for (; row + 4 <= rows; row += 4) {
+      for (int64_t b = 0; b < blocks; b++, to += sizeof(block_q8_0x4)) {
+        auto& four = *reinterpret_cast<block_q8_0x4*>(to);
+        for (int i = 0; i < 4; i++) {
+          const auto& block = reinterpret_cast<const block_q8_0*>(from[row + i])[b];
+          four.d[i] = block.d;
+          for (int eight = 0; eight < 4; eight++) memcpy(four.qs + 32 * eight + 8 * i, block.qs + 8 * eight, 8);
+        }
+      }
+    }
+    for (; row < rows; row++, to += row_bytes(columns)) memcpy(to, from[row], row_bytes(columns));
   }
 
-  static void multiply_row(int64_t columns, float* out, const Block* weights, const char* rounded, int n_columns) {
-    kernels::multiply_row(static_cast<int>(columns / QK8_0), out, weights, reinterpret_cast<const block_q8_0*>(rounded),
-                          n_columns);
+  /** out[row][column] for `rows` rows of activations and `n_columns` rows of weights, a multiple of kInterleaved. */
+  static void multiply(int64_t columns, float* const* out, const Block* weights, const char* rounded, int rows,
+                       int n_columns) {
+    const int blocks = static_cast<int>(columns / QK8_0), whole = rows - rows % 4;
+    if (whole > 0) multiply_rows(blocks, out, weights, reinterpret_cast<const block_q8_0x4*>(rounded), whole, n_columns);
+    for (int row = whole; row < rows; row++) {
+      const auto* one = reinterpret_cast<const block_q8_0*>(rounded + row * row_bytes(columns));
+      multiply_row(blocks, out[row], weights, one, n_columns);
+    }
   }
 };
 

@@ -46,24 +46,29 @@ struct FloatProducts {
     for (int64_t column = 0; column < columns; column++) together[column * n] = row[column];
   }
 
-  /** out[row * stride + column] for `rows` rows of activations and `n_columns` rows of weights, a multiple of kInterleaved. */
-  static void multiply(int64_t columns, float* out, size_t stride, const Block* weights, const char* rounded, int rows,
+  /** The same of rows that were rounded alone. */
+  static void put_together(const char* const* from, int rows, int64_t columns, char* to) {
+    for (int row = 0; row < rows; row++) {
+      const int first = row / kMost * kMost, n = std::min(kMost, rows - first);
+      const auto* values = reinterpret_cast<const float*>(from[row]);
+      auto* together = reinterpret_cast<float*>(to + first * row_bytes(columns)) + (row - first);
+      for (int64_t column = 0; column < columns; column++) together[column * n] = values[column];
+    }
+  }
+
+  /** out[row][column] for `rows` rows of activations and `n_columns` rows of weights, a multiple of kInterleaved. */
+  static void multiply(int64_t columns, float* const* out, const Block* weights, const char* rounded, int rows,
                        int n_columns) {
     for (int first = 0; first < rows; first += kNear) {
       const int end = std::min(rows, first + kNear);
       for (int column = 0; column < n_columns; column += 2 * kInterleaved) {
         for (int row = first; row < end; row += kMost) {
           const auto* values = reinterpret_cast<const float*>(rounded + row * row_bytes(columns));
-          multiply_some(std::min(kMost, rows - row), n_columns - column > kInterleaved, columns, out + row * stride + column,
-                        stride, weights + column / kInterleaved * columns, values);
+          multiply_some(std::min(kMost, rows - row), n_columns - column > kInterleaved, columns, out + row, column,
+                        weights + column / kInterleaved * columns, values);
         }
       }
     }
-  }
-
-  /** The same for one row. */
-  static void multiply_row(int64_t columns, float* out, const Block* weights, const char* rounded, int n_columns) {
-    multiply(columns, out, 0, weights, rounded, 1, n_columns);
   }
 
  private:
@@ -71,37 +76,37 @@ struct FloatProducts {
   static constexpr int kMost = ZSE_LANES == 16 ? 12 : 6;
   static constexpr int kNear = 48;  // rows of activations that stay in the nearer caches while all weights pass
 
-  static void multiply_some(int n, bool two, int64_t columns, float* out, size_t stride, const Block* weights,
+  static void multiply_some(int n, bool two, int64_t columns, float* const* out, int first, const Block* weights,
                             const float* values) {
     switch (n) {
-      case 1: multiply_rows<1>(two, columns, out, stride, weights, values); break;
-      case 2: multiply_rows<2>(two, columns, out, stride, weights, values); break;
-      case 3: multiply_rows<3>(two, columns, out, stride, weights, values); break;
-      case 4: multiply_rows<4>(two, columns, out, stride, weights, values); break;
-      case 5: multiply_rows<5>(two, columns, out, stride, weights, values); break;
-      case 6: multiply_rows<6>(two, columns, out, stride, weights, values); break;
+      case 1: multiply_rows<1>(two, columns, out, first, weights, values); break;
+      case 2: multiply_rows<2>(two, columns, out, first, weights, values); break;
+      case 3: multiply_rows<3>(two, columns, out, first, weights, values); break;
+      case 4: multiply_rows<4>(two, columns, out, first, weights, values); break;
+      case 5: multiply_rows<5>(two, columns, out, first, weights, values); break;
+      case 6: multiply_rows<6>(two, columns, out, first, weights, values); break;
 #if ZSE_LANES == 16
-      case 7: multiply_rows<7>(two, columns, out, stride, weights, values); break;
-      case 8: multiply_rows<8>(two, columns, out, stride, weights, values); break;
-      case 9: multiply_rows<9>(two, columns, out, stride, weights, values); break;
-      case 10: multiply_rows<10>(two, columns, out, stride, weights, values); break;
-      case 11: multiply_rows<11>(two, columns, out, stride, weights, values); break;
+      case 7: multiply_rows<7>(two, columns, out, first, weights, values); break;
+      case 8: multiply_rows<8>(two, columns, out, first, weights, values); break;
+      case 9: multiply_rows<9>(two, columns, out, first, weights, values); break;
+      case 10: multiply_rows<10>(two, columns, out, first, weights, values); break;
+      case 11: multiply_rows<11>(two, columns, out, first, weights, values); break;
 #endif
-      default: multiply_rows<kMost>(two, columns, out, stride, weights, values);
+      default: multiply_rows<kMost>(two, columns, out, first, weights, values);
     }
   }
 
   template <int n>
-  static void multiply_rows(bool two, int64_t columns, float* out, size_t stride, const Block* weights,
+  static void multiply_rows(bool two, int64_t columns, float* const* out, int first, const Block* weights,
                             const float* values) {
     if (two)
-      multiply_registers<n, 2>(columns, out, stride, weights, values);
+      multiply_registers<n, 2>(columns, out, first, weights, values);
     else
-      multiply_registers<n, 1>(columns, out, stride, weights, values);
+      multiply_registers<n, 1>(columns, out, first, weights, values);
   }
 
   template <int n, int registers>
-  static void multiply_registers(int64_t columns, float* out, size_t stride, const Block* weights, const float* values) {
+  static void multiply_registers(int64_t columns, float* const* out, int first, const Block* weights, const float* values) {
     Floats sums[n][registers];
 #pragma GCC unroll 12
     for (int row = 0; row < n; row++)
@@ -115,7 +120,7 @@ struct FloatProducts {
     }
 #pragma GCC unroll 12
     for (int row = 0; row < n; row++)
-      for (int i = 0; i < registers; i++) store(out + row * stride + i * kInterleaved, sums[row][i]);
+      for (int i = 0; i < registers; i++) store(out[row] + first + i * kInterleaved, sums[row][i]);
   }
 };
 

@@ -94,7 +94,7 @@ ZSE_INLINE void for_products(const Ints* w, const Together<n>& a, int first, Beg
       then(row, to_floats(sum));
     }
   } else {
-    constexpr int kNarrow = 32767 / (2 * most * 127) < groups ? 32767 / (2 * most * 127) : groups;
+    constexpr int kFit = 32767 / (2 * most * 127), kNarrow = kFit >= groups ? groups : kFit >= 4 ? 4 : kFit >= 2 ? 2 : kFit;
     static_assert(kNarrow > 0 && groups % kNarrow == 0, "such weights need another way");
 #pragma GCC unroll 16
     for (int row = 0; row < n; row++) {
@@ -148,33 +148,6 @@ ZSE_INLINE void add_halves(Floats* sums, const Ints* w, const Floats* scales, co
 // ---- The types. Each has its usual block, the block of all rows, and how that is filled and multiplied. --------------------------------------
 
 enum class Sums { whole, halves, parts };  // of a block of activations: what Together::sums has
-
-struct LanesQ4_0 {
-  using Stored = block_q4_0;
-  struct Block {
-    ggml_half d[kLanes];
-    uint8_t qs[kLanes * QK4_0 / 2];
-  };
-  static constexpr int kColumns = QK4_0;
-  static constexpr Sums kSums = Sums::whole;
-  static constexpr int kOffset = 8;
-  static constexpr bool kHalfScale = true;
-
-  static void interleave(const Stored& from, int row, Block& to) {
-    to.d[row] = from.d;
-    put_words(to.qs, row, from.qs, 4);
-  }
-
-  template <int n>
-  ZSE_INLINE void add(Floats* sums, const Block& block, const Together<n>* a) {
-    Ints w[8];
-    for (int i = 0; i < 4; i++) {
-      w[i] = both(word(block.qs, i), bytes(15));
-      w[i + 4] = both(right(word(block.qs, i), 4), bytes(15));
-    }
-    add_block<n, 15>(sums, w, from_halves(block.d), *a);
-  }
-};
 
 struct LanesQ4_1 {
   using Stored = block_q4_1;
@@ -375,38 +348,75 @@ constexpr int kIq4Offset = 0, kIq4Most = kSigned;
 alignas(16) constexpr int8_t kIq4Weights[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
 #endif
 
-// A block of 32 columns from its four words.
-ZSE_INLINE void look_up(Ints* w, const void* words_of_rows, int first, const void* table) {
+// A nibble of MXFP4 is a place in ggml's kvalues_mxfp4. With 12 added to each weight they are unsigned, and small enough for AVX2's sums, too.
+alignas(16) constexpr uint8_t kMxfp4Weights[16] = {12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0};
+
+// Types with one scale and sixteen bytes of nibbles for 32 columns. What a nibble is: itself, or a place in a table.
+struct Q4_0Nibbles {
+  using Stored = block_q4_0;
+  using Scale = ggml_half;
+  static constexpr int kOffset = 8, kMost = 15;
+  static Scale scale(const Stored& from) { return from.d; }
+  static Floats scales(const Scale* of) { return from_halves(of); }
+  static Ints weights(Ints nibbles) { return nibbles; }
+};
+
+struct Iq4NlNibbles {
+  using Stored = block_iq4_nl;
+  using Scale = ggml_half;
+  static constexpr int kOffset = kIq4Offset, kMost = kIq4Most;
+  static Scale scale(const Stored& from) { return from.d; }
+  static Floats scales(const Scale* of) { return from_halves(of); }
+  static Ints weights(Ints nibbles) { return looked_up(kIq4Weights, nibbles); }
+};
+
+struct Mxfp4Nibbles {
+  using Stored = block_mxfp4;
+  using Scale = uint8_t;  // a power of two
+  static constexpr int kOffset = 12, kMost = 24;
+  static Scale scale(const Stored& from) { return from.e; }
+  static Floats scales(const Scale* of) { return from_exponents(of); }
+  static Ints weights(Ints nibbles) { return looked_up(kMxfp4Weights, nibbles); }
+};
+
+// A block of 32 columns from four words, the `first` of them and those after it.
+template <class Of>
+ZSE_INLINE void look_up(Ints* w, const void* words_of_rows, int first) {
   for (int i = 0; i < 4; i++) {
     const Ints pairs = word(words_of_rows, first + i);
-    w[i] = looked_up(table, both(pairs, bytes(15)));
-    w[i + 4] = looked_up(table, both(right(pairs, 4), bytes(15)));
+    w[i] = Of::weights(both(pairs, bytes(15)));
+    w[i + 4] = Of::weights(both(right(pairs, 4), bytes(15)));
   }
 }
 
-struct LanesIq4Nl {
-  using Stored = block_iq4_nl;
+template <class Of>
+struct LanesNibbles {
+  using Stored = typename Of::Stored;
   struct Block {
-    ggml_half d[kLanes];
-    uint8_t qs[kLanes * QK4_NL / 2];
+    typename Of::Scale d[kLanes];
+    uint8_t qs[kLanes * kBlock / 2];
   };
-  static constexpr int kColumns = QK4_NL;
+  static constexpr int kColumns = kBlock;
   static constexpr Sums kSums = Sums::whole;
-  static constexpr int kOffset = kIq4Offset;
+  static constexpr int kOffset = Of::kOffset;
   static constexpr bool kHalfScale = true;
 
   static void interleave(const Stored& from, int row, Block& to) {
-    to.d[row] = from.d;
+    to.d[row] = Of::scale(from);
     put_words(to.qs, row, from.qs, 4);
   }
 
   template <int n>
   ZSE_INLINE void add(Floats* sums, const Block& block, const Together<n>* a) {
     Ints w[8];
-    look_up(w, block.qs, 0, kIq4Weights);
-    add_block<n, kIq4Most>(sums, w, from_halves(block.d), *a);
+    look_up<Of>(w, block.qs, 0);
+    add_block<n, Of::kMost>(sums, w, Of::scales(block.d), *a);
   }
 };
+
+using LanesQ4_0 = LanesNibbles<Q4_0Nibbles>;
+using LanesIq4Nl = LanesNibbles<Iq4NlNibbles>;
+using LanesMxfp4 = LanesNibbles<Mxfp4Nibbles>;
 
 struct LanesIq4Xs {
   using Stored = block_iq4_xs;
@@ -435,7 +445,7 @@ struct LanesIq4Xs {
     for (int j = 0; j < 8; j++) {
       const Ints six = either(both(right(low, 4 * j), words(15)), left(both(right(high, 2 * j), words(3)), 4));
       Ints w[8];
-      look_up(w, block.qs, 4 * j, kIq4Weights);
+      look_up<Iq4NlNibbles>(w, block.qs, 4 * j);
       add_block<n, kIq4Most>(sums, w, multiply_add(d, to_floats(six), least), a[j]);
     }
   }
@@ -487,36 +497,46 @@ struct LanesProducts {
     }
   }
 
-  /** out[row * stride + column] for `rows` rows of activations and `n_columns` rows of weights, a multiple of kInterleaved. */
-  static void multiply(int64_t columns, float* out, size_t stride, const Block* weights, const char* rounded, int rows,
+  /** The same of rows that were rounded alone. */
+  static void put_together(const char* const* from, int rows, int64_t columns, char* to) {
+    for (int first = 0, n; first < rows; first += n) {
+      n = together(rows - first);
+      for (int64_t b = 0; b < columns / kBlock; b++, to += n * sizeof(Together<1>)) {
+        for (int place = 0; place < n; place++) {
+          const char* block = from[first + place] + b * sizeof(Together<1>);
+          memcpy(to + place * kBlock, block, kBlock);
+          memcpy(to + n * kBlock + place * sizeof(float), block + kBlock, sizeof(float));
+          memcpy(to + n * (kBlock + sizeof(float)) + place * 8, block + kBlock + sizeof(float), 8);
+        }
+      }
+    }
+  }
+
+  /** out[row][column] for `rows` rows of activations and `n_columns` rows of weights, a multiple of kInterleaved. */
+  static void multiply(int64_t columns, float* const* out, const Block* weights, const char* rounded, int rows,
                        int n_columns) {
     for (int first = 0; first < rows;) {
       const int n = together(rows - first);
       const char* from = rounded + first * row_bytes(columns);
-      float* to = out + first * stride;
+      float* const* to = out + first;
       switch (n) {
-        case 1: multiply_together<1>(columns, to, stride, weights, from, n_columns); break;
-        case 2: multiply_together<2>(columns, to, stride, weights, from, n_columns); break;
-        case 3: multiply_together<3>(columns, to, stride, weights, from, n_columns); break;
-        case 4: multiply_together<4>(columns, to, stride, weights, from, n_columns); break;
-        case 5: multiply_together<5>(columns, to, stride, weights, from, n_columns); break;
-        case 6: multiply_together<6>(columns, to, stride, weights, from, n_columns); break;
-        case 7: multiply_together<7>(columns, to, stride, weights, from, n_columns); break;
-        case 8: multiply_together<8>(columns, to, stride, weights, from, n_columns); break;
-        default: multiply_together<kMostTogether>(columns, to, stride, weights, from, n_columns);
+        case 1: multiply_together<1>(columns, to, weights, from, n_columns); break;
+        case 2: multiply_together<2>(columns, to, weights, from, n_columns); break;
+        case 3: multiply_together<3>(columns, to, weights, from, n_columns); break;
+        case 4: multiply_together<4>(columns, to, weights, from, n_columns); break;
+        case 5: multiply_together<5>(columns, to, weights, from, n_columns); break;
+        case 6: multiply_together<6>(columns, to, weights, from, n_columns); break;
+        case 7: multiply_together<7>(columns, to, weights, from, n_columns); break;
+        case 8: multiply_together<8>(columns, to, weights, from, n_columns); break;
+        default: multiply_together<kMostTogether>(columns, to, weights, from, n_columns);
       }
       first += n;
     }
   }
 
-  /** The same for one row. */
-  static void multiply_row(int64_t columns, float* out, const Block* weights, const char* rounded, int n_columns) {
-    multiply_together<1>(columns, out, 0, weights, rounded, n_columns);
-  }
-
  private:
   template <int n>
-  static void multiply_together(int64_t columns, float* out, size_t stride, const Block* weights, const char* rounded,
+  static void multiply_together(int64_t columns, float* const* out, const Block* weights, const char* rounded,
                                 int n_columns) {
     const int64_t blocks = columns / Kind::kColumns;
     const auto* activations = reinterpret_cast<const Together<n>*>(rounded);
@@ -527,7 +547,7 @@ struct LanesProducts {
       for (int64_t b = 0; b < blocks; b++)
         Kind::template add<n>(sums, weights[b], activations + b * (Kind::kColumns / kBlock));
 #pragma GCC unroll 16
-      for (int row = 0; row < n; row++) store(out + row * stride + column, sums[row]);
+      for (int row = 0; row < n; row++) store(out[row] + column, sums[row]);
     }
   }
 };

@@ -16,8 +16,9 @@ namespace {
 
 constexpr int kBlock = 32;
 
-constexpr ggml_type kTypes[] = {GGML_TYPE_Q4_0, GGML_TYPE_Q4_1,   GGML_TYPE_Q8_0,   GGML_TYPE_Q4_K, GGML_TYPE_Q5_K,
-                                GGML_TYPE_Q6_K, GGML_TYPE_IQ4_NL, GGML_TYPE_IQ4_XS, GGML_TYPE_F16,  GGML_TYPE_BF16};
+constexpr ggml_type kTypes[] = {GGML_TYPE_Q4_0,  GGML_TYPE_Q4_1, GGML_TYPE_Q8_0,   GGML_TYPE_Q4_K,
+                                GGML_TYPE_Q5_K,  GGML_TYPE_Q6_K, GGML_TYPE_IQ4_NL, GGML_TYPE_IQ4_XS,
+                                GGML_TYPE_MXFP4, GGML_TYPE_F16,  GGML_TYPE_BF16};
 
 struct Free {
   void operator()(ggml_context* context) const { ggml_free(context); }
@@ -134,7 +135,10 @@ class Product {
   int below(int n) { return static_cast<int>(random_() % static_cast<uint64_t>(n)); }
 
   // 0 and 15 as nibbles, all bits or none; -128 and 127 as bytes.
-  int extreme() { return shape_.type == GGML_TYPE_Q8_0 ? 0x7f + below(2) : below(2) * 0xff; }
+  int extreme() {
+    if (shape_.type == GGML_TYPE_MXFP4) return (below(2) ? 0x07 : 0x0f) | (below(2) ? 0x70 : 0xf0);  // 12 and -12
+    return shape_.type == GGML_TYPE_Q8_0 ? 0x7f + below(2) : below(2) * 0xff;
+  }
 
   // Where a block has its scales in F16, and where the bits of its weights begin, which lie together; what is before them scales them.
   struct Layout {
@@ -147,6 +151,7 @@ class Product {
       case GGML_TYPE_Q4_K:
       case GGML_TYPE_Q5_K: return {{0, 2}, 16, ggml_type_size(shape_.type)};
       case GGML_TYPE_Q6_K: return {{208}, 0, 192};
+      case GGML_TYPE_MXFP4: return {{}, 1, ggml_type_size(shape_.type)};
       case GGML_TYPE_IQ4_XS: return {{0}, 8, ggml_type_size(shape_.type)};
       default: return {{0}, 2, ggml_type_size(shape_.type)};
     }
@@ -161,6 +166,7 @@ class Product {
       uint8_t* bytes = &stored[block * block_bytes];
       for (size_t i = 0; i < block_bytes; i++)
         bytes[i] = static_cast<uint8_t>(shape_.largest && i >= places.bits && i < places.end ? extreme() : below(256));
+      if (shape_.type == GGML_TYPE_MXFP4) bytes[0] = static_cast<uint8_t>(118 + below(9));
       for (size_t half : places.halves) {
         const ggml_fp16_t value = ggml_fp32_to_fp16(static_cast<float>(below(2001) - 1000) / 4096);
         std::memcpy(bytes + half, &value, 2);
@@ -331,6 +337,7 @@ TEST("Q5_K weights give exact products for any number of tokens") { check_any_nu
 TEST("Q6_K weights give exact products for any number of tokens") { check_any_number_of_tokens(GGML_TYPE_Q6_K); }
 TEST("IQ4_NL weights give exact products for any number of tokens") { check_any_number_of_tokens(GGML_TYPE_IQ4_NL); }
 TEST("IQ4_XS weights give exact products for any number of tokens") { check_any_number_of_tokens(GGML_TYPE_IQ4_XS); }
+TEST("MXFP4 weights give exact products for any number of tokens") { check_any_number_of_tokens(GGML_TYPE_MXFP4); }
 TEST("F16 weights give exact products for any number of tokens") { check_any_number_of_tokens(GGML_TYPE_F16); }
 TEST("BF16 weights give exact products for any number of tokens") { check_any_number_of_tokens(GGML_TYPE_BF16); }
 
@@ -342,6 +349,7 @@ TEST("the largest sums of Q5_K products do not overflow") { check_largest_sums(G
 TEST("the largest sums of Q6_K products do not overflow") { check_largest_sums(GGML_TYPE_Q6_K); }
 TEST("the largest sums of IQ4_NL products do not overflow") { check_largest_sums(GGML_TYPE_IQ4_NL); }
 TEST("the largest sums of IQ4_XS products do not overflow") { check_largest_sums(GGML_TYPE_IQ4_XS); }
+TEST("the largest sums of MXFP4 products do not overflow") { check_largest_sums(GGML_TYPE_MXFP4); }
 
 TEST("Q4_0 weights of any shape give exact products (random)") { check_any_shape(GGML_TYPE_Q4_0); }
 TEST("Q4_1 weights of any shape give exact products (random)") { check_any_shape(GGML_TYPE_Q4_1); }
@@ -351,6 +359,7 @@ TEST("Q5_K weights of any shape give exact products (random)") { check_any_shape
 TEST("Q6_K weights of any shape give exact products (random)") { check_any_shape(GGML_TYPE_Q6_K); }
 TEST("IQ4_NL weights of any shape give exact products (random)") { check_any_shape(GGML_TYPE_IQ4_NL); }
 TEST("IQ4_XS weights of any shape give exact products (random)") { check_any_shape(GGML_TYPE_IQ4_XS); }
+TEST("MXFP4 weights of any shape give exact products (random)") { check_any_shape(GGML_TYPE_MXFP4); }
 TEST("F16 weights of any shape give exact products (random)") { check_any_shape(GGML_TYPE_F16); }
 TEST("BF16 weights of any shape give exact products (random)") { check_any_shape(GGML_TYPE_BF16); }
 
@@ -362,6 +371,7 @@ TEST("a token is multiplied by Q5_K weights alike, alone or with others") { chec
 TEST("a token is multiplied by Q6_K weights alike, alone or with others") { check_alone_and_together(GGML_TYPE_Q6_K); }
 TEST("a token is multiplied by IQ4_NL weights alike, alone or with others") { check_alone_and_together(GGML_TYPE_IQ4_NL); }
 TEST("a token is multiplied by IQ4_XS weights alike, alone or with others") { check_alone_and_together(GGML_TYPE_IQ4_XS); }
+TEST("a token is multiplied by MXFP4 weights alike, alone or with others") { check_alone_and_together(GGML_TYPE_MXFP4); }
 TEST("a token is multiplied by F16 weights alike, alone or with others") { check_alone_and_together(GGML_TYPE_F16); }
 TEST("a token is multiplied by BF16 weights alike, alone or with others") { check_alone_and_together(GGML_TYPE_BF16); }
 
@@ -373,7 +383,7 @@ TEST("experts: reordered weights give what ggml's own path for plain ones gives 
     const bool in_256 = ggml_blck_size(type) > kBlock, in_halves = type == GGML_TYPE_F16 || type == GGML_TYPE_Q4_1;
     if (in_256 && !is_ours(type)) continue;
     any = true;
-    for (const int tokens : {1, 2, 5, 16, 33}) {
+    for (const int tokens : {1, 2, 5, 16, 33, 230}) {
       const uint64_t seed = random();
       const int threads = 1 + tokens % 4;
       const std::vector<float> ours = multiply_by_experts(type, taker(type, 256, 48), tokens, threads, seed);
