@@ -515,32 +515,42 @@ struct LanesProducts {
   /** out[row][column] for `rows` rows of activations and `n_columns` rows of weights, a multiple of kInterleaved. */
   static void multiply(int64_t columns, float* const* out, const Block* weights, const char* rounded, int rows,
                        int n_columns) {
+    // Rows that take more than one pass take the next ones over weights that are near still. Of many, the rows are what should stay near.
+    const int step = together(rows) < rows && rows <= 2 * kMostTogether ? kLanes : n_columns;
+    for (int column = 0; column < n_columns; column += step, weights += step / kLanes * (columns / Kind::kColumns)) {
+      multiply_part(columns, out, weights, rounded, rows, column, std::min(n_columns, column + step));
+    }
+  }
+
+ private:
+  /** The same of the rows of weights from one column of the products to another. */
+  static void multiply_part(int64_t columns, float* const* out, const Block* weights, const char* rounded, int rows,
+                            int begin, int end) {
     for (int first = 0; first < rows;) {
       const int n = together(rows - first);
       const char* from = rounded + first * row_bytes(columns);
       float* const* to = out + first;
       switch (n) {
-        case 1: multiply_together<1>(columns, to, weights, from, n_columns); break;
-        case 2: multiply_together<2>(columns, to, weights, from, n_columns); break;
-        case 3: multiply_together<3>(columns, to, weights, from, n_columns); break;
-        case 4: multiply_together<4>(columns, to, weights, from, n_columns); break;
-        case 5: multiply_together<5>(columns, to, weights, from, n_columns); break;
-        case 6: multiply_together<6>(columns, to, weights, from, n_columns); break;
-        case 7: multiply_together<7>(columns, to, weights, from, n_columns); break;
-        case 8: multiply_together<8>(columns, to, weights, from, n_columns); break;
-        default: multiply_together<kMostTogether>(columns, to, weights, from, n_columns);
+        case 1: multiply_together<1>(columns, to, weights, from, begin, end); break;
+        case 2: multiply_together<2>(columns, to, weights, from, begin, end); break;
+        case 3: multiply_together<3>(columns, to, weights, from, begin, end); break;
+        case 4: multiply_together<4>(columns, to, weights, from, begin, end); break;
+        case 5: multiply_together<5>(columns, to, weights, from, begin, end); break;
+        case 6: multiply_together<6>(columns, to, weights, from, begin, end); break;
+        case 7: multiply_together<7>(columns, to, weights, from, begin, end); break;
+        case 8: multiply_together<8>(columns, to, weights, from, begin, end); break;
+        default: multiply_together<kMostTogether>(columns, to, weights, from, begin, end);
       }
       first += n;
     }
   }
 
- private:
   template <int n>
-  static void multiply_together(int64_t columns, float* const* out, const Block* weights, const char* rounded,
-                                int n_columns) {
+  static void multiply_together(int64_t columns, float* const* out, const Block* weights, const char* rounded, int begin,
+                                int end) {
     const int64_t blocks = columns / Kind::kColumns;
     const auto* activations = reinterpret_cast<const Together<n>*>(rounded);
-    for (int column = 0; column < n_columns; column += kLanes, weights += blocks) {
+    for (int column = begin; column < end; column += kLanes, weights += blocks) {
       Floats sums[n];
 #pragma GCC unroll 16
       for (int row = 0; row < n; row++) sums[row] = zero();
