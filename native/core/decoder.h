@@ -126,8 +126,11 @@ class Decoder {
   /** Keeps the first `tokens` tokens of a slot. False, and the slot is empty, where the model's memory cannot be cut there. */
   virtual bool cut_slot(SlotId slot, int tokens) = 0;
 
-  /** Takes the last tokens of the last step back, so that `tokens` are left. Only where can_cut(). */
-  virtual void take_back(SlotId slot, int tokens) = 0;
+  /** Tokens of the last step that can be taken back. Memory that cannot be cut may still have a few of its latest states. */
+  virtual int most_taken_back() const { return can_cut() ? INT_MAX : 0; }
+
+  /** Takes the last tokens of the last step back, so that `tokens` are left. False, and the slot is empty, where that could not be. */
+  virtual bool take_back(SlotId slot, int tokens) = 0;
 
   /** False for memory that holds no more than its latest state (recurrent models): a slot is cut at its checkpoints alone. */
   virtual bool can_cut() const = 0;
@@ -204,7 +207,7 @@ class Decoder {
     for (Draw& one : draws) draw(one);
   }
 
-  /** Null where nothing is drafted for a stream: its memory must be one that can be cut. */
+  /** Null where nothing is drafted for a stream. Drafts are of most_taken_back() tokens at most. */
   virtual std::unique_ptr<Drafter> make_drafter(const Prompt&, DraftParams) { return nullptr; }
 
   /** Closes the thought that the reply is in: its next tokens are those. Before the first token, the one that it begins with, too; else nothing. */

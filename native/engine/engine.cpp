@@ -27,7 +27,7 @@ constexpr size_t kDecodeStack = size_t{8} << 20;
 std::unique_ptr<DraftModel> open_draft_model(const EngineOptions& options, const Model& model, const LlamaDecoder* target,
                                              const std::atomic<bool>& closing) {
   if (options.draft_model.empty() || options.draft_tokens == 0) return nullptr;
-  if (!target || !target->can_cut()) {
+  if (!target || target->most_taken_back() == 0) {
     throw EngineError("UNSUPPORTED", "a draft model is of no use to \"" + model.info().path +
                                          "\": " + (target ? "its memory cannot take guesses back" : "it is an encoder"));
   }
@@ -188,7 +188,9 @@ void Engine::run_decode_thread() {
 void Engine::serve(const std::shared_ptr<const Model>& model) {
   std::unique_ptr<LlamaDecoder> of_streams;
   NoDecoder none;
-  if (model->info().generates) of_streams = std::make_unique<LlamaDecoder>(model, options_.more_rows());
+  if (model->info().generates)
+    of_streams =
+        std::make_unique<LlamaDecoder>(model, options_.more_rows(), options_.deterministic ? 0 : options_.draft_tokens);
   Decoder& decoder = of_streams ? static_cast<Decoder&>(*of_streams) : none;
   const auto draft_model = open_draft_model(options_, *model, of_streams.get(), closing_);
   LlamaEmbedder embedder(model, of_streams ? of_streams->threads() : nullptr);

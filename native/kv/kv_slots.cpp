@@ -76,6 +76,12 @@ void KvSlots::extend(SlotId slot, Variant variant, const Token* tokens, int coun
   if (of_prompt) it.prompt_tokens = static_cast<int>(it.content.size());
 }
 
+bool KvSlots::take_back(SlotId slot) {
+  if (decoder_.take_back(slot, static_cast<int>(slots_[slot].content.size()))) return true;
+  forget(slots_[slot]);
+  return false;
+}
+
 /** The table's part of clear(). */
 void KvSlots::forget(Slot& slot) {
   slot.content.clear();
@@ -162,14 +168,14 @@ bool KvSlots::cut(SlotId slot, int tokens) {
 
 void KvSlots::set_aside(SlotId slot, int tokens, MovedChunks chunks) {
   Slot& it = slots_[slot];
-  ZSE_ASSERT(it.aside.empty() && it.checkpoints.empty(),
-             "a slot is taken apart once, and only where it can be cut anywhere");
+  ZSE_ASSERT(it.aside.empty(), "a slot is taken apart once");
   for (const MovedChunk& chunk : chunks) {
     ZSE_ASSERT(chunk.from >= std::max(tokens, it.shared) && chunk.at >= tokens, "what others have, or stays, is not moved");
     ZSE_ASSERT(static_cast<size_t>(chunk.from + chunk.tokens) <= it.content.size(), "a slot has what is moved");
   }
   decoder_.set_aside(slot, tokens, chunks);
   it.content.cut(static_cast<size_t>(tokens));
+  set_checkpoints(it, up_to(it.checkpoints, tokens));
   it.prompt_tokens = std::min(it.prompt_tokens, tokens);
   it.shared = std::min(it.shared, tokens);
   it.aside = std::move(chunks);

@@ -52,8 +52,8 @@ class KvSlots {
   /** What a step has added to a slot, by this variant of the model. */
   void extend(SlotId slot, Variant variant, const Token* tokens, int count, bool of_prompt);
 
-  /** What a step has computed beyond what a slot is known to hold is taken back. */
-  void take_back(SlotId slot) { decoder_.take_back(slot, static_cast<int>(slots_[slot].content.size())); }
+  /** What a step has computed beyond what a slot is known to hold is taken back. False, and it is empty, where that could not be. */
+  bool take_back(SlotId slot);
 
   void clear(SlotId slot);
   /** Whether a stream that uses so many tokens of a free slot gets the slot itself: not where others may want more of it. */

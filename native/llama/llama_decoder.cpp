@@ -103,12 +103,29 @@ void check_memory(const llama_model* model, const ModelInfo& info) {
                                        (info.kv_type == "f16" ? ", or kvType \"q8_0\"" : " or kvType \"q4_0\""));
 }
 
+/**
+ * Latest states of a recurrent memory that a slot keeps, to take as many tokens back. Each takes as much as the memory itself, and copies of its own in
+ * each layer's graph. llama.cpp keeps them for other architectures, too (Qwen3.5, Nemotron-H); what that costs there was not measured.
+ */
+int states_kept(const llama_model* model, int draft_tokens) {
+  constexpr double kMostBytes = 64e6;
+  constexpr double kMost = 8;
+  if (model->arch != LLM_ARCH_LFM2 && model->arch != LLM_ARCH_LFM2MOE) return 0;
+  const llama_hparams& hparams = model->hparams;
+  double bytes = 0;
+  for (uint32_t layer = 0; layer < hparams.n_layer(); layer++) {
+    if (hparams.is_recr(layer)) bytes += sizeof(float) * (hparams.n_embd_r() + hparams.n_embd_s());
+  }
+  if (bytes == 0) return 0;
+  return static_cast<int>(std::min({static_cast<double>(draft_tokens), kMost, kMostBytes / bytes}));
+}
+
 /** Each slot's own, one beside it for what waits for its place, and one that a chunk is alone in while its tokens are renumbered. */
 int sequences_with_moves(int max_streams) { return 2 * max_streams + 1; }
 
 }  // namespace
 
-LlamaDecoder::LlamaDecoder(std::shared_ptr<const Model> model, int more_rows) : model_(std::move(model)) {
+LlamaDecoder::LlamaDecoder(std::shared_ptr<const Model> model, int more_rows, int draft_tokens) : model_(std::move(model)) {
   const ModelInfo& info = model_->info();
   if (int64_t{info.context_size} * info.max_streams > INT32_MAX) {
     throw EngineError("BAD_OPTION", "contextSize × maxStreams is " +
@@ -123,6 +140,7 @@ LlamaDecoder::LlamaDecoder(std::shared_ptr<const Model> model, int more_rows) : 
   }
   // With one buffer, the size of the context would be that of all streams.
   params.kv_unified = unified_ = one_buffer_for_all(info) && !info.rotates_by_context;
+  params.n_rs_seq = static_cast<uint32_t>(states_kept(model_->get(), draft_tokens));
   params.n_outputs_max = std::min(params.n_outputs_max, params.n_batch);
   max_outputs_ = static_cast<int>(params.n_outputs_max);
   moves_ = info.moves_chunks;
@@ -331,8 +349,15 @@ bool LlamaDecoder::cut_slot_at(SlotId slot, int tokens, const std::shared_ptr<co
 }
 
 // A window of attention has let go of nothing for these tokens that the one before them does not do without as well.
-void LlamaDecoder::take_back(SlotId slot, int tokens) {
-  llama_memory_seq_rm(llama_get_memory(context_.get()), slot, tokens, -1);
+bool LlamaDecoder::take_back(SlotId slot, int tokens) {
+  if (llama_memory_seq_rm(llama_get_memory(context_.get()), slot, tokens, -1)) return true;
+  clear_slot(slot);
+  return false;
+}
+
+// llama.cpp has fewer where it does not support it for an architecture: none.
+int LlamaDecoder::most_taken_back() const {
+  return can_roll_back_ ? INT_MAX : static_cast<int>(llama_n_rs_seq(context_.get()));
 }
 
 size_t LlamaDecoder::cache_bytes() const {
@@ -429,7 +454,7 @@ std::unique_ptr<TokenSampler> LlamaDecoder::make_sampler(const SamplingParams& p
 }
 
 std::unique_ptr<Drafter> LlamaDecoder::make_drafter(const Prompt& prompt, DraftParams params) {
-  if (!can_roll_back_) return nullptr;
+  if (most_taken_back() == 0) return nullptr;
   return std::make_unique<LookupDrafter>(prompt, std::move(params));
 }
 

@@ -19,8 +19,11 @@ class Model;
 
 class LlamaDecoder final : public Decoder {
  public:
-  /** Throws EngineError ENGINE_FAILED when the context cannot be made, naming the memory it would have needed. */
-  explicit LlamaDecoder(std::shared_ptr<const Model> model, int more_rows = 0);
+  /**
+   * `more_rows`: of logits, beyond one for each stream. `draft_tokens`: that are to be taken back at most, where the memory allows it. Throws EngineError
+   * ENGINE_FAILED when the context cannot be made, naming the memory it would have needed.
+   */
+  explicit LlamaDecoder(std::shared_ptr<const Model> model, int more_rows = 0, int draft_tokens = 0);
   ~LlamaDecoder() override;
 
   int max_slots() const override;
@@ -32,7 +35,8 @@ class LlamaDecoder final : public Decoder {
   std::string failure() const override { return failure_; }
   void clear_slot(SlotId slot) override;
   bool cut_slot(SlotId slot, int tokens) override;
-  void take_back(SlotId slot, int tokens) override;
+  int most_taken_back() const override;
+  bool take_back(SlotId slot, int tokens) override;
   bool can_cut() const override { return can_roll_back_; }
   int window() const override { return window_; }
   int cut_from(SlotId slot, int tokens) const override;

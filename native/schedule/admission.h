@@ -55,7 +55,7 @@ class Admission {
   }
 
   /** What a step has computed of drafts that were not kept: the slot holds no more than computed() was told. */
-  void take_back(SlotId slot) { slots_.take_back(slot); }
+  bool take_back(SlotId slot) { return slots_.take_back(slot); }
 
   /** The stream has ended. `sound`: what its slot holds is known. */
   void leave(Sequence& sequence, bool sound);

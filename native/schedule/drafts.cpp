@@ -73,7 +73,7 @@ void Drafts::add(const std::vector<Sequence*>& runnable, std::vector<PlanPiece>&
 Drafts::Candidate Drafts::candidate(Sequence& sequence, PlanPiece& piece, const KvSlots& slots, int room) {
   Candidate found{&piece, &sequence};
   if (!sequence.drafter || sequence.replayed()) return found;
-  const int most = std::min(room, sequence.draft_room(decoder_.context_size()));
+  const int most = std::min({room, sequence.draft_room(decoder_.context_size()), decoder_.most_taken_back()});
   sequence.draft_source = sequence.drafter->draft(most, sequence.draft);
   sequence.end_draft(decoder_);
   found.offer = {static_cast<int>(sequence.draft.size()), sequence.draft_record().chance()};

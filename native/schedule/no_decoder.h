@@ -19,7 +19,7 @@ class NoDecoder final : public Decoder {
   std::string failure() const override { return "the model writes no text"; }
   void clear_slot(SlotId) override {}
   bool cut_slot(SlotId, int) override { return false; }
-  void take_back(SlotId, int) override {}
+  bool take_back(SlotId, int) override { return true; }
   bool can_cut() const override { return false; }
   bool share_slot(SlotId, SlotId, int) override { return false; }
   size_t image_bytes(SlotId) const override { return 0; }

@@ -488,8 +488,12 @@ void Scheduler::advance_decode(Sequence& sequence, size_t index, const Draw& dra
     add_computed(sequence, &sequence.next_token, 1);
     goes_on = advance_reply(sequence, index + kept);
   }
-  if (kept < draft.size()) admission_.take_back(slot);
+  const bool sound = kept == draft.size() || admission_.take_back(slot);
   if (!goes_on) return;
+  if (!sound) {
+    fail(sequence, "ENGINE_FAILED", "what was guessed of a reply could not be taken back", false);
+    return;
+  }
   if (!draft.empty()) drafts_.learn(sequence, static_cast<int>(draft.size()), static_cast<int>(kept));
   park_without_credit(sequence);
 }

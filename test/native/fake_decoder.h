@@ -83,8 +83,10 @@ class FakeDecoder final : public Decoder {
   Token control = -1;         // a token without text that is named "<|control|>"
   bool not_a_number = false;  // logits are not numbers from now on
   bool cuttable = true;
-  int keeps = INT_MAX;       // of a sliding window: an image of more tokens cannot be cut, but at its checkpoints
-  bool checkpoints = false;  // whether a slot that cannot be cut can be put back to what it was
+  int states_kept = 0;            // tokens that can be taken back where it is not
+  bool cannot_take_back = false;  // nor can these
+  int keeps = INT_MAX;            // of a sliding window: an image of more tokens cannot be cut, but at its checkpoints
+  bool checkpoints = false;       // whether a slot that cannot be cut can be put back to what it was
   int checkpoints_saved = 0, checkpoints_used = 0;
   bool forget_checkpoints = false;  // none of them is what it says
   int replay_rows = 0;              // of logits, beyond one for each slot
@@ -152,10 +154,12 @@ class FakeDecoder final : public Decoder {
   }
 
   bool can_cut() const override { return cuttable; }
-  void take_back(SlotId slot, int tokens) override {
-    REQUIRE(cuttable);
-    REQUIRE(static_cast<int>(cache_[slot].size()) >= tokens);
-    cache_[slot].resize(static_cast<size_t>(tokens));
+  int most_taken_back() const override { return cuttable ? INT_MAX : states_kept; }
+  bool take_back(SlotId slot, int tokens) override {
+    const int taken = static_cast<int>(cache_[slot].size()) - tokens;
+    CHECK(taken >= 0 && taken <= most_taken_back());
+    cache_[slot].resize(cannot_take_back ? 0 : static_cast<size_t>(tokens));
+    return !cannot_take_back;
   }
   bool cut_slot(SlotId slot, int tokens) override {
     REQUIRE(static_cast<int>(cache_[slot].size()) >= tokens);
@@ -279,7 +283,7 @@ class FakeDecoder final : public Decoder {
 
   /** Of the stream whose sampler was just made. */
   std::unique_ptr<Drafter> make_drafter(const Prompt& prompt, DraftParams) override {
-    if (!cuttable) return nullptr;
+    if (most_taken_back() == 0) return nullptr;
     seeds_.emplace_back(prompt.tokens(), last_seed_);
     return std::make_unique<Guesser>(*this, prompt.tokens(), last_seed_);
   }

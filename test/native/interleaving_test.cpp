@@ -100,6 +100,7 @@ class Harness {
     o.disk_bytes = random_() % 2 == 0 ? 10000 : 1 << 30;
     if (o.enabled && random_() % 2 == 0) o.dir = dir;
     decoder_.cuttable = random_() % 4 != 0;
+    decoder_.states_kept = static_cast<int>(random_() % 6);
     if (random_() % 3 == 0) decoder_.keeps = static_cast<int>(random_() % 60);
     o.moved = decoder_.cuttable && decoder_.keeps == INT_MAX && !deterministic && random_() % 2 == 0;
     decoder_.checkpoints = !o.moved && random_() % 4 != 0;

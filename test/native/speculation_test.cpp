@@ -202,6 +202,31 @@ TEST("nothing is drafted in deterministic mode, nor where memory cannot be cut, 
   }
 }
 
+TEST("memory that keeps a few of its latest states is guessed for as many tokens, and no text changes") {
+  DraftBench bench(3, 256, {}, {}, false);
+  bench.decoder.states_kept = 3;  // the fake looks that no more are taken back
+  bench.decoder.draft_wrong_one_in = 3;
+  check_slow_readers(bench);
+  CHECK(bench.stats.accepted_tokens.load() < bench.stats.drafted_tokens.load());
+}
+
+TEST("a stream whose guesses cannot be taken back ends with an error, and the others go on") {
+  DraftBench bench(3, 256, {}, {}, false);
+  bench.decoder.states_kept = 8;
+  bench.decoder.draft_wrong_one_in = 3;
+  const StreamId other = bench.submit([&] {
+    auto plain = bench.request(make_prompt(12, 5));
+    plain.settings.max_tokens = 60;
+    return plain;
+  }());
+  bench.decoder.cannot_take_back = true;
+  const StreamId id = bench.submit(bench.drafting(10, 0, 100));
+  bench.run_until_idle();
+  REQUIRE(bench.failed.count(id) == 1);
+  CHECK_EQ(bench.failed[id].code, "ENGINE_FAILED");
+  CHECK_EQ(bench.text[other], reply_of(bench, 12, 5, other, 60));
+}
+
 TEST("a step with drafts keeps to the latency target, as far as is known") {
   RowCost cost;
   for (int rows = 1; rows <= 40; rows++) cost.record(rows, 10 + 4 * rows);
