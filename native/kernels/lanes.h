@@ -3,12 +3,14 @@
 #pragma once
 
 #include "ggml-cpu-impl.h"
+#include "repack.h"  // it declares the types' blocks
 
 #if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && defined(__AVX512VL__) && \
     defined(__AVX512VNNI__)
 #define ZSE_LANES 16
 #define ZSE_LANES_VNNI
-#elif defined(__AVX2__) && defined(__FMA__) && defined(__F16C__) && !defined(__AVX512F__)
+#elif defined(__AVX2__) && defined(__FMA__) && \
+    defined(__F16C__)  // AVX-512 without VNNI, too: nothing of it multiplies bytes faster
 #define ZSE_LANES 8
 #ifdef __AVXVNNI__
 #define ZSE_LANES_VNNI

@@ -274,6 +274,8 @@ InterleavedWeights* products_of(ggml_type type) {
   static Products<LanesProducts<LanesIq4Nl>> iq4_nl;
   static Products<LanesProducts<LanesIq4Xs>> iq4_xs;
   static Products<LanesProducts<LanesMxfp4>> mxfp4;
+#endif
+#ifdef ZSE_PRODUCTS_FLOATS
   static Products<FloatProducts<HalfWeight>> f16;
   static Products<FloatProducts<BrainWeight>> bf16;
 #endif
@@ -288,6 +290,8 @@ InterleavedWeights* products_of(ggml_type type) {
     case GGML_TYPE_IQ4_NL: return &iq4_nl;
     case GGML_TYPE_IQ4_XS: return &iq4_xs;
     case GGML_TYPE_MXFP4: return &mxfp4;
+#endif
+#ifdef ZSE_PRODUCTS_FLOATS
     case GGML_TYPE_F16: return &f16;
     case GGML_TYPE_BF16: return &bf16;
 #endif

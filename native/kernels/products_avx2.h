@@ -1,4 +1,4 @@
-// Owns the products of weights of Q4_0, Q4_1 and Q8_0, eight rows interleaved, with Q8_0 activations, for AVX2 without VNNI. Pure; any thread.
+// Owns the products of weights of Q4_0, Q4_1 and Q8_0, eight rows interleaved, with Q8_0 activations, for AVX2 and AVX-512 without VNNI. Pure; any thread.
 // Everything is static: each variant of the backend has its own.
 //
 // ggml multiplies signed by signed bytes in Q4_0, which AVX2 has no instruction for: it moves the sign of one to the other and widens
@@ -11,9 +11,10 @@
 
 #include "ggml-cpu-impl.h"  // on MSVC it says which instructions come with AVX2
 #include "ggml-cpu.h"
+#include "lanes.h"
 #include "repack.h"
 
-#if defined(__AVX2__) && defined(__FMA__) && defined(__F16C__) && !defined(__AVX512F__) && !defined(__AVXVNNI__)
+#if defined(ZSE_LANES) && !defined(ZSE_LANES_VNNI)
 #define ZSE_PRODUCTS_AVX2
 
 #include <immintrin.h>

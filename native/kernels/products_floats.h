@@ -8,7 +8,9 @@
 
 #include "lanes.h"
 
-#ifdef ZSE_LANES
+// On AVX-512 without VNNI registers here are AVX2's, and ggml's own for AVX-512 are as fast.
+#if defined(ZSE_LANES) && (ZSE_LANES == 16 || !defined(__AVX512F__))
+#define ZSE_PRODUCTS_FLOATS
 
 #include <algorithm>
 #include <cstddef>
