@@ -3,6 +3,8 @@
 
 import { readFile } from "node:fs/promises";
 import { basename } from "node:path";
+import { StringDecoder } from "node:string_decoder";
+import { ZSEError } from "../errors.js";
 import { readRequest } from "../http/formats/openai-chat/request.js";
 import type { ChatRequest, Message } from "../types.js";
 import type { ZSE } from "../zse.js";
@@ -15,6 +17,8 @@ const BEFORE = 16;
 const AFTER = 12;
 /** Characters that are shown of either. */
 const LONGEST_TEXT = 120;
+/** Replies that a request may ask for, as OpenAI has it: how many it wants does not change its prompt. */
+const MOST_CHOICES = 128;
 
 /** A prompt in pieces: what each of its tokens stands for. */
 export interface Prompt {
@@ -28,7 +32,7 @@ export interface Prompt {
 export interface Side {
   file: string;
   promptTokens: number;
-  /** The first token that is another one; undefined where the prompt ends. */
+  /** The first token that is another one; undefined where the prompt ends. One that is a part of a character is told with all of it. */
   token?: { id: number; text: string };
   /** The message with that token in it, or the last before it; undefined before the first one's text. */
   message?: { index: number; role: string; inText: boolean };
@@ -62,28 +66,34 @@ export async function inspectPrefix(path: string, files: readonly string[], json
 }
 
 async function promptOf(model: ZSE, file: string, request: ChatRequest): Promise<Prompt> {
-  const { tokens } = await model.applyTemplate(request);
+  const { tokens } = await model.applyTemplate(request).catch((error: unknown) => {
+    const isOfTheChat = error instanceof ZSEError && ["BAD_OPTION", "CONTEXT_OVERFLOW"].includes(error.code);
+    throw isOfTheChat ? new UsageError(`${named(file)}: ${terminalText(error.message, 500)}`) : error;
+  });
   return { file, tokens, pieces: await model.tokenBytes(tokens), messages: request.messages };
+}
+
+function named(file: string): string {
+  return `--prefix: ${terminalText(file, LONGEST_TEXT)}`;
 }
 
 /** The body of a chat as clients of OpenAI send it, or its messages alone. */
 async function readChat(file: string): Promise<ChatRequest> {
-  const named = `--prefix: ${terminalText(file, LONGEST_TEXT)}`;
   const text = await readFile(file, "utf8").catch((error: Error) => {
-    throw new UsageError(`${named} cannot be read: ${terminalText(error.message, LONGEST_TEXT)}`);
+    throw new UsageError(`${named(file)} cannot be read: ${terminalText(error.message, LONGEST_TEXT)}`);
   });
   let body: unknown;
   try {
     body = JSON.parse(text);
   } catch (error) {
-    throw new UsageError(`${named} is no JSON: ${terminalText((error as Error).message, LONGEST_TEXT)}`);
+    throw new UsageError(`${named(file)} is no JSON: ${terminalText((error as Error).message, LONGEST_TEXT)}`);
   }
   try {
-    const { ask, options } = readRequest(Array.isArray(body) ? { messages: body } : body, 1);
+    const { ask, options } = readRequest(Array.isArray(body) ? { messages: body } : body, MOST_CHOICES);
     if (!("messages" in ask)) throw new Error("it must have messages; the prompt of a completion is compared as the content of one");
     return { ...options, messages: ask.messages };
   } catch (error) {
-    throw new UsageError(`${named} is no chat: ${terminalText((error as Error).message, 500)}`);
+    throw new UsageError(`${named(file)} is no chat: ${terminalText((error as Error).message, 500)}`);
   }
 }
 
@@ -96,21 +106,30 @@ export function compare(a: Prompt, b: Prompt): Comparison {
 }
 
 function sideOf({ file, tokens, pieces, messages }: Prompt, at: number): Side {
-  const side: Side = {
-    file,
-    promptTokens: tokens.length,
-    before: textOf(pieces.slice(Math.max(0, at - BEFORE), at)),
-    after: textOf(pieces.slice(at, at + AFTER)),
-  };
+  const decoder = new StringDecoder("utf8"); // what it holds back of a character comes with the text after
+  const before = decoder.write(wholeFrom(Buffer.concat(pieces.slice(Math.max(0, at - BEFORE), at))));
+  const side: Side = { file, promptTokens: tokens.length, before, after: decoder.write(Buffer.concat(pieces.slice(at, at + AFTER))) };
   if (at === tokens.length) return side;
-  side.token = { id: tokens[at]!, text: textOf([pieces[at]!]) };
+  side.token = { id: tokens[at]!, text: textOfToken(pieces, at) };
   const message = messageAt(pieces, messages, at);
   if (message !== undefined) side.message = message;
   return side;
 }
 
-function textOf(pieces: readonly Uint8Array[]): string {
-  return Buffer.concat(pieces).toString("utf8");
+/** Without the end of a character whose beginning is not there. */
+function wholeFrom(bytes: Buffer): Buffer {
+  let from = 0;
+  while (from < Math.min(3, bytes.length) && (bytes[from]! & 0xc0) === 0x80) from++;
+  return bytes.subarray(from);
+}
+
+function textOfToken(pieces: readonly Uint8Array[], at: number): string {
+  const decoder = new StringDecoder("utf8");
+  decoder.write(wholeFrom(Buffer.concat(pieces.slice(Math.max(0, at - BEFORE), at))));
+  const text = decoder.write(Buffer.from(pieces[at]!));
+  if (text !== "") return text;
+  const [character = ""] = decoder.end(Buffer.concat(pieces.slice(at + 1, at + AFTER)));
+  return character;
 }
 
 /** Messages are found by their texts, in order: what a template leaves out, or writes in another way, is passed over. */

@@ -54,6 +54,21 @@ test("the page says the same to people", async () => {
   expect(stdout).toContain("late.json: in messages[0] (system)");
 });
 
+test("a break within a character is shown with the whole character", async () => {
+  const face = (name: string, is: string) => file(name, [{ role: "user", content: `I am ${is} today` }]);
+  const found = await json(face("glad.json", "😀"), face("merry.json", "😁"));
+  const [a, b] = found.sides;
+  expect([a.token?.text, b.token?.text]).toEqual(["😀", "😁"]);
+  expect([a.after.startsWith("😀 today"), b.after.startsWith("😁 today")]).toEqual([true, true]);
+  expect(a.before.endsWith("I am ")).toBe(true);
+  expect(JSON.stringify(found)).not.toContain("\uFFFD");
+});
+
+test("a request for several replies is compared as one for a single reply", async () => {
+  const several = file("several.json", { model: "demo", messages: [system("10:15"), QUESTION], n: 3, stream: true });
+  expect((await inspect(DEMO, "--prefix", EARLY, several)).stdout).toContain("nowhere: the prompts are the same");
+});
+
 test("a conversation that goes on breaks nowhere, and which prompt has all of the other is said", async () => {
   const next = file("next.json", [
     system("10:15"),
@@ -74,6 +89,11 @@ test.each([
   ["a file that is not there", [EARLY, join(folder, "none.json")], /^zse: --prefix: .*none\.json cannot be read: ENOENT.*\n$/],
   ["what is no JSON", [EARLY, file("broken.json", "{\u001b[2J")], /^zse: --prefix: .*broken\.json is no JSON: .*\n$/],
   ["what is no chat", [file("text.json", { prompt: "Hi" }), LATE], /^zse: --prefix: .*text\.json is no chat: it must have messages.*\n$/],
+  [
+    "what the model cannot read",
+    [file("images.json", [{ role: "user", content: [{ type: "image_url" }] }]), LATE],
+    /^zse: --prefix: .*images\.json: messages\[0\]\.content\[0\] must be .*\n$/,
+  ],
 ])("%s is one sentence on stderr, and exit code 2", async (_, files, sentence) => {
   const { code, stdout, stderr } = await inspect(DEMO, "--prefix", ...files);
   expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
@@ -102,6 +122,16 @@ test("a break is told to be before, in or after the texts of messages, whatever 
   expect(at(7)).toEqual({ index: 0, role: "user", inText: false });
   expect(at(9)).toEqual({ index: 2, role: "user", inText: true });
   expect(at(13)).toEqual({ index: 2, role: "user", inText: false });
+});
+
+test("bytes that are no characters are shown as U+FFFD, and what stands beside them as it is", () => {
+  const of = (...pieces: number[][]): Prompt => {
+    const bytes = pieces.map((piece) => Uint8Array.from(piece));
+    return { file: "a.json", tokens: pieces.map((piece) => piece.reduce((sum, byte) => 256 * sum + byte, 1)), pieces: bytes, messages: [] };
+  };
+  const [a, b] = compare(of([0x9f, 0x61], [0xf0, 0x9f], [0x98], [0x80, 0x62]), of([0x9f, 0x61], [0xf0, 0x9f], [0x63])).sides;
+  expect([a.before, a.token?.text, a.after]).toEqual(["a", "😀", "😀b"]);
+  expect([b.before, b.token?.text, b.after]).toEqual(["a", "\uFFFDc", "\uFFFDc"]);
 });
 
 test("nothing that a prompt says reaches the terminal as a control sequence", () => {
