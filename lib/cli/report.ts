@@ -32,6 +32,8 @@ const FLAGS: FlagNames = {
       .map(([name, { flag }]) => [name, /--[a-z-]+/.exec(flag!)![0]]),
   ),
   promptCache: "--prompt-cache",
+  "speculate.draftModel": "--draft",
+  draftModel: "--draft",
   maxStreams: "--max-streams",
   maxQueue: "--max-queue",
 };

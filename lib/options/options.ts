@@ -117,7 +117,7 @@ export function readEngineOptions(given: unknown): {
   if (adapters !== undefined) settled.adapters = adapters.map((one, i) => ({ ...one, path: asPath(`adapters[${i}].path`, one.path) }));
   if (speculate?.draftModel !== undefined) {
     if (deterministic)
-      throw bad("speculate.draftModel", "speculate.draftModel guesses nothing with deterministic: true; leave one of them out.");
+      throw bad("speculate.draftModel", "speculate.draftModel guesses nothing in deterministic mode; leave one of the two out.");
     settled.speculate = { ...speculate, draftModel: asPath("speculate.draftModel", speculate.draftModel) };
   }
   return { native: settled, isolation: isolate, onProgress };

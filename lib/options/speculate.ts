@@ -27,7 +27,7 @@ export function readSpeculate(name: string, value: unknown): NativeSpeculation {
 export function readModelSpeculate(name: string, value: unknown): ModelSpeculation {
   const speculation = read(name, value, ["tokens", "match", "draftModel"]);
   if (speculation.draftModel !== undefined && speculation.tokens === 0) {
-    throw bad(`${name}.tokens`, `${name}.tokens is 0, so a draftModel guesses nothing; leave one of them out.`);
+    throw bad(`${name}.tokens`, `${name}.tokens is 0, with which draftModel guesses nothing; leave one of the two out.`);
   }
   return speculation;
 }

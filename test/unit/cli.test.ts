@@ -6,7 +6,7 @@ import { shapeFlagNames } from "../../lib/cli/shape-flags.js";
 import { statsLine } from "../../lib/cli/stats-line.js";
 import { ZSEError } from "../../lib/errors.js";
 import { readChatCall, readEngineOptions } from "../../lib/options/options.js";
-import type { PrefixReason, Reply } from "../../lib/types.js";
+import type { EngineOptions, PrefixReason, Reply } from "../../lib/types.js";
 import { USER } from "./helpers.js";
 
 const REPLY: Reply = {
@@ -74,6 +74,13 @@ describe("errors of the command line", () => {
     expect(report(stop)).toEqual({ code: 2, printed: 'zse: --stop must be a string of 1 to 256 characters; given "".\n' });
     const dir = caught(() => readEngineOptions({ promptCache: { dir: "" } }));
     expect(report(dir)).toEqual({ code: 2, printed: 'zse: --prompt-cache must be the path of a folder; given "".\n' });
+  });
+  test("name the flag of a draft model, not that of guesses", () => {
+    const said = (options: EngineOptions) => report(caught(() => readEngineOptions(options))).printed;
+    const draft = { speculate: { draftModel: "small.gguf" } };
+    expect(said({ speculate: { draftModel: "hf:org/model" } })).toMatch(/^zse: --draft must be a file on this machine; given "hf:/);
+    expect(said({ speculate: { ...draft.speculate, tokens: 0 } })).toMatch(/^zse: --speculate is 0, with which --draft guesses nothing/);
+    expect(said({ ...draft, deterministic: true })).toMatch(/^zse: --draft guesses nothing in deterministic mode/);
   });
   test("name the flag in the engine's own sentences, but not in what is quoted there", () => {
     const error = new ZSEError("BAD_OPTION", 'promptCache.dir "/proc/topK" cannot be used; try a smaller contextSize, or stop.');
