@@ -1,6 +1,7 @@
 #include "drafts.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace zse {
 
@@ -18,10 +19,22 @@ constexpr int kTellingRead = 8;
 // Of a token of the draft model's, before any was tried: that it comes.
 constexpr double kModelChance = 0.6;
 
+// What the draft model guesses costs passes over its weights: so many times as many tokens must come of it as of what was looked up.
+constexpr double kWorthPasses = 1.5;
+
+// Where nothing seems worth it whatever came of it, something is tried after so many steps all the same, and after ever more of them: a measurement that
+// the estimates are from may have been of something else that had the machine.
+constexpr int kFirstDoubt = 16, kLongestDoubt = 256;
+
+/** Tokens that come of a draft in which each comes with this chance, if all before it did. */
+double expected(double chance, size_t tokens) {
+  return chance * (1 - std::pow(chance, static_cast<double>(tokens))) / (1 - chance);
+}
+
 }  // namespace
 
 Drafts::Drafts(const Decoder& decoder, DraftModel* model, int most)
-    : decoder_(decoder), model_(model), most_(most), of_model_(kModelChance) {}
+    : decoder_(decoder), model_(model), most_(most), of_model_(kModelChance), doubts_(kFirstDoubt) {}
 
 void Drafts::learn(Sequence& sequence, int drafted, int kept) {
   sequence.draft_record().record(drafted, kept);
@@ -60,7 +73,13 @@ void Drafts::add(const std::vector<Sequence*>& runnable, std::vector<PlanPiece>&
     lengths[i] = std::min({kTrialDraft, offers[i].tokens, left});
     left -= lengths[i];
   }
+  const bool is_hopeless = std::all_of(hopeful.begin(), hopeful.end(), [](int length) { return length == 0; });
+  if (!is_hopeless) doubted_ = 0, doubts_ = kFirstDoubt;
+  const Candidate* doubted = is_hopeless && ++doubted_ >= doubts_ ? least_behind(candidates) : nullptr;
+  const size_t at = doubted ? static_cast<size_t>(doubted - candidates.data()) : 0;
+  if (doubted) lengths[at] = std::min({kTrialDraft, offers[at].tokens, left});
   read(candidates, lengths, slots, target_ms * kAim, abort);
+  if (doubted && lengths[at] > 0) doubted_ = 0, doubts_ = std::min(2 * doubts_, kLongestDoubt);
   guess(candidates, lengths, slots, abort);
   for (size_t i = 0; i < candidates.size(); i++) {
     std::vector<Token>& draft = candidates[i].sequence->draft;
@@ -69,7 +88,19 @@ void Drafts::add(const std::vector<Sequence*>& runnable, std::vector<PlanPiece>&
   }
 }
 
-/** What is looked up is free, so the draft model is asked only where nothing was found, or where its guesses are kept more often. */
+/** Of those that something can be drafted for. */
+const Drafts::Candidate* Drafts::least_behind(const std::vector<Candidate>& candidates) {
+  const Candidate* least = nullptr;
+  for (const Candidate& one : candidates) {
+    if (one.offer.tokens > 0 && (!least || one.behind < least->behind)) least = &one;
+  }
+  return least;
+}
+
+/**
+ * What is looked up is free, so the draft model is asked only where nothing was found, or where far more comes of its guesses. What is free is tried
+ * even then: a prediction first, since only its caller knows how good it is, and anything now and then, since the text may have changed.
+ */
 Drafts::Candidate Drafts::candidate(Sequence& sequence, PlanPiece& piece, const KvSlots& slots, int room) {
   Candidate found{&piece, &sequence};
   if (!sequence.drafter || sequence.replayed()) return found;
@@ -81,7 +112,16 @@ Drafts::Candidate Drafts::candidate(Sequence& sequence, PlanPiece& piece, const 
   DraftRecord& record = sequence.draft_record(DraftSource::kModel);
   record.take_over(of_model_);
   const double chance = record.chance();
-  if (!sequence.draft.empty() && found.offer.chance >= chance) return found;
+  if (!sequence.draft.empty()) {
+    DraftRecord& free = sequence.draft_record();
+    const double looked_up = expected(found.offer.chance, sequence.draft.size());
+    if (kWorthPasses * looked_up >= expected(chance, static_cast<size_t>(most))) return found;
+    if (sequence.draft_source == DraftSource::kPrediction && !free.tried()) return found;
+    if (free.passed_over()) {
+      free.try_next();  // where it is not worth a step's time, it is tried all the same
+      return found;
+    }
+  }
   sequence.draft.clear();
   sequence.draft_source = DraftSource::kModel;
   found.offer = {most, chance, true};

@@ -41,6 +41,7 @@ class Drafts {
     int behind = 0;  // tokens that the draft model has to read first
   };
 
+  static const Candidate* least_behind(const std::vector<Candidate>& candidates);
   Candidate candidate(Sequence& sequence, PlanPiece& piece, const KvSlots& slots, int room);
   DraftWish wish(const Candidate& candidate, const KvSlots& slots, int most) const;
   /** What the draft model has to read before it can draft, as far as the step has time for it. Who is not read then drafts nothing. */
@@ -56,6 +57,8 @@ class Drafts {
   RowCost passes_;  // of the draft model, one token for each of so many streams
   double ms_per_read_token_ = 0;
   DraftRecord of_model_;  // how the draft model did, for streams of which nothing is known yet
+  int doubted_ = 0;       // steps on end for which no draft seemed worth it
+  int doubts_;            // after so many, one is tried
 };
 
 }  // namespace zse

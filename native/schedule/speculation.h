@@ -38,6 +38,9 @@ class DraftRecord {
 
   void record(int drafted, int kept);
 
+  /** Whether something is recorded of this stream itself. */
+  bool tried() const { return own_; }
+
   /** That the next drafted token is what the model says, if all before it were. */
   double chance() const;
 

@@ -92,6 +92,7 @@ class FakeDecoder final : public Decoder {
   int replay_rows = 0;              // of logits, beyond one for each slot
   int draft_wrong_one_in = 0;       // how often a drafted token is not the model's; 0: never
   bool looks_up = true;             // otherwise nothing is drafted but by a draft model
+  bool predicts = false;            // what is drafted is what a caller expects of the reply
   int saves = 0, loads = 0;
   int chunks_moved = 0;
   size_t most_images = 0;         // that were in memory at once
@@ -360,7 +361,7 @@ class FakeDecoder final : public Decoder {
         draft.push_back(token);
         text.push_back(token);
       }
-      return DraftSource::kLookup;
+      return decoder_.predicts ? DraftSource::kPrediction : DraftSource::kLookup;
     }
 
    private:

@@ -318,6 +318,53 @@ TEST("what is looked up comes before what a draft model would guess, which takes
   CHECK(bench.finished[id].timings.accepted_tokens > 100);
 }
 
+TEST("one slow step, when nothing else is known, does not end guessing") {
+  for (const bool by_model : {false, true}) {
+    DraftBench bench(4, 512, {}, {}, true, by_model);
+    bench.decoder.looks_up = !by_model;
+    auto r = bench.drafting(10, 0, 300);
+    r.settings.high_water_mark = INT_MAX;
+    bench.decoder.sleep_us = 40'000;  // of the prompt
+    const StreamId id = bench.submit(std::move(r));
+    while (bench.decoder.decodes < 1) bench.step();
+    bench.decoder.sleep_us = 400;
+    bench.run_until_idle();
+    CHECK(bench.finished[id].timings.accepted_tokens > 0);
+  }
+}
+
+TEST("what a caller expects of a reply is guessed from first, however good a draft model has been") {
+  ModelBench bench;
+  bench.submit(bench.drafting(10, 0, 200));
+  bench.run_until_idle();
+  const int passes = bench.draft_model.passes;
+  CHECK(passes > 0);
+  bench.decoder.looks_up = bench.decoder.predicts = true;
+  auto predicted = bench.drafting(10, 1, 200);
+  predicted.prepared.prediction = {1};  // the fake drafter knows better
+  const StreamId id = bench.submit(std::move(predicted));
+  bench.run_until_idle();
+  CHECK_EQ(bench.text[id], reply_of(bench, 10, 1, id, 200));
+  CHECK_EQ(bench.draft_model.passes, passes);
+  CHECK(bench.finished[id].usage.accepted_prediction_tokens > 100);
+}
+
+TEST("what is looked up is tried again where a draft model was better, since a text that was new may repeat itself") {
+  DraftBench bench(4, 4096, {}, {}, true, true);
+  bench.decoder.draft_wrong_one_in = 1;
+  auto r = bench.drafting(10, 0, 2000);
+  r.settings.high_water_mark = INT_MAX;
+  const StreamId id = bench.submit(std::move(r));
+  while (bench.text_tokens[id] < 100) bench.step();
+  const int passes = bench.draft_model.passes;
+  CHECK(passes > 0);
+  bench.decoder.draft_wrong_one_in = 0;
+  bench.run_until_idle();
+  const auto reply = bench.decoder.model.reply(make_prompt(10, 0), static_cast<uint32_t>(id), 2000, 4096);
+  CHECK_EQ(bench.text[id], repair_utf8(reply.bytes));
+  CHECK(bench.draft_model.passes - passes < 120);  // of 1,900 tokens in steps of nine
+}
+
 TEST(
     "a draft model that takes as long as the model itself is not asked, and a quick one is asked for many streams at once") {
   RowCost cost, slow, quick;
