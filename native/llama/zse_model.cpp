@@ -6,12 +6,23 @@
 #include <memory>
 #include <vector>
 
+#ifdef _WIN32
+#ifndef NOMINMAX
+#define NOMINMAX
+#endif
+#include <share.h>
+#include <windows.h>
+#endif
+
 #include "base/error.h"
 #include "files/gguf/gguf_image.h"
 
-/** vendor/patches/0003-stream-read.patch: large reads of `file` by this thread go to `read`, without a copy in the stream's buffer. */
-extern "C" void zse_set_stream_read(std::FILE* file, bool (*read)(void* user_data, uint64_t offset, void* out, size_t size),
-                                    void* user_data);
+/**
+ * vendor/patches/0003-stream-read.patch: large reads of `file` by this thread go to `read`, without a copy in the stream's buffer. On Windows all
+ * reads but those of the metadata do, from a whole of `size` bytes.
+ */
+extern "C" void zse_set_stream_read(std::FILE* file, uint64_t size,
+                                    bool (*read)(void* user_data, uint64_t offset, void* out, size_t size), void* user_data);
 
 namespace zse {
 
@@ -51,9 +62,24 @@ struct Stream {
 };
 
 #if defined(_WIN32)
-std::FILE* open_stream(Stream*) {
-  throw EngineError("UNSUPPORTED",
-                    ".zse files cannot be opened on Windows yet; convert the file: zse convert model.zse model.gguf");
+/** This C library has no streams of a program's own: a temporary file holds the metadata. Weights do not come from it. */
+std::FILE* open_stream(Stream* stream) {
+  wchar_t folder[MAX_PATH + 1], name[MAX_PATH];
+  std::vector<uint8_t> header(stream->image.header_size());
+  stream->image.read(0, header.size(), header.data());
+  if (GetTempPathW(MAX_PATH + 1, folder) != 0 && GetTempFileNameW(folder, L"zse", 0, name) != 0) {
+    std::FILE* file = _wfsopen(name, L"w+bTDN", _SH_DENYRW);  // temporary, deleted when it is closed, not inherited
+    if (!file) DeleteFileW(name);
+    if (file && std::fwrite(header.data(), 1, header.size(), file) == header.size() && std::fflush(file) == 0) {
+      std::rewind(file);
+      return file;
+    }
+    if (file) std::fclose(file);
+  }
+  throw EngineError(
+      "ENGINE_FAILED",
+      "the metadata of a .zse file could not be written to a temporary file; free some space, or set TEMP to a "
+      "folder that this user may write");
 }
 #elif defined(__APPLE__) || defined(__FreeBSD__) || defined(__OpenBSD__) || defined(__NetBSD__)
 std::FILE* open_stream(Stream* stream) {
@@ -95,18 +121,20 @@ llama_model* load(const std::string& path, llama_model_params params, const Gguf
   std::vector<char> buffer(size_t{4} << 10);
   const std::unique_ptr<std::FILE, FileCloser> file(open_stream(&stream));
   if (!file) throw EngineError("ENGINE_FAILED", "no stream could be opened for \"" + path + "\"");
+#ifndef _WIN32
   std::setvbuf(file.get(), buffer.data(), _IOFBF, buffer.size());
+#endif
   params.load_mode = LLAMA_LOAD_MODE_NONE;  // there is no file to map: weights are written where they are computed with
   struct LargeReads {
     LargeReads(std::FILE* file, Stream* stream) {
       zse_set_stream_read(
-          file,
+          file, stream->image.size(),
           [](void* s, uint64_t offset, void* out, size_t size) {
             return static_cast<Stream*>(s)->read_tensor(offset, static_cast<char*>(out), size);
           },
           stream);
     }
-    ~LargeReads() { zse_set_stream_read(nullptr, nullptr, nullptr); }
+    ~LargeReads() { zse_set_stream_read(nullptr, 0, nullptr, nullptr); }
   } large_reads(file.get(), &stream);
   llama_model* model = llama_model_load_from_file_ptr(file.get(), params);
   if (!stream.failure) return model;

@@ -11,7 +11,7 @@ namespace zse {
 
 /**
  * Null where llama.cpp refused it or `params`' progress callback ended it, as llama_model_load_from_file. Throws EngineError BAD_MODEL,
- * UNSUPPORTED or MODEL_NOT_FOUND for what is wrong with the file. Only where the C library has streams of a program's own: Linux, macOS, BSD.
+ * UNSUPPORTED or MODEL_NOT_FOUND for what is wrong with the file, and ENGINE_FAILED where a stream, on Windows a temporary file, cannot be made.
  */
 llama_model* load_zse_model(const std::string& path, llama_model_params params, const GgufPlanOptions& options = {});
 
