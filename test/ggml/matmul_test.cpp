@@ -20,6 +20,13 @@ constexpr ggml_type kTypes[] = {GGML_TYPE_Q4_0,  GGML_TYPE_Q4_1, GGML_TYPE_Q8_0,
                                 GGML_TYPE_Q5_K,  GGML_TYPE_Q6_K, GGML_TYPE_IQ4_NL, GGML_TYPE_IQ4_XS,
                                 GGML_TYPE_MXFP4, GGML_TYPE_F16,  GGML_TYPE_BF16};
 
+// ggml's kernel for one row reads words wherever they lie, which the processor allows and the sanitizer does not.
+#ifdef __SANITIZE_ADDRESS__
+constexpr bool kAsksAmx = false;
+#else
+constexpr bool kAsksAmx = true;
+#endif
+
 struct Free {
   void operator()(ggml_context* context) const { ggml_free(context); }
   void operator()(ggml_backend* backend) const { ggml_backend_free(backend); }
@@ -34,7 +41,7 @@ std::vector<ggml_backend_buffer_type_t> reordering_buffers() {
   std::vector<ggml_backend_buffer_type_t> found;
   for (ggml_backend_buffer_type_t* type = list(device); *type; type++) {
     const std::string name = ggml_backend_buft_name(*type);
-    if (name == "CPU_ZSTREAM" || name == "CPU_REPACK" || name == "AMX") found.push_back(*type);
+    if (name == "CPU_ZSTREAM" || name == "CPU_REPACK" || (name == "AMX" && kAsksAmx)) found.push_back(*type);
   }
   return found;
 }
@@ -245,7 +252,7 @@ void check_any_shape(ggml_type type) {
 /** A row of activations multiplied by weights alone, and as one of several: the same to the bit. */
 void check_alone_and_together(ggml_type type) {
   skip_unless_reordered(type);
-  constexpr int columns = 512, rows = 48, most = 35;
+  constexpr int columns = 512, rows = 64, most = 35;
   std::mt19937_64 random(check::seed());
   std::normal_distribution<float> normal;
   std::vector<float> numbers(size_t(columns) * rows), activations(size_t(columns) * most);
