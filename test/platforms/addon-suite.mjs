@@ -16,7 +16,7 @@ const COPIED = [
   ["vitest.config.ts", "tsconfig.json", "tsconfig.build.json"],
 ].flat();
 /** What compiles a program of its own, or asks for this machine's packages. */
-const LEFT_OUT = ["test/addon/zse.test.ts", "test/addon/gpu-library.test.ts"];
+const LEFT_OUT = ["test/addon/zse.test.ts", "test/addon/gpu-library.test.ts", "test/addon/embeddings.test.ts"];
 
 /** The folder of the copy for `entry` of platforms.mjs: build/farm/`name`. */
 export function copySuite(entry, name) {
