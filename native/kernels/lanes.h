@@ -15,9 +15,23 @@
 #ifdef __AVXVNNI__
 #define ZSE_LANES_VNNI
 #endif
+#elif defined(__aarch64__) && defined(__ARM_NEON)
+#define ZSE_LANES 4
+#define ZSE_LANES_NEON
+// With dotprod four columns of a row lie together; else eight of two rows, for i8mm or for NEON alone.
+#if defined(__ARM_FEATURE_MATMUL_INT8) && defined(__ARM_FEATURE_DOTPROD)
+#define ZSE_LANES_MATRIX
+#define ZSE_LANES_PAIRED
+#elif !defined(__ARM_FEATURE_DOTPROD)
+#define ZSE_LANES_PAIRED
+#endif
 #endif
 
-#ifdef ZSE_LANES
+#ifdef ZSE_LANES_NEON
+
+#include "lanes_neon.h"
+
+#elif defined(ZSE_LANES)
 
 #include <immintrin.h>
 
@@ -187,6 +201,15 @@ static inline Rounded round_block(const float* from, int8_t* to) {
 }
 
 #endif
+
+/** The lower four bits of each byte, or the upper ones. */
+static inline Ints nibbles(Ints a, int upper) { return both(right(a, 4 * upper), bytes(15)); }
+
+/** Those with `count` bits above them, from bit `first` of each byte of `high`. */
+template <int count>
+static inline Ints joined(Ints low, int upper, Ints high, int first) {
+  return either(nibbles(low, upper), both(left(right(high, first), 4), bytes(((1 << count) - 1) << 4)));
+}
 
 }  // namespace zse::kernels
 

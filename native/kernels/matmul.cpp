@@ -256,44 +256,47 @@ bool is_for_tiles(const ggml_tensor* weights) {
 #endif
 }
 
+template <class Kind>
+InterleavedWeights* products() {
+  static Products<Kind> one;
+  return &one;
+}
+
+// On ARM ggml has interleaved kernels for most types where there is dotprod: ours are those that it multiplies row by row. F16 is ggml's there,
+// which has more instructions for it (docs/lab/matrix-products.md).
+#if defined(ZSE_LANES_NEON) && defined(__ARM_FEATURE_DOTPROD)
+#define ZSE_ROWS_ONLY
+#endif
+
 // Who multiplies weights of a type; null for the types that ggml's own kernels keep.
 InterleavedWeights* products_of(ggml_type type) {
-#ifdef ZSE_PRODUCTS_AVX2
-  static Products<ProductsAvx2<block_q4_0, block_q4_0x8>> q4_0;
-  static Products<ProductsAvx2<block_q4_1, block_q4_1x8>> q4_1;
-  static Products<ProductsAvx2<block_q8_0, block_q8_0x8>> q8_0;
-#else
-  static Products<LanesProducts<LanesQ4_0>> q4_0;
-  static Products<LanesProducts<LanesQ4_1>> q4_1;
-  static Products<LanesProducts<LanesQ8_0>> q8_0;
-#endif
-#ifdef ZSE_LANES
-  static Products<LanesProducts<LanesQ4_K>> q4_k;
-  static Products<LanesProducts<LanesQ5_K>> q5_k;
-  static Products<LanesProducts<LanesQ6_K>> q6_k;
-  static Products<LanesProducts<LanesIq4Nl>> iq4_nl;
-  static Products<LanesProducts<LanesIq4Xs>> iq4_xs;
-  static Products<LanesProducts<LanesMxfp4>> mxfp4;
-#endif
-#ifdef ZSE_PRODUCTS_FLOATS
-  static Products<FloatProducts<HalfWeight>> f16;
-  static Products<FloatProducts<BrainWeight>> bf16;
-#endif
   switch (type) {
-    case GGML_TYPE_Q4_0: return &q4_0;
-    case GGML_TYPE_Q4_1: return &q4_1;
-    case GGML_TYPE_Q8_0: return &q8_0;
+#ifdef ZSE_PRODUCTS_AVX2
+    case GGML_TYPE_Q4_0: return products<ProductsAvx2<block_q4_0, block_q4_0x8>>();
+    case GGML_TYPE_Q4_1: return products<ProductsAvx2<block_q4_1, block_q4_1x8>>();
+    case GGML_TYPE_Q8_0: return products<ProductsAvx2<block_q8_0, block_q8_0x8>>();
+#else
+    case GGML_TYPE_Q4_1: return products<LanesProducts<LanesQ4_1>>();
+#endif
 #ifdef ZSE_LANES
-    case GGML_TYPE_Q4_K: return &q4_k;
-    case GGML_TYPE_Q5_K: return &q5_k;
-    case GGML_TYPE_Q6_K: return &q6_k;
-    case GGML_TYPE_IQ4_NL: return &iq4_nl;
-    case GGML_TYPE_IQ4_XS: return &iq4_xs;
-    case GGML_TYPE_MXFP4: return &mxfp4;
+    case GGML_TYPE_IQ4_XS: return products<LanesProducts<LanesIq4Xs>>();
+#ifndef ZSE_ROWS_ONLY
+#ifndef ZSE_PRODUCTS_AVX2
+    case GGML_TYPE_Q4_0: return products<LanesProducts<LanesQ4_0>>();
+    case GGML_TYPE_Q8_0: return products<LanesProducts<LanesQ8_0>>();
+#endif
+    case GGML_TYPE_Q4_K: return products<LanesProducts<LanesQ4_K>>();
+    case GGML_TYPE_Q5_K: return products<LanesProducts<LanesQ5_K>>();
+    case GGML_TYPE_Q6_K: return products<LanesProducts<LanesQ6_K>>();
+    case GGML_TYPE_IQ4_NL: return products<LanesProducts<LanesIq4Nl>>();
+    case GGML_TYPE_MXFP4: return products<LanesProducts<LanesMxfp4>>();
+#endif
 #endif
 #ifdef ZSE_PRODUCTS_FLOATS
-    case GGML_TYPE_F16: return &f16;
-    case GGML_TYPE_BF16: return &bf16;
+    case GGML_TYPE_BF16: return products<FloatProducts<BrainWeight>>();
+#ifndef ZSE_LANES_NEON
+    case GGML_TYPE_F16: return products<FloatProducts<HalfWeight>>();
+#endif
 #endif
     default: return nullptr;
   }

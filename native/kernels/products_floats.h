@@ -1,4 +1,5 @@
-// Owns the products of weights in F16 and BF16, a register's rows of them interleaved, with activations as they are, for the processors of lanes.h.
+// Owns the products of weights in F16 and BF16, a register's rows of them interleaved, with activations as they are, for the processors of lanes.h
+// (on ARM BF16 alone).
 // Pure; any thread. Everything is static: each variant of the backend has its own.
 //
 // Nothing is rounded but sums: a weight becomes a float when it is read, and is multiplied by the same column of several rows of activations.

@@ -1,14 +1,16 @@
-// Owns the products of interleaved weights with activations in bytes, for AVX-512 with VNNI and for AVX-VNNI, and
-// K-quants and IQ4 for AVX2 (lanes.h). Pure; any thread. Everything is static: each variant of the backend has its own.
+// Owns the products of interleaved weights with activations in bytes, for AVX-512 with VNNI and for AVX-VNNI, for AVX2 (K-quants and IQ4), and
+// for ARM (lanes.h). Pure; any thread. Everything is static: each variant of the backend has its own.
 //
 // A weight is kept unsigned, as the instruction wants it; what a type subtracts from each weight (8 in Q4_0, 32 in Q6_K, 128 in Q8_0 as it is
 // stored here) is where the sum begins: that many times the sum of the activations, which all rows of weights share. A register holds four
 // columns of sixteen rows (of eight with AVX2), so that sums of whole rows come out in order, and four activations are broadcast by the multiplication itself.
+// ARM multiplies signed bytes, and has Q8_0 and IQ4 as they are; lanes_neon.h says what a register holds there.
 // Activations are rounded in blocks of 32 as in ggml's Q8_0, for every type; for K-quants that is finer than ggml's own blocks of 256.
 // One row of activations or many, a result is rounded alike.
 #pragma once
 
-#include "lanes.h"
+#include "products_neon.h"
+#include "products_x86.h"
 
 #ifdef ZSE_LANES
 
@@ -19,116 +21,26 @@
 
 namespace zse::kernels {
 
-constexpr int kLanes = ZSE_LANES;
-constexpr int kBlock = 32;         // activations with one scale
-constexpr int kMostTogether = 16;  // rows of activations in one pass over the weights
-
-// Sums stay in registers only where all of this is one function.
-#ifdef _MSC_VER
-#define ZSE_INLINE static __forceinline
-#else
-#define ZSE_INLINE static inline __attribute__((always_inline))
-#endif
-
-// A block of `n` rows of activations that are multiplied together: each one's values, then their scales, then what `Kind` wants of their sums.
-template <int n>
-struct Together {
-  int8_t values[n][kBlock];
-  float scales[n];
-  union {
-    int32_t whole[n][2];
-    float parts[n][2];
-  } sums;
-};
-static_assert(sizeof(Together<3>) == 3 * sizeof(Together<1>), "rows lie as close together as alone");
-
-// Words of four columns of a block of 32, of all rows: those of `from` at `word` go to lane `row`.
-static inline void put_words(void* to, int row, const void* from, int n) {
-  for (int i = 0; i < n; i++) {
-    memcpy(static_cast<char*>(to) + (i * kLanes + row) * 4, static_cast<const char*>(from) + 4 * i, 4);
-  }
-}
-
-static inline Ints word(const void* words_of_rows, int i) {
-  return load(static_cast<const char*>(words_of_rows) + 4 * kLanes * i);
-}
-
-constexpr int kChains = 4;  // sums under way at once: each addition waits for the one before, and so many hide that
-
-constexpr int kSigned = 0;  // `most` of weights that are signed bytes where there is no VNNI, of any size up to 127
-
-/**
- * `then(row, products)` for each of `n` rows of activations: what `begin` says for the row and the products of `groups` times four columns of
- * weights with its values from column `first`. Weights are unsigned and `most` at most.
- */
-template <int n, int groups, int most, class Begin, class Then>
-ZSE_INLINE void for_products(const Ints* w, const Together<n>& a, int first, Begin begin, Then then) {
-#ifdef ZSE_LANES_VNNI
-#pragma GCC unroll 16
-  for (int row = 0; row < n; row += kChains) {
-    Ints sums[kChains];
-#pragma GCC unroll 4
-    for (int i = 0; i < kChains; i++)
-      if (row + i < n) sums[i] = begin(row + i);
-#pragma GCC unroll 8
-    for (int group = 0; group < groups; group++) {
-#pragma GCC unroll 4
-      for (int i = 0; i < kChains; i++)
-        if (row + i < n) sums[i] = add_products(sums[i], w[group], a.values[row + i] + first + 4 * group);
-    }
-#pragma GCC unroll 4
-    for (int i = 0; i < kChains; i++)
-      if (row + i < n) then(row + i, to_floats(sums[i]));
-  }
-#else
-  if constexpr (most == kSigned) {
-    Ints sizes_of[groups];
-#pragma GCC unroll 8
-    for (int group = 0; group < groups; group++) sizes_of[group] = sizes(w[group]);
-#pragma GCC unroll 16
-    for (int row = 0; row < n; row++) {
-      Ints sum = begin(row);
-#pragma GCC unroll 8
-      for (int group = 0; group < groups; group++)
-        sum = add_wide(sum, signed_pairs(sizes_of[group], w[group], a.values[row] + first + 4 * group));
-      then(row, to_floats(sum));
-    }
-  } else {
-    constexpr int kFit = 32767 / (2 * most * 127), kNarrow = kFit >= groups ? groups : kFit >= 4 ? 4 : kFit >= 2 ? 2 : kFit;
-    static_assert(kNarrow > 0 && groups % kNarrow == 0, "such weights need another way");
-#pragma GCC unroll 16
-    for (int row = 0; row < n; row++) {
-      const int8_t* values = a.values[row] + first;
-      Ints sum = begin(row);
-#pragma GCC unroll 8
-      for (int group = 0; group < groups; group += kNarrow) {
-        Ints narrow = pairs(w[group], values + 4 * group);
-#pragma GCC unroll 8
-        for (int i = 1; i < kNarrow; i++) narrow = add_pairs(narrow, w[group + i], values + 4 * (group + i));
-        sum = add_wide(sum, narrow);
-      }
-      then(row, to_floats(sum));
-    }
-  }
-#endif
-}
-
 /** Adds to `sums` a block of 32 columns: groups of four columns in `w`, scaled. */
 template <int n, int most>
 ZSE_INLINE void add_block(Floats* sums, const Ints* w, Floats scale, const Together<n>& a) {
   for_products<n, 8, most>(
-      w, a, 0, [&](int row) { return words(a.sums.whole[row][0]); },
-      [&](int row, Floats whole) { sums[row] = multiply_add(whole, multiply(scale, floats(a.scales[row])), sums[row]); });
+      w, a, 0, [&](auto part) { return part.whole(a.sums.whole[0]); },
+      [&](auto part, Floats whole) {
+        Floats& sum = sums[part.sums()];
+        sum = multiply_add(whole, multiply(part.weights(scale), part.numbers(a.scales)), sum);
+      });
 }
 
 /** The same of weights that have a minimum, which is added to each. */
 template <int n, int most>
 ZSE_INLINE void add_block(Floats* sums, const Ints* w, Floats scale, Floats minimum, const Together<n>& a) {
   for_products<n, 8, most>(
-      w, a, 0, [&](int) { return words(0); },
-      [&](int row, Floats whole) {
-        sums[row] = multiply_add(minimum, floats(a.sums.parts[row][0]), sums[row]);
-        sums[row] = multiply_add(whole, multiply(scale, floats(a.scales[row])), sums[row]);
+      w, a, 0, [&](auto) { return words(0); },
+      [&](auto part, Floats whole) {
+        Floats& sum = sums[part.sums()];
+        sum = multiply_add(part.weights(minimum), part.numbers(a.sums.parts[0]), sum);
+        sum = multiply_add(whole, multiply(part.weights(scale), part.numbers(a.scales)), sum);
       });
 }
 
@@ -138,10 +50,30 @@ ZSE_INLINE void add_halves(Floats* sums, const Ints* w, const Floats* scales, co
 #pragma GCC unroll 2
   for (int half = 0; half < 2; half++) {
     for_products<n, 4, most>(
-        w + 4 * half, a, 16 * half, [&](int row) { return words(a.sums.whole[row][half]); },
-        [&](int row, Floats whole) {
-          sums[row] = multiply_add(whole, multiply(scales[half], floats(a.scales[row])), sums[row]);
+        w + 4 * half, a, 16 * half, [&](auto part) { return part.whole(a.sums.whole[half]); },
+        [&](auto part, Floats whole) {
+          Floats& sum = sums[part.sums()];
+          sum = multiply_add(whole, multiply(part.weights(scales[half]), part.numbers(a.scales)), sum);
         });
+  }
+}
+
+// Up to how many rows of activations the shifts of K-quants are known when this is compiled: that is quicker, and counts where few rows share them;
+// with many rows the longer code costs more. Of Q4_K and Q5_K, and of Q6_K.
+#ifdef ZSE_LANES_NEON
+constexpr int kRowsOfKnownShifts = 1, kRowsOfKnownShiftsQ6K = 1;
+#else
+constexpr int kRowsOfKnownShifts = 0, kRowsOfKnownShiftsQ6K = 8;
+#endif
+
+/** `add(j)` for the eight blocks of 32 columns of a K-quant's 256; where `known`, its code is written out for each. */
+template <bool known, class Add>
+ZSE_INLINE void for_blocks(Add add) {
+  if constexpr (known) {
+#pragma GCC unroll 8
+    for (int j = 0; j < 8; j++) add(j);
+  } else {
+    for (int j = 0; j < 8; j++) add(j);
   }
 }
 
@@ -164,15 +96,15 @@ struct LanesQ4_1 {
   static void interleave(const Stored& from, int row, Block& to) {
     memcpy(&to.d[row], &from, sizeof(ggml_half));  // d and m, in a union that has no name in every language
     memcpy(&to.m[row], reinterpret_cast<const char*>(&from) + sizeof(ggml_half), sizeof(ggml_half));
-    put_words(to.qs, row, from.qs, 4);
+    put_columns(to.qs, row, from.qs, 4);
   }
 
   template <int n>
   ZSE_INLINE void add(Floats* sums, const Block& block, const Together<n>* a) {
     Ints w[8];
     for (int i = 0; i < 4; i++) {
-      w[i] = both(word(block.qs, i), bytes(15));
-      w[i + 4] = both(right(word(block.qs, i), 4), bytes(15));
+      w[i] = nibbles(word(block.qs, i), 0);
+      w[i + 4] = nibbles(word(block.qs, i), 1);
     }
     add_block<n, 15>(sums, w, from_halves(block.d), from_halves(block.m), *a);
   }
@@ -186,39 +118,62 @@ struct LanesQ8_0 {
   };
   static constexpr int kColumns = QK8_0;
   static constexpr Sums kSums = Sums::whole;
-  static constexpr int kOffset = 128;
+#ifdef ZSE_LANES_NEON
+  static constexpr int kOffset = 0, kMost = kSigned;
+#else
+  static constexpr int kOffset = 128, kMost = 255;
+#endif
   static constexpr bool kHalfScale = true;
 
   static void interleave(const Stored& from, int row, Block& to) {
     to.d[row] = from.d;
-    uint8_t flipped[QK8_0];
-    for (int i = 0; i < QK8_0; i++) flipped[i] = static_cast<uint8_t>(from.qs[i] + 128);
-    put_words(to.qs, row, flipped, 8);
+    uint8_t unsigned_or_not[QK8_0];
+    for (int i = 0; i < QK8_0; i++) unsigned_or_not[i] = static_cast<uint8_t>(from.qs[i] + kOffset);
+    put_columns(to.qs, row, unsigned_or_not, 8);
   }
 
   template <int n>
   ZSE_INLINE void add(Floats* sums, const Block& block, const Together<n>* a) {
     Ints w[8];
     for (int i = 0; i < 8; i++) w[i] = word(block.qs, i);
-    add_block<n, 255>(sums, w, from_halves(block.d), *a);
+    add_block<n, kMost>(sums, w, from_halves(block.d), *a);
   }
 };
 
 // Scales and minima of eight blocks of 32, six bits each, as Q4_K and Q5_K have them, times those of the whole 256.
 struct SixBits {
-  Floats scales[8], minima[8];
-
-  SixBits(const void* stored, const ggml_half* d, const ggml_half* dmin) {
+  SixBits(const void* stored, const ggml_half* d, const ggml_half* dmin)
+      : scale_(from_halves(d)), minimum_(multiply(from_halves(dmin), floats(-1))) {
     const Ints six = bytes(63), four = bytes(15), two = bytes(0x30);
     const Ints a = word(stored, 0), b = word(stored, 1), c = word(stored, 2);
-    const Ints bits[4] = {both(a, six), either(both(c, four), both(right(a, 2), two)), both(b, six),
-                          either(both(right(c, 4), four), both(right(b, 2), two))};
-    const Floats scale = from_halves(d), minimum = multiply(from_halves(dmin), floats(-1));
+    bits_[0] = both(a, six);
+    bits_[1] = either(both(c, four), both(right(a, 2), two));
+    bits_[2] = both(b, six);
+    bits_[3] = either(both(right(c, 4), four), both(right(b, 2), two));
+#ifndef ZSE_LANES_NEON
     for (int i = 0; i < 8; i++) {
-      scales[i] = multiply(scale, to_floats(both(right(bits[i / 4], i % 4 * 8), words(63))));
-      minima[i] = multiply(minimum, to_floats(both(right(bits[2 + i / 4], i % 4 * 8), words(63))));
+      scales_[i] = number(scale_, i / 4, i);
+      minima_[i] = number(minimum_, 2 + i / 4, i);
     }
   }
+  Floats scale(int i) const { return scales_[i]; }
+  Floats minimum(int i) const { return minima_[i]; }
+
+ private:
+  Floats scales_[8], minima_[8];
+#else
+  }
+  // As they are asked for: sixteen registers are too many.
+  Floats scale(int i) const { return number(scale_, i / 4, i); }
+  Floats minimum(int i) const { return number(minimum_, 2 + i / 4, i); }
+
+ private:
+#endif
+  Floats number(Floats of_256, int where, int i) const {
+    return multiply(of_256, to_floats(both(right(bits_[where], i % 4 * 8), words(63))));
+  }
+  Floats scale_, minimum_;
+  Ints bits_[4];  // of scales, then of minima
 };
 
 struct LanesQ4_K {
@@ -238,17 +193,17 @@ struct LanesQ4_K {
     memcpy(&to.d[row], &from, sizeof(ggml_half));
     memcpy(&to.dmin[row], reinterpret_cast<const char*>(&from) + sizeof(ggml_half), sizeof(ggml_half));
     put_words(to.scales, row, from.scales, K_SCALE_SIZE / 4);
-    put_words(to.qs, row, from.qs, QK_K / 8);
+    put_columns(to.qs, row, from.qs, QK_K / 8);
   }
 
   template <int n>
   ZSE_INLINE void add(Floats* sums, const Block& block, const Together<n>* a) {
     const SixBits six(block.scales, block.d, block.dmin);
-    for (int j = 0; j < 8; j++) {
+    for_blocks<(n <= kRowsOfKnownShifts)>([&](int j) {
       Ints w[8];
-      for (int i = 0; i < 8; i++) w[i] = both(right(word(block.qs, j / 2 * 8 + i), j % 2 * 4), bytes(15));
-      add_block<n, 15>(sums, w, six.scales[j], six.minima[j], a[j]);
-    }
+      for (int i = 0; i < 8; i++) w[i] = nibbles(word(block.qs, j / 2 * 8 + i), j % 2);
+      add_block<n, 15>(sums, w, six.scale(j), six.minimum(j), a[j]);
+    });
   }
 };
 
@@ -270,21 +225,18 @@ struct LanesQ5_K {
     memcpy(&to.d[row], &from, sizeof(ggml_half));
     memcpy(&to.dmin[row], reinterpret_cast<const char*>(&from) + sizeof(ggml_half), sizeof(ggml_half));
     put_words(to.scales, row, from.scales, K_SCALE_SIZE / 4);
-    put_words(to.qh, row, from.qh, QK_K / 32);
-    put_words(to.qs, row, from.qs, QK_K / 8);
+    put_columns(to.qh, row, from.qh, QK_K / 32);
+    put_columns(to.qs, row, from.qs, QK_K / 8);
   }
 
   template <int n>
   ZSE_INLINE void add(Floats* sums, const Block& block, const Together<n>* a) {
     const SixBits six(block.scales, block.d, block.dmin);
-    for (int j = 0; j < 8; j++) {
+    for_blocks<(n <= kRowsOfKnownShifts)>([&](int j) {
       Ints w[8];
-      for (int i = 0; i < 8; i++) {
-        const Ints low = both(right(word(block.qs, j / 2 * 8 + i), j % 2 * 4), bytes(15));
-        w[i] = either(low, both(left(right(word(block.qh, i), j), 4), bytes(16)));
-      }
-      add_block<n, 31>(sums, w, six.scales[j], six.minima[j], a[j]);
-    }
+      for (int i = 0; i < 8; i++) w[i] = joined<1>(word(block.qs, j / 2 * 8 + i), j % 2, word(block.qh, i), j);
+      add_block<n, 31>(sums, w, six.scale(j), six.minimum(j), a[j]);
+    });
   }
 };
 
@@ -304,8 +256,8 @@ struct LanesQ6_K {
   static void interleave(const Stored& from, int row, Block& to) {
     to.d[row] = from.d;
     put_words(to.scales, row, from.scales, QK_K / 64);
-    put_words(to.qh, row, from.qh, QK_K / 16);
-    put_words(to.ql, row, from.ql, QK_K / 8);
+    put_columns(to.qh, row, from.qh, QK_K / 16);
+    put_columns(to.ql, row, from.ql, QK_K / 8);
   }
 
   static Floats scale(const Block& block, Floats d, int i) {
@@ -315,13 +267,7 @@ struct LanesQ6_K {
   template <int n>
   ZSE_INLINE void add(Floats* sums, const Block& block, const Together<n>* a) {
     const Floats d = from_halves(block.d);
-    // Known shifts are quicker, and count where few rows share them; with many rows the longer code costs more.
-    if constexpr (n <= 8) {
-#pragma GCC unroll 8
-      for (int j = 0; j < 8; j++) add_columns<n>(sums, block, d, j, a[j]);
-    } else {
-      for (int j = 0; j < 8; j++) add_columns<n>(sums, block, d, j, a[j]);
-    }
+    for_blocks<(n <= kRowsOfKnownShiftsQ6K)>([&](int j) { add_columns<n>(sums, block, d, j, a[j]); });
   }
 
   // 32 columns: the j % 4th quarter of a half.
@@ -329,10 +275,7 @@ struct LanesQ6_K {
   ZSE_INLINE void add_columns(Floats* sums, const Block& block, Floats d, int j, const Together<n>& a) {
     Ints w[8];
     const int low = j / 4 * 16 + j % 2 * 8, high = j / 4 * 8;
-    for (int i = 0; i < 8; i++) {
-      const Ints four = both(right(word(block.ql, low + i), j % 4 / 2 * 4), bytes(15));
-      w[i] = either(four, both(left(right(word(block.qh, high + i), j % 4 * 2), 4), bytes(0x30)));
-    }
+    for (int i = 0; i < 8; i++) w[i] = joined<2>(word(block.ql, low + i), j % 4 / 2, word(block.qh, high + i), j % 4 * 2);
     const Floats scales[2] = {scale(block, d, 2 * j), scale(block, d, 2 * j + 1)};
     add_halves<n, 63>(sums, w, scales, a);
   }
@@ -384,8 +327,8 @@ template <class Of>
 ZSE_INLINE void look_up(Ints* w, const void* words_of_rows, int first) {
   for (int i = 0; i < 4; i++) {
     const Ints pairs = word(words_of_rows, first + i);
-    w[i] = Of::weights(both(pairs, bytes(15)));
-    w[i + 4] = Of::weights(both(right(pairs, 4), bytes(15)));
+    w[i] = Of::weights(nibbles(pairs, 0));
+    w[i + 4] = Of::weights(nibbles(pairs, 1));
   }
 }
 
@@ -403,7 +346,7 @@ struct LanesNibbles {
 
   static void interleave(const Stored& from, int row, Block& to) {
     to.d[row] = Of::scale(from);
-    put_words(to.qs, row, from.qs, 4);
+    put_columns(to.qs, row, from.qs, 4);
   }
 
   template <int n>
@@ -435,7 +378,7 @@ struct LanesIq4Xs {
     to.d[row] = from.d;
     to.scales_high[row] = from.scales_h;
     put_words(to.scales_low, row, from.scales_l, QK_K / 256);
-    put_words(to.qs, row, from.qs, QK_K / 8);
+    put_columns(to.qs, row, from.qs, QK_K / 8);
   }
 
   template <int n>
@@ -468,6 +411,19 @@ struct LanesProducts {
   /** How many rows are multiplied together where `left` are left. */
   static int together(int left) { return left >= kMostTogether ? kMostTogether : std::min(left, 8); }
 
+  // A row's values in Together<n>: one after the other, but by eight from one row and the next where those are multiplied in pairs.
+  static void put_values(int8_t* to, int n, int place, const int8_t* values) {
+#ifdef ZSE_LANES_MATRIX
+    if ((place | 1) < n) {
+      to += place / 2 * 2 * kBlock + place % 2 * 8;
+      for (int i = 0; i < kBlock / 8; i++) memcpy(to + 16 * i, values + 8 * i, 8);
+      return;
+    }
+#endif
+    (void)n;
+    memcpy(to + place * kBlock, values, kBlock);
+  }
+
   // Activations are rounded row by row.
   static int items(int rows) { return rows; }
   static void round_item(int item, int rows, int64_t columns, const char* from, size_t stride, char* to) {
@@ -480,10 +436,12 @@ struct LanesProducts {
     const float* row = reinterpret_cast<const float*>(from + item * stride);
     const int place = item - first;
     for (int64_t column = 0; column < columns; column += kBlock, to += n * sizeof(Together<1>)) {
-      const Rounded rounded = round_block(row + column, reinterpret_cast<int8_t*>(to) + place * kBlock);
+      int8_t values[kBlock];
+      const Rounded rounded = round_block(row + column, values);
+      put_values(reinterpret_cast<int8_t*>(to), n, place, values);
       const float scale = Kind::kHalfScale ? GGML_CPU_FP16_TO_FP32(GGML_CPU_FP32_TO_FP16(rounded.scale)) : rounded.scale;
       memcpy(to + n * kBlock + place * sizeof(float), &scale, sizeof(scale));
-      char* sums = to + n * (kBlock + sizeof(float)) + place * 8;
+      char* sums = to + n * (kBlock + sizeof(float)) + place * 4;
       const int32_t sum = rounded.sums[0] + rounded.sums[1];
       if (Kind::kSums == Sums::parts) {
         const float part = scale * static_cast<float>(sum);
@@ -492,7 +450,8 @@ struct LanesProducts {
         const bool halves = Kind::kSums == Sums::halves;
         const int32_t offsets[2] = {-Kind::kOffset * (halves ? rounded.sums[0] : sum),
                                     halves ? -Kind::kOffset * rounded.sums[1] : 0};
-        memcpy(sums, offsets, 8);
+        memcpy(sums, offsets, 4);
+        memcpy(sums + n * 4, offsets + 1, 4);
       }
     }
   }
@@ -504,9 +463,10 @@ struct LanesProducts {
       for (int64_t b = 0; b < columns / kBlock; b++, to += n * sizeof(Together<1>)) {
         for (int place = 0; place < n; place++) {
           const char* block = from[first + place] + b * sizeof(Together<1>);
-          memcpy(to + place * kBlock, block, kBlock);
-          memcpy(to + n * kBlock + place * sizeof(float), block + kBlock, sizeof(float));
-          memcpy(to + n * (kBlock + sizeof(float)) + place * 8, block + kBlock + sizeof(float), 8);
+          put_values(reinterpret_cast<int8_t*>(to), n, place, reinterpret_cast<const int8_t*>(block));
+          // The scale and what is wanted of the sums, words all of them.
+          for (int word = 0; word < 3; word++)
+            memcpy(to + n * kBlock + (word * n + place) * 4, block + kBlock + word * 4, 4);
         }
       }
     }
@@ -556,9 +516,22 @@ struct LanesProducts {
       for (int row = 0; row < n; row++) sums[row] = zero();
       for (int64_t b = 0; b < blocks; b++)
         Kind::template add<n>(sums, weights[b], activations + b * (Kind::kColumns / kBlock));
-#pragma GCC unroll 16
-      for (int row = 0; row < n; row++) store(out[row] + column, sums[row]);
+      store_rows<n>(out, column, sums);
     }
+  }
+
+  template <int n>
+  ZSE_INLINE void store_rows(float* const* out, int column, const Floats* sums) {
+    int row = 0;
+#ifdef ZSE_LANES_MATRIX
+#pragma GCC unroll 8
+    for (; row + 1 < n; row += 2) {
+      store(out[row] + column, vuzp1q_f32(sums[row], sums[row + 1]));
+      store(out[row + 1] + column, vuzp2q_f32(sums[row], sums[row + 1]));
+    }
+#endif
+#pragma GCC unroll 16
+    for (; row < n; row++) store(out[row] + column, sums[row]);
   }
 };
 

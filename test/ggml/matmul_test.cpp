@@ -2,6 +2,7 @@
 // of its buffers that takes them and reorders them, ours or ggml's. Which types it takes is the processor's matter; the others' tests are skipped. The activations are such that ggml's rounding of them to Q8_0 loses nothing, so that the result is known exactly.
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <random>
@@ -15,6 +16,12 @@
 namespace {
 
 constexpr int kBlock = 32;
+
+/** `threads`, or fewer where an emulated processor asks for that: threads that wait for each other are slow there. */
+int at_most(int threads) {
+  const char* most = std::getenv("ZSE_TEST_THREADS");
+  return most ? std::min(threads, std::max(1, std::atoi(most))) : threads;
+}
 
 constexpr ggml_type kTypes[] = {GGML_TYPE_Q4_0,  GGML_TYPE_Q4_1, GGML_TYPE_Q8_0,   GGML_TYPE_Q4_K,
                                 GGML_TYPE_Q5_K,  GGML_TYPE_Q6_K, GGML_TYPE_IQ4_NL, GGML_TYPE_IQ4_XS,
@@ -96,7 +103,7 @@ class Product {
     weight_context_.reset(ggml_init({ggml_tensor_overhead() * 2, nullptr, true}));
     ggml_log_set([](ggml_log_level, const char*, void*) {}, nullptr);  // it tells of every tensor that it reorders
     backend_.reset(ggml_backend_cpu_init());
-    ggml_backend_cpu_set_n_threads(backend_.get(), shape.threads);
+    ggml_backend_cpu_set_n_threads(backend_.get(), at_most(shape.threads));
     weights_ = ggml_new_tensor_2d(weight_context_.get(), shape.type, shape.columns, shape.weight_rows);
     // Asked for every shape: into a buffer that does not take it nothing can be put.
     ggml_backend_buffer_type_t buffers = taker(shape.type, shape.columns, shape.weight_rows);
@@ -266,7 +273,7 @@ void check_alone_and_together(ggml_type type) {
   ggml_quantize_chunk(type, numbers.data(), stored.data(), 0, rows, columns, nullptr);
   ggml_backend_tensor_set(weights, stored.data(), 0, stored.size());
   const std::unique_ptr<ggml_backend, Free> backend(ggml_backend_cpu_init());
-  ggml_backend_cpu_set_n_threads(backend.get(), 2);
+  ggml_backend_cpu_set_n_threads(backend.get(), at_most(2));
 
   const auto multiply = [&](int first, int tokens) {
     const std::unique_ptr<ggml_context, Free> context(
@@ -351,7 +358,7 @@ std::vector<float> multiply_by_experts(ggml_type type, ggml_backend_buffer_type_
   ggml_tensor* chosen = ggml_new_tensor_2d(context.get(), GGML_TYPE_I32, choices, tokens);
   ggml_tensor* result = ggml_mul_mat_id(context.get(), weights, activations, chosen);
   const std::unique_ptr<ggml_backend, Free> backend(ggml_backend_cpu_init());
-  ggml_backend_cpu_set_n_threads(backend.get(), threads);
+  ggml_backend_cpu_set_n_threads(backend.get(), at_most(threads));
   const std::unique_ptr<ggml_backend_buffer, Free> weight_buffer(
       ggml_backend_alloc_ctx_tensors_from_buft(weight_context.get(), weight_buffers));
   const std::unique_ptr<ggml_backend_buffer, Free> buffer(ggml_backend_alloc_ctx_tensors(context.get(), backend.get()));
@@ -490,7 +497,7 @@ TEST("rows of weights that lie in our order are read as they were, and so is all
     ggml_tensor* result = ggml_get_rows(context.get(), weights, chosen);
     CHECK(ggml_backend_dev_supports_op(ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU), result));
     const std::unique_ptr<ggml_backend, Free> backend(ggml_backend_cpu_init());
-    ggml_backend_cpu_set_n_threads(backend.get(), 3);
+    ggml_backend_cpu_set_n_threads(backend.get(), at_most(3));
     const std::unique_ptr<ggml_backend_buffer, Free> buffer(ggml_backend_alloc_ctx_tensors(context.get(), backend.get()));
     std::vector<int32_t> ids(wanted);
     for (int32_t& id : ids) id = static_cast<int32_t>(random() % rows);
@@ -509,11 +516,12 @@ TEST("rows of weights that lie in our order are read as they were, and so is all
 }
 
 TEST("embeddings are taken where they are the output matrix, too, and stay as they are where they are not") {
-  if (!is_ours(GGML_TYPE_Q6_K)) SKIP("on this processor no type is ours");
-  ggml_backend_buffer_type_t buffers = taker(GGML_TYPE_Q6_K, 256, 32000);
+  const ggml_type type = is_ours(GGML_TYPE_Q6_K) ? GGML_TYPE_Q6_K : GGML_TYPE_Q4_1;
+  if (!is_ours(type)) SKIP("on this processor no type is ours");
+  ggml_backend_buffer_type_t buffers = taker(type, 256, 32000);
   const std::unique_ptr<ggml_context, Free> context(ggml_init({ggml_tensor_overhead() * 3, nullptr, true}));
   const std::unique_ptr<ggml_backend_buffer, Free> empty(ggml_backend_buft_alloc_buffer(buffers, 0));
-  ggml_tensor* weights = ggml_new_tensor_2d(context.get(), GGML_TYPE_Q6_K, 256, 32000);
+  ggml_tensor* weights = ggml_new_tensor_2d(context.get(), type, 256, 32000);
   ggml_tensor* rows = ggml_get_rows(context.get(), weights, ggml_new_tensor_1d(context.get(), GGML_TYPE_I32, 512));
   weights->buffer = empty.get();
   ggml_backend_dev_t device = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
@@ -533,6 +541,16 @@ TEST("on AVX2 without AVX-512, and on AVX-512 without VNNI, all types that we ha
 TEST("on AVX-512 with VNNI all types are ours that AMX has no quicker kernel for") {
   if (!ggml_cpu_has_avx512() || !ggml_cpu_has_avx512_vnni()) SKIP("the kernels need AVX-512 and VNNI");
   for (const ggml_type type : kTypes) CHECK(is_ours(type) || (ggml_cpu_has_amx_int8() && ggml_blck_size(type) == kBlock));
+}
+
+TEST(
+    "on ARM the types are ours that ggml multiplies row by row: with dotprod Q4_1, IQ4_XS and BF16, without it all but "
+    "F16") {
+  if (!ggml_cpu_has_neon()) SKIP("the kernels need NEON");
+  for (const ggml_type type : kTypes) {
+    const bool by_rows = type == GGML_TYPE_Q4_1 || type == GGML_TYPE_IQ4_XS || type == GGML_TYPE_BF16;
+    CHECK_EQ(is_ours(type), by_rows || (!ggml_cpu_has_dotprod() && type != GGML_TYPE_F16));
+  }
 }
 
 TEST("a buffer takes a type whole or not at all: what it refuses it does not reorder") {
