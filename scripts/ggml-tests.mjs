@@ -1,11 +1,12 @@
 // Owns building and running the tests of our patches to ggml (vendor/patches) against ggml's reference path:
 // `node scripts/ggml-tests.mjs [--sanitize=address|thread] [-DGGML_…=… …] [part of a test's name]`. They need llama.cpp's source, no
 // model. `--bench [threads] [columns rows] [types] …` prints how fast each kernel of products is instead, `--bench-attention [cells] [shape]` those of
-// attention (bench/kernels). With ggml's own options they are built for another processor, in a folder of its own: -DGGML_NATIVE=OFF -DGGML_AVX2=OFF …
+// attention (bench/kernels). `--arm64` compiles the tests of products for ARM and runs them there (ggml-arm64.mjs). With ggml's own options they are built for another processor, in a folder of its own: -DGGML_NATIVE=OFF -DGGML_AVX2=OFF …
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { fetchLlama } from "../vendor/fetch.mjs";
 import { keepForProcessor } from "./build.mjs";
+import { runOnArm } from "./ggml-arm64.mjs";
 import { runCppProgram, runCppTests } from "./native-tests.mjs";
 import { root } from "./paths.mjs";
 import { main } from "./say.mjs";
@@ -42,19 +43,17 @@ if (process.argv[1] && resolve(process.argv[1]) === fileURLToPath(import.meta.ur
     const sanitize = args.find((arg) => arg.startsWith("--sanitize="))?.slice("--sanitize=".length) ?? "";
     const processor = args.filter((arg) => arg.startsWith("-D"));
     const bench = args.find((arg) => arg === "--bench" || arg === "--bench-attention");
-    if (bench !== undefined) {
-      runBench(
-        bench === "--bench" ? "products" : "attention",
-        processor,
-        args.filter((arg) => !arg.startsWith("-")),
-      );
+    const words = args.filter((arg) => !arg.startsWith("-"));
+    const arm = args.find((arg) => /^--arm64(=|$)/.test(arg));
+    if (arm !== undefined) {
+      process.exitCode = runOnArm(arm.slice("--arm64=".length), args.includes("--counts"), words) === 0 ? (process.exitCode ?? 0) : 1;
       return;
     }
-    const { failed } = runGgmlTests(
-      sanitize,
-      args.find((arg) => !arg.startsWith("-")),
-      processor,
-    );
+    if (bench !== undefined) {
+      runBench(bench === "--bench" ? "products" : "attention", processor, words);
+      return;
+    }
+    const { failed } = runGgmlTests(sanitize, words[0], processor);
     process.exitCode = failed === 0 ? 0 : 1;
   });
 }

@@ -23,29 +23,34 @@ export function runNativeTests(sanitize = "", filter = "") {
   return runCppTests({ source: root, directory, options, target: "zse_native_tests", config: "Debug" }, filter);
 }
 
-/** Configures (once) and builds a program of tests; returns where it is. */
-function buildCpp({ source, directory, options, target, config }) {
+/**
+ * Configures (once) and builds a program of tests. env: for the compiler. runner: what runs the program, with its options; nothing for this machine's own.
+ * @returns {string[]} the words of a command: the runner's and where the program is
+ */
+function buildCpp({ source, directory, options, target, config, env, runner = [] }) {
   requireTools();
-  if (!existsSync(join(directory, "CMakeCache.txt"))) run("cmake", ["-S", source, "-B", directory, ...options]);
-  run("cmake", ["--build", directory, "--target", target, "--config", config, "--parallel", String(availableParallelism())]);
-  return [join(directory, target), join(directory, config, `${target}.exe`)].find((path) => existsSync(path)) ?? target;
+  if (!existsSync(join(directory, "CMakeCache.txt"))) run("cmake", ["-S", source, "-B", directory, ...options], env);
+  run("cmake", ["--build", directory, "--target", target, "--config", config, "--parallel", String(availableParallelism())], env);
+  const program = [join(directory, target), join(directory, config, `${target}.exe`)].find((path) => existsSync(path)) ?? target;
+  return [...runner, program];
 }
 
 /** Builds a program and runs it, with its output as this program's. */
 export function runCppProgram(what, args) {
-  process.exitCode = spawnSync(buildCpp(what), args, { stdio: "inherit" }).status ?? 1;
+  const [program, ...first] = buildCpp(what);
+  process.exitCode = spawnSync(program, [...first, ...args], { stdio: "inherit" }).status ?? 1;
 }
 
 /** Builds and runs one program of tests. */
 export function runCppTests(what, filter = "") {
-  const program = buildCpp(what);
+  const [program, ...first] = buildCpp(what);
   const env = {
     ...process.env,
     ASAN_OPTIONS: "detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1",
     UBSAN_OPTIONS: "print_stacktrace=1",
     TSAN_OPTIONS: "halt_on_error=1:second_deadlock_stack=1",
   };
-  const result = spawnSync(program, filter ? [filter] : [], {
+  const result = spawnSync(program, filter ? [...first, filter] : first, {
     env,
     encoding: "utf8",
     stdio: ["ignore", "pipe", "inherit"],
@@ -59,8 +64,8 @@ export function runCppTests(what, filter = "") {
   return { passed, failed: Math.max(failed, 1), skipped };
 }
 
-function run(command, args) {
-  const result = spawnSync(command, args, { encoding: "utf8", maxBuffer: 1 << 26 });
+function run(command, args, env = {}) {
+  const result = spawnSync(command, args, { encoding: "utf8", maxBuffer: 1 << 26, env: { ...process.env, ...env } });
   if (result.status === 0) return;
   process.stderr.write(result.stdout + result.stderr);
   throw new SetupError(`the C++ tests could not be built (\`${command}\` exited with ${result.status}): see the errors above.`);
