@@ -19,7 +19,8 @@ export function addInspect(program: Command): void {
   program
     .command("inspect")
     .description("what is in a GGUF or .zse file, and what loading it will do")
-    .argument("<file>", "a GGUF file, or a .zse file of either generation")
+    .usage("[options] <file>")
+    .argument("[file]", "a GGUF file, or a .zse file of either generation")
     .option("--json", "print one JSON object")
     .option("--prefix <chats...>", "instead: at which token the prompts of two chats part, which are JSON files")
     .addHelpText(
@@ -32,10 +33,14 @@ Examples:
 
 Exit code 1 for a model file that cannot be opened, such as one that is cut short; what could be told of it is printed all the same.`,
     )
-    .action(async (file: string, flags: { json?: boolean; prefix?: string[] }) => {
+    .action(async (given: string | undefined, flags: { json?: boolean; prefix?: string[] }, command: Command) => {
+      // Of `--prefix a.json b.json model.gguf` the model is taken for a third chat.
+      const [, , third] = flags.prefix ?? [];
+      const file = given ?? third;
+      if (file === undefined) return command.error("error: missing required argument 'file'");
       try {
         if (flags.prefix === undefined) process.exitCode = await inspect(file, flags);
-        else await new Output().write(await inspectPrefix(file, flags.prefix, flags.json));
+        else await new Output().write(await inspectPrefix(file, flags.prefix.slice(0, given === undefined ? 2 : undefined), flags.json));
       } catch (error) {
         process.exitCode = reportError(error);
       }

@@ -8,6 +8,7 @@ import { ZSEError } from "../errors.js";
 import { readRequest } from "../http/formats/openai-chat/request.js";
 import type { ChatRequest, Message } from "../types.js";
 import type { ZSE } from "../zse.js";
+import { parseJson } from "./json.js";
 import { openModel } from "./loading.js";
 import { UsageError } from "./report.js";
 import { table, terminalText } from "./terminal.js";
@@ -84,7 +85,7 @@ async function readChat(file: string): Promise<ChatRequest> {
   });
   let body: unknown;
   try {
-    body = JSON.parse(text);
+    body = parseJson(text);
   } catch (error) {
     throw new UsageError(`${named(file)} is no JSON: ${terminalText((error as Error).message, LONGEST_TEXT)}`);
   }

@@ -8,6 +8,7 @@ import { type Command, InvalidArgumentError } from "commander";
 
 import { cut, quote, quoteError } from "../base/quote.js";
 import type { FunctionTool, ReasoningOption, ReplyOptions, ResponseFormat, Step, ToolChoice } from "../types.js";
+import { parseJson } from "./json.js";
 import type { Output } from "./output.js";
 import { type FlagNames, UsageError } from "./report.js";
 import { dim } from "./stats-line.js";
@@ -106,7 +107,7 @@ async function readTools(file: string): Promise<readonly FunctionTool[]> {
 function readJson(flag: string, file: string): unknown {
   const text = read(flag, file);
   try {
-    return JSON.parse(text) as unknown;
+    return parseJson(text);
   } catch (error) {
     throw new UsageError(`${flag} ${quote(file)} must be JSON: ${quoteError(error)}.`);
   }

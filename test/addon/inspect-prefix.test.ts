@@ -34,6 +34,16 @@ async function json(...files: string[]): Promise<Comparison> {
   return JSON.parse(stdout) as Comparison;
 }
 
+test("the model may stand behind the chats, and a file may begin with a byte order mark", async () => {
+  const marked = file("marked.json", `\uFEFF${JSON.stringify([system("10:47"), QUESTION])}`);
+  const { code, stdout, stderr } = await inspect("--json", "--prefix", EARLY, marked, DEMO);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+  const { sameTokens } = JSON.parse(stdout) as Comparison;
+  expect(sameTokens).toBe((await json(EARLY, LATE)).sameTokens);
+  const without = await inspect("--prefix", EARLY, LATE);
+  expect(without).toMatchObject({ code: 2, stderr: expect.stringContaining("missing required argument 'file'") as unknown });
+});
+
 test("a changed word is found: its token, the text on both sides, and the message it is in", async () => {
   const found = await json(EARLY, LATE);
   expect(found.parts).toBe(true);
