@@ -1,5 +1,5 @@
-// Makes models whose memory cannot be cut anywhere, from a seed alone: a hybrid of LFM2's shape, a recurrent one of Mamba's, and one of Gemma 3's,
-// whose attention slides. Vocabulary and template are the demo model's. What they say is noise, and depends on every token before it.
+// Makes models whose memory cannot be cut anywhere, from a seed alone: hybrids of LFM2's shape and of Qwen 3.5's (delta), a recurrent one of Mamba's, and
+// one of Gemma 3's, whose attention slides. Vocabulary and template are the demo model's. What they say is noise, and depends on every token before it.
 
 import { join } from "node:path";
 // @ts-expect-error: plain JavaScript, shared with children
@@ -8,7 +8,7 @@ import { randomOf } from "./random-schemas.js";
 
 const DEMO = join(import.meta.dirname, "..", "models", "demo", "demo.gguf");
 
-export const MEMORIES = ["hybrid", "recurrent", "sliding"] as const;
+export const MEMORIES = ["hybrid", "delta", "recurrent", "sliding"] as const;
 export type Memory = (typeof MEMORIES)[number];
 
 /** Tokens that Gemma's sliding layers look back on. */
@@ -47,13 +47,13 @@ class Weights {
 /** Writes such a model to `to`, and returns that. */
 export function writeMemoryModel(to: string, memory: Memory, seed: number): string {
   const weights = new Weights(seed);
-  const keys = { hybrid, recurrent, sliding }[memory](weights);
+  const keys = { hybrid, delta, recurrent, sliding }[memory](weights);
   const named = Object.fromEntries(Object.entries(keys).map(([key, value]) => [key.replace("*", ARCHITECTURES[memory]), value]));
   const own = { "general.architecture": ARCHITECTURES[memory], "general.name": `random ${memory}`, ...named };
   return withTensors(DEMO, to, own, weights.tensors) as string;
 }
 
-const ARCHITECTURES = { hybrid: "lfm2", recurrent: "mamba", sliding: "gemma3" } as const;
+const ARCHITECTURES = { hybrid: "lfm2", delta: "qwen35", recurrent: "mamba", sliding: "gemma3" } as const;
 
 function common(width: number, layers: number): Record<string, unknown> {
   return {
@@ -105,6 +105,59 @@ function hybrid(weights: Weights): Record<string, unknown> {
     "*.attention.head_count": heads,
     "*.attention.head_count_kv": i32s(attends.map((attend) => (attend ? kvHeads : 0))),
     "*.shortconv.l_cache": convolved,
+    "*.rope.freq_base": f32(10_000),
+  };
+}
+
+/** A gated delta net in every second layer, as Qwen3-Next has it, too. */
+function delta(weights: Weights): Record<string, unknown> {
+  const [width, inner, heads, kvHeads, head, layers] = [128, 256, 4, 2, 32, 4];
+  const [keyHeads, valueHeads, convolved] = [2, 4, 4];
+  const values = valueHeads * head;
+  const mixed = 2 * keyHeads * head + values;
+  weights.matrix("token_embd", width, VOCABULARY);
+  weights.norm("output_norm", width);
+  for (let layer = 0; layer < layers; layer++) {
+    const of = (part: string) => `blk.${layer}.${part}`;
+    weights.norm(of("attn_norm"), width);
+    weights.norm(of("post_attention_norm"), width);
+    if (layer % 2 === 1) {
+      weights.matrix(of("attn_q"), width, 2 * heads * head); // and its gate
+      weights.matrix(of("attn_k"), width, kvHeads * head);
+      weights.matrix(of("attn_v"), width, kvHeads * head);
+      weights.matrix(of("attn_output"), heads * head, width);
+      weights.norm(of("attn_q_norm"), head);
+      weights.norm(of("attn_k_norm"), head);
+    } else {
+      weights.matrix(of("attn_qkv"), width, mixed);
+      weights.matrix(of("attn_gate"), width, values);
+      weights.numbers(`${of("ssm_conv1d")}.weight`, [convolved, mixed], 0, 1);
+      weights.numbers(`${of("ssm_dt")}.bias`, [valueHeads], -4, 1); // it forgets slowly
+      weights.numbers(of("ssm_a"), [valueHeads], -1, 0.5);
+      weights.matrix(of("ssm_beta"), width, valueHeads);
+      weights.matrix(of("ssm_alpha"), width, valueHeads);
+      weights.norm(of("ssm_norm"), head);
+      weights.matrix(of("ssm_out"), values, width);
+    }
+    weights.matrix(of("ffn_gate"), width, inner);
+    weights.matrix(of("ffn_up"), width, inner);
+    weights.matrix(of("ffn_down"), inner, width);
+  }
+  return {
+    ...common(width, layers),
+    "*.feed_forward_length": inner,
+    "*.attention.head_count": heads,
+    "*.attention.head_count_kv": kvHeads,
+    "*.attention.key_length": head,
+    "*.attention.value_length": head,
+    "*.full_attention_interval": 2,
+    "*.ssm.conv_kernel": convolved,
+    "*.ssm.inner_size": values,
+    "*.ssm.state_size": head,
+    "*.ssm.time_step_rank": valueHeads,
+    "*.ssm.group_count": keyHeads,
+    "*.rope.dimension_count": 16,
+    "*.rope.dimension_sections": i32s([4, 2, 2, 0]),
     "*.rope.freq_base": f32(10_000),
   };
 }
