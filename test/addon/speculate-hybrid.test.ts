@@ -15,56 +15,64 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 const GREEDY = { temperature: 0, maxTokens: 60, ignoreEos: true } as const;
 const PROMPTS = ["Tell me a story", "What is in a zoo?", "Count from 3 to 14", "The fox runs. The cat sleeps. ".repeat(8)];
-const model = (options: EngineOptions = {}, seed = 7) =>
-  openModel({ contextSize: 1024, ...options }, writeMemoryModel(join(folder, `${seed}.gguf`), "hybrid", seed));
+const KINDS = ["hybrid", "delta"] as const;
+const model = (kind: (typeof KINDS)[number], options: EngineOptions = {}, seed = 7) =>
+  openModel({ contextSize: 1024, ...options }, writeMemoryModel(join(folder, `${kind}-${seed}.gguf`), kind, seed));
 
 /** Right at first, then wrong in one place, then right again: all of its guesses are tried, and some are taken back. */
 const partly = (text: string) => `${text.slice(0, text.length / 3)}fox${text.slice(text.length / 3)}`;
 
-test.each([7, 8, 9])("a reply that was predicted, wholly or in parts, is the same as without (weights of seed %i)", async (seed) => {
-  const hybrid = model({}, seed);
-  let accepted = 0;
-  let rejected = 0;
-  for (const prompt of PROMPTS) {
-    const plain = await hybrid.completion(prompt, { ...GREEDY, speculate: false });
-    for (const prediction of [plain.text, partly(plain.text), "something else altogether"]) {
-      const { text, usage } = await hybrid.completion(prompt, { ...GREEDY, prediction, speculate: { match: 1 } });
-      expect(text).toBe(plain.text);
-      accepted += usage.acceptedPredictionTokens!;
-      rejected += usage.rejectedPredictionTokens!;
+const WEIGHTS = KINDS.flatMap((kind) => [7, 8, 9].map((seed) => ({ kind, seed })));
+test.each(WEIGHTS)(
+  "a reply that was predicted, wholly or in parts, is the same as without ($kind, weights of seed $seed)",
+  async ({ kind, seed }) => {
+    const hybrid = model(kind, {}, seed);
+    let accepted = 0;
+    let rejected = 0;
+    for (const prompt of PROMPTS) {
+      const plain = await hybrid.completion(prompt, { ...GREEDY, speculate: false });
+      for (const prediction of [plain.text, partly(plain.text), "something else altogether"]) {
+        const { text, usage } = await hybrid.completion(prompt, { ...GREEDY, prediction, speculate: { match: 1 } });
+        expect(text).toBe(plain.text);
+        accepted += usage.acceptedPredictionTokens!;
+        rejected += usage.rejectedPredictionTokens!;
+      }
     }
-  }
-  expect(accepted).toBeGreaterThan(50);
-  expect(rejected).toBeGreaterThan(0);
-});
+    expect(accepted).toBeGreaterThan(50);
+    expect(rejected).toBeGreaterThan(0);
+  },
+);
 
-test("streams beside each other, slow readers whose slots are lent among them, have the texts that they have alone", async () => {
-  const hybrid = model({ maxStreams: 2, promptCache: { ram: 64 * 2 ** 20 } });
-  const plain = new Map<string, string>();
-  for (const prompt of PROMPTS) plain.set(prompt, (await hybrid.completion(prompt, { ...GREEDY, speculate: false })).text);
-  const slow = async (prompt: string) => {
-    let text = "";
-    const options = { ...GREEDY, prediction: partly(plain.get(prompt)!), highWaterMark: 3 };
-    for await (const part of hybrid.completionStream(prompt, options)) {
-      text += part;
-      await new Promise((resolve) => setTimeout(resolve, 4));
-    }
-    return text;
-  };
-  const guessed = PROMPTS.flatMap((prompt) => [
-    slow(prompt),
-    hybrid.completion(prompt, { ...GREEDY, prediction: partly(plain.get(prompt)!) }).then(({ text }) => text),
-  ]);
-  const texts = await Promise.all(guessed);
-  for (const [i, text] of texts.entries()) expect(text).toBe(plain.get(PROMPTS[i >> 1]!));
-  expect(hybrid.stats().acceptedTokens).toBeGreaterThan(0);
-});
+test.each(KINDS)(
+  "streams beside each other, slow readers whose slots are lent among them, have the texts that they have alone (%s)",
+  async (kind) => {
+    const hybrid = model(kind, { maxStreams: 2, promptCache: { ram: 64 * 2 ** 20 } });
+    const plain = new Map<string, string>();
+    for (const prompt of PROMPTS) plain.set(prompt, (await hybrid.completion(prompt, { ...GREEDY, speculate: false })).text);
+    const slow = async (prompt: string) => {
+      let text = "";
+      const options = { ...GREEDY, prediction: partly(plain.get(prompt)!), highWaterMark: 3 };
+      for await (const part of hybrid.completionStream(prompt, options)) {
+        text += part;
+        await new Promise((resolve) => setTimeout(resolve, 4));
+      }
+      return text;
+    };
+    const guessed = PROMPTS.flatMap((prompt) => [
+      slow(prompt),
+      hybrid.completion(prompt, { ...GREEDY, prediction: partly(plain.get(prompt)!) }).then(({ text }) => text),
+    ]);
+    const texts = await Promise.all(guessed);
+    for (const [i, text] of texts.entries()) expect(text).toBe(plain.get(PROMPTS[i >> 1]!));
+    expect(hybrid.stats().acceptedTokens).toBeGreaterThan(0);
+  },
+);
 
-test("a second turn goes on from what was guessed and taken back, in the slot and after a restart", async () => {
-  const options: EngineOptions = { promptCache: { dir: join(folder, "kept") } };
+test.each(KINDS)("a second turn goes on from what was guessed and taken back, in the slot and after a restart (%s)", async (kind) => {
+  const options: EngineOptions = { promptCache: { dir: join(folder, `kept-${kind}`) } };
   const prompt = PROMPTS[3]!;
-  const first = model(options);
-  const exact = model({ promptCache: false });
+  const first = model(kind, options);
+  const exact = model(kind, { promptCache: false });
   const { text } = await first.completion(prompt, { ...GREEDY, speculate: false });
   const again = await first.completion(prompt, { ...GREEDY, prediction: partly(text), speculate: { match: 1 } });
   expect(again.text).toBe(text);
@@ -72,11 +80,11 @@ test("a second turn goes on from what was guessed and taken back, in the slot an
   const fresh = await exact.completion(next, { ...GREEDY, speculate: false });
   expect((await first.completion(next, GREEDY)).text).toBe(fresh.text);
   await first.close();
-  expect((await model(options).completion(next, GREEDY)).text).toBe(fresh.text);
+  expect((await model(kind, options).completion(next, GREEDY)).text).toBe(fresh.text);
 });
 
-test("a draft model guesses for it, too", async () => {
-  const hybrid = model({ speculate: { draftModel: DEMO } });
+test.each(KINDS)("a draft model guesses for it, too (%s)", async (kind) => {
+  const hybrid = model(kind, { speculate: { draftModel: DEMO } });
   const plain = await hybrid.completion(PROMPTS[0]!, { ...GREEDY, speculate: false });
   expect((await hybrid.completion(PROMPTS[0]!, { ...GREEDY, speculate: { tokens: 16, match: 32 } })).text).toBe(plain.text);
 });
