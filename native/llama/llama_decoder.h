@@ -82,7 +82,6 @@ class LlamaDecoder final : public Decoder {
   bool has_checkpoints() const { return !can_roll_back_ || window_ != INT_MAX; }
   /** The sequence of llama.cpp's where a slot's chunks wait for their places. */
   llama_seq_id aside(SlotId slot) const { return max_slots() + slot; }
-  void check_moves() const;
   void make_context(const llama_context_params& params);
   void reserve_adapters();
 
