@@ -32,6 +32,7 @@ const FLAGS: FlagNames = {
       .map(([name, { flag }]) => [name, /--[a-z-]+/.exec(flag!)![0]]),
   ),
   promptCache: "--prompt-cache",
+  "promptCache.moved": "--prompt-cache-moved",
   "speculate.draftModel": "--draft",
   draftModel: "--draft",
   maxStreams: "--max-streams",

@@ -111,7 +111,7 @@ export function readEngineOptions(given: unknown): {
   if (promptCache.moved && deterministic) {
     throw bad(
       "promptCache.moved",
-      "promptCache.moved changes what streams compute by what others have computed before, and deterministic: true means that nothing does; leave one of them out.",
+      "promptCache.moved lets a text depend on what was computed before it, and in deterministic mode none does; leave one of them out.",
     );
   }
   if (adapters !== undefined) settled.adapters = adapters.map((one, i) => ({ ...one, path: asPath(`adapters[${i}].path`, one.path) }));

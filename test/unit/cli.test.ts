@@ -78,6 +78,9 @@ describe("errors of the command line", () => {
   test("name the flag of a draft model, not that of guesses", () => {
     const said = (options: EngineOptions) => report(caught(() => readEngineOptions(options))).printed;
     const draft = { speculate: { draftModel: "small.gguf" } };
+    expect(said({ promptCache: { moved: true }, deterministic: true })).toMatch(
+      /^zse: --prompt-cache-moved lets a text depend on .* in deterministic mode/,
+    );
     expect(said({ speculate: { draftModel: "hf:org/model" } })).toMatch(/^zse: --draft must be a file on this machine; given "hf:/);
     expect(said({ speculate: { ...draft.speculate, tokens: 0 } })).toMatch(/^zse: --speculate is 0, with which --draft guesses nothing/);
     expect(said({ ...draft, deterministic: true })).toMatch(/^zse: --draft guesses nothing in deterministic mode/);
