@@ -159,9 +159,6 @@ class Decoder {
   /** Lets an empty slot share the first `tokens` tokens of another at no cost; false, and nothing done, where slots cannot share. */
   virtual bool share_slot(SlotId from, SlotId to, int tokens) = 0;
 
-  /** Whether parts of a slot can be moved to other places of it. */
-  virtual bool can_move() const { return false; }
-
   /**
    * Cuts a slot to its first `tokens` tokens. These chunks of what it held, which no other slot shares, are kept aside until they are put back: in
    * their order, each when the slot has as many tokens as stand before it then. clear_slot() forgets them.

@@ -44,7 +44,6 @@ class LlamaDecoder final : public Decoder {
   std::shared_ptr<const SlotImage> save_checkpoint(SlotId slot) override;
   bool cut_slot_at(SlotId slot, int tokens, const std::shared_ptr<const SlotImage>& state) override;
   bool share_slot(SlotId from, SlotId to, int tokens) override;
-  bool can_move() const override { return moves_; }
   void set_aside(SlotId slot, int tokens, const MovedChunks& chunks) override;
   void put_back(SlotId slot, const MovedChunk& chunk) override;
   void drop_aside(SlotId slot) override;

@@ -60,14 +60,16 @@ PrefixSources::Source PrefixSources::find(const Sequence& sequence) {
   return best;
 }
 
-/** Of a prompt that is computed the first time: what was lost is computed as it was. */
 MovedChunks PrefixSources::moved_in(const Sequence& sequence, const Prompt& held, int held_from, int kept) const {
   if (held.size() > cache_.rule().slot_size) return {};
   if (!sequence.chunks) sequence.chunks = std::make_unique<ChunkIndex>(sequence.prompt);
   return sequence.chunks->find(held, static_cast<size_t>(held_from), static_cast<size_t>(kept));
 }
 
-/** What a running stream holds is not moved, nor what it shares with a free slot: its cells would move under it. */
+/**
+ * What a running stream holds is not moved, nor what it shares with a free slot: its cells would move under it. Of a prompt that is computed the first
+ * time alone: what was lost is computed as it was.
+ */
 void PrefixSources::look_for_moved(const Sequence& sequence, Source& best) const {
   const Prompt& prompt = sequence.prompt;
   int most = best.tokens + kWorthKeeping;  // to be worth what it costs in exactness

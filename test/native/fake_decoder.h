@@ -207,7 +207,6 @@ class FakeDecoder final : public Decoder {
     return true;
   }
 
-  bool can_move() const override { return cuttable; }
   void set_aside(SlotId slot, int tokens, const MovedChunks& chunks) override {
     CHECK(aside_[slot].empty());
     Position behind = tokens;
