@@ -11,6 +11,7 @@
 #include "ggml-backend.h"
 #include "ggml-cpu.h"
 #include "ggml.h"
+#include "backend.h"
 
 #ifdef __aarch64__
 #define MARK() __asm__ volatile("hint #40" ::: "memory")
@@ -20,23 +21,7 @@
 
 namespace {
 
-struct Free {
-  void operator()(ggml_context* context) const { ggml_free(context); }
-  void operator()(ggml_backend* backend) const { ggml_backend_free(backend); }
-  void operator()(ggml_backend_buffer* buffer) const { ggml_backend_buffer_free(buffer); }
-};
-
 constexpr int kColumns = 1536, kRows = 256;
-
-std::vector<ggml_backend_buffer_type_t> buffers() {
-  ggml_backend_dev_t device = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
-  const auto list = reinterpret_cast<ggml_backend_dev_get_extra_bufts_t>(
-      ggml_backend_reg_get_proc_address(ggml_backend_dev_backend_reg(device), "ggml_backend_dev_get_extra_bufts"));
-  std::vector<ggml_backend_buffer_type_t> all;
-  for (ggml_backend_buffer_type_t* type = list(device); *type; type++) all.push_back(*type);
-  all.push_back(ggml_backend_cpu_buffer_type());
-  return all;
-}
 
 bool taken(ggml_backend_buffer_type_t where, ggml_type type) {
   const std::unique_ptr<ggml_context, Free> context(ggml_init({ggml_tensor_overhead() * 3, nullptr, true}));

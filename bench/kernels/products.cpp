@@ -19,18 +19,13 @@
 #include "ggml-backend.h"
 #include "ggml-cpu.h"
 #include "ggml.h"
+#include "backend.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
 
 namespace {
-
-struct Free {
-  void operator()(ggml_context* context) const { ggml_free(context); }
-  void operator()(ggml_backend* backend) const { ggml_backend_free(backend); }
-  void operator()(ggml_backend_buffer* buffer) const { ggml_backend_buffer_free(buffer); }
-};
 
 /** The wall clock, in seconds. */
 double now() {
@@ -39,16 +34,6 @@ double now() {
 
 /** Time that all threads had of their processors, in seconds: a busy machine lengthens it less than the wall clock's. */
 double busy() { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; }
-
-std::vector<ggml_backend_buffer_type_t> buffers() {
-  ggml_backend_dev_t device = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
-  const auto list = reinterpret_cast<ggml_backend_dev_get_extra_bufts_t>(
-      ggml_backend_reg_get_proc_address(ggml_backend_dev_backend_reg(device), "ggml_backend_dev_get_extra_bufts"));
-  std::vector<ggml_backend_buffer_type_t> all;
-  for (ggml_backend_buffer_type_t* type = list(device); *type; type++) all.push_back(*type);
-  all.push_back(ggml_backend_cpu_buffer_type());
-  return all;
-}
 
 /** What is multiplied: matrices, or the weights of experts, of which `choices` are each token's. */
 struct Shape {
