@@ -10,6 +10,7 @@
 #include "products_avx2.h"
 #include "products_floats.h"
 #include "products_lanes.h"
+#include "products_superblocks.h"
 #include "routes.h"
 
 #if defined(ZSE_PRODUCTS_AVX2) || defined(ZSE_LANES)
@@ -66,9 +67,8 @@ class Products final : public InterleavedWeights {
   using Stored = typename Kind::Stored;
   using Block = typename Kind::Block;
 
-  // Rows of activations in one call: kinds put 4, 6, 12 or 16 of them together.
-  static constexpr int kMostRows = 96;
-  static constexpr int64_t kNearBytes = 256 << 10;
+  // Rows of activations in one call: kinds put 4, 6, 12, 16 or 64 of them together. No call but the only one has fewer than sixteen.
+  static constexpr int kMostRows = 192, kLeast = 16;
 
  public:
   bool takes(const ggml_tensor* weights) const override { return weights->ne[1] % Kind::kInterleaved == 0; }
@@ -133,13 +133,14 @@ class Products final : public InterleavedWeights {
   }
 
   static size_t activation_bytes(const ggml_tensor* activations) {
-    return GGML_PAD(Kind::row_bytes(activations->ne[0]) * ggml_nrows(activations), sizeof(int64_t));
+    const int64_t places = Kind::places(static_cast<int>(activations->ne[1])) * activations->ne[2] * activations->ne[3];
+    return GGML_PAD(Kind::row_bytes(activations->ne[0]) * places, sizeof(int64_t));
   }
 
   // Of the rows of one expert's batch, where a thread puts them together.
   static size_t batch_bytes(const ggml_tensor* node) {
     const int64_t rows = std::min<int64_t>(kMostRows, Routes::count(node));
-    return GGML_PAD(Kind::row_bytes(node->src[1]->ne[0]) * rows, sizeof(int64_t));
+    return GGML_PAD(Kind::row_bytes(node->src[1]->ne[0]) * Kind::places(static_cast<int>(rows)), sizeof(int64_t));
   }
 
   // Rows of weights lie together: their blocks begin where the first row's would.
@@ -153,7 +154,7 @@ class Products final : public InterleavedWeights {
     GGML_ASSERT(ggml_n_dims(weights) == 2 && activations->ne[3] == 1);
     const int tokens = static_cast<int>(activations->ne[1]);
     const int64_t planes = activations->ne[2];
-    const size_t plane_bytes = tokens * Kind::row_bytes(activations->ne[0]);
+    const size_t plane_bytes = Kind::places(tokens) * Kind::row_bytes(activations->ne[0]);
     round_rows(params, activations, tokens, planes, activations->nb[2]);
 
     // Four pieces for each thread, dealt out one by one, except where memory belongs to processors: there each has its own.
@@ -169,9 +170,9 @@ class Products final : public InterleavedWeights {
       const char* rounded = at<const char>(params->wdata, plane * plane_bytes);
       const int64_t near = near_rows(weights, tokens);
       for (int64_t column = first; column < end; column += near) {
-        for (int row = 0; row < tokens; row += kMostRows) {
-          const int rows = std::min(kMostRows, tokens - row);
-          float* to[kMostRows];
+        for (int row = 0, rows; row < tokens; row += rows) {
+          rows = tokens - row < kMostRows + kLeast ? tokens - row : kMostRows;
+          float* to[kMostRows + kLeast];
           for (int i = 0; i < rows; i++) to[i] = at<float>(out, (row + i) * node->nb[1]) + (column - first);
           Kind::multiply(weights->ne[0], to, weights_at(weights, column, 0), rounded + row * Kind::row_bytes(weights->ne[0]),
                          rows, static_cast<int>(std::min(near, end - column)));
@@ -226,14 +227,14 @@ class Products final : public InterleavedWeights {
   // As many rows of weights as stay in a processor's own cache while so many of activations pass; a few pass in one go.
   static int64_t near_rows(const ggml_tensor* weights, int64_t rows) {
     const int64_t group = weights->nb[1] * Kind::kInterleaved;
-    return rows <= 16 ? weights->ne[1] : std::max<int64_t>(kNearBytes / group, 1) * Kind::kInterleaved;
+    return rows <= 16 ? weights->ne[1] : std::max<int64_t>(Kind::kNearBytes / group, 1) * Kind::kInterleaved;
   }
 
   // Into the work buffer, each plane's rows as they are multiplied together.
   static void round_rows(ggml_compute_params* params, const ggml_tensor* activations, int rows, int64_t planes,
                          size_t stride) {
     const int64_t columns = activations->ne[0], items = Kind::items(rows);
-    const size_t plane_bytes = rows * Kind::row_bytes(columns);
+    const size_t plane_bytes = Kind::places(rows) * Kind::row_bytes(columns);
     for (int64_t i = params->ith; i < items * planes; i += params->nth) {
       const int64_t plane = i / items;
       Kind::round_item(static_cast<int>(i % items), rows, columns, at<const char>(activations->data, plane * stride),
@@ -268,6 +269,14 @@ InterleavedWeights* products() {
 #define ZSE_ROWS_ONLY
 #endif
 
+#ifdef ZSE_SUPERBLOCKS
+template <class Kind>
+using OfSuperblocks = SuperProducts<Kind>;
+#elif defined(ZSE_LANES)
+template <class Kind>
+using OfSuperblocks = LanesProducts<Kind>;
+#endif
+
 // Who multiplies weights of a type; null for the types that ggml's own kernels keep.
 InterleavedWeights* products_of(ggml_type type) {
   switch (type) {
@@ -279,15 +288,15 @@ InterleavedWeights* products_of(ggml_type type) {
     case GGML_TYPE_Q4_1: return products<LanesProducts<LanesQ4_1>>();
 #endif
 #ifdef ZSE_LANES
-    case GGML_TYPE_IQ4_XS: return products<LanesProducts<LanesIq4Xs>>();
+    case GGML_TYPE_IQ4_XS: return products<OfSuperblocks<LanesIq4Xs>>();
 #ifndef ZSE_ROWS_ONLY
 #ifndef ZSE_PRODUCTS_AVX2
     case GGML_TYPE_Q4_0: return products<LanesProducts<LanesQ4_0>>();
     case GGML_TYPE_Q8_0: return products<LanesProducts<LanesQ8_0>>();
 #endif
-    case GGML_TYPE_Q4_K: return products<LanesProducts<LanesQ4_K>>();
-    case GGML_TYPE_Q5_K: return products<LanesProducts<LanesQ5_K>>();
-    case GGML_TYPE_Q6_K: return products<LanesProducts<LanesQ6_K>>();
+    case GGML_TYPE_Q4_K: return products<OfSuperblocks<LanesQ4_K>>();
+    case GGML_TYPE_Q5_K: return products<OfSuperblocks<LanesQ5_K>>();
+    case GGML_TYPE_Q6_K: return products<OfSuperblocks<LanesQ6_K>>();
     case GGML_TYPE_IQ4_NL: return products<LanesProducts<LanesIq4Nl>>();
     case GGML_TYPE_MXFP4: return products<LanesProducts<LanesMxfp4>>();
 #endif

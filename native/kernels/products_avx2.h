@@ -256,10 +256,14 @@ struct ProductsAvx2 {
   using Stored = Of;
   using Block = Interleaved;
   static constexpr int kInterleaved = kernels::kInterleaved;
+  static constexpr int64_t kNearBytes = 256 << 10;  // of weights, which stay near while all activations pass
 
   static void interleave(const Stored& from, int row, Block& to) { kernels::interleave(from, row, to); }
 
   static size_t row_bytes(int64_t columns) { return ggml_row_size(GGML_TYPE_Q8_0, columns); }
+
+  /** Places in the work buffer for so many rows of activations. */
+  static int places(int rows) { return rows; }
 
   static int items(int rows) { return rows / 4 + rows % 4; }
   static void round_item(int item, int rows, int64_t columns, const char* from, size_t stride, char* to) {

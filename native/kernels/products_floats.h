@@ -35,11 +35,15 @@ struct FloatProducts {
   struct Block {  // one column
     Stored weights[ZSE_LANES];
   };
-  static constexpr int kInterleaved = ZSE_LANES;  // rows of weights
+  static constexpr int kInterleaved = ZSE_LANES;    // rows of weights
+  static constexpr int64_t kNearBytes = 256 << 10;  // of weights, which stay near while all activations pass
 
   static void interleave(const Stored& from, int row, Block& to) { to.weights[row] = from; }
 
   static size_t row_bytes(int64_t columns) { return sizeof(float) * static_cast<size_t>(columns); }
+
+  /** Places in the work buffer for so many rows of activations. */
+  static int places(int rows) { return rows; }
 
   static int items(int rows) { return rows; }
   static void round_item(int item, int rows, int64_t columns, const char* from, size_t stride, char* to) {

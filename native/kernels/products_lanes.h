@@ -158,6 +158,12 @@ struct SixBits {
   }
   Floats scale(int i) const { return scales_[i]; }
   Floats minimum(int i) const { return minima_[i]; }
+  Ints whole_scale(int i) const { return whole(i / 4, i); }
+  /** Those of blocks 2 * i and 2 * i + 1, in 16 bits each. */
+  Ints whole_minima(int i) const {
+    const Ints two = right(bits_[2 + i / 2], i % 2 * 16);
+    return either(both(two, words(63)), both(left(two, 8), words(63 << 16)));
+  }
 
  private:
   Floats scales_[8], minima_[8];
@@ -169,9 +175,8 @@ struct SixBits {
 
  private:
 #endif
-  Floats number(Floats of_256, int where, int i) const {
-    return multiply(of_256, to_floats(both(right(bits_[where], i % 4 * 8), words(63))));
-  }
+  Ints whole(int where, int i) const { return both(right(bits_[where], i % 4 * 8), words(63)); }
+  Floats number(Floats of_256, int where, int i) const { return multiply(of_256, to_floats(whole(where, i))); }
   Floats scale_, minimum_;
   Ints bits_[4];  // of scales, then of minima
 };
@@ -196,12 +201,16 @@ struct LanesQ4_K {
     put_columns(to.qs, row, from.qs, QK_K / 8);
   }
 
+  ZSE_INLINE void columns(Ints* w, const Block& block, int j) {
+    for (int i = 0; i < 8; i++) w[i] = nibbles(word(block.qs, j / 2 * 8 + i), j % 2);
+  }
+
   template <int n>
   ZSE_INLINE void add(Floats* sums, const Block& block, const Together<n>* a) {
     const SixBits six(block.scales, block.d, block.dmin);
     for_blocks<(n <= kRowsOfKnownShifts)>([&](int j) {
       Ints w[8];
-      for (int i = 0; i < 8; i++) w[i] = nibbles(word(block.qs, j / 2 * 8 + i), j % 2);
+      columns(w, block, j);
       add_block<n, 15>(sums, w, six.scale(j), six.minimum(j), a[j]);
     });
   }
@@ -229,12 +238,16 @@ struct LanesQ5_K {
     put_columns(to.qs, row, from.qs, QK_K / 8);
   }
 
+  ZSE_INLINE void columns(Ints* w, const Block& block, int j) {
+    for (int i = 0; i < 8; i++) w[i] = joined<1>(word(block.qs, j / 2 * 8 + i), j % 2, word(block.qh, i), j);
+  }
+
   template <int n>
   ZSE_INLINE void add(Floats* sums, const Block& block, const Together<n>* a) {
     const SixBits six(block.scales, block.d, block.dmin);
     for_blocks<(n <= kRowsOfKnownShifts)>([&](int j) {
       Ints w[8];
-      for (int i = 0; i < 8; i++) w[i] = joined<1>(word(block.qs, j / 2 * 8 + i), j % 2, word(block.qh, i), j);
+      columns(w, block, j);
       add_block<n, 31>(sums, w, six.scale(j), six.minimum(j), a[j]);
     });
   }
@@ -260,24 +273,26 @@ struct LanesQ6_K {
     put_columns(to.ql, row, from.ql, QK_K / 8);
   }
 
-  static Floats scale(const Block& block, Floats d, int i) {
-    return multiply(d, to_floats(right_signed(left(word(block.scales, i / 4), 24 - i % 4 * 8), 24)));
+  static Ints whole_scale(const Block& block, int i) {
+    return right_signed(left(word(block.scales, i / 4), 24 - i % 4 * 8), 24);
+  }
+  static Floats scale(const Block& block, Floats d, int i) { return multiply(d, to_floats(whole_scale(block, i))); }
+
+  // The j % 4th quarter of a half.
+  ZSE_INLINE void columns(Ints* w, const Block& block, int j) {
+    const int low = j / 4 * 16 + j % 2 * 8, high = j / 4 * 8;
+    for (int i = 0; i < 8; i++) w[i] = joined<2>(word(block.ql, low + i), j % 4 / 2, word(block.qh, high + i), j % 4 * 2);
   }
 
   template <int n>
   ZSE_INLINE void add(Floats* sums, const Block& block, const Together<n>* a) {
     const Floats d = from_halves(block.d);
-    for_blocks<(n <= kRowsOfKnownShiftsQ6K)>([&](int j) { add_columns<n>(sums, block, d, j, a[j]); });
-  }
-
-  // 32 columns: the j % 4th quarter of a half.
-  template <int n>
-  ZSE_INLINE void add_columns(Floats* sums, const Block& block, Floats d, int j, const Together<n>& a) {
-    Ints w[8];
-    const int low = j / 4 * 16 + j % 2 * 8, high = j / 4 * 8;
-    for (int i = 0; i < 8; i++) w[i] = joined<2>(word(block.ql, low + i), j % 4 / 2, word(block.qh, high + i), j % 4 * 2);
-    const Floats scales[2] = {scale(block, d, 2 * j), scale(block, d, 2 * j + 1)};
-    add_halves<n, 63>(sums, w, scales, a);
+    for_blocks<(n <= kRowsOfKnownShiftsQ6K)>([&](int j) {
+      Ints w[8];
+      columns(w, block, j);
+      const Floats scales[2] = {scale(block, d, 2 * j), scale(block, d, 2 * j + 1)};
+      add_halves<n, 63>(sums, w, scales, a[j]);
+    });
   }
 };
 
@@ -381,14 +396,20 @@ struct LanesIq4Xs {
     put_columns(to.qs, row, from.qs, QK_K / 8);
   }
 
+  // 32 too large.
+  static Ints whole_scale(const Block& block, int j) {
+    const Ints low = word(block.scales_low, 0), high = from_shorts(block.scales_high);
+    return either(both(right(low, 4 * j), words(15)), left(both(right(high, 2 * j), words(3)), 4));
+  }
+  ZSE_INLINE void columns(Ints* w, const Block& block, int j) { look_up<Iq4NlNibbles>(w, block.qs, 4 * j); }
+
   template <int n>
   ZSE_INLINE void add(Floats* sums, const Block& block, const Together<n>* a) {
     const Floats d = from_halves(block.d), least = multiply(d, floats(-32));
-    const Ints low = word(block.scales_low, 0), high = from_shorts(block.scales_high);
     for (int j = 0; j < 8; j++) {
-      const Ints six = either(both(right(low, 4 * j), words(15)), left(both(right(high, 2 * j), words(3)), 4));
+      const Ints six = whole_scale(block, j);
       Ints w[8];
-      look_up<Iq4NlNibbles>(w, block.qs, 4 * j);
+      columns(w, block, j);
       add_block<n, kIq4Most>(sums, w, multiply_add(d, to_floats(six), least), a[j]);
     }
   }
@@ -401,12 +422,16 @@ struct LanesProducts {
   using Stored = typename Kind::Stored;
   using Block = typename Kind::Block;
   static_assert(sizeof(Block) == kLanes * sizeof(Stored), "as large as what it is made of");
-  static constexpr int kInterleaved = kLanes;  // rows of weights
+  static constexpr int kInterleaved = kLanes;       // rows of weights
+  static constexpr int64_t kNearBytes = 256 << 10;  // of weights, which stay near while all activations pass
 
   static void interleave(const Stored& from, int row, Block& to) { Kind::interleave(from, row, to); }
 
   /** Of a row of activations in the work buffer. */
   static size_t row_bytes(int64_t columns) { return sizeof(Together<1>) * static_cast<size_t>(columns / kBlock); }
+
+  /** Places in the work buffer for so many rows of activations. */
+  static int places(int rows) { return rows; }
 
   /** How many rows are multiplied together where `left` are left. */
   static int together(int left) { return left >= kMostTogether ? kMostTogether : std::min(left, 8); }
@@ -514,8 +539,10 @@ struct LanesProducts {
       Floats sums[n];
 #pragma GCC unroll 16
       for (int row = 0; row < n; row++) sums[row] = zero();
-      for (int64_t b = 0; b < blocks; b++)
+      for (int64_t b = 0; b < blocks; b++) {
+        fetch<1>(weights[b], 0);
         Kind::template add<n>(sums, weights[b], activations + b * (Kind::kColumns / kBlock));
+      }
       store_rows<n>(out, column, sums);
     }
   }

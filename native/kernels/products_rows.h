@@ -71,6 +71,20 @@ struct Row {
   int sums() const { return row; }
 };
 
+/**
+ * Has memory bring what is needed soon after a block of weights: one of `parts` parts. A processor that reads ahead by itself reads too little: with this
+ * one stream decodes a fifth faster (docs/lab/matrix-products.md).
+ */
+template <int parts, class Block>
+ZSE_INLINE void fetch(const Block& block, int part) {
+#ifndef ZSE_LANES_NEON  // there it could not be measured
+  constexpr size_t kAhead = 18 << 10, kLine = 64;
+  constexpr size_t kBytes = (sizeof(Block) / parts + kLine - 1) / kLine * kLine;
+  const char* from = reinterpret_cast<const char*>(&block) + kAhead + part * kBytes;
+  for (size_t i = 0; i < kBytes; i += kLine) _mm_prefetch(from + i, _MM_HINT_T1);
+#endif
+}
+
 constexpr int kSigned = 0;  // `most` of weights that are signed bytes, of any size, where there is no VNNI
 
 }  // namespace zse::kernels

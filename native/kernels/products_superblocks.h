@@ -1,0 +1,204 @@
+// Owns the products of K-quants and IQ4_XS for AVX-512 with VNNI, and with AMX's tiles where there are any (products_tiles.h). Pure; any thread.
+// Everything is static: each variant of the backend has its own.
+//
+// Activations are rounded in super-blocks of 256 columns, as ggml rounds them for these types (its Q8_K), and a super-block's products are summed in
+// whole numbers, the whole scales of its blocks included. Only then they are scaled. So VNNI and tiles give the same sums, and a row gives the same
+// alone and with others, to the bit.
+#pragma once
+
+#include "products_tiles.h"
+
+#ifdef ZSE_SUPERBLOCKS
+
+namespace zse::kernels {
+
+template <class Kind>
+struct SuperProducts {
+  using Stored = typename Kind::Stored;
+  using Block = typename Kind::Block;
+  using Scales = WholeScales<Kind>;
+  template <int n>
+  using Together = SuperTogether<Kind, n>;
+  static_assert(Kind::kColumns == QK_K && sizeof(Block) == kLanes * sizeof(Stored));
+  static_assert(sizeof(Together<3>) == 3 * sizeof(Together<1>), "rows lie as close together as alone");
+  static constexpr int kInterleaved = kLanes;     // rows of weights
+  static constexpr int64_t kNearBytes = 1 << 20;  // of weights, which stay near while all activations pass
+
+  static void interleave(const Stored& from, int row, Block& to) { Kind::interleave(from, row, to); }
+
+  static size_t row_bytes(int64_t columns) { return sizeof(Together<1>) * static_cast<size_t>(columns / QK_K); }
+
+  /** Places in the work buffer: ten rows take no longer than sixteen. */
+  static int places(int rows) { return rows <= kFew ? rows : (rows + kMostTogether - 1) / kMostTogether * kMostTogether; }
+
+  static int items(int rows) { return rows; }
+  static void round_item(int item, int rows, int64_t columns, const char* from, size_t stride, char* to) {
+    int first = 0, n = together(rows, 0);
+    while (first + n <= item) {
+      first += n;
+      n = together(rows, first);
+    }
+    to += first * row_bytes(columns);
+    const float* row = reinterpret_cast<const float*>(from + item * stride);
+    for (int64_t column = 0; column < columns; column += QK_K, to += n * sizeof(Together<1>)) {
+      Together<1> rounded;
+      round_block(row + column, rounded);
+      put(rounded, n, item - first, to);
+      if (item == rows - 1) fill(n, item - first + 1, to);
+    }
+  }
+
+  static void put_together(const char* const* from, int rows, int64_t columns, char* to) {
+    for (int first = 0, n; first < rows; first += n) {
+      n = together(rows, first);
+      for (int64_t b = 0; b < columns / QK_K; b++, to += n * sizeof(Together<1>)) {
+        const int some = std::min(n, rows - first);
+        for (int place = 0; place < some; place++)
+          put(reinterpret_cast<const Together<1>*>(from[first + place])[b], n, place, to);
+        fill(n, some, to);
+      }
+    }
+  }
+
+  static void multiply(int64_t columns, float* const* out, const Block* weights, const char* rounded, int rows,
+                       int n_columns) {
+#ifdef __AMX_INT8__
+    if (has_tiles() && rows > kFew) {
+      const size_t bytes = kMostTogether * row_bytes(columns);
+      for (int first = 0; first < rows;
+           first += TilesProducts<Kind>::kMostRows, rounded += TilesProducts<Kind>::kMost * bytes)
+        TilesProducts<Kind>::run(columns, out + first, weights, rounded,
+                                 std::min(rows - first, TilesProducts<Kind>::kMostRows), n_columns);
+      return;
+    }
+#endif
+    // Rows that take two passes take the second over weights that are near still.
+    const int step = rows <= 2 * kMostTogether ? kLanes : n_columns;
+    for (int column = 0; column < n_columns; column += step, weights += step / kLanes * (columns / Kind::kColumns))
+      multiply_part(columns, out, weights, rounded, rows, column, std::min(n_columns, column + step));
+  }
+
+ private:
+  static constexpr int kFew = 9;
+
+  // How many rows lie together from the `first` of `rows` on, those included that fill up the last places.
+  static int together(int rows, int first) { return rows > kFew ? kMostTogether : std::min(rows - first, 8); }
+
+  // A row alone.
+  static void round_block(const float* from, Together<1>& to) {
+    __m512 most = _mm512_setzero_ps();
+    for (int i = 0; i < QK_K; i += 16) most = _mm512_max_ps(most, _mm512_abs_ps(_mm512_loadu_ps(from + i)));
+    const float largest = _mm512_reduce_max_ps(most);
+    const __m512 inverse = _mm512_set1_ps(largest != 0 ? 127.0f / largest : 0.0f);
+    to.scales[0] = largest / 127.0f;
+    int32_t sums[QK_K / 16];
+    for (int i = 0; i < QK_K / 16; i++) {
+      const __m512i whole = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(from + 16 * i), inverse));
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(to.values[0][0] + 16 * i), _mm512_cvtsepi32_epi8(whole));
+      sums[i] = _mm512_reduce_add_epi32(whole);
+    }
+    for (int i = 0; i < Together<1>::kSums; i++) {
+      if (Scales::kMinima)
+        to.sums[i][0] = ((sums[4 * i] + sums[4 * i + 1]) & 0xffff) | (sums[4 * i + 2] + sums[4 * i + 3]) * 65536;
+      else
+        to.sums[i][0] = -Kind::kOffset * (Scales::kParts == 2 ? sums[i] : sums[2 * i] + sums[2 * i + 1]);
+    }
+  }
+
+  // It at its place among `n` rows.
+  static void put(const Together<1>& row, int n, int place, char* to) {
+    for (int step = 0; step < QK_K / kStep; step++) memcpy(to + (step * n + place) * kStep, row.values[step][0], kStep);
+    const auto* from = reinterpret_cast<const char*>(row.scales);
+    for (int word = 0; word < 1 + Together<1>::kSums; word++)
+      memcpy(to + n * QK_K + (word * n + place) * 4, from + word * 4, 4);
+  }
+
+  // Zeros from one place on.
+  static void fill(int n, int place, char* to) {
+    static constexpr Together<1> zeros{};
+    for (; place < n; place++) put(zeros, n, place, to);
+  }
+
+  static void multiply_part(int64_t columns, float* const* out, const Block* weights, const char* rounded, int rows,
+                            int begin, int end) {
+    for (int first = 0; first < rows;) {
+      const int n = together(rows, first);
+      const char* from = rounded + first * row_bytes(columns);
+      float* const* to = out + first;
+      switch (n) {
+        case 1: multiply_together<1>(columns, to, n, weights, from, begin, end); break;
+        case 2: multiply_together<2>(columns, to, n, weights, from, begin, end); break;
+        case 3: multiply_together<3>(columns, to, n, weights, from, begin, end); break;
+        case 4: multiply_together<4>(columns, to, n, weights, from, begin, end); break;
+        case 5: multiply_together<5>(columns, to, n, weights, from, begin, end); break;
+        case 6: multiply_together<6>(columns, to, n, weights, from, begin, end); break;
+        case 7: multiply_together<7>(columns, to, n, weights, from, begin, end); break;
+        case 8: multiply_together<8>(columns, to, n, weights, from, begin, end); break;
+        default: multiply_together<kMostTogether>(columns, to, std::min(n, rows - first), weights, from, begin, end);
+      }
+      first += n;
+    }
+  }
+
+  template <int n>
+  static void multiply_together(int64_t columns, float* const* out, int wanted, const Block* weights, const char* rounded,
+                                int begin, int end) {
+    const int64_t blocks = columns / Kind::kColumns;
+    const auto* activations = reinterpret_cast<const Together<n>*>(rounded);
+    for (int column = begin; column < end; column += kLanes, weights += blocks) {
+      alignas(64) float sums[n][kLanes];  // in memory: registers hold whole numbers
+#pragma GCC unroll 16
+      for (int row = 0; row < n; row++) store(sums[row], zero());
+      for (int64_t b = 0; b < blocks; b++) {
+        add<n>(sums, weights[b], activations[b]);
+      }
+#pragma GCC unroll 16
+      for (int row = 0; row < n; row++)
+        if (row < wanted) store(out[row] + column, _mm512_load_ps(sums[row]));
+    }
+  }
+
+  template <int n>
+  ZSE_INLINE void add(float (*sums)[kLanes], const Block& block, const Together<n>& a) {
+    constexpr int kGroups = 8 / Scales::kParts;
+    const Scales by(block);
+    Ints whole[n];
+#pragma GCC unroll 16
+    for (int row = 0; row < n; row++) whole[row] = words(0);
+    for_blocks<(n <= kRowsOfKnownShiftsQ6K && Scales::kParts == 2)>([&](int j) {
+      Ints w[8];
+      Kind::columns(w, block, j);
+      fetch<8>(block, j);
+#pragma GCC unroll 2
+      for (int part = 0; part < Scales::kParts; part++) {
+        const Ints scale = by.of(j, part);
+        const int first = 32 * j + 4 * kGroups * part;
+#pragma GCC unroll 16
+        for (int row = 0; row < n; row += kChains) {
+          Ints chains[kChains];
+#pragma GCC unroll 4
+          for (int i = 0; i < kChains; i++)
+            if (row + i < n) chains[i] = words(Scales::kMinima ? 0 : a.sums[Scales::kParts * j + part][row + i]);
+#pragma GCC unroll 8
+          for (int group = 0; group < kGroups; group++) {
+#pragma GCC unroll 4
+            for (int i = 0; i < kChains; i++)
+              if (row + i < n)
+                chains[i] = add_products(chains[i], w[kGroups * part + group],
+                                         a.values[first / kStep][row + i] + first % kStep + 4 * group);
+          }
+#pragma GCC unroll 4
+          for (int i = 0; i < kChains; i++)
+            if (row + i < n) whole[row + i] = _mm512_add_epi32(whole[row + i], _mm512_mullo_epi32(chains[i], scale));
+        }
+      }
+    });
+    const Factors<Kind> factors(by);
+#pragma GCC unroll 16
+    for (int row = 0; row < n; row++) store(sums[row], factors.add(_mm512_load_ps(sums[row]), whole[row], a, row));
+  }
+};
+
+}  // namespace zse::kernels
+
+#endif

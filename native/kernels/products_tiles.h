@@ -1,0 +1,245 @@
+// Owns the products of super-blocks with many rows of activations by AMX's tiles. Pure; any thread, each with tiles and working memory of its own.
+// Everything is static: each variant of the backend has its own.
+//
+// A tile multiplies bytes, sixteen rows of activations by 64 columns of sixteen rows of weights. A weight times its block's scale has up to thirteen
+// bits: it is cut into two parts that are bytes, each with a tile of its own. Weights are cut once for up to 64 rows of activations. Products go through
+// memory to be scaled; those of one pair of tiles are, while the next pair is at work.
+#pragma once
+
+#include "superblocks.h"
+
+#ifdef ZSE_SUPERBLOCKS
+
+#include <algorithm>
+
+#ifdef __AMX_INT8__
+ggml_backend_buffer_type_t ggml_backend_amx_buffer_type(void);  // ggml's amx.h
+#endif
+
+namespace zse::kernels {
+
+/** Whether this processor has tiles and the system allows them. */
+static inline bool has_tiles() {
+#ifdef __AMX_INT8__
+  static const bool has = ggml_backend_amx_buffer_type() != nullptr;  // it asks both
+  return has;
+#else
+  return false;
+#endif
+}
+
+#ifdef __AMX_INT8__
+
+// All tiles have sixteen rows of 64 bytes while this lives; then what the thread had before, since ggml's kernels configure a thread once.
+class Tiles {
+ public:
+  Tiles() {
+    _tile_storeconfig(&before_);
+    struct alignas(64) {
+      uint8_t palette = 1, start = 0, reserved[14] = {};
+      uint16_t bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+      uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+    } config;
+    // GCC before 13 takes it that the first eight bytes alone are read.
+    __asm__ __volatile__("" : : "r"(&config) : "memory");
+    _tile_loadconfig(&config);
+  }
+  ~Tiles() {
+    if (before_[0] == 0)
+      _tile_release();
+    else
+      _tile_loadconfig(&before_);
+  }
+  Tiles(const Tiles&) = delete;
+  Tiles& operator=(const Tiles&) = delete;
+
+ private:
+  alignas(64) uint8_t before_[64] = {};
+};
+
+// How a weight times its block's scale is cut into two bytes: `put` has four columns of sixteen rows of weights, and their scales. Where scales have
+// six bits, they are cut into two of three: a weight times one of those fits into a byte, and two are multiplied at once.
+template <class Kind>
+struct Cut {
+  static constexpr int kBits = 3;  // of the low part
+  static constexpr bool kSigned = false;
+  static void put(Ints w, Ints scale, int8_t* low, int8_t* high) {
+    const Ints twice = either(scale, left(scale, 16));
+    _mm512_store_si512(low, _mm512_mullo_epi16(w, both(twice, _mm512_set1_epi16(7))));
+    _mm512_store_si512(high, _mm512_mullo_epi16(w, _mm512_srli_epi16(twice, 3)));
+  }
+};
+
+// Else their product is: it has up to thirteen bits and a sign.
+struct CutProducts {
+  static constexpr int kBits = 7;
+  static constexpr bool kSigned = true;
+  template <int offset>
+  static void put_products(Ints w, Ints scale, int8_t* low, int8_t* high) {
+    const Ints low_byte = _mm512_set1_epi16(0xff);
+    const Ints twice = either(both(scale, words(0xffff)), left(scale, 16));
+    w = _mm512_sub_epi8(w, bytes(offset));
+    const Ints even = _mm512_mullo_epi16(_mm512_srai_epi16(_mm512_slli_epi16(w, 8), 8), twice);
+    const Ints odd = _mm512_mullo_epi16(_mm512_srai_epi16(w, 8), twice);
+    const auto joined = [&](Ints first, Ints second) {
+      return either(both(first, low_byte), _mm512_andnot_si512(low_byte, second));
+    };
+    _mm512_store_si512(low, both(joined(even, _mm512_slli_epi16(odd, 8)), bytes(0x7f)));
+    _mm512_store_si512(high, joined(_mm512_srai_epi16(even, 7), _mm512_slli_epi16(odd, 1)));
+  }
+};
+
+template <>
+struct Cut<LanesQ6_K> : CutProducts {
+  static void put(Ints w, Ints scale, int8_t* low, int8_t* high) { put_products<LanesQ6_K::kOffset>(w, scale, low, high); }
+};
+
+template <>
+struct Cut<LanesIq4Xs> : CutProducts {
+  static void put(Ints w, Ints scale, int8_t* low, int8_t* high) { put_products<LanesIq4Xs::kOffset>(w, scale, low, high); }
+};
+
+template <class Kind>
+class TilesProducts {
+  using Block = typename Kind::Block;
+  using Scales = WholeScales<Kind>;
+  static constexpr int kRows = 16;  // of a tile
+  static constexpr int kSteps = QK_K / kStep;
+  using Together = SuperTogether<Kind, kRows>;
+
+ public:
+  // Tiles of activations in one call: their sums stay in the nearest cache beside the weights.
+  static constexpr int kMost = 4;
+  static constexpr int kMostRows = kMost * kRows;
+
+  /** out[row][column] for `rows` rows of activations, which lie in sixteens, and `n_columns` rows of weights. */
+  static void run(int64_t columns, float* const* out, const Block* weights, const char* rounded, int rows, int n_columns) {
+    const int tiles = (rows + kRows - 1) / kRows;
+    const Tiles configured;
+    Near& near = own();
+    const int64_t blocks = columns / Kind::kColumns;
+    const auto* activations = reinterpret_cast<const Together*>(rounded);
+    for (int column = 0; column < n_columns; column += kLanes, weights += blocks) {
+      for (int tile = 0; tile < tiles; tile++)
+        for (int row = 0; row < kRows; row++) store(near.sums[tile][row], zero());
+      Pair last;
+      for (int64_t b = 0; b < blocks; b++) {
+        read(weights[b], near, near.factors[b % 2]);
+        // Memory is fetched while tiles are at work: for weights, and for what will be written.
+        fetch<1>(weights[b], 0);
+        for (int64_t row = rows * b / blocks; row < rows * (b + 1) / blocks; row++) __builtin_prefetch(out[row] + column, 1);
+        for (int tile = 0; tile < tiles; tile += 2) {
+          const auto* a = activations + tile * blocks + b;
+          const Pair pair{a, tile + 1 < tiles ? a + blocks : nullptr, near.sums[tile], near.sums[tile] + kRows,
+                          &near.factors[b % 2]};
+          multiply(near, pair, last);
+          last = pair;
+        }
+      }
+      for (int part = 0; part < kSteps; part++) scale(near, last, part);
+      for (int row = 0; row < rows; row++) store(out[row] + column, _mm512_load_ps(near.sums[row / kRows][row % kRows]));
+    }
+  }
+
+ private:
+  struct alignas(64) Near {
+    int8_t weights[2][kSteps][16][kStep];  // low parts and high ones, by 64 columns: sixteen groups of four of sixteen rows
+    int32_t products[2][2][kRows][16];     // of two tiles of activations with low parts and with high ones
+    float sums[kMost][kRows][16];
+    Factors<Kind> factors[2];
+  };
+
+  // Never inlined: in a library each use of a thread's own memory may be a call.
+#if defined(__GNUC__)
+  __attribute__((noinline))
+#endif
+  static Near& own() {
+    static thread_local Near near;
+    return near;
+  }
+
+  // Two tiles of activations, or the last one, whose products with a super-block are under way.
+  struct Pair {
+    const Together* a = nullptr;
+    const Together* b = nullptr;
+    float (*sums_a)[16] = nullptr;
+    float (*sums_b)[16] = nullptr;
+    const Factors<Kind>* by = nullptr;
+  };
+
+  static void read(const Block& block, Near& near, Factors<Kind>& factors) {
+    const Scales by(block);
+    factors = Factors<Kind>(by);
+    constexpr int kGroups = 8 / Scales::kParts;
+    for (int j = 0; j < 8; j++) {
+      Ints w[8];
+      Kind::columns(w, block, j);
+#pragma GCC unroll 2
+      for (int part = 0; part < Scales::kParts; part++) {
+        const Ints scale = by.of(j, part);
+#pragma GCC unroll 8
+        for (int i = part * kGroups; i < (part + 1) * kGroups; i++)
+          Cut<Kind>::put(w[i], scale, near.weights[0][j / 2][j % 2 * 8 + i], near.weights[1][j / 2][j % 2 * 8 + i]);
+      }
+    }
+  }
+
+  // A quarter of a pair's rows.
+  ZSE_INLINE void scale(Near& near, const Pair& pair, int part) {
+    const Factors<Kind>& by = *pair.by;
+    if (part >= 2 && !pair.b) return;
+    const Together& a = part < 2 ? *pair.a : *pair.b;
+    float (*sums)[16] = part < 2 ? pair.sums_a : pair.sums_b;
+#pragma GCC unroll 8
+    for (int i = 0; i < 8; i++) {
+      const int row = part % 2 * 8 + i;
+      const Ints high = _mm512_slli_epi32(load(near.products[part / 2][1][row]), Cut<Kind>::kBits);
+      const Ints whole = _mm512_add_epi32(load(near.products[part / 2][0][row]), high);
+      store(sums[row], by.add(_mm512_load_ps(sums[row]), whole, a, row));
+    }
+  }
+
+  // While tiles are at work, what they made last is scaled.
+  ZSE_INLINE void multiply(Near& near, const Pair& pair, const Pair& last) {
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+#pragma GCC unroll 4
+    for (int step = 0; step < kSteps; step++) {
+      _tile_loadd(6, near.weights[0][step], kStep);
+      _tile_loadd(7, near.weights[1][step], kStep);
+      _tile_loadd(4, pair.a->values[step], kStep);
+      if constexpr (Cut<Kind>::kSigned) {
+        _tile_dpbssd(0, 4, 6);
+        _tile_dpbssd(1, 4, 7);
+      } else {
+        _tile_dpbsud(0, 4, 6);
+        _tile_dpbsud(1, 4, 7);
+      }
+      if (pair.b) {
+        _tile_loadd(5, pair.b->values[step], kStep);
+        if constexpr (Cut<Kind>::kSigned) {
+          _tile_dpbssd(2, 5, 6);
+          _tile_dpbssd(3, 5, 7);
+        } else {
+          _tile_dpbsud(2, 5, 6);
+          _tile_dpbsud(3, 5, 7);
+        }
+      }
+      if (last.a) scale(near, last, step);
+    }
+    _tile_stored(0, near.products[0][0], 64);
+    _tile_stored(1, near.products[0][1], 64);
+    if (pair.b) {
+      _tile_stored(2, near.products[1][0], 64);
+      _tile_stored(3, near.products[1][1], 64);
+    }
+  }
+};
+
+#endif
+
+}  // namespace zse::kernels
+
+#endif

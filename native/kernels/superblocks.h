@@ -1,0 +1,91 @@
+// Owns in what shape super-blocks of 256 columns of interleaved weights and rounded activations meet, and how whole sums of their products are scaled: for
+// K-quants and IQ4_XS on AVX-512 with VNNI. Pure; any thread. For products_superblocks.h and products_tiles.h.
+#pragma once
+
+#include "products_lanes.h"
+
+#if defined(ZSE_LANES_VNNI) && ZSE_LANES == 16
+#define ZSE_SUPERBLOCKS
+
+namespace zse::kernels {
+
+// The scales of a super-block's blocks, of each row of weights, and what they are scaled with.
+template <class Kind>
+struct WholeScales {
+  static constexpr int kParts = 1;  // of 32 columns, each with a scale
+  static constexpr bool kMinima = true;
+  explicit WholeScales(const typename Kind::Block& block)
+      : six(block.scales, block.d, block.dmin),
+        factor(from_halves(block.d)),
+        minimum(multiply(from_halves(block.dmin), floats(-1))) {}
+  Ints of(int j, int) const { return six.whole_scale(j); }
+  Ints minima(int i) const { return six.whole_minima(i); }
+  SixBits six;
+  Floats factor, minimum;
+};
+
+template <>
+struct WholeScales<LanesQ6_K> {
+  static constexpr int kParts = 2;
+  static constexpr bool kMinima = false;
+  explicit WholeScales(const LanesQ6_K::Block& block) : block(block), factor(from_halves(block.d)) {}
+  Ints of(int j, int part) const { return LanesQ6_K::whole_scale(block, 2 * j + part); }
+  const LanesQ6_K::Block& block;
+  Floats factor;
+};
+
+template <>
+struct WholeScales<LanesIq4Xs> {
+  static constexpr int kParts = 1;
+  static constexpr bool kMinima = false;
+  explicit WholeScales(const LanesIq4Xs::Block& block) : block(block), factor(from_halves(block.d)) {}
+  Ints of(int j, int) const { return _mm512_sub_epi32(LanesIq4Xs::whole_scale(block, j), words(32)); }
+  const LanesIq4Xs::Block& block;
+  Floats factor;
+};
+
+constexpr int kStep = 64;  // columns that lie together: a row of a tile
+
+/**
+ * A super-block of `n` rows of activations that are multiplied together: their values by 64 columns, then their scales, then what a type wants of the sums
+ * of their parts: for minima those of two blocks in 16 bits each, else where the sum of a part's products begins.
+ */
+template <class Kind, int n>
+struct SuperTogether {
+  static constexpr int kSums = WholeScales<Kind>::kMinima ? 4 : 8 * WholeScales<Kind>::kParts;
+  int8_t values[QK_K / kStep][n][kStep];
+  float scales[n];
+  int32_t sums[kSums][n];
+};
+
+// What a row's sums are scaled with once a super-block's products are summed: with minima those of all blocks too, two and two.
+template <class Kind>
+struct Factors {
+  Floats factor, minimum;
+  Ints minima[4];
+
+  Factors() = default;
+  explicit Factors(const WholeScales<Kind>& by) : factor(by.factor) {
+    if constexpr (WholeScales<Kind>::kMinima) {
+      minimum = by.minimum;
+      for (int i = 0; i < 4; i++) minima[i] = by.minima(i);
+    }
+  }
+
+  /** Adds to `sum` a row's super-block, whose products are summed in `whole`. */
+  template <int n>
+  Floats add(Floats sum, Ints whole, const SuperTogether<Kind, n>& a, int row) const {
+    Floats scaled = multiply(to_floats(whole), factor);
+    if constexpr (WholeScales<Kind>::kMinima) {
+      Ints of_minima = words(0);
+#pragma GCC unroll 4
+      for (int i = 0; i < 4; i++) of_minima = _mm512_dpwssd_epi32(of_minima, minima[i], words(a.sums[i][row]));
+      scaled = multiply_add(to_floats(of_minima), minimum, scaled);
+    }
+    return multiply_add(scaled, floats(a.scales[row]), sum);
+  }
+};
+
+}  // namespace zse::kernels
+
+#endif
