@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "ggml-backend.h"
+#include "ggml-cpp.h"
 #include "ggml-cpu.h"
 #include "ggml.h"
 #include "backend.h"
@@ -98,9 +99,9 @@ class Layers {
   }
 
   int count_;
-  std::unique_ptr<ggml_context, Free> context_;
-  std::unique_ptr<ggml_backend, Free> backend_;
-  std::unique_ptr<ggml_backend_buffer, Free> buffer_;
+  ggml_context_ptr context_;
+  ggml_backend_ptr backend_;
+  ggml_backend_buffer_ptr buffer_;
   ggml_cgraph* graph_;
   std::vector<double> times_;
 };

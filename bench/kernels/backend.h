@@ -1,17 +1,9 @@
-// Owns what the programs of this folder share of ggml's CPU backend: the buffers that it has for weights, and how what it made is let go of.
+// Owns what the programs of this folder share of ggml's CPU backend: the buffers that it has for weights.
 #pragma once
 
 #include <vector>
 
 #include "ggml-backend.h"
-#include "ggml-cpu.h"
-#include "ggml.h"
-
-struct Free {
-  void operator()(ggml_context* context) const { ggml_free(context); }
-  void operator()(ggml_backend* backend) const { ggml_backend_free(backend); }
-  void operator()(ggml_backend_buffer* buffer) const { ggml_backend_buffer_free(buffer); }
-};
 
 /** Ours and ggml's own, and plain rows last. */
 inline std::vector<ggml_backend_buffer_type_t> buffers() {

@@ -9,6 +9,7 @@
 
 #include "ggml-alloc.h"
 #include "ggml-backend.h"
+#include "ggml-cpp.h"
 #include "ggml-cpu.h"
 #include "ggml.h"
 #include "backend.h"
@@ -24,8 +25,8 @@ namespace {
 constexpr int kColumns = 1536, kRows = 256;
 
 bool taken(ggml_backend_buffer_type_t where, ggml_type type) {
-  const std::unique_ptr<ggml_context, Free> context(ggml_init({ggml_tensor_overhead() * 3, nullptr, true}));
-  const std::unique_ptr<ggml_backend_buffer, Free> empty(ggml_backend_buft_alloc_buffer(where, 0));
+  const ggml_context_ptr context(ggml_init({ggml_tensor_overhead() * 3, nullptr, true}));
+  const ggml_backend_buffer_ptr empty(ggml_backend_buft_alloc_buffer(where, 0));
   ggml_tensor* weights = ggml_new_tensor_2d(context.get(), type, kColumns, kRows);
   ggml_tensor* product = ggml_mul_mat(context.get(), weights, ggml_new_tensor_2d(context.get(), GGML_TYPE_F32, kColumns, 512));
   weights->buffer = empty.get();
@@ -33,18 +34,18 @@ bool taken(ggml_backend_buffer_type_t where, ggml_type type) {
 }
 
 void count(ggml_backend_buffer_type_t where, ggml_type type, int tokens) {
-  const std::unique_ptr<ggml_context, Free> weight_context(ggml_init({ggml_tensor_overhead(), nullptr, true}));
-  const std::unique_ptr<ggml_context, Free> context(
+  const ggml_context_ptr weight_context(ggml_init({ggml_tensor_overhead(), nullptr, true}));
+  const ggml_context_ptr context(
       ggml_init({ggml_tensor_overhead() * 4 + ggml_graph_overhead(), nullptr, true}));
   ggml_tensor* weights = ggml_new_tensor_2d(weight_context.get(), type, kColumns, kRows);
   ggml_tensor* activations = ggml_new_tensor_2d(context.get(), GGML_TYPE_F32, kColumns, tokens);
   ggml_cgraph* graph = ggml_new_graph(context.get());
   ggml_build_forward_expand(graph, ggml_mul_mat(context.get(), weights, activations));
-  const std::unique_ptr<ggml_backend, Free> backend(ggml_backend_cpu_init());
+  const ggml_backend_ptr backend(ggml_backend_cpu_init());
   ggml_backend_cpu_set_n_threads(backend.get(), 1);
-  const std::unique_ptr<ggml_backend_buffer, Free> weight_buffer(
+  const ggml_backend_buffer_ptr weight_buffer(
       ggml_backend_alloc_ctx_tensors_from_buft(weight_context.get(), where));
-  const std::unique_ptr<ggml_backend_buffer, Free> buffer(ggml_backend_alloc_ctx_tensors(context.get(), backend.get()));
+  const ggml_backend_buffer_ptr buffer(ggml_backend_alloc_ctx_tensors(context.get(), backend.get()));
   std::mt19937 random(1);
   std::vector<uint8_t> stored(ggml_nbytes(weights));
   for (uint8_t& byte : stored) byte = static_cast<uint8_t>(random() & 0x3f);  // no scale is infinite

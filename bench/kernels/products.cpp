@@ -17,6 +17,7 @@
 
 #include "ggml-alloc.h"
 #include "ggml-backend.h"
+#include "ggml-cpp.h"
 #include "ggml-cpu.h"
 #include "ggml.h"
 #include "backend.h"
@@ -60,8 +61,8 @@ class Products {
  public:
   /** Whether that buffer takes such weights. */
   static bool taken(ggml_backend_buffer_type_t where, const Shape& shape) {
-    const std::unique_ptr<ggml_context, Free> context(ggml_init({ggml_tensor_overhead() * 5, nullptr, true}));
-    const std::unique_ptr<ggml_backend_buffer, Free> empty(ggml_backend_buft_alloc_buffer(where, 0));
+    const ggml_context_ptr context(ggml_init({ggml_tensor_overhead() * 5, nullptr, true}));
+    const ggml_backend_buffer_ptr empty(ggml_backend_buft_alloc_buffer(where, 0));
     ggml_tensor* weights = shape.weights(context.get());
     ggml_tensor* product =
         shape.product(context.get(), weights, ggml_new_tensor_2d(context.get(), GGML_TYPE_F32, shape.columns, 512),
@@ -124,9 +125,9 @@ class Products {
  private:
   double multiplications_;
   std::vector<double> speeds_;
-  std::unique_ptr<ggml_context, Free> weight_context_, context_;
-  std::unique_ptr<ggml_backend, Free> backend_;
-  std::unique_ptr<ggml_backend_buffer, Free> weight_buffer_, buffer_;
+  ggml_context_ptr weight_context_, context_;
+  ggml_backend_ptr backend_;
+  ggml_backend_buffer_ptr weight_buffer_, buffer_;
   ggml_cgraph* graph_ = nullptr;
 };
 

@@ -9,6 +9,7 @@
 #include "check.h"
 #include "ggml-alloc.h"
 #include "ggml-backend.h"
+#include "ggml-cpp.h"
 #include "ggml-cpu.h"
 #include "ggml.h"
 
@@ -32,12 +33,6 @@ struct Shape {
         << " threads";
     return out.str();
   }
-};
-
-struct Free {
-  void operator()(ggml_context* context) const { ggml_free(context); }
-  void operator()(ggml_backend* backend) const { ggml_backend_free(backend); }
-  void operator()(ggml_backend_buffer* buffer) const { ggml_backend_buffer_free(buffer); }
 };
 
 class Case {
@@ -197,9 +192,9 @@ class Case {
 
   Shape shape_;
   std::mt19937_64& random_;
-  std::unique_ptr<ggml_context, Free> context_;
-  std::unique_ptr<ggml_backend, Free> backend_;
-  std::unique_ptr<ggml_backend_buffer, Free> buffer_;
+  ggml_context_ptr context_;
+  ggml_backend_ptr backend_;
+  ggml_backend_buffer_ptr buffer_;
   ggml_tensor *q_data_ = nullptr, *k_data_ = nullptr, *v_data_ = nullptr, *mask_ = nullptr, *sinks_ = nullptr,
               *result_ = nullptr;
   ggml_cgraph* graph_ = nullptr;

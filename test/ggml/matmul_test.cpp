@@ -10,6 +10,7 @@
 #include "check.h"
 #include "ggml-alloc.h"
 #include "ggml-backend.h"
+#include "ggml-cpp.h"
 #include "ggml-cpu.h"
 #include "ggml.h"
 
@@ -34,12 +35,6 @@ constexpr bool kAsksAmx = false;
 constexpr bool kAsksAmx = true;
 #endif
 
-struct Free {
-  void operator()(ggml_context* context) const { ggml_free(context); }
-  void operator()(ggml_backend* backend) const { ggml_backend_free(backend); }
-  void operator()(ggml_backend_buffer* buffer) const { ggml_backend_buffer_free(buffer); }
-};
-
 // The CPU backend's buffers that put quantized weights into the order of its kernels, in the order in which llama.cpp asks them.
 std::vector<ggml_backend_buffer_type_t> reordering_buffers() {
   ggml_backend_dev_t device = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
@@ -55,8 +50,8 @@ std::vector<ggml_backend_buffer_type_t> reordering_buffers() {
 
 /** Whether that buffer takes such weights, asked as llama.cpp asks: a buffer without any memory, and one product. */
 bool takes(ggml_backend_buffer_type_t buffers, ggml_type type, int columns, int weight_rows) {
-  const std::unique_ptr<ggml_context, Free> context(ggml_init({ggml_tensor_overhead() * 3, nullptr, true}));
-  const std::unique_ptr<ggml_backend_buffer, Free> empty(ggml_backend_buft_alloc_buffer(buffers, 0));
+  const ggml_context_ptr context(ggml_init({ggml_tensor_overhead() * 3, nullptr, true}));
+  const ggml_backend_buffer_ptr empty(ggml_backend_buft_alloc_buffer(buffers, 0));
   ggml_tensor* weights = ggml_new_tensor_2d(context.get(), type, columns, weight_rows);
   ggml_tensor* product =
       ggml_mul_mat(context.get(), weights, ggml_new_tensor_2d(context.get(), GGML_TYPE_F32, columns, 512));
@@ -220,9 +215,9 @@ class Product {
 
   Shape shape_;
   std::mt19937_64& random_;
-  std::unique_ptr<ggml_context, Free> context_, weight_context_;
-  std::unique_ptr<ggml_backend, Free> backend_;
-  std::unique_ptr<ggml_backend_buffer, Free> weight_buffer_, buffer_;
+  ggml_context_ptr context_, weight_context_;
+  ggml_backend_ptr backend_;
+  ggml_backend_buffer_ptr weight_buffer_, buffer_;
   ggml_tensor *weights_ = nullptr, *activations_ = nullptr, *result_ = nullptr;
   ggml_cgraph* graph_ = nullptr;
   std::vector<float> w_, a_, minima_;
@@ -274,22 +269,21 @@ void check_alone_and_together(ggml_type type) {
   std::vector<float> numbers(size_t(columns) * rows), activations(size_t(columns) * most);
   for (float& number : numbers) number = normal(random);
   for (float& number : activations) number = normal(random);
-  const std::unique_ptr<ggml_context, Free> weight_context(ggml_init({ggml_tensor_overhead(), nullptr, true}));
+  const ggml_context_ptr weight_context(ggml_init({ggml_tensor_overhead(), nullptr, true}));
   ggml_tensor* weights = ggml_new_tensor_2d(weight_context.get(), type, columns, rows);
-  const std::unique_ptr<ggml_backend_buffer, Free> weight_buffer(
+  const ggml_backend_buffer_ptr weight_buffer(
       ggml_backend_alloc_ctx_tensors_from_buft(weight_context.get(), taker(type, columns, rows)));
   std::vector<uint8_t> stored(ggml_nbytes(weights));
   ggml_quantize_chunk(type, numbers.data(), stored.data(), 0, rows, columns, nullptr);
   ggml_backend_tensor_set(weights, stored.data(), 0, stored.size());
-  const std::unique_ptr<ggml_backend, Free> backend(ggml_backend_cpu_init());
+  const ggml_backend_ptr backend(ggml_backend_cpu_init());
   ggml_backend_cpu_set_n_threads(backend.get(), at_most(2));
 
   const auto multiply = [&](int first, int tokens) {
-    const std::unique_ptr<ggml_context, Free> context(
-        ggml_init({ggml_tensor_overhead() * 4 + ggml_graph_overhead(), nullptr, true}));
+    const ggml_context_ptr context(ggml_init({ggml_tensor_overhead() * 4 + ggml_graph_overhead(), nullptr, true}));
     ggml_tensor* input = ggml_new_tensor_2d(context.get(), GGML_TYPE_F32, columns, tokens);
     ggml_tensor* result = ggml_mul_mat(context.get(), weights, input);
-    const std::unique_ptr<ggml_backend_buffer, Free> buffer(ggml_backend_alloc_ctx_tensors(context.get(), backend.get()));
+    const ggml_backend_buffer_ptr buffer(ggml_backend_alloc_ctx_tensors(context.get(), backend.get()));
     ggml_backend_tensor_set(input, &activations[size_t(first) * columns], 0, ggml_nbytes(input));
     ggml_cgraph* graph = ggml_new_graph(context.get());
     ggml_build_forward_expand(graph, result);
@@ -314,11 +308,10 @@ void check_planes(ggml_type type) {
   std::mt19937_64 random(check::seed());
   std::normal_distribution<float> normal;
   for (const int tokens : {1, 2, 7, 20}) {
-    const std::unique_ptr<ggml_context, Free> weight_context(ggml_init({ggml_tensor_overhead(), nullptr, true}));
-    const std::unique_ptr<ggml_context, Free> context(
-        ggml_init({ggml_tensor_overhead() * 8 + ggml_graph_overhead(), nullptr, true}));
+    const ggml_context_ptr weight_context(ggml_init({ggml_tensor_overhead(), nullptr, true}));
+    const ggml_context_ptr context(ggml_init({ggml_tensor_overhead() * 8 + ggml_graph_overhead(), nullptr, true}));
     ggml_tensor* weights = ggml_new_tensor_2d(weight_context.get(), type, columns, rows);
-    const std::unique_ptr<ggml_backend_buffer, Free> weight_buffer(
+    const ggml_backend_buffer_ptr weight_buffer(
         ggml_backend_alloc_ctx_tensors_from_buft(weight_context.get(), taker(type, columns, rows)));
     ggml_tensor* activations = ggml_new_tensor_3d(context.get(), GGML_TYPE_F32, columns, tokens, planes);
     ggml_tensor* together = ggml_mul_mat(context.get(), weights, activations);
@@ -330,9 +323,9 @@ void check_planes(ggml_type type) {
           context.get(), weights,
           ggml_view_2d(context.get(), activations, columns, tokens, activations->nb[1], plane * activations->nb[2])));
     }
-    const std::unique_ptr<ggml_backend, Free> backend(ggml_backend_cpu_init());
+    const ggml_backend_ptr backend(ggml_backend_cpu_init());
     ggml_backend_cpu_set_n_threads(backend.get(), 2);
-    const std::unique_ptr<ggml_backend_buffer, Free> buffer(ggml_backend_alloc_ctx_tensors(context.get(), backend.get()));
+    const ggml_backend_buffer_ptr buffer(ggml_backend_alloc_ctx_tensors(context.get(), backend.get()));
     std::vector<float> numbers(ggml_nelements(weights));
     for (float& number : numbers) number = normal(random);
     std::vector<uint8_t> stored(ggml_nbytes(weights));
@@ -359,18 +352,17 @@ std::vector<float> multiply_by_experts(ggml_type type, ggml_backend_buffer_type_
                                        uint64_t seed) {
   constexpr int columns = 256, rows = 48, experts = 6, choices = 3;
   std::mt19937_64 random(seed);
-  const std::unique_ptr<ggml_context, Free> weight_context(ggml_init({ggml_tensor_overhead(), nullptr, true}));
-  const std::unique_ptr<ggml_context, Free> context(
-      ggml_init({ggml_tensor_overhead() * 8 + ggml_graph_overhead(), nullptr, true}));
+  const ggml_context_ptr weight_context(ggml_init({ggml_tensor_overhead(), nullptr, true}));
+  const ggml_context_ptr context(ggml_init({ggml_tensor_overhead() * 8 + ggml_graph_overhead(), nullptr, true}));
   ggml_tensor* weights = ggml_new_tensor_3d(weight_context.get(), type, columns, rows, experts);
   ggml_tensor* activations = ggml_new_tensor_3d(context.get(), GGML_TYPE_F32, columns, tokens % 2 ? 1 : choices, tokens);
   ggml_tensor* chosen = ggml_new_tensor_2d(context.get(), GGML_TYPE_I32, choices, tokens);
   ggml_tensor* result = ggml_mul_mat_id(context.get(), weights, activations, chosen);
-  const std::unique_ptr<ggml_backend, Free> backend(ggml_backend_cpu_init());
+  const ggml_backend_ptr backend(ggml_backend_cpu_init());
   ggml_backend_cpu_set_n_threads(backend.get(), at_most(threads));
-  const std::unique_ptr<ggml_backend_buffer, Free> weight_buffer(
+  const ggml_backend_buffer_ptr weight_buffer(
       ggml_backend_alloc_ctx_tensors_from_buft(weight_context.get(), weight_buffers));
-  const std::unique_ptr<ggml_backend_buffer, Free> buffer(ggml_backend_alloc_ctx_tensors(context.get(), backend.get()));
+  const ggml_backend_buffer_ptr buffer(ggml_backend_alloc_ctx_tensors(context.get(), backend.get()));
 
   std::normal_distribution<float> normal;
   std::vector<float> numbers(ggml_nelements(weights));
@@ -486,11 +478,10 @@ TEST("rows of weights that lie in our order are read as they were, and so is all
     if (!is_ours(type)) continue;
     any = true;
     const int columns = 256 * (1 + static_cast<int>(random() % 4)), rows = 16 * (1 + static_cast<int>(random() % 9));
-    const std::unique_ptr<ggml_context, Free> weight_context(ggml_init({ggml_tensor_overhead(), nullptr, true}));
-    const std::unique_ptr<ggml_context, Free> context(
-        ggml_init({ggml_tensor_overhead() * 4 + ggml_graph_overhead(), nullptr, true}));
+    const ggml_context_ptr weight_context(ggml_init({ggml_tensor_overhead(), nullptr, true}));
+    const ggml_context_ptr context(ggml_init({ggml_tensor_overhead() * 4 + ggml_graph_overhead(), nullptr, true}));
     ggml_tensor* weights = ggml_new_tensor_2d(weight_context.get(), type, columns, rows);
-    const std::unique_ptr<ggml_backend_buffer, Free> weight_buffer(
+    const ggml_backend_buffer_ptr weight_buffer(
         ggml_backend_alloc_ctx_tensors_from_buft(weight_context.get(), taker(type, columns, rows)));
     std::normal_distribution<float> normal;
     std::vector<float> numbers(ggml_nelements(weights));
@@ -505,9 +496,9 @@ TEST("rows of weights that lie in our order are read as they were, and so is all
     ggml_tensor* chosen = ggml_new_tensor_1d(context.get(), GGML_TYPE_I32, wanted);
     ggml_tensor* result = ggml_get_rows(context.get(), weights, chosen);
     CHECK(ggml_backend_dev_supports_op(ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU), result));
-    const std::unique_ptr<ggml_backend, Free> backend(ggml_backend_cpu_init());
+    const ggml_backend_ptr backend(ggml_backend_cpu_init());
     ggml_backend_cpu_set_n_threads(backend.get(), at_most(3));
-    const std::unique_ptr<ggml_backend_buffer, Free> buffer(ggml_backend_alloc_ctx_tensors(context.get(), backend.get()));
+    const ggml_backend_buffer_ptr buffer(ggml_backend_alloc_ctx_tensors(context.get(), backend.get()));
     std::vector<int32_t> ids(wanted);
     for (int32_t& id : ids) id = static_cast<int32_t>(random() % rows);
     ggml_backend_tensor_set(chosen, ids.data(), 0, ggml_nbytes(chosen));
@@ -528,8 +519,8 @@ TEST("embeddings are taken where they are the output matrix, too, and stay as th
   const ggml_type type = is_ours(GGML_TYPE_Q6_K) ? GGML_TYPE_Q6_K : GGML_TYPE_Q4_1;
   if (!is_ours(type)) SKIP("on this processor no type is ours");
   ggml_backend_buffer_type_t buffers = taker(type, 256, 32000);
-  const std::unique_ptr<ggml_context, Free> context(ggml_init({ggml_tensor_overhead() * 3, nullptr, true}));
-  const std::unique_ptr<ggml_backend_buffer, Free> empty(ggml_backend_buft_alloc_buffer(buffers, 0));
+  const ggml_context_ptr context(ggml_init({ggml_tensor_overhead() * 3, nullptr, true}));
+  const ggml_backend_buffer_ptr empty(ggml_backend_buft_alloc_buffer(buffers, 0));
   ggml_tensor* weights = ggml_new_tensor_2d(context.get(), type, 256, 32000);
   ggml_tensor* rows = ggml_get_rows(context.get(), weights, ggml_new_tensor_1d(context.get(), GGML_TYPE_I32, 512));
   weights->buffer = empty.get();
@@ -570,10 +561,9 @@ TEST("a buffer takes a type whole or not at all: what it refuses it does not reo
       const auto type = static_cast<ggml_type>(i);
       if (ggml_blck_size(type) == 0 || !ggml_is_quantized(type)) continue;
       for (const int rows : {1, 4, 7, 8, 16, 33, 64, 32000}) {
-        const std::unique_ptr<ggml_context, Free> context(ggml_init({ggml_tensor_overhead(), nullptr, true}));
+        const ggml_context_ptr context(ggml_init({ggml_tensor_overhead(), nullptr, true}));
         ggml_tensor* weights = ggml_new_tensor_2d(context.get(), type, ggml_blck_size(type), rows);
-        const std::unique_ptr<ggml_backend_buffer, Free> buffer(
-            ggml_backend_alloc_ctx_tensors_from_buft(context.get(), buffers));
+        const ggml_backend_buffer_ptr buffer(ggml_backend_alloc_ctx_tensors_from_buft(context.get(), buffers));
         const bool taken = takes(buffers, type, ggml_blck_size(type), rows);
         CHECK_EQ(weights->extra != nullptr, taken);
         const std::vector<uint8_t> stored(ggml_nbytes(weights));
