@@ -38,7 +38,13 @@ std::unique_ptr<DraftModel> open_draft_model(const EngineOptions& options, const
   of_draft.kv_type = "f16";
   of_draft.prompt_cache.moved = false;
   of_draft.context_size = model.info().context_size;
-  auto smaller = Model::load(options.draft_model, of_draft, [&closing](float) { return !closing; });
+  std::shared_ptr<const Model> smaller;
+  try {
+    smaller = Model::load(options.draft_model, of_draft, [&closing](float) { return !closing; });
+  } catch (const EngineError& error) {
+    if (error.code() == "CLOSED") throw;
+    throw EngineError(error.code(), std::string("the draft model (speculate.draftModel): ") + error.what());
+  }
   return std::make_unique<LlamaDraftModel>(std::move(smaller), model, *target);
 }
 

@@ -108,13 +108,15 @@ test.each([NaN, Infinity, 3e38])("a draft model whose weights are %s harms no re
 });
 
 describe("what does not go together is refused when the model is opened", () => {
-  test("a file that is not there, or is no model", async () => {
+  test("a file that is not there, or is no model: it is said that it is the draft model's", async () => {
     const bad = join(folder, "bad.gguf");
     await writeFile(bad, (await readFile(demo)).subarray(0, 5000));
+    const says = expect.stringMatching(/^the draft model \(speculate\.draftModel\): /);
     await expect(openModel({ speculate: { draftModel: join(folder, "none.gguf") } }).ready).rejects.toMatchObject({
       code: "MODEL_NOT_FOUND",
+      message: says,
     });
-    await expect(openModel({ speculate: { draftModel: bad } }).ready).rejects.toMatchObject({ code: "BAD_MODEL" });
+    await expect(openModel({ speculate: { draftModel: bad } }).ready).rejects.toMatchObject({ code: "BAD_MODEL", message: says });
   });
   test.each(MEMORIES)("a model with another kind of memory: %s", async (memory) => {
     const path = join(folder, `${memory}.gguf`);
