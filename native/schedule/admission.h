@@ -73,6 +73,8 @@ class Admission {
   /** Streams are decoding: what takes long must be done in pieces. */
   bool flowing() const { return flowing_; }
 
+  /** What was computed for one stream is of use to a later one. */
+  bool keeps() const { return cache_.enabled(); }
   int free_slots() const { return slots_.free_count(); }
   const KvSlots& slots() const { return slots_; }
 

@@ -108,6 +108,7 @@ void Scheduler::handle(SubmitCommand command) {
   }
   if (sequence.cancelled()) cancelled_.push_back(sequence.id());  // its command came before it
   if (!sequence.settings.prepares) return end_preparing_for(sequence);
+  if (!admission_.keeps()) return finish(sequence, FinishReason::kLength);  // nobody could go on from it
   preparing_.push_back(sequence.id());
 }
 

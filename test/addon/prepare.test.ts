@@ -54,6 +54,17 @@ test("a full server prepares nothing, and says so without an error", async () =>
   for (const { usage } of await Promise.all(streams)) expect(usage.completionTokens).toBe(400);
 });
 
+test("where nothing is kept nothing is prepared, and that is said without an error", async () => {
+  model = openModel({ contextSize: 2048, promptCache: false });
+  const { promptTokens, readyTokens } = await model.prepare(said(longer));
+  expect(promptTokens).toBeGreaterThan(200);
+  expect(readyTokens).toBe(0);
+  const leaving = new AbortController();
+  leaving.abort();
+  await expect(model.prepare(said(longer), { signal: leaving.signal })).rejects.toMatchObject({ name: "AbortError" });
+  expect((await model.chat(said(longer), asked)).usage).toMatchObject({ promptTokens, cachedTokens: 0 });
+});
+
 test("whoever wants the slot has it, and what was computed by then is of use", async () => {
   model = openModel({ contextSize: 2048, maxStreams: 1 });
   await model.ready;
