@@ -103,8 +103,14 @@ export function readFile(at: string, value: unknown, what: string): string {
 /** No message repeats it. */
 export function readCacheKey(name: string, given: unknown): Uint8Array {
   if (given instanceof Uint8Array && given.byteLength === CACHE_KEY_BYTES) return Uint8Array.from(given); // whoever gave it may overwrite theirs
-  const what = given instanceof Uint8Array ? `${given.byteLength} bytes` : "something else";
-  throw bad(name, `${name} must be a Buffer or Uint8Array of ${CACHE_KEY_BYTES} bytes; given ${what}.`);
+  throw bad(name, `${name} must be a Buffer or Uint8Array of ${CACHE_KEY_BYTES} bytes; given ${kindOfKey(given)}.`);
+}
+
+/** What it is, and nothing of what is in it. */
+function kindOfKey(given: unknown): string {
+  if (given instanceof Uint8Array) return `${given.byteLength} bytes`;
+  if (typeof given === "string") return `a text of ${given.length} characters, which Buffer.from(text, "hex") or "base64" makes bytes of`;
+  return given === null ? "null" : `a value of the type ${typeof given}`;
 }
 
 /** `true` and `false`, or `{ ram, dir, disk, key, moved }`: bytes, a folder, bytes, 32 bytes that no message repeats, a boolean. */

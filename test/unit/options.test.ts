@@ -177,8 +177,10 @@ describe("a refusal names the option, what was given and what is allowed", () =>
     expect(message({ promptCache: { moved: 1 } })).toBe("promptCache.moved must be true or false; given 1.");
     expect(readEngineOptions({ promptCache: { moved: true } }).native.promptCache.moved).toBe(true);
     expect(message({ promptCache: { dir: "x", key: "secret" } })).toBe(
-      "promptCache.key must be a Buffer or Uint8Array of 32 bytes; given something else.",
+      'promptCache.key must be a Buffer or Uint8Array of 32 bytes; given a text of 6 characters, which Buffer.from(text, "hex") or "base64" makes bytes of.',
     );
+    expect(message({ promptCache: { dir: "x", key: null } })).toContain("of 32 bytes; given null");
+    expect(message({ promptCache: { dir: "x", key: new ArrayBuffer(32) } })).toContain("given a value of the type object");
     expect(message({ promptCache: { dir: "x", key: new Uint8Array(31) } })).toContain("of 32 bytes; given 31 bytes");
     expect(message({ promptCache: { key: new Uint8Array(32) } })).toContain("promptCache.dir, which is not given");
     expect(message({ promptCache: 5 })).toContain("promptCache must be false, or an object");
