@@ -1,6 +1,9 @@
 // The benchmark's report: figures, goals, tables, kept results, charts. bench/ is plain JavaScript.
+
+import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 
+const read = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), "utf8");
 const load = (path: string) => import(new URL(`../../bench/${path}`, import.meta.url).href);
 const { figuresOf, markdown, table } = await load("lib/report.mjs");
 const { merge } = await load("lib/results.mjs");
@@ -159,6 +162,22 @@ describe("rows", () => {
 
   it("run on nobody that was not asked for", () => {
     for (const row of rows) for (const entry of entriesOf(row, ["zstream"])) expect(entry.contender).toBe("zstream");
+  });
+
+  it("are explained in docs/PERFORMANCE.md, beside links to the tables that have them, and to no others", () => {
+    const sections = new Map<string, string>();
+    for (const section of read("docs/PERFORMANCE.md").split(/^##+ /m)) {
+      const name = /^(?:([a-z]): |The (curve)\n)/.exec(section);
+      if (name) sections.set(name[1] ?? name[2]!, section);
+    }
+    expect([...sections.keys()].sort()).toEqual(rows.map(({ name }: { name: string }) => name).sort());
+    const kept = readdirSync(new URL("../../bench/results", import.meta.url)).filter((file) => file.endsWith(".md"));
+    const tables = new Map(kept.map((file) => [file, read(`bench/results/${file}`)]));
+    for (const [row, section] of sections) {
+      const linked = [...section.matchAll(/bench\/results\/([\w.-]+\.md)\)/g)].map(([, file]) => file);
+      const having = kept.filter((file) => new RegExp(`^## ${row}: `, "m").test(tables.get(file)!));
+      expect({ row, linked: linked.sort() }).toEqual({ row, linked: having.sort() });
+    }
   });
 
   it("have goals only about contenders that they measure", () => {
