@@ -59,7 +59,7 @@ export class ModelCache {
    * @throws ZSEError BAD_OPTION where it is not kept
    */
   async evict(target?: CacheTarget): Promise<CacheEntry[]> {
-    const which = target === undefined ? {} : await this.#which("evict", target, false);
+    const which = target === undefined ? {} : await this.#which("evict", target);
     return (await this.#engine.cache({ cache: "evict", ...which })).entries;
   }
 
@@ -83,19 +83,41 @@ export class ModelCache {
     return (await this.#engine.cache({ cache: "import", ...which })).entries[0]!;
   }
 
-  async #one(cache: NativeCacheQuestion["cache"], target: CacheTarget, more: Partial<NativeCacheQuestion> = {}): Promise<CacheEntry> {
-    const which = await this.#which(cache, target, cache !== "unpin");
-    return (await this.#engine.cache({ cache, ...which, ...more })).entries[0]!;
+  async #one(cache: "pin" | "unpin" | "export", target: CacheTarget, more: Partial<NativeCacheQuestion> = {}): Promise<CacheEntry> {
+    const question = { cache, ...(await this.#which(cache, target)), ...more };
+    if (typeof target === "string" || cache === "unpin") return (await this.#engine.cache(question)).entries[0]!;
+    return await this.#computed(question, requestOf(target));
   }
 
-  /** @param computes a chat that is not there yet */
-  async #which(call: string, target: CacheTarget, computes: boolean): Promise<{ id: string } | { tokens: Int32Array }> {
+  /**
+   * Of a chat, which is computed where it is not there yet. It is asked for before, so that no stream can take its place in between.
+   */
+  async #computed(question: NativeCacheQuestion, request: ChatRequest): Promise<CacheEntry> {
+    const ticket = ++lastTicket;
+    let answered = false;
+    const answer = this.#engine.cache({ ...question, ticket }).finally(() => {
+      answered = true;
+    });
+    const failure = this.#compute(request, () => answered).then(
+      () => undefined,
+      (error: unknown) => ({ error }),
+    );
+    // Where the engine is gone, the answer says so.
+    failure.then(() => this.#engine.cache({ cache: "enough", ticket })).catch(() => undefined);
+    try {
+      return (await answer).entries[0]!;
+    } catch (error) {
+      throw ((await failure) ?? { error }).error;
+    }
+  }
+
+  async #which(call: string, target: CacheTarget): Promise<{ id: string } | { tokens: Int32Array }> {
     if (typeof target === "string") {
       if (/^[0-9a-f]{16}$/.test(target)) return { id: target };
       const message = `cache.${call}() takes an entry's id (16 digits, base 16) or a chat; given ${quote(target)}.`;
       throw new ZSEError("BAD_OPTION", message, { option: "id" });
     }
-    const request = (Array.isArray(target) ? { messages: target } : target) as ChatRequest;
+    const request = requestOf(target);
     if (typeof request !== "object" || request === null || !("messages" in request)) {
       const message = `cache.${call}() takes an entry's id, or a chat: messages, or a request with them; given ${quote(target)}.`;
       throw new ZSEError("BAD_OPTION", message, { option: "messages" });
@@ -104,22 +126,26 @@ export class ModelCache {
       const message = `cache.${call}() finds what was computed with an adapter by its id alone, which cache.list() has; given a chat with an adapter.`;
       throw new ZSEError("BAD_OPTION", message, { option: "adapter" });
     }
-    if (computes) await this.#compute(request);
     return { tokens: Int32Array.from((await this.#model.applyTemplate(request)).tokens) };
   }
 
   /** Ahead, where that costs nobody anything; where streams want the slots, or every step, in turn with them: it goes on from what was computed ahead. */
-  async #compute(request: ChatRequest): Promise<void> {
+  async #compute(request: ChatRequest, answered: () => boolean): Promise<void> {
     const ahead = this.#model.prepare({ ...request, key: `cache ${++this.#prepared}` });
     let timer: NodeJS.Timeout | undefined;
     const patience = new Promise<undefined>((resolve) => {
       timer = setTimeout(resolve, PATIENCE_MS, undefined);
     });
     const ready = await Promise.race([ahead, patience]).finally(() => clearTimeout(timer));
-    if (ready !== undefined && ready.promptTokens > 0 && ready.readyTokens >= ready.promptTokens - 1) return;
+    if (answered() || (ready !== undefined && ready.promptTokens > 0 && ready.readyTokens >= ready.promptTokens - 1)) return;
     await this.#model.chat({ ...request, streamCallback: undefined, maxTokens: 1, maxSteps: 1 });
   }
 }
+
+/** Of all questions of this process that wait for what is computed. */
+let lastTicket = 0;
+
+const requestOf = (target: Exclude<CacheTarget, string>) => (Array.isArray(target) ? { messages: target } : target) as ChatRequest;
 
 function asksForAdapter(adapter: ChatRequest["adapter"]): boolean {
   if (typeof adapter !== "object" || adapter === null) return adapter !== undefined;

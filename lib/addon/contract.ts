@@ -282,12 +282,14 @@ export interface NativeRerank {
 
 /** What is wanted of the prefixes that are kept. Never from a page: they are everybody's texts. */
 export interface NativeCacheQuestion {
-  cache: "list" | "pin" | "unpin" | "evict" | "export" | "import";
+  cache: "list" | "pin" | "unpin" | "evict" | "export" | "import" | "enough";
   /** The entry: 16 digits, base 16; or `tokens`, with which it begins. Neither: all (list, evict). */
   id?: string;
   tokens?: Int32Array;
   /** Of the file, for export and import. */
   path?: string;
+  /** Of pin and export: what is not kept yet is waited for, until "enough" comes with the same number (from 1 to 2^32-1). */
+  ticket?: number;
   /** 32 bytes that the file is sealed with; null: it is not sealed. Absent: as the engine's own files. */
   key?: Uint8Array | null;
 }

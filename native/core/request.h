@@ -173,12 +173,13 @@ struct RerankQuestion {
 };
 /** What a caller wants of the prefixes that are kept. The decode thread does it, between its steps. */
 struct CacheQuestion {
-  enum class Act { kList, kPin, kUnpin, kEvict, kExport, kImport };
+  enum class Act { kList, kPin, kUnpin, kEvict, kExport, kImport, kEnough };
   Act act = Act::kList;
   /** Of which entry: the one of this id, or the one that begins with these tokens. Neither: all of them (kList, kEvict), or none (kImport). */
   std::optional<uint64_t> id;
   std::vector<Token> tokens;
-  std::string path;  // of the file, of kExport and kImport
+  std::string path;     // of the file, of kExport and kImport
+  uint32_t ticket = 0;  // of kPin and kExport: not 0, what is not kept yet is waited for, until kEnough comes with it
   /** Whether and with what the file is sealed; nothing said: as the engine's own. */
   std::optional<std::optional<AeadKey>> key;
 };

@@ -425,9 +425,9 @@ EmbedQuestion embed_from_js(const Napi::Object& value) {
 /** An id as callers have it: 16 digits, base 16. lib/model-cache has checked it. */
 CacheQuestion cache_question_from_js(const Napi::Object& value) {
   using Act = CacheQuestion::Act;
-  constexpr std::pair<const char*, Act> kActs[] = {{"list", Act::kList},     {"pin", Act::kPin},
-                                                   {"unpin", Act::kUnpin},   {"evict", Act::kEvict},
-                                                   {"export", Act::kExport}, {"import", Act::kImport}};
+  constexpr std::pair<const char*, Act> kActs[] = {
+      {"list", Act::kList},     {"pin", Act::kPin},       {"unpin", Act::kUnpin},  {"evict", Act::kEvict},
+      {"export", Act::kExport}, {"import", Act::kImport}, {"enough", Act::kEnough}};
   CacheQuestion question;
   const std::string act = value.Get("cache").As<Napi::String>();
   for (const auto& [name, one] : kActs) {
@@ -437,6 +437,7 @@ CacheQuestion cache_question_from_js(const Napi::Object& value) {
     question.id = std::stoull(id.As<Napi::String>().Utf8Value(), nullptr, 16);
   if (const Napi::Value tokens = value.Get("tokens"); tokens.IsTypedArray()) question.tokens = integers_from_js(tokens);
   if (const Napi::Value path = value.Get("path"); path.IsString()) question.path = path.As<Napi::String>();
+  if (const Napi::Value ticket = value.Get("ticket"); ticket.IsNumber()) question.ticket = ticket.As<Napi::Number>();
   if (const Napi::Value key = value.Get("key"); key.IsTypedArray()) {
     question.key.emplace(key_from_js(key));
   } else if (key.IsNull()) {

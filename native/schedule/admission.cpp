@@ -25,12 +25,15 @@ Admission::Admission(Decoder& decoder, PrefixCache cache, EngineStats& stats, Cl
       lend_after_(lend_after),
       copied_at_once_(copied_at_once) {}
 
-// New streams and those whose readers are back, alike: whoever would go first always could keep the others out.
-void Admission::admit(Sequences& sequences, Clock::time_point now) {
+void Admission::look(const Sequences& sequences) {
   cache_.update();
-  admitted_at_ = now;
   const std::vector<Sequence*> active = sequences.active();
   flowing_ = std::any_of(active.begin(), active.end(), [](const Sequence* sequence) { return flows(*sequence); });
+}
+
+// New streams and those whose readers are back, alike: whoever would go first always could keep the others out.
+void Admission::admit(Sequences& sequences, Clock::time_point now) {
+  admitted_at_ = now;
   sources_.take_fetched(sequences);
   if (!flowing_ && saver_.lends().stream != 0) end_saving(sequences);  // it was begun while others were flowing
   int waiting = 0;  // for what will make them quicker: a slot stays free for each

@@ -24,6 +24,9 @@ class Admission {
   /** `lend_after`: a reader that pauses for less than this keeps its slot, even if others wait. `copied_at_once`: see SlotSaver. */
   Admission(Decoder& decoder, PrefixCache cache, EngineStats& stats, Clock::duration lend_after, size_t copied_at_once);
 
+  /** What files and streams have come to. Before what is decided of them. */
+  void look(const Sequences& sequences);
+
   /**
    * Gives slots to those that wait, new streams and spilled ones whose readers are back: whoever has waited longest goes first. Where RAM has
    * no room for one image more, only who comes back can have the slot of one that pauses: their images change places.

@@ -30,6 +30,16 @@ EngineError no_room_in_ram(uint64_t bytes) {
   return {"OVERLOADED", "this prefix takes " + megabytes(bytes) + ", more than promptCache.ram leaves; give more"};
 }
 
+/** Whoever waited for something to be computed waits no longer, once that is said to be enough. */
+void CacheDesk::add(CacheCommand command) {
+  if (command.question.act == CacheQuestion::Act::kEnough) {
+    for (Waiting& it : waiting_) {
+      if (it.command.question.ticket == command.question.ticket) it.command.question.ticket = 0;
+    }
+  }
+  waiting_.push_back({std::move(command)});
+}
+
 void CacheDesk::withdraw(uint32_t question) {
   const auto is_it = [&](const Waiting& it) { return it.command.control->number == question; };
   waiting_.erase(std::remove_if(waiting_.begin(), waiting_.end(), is_it), waiting_.end());
@@ -62,6 +72,7 @@ std::optional<CacheAnswer> CacheDesk::answer(Waiting& waiting, bool flowing, con
   if (!cache_.enabled()) throw EngineError("BAD_OPTION", "nothing is kept: promptCache is false");
   switch (question.act) {
     case CacheQuestion::Act::kList: return CacheAnswer{list(true)};
+    case CacheQuestion::Act::kEnough: return CacheAnswer{};
     case CacheQuestion::Act::kEvict:
       if (!waiting.evicted) {
         waiting.evicted = evict(question);
@@ -81,6 +92,7 @@ std::optional<CacheAnswer> CacheDesk::answer(Waiting& waiting, bool flowing, con
     default: break;
   }
   const Found found = find(question, true);
+  if (!found && question.ticket != 0) return {};
   if (!found) throw not_kept();
   const std::shared_ptr<const SavedPrefix> image = image_of(found, waiting, flowing);
   if (!image) return {};

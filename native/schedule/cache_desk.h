@@ -31,7 +31,7 @@ class CacheDesk {
   CacheDesk(KvSlots& slots, PrefixCache& cache, SlotSaver& saver, const Decoder& decoder)
       : slots_(slots), cache_(cache), saver_(saver), decoder_(decoder) {}
 
-  void add(CacheCommand command) { waiting_.push_back({std::move(command)}); }
+  void add(CacheCommand command);
   void withdraw(uint32_t question);
   void fail_all(const std::string& code, const std::string& message, Outbox& outbox);
 

@@ -45,8 +45,9 @@ bool Scheduler::step() {
   if (was_empty) gather_first();
   end_cancelled_and_stalled();
   make_way();
+  admission_.look(sequences_);
+  admission_.desk().work(admission_.flowing(), outbox_, export_);  // before what is asked for makes place for somebody
   admission_.admit(sequences_, Clock::now());
-  admission_.desk().work(admission_.flowing(), outbox_, export_);
   const auto copying = Clock::now();
   const bool copied = admission_.copy_some(sequences_, copy_time_);
   const bool embeds = embeddings_ && !embeddings_->empty();

@@ -359,6 +359,45 @@ test("a chat is pinned while a stream that never pauses runs, and does not wait 
   await model.close();
 });
 
+test.each<[string, EngineOptions]>([
+  ["little RAM", { promptCache: { ram: 3 << 20 } }],
+  ["none", { promptCache: { ram: 0 } }],
+])("a chat that is computed to be pinned or exported is there for that, whoever wants its place: %s", async (_, more) => {
+  const model = openModel({ ...OPTIONS, kvType: "f16", maxStreams: 3, ...more });
+  const long = (name: string) => [{ role: "user", content: `${name}. ${"Count from 3 to 14. ".repeat(60)}` }] as const;
+  let [asked, over] = [0, false];
+  const others = Array.from({ length: 6 }, async () => {
+    while (!over) await model.chat(long(`Reader ${asked++}`), { ...GREEDY, maxTokens: 1 + (asked % 12), ignoreEos: true });
+  });
+  const file = join(folder, `wanted-${Math.random()}.kv`);
+  for (let i = 0; i < 3; i++) {
+    expect((await model.cache.export(long(`Export ${i}`), file)).tokens).toBeGreaterThan(200);
+    if (more.promptCache !== false && more.promptCache?.ram === 0) continue;
+    const { id, pinned } = await model.cache.pin(long(`Pin ${i}`));
+    expect(pinned).toBe(true);
+    await model.cache.unpin(id);
+  }
+  over = true;
+  await Promise.all(others);
+  await model.close();
+});
+
+test("a chat that cannot be computed is neither pinned nor exported, and it is said why", async () => {
+  const model = openModel(OPTIONS);
+  const far: Message[] = [{ role: "user", content: "word ".repeat(4000) }];
+  const file = join(folder, "never.kv");
+  await expect(model.cache.pin(far)).rejects.toMatchObject({ code: "CONTEXT_OVERFLOW" });
+  await expect(model.cache.export(far, file)).rejects.toMatchObject({ code: "CONTEXT_OVERFLOW" });
+  await expect(model.cache.pin([{ role: "user", content: "Hi" }])).rejects.toMatchObject({
+    code: "BAD_OPTION",
+    message: expect.stringContaining("less than 64 tokens"),
+  });
+  expect(existsSync(file)).toBe(false);
+  const closing = rejection(model.cache.pin(asks("Hello")));
+  await model.close();
+  expect(await closing).toMatchObject({ code: "CLOSED" });
+});
+
 test("a chat is pinned also where streams want every slot, and what is no chat is named", async () => {
   const model = openModel(OPTIONS);
   const others = Promise.all(Array.from({ length: 6 }, (_, i) => model.chat(asks(`Count from ${i} to 14`), { ...GREEDY, maxTokens: 60 })));
