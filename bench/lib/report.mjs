@@ -19,7 +19,7 @@ export function figuresOf(row, samples, model) {
       if (measures[measure] === undefined && name === "raw") continue;
       values[name] = summarize(valuesOf(measures, measure, row, name));
     }
-    const judged = goals.flatMap((goal) => judge(goal, measure, samples));
+    const judged = goals.filter(({ but }) => !but?.includes(model)).flatMap((goal) => judge(goal, measure, samples));
     const before = samples.get("before")?.[measure];
     const ours = samples.get("zstream")?.[measure];
     return {
@@ -40,7 +40,8 @@ function judge(goal, measure, samples) {
   const theirs = goal.of === undefined ? undefined : samples.get(goal.of)?.[measure];
   if (ours === undefined || (goal.of !== undefined && theirs === undefined)) return [];
   const { median, min, max } = theirs ? compare(ours, theirs) : summarize(ours);
-  return [{ ...goal, median, min, max, reached: reaches(goal, median) }];
+  const { but, ...told } = goal;
+  return [{ ...told, median, min, max, reached: reaches(goal, median) }];
 }
 
 function valuesOf(measures, measure, row, name) {

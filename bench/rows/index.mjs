@@ -10,8 +10,8 @@
 //   variants                 [{ contender, label, options }] in place of contenders: a curve instead of a comparison
 //   raw(job)                 the same numbers from llama.cpp's own tools
 //   derived(measures, job)   further named numbers, of those of one repetition: parts of the machine's limits (job.limits), say
-//   figures                  { label, unit, measure, goals?: [{ of?: contender, atLeast | atMost }], note? }: a goal with `of` is about the
-//                            ratio of zStream's to that contender's, one without about zStream's own number. `only` names the
+//   figures                  { label, unit, measure, goals?: [{ of?: contender, atLeast | atMost, but? }], note? }: a goal with `of` is about the
+//                            ratio of zStream's to that contender's, one without about zStream's own number; `but` names models that it is not about. `only` names the
 //                            contenders, `models` the models that a figure is about, `optional` one that some machines cannot tell
 import { row as a } from "./a-one-stream.mjs";
 import { row as b } from "./b-many-streams.mjs";

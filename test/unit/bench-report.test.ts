@@ -71,6 +71,18 @@ describe("figures", () => {
   });
 });
 
+it("a goal is not about the models that it leaves out, and is told without them", () => {
+  const some = [
+    { of: "raw", atLeast: 0.9 },
+    { atLeast: 90, but: ["demo"] },
+  ];
+  const goalsOf = (model: string) =>
+    (figuresOf({ name: "a", figures: [{ ...row.figures[0], goals: some }] }, samples, model) as Figure[])[0]!.goals;
+  expect(goalsOf("demo")).toMatchObject([{ of: "raw", reached: true }]);
+  expect(goalsOf("qwen2-0.5b")).toMatchObject([{ of: "raw" }, { atLeast: 90, median: 96, reached: true }]);
+  for (const goal of goalsOf("qwen2-0.5b")) expect(goal).not.toHaveProperty("but");
+});
+
 describe("tables", () => {
   it("have a column for each contender, a line for each figure, all of one width", () => {
     const lines = (table(kept) as string).split("\n");
