@@ -14,7 +14,7 @@
 #include "lanes.h"
 #include "repack.h"
 
-#if defined(ZSE_LANES) && !defined(ZSE_LANES_VNNI)
+#if defined(ZSE_LANES) && !defined(ZSE_LANES_VNNI) && !defined(ZSE_LANES_NEON)
 #define ZSE_PRODUCTS_AVX2
 
 #include <immintrin.h>
