@@ -86,7 +86,8 @@ await main(async () => {
     if (project) await bed("with AMX and without", () => withoutAmx(project));
     if (project) await bed("a processor that is too old", () => tooOld(project));
     await bed("arm64 under qemu", () => inEmptyProject((folder) => arm64({ packed, registry: registry.url, project: folder })));
-    await bed("musl", () => inEmptyProject((folder) => musl({ packed, registry: registry.url, project: folder })));
+    for (const [name, arch] of Object.entries({ musl: "x64", "musl on arm64 under qemu": "arm64" }))
+      await bed(name, () => inEmptyProject((folder) => musl({ packed, registry: registry.url, project: folder, arch })));
     await bed("Windows under wine", () => inEmptyProject((folder) => wine({ packed, registry: registry.url, project: folder })));
     await bed("node-llama-cpp beside it", () => tryBeside(registry));
     for (const { name, run: pack } of project ? bundlerBeds(join(tarballs, packed[0])) : []) await bed(name, () => pack(project));
