@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { arm64 } from "../test/platforms/arm64.mjs";
 import { bundlerBeds } from "../test/platforms/bundlers/beds.mjs";
+import { lockfileFromElsewhere } from "../test/platforms/lockfile.mjs";
 import { musl } from "../test/platforms/musl/bed.mjs";
 import { tooOld, withoutAmx } from "../test/platforms/other-processor.mjs";
 import { startRegistry } from "../test/platforms/registry.mjs";
@@ -91,6 +92,9 @@ await main(async () => {
     await bed("Windows under wine", () => inEmptyProject((folder) => wine({ packed, registry: registry.url, project: folder })));
     await bed("node-llama-cpp beside it", () => tryBeside(registry));
     for (const { name, run: pack } of project ? bundlerBeds(join(tarballs, packed[0])) : []) await bed(name, () => pack(project));
+    await bed("a lockfile from another system", () =>
+      inEmptyProject((folder) => lockfileFromElsewhere({ registry: registry.url, project: folder })),
+    );
     if (project) await bed("broken installations say what helps", () => tryBroken(project));
   } finally {
     registry.close();
