@@ -151,15 +151,15 @@ function packageName(): string | undefined {
 
 /** How each package manager adds a package, and how it runs a package's command: npx looks for it on the registry where it finds none. */
 const lockfiles = [
-  ["package-lock.json", "npm install --no-save ", "npx"],
-  ["pnpm-lock.yaml", "pnpm add ", "pnpm exec"],
-  ["yarn.lock", "yarn add ", "yarn"],
-  ["bun.lock", "bun add ", "bunx"],
-  ["deno.lock", "deno add npm:", "npx"],
+  ["package-lock.json", "npm install --no-save ", "npx zse"],
+  ["pnpm-lock.yaml", "pnpm add ", "pnpm exec zse"],
+  ["yarn.lock", "yarn add ", "yarn zse"],
+  ["bun.lock", "bun add ", "bunx zse"],
+  ["deno.lock", "deno add npm:", "deno run --allow-all npm:zstream/zse"],
 ] as const;
 
 function buildAdvice(root: string): string {
-  return `To compile the engine here: ${lockfile(root)?.runner ?? "npx"} zse build`;
+  return `To compile the engine here: ${lockfile(root)?.runner ?? "npx zse"} build`;
 }
 
 /** The nearest lockfile above the package, and the command of its package manager that adds a package. */

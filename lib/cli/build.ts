@@ -8,7 +8,7 @@ import { dirname, join } from "node:path";
 import type { Command } from "commander";
 import { builtFolder } from "../addon/compiled.js";
 import { packageRoot } from "../addon/package-root.js";
-import { installCommands } from "./install-commands.js";
+import { installCommands, withoutPnp } from "./install-commands.js";
 import { reportError } from "./report.js";
 
 interface BuildFlags {
@@ -128,7 +128,7 @@ function settle(root: string, work: string, keep: boolean): string {
 
 function run(file: string, args: string[], cwd: string, shell = false, env: Record<string, string> = {}): Promise<number> {
   return new Promise((done, fail) => {
-    const child = spawn(file, args, { cwd, shell, stdio: ["ignore", "inherit", "inherit"], env: { ...process.env, ...env } });
+    const child = spawn(file, args, { cwd, shell, stdio: ["ignore", "inherit", "inherit"], env: { ...withoutPnp(process.env), ...env } });
     child.on("error", fail);
     child.on("close", (status, signal) => done(status ?? (signal === "SIGINT" ? 130 : 1)));
   });

@@ -16,6 +16,9 @@ const managers: Record<string, string[]> = {
   bun: ["install", "--ignore-scripts", "--no-save", "--silent"],
 };
 
+/** Deno runs no scripts of packages unless it is told to. */
+const DENO = ["install", "--node-modules-dir=auto", "--no-lock", "--quiet"];
+
 /** The commands to try, the best first; one that is not there gives ENOENT. */
 export function installCommands(env: NodeJS.ProcessEnv = process.env, platform: string = process.platform): InstallCommand[] {
   const windows = platform === "win32";
@@ -24,8 +27,9 @@ export function installCommands(env: NodeJS.ProcessEnv = process.env, platform: 
     if (name === runner?.name) return { name, ...runner.command(args), shell: false };
     return { name, file: windows ? `${name}.${name === "bun" ? "exe" : "cmd"}` : name, args, shell: windows && name !== "bun" };
   });
-  const { bun } = process.versions as { bun?: string };
+  const { bun, deno } = process.versions as { bun?: string; deno?: string };
   if (bun !== undefined) found.push({ name: "this Bun", file: process.execPath, args: managers.bun!, shell: false });
+  if (deno !== undefined) found.push({ name: "this Deno", file: process.execPath, args: DENO, shell: false });
   return found;
 }
 
@@ -36,4 +40,15 @@ function runnerOf(env: NodeJS.ProcessEnv): { name: string; command(args: string[
   if (path === undefined || name === undefined) return undefined;
   const script = /\.[cm]?js$/.test(path);
   return { name, command: (args) => (script ? { file: process.execPath, args: [path, ...args] } : { file: path, args }) };
+}
+
+/**
+ * The environment without what Yarn's Plug'n'Play adds to it. It tells each Node below it to find packages by the project's list alone, also for a
+ * folder to compile in that lies in the project, or in a home folder that is one.
+ */
+export function withoutPnp(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  if (env.NODE_OPTIONS === undefined) return env;
+  const path = String.raw`(?:"[^"]*\.pnp\.(?:cjs|loader\.mjs)"|\S*\.pnp\.(?:cjs|loader\.mjs))`;
+  const options = env.NODE_OPTIONS.replace(new RegExp(String.raw`--(?:require|experimental-loader)\s+${path}`, "g"), "");
+  return { ...env, NODE_OPTIONS: options.trim() };
 }

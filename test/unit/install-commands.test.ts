@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { installCommands } from "../../lib/cli/install-commands.js";
+import { installCommands, withoutPnp } from "../../lib/cli/install-commands.js";
 
 describe("the tools of zse build are installed", () => {
   test("by npm first, by the others where it is not there", () => {
@@ -26,5 +26,13 @@ describe("the tools of zse build are installed", () => {
       ["yarn.cmd", true],
       ["bun.exe", false],
     ]);
+  });
+  test("and are found in a project of Yarn's Plug'n'Play, whose options do not reach the tools", () => {
+    const pnp = '--max-old-space-size=99 --require /p/.pnp.cjs --experimental-loader "file:///p q/.pnp.loader.mjs" --no-warnings';
+    expect(withoutPnp({ A: "1", NODE_OPTIONS: pnp })).toEqual({
+      A: "1",
+      NODE_OPTIONS: expect.stringMatching(/^--max-old-space-size=99 +--no-warnings$/),
+    });
+    expect(withoutPnp({ A: "1" })).toEqual({ A: "1" });
   });
 });

@@ -77,6 +77,7 @@ describe("an engine that cannot be loaded", () => {
     ["pnpm-lock.yaml", "pnpm exec zse build"],
     ["yarn.lock", "yarn zse build"],
     ["bun.lock", "bunx zse build"],
+    ["deno.lock", "deno run --allow-all npm:zstream/zse build"],
   ])("%s: the command is run as its package manager runs one", (name, command) => {
     const help = loadHelp(project(`run-${name}`, [name, ""]), [broken("something else")]);
     expect(help).toContain(`To compile the engine here: ${command}\n`);
