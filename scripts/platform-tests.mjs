@@ -13,6 +13,7 @@ import { musl } from "../test/platforms/musl/bed.mjs";
 import { tooOld, withoutAmx } from "../test/platforms/other-processor.mjs";
 import { startRegistry } from "../test/platforms/registry.mjs";
 import { wine } from "../test/platforms/wine.mjs";
+import { zseBuildBeds } from "../test/platforms/zse-build.mjs";
 import { fromFarm, run, Skip } from "./farm.mjs";
 import { npm, npmScript } from "./npm.mjs";
 import { packAll } from "./pack.mjs";
@@ -95,6 +96,8 @@ await main(async () => {
     await bed("a lockfile from another system", () =>
       inEmptyProject((folder) => lockfileFromElsewhere({ registry: registry.url, project: folder })),
     );
+    for (const { name, run: build } of zseBuildBeds({ folder: tarballs, tarball: packed[0], upstream }))
+      await bed(`zse build by ${name}`, build);
     if (project) await bed("broken installations say what helps", () => tryBroken(project));
   } finally {
     registry.close();
