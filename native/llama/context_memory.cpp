@@ -91,14 +91,16 @@ void check_memory(const llama_model* model, const ModelInfo& info) {
 
 /**
  * Latest states of a recurrent memory that a slot keeps, to take as many tokens back. Each takes as much as the memory itself, and copies of its own in
- * each layer's graph. Of the other architectures that llama.cpp keeps them for, prompts of Qwen3.5's take 1.2 times as long then; the rest were not tried.
+ * the graphs of short batches (of Qwen3.5, by a patch in vendor/patches). llama.cpp keeps them for other architectures, too (Nemotron-H, say), which were not tried.
  */
 int states_kept(const llama_model* model, int draft_tokens) {
   constexpr double kMostBytes = 64e6;
   constexpr double kMost = 8;
   switch (model->arch) {
     case LLM_ARCH_LFM2:
-    case LLM_ARCH_LFM2MOE: break;
+    case LLM_ARCH_LFM2MOE:
+    case LLM_ARCH_QWEN35:
+    case LLM_ARCH_QWEN35MOE: break;
     default: return 0;
   }
   const llama_hparams& hparams = model->hparams;

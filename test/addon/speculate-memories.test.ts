@@ -1,4 +1,4 @@
-// What is guessed of replies of models whose memory cannot be cut anywhere: LFM2 has its latest states still, and a sliding window what it sees from
+// What is guessed of replies of models whose memory cannot be cut anywhere: hybrids have their latest states still, and a sliding window what it sees from
 // there. No text changes by it, whatever was guessed wrong, beside other streams, with readers that pause and slots that are lent, and after what was taken
 // back was kept.
 
@@ -16,7 +16,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 const GREEDY = { temperature: 0, maxTokens: 60, ignoreEos: true } as const;
 const PROMPTS = ["Tell me a story", "What is in a zoo?", "Count from 3 to 14", "The fox runs. The cat sleeps. ".repeat(8)];
-const KINDS = ["hybrid", "sliding"] as const;
+const KINDS = ["hybrid", "delta", "sliding"] as const;
 const model = (kind: (typeof KINDS)[number], options: EngineOptions = {}, seed = 7) =>
   openModel({ contextSize: 1024, ...options }, writeMemoryModel(join(folder, `${kind}-${seed}.gguf`), kind, seed));
 
