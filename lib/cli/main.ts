@@ -28,7 +28,16 @@ const program = new Command("zse")
   .version(version, "-V, --version", "print the version")
   .helpOption("-h, --help", "print this help")
   .configureHelp({ showGlobalOptions: false })
-  .configureOutput({ outputError: (text, write) => write(`${cutMessage(text.trimEnd())}\n`) }) // commander quotes what it does not know
+  // Commander quotes what it does not know, and begins and ends its sentences in its own way.
+  .configureOutput({
+    outputError: (text, write) => {
+      const said = cutMessage(text.trimEnd())
+        .replace(/^error: /, "")
+        .replaceAll("\n", " ")
+        .replace(/\.$/, "");
+      write(`zse: ${said}; --help lists what there is\n`);
+    },
+  })
   .exitOverride() // throws instead of leaving with its own exit code
   .addHelpText(
     "after",

@@ -269,8 +269,9 @@ describe("tools, forms and thoughts", () => {
 
 describe("wrong usage exits with 2, failures with 1, in one sentence", () => {
   test.each([
-    [["fly"], 2, /unknown command 'fly'/],
-    [["run", "Hi", "--temprature", "1"], 2, /unknown option '--temprature'/],
+    [["fly"], 2, /^zse: unknown command 'fly'; --help lists what there is\n$/],
+    [["run", "Hi", "--temprature", "1"], 2, /^zse: unknown option '--temprature' \(Did you mean --temperature\?\); --help .*\n$/],
+    [["inspect"], 2, /^zse: missing required argument 'file'; --help lists what there is\n$/],
     [["run", "Hi", "--temperature", "hot"], 2, /temperature.*number/],
     [["run", "Hi", "--temperature", "9"], 2, /^zse: --temperature must be a number from 0 to 5; given 9\.\n$/],
     [["run", "Hi", "--context-size", "-5"], 2, /--context-size must be a whole number/],
