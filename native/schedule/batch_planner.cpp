@@ -122,8 +122,7 @@ void StepCost::record(int decode_tokens, int prefill_tokens, double ms) {
     blend(ms_per_bulk_token_, std::max(ms - decode_ms_, ms * 0.1) / prefill_tokens, 0.3);
     return;
   }
-  const double prefill_ms = std::max(ms - decode_ms_, ms * 0.1);
-  blend(ms_per_prefill_token_, prefill_ms / prefill_tokens, 0.3);
+  pieces_.record(prefill_tokens, std::max(ms - decode_ms_, ms * 0.1));
 }
 
 void StepCost::record_texts(bool decoding, int tokens, double ms) {
@@ -141,9 +140,12 @@ int StepCost::texts_budget(double target_ms) const {
 }
 
 int StepCost::prefill_budget(double target_ms, int max_batch_tokens) const {
-  const double per_token = ms_per_prefill_token_ > 0 ? ms_per_prefill_token_ : 2 * ms_per_bulk_token_;
-  if (per_token == 0) return std::min(kFirstPiece, max_batch_tokens);
-  const double tokens = (target_ms * kAim - decode_ms_) / per_token;
+  const double room_ms = std::max(target_ms * kAim - decode_ms_, 0.0);
+  double tokens = pieces_.tokens_within(room_ms, ms_per_bulk_token_);
+  if (tokens == 0 && room_ms > 0) {
+    if (ms_per_bulk_token_ == 0) return std::min(kFirstPiece, max_batch_tokens);
+    tokens = room_ms / (2 * ms_per_bulk_token_);
+  }
   return std::clamp(static_cast<int>(std::min(tokens, 1e6)), std::min(kMinPiece, max_batch_tokens), max_batch_tokens);
 }
 

@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "piece_cost.h"
+
 namespace zse {
 
 // Pieces of a prompt in deterministic mode: always the same cut, whatever else is going on.
@@ -43,7 +45,7 @@ struct PlanLimits {
 std::vector<PlanPiece> plan_batch(const std::vector<PlanCandidate>& candidates, const PlanLimits& limits);
 
 /**
- * Running estimate of what a step costs, for the prefill budget: milliseconds of a step that only decodes, and of each prompt token on
+ * Running estimate of what a step costs, for the prefill budget: milliseconds of a step that only decodes, and of a piece of a prompt on
  * top of it. A token of a small piece costs more than one of a whole batch, so steps that only prefill are kept apart: until
  * a step has done both, a token beside decoding streams is taken for twice as dear.
  */
@@ -66,10 +68,10 @@ class StepCost {
   static constexpr int kMinPiece = 8;
 
  private:
-  double decode_ms_ = 0;             // 0: not seen yet
-  double ms_per_prefill_token_ = 0;  // beside decoding streams; 0: not seen yet
-  double ms_per_bulk_token_ = 0;     // of steps that only prefill; 0: not seen yet
-  double ms_per_text_token_ = 0;     // of texts, beside decoding streams; 0: not seen yet
+  double decode_ms_ = 0;          // 0: not seen yet
+  PieceCost pieces_;              // beside decoding streams
+  double ms_per_bulk_token_ = 0;  // of steps that only prefill; 0: not seen yet
+  double ms_per_text_token_ = 0;  // of texts, beside decoding streams; 0: not seen yet
   double ms_per_lone_text_token_ = 0;
   int last_texts_ = 0;  // tokens of the last piece of them beside decoding streams
 };

@@ -172,3 +172,34 @@ TEST("the prefill budget follows the measured cost of a step") {
   CHECK_EQ(cost.prefill_budget(5, 512), StepCost::kMinPiece);
   CHECK_EQ(cost.prefill_budget(1e9, 512), 512);
 }
+
+TEST("a step keeps its time where the first tokens of a piece cost nearly nothing, and the next ones much") {
+  // Decoding waits for memory, sixteen rows are multiplied at once: as it was measured of a 1.5B on a processor with tiles.
+  const auto step_ms = [](int rows) { return std::max(60.0, (rows + 15) / 16 * 50.0); };
+  StepCost cost;
+  cost.record(0, 256, step_ms(256));
+  for (int i = 0; i < 30; i++) cost.record(1, 0, step_ms(1));
+  int tokens = 0;
+  for (int step = 0; step < 100; step++) {
+    const int piece = cost.prefill_budget(150, 512) / 4 * 4 - 1;
+    const double ms = step_ms(1 + piece);
+    CHECK(ms <= 150);
+    cost.record(1, piece, ms);
+    if (step >= 10) tokens += piece;
+  }
+  CHECK(tokens >= 90 * 30);
+}
+
+TEST("a piece that was slow once is tried again after a while") {
+  StepCost cost;
+  for (int i = 0; i < 30; i++) cost.record(1, 0, 20);
+  cost.record(0, 256, 256);
+  for (int i = 0; i < 20; i++) cost.record(1, 100, 120);
+  for (int i = 0; i < 20; i++) cost.record(1, 100, 2000);  // the machine was busy
+  CHECK(cost.prefill_budget(150, 512) < 30);
+  for (int i = 0; i < 1200; i++) {
+    const int piece = cost.prefill_budget(150, 512);
+    cost.record(1, piece, 20 + piece);
+  }
+  CHECK(cost.prefill_budget(150, 512) > 90);
+}

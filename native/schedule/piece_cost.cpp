@@ -1,0 +1,35 @@
+#include "piece_cost.h"
+
+#include <algorithm>
+
+namespace zse {
+
+void PieceCost::record(int tokens, double ms) {
+  pieces_++;
+  const int point = std::clamp((tokens + kGroup - 1) / kGroup, 1, kPoints - 1);
+  const double whole = ms * point * kGroup / tokens;  // of a piece that fills the group
+  ms_[point] = is_fresh(point) ? ms_[point] + 0.3 * (whole - ms_[point]) : whole;
+  seen_[point] = pieces_;
+  // A longer piece costs no less, and a shorter one no more.
+  for (int other = 1; other < kPoints; other++) {
+    if (other < point) ms_[other] = std::min(ms_[other], ms_[point]);
+    if (other > point) ms_[other] = std::max(ms_[other], ms_[point]);
+  }
+}
+
+double PieceCost::tokens_within(double ms, double ms_per_bulk_token) const {
+  int last = 0;  // the last point that is known
+  double ms_of_last = 0, slope = 0;
+  for (int point = 1; point < kPoints; point++) {
+    if (!is_fresh(point)) continue;
+    slope = (ms_[point] - ms_of_last) / (point - last);
+    if (ms_[point] > ms) return kGroup * (last + (ms - ms_of_last) / slope);
+    last = point;
+    ms_of_last = ms_[point];
+  }
+  if (last == 0) return 0;
+  slope = std::max({slope, kGroup * ms_per_bulk_token, 1e-6});
+  return kGroup * (last + (ms - ms_of_last) / slope);
+}
+
+}  // namespace zse
