@@ -125,8 +125,7 @@ class TilesProducts {
       Pair last;
       for (int64_t b = 0; b < blocks; b++) {
         read(weights[b], near, near.factors[b % 2]);
-        // Memory is fetched while tiles are at work: for weights, and for what will be written.
-        fetch<1>(weights[b], 0);
+        // What will be written is fetched while tiles are at work.
         for (int64_t row = rows * b / blocks; row < rows * (b + 1) / blocks; row++) __builtin_prefetch(out[row] + column, 1);
         for (int tile = 0; tile < tiles; tile += 2) {
           const auto* a = activations + tile * blocks + b;
@@ -174,6 +173,7 @@ class TilesProducts {
     for (int j = 0; j < 8; j++) {
       Ints w[8];
       Kind::columns(w, block, j);
+      fetch<8>(block, j);
 #pragma GCC unroll 2
       for (int part = 0; part < Scales::kParts; part++) {
         const Ints scale = by.of(j, part);
