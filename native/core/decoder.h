@@ -110,7 +110,10 @@ class Decoder {
   virtual int max_slots() const = 0;
   virtual int context_size() const = 0;      // tokens per slot
   virtual int max_batch_tokens() const = 0;  // tokens in one decode at most
-  virtual int max_outputs() const = 0;       // of these, such that the next one is sampled after; at least one for each slot
+  virtual int rows_together() const {
+    return 4;
+  }  // tokens that its kernels multiply at once: steps of such numbers cost least
+  virtual int max_outputs() const = 0;  // of these, such that the next one is sampled after; at least one for each slot
 
   /** What the model is changed by in the next decodes. */
   virtual void use_adapters(const std::vector<AdapterScale>&) {}

@@ -131,6 +131,17 @@ std::vector<DeviceInfo> list_devices() {
   return devices;
 }
 
+int cpu_rows_together() {
+  ggml_backend_dev_t cpu = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
+  auto* features = cpu ? reinterpret_cast<ggml_backend_get_features_t>(ggml_backend_reg_get_proc_address(
+                             ggml_backend_dev_backend_reg(cpu), "ggml_backend_get_features"))
+                       : nullptr;
+  if (!features) return 4;
+  for (const ggml_backend_feature* one = features(ggml_backend_dev_backend_reg(cpu)); one->name; one++)
+    if (std::string(one->name) == "AMX_INT8") return 16;  // rows of a tile
+  return 4;
+}
+
 size_t machine_memory() {
   ggml_backend_dev_t cpu = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
   size_t free = 0, total = 0;

@@ -23,6 +23,9 @@ void init_backends();
 /** Every device of ggml's backend registry. */
 std::vector<DeviceInfo> list_devices();
 
+/** Rows of activations that the CPU's matrix kernels multiply at once: up to their next multiple more rows cost nothing. */
+int cpu_rows_together();
+
 /** Bytes of RAM that the machine has; 0 where it does not say. */
 size_t machine_memory();
 

@@ -1,6 +1,7 @@
 #include "schedule/batch_planner.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <random>
 #include <set>
 
@@ -87,7 +88,7 @@ TEST("no plan breaks its limits, plans a token twice or nothing at all (random)"
       (candidate.remaining == 0 ? decoding : prefill) += piece.tokens;
     }
     CHECK(total <= limits.max_batch_tokens);
-    if (decoding > 0) CHECK(prefill <= limits.prefill_budget);
+    if (decoding > 0) CHECK(prefill <= limits.prefill_budget + limits.row_group / 2);
   }
 }
 
@@ -121,7 +122,7 @@ TEST("a step beside decoding streams fills the matrix kernels' groups of rows") 
     int total = 0;
     for (const PlanPiece& piece : plan_batch(candidates, limits)) total += piece.tokens;
     CHECK_EQ(total % limits.row_group, 0);
-    CHECK(total <= budget + 3 && total > budget + 3 - limits.row_group);
+    CHECK(std::abs(total - (budget + 3)) <= limits.row_group / 2);
   }
 }
 
@@ -175,19 +176,23 @@ TEST("the prefill budget follows the measured cost of a step") {
 
 TEST("a step keeps its time where the first tokens of a piece cost nearly nothing, and the next ones much") {
   // Decoding waits for memory, sixteen rows are multiplied at once: as it was measured of a 1.5B on a processor with tiles.
-  const auto step_ms = [](int rows) { return std::max(60.0, (rows + 15) / 16 * 50.0); };
+  const auto step_ms = [](int rows) { return std::max(72.0, 55 + (rows + 15) / 16 * 36.0); };
   StepCost cost;
   cost.record(0, 256, step_ms(256));
   for (int i = 0; i < 30; i++) cost.record(1, 0, step_ms(1));
   int tokens = 0;
   for (int step = 0; step < 100; step++) {
-    const int piece = cost.prefill_budget(150, 512) / 4 * 4 - 1;
+    PlanLimits limits;
+    limits.prefill_budget = cost.prefill_budget(150, 512);
+    limits.row_group = 16;
+    const std::vector<PlanPiece> pieces = plan_batch({{0, 0, 0, 0}, {1, 5000, 0, 1}}, limits);
+    const int piece = tokens_of(pieces, 1);
     const double ms = step_ms(1 + piece);
     CHECK(ms <= 150);
     cost.record(1, piece, ms);
     if (step >= 10) tokens += piece;
   }
-  CHECK(tokens >= 90 * 30);
+  CHECK(tokens >= 90 * 31);
 }
 
 TEST("a piece that was slow once is tried again after a while") {
