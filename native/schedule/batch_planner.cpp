@@ -85,10 +85,10 @@ std::vector<PlanPiece> plan_batch(const std::vector<PlanCandidate>& candidates, 
   int room = limits.max_batch_tokens - static_cast<int>(decoding.size());
   if (anybody_decodes) {
     room = std::min(room, limits.prefill_budget);
-    // To the nearest whole group: the budget goes on from what was measured, and a longer piece is measured only when it is tried.
+    // Up to a whole group where most of it fits: a longer piece is measured only when it is tried.
     const int rows = static_cast<int>(decoding.size()) + room;
     const int whole =
-        std::min((rows + (limits.row_group - 1) / 2) / limits.row_group * limits.row_group, limits.max_batch_tokens);
+        std::min((rows + (limits.row_group - 1) / 3) / limits.row_group * limits.row_group, limits.max_batch_tokens);
     if (whole > static_cast<int>(decoding.size())) room = whole - static_cast<int>(decoding.size());
   }
   if (prompts.empty() || room <= 0) return pieces;

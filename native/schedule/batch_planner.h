@@ -30,7 +30,8 @@ struct PlanLimits {
   int max_batch_tokens = 512;
   int prefill_budget = 512;  // prompt tokens in the step while others decode; unlimited when nobody does
   bool exclusive = false;    // one sequence a step, prompts in fixed pieces (deterministic mode)
-  int row_group = 4;  // rows that the matrix kernels take at once: a step's tokens are rounded to the nearest multiple
+  int row_group =
+      4;  // rows that the matrix kernels take at once: a step's tokens are a multiple, which may be a third of one more
 };
 
 /**

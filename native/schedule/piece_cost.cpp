@@ -28,7 +28,8 @@ double PieceCost::tokens_within(double ms, double ms_per_bulk_token) const {
     ms_of_last = ms_[point];
   }
   if (last == 0) return 0;
-  slope = std::max({slope, kGroup * ms_per_bulk_token, 1e-6});
+  // Weights are read once for the step, so that the next group costs less than one of a batch by itself. Too little is put right as soon as it is tried.
+  slope = std::max({last > 1 ? slope : 0, 0.8 * kGroup * ms_per_bulk_token, 1e-6});
   return kGroup * (last + (ms - ms_of_last) / slope);
 }
 

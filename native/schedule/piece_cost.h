@@ -15,7 +15,7 @@ class PieceCost {
   /** A piece of `tokens` made a step `ms` longer. */
   void record(int tokens, double ms);
 
-  /** Tokens that make a step `ms` longer at most; more than were ever measured cost `ms_per_bulk_token` each at least. 0: nothing was measured. */
+  /** Tokens that make a step `ms` longer at most; more than were ever measured cost most of `ms_per_bulk_token` each at least. 0: nothing was measured. */
   double tokens_within(double ms, double ms_per_bulk_token) const;
 
  private:
