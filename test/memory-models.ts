@@ -39,9 +39,56 @@ class Weights {
   matrix(name: string, columns: number, rows: number, gain = 1): void {
     this.numbers(`${name}.weight`, [columns, rows], 0, gain * Math.sqrt(3 / columns));
   }
+  /** Hands on so many numbers as it has rows, from the one at `from` on. */
+  diagonal(name: string, columns: number, rows: number, from: number): void {
+    const data = new Float32Array(columns * rows);
+    for (let i = 0; i < rows; i++) data[i * columns + from + i] = 1;
+    this.tensors[`${name}.weight`] = { shape: [columns, rows], data };
+  }
   norm(name: string, length: number): void {
     this.numbers(`${name}.weight`, [length], 1, 0.1);
   }
+}
+
+/**
+ * Of a model with a head that guesses its next tokens (MTP), whether what it guesses comes. "rows": a text says its last token again and again, and the head
+ * knows that from the model's row of the token alone.
+ */
+export type Head = "right" | "rows" | "random";
+
+/** Of a model with a head, beside which that takes little. */
+export const HEAD_LAYERS = 10;
+
+/** What is wrong with a file: metadata, tensors that are missing, of another shape (no larger), all one number, or another's. */
+export interface Damage {
+  keys?: Record<string, unknown>;
+  without?: RegExp;
+  reshaped?: Record<string, number[]>;
+  filled?: Record<string, number>;
+  copied?: Record<string, string>;
+}
+
+/**
+ * Writes a model of kind "delta" with such a head. A right one: the layers add so little that each token follows from the one before it, by the output matrix,
+ * and the head hands that one's embedding on to the same matrix.
+ */
+export function writeHeadModel(to: string, head: Head, seed: number, changed: Damage = {}): string {
+  const weights = new Weights(seed);
+  const own = { ...delta(weights, head), ...changed.keys };
+  for (const [name, from] of Object.entries(changed.copied ?? {})) weights.tensors[name] = weights.tensors[from]!;
+  for (const [name, tensor] of Object.entries(weights.tensors)) {
+    if (changed.without?.test(name)) delete weights.tensors[name];
+    const shape = changed.reshaped?.[name];
+    if (shape) weights.tensors[name] = { shape, data: tensor.data.subarray(0, shape[0]! * shape[1]!) };
+    if (changed.filled && name in changed.filled) tensor.data.fill(changed.filled[name]!);
+  }
+  const named = Object.fromEntries(Object.entries(own).map(([key, value]) => [key.replace("*", ARCHITECTURES.delta), value]));
+  return withTensors(
+    DEMO,
+    to,
+    { "general.architecture": ARCHITECTURES.delta, "general.name": `random delta, ${head} head`, ...named },
+    weights.tensors,
+  ) as string;
 }
 
 /** Writes such a model to `to`, and returns that. */
@@ -110,22 +157,25 @@ function hybrid(weights: Weights): Record<string, unknown> {
 }
 
 /** A gated delta net in every second layer, as Qwen3-Next has it, too. */
-function delta(weights: Weights): Record<string, unknown> {
-  const [width, inner, heads, kvHeads, head, layers] = [128, 256, 4, 2, 32, 4];
+function delta(weights: Weights, draftHead?: Head): Record<string, unknown> {
+  const [width, inner, heads, kvHeads, head] = [128, 256, 4, 2, 32];
+  const layers = draftHead ? HEAD_LAYERS : 4;
   const [keyHeads, valueHeads, convolved] = [2, 4, 4];
   const values = valueHeads * head;
   const mixed = 2 * keyHeads * head + values;
   weights.matrix("token_embd", width, VOCABULARY);
   weights.norm("output_norm", width);
-  for (let layer = 0; layer < layers; layer++) {
+  const added = draftHead === "right" || draftHead === "rows" ? 0.0005 : 1;
+  if (draftHead && draftHead !== "rows") weights.matrix("output", width, VOCABULARY, 8); // it is sure of what it says
+  for (let layer = 0; layer < layers + (draftHead ? 1 : 0); layer++) {
     const of = (part: string) => `blk.${layer}.${part}`;
     weights.norm(of("attn_norm"), width);
     weights.norm(of("post_attention_norm"), width);
-    if (layer % 2 === 1) {
+    if (layer % 2 === 1 || layer === layers) {
       weights.matrix(of("attn_q"), width, 2 * heads * head); // and its gate
       weights.matrix(of("attn_k"), width, kvHeads * head);
       weights.matrix(of("attn_v"), width, kvHeads * head);
-      weights.matrix(of("attn_output"), heads * head, width);
+      weights.matrix(of("attn_output"), heads * head, width, added);
       weights.norm(of("attn_q_norm"), head);
       weights.norm(of("attn_k_norm"), head);
     } else {
@@ -137,14 +187,22 @@ function delta(weights: Weights): Record<string, unknown> {
       weights.matrix(of("ssm_beta"), width, valueHeads);
       weights.matrix(of("ssm_alpha"), width, valueHeads);
       weights.norm(of("ssm_norm"), head);
-      weights.matrix(of("ssm_out"), values, width);
+      weights.matrix(of("ssm_out"), values, width, added);
     }
     weights.matrix(of("ffn_gate"), width, inner);
     weights.matrix(of("ffn_up"), width, inner);
-    weights.matrix(of("ffn_down"), inner, width);
+    weights.matrix(of("ffn_down"), inner, width, added);
+  }
+  if (draftHead) {
+    const of = (part: string) => `blk.${layers}.nextn.${part}`;
+    weights.numbers(`${of("enorm")}.weight`, [width], 1, 0);
+    weights.numbers(`${of("hnorm")}.weight`, [width], 1, 0);
+    if (draftHead === "random") weights.matrix(of("eh_proj"), 2 * width, width);
+    else weights.diagonal(of("eh_proj"), 2 * width, width, draftHead === "rows" ? width : 0);
   }
   return {
     ...common(width, layers),
+    ...(draftHead && { "*.block_count": layers + 1, "*.nextn_predict_layers": 1 }),
     "*.feed_forward_length": inner,
     "*.attention.head_count": heads,
     "*.attention.head_count_kv": kvHeads,

@@ -379,6 +379,10 @@ export class Engine {
     info.sampling = this.#readRecommended(info.sampling);
     this.info = info;
     if (info.guessesPreTokenizer) warnOfPreTokenizer(info.path);
+    if (info.unusedHead !== undefined) {
+      info.unusedHead = cut(info.unusedHead, LONGEST_NAME);
+      warnOfHead(info.path, info.unusedHead);
+    }
     this.#readyIsSettled = true;
     this.#settleReady.resolve(info);
     const waiting = [...this.#waiting];
@@ -480,6 +484,16 @@ export const NO_STATS: EngineStats = {
 };
 
 const warned = new Set<string>();
+
+/** Once for each file: it could be faster, and nobody would look for that. */
+function warnOfHead(path: string, reason: string): void {
+  if (warned.has(`${path}: head`)) return;
+  warned.add(`${path}: head`);
+  process.emitWarning(`"${path}" has a head that guesses its next tokens (MTP), which is not used: ${reason}.`, {
+    type: "ZSEWarning",
+    code: "ZSE_HEAD_UNUSED",
+  });
+}
 
 /** Once for each file: it loads, and its replies are worse than the model's, which nobody would look for there. */
 function warnOfPreTokenizer(path: string): void {

@@ -16,7 +16,8 @@ export interface AdapterFile {
 export interface EngineOptions {
   /**
    * Whether replies are guessed ahead (`speculate` of a reply). `tokens`: of all streams in one step at most, 0 to 64, default 16; each takes memory for a row of
-   * logits. `draftModel`: a smaller model of the same vocabulary that guesses where nothing is looked up: a GGUF or .zse file. Nothing is guessed with
+   * logits. `draftModel`: a smaller model of the same vocabulary that guesses where nothing is looked up: a GGUF or .zse file. Without one, the file's own head
+   * does where it has one (Qwen3.5). Nothing is guessed with
    * `deterministic: true`, nor by models whose memory cannot be cut (recurrent and hybrid ones). Default "auto".
    */
   speculate?:
@@ -167,6 +168,10 @@ export interface ModelInfo {
   adapters: readonly Readonly<{ name: string; scale: number }>[];
   /** The file of the smaller model that guesses for it (`speculate.draftModel`). Absent: none. */
   draftModel?: string;
+  /** Whether the file's own head guesses for it (multi-token prediction). Absent: it has none, or none that is used. */
+  draftHead?: boolean;
+  /** Why the head that the file has guesses nothing. */
+  unusedHead?: string;
 }
 
 /** Gauges and counters of a model, as `stats()` gives them. */

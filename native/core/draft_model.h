@@ -18,6 +18,14 @@ struct DraftWish {
   std::vector<Token>* draft;        // empty; where they go
 };
 
+/** A stream's part of a step that was computed: rows index, index + 1, … of the batch, each with logits. */
+struct ComputedReply {
+  SlotId slot;
+  size_t index;
+  int tokens;                       // that were kept
+  const std::vector<Token>* known;  // what the slot holds now: they are its last ones
+};
+
 class DraftModel {
  public:
   virtual ~DraftModel() = default;
@@ -25,7 +33,10 @@ class DraftModel {
   /** Tokens of what is known that it has to read before it can guess; what it holds and is not known any more is forgotten. */
   virtual int behind(SlotId slot, const std::vector<Token>& known) = 0;
 
-  /** Reads so many tokens of the wishes at most, of the first ones first. False where `abort` ended it, or it failed: no harm is done. */
+  /**
+   * Reads so many tokens of the wishes at most, of the first ones first. False where `abort` ended it, it failed, or it is one that follows the step instead:
+   * no harm is done.
+   */
   virtual bool read(const std::vector<DraftWish>& wishes, int most, const AbortCheck& abort) = 0;
 
   /**
@@ -33,6 +44,15 @@ class DraftModel {
    * has tokens. None where it failed.
    */
   virtual void draft(const std::vector<DraftWish>& wishes, const AbortCheck& abort) = 0;
+
+  /** Tokens that it guesses where that does not seem worth it, for a try. */
+  virtual int tries() const { return 3; }
+
+  /** It could guess for this slot in this step, and that does not seem worth it. */
+  virtual void pass_over(SlotId) {}
+
+  /** A step has been computed, and these are its streams that decode and go on. Whatever it gave is still there. */
+  virtual void computed(const std::vector<ComputedReply>&, const AbortCheck&) {}
 };
 
 }  // namespace zse

@@ -31,6 +31,8 @@ struct ModelInfo {
   RecommendedSampling sampling;
   std::vector<AdapterFile> adapters;  // that it was opened with
   std::string draft_model;            // path of the smaller model that guesses for it, or ""
+  bool draft_head = false;            // the file's own head guesses for it
+  std::string unused_head;            // why the head that the file has does not, or ""
   /** longrope: llama.cpp rotates keys by one of two sets of factors, whichever goes with the size of the context. */
   bool rotates_by_context = false;
 };

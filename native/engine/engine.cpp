@@ -9,6 +9,7 @@
 #include "cache_porter.h"
 #include "llama/cache_key.h"
 #include "llama/llama_decoder.h"
+#include "llama/llama_draft_head.h"
 #include "llama/llama_draft_model.h"
 #include "llama/llama_embedder.h"
 #include "llama/model.h"
@@ -46,6 +47,20 @@ std::unique_ptr<DraftModel> open_draft_model(const EngineOptions& options, const
     throw EngineError(error.code(), std::string("the draft model (speculate.draftModel): ") + error.what());
   }
   return std::make_unique<LlamaDraftModel>(std::move(smaller), model, *target);
+}
+
+/** The head of the model's own file; null where it has none that can be computed, which `info` then says. */
+std::unique_ptr<DraftModel> open_draft_head(const Model& model, const LlamaDecoder* target, ModelInfo& info) {
+  info.draft_head = false;
+  if (!model.info().draft_head || !target || target->most_taken_back() == 0) return nullptr;
+  try {
+    auto head = std::make_unique<LlamaDraftHead>(model, *target, target->max_outputs());
+    info.draft_head = true;
+    return head;
+  } catch (const std::exception& e) {
+    info.unused_head = e.what();
+    return nullptr;
+  }
 }
 
 }  // namespace
@@ -198,7 +213,9 @@ void Engine::serve(const std::shared_ptr<const Model>& model) {
     of_streams =
         std::make_unique<LlamaDecoder>(model, options_.more_rows(), options_.deterministic ? 0 : options_.draft_tokens);
   Decoder& decoder = of_streams ? static_cast<Decoder&>(*of_streams) : none;
-  const auto draft_model = open_draft_model(options_, *model, of_streams.get(), closing_);
+  ReadyEvent ready{model->info()};
+  auto draft_model = open_draft_model(options_, *model, of_streams.get(), closing_);
+  if (!draft_model) draft_model = open_draft_head(*model, of_streams.get(), ready.info);
   LlamaEmbedder embedder(model, of_streams ? of_streams->threads() : nullptr);
   if (!of_streams) embedder.open();
   const PromptCacheOptions& cache_options = options_.prompt_cache;
@@ -259,7 +276,6 @@ void Engine::serve(const std::shared_ptr<const Model>& model) {
     };
     if (closing_) prompts_->close();
   }
-  ReadyEvent ready{model->info()};
   if (of_streams) ready.info.kv_bytes = static_cast<double>(of_streams->cache_bytes());
   events_.publish({0, std::move(ready)});
   while (!closing_) {

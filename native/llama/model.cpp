@@ -12,6 +12,7 @@
 #include "common.h"
 #include "devices.h"
 #include "files/gguf/check.h"
+#include "files/gguf/draft_head.h"
 #include "files/model_kind.h"
 #include "ggml_abort.h"
 #include "llama-model.h"
@@ -36,6 +37,14 @@ CheckedFile check_file(const std::string& path) {
   const auto file = FileMap::open(path);
   const FileKind kind = kind_of_model(path, file->bytes());
   return {kind, kind == FileKind::kGguf ? gguf::check_file(path) : file->bytes().size};
+}
+
+/** Of a file that may be loaded: whether it has a head that guesses for it, where one is wanted. A .zse file has none. */
+gguf::DraftHead draft_head_of(const std::string& path, FileKind kind, const EngineOptions& options) {
+  if (kind != FileKind::kGguf || options.draft_tokens == 0 || options.deterministic || !options.draft_model.empty())
+    return {};
+  const auto file = FileMap::open(path);
+  return gguf::draft_head_of(gguf::read_header(*file));
 }
 
 std::string metadata(const llama_model* model, const char* key) {
@@ -122,6 +131,8 @@ std::shared_ptr<const Model> Model::load(const std::string& path, const EngineOp
   overrides[0].val_bool = false;
   params.kv_overrides = overrides;  // the second, without a key, ends the list
 
+  const gguf::DraftHead head = draft_head_of(path, kind, options);
+  params.load_mtp = head.usable;
   GpuFit fit;
   if (choice.gpu_layers < 0 && kind == FileKind::kGguf) fit.apply(path, options, params);  // it reads GGUF files only
 
@@ -137,6 +148,8 @@ std::shared_ptr<const Model> Model::load(const std::string& path, const EngineOp
   }
   std::shared_ptr<Model> loaded(new Model(model, path, options, params.n_gpu_layers));
   loaded->info_.device = choice.name;
+  loaded->info_.draft_head = head.usable;
+  loaded->info_.unused_head = head.problem;
   if (!llama_model_has_decoder(model) || llama_model_has_encoder(model) || llama_model_is_diffusion(model) ||
       llama_vocab_n_tokens(loaded->vocab()) == 0) {
     throw EngineError("UNSUPPORTED", "\"" + path + "\" (architecture \"" + loaded->info_.architecture +

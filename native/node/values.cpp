@@ -325,6 +325,8 @@ struct PayloadToJs {
     }
     object.Set("adapters", adapters);
     if (!info.draft_model.empty()) object.Set("draftModel", info.draft_model);
+    if (info.draft_head) object.Set("draftHead", true);
+    if (!info.unused_head.empty()) object.Set("unusedHead", info.unused_head);
     return object;
   }
 };

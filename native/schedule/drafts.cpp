@@ -41,6 +41,19 @@ void Drafts::learn(Sequence& sequence, int drafted, int kept) {
   if (sequence.draft_source == DraftSource::kModel) of_model_.record(drafted, kept);
 }
 
+void Drafts::kept(SlotId slot, size_t index, int tokens) {
+  if (model_) computed_.push_back({slot, index, tokens, nullptr});
+}
+
+void Drafts::end_step(const KvSlots& slots, const AbortCheck& abort) {
+  if (!model_) return;
+  for (ComputedReply& reply : computed_) reply.known = &slots[reply.slot].content.tokens();
+  const auto started = Clock::now();
+  model_->computed(computed_, abort);
+  following_ms_ = milliseconds(Clock::now() - started);
+  computed_.clear();
+}
+
 void Drafts::record(int decode_tokens, int prefill_tokens, double ms) {
   if (prefill_tokens == 0) rows_.record(decode_tokens, ms);
   if (decode_tokens == 0 && prefill_tokens >= StepCost::kMinPiece) rows_.record_bulk(ms / prefill_tokens);
@@ -70,14 +83,17 @@ void Drafts::add(const std::vector<Sequence*>& runnable, std::vector<PlanPiece>&
   for (size_t i = 0; i < candidates.size(); i++) {
     if (lengths[i] > 0 || hopeful[i] == 0 || (candidates[i].behind > 1 && &candidates[i] != reading)) continue;
     if (!candidates[i].sequence->draft_record().passed_over()) continue;
-    lengths[i] = std::min({kTrialDraft, offers[i].tokens, left});
+    lengths[i] = std::min({trial_of(offers[i]), offers[i].tokens, left});
     left -= lengths[i];
   }
   const bool is_hopeless = std::all_of(hopeful.begin(), hopeful.end(), [](int length) { return length == 0; });
   if (!is_hopeless) doubted_ = 0, doubts_ = kFirstDoubt;
   const Candidate* doubted = is_hopeless && ++doubted_ >= doubts_ ? least_behind(candidates) : nullptr;
   const size_t at = doubted ? static_cast<size_t>(doubted - candidates.data()) : 0;
-  if (doubted) lengths[at] = std::min({kTrialDraft, offers[at].tokens, left});
+  if (doubted) lengths[at] = std::min({trial_of(offers[at]), offers[at].tokens, left});
+  for (size_t i = 0; model_ && i < candidates.size(); i++) {
+    if (candidates[i].offer.by_model && lengths[i] == 0) model_->pass_over(candidates[i].sequence->slot);
+  }
   read(candidates, lengths, slots, target_ms * kAim, abort);
   if (doubted && lengths[at] > 0) doubted_ = 0, doubts_ = std::min(2 * doubts_, kLongestDoubt);
   guess(candidates, lengths, slots, abort);
@@ -87,6 +103,8 @@ void Drafts::add(const std::vector<Sequence*>& runnable, std::vector<PlanPiece>&
     candidates[i].piece->tokens += static_cast<int>(draft.size());
   }
 }
+
+int Drafts::trial_of(const DraftOffer& offer) const { return offer.by_model ? model_->tries() : kTrialDraft; }
 
 /** Of those that something can be drafted for. */
 const Drafts::Candidate* Drafts::least_behind(const std::vector<Candidate>& candidates) {
@@ -176,7 +194,8 @@ void Drafts::guess(std::vector<Candidate>& candidates, const std::vector<int>& l
   model_->draft(wishes, abort);
   size_t passes = 1;
   for (const DraftWish& wish : wishes) passes = std::max(passes, wish.draft->size());
-  passes_.record(static_cast<int>(wishes.size()), milliseconds(Clock::now() - started) / static_cast<double>(passes));
+  const double ms = milliseconds(Clock::now() - started) + following_ms_;
+  passes_.record(static_cast<int>(wishes.size()), ms / static_cast<double>(passes));
   for (size_t i = 0; i < candidates.size(); i++) {
     Sequence& sequence = *candidates[i].sequence;
     if (!candidates[i].offer.by_model || lengths[i] == 0) continue;

@@ -30,6 +30,13 @@ class Drafts {
   /** So many tokens of a stream's draft came. */
   void learn(Sequence& sequence, int drafted, int kept);
 
+  /** What is left of a step that failed is forgotten. */
+  void begin_step() { computed_.clear(); }
+  /** Of a stream that goes on, the rows of the step under way that were kept. */
+  void kept(SlotId slot, size_t index, int tokens);
+  /** All of them are told. */
+  void end_step(const KvSlots& slots, const AbortCheck& abort);
+
   /** A step has taken so long. `decode_tokens`: rows of streams that decode, their drafts among them. */
   void record(int decode_tokens, int prefill_tokens, double ms);
 
@@ -41,6 +48,7 @@ class Drafts {
     int behind = 0;  // tokens that the draft model has to read first
   };
 
+  int trial_of(const DraftOffer& offer) const;
   static const Candidate* least_behind(const std::vector<Candidate>& candidates);
   Candidate candidate(Sequence& sequence, PlanPiece& piece, const KvSlots& slots, int room);
   DraftWish wish(const Candidate& candidate, const KvSlots& slots, int most) const;
@@ -56,9 +64,11 @@ class Drafts {
   RowCost rows_;    // of a step
   RowCost passes_;  // of the draft model, one token for each of so many streams
   double ms_per_read_token_ = 0;
-  DraftRecord of_model_;  // how the draft model did, for streams of which nothing is known yet
-  int doubted_ = 0;       // steps on end for which no draft seemed worth it
-  int doubts_;            // after so many, one is tried
+  std::vector<ComputedReply> computed_;  // of the step under way
+  double following_ms_ = 0;              // that what guesses took to follow the last step
+  DraftRecord of_model_;                 // how the draft model did, for streams of which nothing is known yet
+  int doubted_ = 0;                      // steps on end for which no draft seemed worth it
+  int doubts_;                           // after so many, one is tried
 };
 
 }  // namespace zse

@@ -378,6 +378,7 @@ bool Scheduler::compute_step(double spent_ms) {
     if (!advance_prompt(sequence, index - piece.tokens, piece.tokens)) continue;
     if (advance_reply(sequence, index - 1)) park_without_credit(sequence);
   }
+  if (!options_.deterministic) drafts_.end_step(admission_.slots(), [this] { return inbox_.closing(); });
   return true;
 }
 
@@ -396,6 +397,7 @@ void Scheduler::record_cost(int streams, int decode_tokens, int prefill_tokens, 
 // In deterministic mode a token is computed alone, since beside others it would round differently. Beside pieces of prompts, which take what the step
 // has of time, nothing is drafted.
 void Scheduler::add_drafts(const std::vector<Sequence*>& runnable, std::vector<PlanPiece>& plan, double target_ms) {
+  drafts_.begin_step();
   if (options_.deterministic || drafts_.off()) return;
   const auto prefills = [&](const PlanPiece& piece) { return runnable[piece.index]->prefilling(); };
   if (std::any_of(plan.begin(), plan.end(), prefills)) {
@@ -498,6 +500,7 @@ void Scheduler::advance_decode(Sequence& sequence, size_t index, const Draw& dra
     return;
   }
   if (!draft.empty()) drafts_.learn(sequence, static_cast<int>(draft.size()), static_cast<int>(kept));
+  drafts_.kept(slot, index, static_cast<int>(kept) + 1);
   park_without_credit(sequence);
 }
 

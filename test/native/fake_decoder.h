@@ -100,6 +100,7 @@ class FakeDecoder final : public Decoder {
   bool load_fails = false;
   bool shares = false;
   size_t largest_batch = 0;
+  Batch last_batch;
   std::vector<Batch> history;  // when recording
   bool record = false;
   std::function<void()> during_decode;  // called inside every decode, before it first asks to be aborted
@@ -116,6 +117,7 @@ class FakeDecoder final : public Decoder {
     CHECK(std::count_if(batch.begin(), batch.end(), [](const BatchToken& token) { return token.output; }) <= max_outputs());
     largest_batch = std::max(largest_batch, batch.size());
     if (record) history.push_back(batch);
+    last_batch = batch;
     const int number = decodes++;
     if (during_decode) during_decode();
     for (int piece = 0; piece < 4; piece++) {

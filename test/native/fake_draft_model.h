@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <vector>
 
 #include "check.h"
@@ -19,11 +20,13 @@ class FakeDraftModel final : public DraftModel {
   int wrong_one_in = 0;     // 0: never
   int fails_one_in = 0;     // reads and drafts; 0: never
   size_t reach = SIZE_MAX;  // tokens of a new text that it reads
-  int reads = 0, passes = 0;
+  bool follows = false;     // steps, as a model's own head does it, and reads nothing
+  int reads = 0, passes = 0, followed = 0;
   size_t read_tokens = 0;
 
   int behind(SlotId slot, const std::vector<Token>& known) override {
     Held& held = held_[slot];
+    if (follows) return held.begun && is_end_of(held, known, known.size()) ? 0 : 1;
     const size_t offered = known.size() < held.from ? 0 : known.size() - held.from;
     size_t same = 0;
     while (same < std::min(offered, held.tokens.size()) && held.tokens[same] == known[held.from + same]) same++;
@@ -37,6 +40,10 @@ class FakeDraftModel final : public DraftModel {
   bool read(const std::vector<DraftWish>& wishes, int most, const AbortCheck& abort) override {
     reads++;
     CHECK(most > 0 && !wishes.empty());
+    if (follows) {
+      for (const DraftWish& wish : wishes) asked_.insert(wish.slot);
+      return false;
+    }
     if (abort() || fails(reads)) return false;
     for (const DraftWish& wish : wishes) {
       Held& held = held_[wish.slot];
@@ -61,7 +68,7 @@ class FakeDraftModel final : public DraftModel {
       }
       std::vector<Token> text = *wish.known;
       text.push_back(wish.last);
-      held.tokens.push_back(wish.last);
+      if (!follows) held.tokens.push_back(wish.last);
       const uint32_t seed = decoder_.seed_of(*wish.known);
       while (static_cast<int>(wish.draft->size()) < wish.most) {
         Token token = decoder_.model.next(text, seed);
@@ -70,19 +77,54 @@ class FakeDraftModel final : public DraftModel {
         wish.draft->push_back(token);
         text.push_back(token);
       }
-      held.tokens.insert(held.tokens.end(), wish.draft->begin(), wish.draft->end() - 1);
+      if (!follows) held.tokens.insert(held.tokens.end(), wish.draft->begin(), wish.draft->end() - 1);
+      asked_.insert(wish.slot);
     }
+  }
+
+  void pass_over(SlotId slot) override {
+    if (follows) held_[slot] = {};
+  }
+
+  void computed(const std::vector<ComputedReply>& replies, const AbortCheck&) override {
+    size_t next = 0;  // of the batch
+    for (const ComputedReply& reply : replies) {
+      CHECK(reply.tokens > 0 && reply.index >= next);
+      next = reply.index + static_cast<size_t>(reply.tokens);
+      if (!follows) continue;
+      const std::vector<Token>& known = *reply.known;
+      const size_t tokens = static_cast<size_t>(reply.tokens);
+      CHECK(known.size() > tokens);
+      for (size_t i = 0; i < tokens; i++) {
+        CHECK_EQ(decoder_.last_batch[reply.index + i].token, known[known.size() - tokens + i]);
+        CHECK(decoder_.last_batch[reply.index + i].slot == reply.slot && decoder_.last_batch[reply.index + i].output);
+      }
+      Held& held = held_[reply.slot];
+      followed += held.begun || asked_.count(reply.slot) > 0;
+      if (held.begun && is_end_of(held, known, known.size() - tokens)) {
+        held.tokens.insert(held.tokens.end(), known.end() - reply.tokens, known.end());
+      } else {
+        held = {{}, known.size(), asked_.count(reply.slot) > 0};
+      }
+    }
+    asked_.clear();
   }
 
  private:
   struct Held {
     std::vector<Token> tokens;
     size_t from = 0;
+    bool begun = false;  // to be followed
   };
+  static bool is_end_of(const Held& held, const std::vector<Token>& known, size_t end) {
+    return held.from + held.tokens.size() == end && end <= known.size() &&
+           std::equal(held.tokens.begin(), held.tokens.end(), known.begin() + static_cast<std::ptrdiff_t>(held.from));
+  }
   bool fails(int count) const { return fails_one_in > 0 && count % fails_one_in == 0; }
 
   const FakeDecoder& decoder_;
   std::map<SlotId, Held> held_;
+  std::set<SlotId> asked_;  // in the step under way
 };
 
 }  // namespace zse

@@ -55,6 +55,7 @@ class Harness {
     draft_model_.wrong_one_in = static_cast<int>(random_() % 6);
     draft_model_.fails_one_in = static_cast<int>(random_() % 3 == 0 ? 2 + random_() % 6 : 0);
     if (random_() % 2 == 0) draft_model_.reach = 1 + random_() % 40;
+    draft_model_.follows = random_() % 3 == 0;
     embedder_.us_per_token = random_() % 3 == 0 ? 2 : 0;
     embedder_.cuttable = random_() % 2 == 0;
   }

@@ -302,6 +302,39 @@ TEST("a draft model whose guesses do not come is left alone but for a few tries"
   CHECK(bench.draft_model.passes < 60);
 }
 
+TEST("a head that follows the model's steps gives the same text in fewer steps, beside other streams and prompts") {
+  for (const int wrong : {0, 5}) {
+    ModelBench bench(3);
+    bench.draft_model.follows = true;
+    bench.draft_model.wrong_one_in = wrong;
+    std::vector<StreamId> ids;
+    for (int i = 0; i < 9; i++) ids.push_back(bench.submit(bench.drafting(5 + i * 9, i, 100)));
+    bench.run_until_idle();
+    int accepted = 0;
+    for (size_t i = 0; i < ids.size(); i++) {
+      const int salt = static_cast<int>(i);
+      CHECK_EQ(bench.text[ids[i]], reply_of(bench, 5 + salt * 9, salt, ids[i], 100));
+      accepted += bench.finished[ids[i]].timings.accepted_tokens;
+    }
+    CHECK(accepted > 50);
+  }
+}
+
+TEST("a head whose guesses do not come neither guesses nor follows, but for a few tries") {
+  ModelBench bench(4, 1024);
+  bench.draft_model.follows = true;
+  bench.draft_model.wrong_one_in = 1;
+  auto r = bench.drafting(10, 0, 900);
+  r.settings.high_water_mark = INT_MAX;
+  const StreamId id = bench.submit(std::move(r));
+  bench.run_until_idle();
+  const auto reply = bench.decoder.model.reply(make_prompt(10, 0), static_cast<uint32_t>(id), 900, 1024);
+  CHECK_EQ(bench.text[id], repair_utf8(reply.bytes));
+  CHECK(bench.draft_model.passes > 0);
+  CHECK(bench.draft_model.passes < 60);
+  CHECK(bench.draft_model.followed < 120);
+}
+
 TEST("a slow reader's stream that a draft model guesses for lends its slot, and goes on where it was") {
   SchedulerOptions options;
   options.lend_after = Clock::duration::zero();
