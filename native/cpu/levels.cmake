@@ -12,7 +12,7 @@ if(GGML_SYSTEM_ARCH STREQUAL "x86")
   set(zse_level_avxvnni SSE42 AVX F16C FMA AVX2 BMI2 AVX_VNNI) # client processors, which have no AVX-512
   set(zse_level_avx512 SSE42 AVX F16C FMA AVX2 BMI2 AVX512 AVX512_VNNI)
   if(CMAKE_SYSTEM_NAME STREQUAL "Linux")
-    # ggml's kernels for AMX, used where the processor and the system have it (vendor/patches/0031). A compiler writes none of these
+    # Kernels for AMX, ggml's and ours, used where the processor and the system have it (vendor/patches/0031). A compiler writes none of these
     # instructions by itself. Other systems have other ways to ask for its registers, which ggml does not go.
     list(APPEND zse_level_avx512 AMX_TILE AMX_INT8)
   endif()
