@@ -211,6 +211,7 @@ struct LanesQ4_K {
     for_blocks<(n <= kRowsOfKnownShifts)>([&](int j) {
       Ints w[8];
       columns(w, block, j);
+      fetch<8>(block, j);
       add_block<n, 15>(sums, w, six.scale(j), six.minimum(j), a[j]);
     });
   }
@@ -248,6 +249,7 @@ struct LanesQ5_K {
     for_blocks<(n <= kRowsOfKnownShifts)>([&](int j) {
       Ints w[8];
       columns(w, block, j);
+      fetch<8>(block, j);
       add_block<n, 31>(sums, w, six.scale(j), six.minimum(j), a[j]);
     });
   }
@@ -410,6 +412,7 @@ struct LanesIq4Xs {
       const Ints six = whole_scale(block, j);
       Ints w[8];
       columns(w, block, j);
+      fetch<8>(block, j);
       add_block<n, kIq4Most>(sums, w, multiply_add(d, to_floats(six), least), a[j]);
     }
   }
@@ -540,7 +543,7 @@ struct LanesProducts {
 #pragma GCC unroll 16
       for (int row = 0; row < n; row++) sums[row] = zero();
       for (int64_t b = 0; b < blocks; b++) {
-        fetch<1>(weights[b], 0);
+        if constexpr (Kind::kColumns == kBlock) fetch<1>(weights[b], 0);
         Kind::template add<n>(sums, weights[b], activations + b * (Kind::kColumns / kBlock));
       }
       store_rows<n>(out, column, sums);
