@@ -11,7 +11,7 @@
 
 #include "ggml-cpu-impl.h"  // on MSVC it says which instructions come with AVX2
 #include "ggml-cpu.h"
-#include "lanes.h"
+#include "products_rows.h"
 #include "repack.h"
 
 #if defined(ZSE_LANES) && !defined(ZSE_LANES_VNNI) && !defined(ZSE_LANES_NEON)
@@ -183,6 +183,7 @@ static void multiply_groups(int blocks, float* const* out, const Block* weights,
     __m256 sums[4 * groups];
     for (__m256& sum : sums) sum = _mm256_setzero_ps();
     for (int b = 0; b < blocks; b++) {
+      fetch<1>(weights[b], 0);
       const Weights<Block> w(weights[b]);
       for (int group = 0; group < groups; group++) {
         const int8_t* values = activations[group * blocks + b].qs;
@@ -227,8 +228,10 @@ static void multiply_row(int blocks, float* out, const Block* weights, const blo
   for (int b = 0; b < blocks; b++) row[b] = describe(activations[b]);
   for (int column = 0; column < columns; column += kInterleaved, weights += blocks) {
     __m256 sums = _mm256_setzero_ps();
-    for (int b = 0; b < blocks; b++)
+    for (int b = 0; b < blocks; b++) {
+      fetch<1>(weights[b], 0);
       sums = Weights<Block>(weights[b]).template add_product<8>(sums, activations[b].qs, row[b]);
+    }
     store_in_order(out + column, sums);
   }
 }
