@@ -1,12 +1,13 @@
-// Owns products of two to seven rows of activations with weights that lie as ggml's AMX kernels have them (ggml-cpu/amx/mmq.cpp, which calls this:
+// Owns products of up to seven rows of activations with weights that lie as ggml's AMX kernels have them (ggml-cpu/amx/mmq.cpp, which calls this:
 // vendor/patches/0033). Pure; any thread. Everything is static: each variant of the backend has its own.
 //
 // An AMX tile takes sixteen rows of activations in the same time as two, and its results go through memory. So a step of two tokens took twice as
-// long as one of a single token, for which ggml has a kernel with VNNI. This is that kernel for a few rows: weights are read once for all of them.
+// long as one of a single token, for which ggml has a kernel with VNNI. This is that kernel for a few rows: weights are read once for all of them,
+// and fetched ahead.
 // The integers are the same and so is every rounding.
 #pragma once
 
-#include "lanes.h"
+#include "products_rows.h"
 
 #if defined(ZSE_LANES_VNNI) && ZSE_LANES == 16
 
@@ -81,7 +82,7 @@ class FewRows {
   using Rounded = typename Of::Rounded;
 
  public:
-  /** out[row * stride + i] for `rows` rows of activations, from 2 to kFewRows, and `tiles` times 16 rows of weights. */
+  /** out[row * stride + i] for `rows` rows of activations, up to kFewRows, and `tiles` times 16 rows of weights. */
   static void run(int rows, int blocks, const void* rounded, const char* weights, int tiles, float* out, int stride) {
     const auto* values = static_cast<const Rounded*>(rounded);
     static thread_local std::vector<FewRowsBlock> beside;
@@ -89,6 +90,7 @@ class FewRows {
     for (int b = 0; b < blocks; b++)
       for (int row = 0; row < rows; row++) beside[b * rows + row] = few_rows_block(values[row * blocks + b], Of::kOffset);
     switch (rows) {
+      case 1: all<1, 4>(blocks, values, beside.data(), weights, tiles, out, stride); break;
       case 2: all<2, 4>(blocks, values, beside.data(), weights, tiles, out, stride); break;
       case 3: all<3, 4>(blocks, values, beside.data(), weights, tiles, out, stride); break;
       case 4: all<4, 4>(blocks, values, beside.data(), weights, tiles, out, stride); break;
@@ -99,6 +101,8 @@ class FewRows {
   }
 
  private:
+  static constexpr int kAhead = 4608 / Of::kBytes;  // tiles of the same rows of weights
+
   template <int rows, int abreast>
   static void all(int blocks, const Rounded* values, const FewRowsBlock* beside, const char* weights, int tiles, float* out,
                   int stride) {
@@ -107,6 +111,15 @@ class FewRows {
       some<rows, abreast>(blocks, values, beside, weights + tile * blocks * Of::kBytes, out + 16 * tile, stride);
     for (; tile < tiles; tile++)
       some<rows, 1>(blocks, values, beside, weights + tile * blocks * Of::kBytes, out + 16 * tile, stride);
+  }
+
+  // Has memory bring what is needed soon: a processor that reads ahead by itself reads too little (docs/lab/matrix-products.md).
+  ZSE_INLINE void fetch(const char* weights, int blocks, int i, int b, int abreast) {
+    const int later = b + kAhead;
+    const char* tile =
+        weights +
+        static_cast<int64_t>(later < blocks ? i * blocks + later : (i + abreast - 1) * blocks + later) * Of::kBytes;
+    for (int line = 0; line < Of::kBytes; line += 64) _mm_prefetch(tile + line, _MM_HINT_T1);
   }
 
   // As many tiles side by side as have their sums in registers.
@@ -122,6 +135,7 @@ class FewRows {
 #pragma GCC unroll 4
       for (int i = 0; i < abreast; i++) {
         const char* tile = weights + (i * blocks + b) * Of::kBytes;
+        fetch(weights, blocks, i, b, abreast);
         Ints w[8], whole[rows];
         Of::load_words(w, tile);
         const Floats scale = from_halves(reinterpret_cast<const ggml_half*>(tile + Of::kScales));
@@ -149,9 +163,9 @@ class FewRows {
   }
 };
 
-/** Whether this has the type. */
-static inline bool has_few_rows(ggml_type type) {
-  return type == GGML_TYPE_Q4_0 || type == GGML_TYPE_Q4_1 || type == GGML_TYPE_Q8_0;
+/** Whether this is the quickest for so many rows. One row of Q8_0 is ggml's. */
+static inline bool has_few_rows(ggml_type type, int rows) {
+  return rows <= kFewRows && (type == GGML_TYPE_Q4_0 || type == GGML_TYPE_Q4_1 || (type == GGML_TYPE_Q8_0 && rows > 1));
 }
 
 /** FewRows of the type. */
