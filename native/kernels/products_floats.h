@@ -7,7 +7,7 @@
 // One row of activations or many, a result is rounded alike: each is summed column by column.
 #pragma once
 
-#include "lanes.h"
+#include "products_rows.h"
 
 // On AVX-512 without VNNI registers here are AVX2's, and ggml's own for AVX-512 are as fast.
 #if defined(ZSE_LANES) && (ZSE_LANES == 16 || !defined(__AVX512F__))
@@ -120,6 +120,7 @@ struct FloatProducts {
       for (int i = 0; i < registers; i++) sums[row][i] = zero();
     for (int64_t column = 0; column < columns; column++, values += n) {
       Floats w[registers];
+      for (int i = 0; i < registers; i++) fetch<1>(weights[i * columns + column], 0);
       for (int i = 0; i < registers; i++) w[i] = Weight::read(weights[i * columns + column].weights);
 #pragma GCC unroll 12
       for (int row = 0; row < n; row++)
