@@ -110,9 +110,8 @@ class Decoder {
   virtual int max_slots() const = 0;
   virtual int context_size() const = 0;      // tokens per slot
   virtual int max_batch_tokens() const = 0;  // tokens in one decode at most
-  virtual int rows_together() const {
-    return 4;
-  }  // tokens that its kernels multiply at once: steps of such numbers cost least
+  /** Tokens that its kernels multiply at once: steps of such numbers cost least. */
+  virtual int rows_together() const { return 4; }
   virtual int max_outputs() const = 0;  // of these, such that the next one is sampled after; at least one for each slot
 
   /** What the model is changed by in the next decodes. */

@@ -119,7 +119,7 @@ class FewRows {
     const char* tile =
         weights +
         static_cast<int64_t>(later < blocks ? i * blocks + later : (i + abreast - 1) * blocks + later) * Of::kBytes;
-    for (int line = 0; line < Of::kBytes; line += 64) _mm_prefetch(tile + line, _MM_HINT_T1);
+    fetch_bytes(tile, Of::kBytes);
   }
 
   // As many tiles side by side as have their sums in registers.

@@ -17,10 +17,6 @@
 #define ZSE_PRODUCTS
 #endif
 
-#if defined(__AMX_INT8__) && defined(__AVX512VNNI__)
-ggml_backend_buffer_type_t ggml_backend_amx_buffer_type(void);  // ggml's amx.h
-#endif
-
 namespace zse::kernels {
 
 #ifdef ZSE_PRODUCTS
@@ -246,11 +242,10 @@ class Products final : public InterleavedWeights {
 // Whether ggml's kernels for AMX, which are asked after ours, take these and are as fast for prompts, and faster for one row. They multiply
 // K-quants more slowly, and no experts.
 bool is_for_tiles(const ggml_tensor* weights) {
-#if defined(__AMX_INT8__) && defined(__AVX512VNNI__)
-  static const bool has_tiles = ggml_backend_amx_buffer_type() != nullptr;  // the system may refuse them
+#ifdef ZSE_SUPERBLOCKS
   const bool is_quick =
       weights->type == GGML_TYPE_Q4_0 || weights->type == GGML_TYPE_Q4_1 || weights->type == GGML_TYPE_Q8_0;
-  return has_tiles && is_quick && ggml_n_dims(weights) == 2 && weights->ne[1] % 32 == 0;
+  return has_tiles() && is_quick && ggml_n_dims(weights) == 2 && weights->ne[1] % 32 == 0;
 #else
   (void)weights;
   return false;

@@ -6,23 +6,12 @@
 
 #include "base/error.h"
 #include "base/start_thread.h"
+#include "devices.h"
 #include "ggml-cpu.h"
 #include "ggml_abort.h"
 #include "llama.h"
 
 namespace zse {
-
-namespace {
-
-// The CPU backend may be a library of its own, chosen when the program starts, so its functions are asked for by name.
-template <class Function>
-Function* cpu_function(const char* name) {
-  ggml_backend_dev_t device = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
-  if (!device) return nullptr;
-  return reinterpret_cast<Function*>(ggml_backend_reg_get_proc_address(ggml_backend_dev_backend_reg(device), name));
-}
-
-}  // namespace
 
 ComputeThreads start_compute_threads(int count) {
   auto* new_pool = cpu_function<decltype(ggml_threadpool_new)>("ggml_threadpool_new");

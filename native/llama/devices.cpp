@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cctype>
 #include <mutex>
+#include <type_traits>
 
 #include "base/error.h"
 #include "cpu/cpu_level.h"
@@ -132,12 +133,10 @@ std::vector<DeviceInfo> list_devices() {
 }
 
 int cpu_rows_together() {
-  ggml_backend_dev_t cpu = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
-  auto* features = cpu ? reinterpret_cast<ggml_backend_get_features_t>(ggml_backend_reg_get_proc_address(
-                             ggml_backend_dev_backend_reg(cpu), "ggml_backend_get_features"))
-                       : nullptr;
+  auto* features = cpu_function<std::remove_pointer_t<ggml_backend_get_features_t>>("ggml_backend_get_features");
   if (!features) return 4;
-  for (const ggml_backend_feature* one = features(ggml_backend_dev_backend_reg(cpu)); one->name; one++)
+  const ggml_backend_reg_t cpu = ggml_backend_dev_backend_reg(ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU));
+  for (const ggml_backend_feature* one = features(cpu); one->name; one++)
     if (std::string(one->name) == "AMX_INT8") return 16;  // rows of a tile
   return 4;
 }

@@ -20,6 +20,17 @@ constexpr int kDefaultContextSize = 4096;
  */
 void init_backends();
 
+/**
+ * One of the CPU backend's functions; null where it has none of that name. They are asked for by name, since the backend may be a library of its own,
+ * chosen when the program starts.
+ */
+template <class Function>
+Function* cpu_function(const char* name) {
+  ggml_backend_dev_t device = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
+  if (!device) return nullptr;
+  return reinterpret_cast<Function*>(ggml_backend_reg_get_proc_address(ggml_backend_dev_backend_reg(device), name));
+}
+
 /** Every device of ggml's backend registry. */
 std::vector<DeviceInfo> list_devices();
 
