@@ -57,46 +57,60 @@ class Tiles {
   alignas(64) uint8_t before_[64] = {};
 };
 
-// How a weight times its block's scale is cut into two bytes: `put` has four columns of sixteen rows of weights, and their scales. Where scales have
-// six bits, they are cut into two of three: a weight times one of those fits into a byte, and two are multiplied at once.
+// How weights times their block's scale are cut into two bytes: `put` has four columns of sixteen rows of weights. Low parts have no sign. Where scales
+// have six bits, they are cut into two of three: a weight times one of those fits into a byte, and two are multiplied at once.
 template <class Kind>
 struct Cut {
   static constexpr int kBits = 3;  // of the low part
   static constexpr bool kSigned = false;
-  static void put(Ints w, Ints scale, int8_t* low, int8_t* high) {
+  explicit Cut(Ints scale) {
     const Ints twice = either(scale, left(scale, 16));
-    _mm512_store_si512(low, _mm512_mullo_epi16(w, both(twice, _mm512_set1_epi16(7))));
-    _mm512_store_si512(high, _mm512_mullo_epi16(w, _mm512_srli_epi16(twice, 3)));
+    low_ = both(twice, _mm512_set1_epi16(7));
+    high_ = _mm512_srli_epi16(twice, 3);
   }
+  void put(Ints w, int8_t* low, int8_t* high) const {
+    _mm512_store_si512(low, _mm512_mullo_epi16(w, low_));
+    _mm512_store_si512(high, _mm512_mullo_epi16(w, high_));
+  }
+
+ private:
+  Ints low_, high_;
 };
 
-// Else their product is: it has up to thirteen bits and a sign.
+// Else their product is, which has up to thirteen bits and a sign. The sign of the scale goes to the weight.
+template <int offset>
 struct CutProducts {
-  static constexpr int kBits = 7;
+  static constexpr int kBits = 8;
   static constexpr bool kSigned = true;
-  template <int offset>
-  static void put_products(Ints w, Ints scale, int8_t* low, int8_t* high) {
-    const Ints low_byte = _mm512_set1_epi16(0xff);
-    const Ints twice = either(both(scale, words(0xffff)), left(scale, 16));
-    w = _mm512_sub_epi8(w, bytes(offset));
-    const Ints even = _mm512_mullo_epi16(_mm512_srai_epi16(_mm512_slli_epi16(w, 8), 8), twice);
-    const Ints odd = _mm512_mullo_epi16(_mm512_srai_epi16(w, 8), twice);
-    const auto joined = [&](Ints first, Ints second) {
-      return either(both(first, low_byte), _mm512_andnot_si512(low_byte, second));
-    };
-    _mm512_store_si512(low, both(joined(even, _mm512_slli_epi16(odd, 8)), bytes(0x7f)));
-    _mm512_store_si512(high, joined(_mm512_srai_epi16(even, 7), _mm512_slli_epi16(odd, 1)));
+  explicit CutProducts(Ints scale) {
+    const Ints highest = _mm512_broadcast_i32x4(_mm_setr_epi8(3, 3, 3, 3, 7, 7, 7, 7, 11, 11, 11, 11, 15, 15, 15, 15));
+    negative_ = _mm512_movepi8_mask(_mm512_shuffle_epi8(scale, highest));
+    const Ints size = _mm512_abs_epi32(scale);
+    even_ = either(size, left(size, 16));
+    odd_ = left(even_, 8);
   }
+  void put(Ints w, int8_t* low, int8_t* high) const {
+    w = _mm512_sub_epi8(w, bytes(offset));
+    w = _mm512_mask_sub_epi8(w, negative_, words(0), w);
+    const Ints even = _mm512_maddubs_epi16(even_, w), odd = _mm512_maddubs_epi16(odd_, w);
+    const Ints first = _mm512_set1_epi16(0xff);
+    _mm512_store_si512(low, either(both(even, first), _mm512_slli_epi16(odd, 8)));
+    _mm512_store_si512(high, either(_mm512_srli_epi16(even, 8), _mm512_andnot_si512(first, odd)));
+  }
+
+ private:
+  __mmask64 negative_;
+  Ints even_, odd_;
 };
 
 template <>
-struct Cut<LanesQ6_K> : CutProducts {
-  static void put(Ints w, Ints scale, int8_t* low, int8_t* high) { put_products<LanesQ6_K::kOffset>(w, scale, low, high); }
+struct Cut<LanesQ6_K> : CutProducts<LanesQ6_K::kOffset> {
+  using CutProducts::CutProducts;
 };
 
 template <>
-struct Cut<LanesIq4Xs> : CutProducts {
-  static void put(Ints w, Ints scale, int8_t* low, int8_t* high) { put_products<LanesIq4Xs::kOffset>(w, scale, low, high); }
+struct Cut<LanesIq4Xs> : CutProducts<LanesIq4Xs::kOffset> {
+  using CutProducts::CutProducts;
 };
 
 template <class Kind>
@@ -170,23 +184,23 @@ class TilesProducts {
     const Scales by(block);
     factors = Factors<Kind>(by);
     constexpr int kGroups = 8 / Scales::kParts;
-    for (int j = 0; j < 8; j++) {
+    for_blocks<true>([&](int j) {
       Ints w[8];
       Kind::columns(w, block, j);
       fetch<8>(block, j);
 #pragma GCC unroll 2
       for (int part = 0; part < Scales::kParts; part++) {
-        const Ints scale = by.of(j, part);
+        const Cut<Kind> cut(by.of(j, part));
 #pragma GCC unroll 8
         for (int i = part * kGroups; i < (part + 1) * kGroups; i++)
-          Cut<Kind>::put(w[i], scale, near.weights[0][j / 2][j % 2 * 8 + i], near.weights[1][j / 2][j % 2 * 8 + i]);
+          cut.put(w[i], near.weights[0][j / 2][j % 2 * 8 + i], near.weights[1][j / 2][j % 2 * 8 + i]);
       }
-    }
+    });
   }
 
   // A quarter of a pair's rows.
   ZSE_INLINE void scale(Near& near, const Pair& pair, int part) {
-    const Factors<Kind>& by = *pair.by;
+    const Factors<Kind> by = *pair.by;
     if (part >= 2 && !pair.b) return;
     const Together& a = part < 2 ? *pair.a : *pair.b;
     float (*sums)[16] = part < 2 ? pair.sums_a : pair.sums_b;
@@ -210,22 +224,18 @@ class TilesProducts {
       _tile_loadd(6, near.weights[0][step], kStep);
       _tile_loadd(7, near.weights[1][step], kStep);
       _tile_loadd(4, pair.a->values[step], kStep);
-      if constexpr (Cut<Kind>::kSigned) {
-        _tile_dpbssd(0, 4, 6);
+      _tile_dpbsud(0, 4, 6);
+      if constexpr (Cut<Kind>::kSigned)
         _tile_dpbssd(1, 4, 7);
-      } else {
-        _tile_dpbsud(0, 4, 6);
+      else
         _tile_dpbsud(1, 4, 7);
-      }
       if (pair.b) {
         _tile_loadd(5, pair.b->values[step], kStep);
-        if constexpr (Cut<Kind>::kSigned) {
-          _tile_dpbssd(2, 5, 6);
+        _tile_dpbsud(2, 5, 6);
+        if constexpr (Cut<Kind>::kSigned)
           _tile_dpbssd(3, 5, 7);
-        } else {
-          _tile_dpbsud(2, 5, 6);
+        else
           _tile_dpbsud(3, 5, 7);
-        }
       }
       if (last.a) scale(near, last, step);
     }
