@@ -85,10 +85,11 @@ std::vector<PlanPiece> plan_batch(const std::vector<PlanCandidate>& candidates, 
   int room = limits.max_batch_tokens - static_cast<int>(decoding.size());
   if (anybody_decodes) {
     room = std::min(room, limits.prefill_budget);
-    // Up to a whole group where most of it fits: a longer piece is measured only when it is tried.
+    // Up to a whole group where most of it fits: a longer piece is measured only when it is tried. And to the first one always, which takes as long with
+    // fewer rows: where even decoding takes most of the time, prompts move twice as fast.
     const int rows = static_cast<int>(decoding.size()) + room;
-    const int whole =
-        std::min((rows + (limits.row_group - 1) / 3) / limits.row_group * limits.row_group, limits.max_batch_tokens);
+    const int groups = std::max(1, (rows + (limits.row_group - 1) / 3) / limits.row_group);
+    const int whole = std::min(groups * limits.row_group, limits.max_batch_tokens);
     if (whole > static_cast<int>(decoding.size())) room = whole - static_cast<int>(decoding.size());
   }
   if (prompts.empty() || room <= 0) return pieces;

@@ -88,7 +88,8 @@ TEST("no plan breaks its limits, plans a token twice or nothing at all (random)"
       (candidate.remaining == 0 ? decoding : prefill) += piece.tokens;
     }
     CHECK(total <= limits.max_batch_tokens);
-    if (decoding > 0) CHECK(prefill <= limits.prefill_budget + (limits.row_group - 1) / 3);
+    if (decoding > 0)
+      CHECK(prefill <= std::max(limits.prefill_budget + (limits.row_group - 1) / 3, limits.row_group - decoding));
   }
 }
 
@@ -193,6 +194,15 @@ TEST("a step keeps its time where the first tokens of a piece cost nearly nothin
     if (step >= 10) tokens += piece;
   }
   CHECK(tokens >= 90 * 31);
+}
+
+TEST("where decoding takes all of a step's time, a prompt still has a whole group of rows") {
+  PlanLimits limits;
+  limits.row_group = 16;
+  limits.prefill_budget = StepCost::kMinPiece;
+  CHECK_EQ(tokens_of(plan_batch({{0, 0, 0, 0}, {1, 5000, 0, 1}}, limits), 1), 15);
+  limits.row_group = 4;
+  CHECK_EQ(tokens_of(plan_batch({{0, 0, 0, 0}, {1, 5000, 0, 1}}, limits), 1), 7);
 }
 
 TEST("a piece that was slow once is tried again after a while") {
