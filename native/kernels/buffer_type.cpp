@@ -3,6 +3,7 @@
 #include "attention.h"
 #include "ggml-backend-impl.h"
 #include "ggml-cpu.h"
+#include "large_pages.h"
 #include "matmul.h"
 #include "traits.h"
 
@@ -61,6 +62,7 @@ const char* name(ggml_backend_buffer_type_t) { return "CPU_ZSTREAM"; }
 ggml_backend_buffer_t allocate(ggml_backend_buffer_type_t type, size_t size) {
   ggml_backend_buffer_t buffer = ggml_backend_buft_alloc_buffer(ggml_backend_cpu_buffer_type(), size);
   if (!buffer) return nullptr;
+  want_large_pages(ggml_backend_buffer_get_base(buffer), size);
   buffer->buft = type;
   buffer->iface.init_tensor = begin_tensor;
   buffer->iface.set_tensor = set_tensor;
