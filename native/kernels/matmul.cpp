@@ -239,19 +239,6 @@ class Products final : public InterleavedWeights {
   }
 };
 
-// Whether ggml's kernels for AMX, which are asked after ours, take these and are as fast for prompts, and faster for one row. They multiply
-// K-quants more slowly, and no experts.
-bool is_for_tiles(const ggml_tensor* weights) {
-#ifdef ZSE_SUPERBLOCKS
-  const bool is_quick =
-      weights->type == GGML_TYPE_Q4_0 || weights->type == GGML_TYPE_Q4_1 || weights->type == GGML_TYPE_Q8_0;
-  return has_tiles() && is_quick && ggml_n_dims(weights) == 2 && weights->ne[1] % 32 == 0;
-#else
-  (void)weights;
-  return false;
-#endif
-}
-
 template <class Kind>
 InterleavedWeights* products() {
   static Products<Kind> one;
@@ -309,7 +296,6 @@ InterleavedWeights* products_of(ggml_type type) {
 }  // namespace
 
 InterleavedWeights* interleaved(const ggml_tensor* weights) {
-  if (is_for_tiles(weights)) return nullptr;
   InterleavedWeights* products = products_of(weights->type);
   return products && products->takes(weights) ? products : nullptr;
 }

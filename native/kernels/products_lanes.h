@@ -9,6 +9,7 @@
 // One row of activations or many, a result is rounded alike.
 #pragma once
 
+#include "products_block_tiles.h"
 #include "products_neon.h"
 #include "products_x86.h"
 
@@ -91,6 +92,7 @@ struct LanesQ4_1 {
   static constexpr int kColumns = QK4_1;
   static constexpr Sums kSums = Sums::parts;
   static constexpr int kOffset = 0;
+  static constexpr bool kMinima = true;
   static constexpr bool kHalfScale = true;
 
   static void interleave(const Stored& from, int row, Block& to) {
@@ -99,14 +101,20 @@ struct LanesQ4_1 {
     put_columns(to.qs, row, from.qs, 4);
   }
 
-  template <int n>
-  ZSE_INLINE void add(Floats* sums, const Block& block, const Together<n>* a) {
-    Ints w[8];
+  ZSE_INLINE void weights(Ints* w, const Block& block) {
     for (int i = 0; i < 4; i++) {
       w[i] = nibbles(word(block.qs, i), 0);
       w[i + 4] = nibbles(word(block.qs, i), 1);
     }
-    add_block<n, 15>(sums, w, from_halves(block.d), from_halves(block.m), *a);
+  }
+  static Floats scales(const Block& block) { return from_halves(block.d); }
+  static Floats minima(const Block& block) { return from_halves(block.m); }
+
+  template <int n>
+  ZSE_INLINE void add(Floats* sums, const Block& block, const Together<n>* a) {
+    Ints w[8];
+    weights(w, block);
+    add_block<n, 15>(sums, w, scales(block), minima(block), *a);
   }
 };
 
@@ -123,6 +131,7 @@ struct LanesQ8_0 {
 #else
   static constexpr int kOffset = 128, kMost = 255;
 #endif
+  static constexpr bool kMinima = false;
   static constexpr bool kHalfScale = true;
 
   static void interleave(const Stored& from, int row, Block& to) {
@@ -132,11 +141,16 @@ struct LanesQ8_0 {
     put_columns(to.qs, row, unsigned_or_not, 8);
   }
 
+  ZSE_INLINE void weights(Ints* w, const Block& block) {
+    for (int i = 0; i < 8; i++) w[i] = word(block.qs, i);
+  }
+  static Floats scales(const Block& block) { return from_halves(block.d); }
+
   template <int n>
   ZSE_INLINE void add(Floats* sums, const Block& block, const Together<n>* a) {
     Ints w[8];
-    for (int i = 0; i < 8; i++) w[i] = word(block.qs, i);
-    add_block<n, kMost>(sums, w, from_halves(block.d), *a);
+    weights(w, block);
+    add_block<n, kMost>(sums, w, scales(block), *a);
   }
 };
 
@@ -359,6 +373,7 @@ struct LanesNibbles {
   static constexpr int kColumns = kBlock;
   static constexpr Sums kSums = Sums::whole;
   static constexpr int kOffset = Of::kOffset;
+  static constexpr bool kMinima = false;
   static constexpr bool kHalfScale = true;
 
   static void interleave(const Stored& from, int row, Block& to) {
@@ -366,11 +381,14 @@ struct LanesNibbles {
     put_columns(to.qs, row, from.qs, 4);
   }
 
+  ZSE_INLINE void weights(Ints* w, const Block& block) { look_up<Of>(w, block.qs, 0); }
+  static Floats scales(const Block& block) { return Of::scales(block.d); }
+
   template <int n>
   ZSE_INLINE void add(Floats* sums, const Block& block, const Together<n>* a) {
     Ints w[8];
-    look_up<Of>(w, block.qs, 0);
-    add_block<n, Of::kMost>(sums, w, Of::scales(block.d), *a);
+    weights(w, block);
+    add_block<n, Of::kMost>(sums, w, scales(block), *a);
   }
 };
 
@@ -503,6 +521,17 @@ struct LanesProducts {
   /** out[row][column] for `rows` rows of activations and `n_columns` rows of weights, a multiple of kInterleaved. */
   static void multiply(int64_t columns, float* const* out, const Block* weights, const char* rounded, int rows,
                        int n_columns) {
+#ifdef ZSE_BLOCK_TILES
+    if constexpr (Kind::kColumns == kBlock) {
+      using Sixteens = BlockTiles<Kind>;
+      for (int tiles; has_tiles() && rows >= kMostTogether; rows -= tiles * kMostTogether) {
+        tiles = std::min(rows / kMostTogether, Sixteens::kMost);
+        Sixteens::run(columns, out, weights, rounded, tiles, n_columns);
+        out += tiles * kMostTogether;
+        rounded += tiles * kMostTogether * row_bytes(columns);
+      }
+    }
+#endif
     // Rows that take more than one pass take the next ones over weights that are near still. Of many, the rows are what should stay near.
     const int step = together(rows) < rows && rows <= 2 * kMostTogether ? kLanes : n_columns;
     for (int column = 0; column < n_columns; column += step, weights += step / kLanes * (columns / Kind::kColumns)) {

@@ -7,55 +7,15 @@
 #pragma once
 
 #include "superblocks.h"
+#include "tiles.h"
 
 #ifdef ZSE_SUPERBLOCKS
 
 #include <algorithm>
 
-#ifdef __AMX_INT8__
-ggml_backend_buffer_type_t ggml_backend_amx_buffer_type(void);  // ggml's amx.h
-#endif
-
 namespace zse::kernels {
 
-/** Whether this processor has tiles and the system allows them. */
-static inline bool has_tiles() {
 #ifdef __AMX_INT8__
-  static const bool has = ggml_backend_amx_buffer_type() != nullptr;  // it asks both
-  return has;
-#else
-  return false;
-#endif
-}
-
-#ifdef __AMX_INT8__
-
-// All tiles have sixteen rows of 64 bytes while this lives; then what the thread had before, since ggml's kernels configure a thread once.
-class Tiles {
- public:
-  Tiles() {
-    _tile_storeconfig(&before_);
-    struct alignas(64) {
-      uint8_t palette = 1, start = 0, reserved[14] = {};
-      uint16_t bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
-      uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
-    } config;
-    // GCC before 13 takes it that the first eight bytes alone are read.
-    __asm__ __volatile__("" : : "r"(&config) : "memory");
-    _tile_loadconfig(&config);
-  }
-  ~Tiles() {
-    if (before_[0] == 0)
-      _tile_release();
-    else
-      _tile_loadconfig(&before_);
-  }
-  Tiles(const Tiles&) = delete;
-  Tiles& operator=(const Tiles&) = delete;
-
- private:
-  alignas(64) uint8_t before_[64] = {};
-};
 
 // How weights times their block's scale are cut into two bytes: `put` has four columns of sixteen rows of weights. Low parts have no sign. Where scales
 // have six bits, they are cut into two of three: a weight times one of those fits into a byte, and two are multiplied at once.
@@ -129,7 +89,7 @@ class TilesProducts {
   /** out[row][column] for `rows` rows of activations, which lie in sixteens, and `n_columns` rows of weights. */
   static void run(int64_t columns, float* const* out, const Block* weights, const char* rounded, int rows, int n_columns) {
     const int tiles = (rows + kRows - 1) / kRows;
-    const Tiles configured;
+    const Tiles configured(kStep);
     Near& near = own();
     const int64_t blocks = columns / Kind::kColumns;
     const auto* activations = reinterpret_cast<const Together*>(rounded);

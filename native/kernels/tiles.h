@@ -1,0 +1,63 @@
+// Owns whether there are AMX's tiles, and their shapes while a kernel uses them. Any thread, each with tiles of its own. Everything is static: each variant
+// of the backend has its own.
+#pragma once
+
+#include <cstdint>
+
+#include "ggml-backend.h"
+
+#ifdef __AMX_INT8__
+#include <immintrin.h>
+#endif
+
+#ifdef __AMX_INT8__
+ggml_backend_buffer_type_t ggml_backend_amx_buffer_type(void);  // ggml's amx.h
+#endif
+
+namespace zse::kernels {
+
+/** Whether this processor has tiles and the system allows them. */
+static inline bool has_tiles() {
+#ifdef __AMX_INT8__
+  static const bool has = ggml_backend_amx_buffer_type() != nullptr;  // it asks both
+  return has;
+#else
+  return false;
+#endif
+}
+
+#ifdef __AMX_INT8__
+
+// While this lives tiles 0 to 3 have sixteen rows of 64 bytes, for sums; 4 and 5 sixteen rows of so many `columns` of activations, and 6 and 7 as many of
+// sixteen rows of weights, four by four. Then they have what the thread had before, since ggml's kernels configure a thread once.
+class Tiles {
+ public:
+  explicit Tiles(int columns) {
+    _tile_storeconfig(&before_);
+    struct alignas(64) {
+      uint8_t palette = 1, start = 0, reserved[14] = {};
+      uint16_t bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+      uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+    } config;
+    config.bytes[4] = config.bytes[5] = static_cast<uint16_t>(columns);
+    config.rows[6] = config.rows[7] = static_cast<uint8_t>(columns / 4);
+    // GCC before 13 takes it that the first eight bytes alone are read.
+    __asm__ __volatile__("" : : "r"(&config) : "memory");
+    _tile_loadconfig(&config);
+  }
+  ~Tiles() {
+    if (before_[0] == 0)
+      _tile_release();
+    else
+      _tile_loadconfig(&before_);
+  }
+  Tiles(const Tiles&) = delete;
+  Tiles& operator=(const Tiles&) = delete;
+
+ private:
+  alignas(64) uint8_t before_[64] = {};
+};
+
+#endif
+
+}  // namespace zse::kernels
