@@ -41,6 +41,17 @@ function compileWithZig() {
   run("cmake", ["-S", root, "-B", cmake, ...Object.entries(defines).map(([key, value]) => `-D${key}=${value}`)], env);
   const jobs = String(Number(process.env.ZSE_JOBS) || availableParallelism());
   run("cmake", ["--build", cmake, "--target", "zstream", "--parallel", jobs], env);
+  if (entry.platform === "linux") requireSystemFunctions(join(output, "zstream.node"));
+}
+
+/** Zig's own are right and slow: nobody would notice (native/cpu/system_functions.cpp). */
+function requireSystemFunctions(file) {
+  const { stdout, status } = spawnSync("llvm-nm", [file], { encoding: "utf8", maxBuffer: 1 << 28 });
+  if (status !== 0 || stdout === "")
+    throw new SetupError(`llvm-nm could not list the symbols of ${file}: install it (e.g. \`apt-get install llvm\`).`);
+  const zigs = [...stdout.matchAll(/ compiler_rt\.(memset|memcpy|memmove|memcmp)\b/g)].map(([, one]) => one);
+  if (zigs.length > 0)
+    throw new SetupError(`${name} is linked with the compiler's own ${zigs.join(", ")}, which are slow, instead of the system's.`);
 }
 
 function run(command, args, env) {
