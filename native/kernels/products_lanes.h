@@ -222,7 +222,7 @@ struct LanesQ4_K {
   template <int n>
   ZSE_INLINE void add(Floats* sums, const Block& block, const Together<n>* a) {
     const SixBits six(block.scales, block.d, block.dmin);
-    for_blocks<(n <= kRowsOfKnownShifts)>([&](int j) {
+    for_blocks<(n <= kRowsOfKnownShifts)>([&](int j) ZSE_INLINE_LAMBDA {
       Ints w[8];
       columns(w, block, j);
       fetch<8>(block, j);
@@ -260,7 +260,7 @@ struct LanesQ5_K {
   template <int n>
   ZSE_INLINE void add(Floats* sums, const Block& block, const Together<n>* a) {
     const SixBits six(block.scales, block.d, block.dmin);
-    for_blocks<(n <= kRowsOfKnownShifts)>([&](int j) {
+    for_blocks<(n <= kRowsOfKnownShifts)>([&](int j) ZSE_INLINE_LAMBDA {
       Ints w[8];
       columns(w, block, j);
       fetch<8>(block, j);
@@ -303,7 +303,7 @@ struct LanesQ6_K {
   template <int n>
   ZSE_INLINE void add(Floats* sums, const Block& block, const Together<n>* a) {
     const Floats d = from_halves(block.d);
-    for_blocks<(n <= kRowsOfKnownShiftsQ6K)>([&](int j) {
+    for_blocks<(n <= kRowsOfKnownShiftsQ6K)>([&](int j) ZSE_INLINE_LAMBDA {
       Ints w[8];
       columns(w, block, j);
       const Floats scales[2] = {scale(block, d, 2 * j), scale(block, d, 2 * j + 1)};

@@ -165,7 +165,7 @@ struct SuperProducts {
     Ints whole[n];
 #pragma GCC unroll 16
     for (int row = 0; row < n; row++) whole[row] = words(0);
-    for_blocks<(n <= kRowsOfKnownShiftsQ6K && Scales::kParts == 2)>([&](int j) {
+    for_blocks<(n <= kRowsOfKnownShiftsQ6K && Scales::kParts == 2)>([&](int j) ZSE_INLINE_LAMBDA {
       Ints w[8];
       Kind::columns(w, block, j);
       fetch<8>(block, j);
