@@ -12,7 +12,7 @@ import { SetupError, say } from "./say.mjs";
 import { installZig, zigIsThere } from "./zig.mjs";
 
 /** qemu: a processor with these instructions, and for the first two without the next level's. */
-const levels = {
+export const levels = {
   neon: { gcc: "armv8-a", zig: "generic", qemu: "cortex-a72" },
   dotprod: { gcc: "armv8.2-a+dotprod+fp16", zig: "generic+v8_2a+dotprod+fullfp16", qemu: "neoverse-n1" },
   i8mm: { gcc: "armv8.2-a+dotprod+fp16+i8mm", zig: "generic+v8_2a+dotprod+fullfp16+i8mm", qemu: "max" },
