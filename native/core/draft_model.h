@@ -39,8 +39,11 @@ class DraftModel {
    */
   virtual bool read(const std::vector<DraftWish>& wishes, int most, const AbortCheck& abort) = 0;
 
+  /** Tokens of a stream that it may be behind, and still guesses: it reads them in the pass of the first guess. */
+  virtual int rides_along() const { return 0; }
+
   /**
-   * Guesses for all that are read: up to `most` tokens of each, fewer where it is not sure; in as many passes over its weights as the longest draft
+   * Guesses for all that are read, but for those tokens: up to `most` tokens of each, fewer where it is not sure; in as many passes over its weights as the longest draft
    * has tokens. None where it failed.
    */
   virtual void draft(const std::vector<DraftWish>& wishes, const AbortCheck& abort) = 0;

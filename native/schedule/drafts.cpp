@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 namespace zse {
 
@@ -10,11 +11,22 @@ namespace {
 // What a step with drafts may take of the target, by an estimate.
 constexpr double kAim = 0.9;
 
-// Tokens that the draft model reads in a step at least, where it is behind; and before it is known what one takes.
-constexpr int kLeastRead = 16, kFirstRead = 64;
+// Tokens that the draft model reads in a step at least, where it is behind: fewer cost as much. And before it is known what they take; and at most.
+constexpr int kLeastRead = 32, kFirstRead = 64, kMostRead = 256;
+constexpr int kReadGroup = 16;
 
 // Fewer tokens tell what a pass over the weights takes, not what a token does.
 constexpr int kTellingRead = 8;
+
+// What a stream's reply is expected to have yet, where it may: as many tokens as it has, and so many at least.
+constexpr int kExpectedRest = 64;
+
+// Reading must save so many times what it takes: nobody knows how long a reply will be, nor that guesses go on to come.
+constexpr double kWorthReading = 2;
+
+// What tries of the draft model may take of the time; and steps between two of them, however quick it is.
+constexpr double kTryShare = 0.015;
+constexpr int kRest = 24;
 
 // Of a token of the draft model's, before any was tried: that it comes.
 constexpr double kModelChance = 0.6;
@@ -38,7 +50,11 @@ Drafts::Drafts(const Decoder& decoder, DraftModel* model, int most)
 
 void Drafts::learn(Sequence& sequence, int drafted, int kept) {
   sequence.draft_record().record(drafted, kept);
-  if (sequence.draft_source == DraftSource::kModel) of_model_.record(drafted, kept);
+  if (sequence.draft_source != DraftSource::kModel) return;
+  of_model_.record(drafted, kept);
+  if (tried_ != sequence.id()) return;
+  came_ = 2 * kept >= drafted;
+  if (came_) debt_ms_ = std::max(0.0, debt_ms_ - tried_ms_);  // it has paid for itself
 }
 
 void Drafts::kept(SlotId slot, size_t index, int tokens) {
@@ -55,7 +71,12 @@ void Drafts::end_step(const KvSlots& slots, const AbortCheck& abort) {
 }
 
 void Drafts::record(int decode_tokens, int prefill_tokens, double ms) {
-  if (prefill_tokens == 0) rows_.record(decode_tokens, ms);
+  debt_ms_ = std::max(0.0, debt_ms_ - kTryShare * ms);
+  if (prefill_tokens == 0) {
+    const double change = rows_.record(decode_tokens, ms);
+    passes_.drift(change);
+    reads_.drift(change);
+  }
   if (decode_tokens == 0 && prefill_tokens >= StepCost::kMinPiece) rows_.record_bulk(ms / prefill_tokens);
 }
 
@@ -63,53 +84,131 @@ void Drafts::add(const std::vector<Sequence*>& runnable, std::vector<PlanPiece>&
                  double target_ms, const AbortCheck& abort) {
   for (const PlanPiece& piece : plan) runnable[piece.index]->draft.clear();
   const int rows = static_cast<int>(plan.size());
-  const int room = std::min({most_, decoder_.max_outputs() - rows, decoder_.max_batch_tokens() - rows});
+  const Room room{rows, std::min({most_, decoder_.max_outputs() - rows, decoder_.max_batch_tokens() - rows}),
+                  target_ms * kAim};
   std::vector<Candidate> candidates;
   std::vector<DraftOffer> offers;
   for (PlanPiece& piece : plan) {
-    candidates.push_back(candidate(*runnable[piece.index], piece, slots, room));
+    candidates.push_back(candidate(*runnable[piece.index], piece, slots, room.more));
     offers.push_back(candidates.back().offer);
   }
   if (std::none_of(offers.begin(), offers.end(), [](const DraftOffer& offer) { return offer.tokens > 0; })) return;
-  std::vector<int> lengths = choose_drafts(offers, rows, room, rows_, target_ms * kAim, passes_);
-  const std::vector<int> hopeful = choose_hopefully(offers, rows, room, rows_, target_ms * kAim, passes_);
-  int left = room;
-  for (const int length : lengths) left -= length;
-  // What the draft model has to read for a try is read for one stream at a time: what comes of that is known of the others.
-  const Candidate* reading = nullptr;
+
+  DraftChoice now = choose(candidates, room);
+  const DraftChoice all = choose_drafts(offers, room.rows, room.more, rows_, room.target_ms, passes_);
+  if (repays(candidates, now, all)) {
+    for (size_t i = 0; i < candidates.size(); i++) candidates[i].is_wanted = all.lengths[i] > 0 && !is_ready(candidates[i]);
+    for (size_t i = 0; i < candidates.size(); i++) candidates[i].length = now.lengths[i];
+    read(candidates, slots, room, abort);
+    now = choose(candidates, room);
+  }
+  for (size_t i = 0; i < candidates.size(); i++) candidates[i].length = now.lengths[i];
+
+  const DraftChoice hopeful = choose_hopefully(offers, room.rows, room.more, rows_, room.target_ms, passes_);
+  const bool doubtful = doubts(hopeful);
+  try_lookups(candidates, hopeful, room);
+  Candidate* tried = now.any() ? nullptr : next_try(candidates, hopeful);
+  Candidate* doubted = doubtful && !tried && !now.any() ? least_behind(candidates) : nullptr;
+  if (doubted && (!doubted->offer.by_model || debt_ms_ == 0)) tried = doubted;
+  if (tried && tried->offer.by_model) trying_ = tried->sequence->id();
+  if (tried && !is_ready(*tried)) {
+    tried->is_wanted = true;
+    debt_ms_ += read(candidates, slots, room, abort);
+  }
+  if (tried && is_ready(*tried)) tried->length = std::min({trial_of(tried->offer), tried->offer.tokens, room.more});
+
   for (const Candidate& one : candidates) {
-    if (one.behind > 0 && (!reading || one.behind < reading->behind)) reading = &one;
+    if (one.offer.by_model && one.length == 0 && !one.is_wanted) model_->pass_over(one.sequence->slot);
   }
-  for (size_t i = 0; i < candidates.size(); i++) {
-    if (lengths[i] > 0 || hopeful[i] == 0 || (candidates[i].behind > 1 && &candidates[i] != reading)) continue;
-    if (!candidates[i].sequence->draft_record().passed_over()) continue;
-    lengths[i] = std::min({trial_of(offers[i]), offers[i].tokens, left});
-    left -= lengths[i];
+  const bool is_tried = tried && tried->offer.by_model && tried->length > 0;
+  tried_ = is_tried ? tried->sequence->id() : 0;
+  const double guessing_ms = guess(candidates, slots, abort);
+  if (is_tried) {
+    trying_ = 0;
+    tried_ms_ = guessing_ms + rows_.of(rows + tried->length) - rows_.of(rows);
+    debt_ms_ += tried_ms_;
   }
-  const bool is_hopeless = std::all_of(hopeful.begin(), hopeful.end(), [](int length) { return length == 0; });
-  if (!is_hopeless) doubted_ = 0, doubts_ = kFirstDoubt;
-  const Candidate* doubted = is_hopeless && ++doubted_ >= doubts_ ? least_behind(candidates) : nullptr;
-  const size_t at = doubted ? static_cast<size_t>(doubted - candidates.data()) : 0;
-  if (doubted) lengths[at] = std::min({trial_of(offers[at]), offers[at].tokens, left});
-  for (size_t i = 0; model_ && i < candidates.size(); i++) {
-    if (candidates[i].offer.by_model && lengths[i] == 0) model_->pass_over(candidates[i].sequence->slot);
-  }
-  read(candidates, lengths, slots, target_ms * kAim, abort);
-  if (doubted && lengths[at] > 0) doubted_ = 0, doubts_ = std::min(2 * doubts_, kLongestDoubt);
-  guess(candidates, lengths, slots, abort);
-  for (size_t i = 0; i < candidates.size(); i++) {
-    std::vector<Token>& draft = candidates[i].sequence->draft;
-    draft.resize(std::min(draft.size(), static_cast<size_t>(lengths[i])));
-    candidates[i].piece->tokens += static_cast<int>(draft.size());
+  for (const Candidate& one : candidates) {
+    std::vector<Token>& draft = one.sequence->draft;
+    draft.resize(std::min(draft.size(), static_cast<size_t>(one.length)));
+    one.piece->tokens += static_cast<int>(draft.size());
   }
 }
 
 int Drafts::trial_of(const DraftOffer& offer) const { return offer.by_model ? model_->tries() : kTrialDraft; }
 
-/** Of those that something can be drafted for. */
-const Drafts::Candidate* Drafts::least_behind(const std::vector<Candidate>& candidates) {
-  const Candidate* least = nullptr;
+bool Drafts::is_ready(const Candidate& candidate) const {
+  return !candidate.offer.by_model || candidate.behind <= model_->rides_along();
+}
+
+DraftChoice Drafts::choose(std::vector<Candidate>& candidates, const Room& room) const {
+  std::vector<DraftOffer> offers;
   for (const Candidate& one : candidates) {
+    offers.push_back(one.offer);
+    // Before it is known what a guess takes, it is tried for one stream alone.
+    if (!is_ready(one) || (one.offer.by_model && passes_.of(1) == 0)) offers.back().tokens = 0;
+  }
+  return choose_drafts(offers, room.rows, room.more, rows_, room.target_ms, passes_);
+}
+
+bool Drafts::repays(const std::vector<Candidate>& candidates, const DraftChoice& now, const DraftChoice& all) const {
+  if (!model_ || passes_.of(1) == 0 || all.tokens_per_ms <= now.tokens_per_ms) return false;
+  int behind = 0, rest = 0;
+  for (size_t i = 0; i < candidates.size(); i++) {
+    if (all.lengths[i] > 0 && !is_ready(candidates[i])) behind += candidates[i].behind;
+    const Sequence& sequence = *candidates[i].sequence;
+    rest += std::min(sequence.reply_room(decoder_.context_size()), std::max(kExpectedRest, sequence.generated));
+  }
+  return behind > 0 && rest * (1 / now.tokens_per_ms - 1 / all.tokens_per_ms) > kWorthReading * reading_ms(behind);
+}
+
+void Drafts::try_lookups(std::vector<Candidate>& candidates, const DraftChoice& hopeful, const Room& room) {
+  int left = room.more;
+  for (const Candidate& one : candidates) left -= one.length;
+  for (size_t i = 0; i < candidates.size(); i++) {
+    Candidate& one = candidates[i];
+    if (one.offer.by_model || one.length > 0 || hopeful.lengths[i] == 0) continue;
+    if (!one.sequence->draft_record().passed_over()) continue;
+    one.length = std::min({kTrialDraft, one.offer.tokens, left});
+    left -= one.length;
+  }
+}
+
+Drafts::Candidate* Drafts::next_try(std::vector<Candidate>& candidates, const DraftChoice& hopeful) {
+  Candidate* next = nullptr;
+  for (size_t i = 0; i < candidates.size(); i++) {
+    Candidate& one = candidates[i];
+    if (!one.offer.by_model || one.offer.tokens == 0) continue;
+    if (one.sequence->id() == trying_) return &one;
+    if (hopeful.lengths[i] > 0 && (!next || one.behind < next->behind)) next = &one;
+  }
+  trying_ = 0;
+  if (!next) return nullptr;
+  untried_++;
+  // Where one came, the next one may show that guesses are worth it again.
+  const bool goes_on = std::exchange(came_, false) && is_ready(*next);
+  const bool rests = debt_ms_ > 0 || (passes_.of(1) > 0 && untried_ < kRest);
+  if (rests && !goes_on) return nullptr;
+  untried_ = 0;
+  return next;
+}
+
+bool Drafts::doubts(const DraftChoice& hopeful) {
+  if (hopeful.any()) {
+    doubted_ = 0;
+    doubts_ = kFirstDoubt;
+    return false;
+  }
+  if (++doubted_ < doubts_) return false;
+  doubted_ = 0;
+  doubts_ = std::min(2 * doubts_, kLongestDoubt);
+  return true;
+}
+
+/** Of those that something can be drafted for. */
+Drafts::Candidate* Drafts::least_behind(std::vector<Candidate>& candidates) {
+  Candidate* least = nullptr;
+  for (Candidate& one : candidates) {
     if (one.offer.tokens > 0 && (!least || one.behind < least->behind)) least = &one;
   }
   return least;
@@ -152,56 +251,59 @@ DraftWish Drafts::wish(const Candidate& candidate, const KvSlots& slots, int mos
   return {sequence.slot, &slots[sequence.slot].content.tokens(), sequence.next_token, most, &sequence.draft};
 }
 
-void Drafts::read(std::vector<Candidate>& candidates, std::vector<int>& lengths, const KvSlots& slots, double target_ms,
-                  const AbortCheck& abort) {
+double Drafts::read(std::vector<Candidate>& candidates, const KvSlots& slots, const Room& room, const AbortCheck& abort) {
   std::vector<DraftWish> wishes;
-  int behind = 0, rows = static_cast<int>(candidates.size());
-  for (size_t i = 0; i < candidates.size(); i++) {
-    rows += lengths[i];
-    if (lengths[i] == 0 || candidates[i].behind == 0) continue;
-    behind += candidates[i].behind;
-    wishes.push_back(wish(candidates[i], slots, lengths[i]));
+  int behind = 0, rows = room.rows;
+  for (const Candidate& one : candidates) {
+    rows += one.length;
+    if (!one.is_wanted) continue;
+    behind += one.behind;
+    wishes.push_back(wish(one, slots, 1));
   }
-  if (wishes.empty()) return;
-  const double left_ms = target_ms - rows_.of(rows);
-  const int affordable = ms_per_read_token_ > 0 ? static_cast<int>(left_ms / ms_per_read_token_) : kFirstRead;
-  const int tokens = std::min(behind, std::max(kLeastRead, affordable));
+  const int tokens = readable_within(room.target_ms - rows_.of(rows), behind);
   const auto started = Clock::now();
   const bool all = model_->read(wishes, tokens, abort);
-  if (all && tokens >= kTellingRead) {
-    const double each = milliseconds(Clock::now() - started) / tokens;
-    ms_per_read_token_ = ms_per_read_token_ == 0 ? each : ms_per_read_token_ + 0.3 * (each - ms_per_read_token_);
-    passes_.record_bulk(each);
+  const double ms = milliseconds(Clock::now() - started);
+  if (all) reads_.record(tokens, ms);
+  if (all && tokens >= kTellingRead) passes_.record_bulk(ms / tokens);
+  for (Candidate& one : candidates) {
+    if (one.is_wanted) one.behind = model_->behind(one.sequence->slot, slots[one.sequence->slot].content.tokens());
   }
-  for (size_t i = 0; i < candidates.size(); i++) {
-    if (lengths[i] == 0 || candidates[i].behind == 0) continue;
-    const SlotId slot = candidates[i].sequence->slot;
-    candidates[i].behind = model_->behind(slot, slots[slot].content.tokens());
-    if (candidates[i].behind == 0) continue;
-    candidates[i].sequence->draft_record().try_next();
-    lengths[i] = 0;
-  }
+  return ms;
 }
 
-void Drafts::guess(std::vector<Candidate>& candidates, const std::vector<int>& lengths, const KvSlots& slots,
-                   const AbortCheck& abort) {
+double Drafts::reading_ms(int tokens) const {
+  return tokens / kMostRead * reads_.of(kMostRead) + (tokens % kMostRead > 0 ? reads_.of(tokens % kMostRead) : 0);
+}
+
+int Drafts::readable_within(double ms, int most) const {
+  if (reads_.of(1) == 0) return std::min(most, kFirstRead);
+  int tokens = kLeastRead;
+  while (tokens < std::min(most, kMostRead) && reads_.of(tokens + kReadGroup) <= ms) tokens += kReadGroup;
+  return std::min(most, tokens);
+}
+
+/** For all that something is drafted for. It says how long that took. */
+double Drafts::guess(std::vector<Candidate>& candidates, const KvSlots& slots, const AbortCheck& abort) {
   std::vector<DraftWish> wishes;
-  for (size_t i = 0; i < candidates.size(); i++) {
-    if (candidates[i].offer.by_model && lengths[i] > 0) wishes.push_back(wish(candidates[i], slots, lengths[i]));
+  for (const Candidate& one : candidates) {
+    if (one.offer.by_model && one.length > 0) wishes.push_back(wish(one, slots, one.length));
   }
-  if (wishes.empty()) return;
+  if (wishes.empty()) return 0;
   const auto started = Clock::now();
   model_->draft(wishes, abort);
-  size_t passes = 1;
-  for (const DraftWish& wish : wishes) passes = std::max(passes, wish.draft->size());
+  size_t passes = 1;  // a draft that ends early ended in a pass more
+  for (const DraftWish& wish : wishes)
+    passes = std::max(passes, std::min(wish.draft->size() + 1, static_cast<size_t>(wish.most)));
   const double ms = milliseconds(Clock::now() - started) + following_ms_;
   passes_.record(static_cast<int>(wishes.size()), ms / static_cast<double>(passes));
-  for (size_t i = 0; i < candidates.size(); i++) {
-    Sequence& sequence = *candidates[i].sequence;
-    if (!candidates[i].offer.by_model || lengths[i] == 0) continue;
+  for (const Candidate& one : candidates) {
+    Sequence& sequence = *one.sequence;
+    if (!one.offer.by_model || one.length == 0) continue;
     sequence.end_draft(decoder_);
     if (sequence.draft.empty()) learn(sequence, 1, 0);  // it took a pass, and nothing came of it
   }
+  return ms;
 }
 
 }  // namespace zse

@@ -116,10 +116,13 @@ void Sequence::begin_drafts(Decoder& decoder) {
 }
 
 // A step gives one token more than it keeps of a draft.
+int Sequence::reply_room(int context_size) const {
+  const int tokens = context_size - static_cast<int>(prompt.size()) - generated;
+  return settings.max_tokens > 0 ? std::min(tokens, settings.max_tokens - generated) : tokens;
+}
+
 int Sequence::draft_room(int context_size) const {
-  const int written = static_cast<int>(prompt.size()) + generated;
-  int tokens = std::min(context_size - written, settings.high_water_mark - unacknowledged_);
-  if (settings.max_tokens > 0) tokens = std::min(tokens, settings.max_tokens - generated);
+  const int tokens = std::min(reply_room(context_size), settings.high_water_mark - unacknowledged_);
   return std::clamp(tokens - 1, 0, settings.draft_tokens);
 }
 

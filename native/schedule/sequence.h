@@ -87,6 +87,8 @@ class Sequence {
 
   /** Makes what drafts for it, where something does. Its sampler is made, and nothing of its reply is drawn. */
   void begin_drafts(Decoder& decoder);
+  /** Tokens that its reply may have yet. */
+  int reply_room(int context_size) const;
   /** Tokens of a draft that its reply has room for, and its reader credit. */
   int draft_room(int context_size) const;
   /** So many tokens of a draft are computed. */

@@ -25,13 +25,34 @@ constexpr int kLongestRest = 256;
 // tokens are dearest would never draft.
 constexpr double kMostOfBare = 2;
 
+// Of what a pass tells of its own rows, and of all others.
+constexpr double kOwnWeight = 0.2, kOthersWeight = 0.15;
+
 }  // namespace
 
-void RowCost::record(int rows, double ms) {
-  if (rows < 1 || rows > kMostRows) return;
-  double& known = ms_[static_cast<size_t>(rows)];
+double RowCost::record(int rows, double ms) {
+  if (rows < 1 || rows > kMostRows) return 0;
+  passes_++;
+  for (int other = rows + 1; other <= kMostRows; other++) {
+    if (passes_ - seen_[other] > kFresh) ms_[other] = 0;
+  }
+  seen_[rows] = passes_;
+  double& known = ms_[rows];
+  if (known == 0) {
+    const double expected = ms_per_bulk_row_ > 0 ? of(rows) : 0;
+    known = expected > 0 ? std::min(ms, kBelieved * expected) : ms;
+    return 0;
+  }
   // A machine that slept, or had other work, tells nothing of the rows.
-  known = known == 0 ? ms : known + 0.2 * (std::min(ms, 3 * known) - known);
+  const double change = std::clamp(ms / known, 1.0 / 3, 3.0) - 1;
+  const double own = known * (1 + kOwnWeight * change);
+  drift(change);
+  known = own;
+  return change;
+}
+
+void RowCost::drift(double change) {
+  for (double& ms : ms_) ms *= 1 + kOthersWeight * change;
 }
 
 void RowCost::record_bulk(double ms_per_row) {
@@ -89,11 +110,16 @@ bool DraftRecord::passed_over() {
   return true;
 }
 
-std::vector<int> choose_drafts(const std::vector<DraftOffer>& offers, int rows, int room, const RowCost& cost,
-                               double target_ms, const RowCost& passes) {
-  std::vector<int> chosen(offers.size(), 0);
+bool DraftChoice::any() const {
+  return std::any_of(lengths.begin(), lengths.end(), [](int length) { return length > 0; });
+}
+
+DraftChoice choose_drafts(const std::vector<DraftOffer>& offers, int rows, int room, const RowCost& cost, double target_ms,
+                          const RowCost& passes) {
+  DraftChoice chosen{std::vector<int>(offers.size(), 0)};
   const double without = cost.of(rows);
   if (without == 0) return chosen;
+  chosen.tokens_per_ms = rows / without;
 
   target_ms = std::max(target_ms, kMostOfBare * without);
 
@@ -121,13 +147,13 @@ std::vector<int> choose_drafts(const std::vector<DraftOffer>& offers, int rows, 
     if (ms > target_ms) break;
     if (expected / ms <= best) continue;
     best = expected / ms;
-    chosen = lengths;
+    chosen = {lengths, best};
   }
   return chosen;
 }
 
-std::vector<int> choose_hopefully(std::vector<DraftOffer> offers, int rows, int room, const RowCost& cost, double target_ms,
-                                  const RowCost& passes) {
+DraftChoice choose_hopefully(std::vector<DraftOffer> offers, int rows, int room, const RowCost& cost, double target_ms,
+                             const RowCost& passes) {
   for (DraftOffer& offer : offers) offer.chance = kBestChance;
   return choose_drafts(offers, rows, room, cost, target_ms, passes);
 }

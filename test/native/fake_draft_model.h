@@ -3,8 +3,10 @@
 #pragma once
 
 #include <algorithm>
+#include <chrono>
 #include <map>
 #include <set>
+#include <thread>
 #include <vector>
 
 #include "check.h"
@@ -20,6 +22,7 @@ class FakeDraftModel final : public DraftModel {
   int wrong_one_in = 0;     // 0: never
   int fails_one_in = 0;     // reads and drafts; 0: never
   size_t reach = SIZE_MAX;  // tokens of a new text that it reads
+  int read_us = 0;          // that each of them takes
   bool follows = false;     // steps, as a model's own head does it, and reads nothing
   int reads = 0, passes = 0, followed = 0;
   size_t read_tokens = 0;
@@ -51,21 +54,28 @@ class FakeDraftModel final : public DraftModel {
         held.tokens.push_back((*wish.known)[held.from + held.tokens.size()]);
         read_tokens++;
         most--;
+        if (read_us > 0) std::this_thread::sleep_for(std::chrono::microseconds(read_us));
       }
     }
     return true;
   }
+
+  int rides_along() const override { return follows ? 0 : 2; }
 
   void draft(const std::vector<DraftWish>& wishes, const AbortCheck&) override {
     passes++;
     for (const DraftWish& wish : wishes) {
       CHECK(wish.draft->empty() && wish.most > 0);
       Held& held = held_[wish.slot];
-      CHECK_EQ(held.from + held.tokens.size(), wish.known->size());
+      const size_t held_tokens = held.from + held.tokens.size();
+      CHECK(held_tokens <= wish.known->size() && held_tokens + static_cast<size_t>(rides_along()) >= wish.known->size());
       if (fails(passes)) {
         held = {};
         continue;
       }
+      if (!follows)
+        held.tokens.insert(held.tokens.end(), wish.known->begin() + static_cast<std::ptrdiff_t>(held_tokens),
+                           wish.known->end());
       std::vector<Token> text = *wish.known;
       text.push_back(wish.last);
       if (!follows) held.tokens.push_back(wish.last);

@@ -230,7 +230,7 @@ TEST("a stream whose guesses cannot be taken back ends with an error, and the ot
 TEST("a step with drafts keeps to the latency target, as far as is known") {
   RowCost cost;
   for (int rows = 1; rows <= 40; rows++) cost.record(rows, 10 + 4 * rows);
-  const auto chosen = [&](double target_ms) { return choose_drafts({{32, 0.98}}, 1, 32, cost, target_ms)[0]; };
+  const auto chosen = [&](double target_ms) { return choose_drafts({{32, 0.98}}, 1, 32, cost, target_ms).lengths[0]; };
   CHECK_EQ(chosen(45), 7);
   CHECK(chosen(1000) > 10);
   // A step without drafts that takes longer than the target by itself: one with them takes twice as long at most.
@@ -243,8 +243,8 @@ TEST("where every row takes as long as the first one nothing is drafted, and whe
     dear.record(rows, 10.0 * rows);
     cheap.record(rows, 10.0);
   }
-  CHECK_EQ(choose_drafts({{16, 0.95}, {16, 0.9}}, 2, 16, dear, 1000)[0], 0);
-  const std::vector<int> lengths = choose_drafts({{16, 0.5}, {16, 0.95}}, 2, 16, cheap, 1000);
+  CHECK_EQ(choose_drafts({{16, 0.95}, {16, 0.9}}, 2, 16, dear, 1000).lengths[0], 0);
+  const std::vector<int> lengths = choose_drafts({{16, 0.5}, {16, 0.95}}, 2, 16, cheap, 1000).lengths;
   CHECK_EQ(lengths[0] + lengths[1], 16);
   CHECK(lengths[1] > lengths[0]);
 }
@@ -259,6 +259,34 @@ TEST("what a step of more rows takes is learned from those that were seen, and o
   CHECK(cost.of(3) <= 18);
   cost.record_bulk(2);
   CHECK_EQ(cost.of(7), 22.0);
+}
+
+TEST("a slow machine is taken for slow whatever the rows, and what one slow step made dear is forgotten") {
+  RowCost cost;
+  cost.record_bulk(2);
+  cost.record(8, 70);
+  cost.record(16, 900);
+  CHECK(cost.of(16) <= 130);  // 86 by what is known of rows
+  for (int i = 0; i < 65; i++) cost.record(8, 70);
+  CHECK_EQ(cost.of(16), 86.0);
+  cost.record(16, 90);
+  for (int i = 0; i < 20; i++) cost.record(8, 140);
+  CHECK(cost.of(8) > 130);
+  CHECK(cost.of(16) > 120);
+}
+
+TEST("streams that end soon are not read for guesses: that would take longer than they") {
+  for (const bool dear : {false, true}) {
+    ModelBench bench(8);
+    bench.draft_model.read_us = dear ? 300 : 0;
+    std::vector<StreamId> ids;
+    for (int i = 0; i < 8; i++) ids.push_back(bench.submit(bench.drafting(100, i, 40)));
+    bench.run_until_idle();
+    for (int i = 0; i < 8; i++) CHECK_EQ(bench.text[ids[i]], reply_of(bench, 100, i, ids[i], 40));
+    // The one that is tried is read in either case, and another when that is paid for.
+    if (dear) CHECK(bench.draft_model.read_tokens < 400);
+    if (!dear) CHECK(bench.draft_model.read_tokens >= 800);
+  }
 }
 
 TEST("a draft model that is right gives the same text in fewer steps") {
@@ -407,17 +435,17 @@ TEST(
     quick.record(rows, 2);
   }
   const DraftOffer offer{16, 0.9, true};
-  CHECK_EQ(choose_drafts({offer}, 1, 16, cost, 1000, slow)[0], 0);
-  const int alone = choose_drafts({offer}, 1, 16, cost, 1000, quick)[0];
+  CHECK_EQ(choose_drafts({offer}, 1, 16, cost, 1000, slow).lengths[0], 0);
+  const int alone = choose_drafts({offer}, 1, 16, cost, 1000, quick).lengths[0];
   CHECK(alone >= 3);
-  const std::vector<int> both = choose_drafts({offer, offer}, 2, 16, cost, 1000, quick);
+  const std::vector<int> both = choose_drafts({offer, offer}, 2, 16, cost, 1000, quick).lengths;
   CHECK(both[0] >= alone - 1 && both[1] >= alone - 1);
   // What they take counts towards the latency target.
   RowCost even;
   for (int rows = 1; rows <= 40; rows++) even.record(rows, 20);
   const DraftOffer sure{16, 0.98, true};
-  CHECK_EQ(choose_drafts({sure}, 1, 16, even, 46, quick)[0], 13);
-  CHECK_EQ(choose_drafts({sure}, 1, 16, even, 1000, quick)[0], 16);
+  CHECK_EQ(choose_drafts({sure}, 1, 16, even, 46, quick).lengths[0], 13);
+  CHECK_EQ(choose_drafts({sure}, 1, 16, even, 1000, quick).lengths[0], 16);
 }
 
 TEST("what a draft model did for one stream is known of the next one") {
