@@ -29,6 +29,9 @@ constexpr float kLeastProbability = 0.25f;
 constexpr int kLongestDraft = 64;
 constexpr uint32_t kBatchTokens = 256;
 
+// Of a slot, tokens that are read in the pass of the first guess: those cost next to nothing there.
+constexpr int kRidesAlong = 4;
+
 EngineError unsupported(const Model& model, const std::string& reason) {
   return EngineError("UNSUPPORTED", "\"" + model.info().path + "\" cannot be the draft model of this model: " + reason);
 }
@@ -162,12 +165,27 @@ bool LlamaDraftModel::read(const std::vector<DraftWish>& wishes, int most, const
   return sound;
 }
 
+/** All slots' first guesses are one batch. */
+int LlamaDraftModel::rides_along() const {
+  return std::min(kRidesAlong, static_cast<int>(llama_n_batch(context_.get())) / static_cast<int>(held_.size()) - 1);
+}
+
 void LlamaDraftModel::draft(const std::vector<DraftWish>& wishes, const AbortCheck& abort) {
+  std::vector<std::vector<Token>> unread;  // of each wish
   for (const DraftWish& wish : wishes) {
+    const Held& held = held_[static_cast<size_t>(wish.slot)];
+    const size_t all = count(held, *wish.known);
+    unread.emplace_back();
+    for (size_t i = held.tokens.size(); i < all; i++) unread.back().push_back(token(held, *wish.known, i));
+  }
+  for (size_t i = 0; i < wishes.size(); i++) {
+    const DraftWish& wish = wishes[i];
     common_speculative_draft_params& params = common_speculative_get_draft_params(speculative_.get(), wish.slot);
     params.drafting = true;
     params.n_max = std::min(wish.most, longest_);
-    params.pos0 = static_cast<Position>(held_[static_cast<size_t>(wish.slot)].tokens.size());
+    params.before = unread[i].data();
+    params.n_before = static_cast<int32_t>(unread[i].size());
+    params.pos0 = static_cast<Position>(held_[static_cast<size_t>(wish.slot)].tokens.size() + unread[i].size());
     params.id_last = readable(wish.last);
     params.prompt = wish.known;
     params.result = wish.draft;
@@ -176,15 +194,17 @@ void LlamaDraftModel::draft(const std::vector<DraftWish>& wishes, const AbortChe
   common_speculative_draft(speculative_.get());
   abort_ = nullptr;
   // Its memory says what it has read of its own guesses; where it failed, what that is is not known.
-  for (const DraftWish& wish : wishes) {
+  for (size_t k = 0; k < wishes.size(); k++) {
+    const DraftWish& wish = wishes[k];
     Held& held = held_[static_cast<size_t>(wish.slot)];
     const Position end = llama_memory_seq_pos_max(llama_get_memory(context_.get()), wish.slot) + 1;
-    const size_t before = held.tokens.size(), after = static_cast<size_t>(std::max(0, end));
+    const size_t before = held.tokens.size() + unread[k].size(), after = static_cast<size_t>(std::max(0, end));
     if (after <= before || after > before + 1 + wish.draft->size()) {
       cut(wish.slot, 0);
       wish.draft->clear();
       continue;
     }
+    held.tokens.insert(held.tokens.end(), unread[k].begin(), unread[k].end());
     held.tokens.push_back(readable(wish.last));
     for (size_t i = 0; held.tokens.size() < after; i++) held.tokens.push_back((*wish.draft)[i]);
     const auto strange = [this](Token token) { return token >= target_vocabulary_; };

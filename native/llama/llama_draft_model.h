@@ -26,6 +26,7 @@ class LlamaDraftModel final : public DraftModel {
 
   int behind(SlotId slot, const std::vector<Token>& known) override;
   bool read(const std::vector<DraftWish>& wishes, int most, const AbortCheck& abort) override;
+  int rides_along() const override;
   void draft(const std::vector<DraftWish>& wishes, const AbortCheck& abort) override;
 
  private:
