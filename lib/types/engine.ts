@@ -136,7 +136,7 @@ export interface ModelInfo {
   device: string;
   /** How keys and values are stored: "f16", "q8_0" or "q4_0". */
   kvType: string;
-  /** Bytes that the KV cache of all streams takes once it is full; 0 of a model that generates no text. On a CPU it takes memory as streams fill it. */
+  /** Bytes that the KV cache of all streams takes once it is full; 0 of a model that generates no text. On a CPU it takes memory as streams fill it. What a draft model or a head keeps is part of it. */
   kvCacheBytes: number;
   chatTemplate: {
     /** "model": the file's own; "fallback": chosen by its architecture and control tokens. */

@@ -48,6 +48,9 @@ class DraftModel {
    */
   virtual void draft(const std::vector<DraftWish>& wishes, const AbortCheck& abort) = 0;
 
+  /** What it keeps of all slots, once they are full. */
+  virtual size_t cache_bytes() const { return 0; }
+
   /** Tokens that it guesses where that does not seem worth it, for a try. */
   virtual int tries() const { return 3; }
 

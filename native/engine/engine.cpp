@@ -52,7 +52,11 @@ std::unique_ptr<DraftModel> open_draft_model(const EngineOptions& options, const
 /** The head of the model's own file; null where it has none that can be computed, which `info` then says. */
 std::unique_ptr<DraftModel> open_draft_head(const Model& model, const LlamaDecoder* target, ModelInfo& info) {
   info.draft_head = false;
-  if (!model.info().draft_head || !target || target->most_taken_back() == 0) return nullptr;
+  if (!model.info().draft_head || !target) return nullptr;
+  if (target->most_taken_back() == 0) {
+    info.unused_head = "one state of the model's memory takes more than 64 MB, so that none are kept to take guesses back";
+    return nullptr;
+  }
   try {
     auto head = std::make_unique<LlamaDraftHead>(model, *target, target->max_outputs());
     info.draft_head = true;
@@ -276,7 +280,10 @@ void Engine::serve(const std::shared_ptr<const Model>& model) {
     };
     if (closing_) prompts_->close();
   }
-  if (of_streams) ready.info.kv_bytes = static_cast<double>(of_streams->cache_bytes());
+  if (of_streams) {
+    ready.info.kv_bytes =
+        static_cast<double>(of_streams->cache_bytes() + (draft_model ? draft_model->cache_bytes() : size_t{0}));
+  }
   events_.publish({0, std::move(ready)});
   while (!closing_) {
     try {

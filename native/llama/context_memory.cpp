@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <string>
 
+#include "../src/llama-ext.h"  // llama_get_memory_breakdown
 #include "base/error.h"
 #include "devices.h"
 #include "llama-model.h"
@@ -171,6 +172,12 @@ llama_context_params params_of_context(const llama_model* model, const ModelInfo
     params.n_outputs_max = std::max(params.n_outputs_max, params.n_seq_max);  // llama.cpp wants one for each
   }
   return params;
+}
+
+size_t bytes_kept(const llama_context* context) {
+  size_t kept = 0;
+  for (const auto& [type, memory] : llama_get_memory_breakdown(context)) kept += memory.context;
+  return kept;
 }
 
 }  // namespace zse

@@ -13,4 +13,7 @@ namespace zse {
  */
 llama_context_params params_of_context(const llama_model* model, const ModelInfo& info, int more_rows, int draft_tokens);
 
+/** What a context keeps of all its sequences, once they are full. */
+size_t bytes_kept(const llama_context* context);
+
 }  // namespace zse

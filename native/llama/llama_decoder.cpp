@@ -210,11 +210,7 @@ int LlamaDecoder::most_taken_back() const {
   return can_roll_back_ ? INT_MAX : static_cast<int>(llama_n_rs_seq(context_.get()));
 }
 
-size_t LlamaDecoder::cache_bytes() const {
-  size_t kept = 0;
-  for (const auto& [type, memory] : llama_get_memory_breakdown(context_.get())) kept += memory.context;
-  return kept;
-}
+size_t LlamaDecoder::cache_bytes() const { return bytes_kept(context_.get()); }
 
 /** A slot's share of all that the context keeps; and what stands between, of which each token has a few bytes. */
 size_t LlamaDecoder::largest_image() const {

@@ -7,6 +7,7 @@
 #include "../src/llama-ext.h"  // llama_set_embeddings_nextn
 #include "base/error.h"
 #include "common.h"
+#include "context_memory.h"
 #include "devices.h"
 #include "ggml_abort.h"
 #include "llama_decoder.h"
@@ -68,6 +69,8 @@ LlamaDraftHead::LlamaDraftHead(const Model& model, const LlamaDecoder& target, i
 }
 
 LlamaDraftHead::~LlamaDraftHead() { llama_batch_free(batch_); }
+
+size_t LlamaDraftHead::cache_bytes() const { return bytes_kept(context_.get()); }
 
 /** Of each token that has logits, the model gives its row too, from the next step on. */
 void LlamaDraftHead::tell_rows(bool wanted) { llama_set_embeddings_nextn(target_, wanted, true); }

@@ -24,6 +24,7 @@ class LlamaDraftHead final : public DraftModel {
   LlamaDraftHead(const Model& model, const LlamaDecoder& target, int rows);
   ~LlamaDraftHead() override;
 
+  size_t cache_bytes() const override;
   /** 0, or 1 where it has not followed the slot so far: the next step, where it is asked to. */
   int behind(SlotId slot, const std::vector<Token>& known) override;
   bool read(const std::vector<DraftWish>& wishes, int most, const AbortCheck& abort) override;

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "common.h"
+#include "context_memory.h"
 #include "devices.h"
 #include "ggml_abort.h"
 #include "llama_decoder.h"
@@ -92,6 +93,8 @@ LlamaDraftModel::LlamaDraftModel(std::shared_ptr<const Model> model, const Model
 }
 
 LlamaDraftModel::~LlamaDraftModel() { llama_batch_free(batch_); }
+
+size_t LlamaDraftModel::cache_bytes() const { return bytes_kept(context_.get()); }
 
 /** Tokens of a text that it reads, those that it has read among them. */
 size_t LlamaDraftModel::count(const Held& held, const std::vector<Token>& known) const {

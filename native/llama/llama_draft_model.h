@@ -24,6 +24,7 @@ class LlamaDraftModel final : public DraftModel {
   LlamaDraftModel(std::shared_ptr<const Model> model, const Model& target_model, const LlamaDecoder& target);
   ~LlamaDraftModel() override;
 
+  size_t cache_bytes() const override;
   int behind(SlotId slot, const std::vector<Token>& known) override;
   bool read(const std::vector<DraftWish>& wishes, int most, const AbortCheck& abort) override;
   int rides_along() const override;

@@ -132,6 +132,11 @@ test("a second turn goes on from a reply that it guessed, in the slot and after 
   expect((await (await openHead("right", cached)).completion(next, { ...GREEDY, speculate: BY_HEAD })).text).toBe(fresh.text);
 });
 
+test("what a head keeps of the streams is told as part of their cache", async () => {
+  const [guessed, plain] = [await openHead("right"), await openHead("right", { speculate: false })];
+  expect(guessed.info!.kvCacheBytes).toBeGreaterThan(plain.info!.kvCacheBytes);
+});
+
 test("an isolated engine has its head", async () => {
   const model = await openHead("right", { isolate: true });
   const plain = await model.completion(PROMPTS[0]!, { ...GREEDY, speculate: false });
