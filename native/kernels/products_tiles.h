@@ -144,7 +144,7 @@ class TilesProducts {
     const Scales by(block);
     factors = Factors<Kind>(by);
     constexpr int kGroups = 8 / Scales::kParts;
-    for_blocks<true>([&](int j) {
+    for_blocks<true>([&](int j) ZSE_INLINE_LAMBDA {
       Ints w[8];
       Kind::columns(w, block, j);
       fetch<8>(block, j);
