@@ -10,10 +10,11 @@ void PieceCost::record(int tokens, double ms) {
   const double whole = ms * point * kGroup / tokens;  // of a piece that fills the group
   ms_[point] = is_fresh(point) ? ms_[point] + 0.3 * (whole - ms_[point]) : whole;
   seen_[point] = pieces_;
-  // A longer piece costs no less, and a shorter one no more.
+  // A longer piece costs no less, and a shorter one no more. What was dear is forgotten by and by, so that it is tried again: the machine may have been busy.
+  constexpr double kForgotten = 0.005;
   for (int other = 1; other < kPoints; other++) {
     if (other < point) ms_[other] = std::min(ms_[other], ms_[point]);
-    if (other > point) ms_[other] = std::max(ms_[other], ms_[point]);
+    if (other > point) ms_[other] = std::max((1 - kForgotten) * ms_[other], ms_[point]);
   }
 }
 
