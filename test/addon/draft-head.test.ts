@@ -133,8 +133,11 @@ test("a second turn goes on from a reply that it guessed, in the slot and after 
 });
 
 test("what a head keeps of the streams is told as part of their cache", async () => {
-  const [guessed, plain] = [await openHead("right"), await openHead("right", { speculate: false })];
-  expect(guessed.info!.kvCacheBytes).toBeGreaterThan(plain.info!.kvCacheBytes);
+  const guessed = await openHead("right");
+  const plain = openModel({ contextSize: 1024, speculate: { draftModel: DEMO } }, FILES.right);
+  const none = openModel({ contextSize: 1024, deterministic: true }, FILES.right);
+  await Promise.all([plain.ready, none.ready]);
+  for (const { info } of [guessed, plain]) expect(info!.kvCacheBytes).toBeGreaterThan(none.info!.kvCacheBytes);
 });
 
 test("an isolated engine has its head", async () => {
