@@ -52,7 +52,7 @@ class DraftModel {
   virtual size_t cache_bytes() const { return 0; }
 
   /** Tokens that it guesses where that does not seem worth it, for a try. */
-  virtual int tries() const { return 3; }
+  virtual int tries() const { return 2; }
 
   /** It could guess for this slot in this step, and that does not seem worth it. */
   virtual void pass_over(SlotId) {}

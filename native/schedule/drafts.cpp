@@ -22,10 +22,10 @@ constexpr int kTellingRead = 8;
 constexpr int kExpectedRest = 64;
 
 // Reading must save so many times what it takes: nobody knows how long a reply will be, nor that guesses go on to come.
-constexpr double kWorthReading = 2;
+constexpr double kWorthReading = 4;
 
 // What tries of the draft model may take of the time; and steps between two of them, however quick it is.
-constexpr double kTryShare = 0.015;
+constexpr double kTryShare = 0.0075;
 constexpr int kRest = 24;
 
 // Of a token of the draft model's, before any was tried: that it comes.
