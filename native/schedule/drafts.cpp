@@ -24,8 +24,10 @@ constexpr int kExpectedRest = 64;
 // Reading must save so many times what it takes: nobody knows how long a reply will be, nor that guesses go on to come.
 constexpr double kWorthReading = 4;
 
-// So much more must come of a step by an estimate, where the draft model guesses: what it takes is known less well, and near one the estimates have lost.
+// So much more must come of a step of several streams by an estimate, where the draft model guesses: they gain little, and near one the estimates have lost.
 constexpr double kWorthGuessing = 1.2;
+
+double worth_guessing(int rows) { return rows > 1 ? kWorthGuessing : 1; }
 
 // What tries of the draft model may take of the time; and steps between two of them, however quick it is.
 constexpr double kTryShare = 0.0075;
@@ -157,11 +159,13 @@ DraftChoice Drafts::choose(std::vector<Candidate>& candidates, const Room& room)
     return choose_drafts(of, room.rows, room.more, rows_, room.target_ms, passes_);
   };
   const DraftChoice with = choice(offers), without = choice(looked_up);
-  return with.tokens_per_ms >= kWorthGuessing * without.tokens_per_ms ? with : without;
+  return with.tokens_per_ms >= worth_guessing(room.rows) * without.tokens_per_ms ? with : without;
 }
 
 bool Drafts::repays(const std::vector<Candidate>& candidates, const DraftChoice& now, const DraftChoice& all) const {
-  if (!model_ || passes_.of(1) == 0 || all.tokens_per_ms <= kWorthGuessing * now.tokens_per_ms) return false;
+  if (!model_ || passes_.of(1) == 0 ||
+      all.tokens_per_ms <= worth_guessing(static_cast<int>(candidates.size())) * now.tokens_per_ms)
+    return false;
   int behind = 0, rest = 0;
   for (size_t i = 0; i < candidates.size(); i++) {
     if (all.lengths[i] > 0 && !is_ready(candidates[i])) behind += candidates[i].behind;
