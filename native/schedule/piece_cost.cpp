@@ -8,13 +8,15 @@ void PieceCost::record(int tokens, double ms) {
   pieces_++;
   const int point = std::clamp((tokens + kGroup - 1) / kGroup, 1, kPoints - 1);
   const double whole = ms * point * kGroup / tokens;  // of a piece that fills the group
-  ms_[point] = is_fresh(point) ? ms_[point] + 0.3 * (whole - ms_[point]) : whole;
+  const double before = is_fresh(point) ? ms_[point] : 0;
+  ms_[point] = before > 0 ? before + 0.3 * (whole - before) : whole;
   seen_[point] = pieces_;
-  // A longer piece costs no less, and a shorter one no more. What was dear is forgotten by and by, so that it is tried again: the machine may have been busy.
-  constexpr double kForgotten = 0.005;
+  // The machine is quicker or slower for all pieces: those that were not measured lately follow. A longer piece costs no less, and a shorter one no more.
+  const double change = before > 0 ? ms_[point] / before : 1;
   for (int other = 1; other < kPoints; other++) {
+    if (other != point && pieces_ - seen_[other] > kLately) ms_[other] *= change;
     if (other < point) ms_[other] = std::min(ms_[other], ms_[point]);
-    if (other > point) ms_[other] = std::max((1 - kForgotten) * ms_[other], ms_[point]);
+    if (other > point) ms_[other] = std::max(ms_[other], ms_[point]);
   }
 }
 

@@ -25,6 +25,8 @@ class PieceCost {
   static constexpr int kFresh =
       1024;  // pieces after which a point is forgotten: it may have been measured while the machine was busy
 
+  static constexpr int kLately = 8;  // pieces: what was measured since then knows how quick the machine is
+
   bool is_fresh(int point) const { return seen_[point] > 0 && pieces_ - seen_[point] < kFresh; }
 
   std::array<double, kPoints> ms_{};

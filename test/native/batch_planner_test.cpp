@@ -196,23 +196,23 @@ TEST("a step keeps its time where the first tokens of a piece cost nearly nothin
   CHECK(tokens >= 90 * 31);
 }
 
-TEST("after a busy moment a prompt has its longer pieces again before two hundred steps have passed") {
+TEST("after a busy moment a prompt has its longer pieces again before fifty steps have passed") {
   const auto step_ms = [](int rows) { return 40 + (rows + 15) / 16 * 40.0; };
   StepCost cost;
   cost.record(0, 256, step_ms(256));
   for (int i = 0; i < 30; i++) cost.record(1, 0, 60);
   int longer = 0, too_long = 0;
-  for (int step = 0; step < 300; step++) {
+  for (int step = 0; step < 200; step++) {
     PlanLimits limits;
     limits.prefill_budget = cost.prefill_budget(150, 512);
     limits.row_group = 16;
     const int piece = tokens_of(plan_batch({{0, 0, 0, 0}, {1, 50000, 0, 1}}, limits), 1);
     const double ms = step_ms(1 + piece) * (step >= 20 && step < 40 ? 1.8 : 1);
     cost.record(1, piece, ms);
-    if (step >= 240) longer += piece == 31;
+    if (step >= 90) longer += piece == 31;
     if (step >= 40) too_long += ms > 165;
   }
-  CHECK_EQ(longer, 60);
+  CHECK_EQ(longer, 110);
   CHECK_EQ(too_long, 0);
 }
 
