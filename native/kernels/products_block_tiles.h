@@ -28,7 +28,7 @@ class BlockTiles {
   /** out[row][column] for `tiles` sixteens of rows of activations and `n_columns` rows of weights: to the bit what VNNI makes of them. */
   static void run(int64_t columns, float* const* out, const Block* weights, const char* rounded, int tiles, int n_columns) {
     const Tiles configured(kBlock);
-    Near& near = own();
+    Near& near = own<Near>();
     const int64_t blocks = columns / kBlock;
     const auto* activations = reinterpret_cast<const Activations*>(rounded);
     for (int column = 0; column < n_columns; column += kLanes) {
@@ -56,15 +56,6 @@ class BlockTiles {
     float scales[kTogether][kLanes], minima[kTogether][kLanes];
     int32_t products[4][kRows][16];
   };
-
-  // Never inlined: in a library each use of a thread's own memory may be a call.
-#if defined(__GNUC__)
-  __attribute__((noinline))
-#endif
-  static Near& own() {
-    static thread_local Near near;
-    return near;
-  }
 
   ZSE_INLINE void unpack(const Block& block, Near& near, int i) {
     Ints w[8];

@@ -90,7 +90,7 @@ class TilesProducts {
   static void run(int64_t columns, float* const* out, const Block* weights, const char* rounded, int rows, int n_columns) {
     const int tiles = (rows + kRows - 1) / kRows;
     const Tiles configured(kStep);
-    Near& near = own();
+    Near& near = own<Near>();
     const int64_t blocks = columns / Kind::kColumns;
     const auto* activations = reinterpret_cast<const Together*>(rounded);
     for (int column = 0; column < n_columns; column += kLanes, weights += blocks) {
@@ -121,15 +121,6 @@ class TilesProducts {
     float sums[kMost][kRows][16];
     Factors<Kind> factors[2];
   };
-
-  // Never inlined: in a library each use of a thread's own memory may be a call.
-#if defined(__GNUC__)
-  __attribute__((noinline))
-#endif
-  static Near& own() {
-    static thread_local Near near;
-    return near;
-  }
 
   // Two tiles of activations, or the last one, whose products with a super-block are under way.
   struct Pair {

@@ -8,9 +8,7 @@
 
 #ifdef __AMX_INT8__
 #include <immintrin.h>
-#endif
 
-#ifdef __AMX_INT8__
 ggml_backend_buffer_type_t ggml_backend_amx_buffer_type(void);  // ggml's amx.h
 #endif
 
@@ -57,6 +55,16 @@ class Tiles {
  private:
   alignas(64) uint8_t before_[64] = {};
 };
+
+/** A thread's own working memory. Never inlined: in a library each use of it may be a call. */
+template <class Memory>
+#if defined(__GNUC__)
+__attribute__((noinline))
+#endif
+static Memory& own() {
+  static thread_local Memory memory;
+  return memory;
+}
 
 #endif
 
