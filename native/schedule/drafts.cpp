@@ -27,8 +27,6 @@ constexpr double kWorthReading = 4;
 // So much more must come of a step of several streams by an estimate, where the draft model guesses: they gain little, and near one the estimates have lost.
 constexpr double kWorthGuessing = 1.2;
 
-double worth_guessing(int rows) { return rows > 1 ? kWorthGuessing : 1; }
-
 // What tries of the draft model may take of the time; and steps between two of them, however quick it is.
 constexpr double kTryShare = 0.0075;
 constexpr int kRest = 24;
@@ -147,25 +145,26 @@ bool Drafts::is_ready(const Candidate& candidate) const {
 }
 
 DraftChoice Drafts::choose(std::vector<Candidate>& candidates, const Room& room) const {
-  std::vector<DraftOffer> offers, looked_up;
+  std::vector<DraftOffer> offers;
+  bool guesses = false;
   for (const Candidate& one : candidates) {
     offers.push_back(one.offer);
     // Before it is known what a guess takes, it is tried for one stream alone.
     if (!is_ready(one) || (one.offer.by_model && passes_.of(1) == 0)) offers.back().tokens = 0;
-    looked_up.push_back(offers.back());
-    if (one.offer.by_model) looked_up.back().tokens = 0;
+    guesses = guesses || (one.offer.by_model && offers.back().tokens > 0);
   }
-  const auto choice = [&](const auto& of) {
-    return choose_drafts(of, room.rows, room.more, rows_, room.target_ms, passes_);
-  };
-  const DraftChoice with = choice(offers), without = choice(looked_up);
-  return with.tokens_per_ms >= worth_guessing(room.rows) * without.tokens_per_ms ? with : without;
+  const auto choice = [&] { return choose_drafts(offers, room.rows, room.more, rows_, room.target_ms, passes_); };
+  const DraftChoice with = choice();
+  if (!guesses || room.rows == 1) return with;
+  for (DraftOffer& offer : offers)
+    if (offer.by_model) offer.tokens = 0;
+  const DraftChoice without = choice();
+  return with.tokens_per_ms >= kWorthGuessing * without.tokens_per_ms ? with : without;
 }
 
 bool Drafts::repays(const std::vector<Candidate>& candidates, const DraftChoice& now, const DraftChoice& all) const {
-  if (!model_ || passes_.of(1) == 0 ||
-      all.tokens_per_ms <= worth_guessing(static_cast<int>(candidates.size())) * now.tokens_per_ms)
-    return false;
+  const double worth = candidates.size() > 1 ? kWorthGuessing : 1;
+  if (!model_ || passes_.of(1) == 0 || all.tokens_per_ms <= worth * now.tokens_per_ms) return false;
   int behind = 0, rest = 0;
   for (size_t i = 0; i < candidates.size(); i++) {
     if (all.lengths[i] > 0 && !is_ready(candidates[i])) behind += candidates[i].behind;
