@@ -1,6 +1,6 @@
 // Owns the table of attentions: for each shape of heads, type of keys and values and number of query tokens, microseconds of one attention with our
 // kernel and with ggml's own, in one process: medians of rounds that alternate between all of them, in time of the processor on one thread.
-// `npm run test:ggml -- --bench-attention [cells] [shape]`. The caches of all layers together are larger than what a core keeps near, as in a model.
+// `npm run test:ggml -- --bench-attention [cells] [shape] [tokens]`. The caches of all layers together are larger than what a core keeps near, as in a model.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -110,6 +110,7 @@ class Layers {
 
 int main(int argc, char** argv) {
   const int cells = argc > 1 ? std::atoi(argv[1]) : 4096, only = argc > 2 ? std::atoi(argv[2]) : -1;
+  const std::vector<int> counts = argc > 3 ? std::vector<int>{std::atoi(argv[3])} : std::vector<int>{1, 4, 16, 64};
   const Shape shapes[] = {{"2 x 6 of 128 (1.5B)", 2, 6, 128},
                           {"2 x 7 of 64 (0.5B)", 2, 7, 64},
                           {"8 x 4 of 128 (8B)", 8, 4, 128},
@@ -121,7 +122,7 @@ int main(int argc, char** argv) {
   for (int number = 0; number < static_cast<int>(sizeof shapes / sizeof *shapes); number++) {
     const Shape& shape = shapes[number];
     if (only >= 0 && only != number) continue;
-    for (const int tokens : {1, 4, 64}) {
+    for (const int tokens : counts) {
       std::vector<std::unique_ptr<Layers>> all;
       for (const ggml_type type : types) {
         for (const bool ours : {true, false}) all.push_back(std::make_unique<Layers>(shape, type, tokens, cells, ours));

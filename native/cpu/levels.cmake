@@ -14,7 +14,7 @@ if(GGML_SYSTEM_ARCH STREQUAL "x86")
   if(CMAKE_SYSTEM_NAME STREQUAL "Linux")
     # Kernels for AMX, ggml's and ours, used where the processor and the system have it (vendor/patches/0031). A compiler writes none of these
     # instructions by itself. Other systems have other ways to ask for its registers, which ggml does not go.
-    list(APPEND zse_level_avx512 AMX_TILE AMX_INT8)
+    list(APPEND zse_level_avx512 AMX_TILE AMX_INT8 AMX_BF16)
   endif()
   set(zse_macro_sse42 __SSE4_2__)
   set(zse_macro_avx2 __AVX2__)

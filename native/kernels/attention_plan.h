@@ -5,6 +5,8 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <optional>
+#include <type_traits>
 
 #include "attention_vectors.h"
 #include "ggml-cpu-impl.h"
@@ -62,7 +64,7 @@ struct Plan {
     }
     items = pieces * chunks;
 
-    scratch = lanes() * (key_size + 3) + rows() * value_size + kBlockCells * (2 * kMostLanes + key_size + value_size + 1);
+    scratch = lanes() * (key_size + 3 + value_size) + kBlockCells * (2 * kMostLanes + key_size + value_size + 1);
     scratch = divide_up(scratch, 32) * 32;
     partials = chunks > 1 ? chunks * n_tokens * q->ne[2] * q->ne[3] * (value_size + 2) : 0;
   }

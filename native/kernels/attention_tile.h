@@ -4,6 +4,7 @@
 #pragma once
 
 #include "attention_plan.h"
+#include "attention_tiles.h"
 
 #ifdef ZSE_VECTORS
 
@@ -41,15 +42,16 @@ struct Tile {
   const Operands& of;
   int64_t sequence, kv_head, first = 0, n_tokens = 0;
   int rows = 0;
+  const bool by_tiles;  // AMX's, where rows are not few
 
   float* queries;  // per panel [key_size][lanes], of few rows [row][key_size]; scaled
-  float* out;      // [rows][value_size]
+  float* out;      // [lanes][value_size]
   float* max;      // per lane
   float* sum;      // per lane
   float* slopes;   // per lane
   float* scores;   // [cells][lanes]: scores, then weights, of one panel; of few rows [row][cells]
-  float* bias;     // [cells][lanes]: mask of one panel
-  float* k_f32;    // [cells][key_size]
+  float* bias;     // [cells][lanes]: mask of one panel; by tiles its weights, too
+  float* k_f32;    // [cells][key_size]; by tiles they are cut instead
   float* v_f32;    // [cells][value_size]
   int32_t* cells;  // the block's cells
 
@@ -57,7 +59,7 @@ struct Tile {
   size_t k_bytes, v_bytes;      // of a row
 
   Tile(const Operands& of, float* scratch, const Plan& plan, int64_t sequence, int64_t kv_head)
-      : of(of), sequence(sequence), kv_head(kv_head) {
+      : of(of), sequence(sequence), kv_head(kv_head), by_tiles(can_use_tiles(of)) {
     const int64_t lanes = plan.lanes();
     const auto take = [&scratch](int64_t n) {
       float* taken = scratch;
@@ -72,7 +74,7 @@ struct Tile {
     sum = take(lanes);
     slopes = take(lanes);
     v_f32 = take(kBlockCells * of.value_size);
-    out = take(plan.rows() * of.value_size);
+    out = take(lanes * of.value_size);
     cells = reinterpret_cast<int32_t*>(take(kBlockCells));
     k_base = at<char>(of.k->data, kv_head * of.k->nb[2] + sequence / (of.q->ne[3] / of.k->ne[3]) * of.k->nb[3]);
     v_base = at<char>(of.v->data, kv_head * of.v->nb[2] + sequence / (of.q->ne[3] / of.v->ne[3]) * of.v->nb[3]);
@@ -98,7 +100,7 @@ struct Tile {
     first = first_token;
     n_tokens = count;
     rows = static_cast<int>(count * of.heads);
-    std::memset(out, 0, rows * of.value_size * sizeof(float));
+    std::memset(out, 0, (rows + kLanes - 1) / kLanes * kLanes * of.value_size * sizeof(float));
     if (few()) {
       for (int row = 0; row < rows; row++) {
         max[row] = -INFINITY;
@@ -113,16 +115,27 @@ struct Tile {
     while (row < rows) {
       const int lanes = panel_vectors(rows - row) * kLanes;
       float* panel = queries + row * of.key_size;
-      for (int l = 0; l < lanes; l++) {
-        const int r = row + l;
+      for (int r = row; r < row + lanes; r++) {
         max[r] = -INFINITY;
         sum[r] = 0.0f;
-        slopes[r] = 1.0f;
+        slopes[r] = r < rows ? of.slope(head_of(r)) : 1.0f;
+      }
+#ifdef ZSE_ATTENTION_TILES
+      if (by_tiles) {
+        for (int r = row; r < row + lanes; r += kTileRows) {
+          const auto one = [&](int i) { return r + i < rows ? query(r + i) : nullptr; };
+          cut_queries(reinterpret_cast<uint32_t*>(queries + r * of.key_size), one, of.scale, of.key_size);
+        }
+        row += lanes;
+        continue;
+      }
+#endif
+      for (int l = 0; l < lanes; l++) {
+        const int r = row + l;
         if (r >= rows) {
           for (int64_t d = 0; d < of.key_size; d++) panel[d * lanes + l] = 0.0f;
           continue;
         }
-        slopes[r] = of.slope(head_of(r));
         const float* from = query(r);
         for (int64_t d = 0; d < of.key_size; d++) panel[d * lanes + l] = from[d] * of.scale;
       }
@@ -131,17 +144,25 @@ struct Tile {
   }
 
   bool is_finite() const {
-    float zero = 0.0f;  // infinity and NaN times nothing are NaN
-    for (int r = 0; r < rows; r++) zero += 0.0f * sum[r];
-    for (int64_t i = 0; i < rows * of.value_size; i++) zero += 0.0f * out[i];
+    float zeros[kLanes] = {};  // infinity and NaN times nothing are NaN
+    for (int r = 0; r < rows; r++) zeros[0] += 0.0f * sum[r];
+    for (int64_t i = 0; i < rows * of.value_size; i += kLanes) {  // values are whole vectors
+      for (int l = 0; l < kLanes; l++) zeros[l] += 0.0f * out[i + l];
+    }
+    float zero = 0.0f;
+    for (const float one : zeros) zero += one;
     return zero == 0.0f;
   }
 
   // Goes over the cells from `cell0` on, before `cell1`, that any of the tokens sees.
   void attend(int64_t cell0, int64_t cell1) {
+#ifdef ZSE_ATTENTION_TILES
+    std::optional<Tiles> tiles;
+    if (by_tiles && !few()) tiles.emplace(2 * kNumbers);
+#endif
     int n = 0;
     bool masked = false;
-    const bool far = few() || of.k->nb[1] >= kFarBytes;
+    const bool far = few() || by_tiles || of.k->nb[1] >= kFarBytes;
     const auto take = [&](int64_t cell) {
       // Rows that lie apart are no pattern that the processor would follow.
       if (far || (n > 0 && cells[n - 1] != cell - 1)) {
@@ -199,6 +220,13 @@ struct Tile {
     if (few() && of.k->type == GGML_TYPE_Q8_0 && of.v->type == GGML_TYPE_Q8_0) return attend_blocks<block_q8_0>(n, masked);
     if (few() && of.k->type == GGML_TYPE_Q4_0 && of.v->type == GGML_TYPE_Q4_0) return attend_blocks<block_q4_0>(n, masked);
 #endif
+#ifdef ZSE_ATTENTION_TILES
+    if (by_tiles && !few()) {
+      cut_cells(n);
+      attend_panels([&](auto vectors, int row) { attend_panel_by_tiles<vectors>(row, n, masked); });
+      return;
+    }
+#endif
     for (int c = 0; c < n; c++) {
       to_f32(of.k, of.k_to_float, k_row(cells[c]), k_f32 + c * of.key_size, of.key_size);
       to_f32(of.v, of.v_to_float, v_row(cells[c]), v_f32 + c * of.value_size, of.value_size);
@@ -207,12 +235,17 @@ struct Tile {
       attend_few(F32Cells{k_f32, of.key_size}, F32Cells{v_f32, of.value_size}, n, masked);
       return;
     }
+    attend_panels([&](auto vectors, int row) { attend_panel<vectors>(row, n, masked); });
+  }
+
+  template <class Attend>
+  void attend_panels(const Attend& attend) {
     for (int row = 0; row < rows;) {
       if (panel_vectors(rows - row) == kWide) {
-        attend_panel<kWide>(row, n, masked);
+        attend(std::integral_constant<int, kWide>(), row);
         row += kWide * kLanes;
       } else {
-        attend_panel<kNarrow>(row, n, masked);
+        attend(std::integral_constant<int, kNarrow>(), row);
         row += kNarrow * kLanes;
       }
     }
@@ -222,28 +255,9 @@ struct Tile {
   void attend_panel(int row, int n, bool masked) {
     constexpr int lanes = vectors * kLanes;
     score<vectors>(scores, k_f32, queries + row * of.key_size, of.key_size, n);
-    if (of.softcap != 0.0f) {
-      ggml_vec_tanh_f32(n * lanes, scores, scores);
-      ggml_vec_scale_f32(n * lanes, scores, of.softcap);
-    }
-    if (masked) {
-      fill_bias(row, n, lanes);
-      for (int i = 0; i < n * lanes; i++) scores[i] += bias[i];
-    }
-
-    float top[lanes], shift[lanes], total[lanes];
-    for (int l = 0; l < lanes; l++) top[l] = max[row + l];
-    for (int c = 0; c < n; c++) {
-      for (int l = 0; l < lanes; l++) top[l] = top[l] > scores[c * lanes + l] ? top[l] : scores[c * lanes + l];
-    }
-    const int n_rows = std::min(rows - row, lanes);
-    for (int l = 0; l < n_rows; l++) {
-      if (top[l] > max[row + l]) lower(row + l, top[l]);
-    }
-    for (int l = 0; l < lanes; l++) {
-      shift[l] = top[l] == -INFINITY ? 0.0f : top[l];
-      total[l] = 0.0f;
-    }
+    adjust_scores(row, n, lanes, masked);
+    float shift[lanes], total[lanes] = {};
+    raise<lanes>(row, n, shift);
     for (int c = 0; c < n; c++) {
       for (int l = 0; l < lanes; l++) scores[c * lanes + l] -= shift[l];
     }
@@ -252,8 +266,74 @@ struct Tile {
       for (int l = 0; l < lanes; l++) total[l] += scores[c * lanes + l];
     }
     for (int l = 0; l < lanes; l++) sum[row + l] += total[l];
-    add_values(out + row * of.value_size, scores, lanes, v_f32, of.value_size, n_rows, n);
+    add_values(out + row * of.value_size, scores, lanes, v_f32, of.value_size, std::min(rows - row, lanes), n);
   }
+
+  // What is between products of queries with keys and the soft maximum.
+  void adjust_scores(int row, int n, int lanes, bool masked) {
+    if (of.softcap != 0.0f) {
+      ggml_vec_tanh_f32(n * lanes, scores, scores);
+      ggml_vec_scale_f32(n * lanes, scores, of.softcap);
+    }
+    if (masked) {
+      fill_bias(row, n, lanes);
+      for (int i = 0; i < n * lanes; i++) scores[i] += bias[i];
+    }
+  }
+
+  // Takes the block's scores into the rows' maxima; what is to be subtracted from scores goes to `shift`.
+  template <int lanes>
+  void raise(int row, int n, float* shift) {
+    float top[lanes];
+    for (int l = 0; l < lanes; l++) top[l] = max[row + l];
+    for (int c = 0; c < n; c++) {
+      for (int l = 0; l < lanes; l++) top[l] = top[l] > scores[c * lanes + l] ? top[l] : scores[c * lanes + l];
+    }
+    for (int r = row; r < std::min(rows, row + lanes); r++) {
+      if (top[r - row] > max[r]) lower(r, top[r - row]);
+    }
+    for (int l = 0; l < lanes; l++) shift[l] = top[l] == -INFINITY ? 0.0f : top[l];
+  }
+
+#ifdef ZSE_ATTENTION_TILES
+  static bool can_use_tiles(const Operands& of) {
+    const ggml_type type = of.k->type;
+    const bool is_read = type == GGML_TYPE_F16 || type == GGML_TYPE_Q8_0 || type == GGML_TYPE_Q4_0;
+    return is_read && of.v->type == type && of.key_size % kNumbers == 0 && of.value_size % kNumbers == 0 &&
+           has_float_tiles();
+  }
+
+  uint32_t* cut_k() const { return reinterpret_cast<uint32_t*>(k_f32); }
+  uint32_t* cut_v() const { return reinterpret_cast<uint32_t*>(v_f32); }
+
+  void cut_cells(int n) {
+    switch (of.k->type) {
+      case GGML_TYPE_Q8_0: return cut_cells<BlockCells<block_q8_0>>(n);
+      case GGML_TYPE_Q4_0: return cut_cells<BlockCells<block_q4_0>>(n);
+      default: return cut_cells<F16Cells>(n);
+    }
+  }
+
+  template <class Cells>
+  void cut_cells(int n) {
+    cut_keys(cut_k(), Cells{k_base, of.k->nb[1], cells}, of.key_size, n);
+    cut_values(cut_v(), Cells{v_base, of.v->nb[1], cells}, of.value_size, n);
+  }
+
+  template <int groups>
+  void attend_panel_by_tiles(int row, int n, bool masked) {
+    constexpr int lanes = groups * kTileRows;
+    score_by_tiles<groups>(scores, cut_k(), reinterpret_cast<const uint32_t*>(queries + row * of.key_size), of.key_size, n);
+    adjust_scores(row, n, lanes, masked);
+    float shift[lanes];
+    raise<lanes>(row, n, shift);
+    auto* weights = reinterpret_cast<uint32_t*>(bias);
+    weigh_by_tiles<groups>(weights, scores, shift, sum + row, n);
+    add_values_by_tiles<groups>(out + row * of.value_size, weights, cut_v(), of.value_size, n);
+  }
+#else
+  static bool can_use_tiles(const Operands&) { return false; }
+#endif
 
 #ifdef ZSE_READS_BLOCKS
   template <class Block>

@@ -7,6 +7,7 @@
 #include "ggml-backend.h"
 
 #ifdef __AMX_INT8__
+#include <cpuid.h>
 #include <immintrin.h>
 
 ggml_backend_buffer_type_t ggml_backend_amx_buffer_type(void);  // ggml's amx.h
@@ -18,6 +19,19 @@ namespace zse::kernels {
 static inline bool has_tiles() {
 #ifdef __AMX_INT8__
   static const bool has = ggml_backend_amx_buffer_type() != nullptr;  // it asks both
+  return has;
+#else
+  return false;
+#endif
+}
+
+/** Whether tiles also multiply numbers of 16 bits (bfloat16). */
+static inline bool has_float_tiles() {
+#if defined(__AMX_INT8__) && defined(__AMX_BF16__)
+  static const bool has = [] {
+    unsigned a, b, c, d = 0;
+    return has_tiles() && __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d >> 22 & 1);
+  }();
   return has;
 #else
   return false;
