@@ -19,6 +19,7 @@
 #include "moved.h"
 #include "prompt.h"
 #include "request.h"
+#include "row_groups.h"
 
 namespace zse {
 
@@ -110,8 +111,8 @@ class Decoder {
   virtual int max_slots() const = 0;
   virtual int context_size() const = 0;      // tokens per slot
   virtual int max_batch_tokens() const = 0;  // tokens in one decode at most
-  /** Tokens that its kernels multiply at once: steps of such numbers cost least. */
-  virtual int rows_together() const { return 4; }
+  /** In what numbers its kernels take a step's tokens: whole groups cost least. */
+  virtual RowGroups row_groups() const { return {}; }
   virtual int max_outputs() const = 0;  // of these, such that the next one is sampled after; at least one for each slot
 
   /** What the model is changed by in the next decodes. */

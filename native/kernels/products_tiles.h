@@ -89,7 +89,8 @@ class TilesProducts {
   /** out[row][column] for `rows` rows of activations, which lie in sixteens, and `n_columns` rows of weights. */
   static void run(int64_t columns, float* const* out, const Block* weights, const char* rounded, int rows, int n_columns) {
     const int tiles = (rows + kRows - 1) / kRows;
-    const Tiles configured(kStep);
+    const bool halved = rows > kRows && rows <= kRows + kRows / 2;  // the second tile has half as many rows
+    const Tiles configured(kStep, halved ? kRows / 2 : kRows);
     Near& near = own<Near>();
     const int64_t blocks = columns / Kind::kColumns;
     const auto* activations = reinterpret_cast<const Together*>(rounded);
@@ -103,8 +104,9 @@ class TilesProducts {
         for (int64_t row = rows * b / blocks; row < rows * (b + 1) / blocks; row++) __builtin_prefetch(out[row] + column, 1);
         for (int tile = 0; tile < tiles; tile += 2) {
           const auto* a = activations + tile * blocks + b;
-          const Pair pair{a, tile + 1 < tiles ? a + blocks : nullptr, near.sums[tile], near.sums[tile] + kRows,
-                          &near.factors[b % 2]};
+          const Pair pair{
+              a,     tile + 1 < tiles ? a + blocks : nullptr, near.sums[tile], near.sums[tile] + kRows, &near.factors[b % 2],
+              halved};
           multiply(near, pair, last);
           last = pair;
         }
@@ -129,6 +131,7 @@ class TilesProducts {
     float (*sums_a)[16] = nullptr;
     float (*sums_b)[16] = nullptr;
     const Factors<Kind>* by = nullptr;
+    bool halved = false;
   };
 
   static void read(const Block& block, Near& near, Factors<Kind>& factors) {
@@ -152,7 +155,7 @@ class TilesProducts {
   // A quarter of a pair's rows.
   ZSE_INLINE void scale(Near& near, const Pair& pair, int part) {
     const Factors<Kind> by = *pair.by;
-    if (part >= 2 && !pair.b) return;
+    if ((part >= 2 && !pair.b) || (part == 3 && pair.halved)) return;
     const Together& a = part < 2 ? *pair.a : *pair.b;
     float (*sums)[16] = part < 2 ? pair.sums_a : pair.sums_b;
 #pragma GCC unroll 8

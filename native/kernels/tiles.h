@@ -41,10 +41,11 @@ static inline bool has_float_tiles() {
 #ifdef __AMX_INT8__
 
 // While this lives tiles 0 to 3 have sixteen rows of 64 bytes, for sums; 4 and 5 sixteen rows of so many `columns` of activations, and 6 and 7 as many of
-// sixteen rows of weights, four by four. Then they have what the thread had before, since ggml's kernels configure a thread once.
+// sixteen rows of weights, four by four. Tile 5 and its sums, 2 and 3, may have fewer rows, `second`. Then they have what the thread had before, since
+// ggml's kernels configure a thread once.
 class Tiles {
  public:
-  explicit Tiles(int columns) {
+  explicit Tiles(int columns, int second = 16) {
     _tile_storeconfig(&before_);
     struct alignas(64) {
       uint8_t palette = 1, start = 0, reserved[14] = {};
@@ -52,6 +53,7 @@ class Tiles {
       uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
     } config;
     config.bytes[4] = config.bytes[5] = static_cast<uint16_t>(columns);
+    config.rows[2] = config.rows[3] = config.rows[5] = static_cast<uint8_t>(second);
     config.rows[6] = config.rows[7] = static_cast<uint8_t>(columns / 4);
     // GCC before 13 takes it that the first eight bytes alone are read.
     __asm__ __volatile__("" : : "r"(&config) : "memory");

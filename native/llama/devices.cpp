@@ -132,13 +132,13 @@ std::vector<DeviceInfo> list_devices() {
   return devices;
 }
 
-int cpu_rows_together() {
+RowGroups cpu_row_groups() {
   auto* features = cpu_function<std::remove_pointer_t<ggml_backend_get_features_t>>("ggml_backend_get_features");
-  if (!features) return 4;
+  if (!features) return {};
   const ggml_backend_reg_t cpu = ggml_backend_dev_backend_reg(ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU));
   for (const ggml_backend_feature* one = features(cpu); one->name; one++)
-    if (std::string(one->name) == "AMX_INT8") return 16;  // rows of a tile
-  return 4;
+    if (std::string(one->name) == "AMX_INT8") return {16, 8};  // a tile, and halves of the next
+  return {};
 }
 
 size_t machine_memory() {

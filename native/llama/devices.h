@@ -7,6 +7,7 @@
 
 #include "core/info.h"
 #include "core/options.h"
+#include "core/row_groups.h"
 #include "llama.h"
 
 namespace zse {
@@ -34,8 +35,8 @@ Function* cpu_function(const char* name) {
 /** Every device of ggml's backend registry. */
 std::vector<DeviceInfo> list_devices();
 
-/** Rows of activations that the CPU's matrix kernels multiply at once: up to their next multiple more rows cost nothing. */
-int cpu_rows_together();
+/** In what numbers the CPU's matrix kernels take rows of activations: up to the next whole group more rows cost little. */
+RowGroups cpu_row_groups();
 
 /** Bytes of RAM that the machine has; 0 where it does not say. */
 size_t machine_memory();

@@ -43,7 +43,7 @@ LlamaDecoder::LlamaDecoder(std::shared_ptr<const Model> model, int more_rows, in
   reserve_adapters();
   threads_ = start_compute_threads(info.threads);
   if (threads_) llama_attach_threadpool(context_.get(), threads_.get(), threads_.get());
-  rows_together_ = computes_on_cpu(info) ? cpu_rows_together() : Decoder::rows_together();
+  row_groups_ = computes_on_cpu(info) ? cpu_row_groups() : Decoder::row_groups();
   if (threads_ && computes_on_cpu(info)) pool_work_ = std::make_unique<PoolWork>(threads_, info.threads);
   can_roll_back_ = !llama_model_is_recurrent(model_->get()) && !llama_model_is_hybrid(model_->get());
   if (dynamic_cast<llama_kv_cache_iswa*>(llama_get_memory(context_.get()))) window_ = llama_model_n_swa(model_->get());

@@ -29,7 +29,7 @@ class LlamaDecoder final : public Decoder {
   int max_slots() const override;
   int context_size() const override;
   int max_batch_tokens() const override;
-  int rows_together() const override { return rows_together_; }
+  RowGroups row_groups() const override { return row_groups_; }
   int max_outputs() const override { return max_outputs_; }
   void use_adapters(const std::vector<AdapterScale>& adapters) override;
   DecodeStatus decode(const Batch& batch, const AbortCheck& abort) override;
@@ -87,7 +87,7 @@ class LlamaDecoder final : public Decoder {
 
   std::shared_ptr<const Model> model_;
   ComputeThreads threads_;  // outlives the context that computes on it
-  int rows_together_;
+  RowGroups row_groups_;
   std::unique_ptr<PoolWork> pool_work_;  // null where one thread draws all
   std::unique_ptr<llama_context, ContextDeleter> context_;
   llama_batch batch_;

@@ -54,6 +54,39 @@ bool waited_longer(const PlanCandidate& a, const PlanCandidate& b) {
   return a.last_step != b.last_step ? a.last_step < b.last_step : a.arrival < b.arrival;
 }
 
+/**
+ * Prompt tokens of a step that has `decoding` others, of `room`. A whole group of rows where most of it fits: a longer piece is measured only when it is
+ * tried. And the first group always, which takes as long with fewer rows: where even decoding takes most of the time, prompts move twice as fast.
+ */
+int whole_groups(size_t decoding, int room, const PlanLimits& limits) {
+  const int others = static_cast<int>(decoding);
+  const int rows = limits.row_groups.down(others + room + (limits.row_groups.next - 1) / 3);
+  const int whole = std::min(rows, limits.max_batch_tokens);
+  return whole > others ? whole - others : room;
+}
+
+/**
+ * Prompt tokens of a step in which the prompts end that can, the shortest first, in whole groups of rows; 0: none can. One group more than `room` is taken where a prompt
+ * ends with it: its first token comes a whole step sooner.
+ */
+int room_to_end(const Candidates& prompts, size_t decoding, int room, const PlanLimits& limits) {
+  const int others = static_cast<int>(decoding);
+  const int most = std::min(room + limits.row_groups.next, limits.max_batch_tokens - others);
+  int tokens = 0;
+  for (const PlanCandidate* prompt : prompts) {
+    if (tokens + prompt->remaining > (tokens == 0 ? most : room)) break;
+    tokens += prompt->remaining;
+  }
+  if (tokens == 0) return 0;
+  return std::min(limits.row_groups.up(others + tokens), limits.max_batch_tokens) - others;
+}
+
+uint64_t last_step(const std::vector<PlanCandidate>& candidates) {
+  uint64_t last = 0;
+  for (const PlanCandidate& one : candidates) last = std::max(last, one.last_step);
+  return last;
+}
+
 PlanPiece plan_exclusive(const PlanCandidate& next, const PlanLimits& limits) {
   const int tokens = next.remaining == 0 ? 1 : std::min({next.remaining, kExclusivePiece, limits.max_batch_tokens});
   return {next.index, tokens};
@@ -83,15 +116,7 @@ std::vector<PlanPiece> plan_batch(const std::vector<PlanCandidate>& candidates, 
   for (const PlanCandidate* candidate : decoding) pieces.push_back({candidate->index, 1});
 
   int room = limits.max_batch_tokens - static_cast<int>(decoding.size());
-  if (anybody_decodes) {
-    room = std::min(room, limits.prefill_budget);
-    // Up to a whole group where most of it fits: a longer piece is measured only when it is tried. And to the first one always, which takes as long with
-    // fewer rows: where even decoding takes most of the time, prompts move twice as fast.
-    const int rows = static_cast<int>(decoding.size()) + room;
-    const int groups = std::max(1, (rows + (limits.row_group - 1) / 3) / limits.row_group);
-    const int whole = std::min(groups * limits.row_group, limits.max_batch_tokens);
-    if (whole > static_cast<int>(decoding.size())) room = whole - static_cast<int>(decoding.size());
-  }
+  if (anybody_decodes) room = whole_groups(decoding.size(), std::min(room, limits.prefill_budget), limits);
   if (prompts.empty() || room <= 0) return pieces;
 
   std::stable_sort(prompts.begin(), prompts.end(), [](const auto* a, const auto* b) { return a->remaining < b->remaining; });
@@ -105,7 +130,13 @@ std::vector<PlanPiece> plan_batch(const std::vector<PlanCandidate>& candidates, 
   }
   const PlanCandidate* oldest = *std::min_element(prompts.begin(), prompts.end(),
                                                   [](const auto* a, const auto* b) { return a->arrival < b->arrival; });
-  const int reserved = std::min(oldest->remaining, (room + 3) / 4);
+  int reserved = std::min(oldest->remaining, (room + 3) / 4);
+  if (anybody_decodes && oldest->last_step == last_step(candidates) && oldest->remaining > room) {
+    if (const int ending = room_to_end(prompts, decoding.size(), room, limits)) {
+      room = ending;
+      reserved = 0;
+    }
+  }
   int shared = room - reserved;
   for (const PlanCandidate* prompt : prompts) {
     const int floor = prompt == oldest ? reserved : 0;

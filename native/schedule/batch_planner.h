@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "core/row_groups.h"
 #include "piece_cost.h"
 
 namespace zse {
@@ -30,15 +31,15 @@ struct PlanLimits {
   int max_batch_tokens = 512;
   int prefill_budget = 512;  // prompt tokens in the step while others decode; unlimited when nobody does
   bool exclusive = false;    // one sequence a step, prompts in fixed pieces (deterministic mode)
-  int row_group =
-      4;  // rows that the matrix kernels take at once: a step's tokens are a multiple, which may be a third of one more
+  RowGroups row_groups;      // whole ones of a step, where a third of the last may be over the budget
 };
 
 /**
  * Decoding sequences come first, one token each. What is left of the batch (and, while anybody decodes, of the budget) is
  * shared among the prompts: the one that waits longest gets at least a quarter, so that none starves; the rest goes to
- * the shortest remaining first, so that a short prompt does not wait behind a long one. While nobody decodes, many prompts
- * of similar length that a few batches hold end together.
+ * the shortest remaining first, so that a short prompt does not wait behind a long one. Where some can end and the one that waits longest cannot, the step is
+ * for them alone and no longer than they need, unless that one had nothing in the last step. While nobody decodes, many prompts of similar length that
+ * a few batches hold end together.
  *
  * Where candidates want several variants of the model, a step is for that of the candidate that has waited longest: so they take turns. What decodes
  * in another one's step keeps its prompts within the budget, too.

@@ -20,8 +20,8 @@ class PieceCost {
 
  private:
   static constexpr int kGroup =
-      16;  // tokens from one point of the curve to the next: rows that the matrix kernels take at once
-  static constexpr int kPoints = 33;  // the first is no piece at all
+      8;  // tokens from one point of the curve to the next: rows that the matrix kernels take at once
+  static constexpr int kPoints = 65;  // the first is no piece at all
   static constexpr int kFresh =
       1024;  // pieces after which a point is forgotten: it may have been measured while the machine was busy
 

@@ -298,7 +298,7 @@ bool Scheduler::compute_step(double spent_ms) {
   }
   PlanLimits limits;
   limits.max_batch_tokens = decoder_.max_batch_tokens();
-  limits.row_group = decoder_.rows_together();
+  limits.row_groups = decoder_.row_groups();
   limits.prefill_budget = cost_.prefill_budget(options_.latency_target_ms - spent_ms, limits.max_batch_tokens);
   // In steps that nothing else wants, and short ones: whoever comes meanwhile waits for the end of one. In deterministic mode a prompt's pieces are
   // the same whatever it is computed for.

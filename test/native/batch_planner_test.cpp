@@ -21,43 +21,43 @@ int tokens_of(const std::vector<PlanPiece>& plan, size_t index) {
 }  // namespace
 
 TEST("every decoding sequence is in every step, however long the prompts are") {
-  const auto plan = plan_batch({{0, 0, 0, 1}, {1, 3000, 0, 2}, {2, 0, 0, 3}}, {512, 32, false});
+  const auto plan = plan_batch({{0, 0, 0, 1}, {1, 3000, 0, 2}, {2, 0, 0, 3}}, {512, 32, false, {}});
   CHECK_EQ(tokens_of(plan, 0), 1);
   CHECK_EQ(tokens_of(plan, 2), 1);
   CHECK_EQ(tokens_of(plan, 1), 30);  // 32 rows in all
 }
 
 TEST("the whole batch goes to prompts when nobody is decoding") {
-  const auto plan = plan_batch({{0, 3000, 0, 1}}, {512, 32, false});
+  const auto plan = plan_batch({{0, 3000, 0, 1}}, {512, 32, false, {}});
   CHECK_EQ(tokens_of(plan, 0), 512);
 }
 
 TEST("a short prompt does not wait behind a long one, and the long one still moves") {
-  const auto plan = plan_batch({{0, 3000, 0, 1}, {1, 30, 0, 2}}, {512, 64, false});
+  const auto plan = plan_batch({{0, 3000, 0, 1}, {1, 30, 0, 2}}, {512, 64, false, {}});
   CHECK_EQ(tokens_of(plan, 1), 30);
   CHECK(tokens_of(plan, 0) >= 128);
 }
 
 TEST("in deterministic mode a step has one sequence, by turns") {
-  const auto plan = plan_batch({{0, 0, 7, 1}, {1, 0, 6, 2}, {2, 600, 9, 3}}, {512, 64, true});
+  const auto plan = plan_batch({{0, 0, 7, 1}, {1, 0, 6, 2}, {2, 600, 9, 3}}, {512, 64, true, {}});
   REQUIRE(plan.size() == 1);
   CHECK_EQ(plan[0].index, 1u);
 }
 
 TEST("a step is for one variant of the model, and variants take turns by who has waited longest") {
   std::vector<PlanCandidate> candidates = {{0, 0, 5, 1, 7}, {1, 0, 5, 2, 7}, {2, 0, 4, 3, 8}, {3, 100, 0, 4, 8}};
-  const auto first = plan_batch(candidates, {512, 32, false});
+  const auto first = plan_batch(candidates, {512, 32, false, {}});
   CHECK_EQ(tokens_of(first, 0) + tokens_of(first, 1), 0);
   CHECK_EQ(tokens_of(first, 2), 1);
   CHECK(tokens_of(first, 3) > 0);
   candidates[2].last_step = candidates[3].last_step = 6;
-  const auto second = plan_batch(candidates, {512, 32, false});
+  const auto second = plan_batch(candidates, {512, 32, false, {}});
   CHECK_EQ(second.size(), size_t{2});
   CHECK_EQ(tokens_of(second, 0) + tokens_of(second, 1), 2);
 }
 
 TEST("a prompt of one variant keeps within the budget while streams of another decode") {
-  const auto plan = plan_batch({{0, 0, 5, 1, 7}, {1, 3000, 0, 2, 8}}, {512, 32, false});
+  const auto plan = plan_batch({{0, 0, 5, 1, 7}, {1, 3000, 0, 2, 8}}, {512, 32, false, {}});
   CHECK_EQ(plan.size(), size_t{1});
   CHECK_EQ(tokens_of(plan, 1), 32);
 }
@@ -79,6 +79,7 @@ TEST("no plan breaks its limits, plans a token twice or nothing at all (random)"
     CHECK_EQ(plan.empty(), candidates.empty());
     std::set<size_t> seen;
     int total = 0, prefill = 0, decoding = 0;
+    bool one_ends = false;  // for which a group more is allowed
     for (const PlanPiece& piece : plan) {
       CHECK(seen.insert(piece.index).second);
       CHECK(piece.tokens > 0);
@@ -86,10 +87,11 @@ TEST("no plan breaks its limits, plans a token twice or nothing at all (random)"
       CHECK(piece.tokens <= std::max(1, candidate.remaining));
       total += piece.tokens;
       (candidate.remaining == 0 ? decoding : prefill) += piece.tokens;
+      one_ends = one_ends || piece.tokens == candidate.remaining;
     }
     CHECK(total <= limits.max_batch_tokens);
-    if (decoding > 0)
-      CHECK(prefill <= std::max(limits.prefill_budget + (limits.row_group - 1) / 3, limits.row_group - decoding));
+    const int most = std::max(limits.prefill_budget + (limits.row_groups.next - 1) / 3, limits.row_groups.next - decoding);
+    if (decoding > 0) CHECK(prefill <= most + (one_ends ? limits.row_groups.next : 0));
   }
 }
 
@@ -104,7 +106,7 @@ TEST("no prompt starves while shorter ones keep coming (random)") {
       const size_t index = arrivals++;
       waiting.push_back({index, 1 + static_cast<int>(random() % 30), 0, index});
     }
-    for (const PlanPiece& piece : plan_batch(waiting, {64, 64, false})) {
+    for (const PlanPiece& piece : plan_batch(waiting, {64, 64, false, {}})) {
       for (PlanCandidate& candidate : waiting) {
         if (candidate.index == piece.index) candidate.remaining -= piece.tokens;
       }
@@ -122,8 +124,8 @@ TEST("a step beside decoding streams fills the matrix kernels' groups of rows") 
     limits.prefill_budget = budget;
     int total = 0;
     for (const PlanPiece& piece : plan_batch(candidates, limits)) total += piece.tokens;
-    CHECK_EQ(total % limits.row_group, 0);
-    CHECK(total <= budget + 3 + (limits.row_group - 1) / 3 && total > budget + 3 - limits.row_group);
+    CHECK_EQ(total % limits.row_groups.next, 0);
+    CHECK(total <= budget + 3 + (limits.row_groups.next - 1) / 3 && total > budget + 3 - limits.row_groups.next);
   }
 }
 
@@ -135,7 +137,7 @@ TEST("prompts of one burst get their first token in the same step, as early as i
     int total = 0;
     for (const PlanCandidate& one : burst) total += one.remaining;
     for (int steps_left = (total + 255) / 256; steps_left > 0; steps_left--) {
-      for (const PlanPiece& piece : plan_batch(burst, {256, 32, false})) burst[piece.index].remaining -= piece.tokens;
+      for (const PlanPiece& piece : plan_batch(burst, {256, 32, false, {}})) burst[piece.index].remaining -= piece.tokens;
       const auto done = std::count_if(burst.begin(), burst.end(), [](const auto& one) { return one.remaining == 0; });
       CHECK_EQ(done, steps_left == 1 ? count : 0);
     }
@@ -145,7 +147,37 @@ TEST("prompts of one burst get their first token in the same step, as early as i
 TEST("a short prompt among long ones is not held back by them") {
   std::vector<PlanCandidate> burst = {{0, 20, 0, 9}};
   for (size_t i = 1; i < 9; i++) burst.push_back({i, 100, 0, i});
-  CHECK_EQ(tokens_of(plan_batch(burst, {256, 32, false}), 0), 20);
+  CHECK_EQ(tokens_of(plan_batch(burst, {256, 32, false, {}}), 0), 20);
+}
+
+TEST("beside a long prompt a short one ends in one step, which is no longer than it needs") {
+  PlanLimits limits;
+  limits.row_groups = {16, 8};
+  limits.prefill_budget = 31;
+  const std::vector<PlanCandidate> candidates = {{0, 0, 7, 0}, {1, 3000, 7, 1}, {2, 17, 0, 2}};
+  std::vector<PlanPiece> pieces = plan_batch(candidates, limits);
+  CHECK_EQ(tokens_of(pieces, 2), 17);
+  CHECK_EQ(tokens_of(pieces, 1), 6);  // what is left of its last group
+  limits.prefill_budget = 15;         // one group more
+  pieces = plan_batch(candidates, limits);
+  CHECK_EQ(tokens_of(pieces, 2), 17);
+  CHECK_EQ(tokens_of(pieces, 1), 6);
+  pieces = plan_batch({{0, 0, 7, 0}, {1, 3000, 7, 1}, {2, 24, 0, 2}}, limits);  // two groups would be too long
+  CHECK_EQ(tokens_of(pieces, 2) + tokens_of(pieces, 1), 15);
+}
+
+TEST("short prompts that come with every step leave a long one a quarter of every second") {
+  PlanLimits limits;
+  limits.row_groups = {16, 8};
+  limits.prefill_budget = 31;
+  PlanCandidate longest{1, 3000, 1, 1};
+  for (uint64_t step = 2; step < 42; step++) {
+    const std::vector<PlanCandidate> candidates = {{0, 0, step - 1, 0}, longest, {2, 23, 0, step}};
+    const int tokens = tokens_of(plan_batch(candidates, limits), 1);
+    if (tokens > 0) longest.last_step = step;
+    longest.remaining -= tokens;
+  }
+  CHECK(longest.remaining <= 3000 - 20 * 8);
 }
 
 TEST("what a few prompt tokens cost by themselves is not taken for the price of each of many") {
@@ -185,7 +217,7 @@ TEST("a step keeps its time where the first tokens of a piece cost nearly nothin
   for (int step = 0; step < 100; step++) {
     PlanLimits limits;
     limits.prefill_budget = cost.prefill_budget(150, 512);
-    limits.row_group = 16;
+    limits.row_groups = {16, 16};
     const std::vector<PlanPiece> pieces = plan_batch({{0, 0, 0, 0}, {1, 5000, 0, 1}}, limits);
     const int piece = tokens_of(pieces, 1);
     const double ms = step_ms(1 + piece);
@@ -205,7 +237,7 @@ TEST("after a busy moment a prompt has its longer pieces again before fifty step
   for (int step = 0; step < 200; step++) {
     PlanLimits limits;
     limits.prefill_budget = cost.prefill_budget(150, 512);
-    limits.row_group = 16;
+    limits.row_groups = {16, 16};
     const int piece = tokens_of(plan_batch({{0, 0, 0, 0}, {1, 50000, 0, 1}}, limits), 1);
     const double ms = step_ms(1 + piece) * (step >= 20 && step < 40 ? 1.8 : 1);
     cost.record(1, piece, ms);
@@ -218,10 +250,10 @@ TEST("after a busy moment a prompt has its longer pieces again before fifty step
 
 TEST("where decoding takes all of a step's time, a prompt still has a whole group of rows") {
   PlanLimits limits;
-  limits.row_group = 16;
+  limits.row_groups = {16, 16};
   limits.prefill_budget = StepCost::kMinPiece;
   CHECK_EQ(tokens_of(plan_batch({{0, 0, 0, 0}, {1, 5000, 0, 1}}, limits), 1), 15);
-  limits.row_group = 4;
+  limits.row_groups = {4, 4};
   CHECK_EQ(tokens_of(plan_batch({{0, 0, 0, 0}, {1, 5000, 0, 1}}, limits), 1), 7);
 }
 
