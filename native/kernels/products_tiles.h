@@ -107,7 +107,7 @@ class TilesProducts {
           const Pair pair{
               a,     tile + 1 < tiles ? a + blocks : nullptr, near.sums[tile], near.sums[tile] + kRows, &near.factors[b % 2],
               halved};
-          multiply(near, pair, last);
+          multiply(near, pair, last, tile == 0 ? &weights[b] : nullptr);
           last = pair;
         }
       }
@@ -141,7 +141,6 @@ class TilesProducts {
     for_blocks<true>([&](int j) ZSE_INLINE_LAMBDA {
       Ints w[8];
       Kind::columns(w, block, j);
-      fetch<8>(block, j);
 #pragma GCC unroll 2
       for (int part = 0; part < Scales::kParts; part++) {
         const Cut<Kind> cut(by.of(j, part));
@@ -167,8 +166,8 @@ class TilesProducts {
     }
   }
 
-  // While tiles are at work, what they made last is scaled.
-  ZSE_INLINE void multiply(Near& near, const Pair& pair, const Pair& last) {
+  // While tiles are at work, what they made last is scaled, and memory brings what comes after `block`: fetched all at once it would be waited for.
+  ZSE_INLINE void multiply(Near& near, const Pair& pair, const Pair& last, const Block* block) {
     _tile_zero(0);
     _tile_zero(1);
     _tile_zero(2);
@@ -191,6 +190,7 @@ class TilesProducts {
         else
           _tile_dpbsud(3, 5, 7);
       }
+      if (block) fetch<kSteps>(*block, step);
       if (last.a) scale(near, last, step);
     }
     _tile_stored(0, near.products[0][0], 64);
