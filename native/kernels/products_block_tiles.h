@@ -42,7 +42,7 @@ class BlockTiles {
 #pragma GCC unroll 16
           for (int row = 0; row < kRows; row++)
             sums[row] = b == 0 ? zero() : _mm512_loadu_ps(out[tile * kRows + row] + column);
-          add_all(near, activations + tile * blocks + b, n, sums);
+          add_all(near, activations + tile * blocks + b, n, sums, tile == 0 ? weights - n : nullptr);
 #pragma GCC unroll 16
           for (int row = 0; row < kRows; row++) store(out[tile * kRows + row] + column, sums[row]);
         }
@@ -60,7 +60,6 @@ class BlockTiles {
   ZSE_INLINE void unpack(const Block& block, Near& near, int i) {
     Ints w[8];
     Kind::weights(w, block);
-    fetch<1>(block, 0);
     for (int j = 0; j < 8; j++) _mm512_store_si512(near.weights[i][j], _mm512_sub_epi8(w[j], bytes(Kind::kOffset)));
     store(near.scales[i], Kind::scales(block));
     if constexpr (Kind::kMinima) store(near.minima[i], Kind::minima(block));
@@ -102,7 +101,8 @@ class BlockTiles {
     return _mm512_sub_ps(_mm512_castsi512_ps(_mm512_add_epi32(product, words(kBits))), floats(12582912.0f));
   }
 
-  static void add_all(Near& near, const Activations* a, int n, Floats* of) {
+  // Meanwhile memory brings what comes after `blocks`: fetched as they are unpacked it would be waited for.
+  static void add_all(Near& near, const Activations* a, int n, Floats* of, const Block* blocks) {
     Floats sums[kRows];
 #pragma GCC unroll 16
     for (int row = 0; row < kRows; row++) sums[row] = of[row];
@@ -110,6 +110,7 @@ class BlockTiles {
     for (int i = 0; i < std::min(kAhead, n); i++) start(near, a[i], i);
     for (int i = 0; i < n; i++) {
       if (i + kAhead < n) start(near, a[i + kAhead], i + kAhead);
+      if (blocks) fetch<1>(blocks[i], 0);
       scale(near, a[i], i, sums);
     }
 #pragma GCC unroll 16
