@@ -243,8 +243,7 @@ static void weigh_by_tiles(uint32_t* weights, const float* scores, const float* 
     for (int first = 0; first < n_cells; first += kNumbers, to += kTileWords) {
       Parts rows[16];
       for (int word = 0; word < 16; word++) {
-        // Tiles that rest for a microsecond or two are slow afterwards: this one is for nothing.
-        if (word % 4 == 0) _tile_dpbf16ps(0, 4, 6);
+        if (word % 4 == 0) keep_awake();
         const Vector one = weight(first + word), other = weight(first + word + 16);
         rows[word] = cut(one, other);
       }

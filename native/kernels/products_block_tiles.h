@@ -36,7 +36,10 @@ class BlockTiles {
         _mm_prefetch(reinterpret_cast<const char*>(out[row] + column), _MM_HINT_T0);
       for (int64_t b = 0; b < blocks; b += kTogether) {
         const int n = static_cast<int>(std::min<int64_t>(kTogether, blocks - b));
-        for (int i = 0; i < n; i++, weights++) unpack(*weights, near, i);
+        for (int i = 0; i < n; i++, weights++) {
+          if (i % 4 == 0) keep_awake();
+          unpack(*weights, near, i);
+        }
         for (int tile = 0; tile < tiles; tile++) {
           Floats sums[kRows];
 #pragma GCC unroll 16
