@@ -2,7 +2,7 @@
 // there. No text changes by it, whatever was guessed wrong, beside other streams, with readers that pause and slots that are lent, and after what was taken
 // back was kept.
 
-import { mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
@@ -17,8 +17,11 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 const GREEDY = { temperature: 0, maxTokens: 60, ignoreEos: true } as const;
 const PROMPTS = ["Tell me a story", "What is in a zoo?", "Count from 3 to 14", "The fox runs. The cat sleeps. ".repeat(8)];
 const KINDS = ["hybrid", "delta", "sliding"] as const;
-const model = (kind: (typeof KINDS)[number], options: EngineOptions = {}, seed = 7) =>
-  openModel({ contextSize: 1024, ...options }, writeMemoryModel(join(folder, `${kind}-${seed}.gguf`), kind, seed));
+const model = (kind: (typeof KINDS)[number], options: EngineOptions = {}, seed = 7) => {
+  const path = join(folder, `${kind}-${seed}.gguf`);
+  // Written once: another engine may be loading it.
+  return openModel({ contextSize: 1024, ...options }, existsSync(path) ? path : writeMemoryModel(path, kind, seed));
+};
 
 /** Right at first, then wrong in one place, then right again: all of its guesses are tried, and some are taken back. */
 const partly = (text: string) => `${text.slice(0, text.length / 3)}fox${text.slice(text.length / 3)}`;
