@@ -17,6 +17,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <type_traits>
 
 #include "simd-mappings.h"
 
@@ -454,8 +455,15 @@ struct LanesProducts {
   /** Places in the work buffer for so many rows of activations. */
   static int places(int rows) { return rows; }
 
+  // Clang has the sums of all rows under way at once. Of Q4_K, AVX-VNNI's sixteen registers do not hold those of so many: AVX2 was quicker.
+#if defined(__clang__) && defined(ZSE_LANES_VNNI) && ZSE_LANES == 8
+  static constexpr bool kFew = std::is_same_v<Kind, LanesQ4_K>;
+#else
+  static constexpr bool kFew = false;
+#endif
+
   /** How many rows are multiplied together where `left` are left. */
-  static int together(int left) { return left >= kMostTogether ? kMostTogether : std::min(left, 8); }
+  static int together(int left) { return left >= kMostTogether && !kFew ? kMostTogether : std::min(left, 8); }
 
   // A row's values in Together<n>: one after the other, but by eight from one row and the next where those are multiplied in pairs.
   static void put_values(int8_t* to, int n, int place, const int8_t* values) {
