@@ -12,6 +12,8 @@ namespace {
 // One in so many turns goes to who has waited longest, so that a flood of short prompts does not hold up a long one for ever.
 constexpr uint64_t kTurnOfTheOldest = 8;
 constexpr std::chrono::milliseconds kKeptAtLeast{4};
+// What takes longer is not waited for by others that came with it. A short one may have lost its processor for one or two.
+constexpr int kLongQuanta = 3;
 
 }  // namespace
 
@@ -179,7 +181,7 @@ void PromptWorkers::look_around(Worker& worker) {
     lock.unlock();
     if (all > options_.memory) bound_memory();
   }
-  if (!worker.takes_long && worker.bound->spent() >= options_.quantum) {
+  if (!worker.takes_long && worker.bound->spent() >= kLongQuanta * options_.quantum) {
     worker.takes_long = true;
     worker.job.task->takes_long();
   }

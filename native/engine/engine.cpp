@@ -91,10 +91,16 @@ void Engine::submit(StreamId id, RequestSpec request) {
   if (controls_.count(id) != 0) throw EngineError("ENGINE_FAILED", "two streams have the id " + std::to_string(id));
   control->id = id;
   control->submitted = Clock::now();
-  prompts_->prepare(control, std::move(request));
-  controls_[id] = control;
+  // First of all: the prompt may be ready before this returns, and the decode thread would not wait for those that follow it.
   stats_.submitting = true;
   stats_.submitted++;
+  try {
+    prompts_->prepare(control, std::move(request));
+  } catch (...) {
+    stats_.submitted--;
+    throw;
+  }
+  controls_[id] = control;
 }
 
 void Engine::end_turn() {
