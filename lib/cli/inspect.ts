@@ -30,6 +30,7 @@ Examples:
   $ zse inspect model.zse
   $ zse inspect model.gguf --json | jq .weights
   $ zse inspect model.gguf --prefix a.json b.json    each is messages, or the body of a request
+  $ zse inspect --prefix a.json b.json               the same by the embedded demo model's template and tokens
 
 Exit code 1 for a model file that cannot be opened, such as one that is cut short; what could be told of it is printed all the same.`,
     )
@@ -37,10 +38,12 @@ Exit code 1 for a model file that cannot be opened, such as one that is cut shor
       // Of `--prefix a.json b.json model.gguf` the model is taken for a third chat.
       const [, , third] = flags.prefix ?? [];
       const file = given ?? third;
-      if (file === undefined) return command.error("error: missing required argument 'file'");
+      // What two chats share of their prompts can be told by any model; the embedded one is always there.
+      if (file === undefined && flags.prefix === undefined) return command.error("error: missing required argument 'file'");
       try {
-        if (flags.prefix === undefined) process.exitCode = await inspect(file, flags);
-        else await new Output().write(await inspectPrefix(file, flags.prefix.slice(0, given === undefined ? 2 : undefined), flags.json));
+        const chats = flags.prefix?.slice(0, given === undefined ? 2 : undefined);
+        if (chats !== undefined) await new Output().write(await inspectPrefix(file, chats, flags.json));
+        else if (file !== undefined) process.exitCode = await inspect(file, flags);
       } catch (error) {
         process.exitCode = reportError(error);
       }

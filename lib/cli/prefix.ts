@@ -49,18 +49,22 @@ export interface Comparison {
   sides: [Side, Side];
 }
 
+const OF_DEMO = "These are the embedded demo model's template and tokens. For yours: zse inspect model.gguf --prefix a.json b.json";
+
 /**
+ * @param path the model whose template and tokens count; undefined: the embedded demo model, which the page says
  * @param files two bodies of chats, or arrays of messages
  * @returns what is printed
  */
-export async function inspectPrefix(path: string, files: readonly string[], json: boolean | undefined): Promise<string> {
+export async function inspectPrefix(path: string | undefined, files: readonly string[], json: boolean | undefined): Promise<string> {
   if (files.length !== 2)
     throw new UsageError(`--prefix takes two files, given ${files.length}; as in: zse inspect model.gguf --prefix a.json b.json`);
   const requests = [await readChat(files[0]!), await readChat(files[1]!)] as const;
   const model = openModel(path, {}, { maxStreams: 1, promptCache: false }, false);
   try {
     const found = compare(await promptOf(model, files[0]!, requests[0]), await promptOf(model, files[1]!, requests[1]));
-    return json === true ? `${JSON.stringify(found, undefined, 2)}\n` : describePrefix(found);
+    if (json === true) return `${JSON.stringify(found, undefined, 2)}\n`;
+    return path === undefined ? `${describePrefix(found)}\n${OF_DEMO}\n` : describePrefix(found);
   } finally {
     await model.close();
   }

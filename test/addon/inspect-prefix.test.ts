@@ -40,8 +40,15 @@ test("the model may stand behind the chats, and a file may begin with a byte ord
   expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
   const { sameTokens } = JSON.parse(stdout) as Comparison;
   expect(sameTokens).toBe((await json(EARLY, LATE)).sameTokens);
-  const without = await inspect("--prefix", EARLY, LATE);
-  expect(without).toMatchObject({ code: 2, stderr: expect.stringContaining("missing required argument 'file'") as unknown });
+});
+
+test("without a model it is told by the embedded demo model, and the page says so", async () => {
+  const page = await inspect("--prefix", EARLY, LATE);
+  expect(page).toMatchObject({ code: 0, stdout: expect.stringContaining("embedded demo model") as unknown, stderr: "" });
+  const { code, stdout } = await inspect("--json", "--prefix", EARLY, LATE);
+  expect([code, (JSON.parse(stdout) as Comparison).sameTokens]).toEqual([0, (await json(EARLY, LATE)).sameTokens]);
+  const neither = await inspect();
+  expect(neither).toMatchObject({ code: 2, stderr: expect.stringContaining("missing required argument 'file'") as unknown });
 });
 
 test("a changed word is found: its token, the text on both sides, and the message it is in", async () => {
