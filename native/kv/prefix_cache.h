@@ -84,6 +84,9 @@ class PrefixCache {
   /** Of the files that were let go of so far, how many; and whether so many are gone from the disk. */
   uint64_t removals() const { return files_ ? files_->removals_asked() : 0; }
   bool removed(uint64_t removals) const { return !files_ || files_->removals_done() >= removals; }
+  /** Of those that are done, how many files are there still; and which was the last, and why. */
+  uint64_t failed_removals() const { return files_ ? files_->removals_failed() : 0; }
+  std::string failed_removal() const { return files_ ? files_->failed_removal() : ""; }
   const std::map<uint64_t, std::shared_ptr<const SavedPrefix>>& all_pinned() const { return pinned_; }
 
   /** The image is not what it says: it is used no more, and its file is removed. */

@@ -178,6 +178,16 @@ uint64_t PrefixFiles::removals_done() const {
   return removals_done_;
 }
 
+uint64_t PrefixFiles::removals_failed() const {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return removals_failed_;
+}
+
+std::string PrefixFiles::failed_removal() const {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return failed_removal_;
+}
+
 size_t PrefixFiles::waiting_bytes() const {
   std::lock_guard<std::mutex> lock(mutex_);
   return waiting_bytes_;
@@ -199,16 +209,14 @@ void PrefixFiles::run() {
     PrefixFileOutcome outcome;
     outcome.id = job.id;
     outcome.was_read = job.kind == Kind::kRead;
+    std::error_code unremoved;
     const bool has_outcome = job.kind == Kind::kRead || job.kind == Kind::kWrite;
     try {
       if (job.kind == Kind::kRead) outcome.prefix = read_file(job.id);
       if (job.kind == Kind::kWrite) {
         outcome.ok = write_file(job.id, *job.prefix, outcome.displaced);
       }
-      if (job.kind == Kind::kRemove) {
-        std::error_code ignored;
-        fs::remove(path_of(job.id), ignored);
-      }
+      if (job.kind == Kind::kRemove) fs::remove(path_of(job.id), unremoved);
       if (outcome.was_read) outcome.ok = outcome.prefix != nullptr;
     } catch (const std::exception&) {  // out of memory: as good as not there
     }
@@ -217,6 +225,10 @@ void PrefixFiles::run() {
       if (job.prefix) waiting_bytes_ -= job.prefix->bytes();
       if (has_outcome) outcomes_.push_back(std::move(outcome));
       if (job.kind == Kind::kRemove) removals_done_++;
+      if (unremoved) {
+        removals_failed_++;
+        failed_removal_ = "\"" + path_of(job.id).u8string() + "\": " + unremoved.message();
+      }
     }
     wake_();  // somebody may wait for that
   }

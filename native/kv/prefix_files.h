@@ -86,6 +86,9 @@ class PrefixFiles {
   /** How many files were given to remove() so far, and how many of those are gone from the disk. */
   uint64_t removals_asked() const;
   uint64_t removals_done() const;
+  /** Of those, how many the system would not let go; and what was the matter with the last one. */
+  uint64_t removals_failed() const;
+  std::string failed_removal() const;
 
   std::vector<PrefixFileOutcome> take_outcomes();
 
@@ -125,7 +128,8 @@ class PrefixFiles {
   std::deque<Job> jobs_;
   std::vector<PrefixFileOutcome> outcomes_;
   size_t waiting_bytes_ = 0;
-  uint64_t removals_asked_ = 0, removals_done_ = 0;
+  uint64_t removals_asked_ = 0, removals_done_ = 0, removals_failed_ = 0;
+  std::string failed_removal_;
   bool closing_ = false;
   Clock::time_point give_up_;
 

@@ -24,6 +24,12 @@ EngineError not_kept() {
                             std::to_string(kWorthKeeping) + " tokens, and one that a stream is using, is not among them"};
 }
 
+/** `what`: a file, and what the system said. */
+EngineError still_there(const std::string& what) {
+  return {"BAD_OPTION", "not all is forgotten: the system does not let go of a file in promptCache.dir, " + what +
+                            ". Remove it, or an engine that is opened later may find it"};
+}
+
 }  // namespace
 
 EngineError no_room_in_ram(uint64_t bytes) {
@@ -75,10 +81,12 @@ std::optional<CacheAnswer> CacheDesk::answer(Waiting& waiting, bool flowing, con
     case CacheQuestion::Act::kEnough: return CacheAnswer{};
     case CacheQuestion::Act::kEvict:
       if (!waiting.evicted) {
+        waiting.failed_removals = cache_.failed_removals();
         waiting.evicted = evict(question);
         waiting.removals = cache_.removals();
       }
       if (!cache_.removed(waiting.removals)) return {};  // what is said to be gone is gone from the disk as well
+      if (cache_.failed_removals() > waiting.failed_removals) throw still_there(cache_.failed_removal());
       return CacheAnswer{std::move(*waiting.evicted)};
     case CacheQuestion::Act::kImport: import(command.imported); return CacheAnswer{{entry_of(*command.imported)}};
     case CacheQuestion::Act::kUnpin:

@@ -54,6 +54,7 @@ class CacheDesk {
     bool handed_on = false;                            // to who answers it
     std::optional<std::vector<CacheEntry>> evicted{};  // what was let go of; its files are
     uint64_t removals = 0;                             // gone when so many have been removed
+    uint64_t failed_removals = 0;                      // before that
   };
   /** What answers one; nothing: it waits. Throws EngineError. */
   std::optional<CacheAnswer> answer(Waiting& waiting, bool flowing, const Export& export_prefix);

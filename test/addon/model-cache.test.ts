@@ -5,6 +5,7 @@ import {
   copyFileSync,
   existsSync,
   lstatSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -43,6 +44,23 @@ test("what was computed is listed, and what is forgotten is computed again", asy
   expect(await model.cache.list()).toEqual([]);
   const again = await model.chat(asks("Hello"), GREEDY);
   expect([again.usage.cachedTokens, again.timings.prefix!.reason]).toEqual([0, "evicted"]);
+  await model.close();
+});
+
+test("what the system does not let go of is not said to be forgotten", async () => {
+  const dir = mkdtempSync(join(folder, "stays-"));
+  const files = () => readdirSync(dir, { recursive: true }).filter((name) => String(name).endsWith(".kv"));
+  const model = openModel({ ...OPTIONS, promptCache: { dir } });
+  await model.chat(asks("Hello"), GREEDY);
+  await until(() => files().length === 1, "the file of the chat");
+  // As root every file can be removed, but no folder that has something in it.
+  const path = join(dir, String(files()[0]));
+  rmSync(path);
+  mkdirSync(join(path, "something"), { recursive: true });
+  expect(await rejection(model.cache.evict())).toMatchObject({ code: "BAD_OPTION", message: expect.stringContaining(path) as unknown });
+  rmSync(path, { recursive: true });
+  await model.chat(asks("Hello again"), GREEDY);
+  expect((await model.cache.evict()).length).toBeGreaterThan(0);
   await model.close();
 });
 
