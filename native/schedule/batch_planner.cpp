@@ -66,18 +66,20 @@ int whole_groups(size_t decoding, int room, const PlanLimits& limits) {
 }
 
 /**
- * Prompt tokens of a step in which the prompts end that can, the shortest first, in whole groups of rows; 0: none can. One group more than `room` is taken where a prompt
- * ends with it: its first token comes a whole step sooner.
+ * Prompt tokens of a step in which the prompts end that can, the shortest first, in whole groups of rows; 0: none can, or one that may not wait cannot.
+ * One group more than `room` is taken where a prompt ends with it: its first token comes a whole step sooner.
  */
-int room_to_end(const Candidates& prompts, size_t decoding, int room, const PlanLimits& limits) {
+int room_to_end(const Candidates& prompts, const PlanCandidate* may_not_wait, size_t decoding, int room,
+                const PlanLimits& limits) {
   const int others = static_cast<int>(decoding);
   const int most = std::min(room + limits.row_groups.next, limits.max_batch_tokens - others);
   int tokens = 0;
   for (const PlanCandidate* prompt : prompts) {
     if (tokens + prompt->remaining > (tokens == 0 ? most : room)) break;
     tokens += prompt->remaining;
+    if (prompt == may_not_wait) may_not_wait = nullptr;
   }
-  if (tokens == 0) return 0;
+  if (tokens == 0 || may_not_wait) return 0;
   return std::min(limits.row_groups.up(others + tokens), limits.max_batch_tokens) - others;
 }
 
@@ -131,8 +133,9 @@ std::vector<PlanPiece> plan_batch(const std::vector<PlanCandidate>& candidates, 
   const PlanCandidate* oldest = *std::min_element(prompts.begin(), prompts.end(),
                                                   [](const auto* a, const auto* b) { return a->arrival < b->arrival; });
   int reserved = std::min(oldest->remaining, (room + 3) / 4);
-  if (anybody_decodes && oldest->last_step == last_step(candidates) && oldest->remaining > room) {
-    if (const int ending = room_to_end(prompts, decoding.size(), room, limits)) {
+  if (anybody_decodes && oldest->remaining > room) {
+    const bool had_some = oldest->last_step == last_step(candidates);
+    if (const int ending = room_to_end(prompts, had_some ? nullptr : oldest, decoding.size(), room, limits)) {
       room = ending;
       reserved = 0;
     }

@@ -162,7 +162,8 @@ TEST("beside a long prompt a short one ends in one step, which is no longer than
   pieces = plan_batch(candidates, limits);
   CHECK_EQ(tokens_of(pieces, 2), 17);
   CHECK_EQ(tokens_of(pieces, 1), 6);
-  pieces = plan_batch({{0, 0, 7, 0}, {1, 3000, 7, 1}, {2, 24, 0, 2}}, limits);  // two groups would be too long
+  CHECK_EQ(tokens_of(plan_batch({{0, 0, 7, 0}, {2, 17, 0, 2}}, limits), 2), 17);  // also by itself
+  pieces = plan_batch({{0, 0, 7, 0}, {1, 3000, 7, 1}, {2, 24, 0, 2}}, limits);    // two groups would be too long
   CHECK_EQ(tokens_of(pieces, 2) + tokens_of(pieces, 1), 15);
 }
 
