@@ -2,7 +2,7 @@
 // K-quants and IQ4_XS on AVX-512 with VNNI. Pure; any thread. For products_superblocks.h and products_tiles.h.
 #pragma once
 
-#include "products_lanes.h"
+#include "lanes_types.h"
 
 #if defined(ZSE_LANES_VNNI) && ZSE_LANES == 16
 #define ZSE_SUPERBLOCKS
