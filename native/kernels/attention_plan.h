@@ -23,6 +23,7 @@ constexpr int kMostRows = 112;  // query rows (tokens x heads) in a tile: its sc
 constexpr int kLeastRows = 48;  // below that converting K and V begins to weigh
 constexpr int kLeastChunk = 256;
 constexpr size_t kCacheLine = 64;
+constexpr int kPartsOfQueries = 3;  // of 16 bits, with AMX (attention_tiles.h); else they are whole
 
 template <class T>
 const T* at(const void* base, size_t bytes) {
@@ -64,7 +65,8 @@ struct Plan {
     }
     items = pieces * chunks;
 
-    scratch = lanes() * (key_size + 3 + value_size) + kBlockCells * (2 * kMostLanes + key_size + value_size + 1);
+    scratch = lanes() * (key_size * kPartsOfQueries / 2 + 3 + value_size) +
+              kBlockCells * (kMostLanes + kMostLanes * kPartsOfQueries / 2 + key_size + value_size + 1);
     scratch = divide_up(scratch, 32) * 32;
     partials = chunks > 1 ? chunks * n_tokens * q->ne[2] * q->ne[3] * (value_size + 2) : 0;
   }

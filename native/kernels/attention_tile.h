@@ -66,10 +66,10 @@ struct Tile {
       scratch += n;
       return taken;
     };
-    queries = take(lanes * of.key_size);
+    queries = take(lanes * of.key_size * kPartsOfQueries / 2);
     k_f32 = take(kBlockCells * of.key_size);
     scores = take(kBlockCells * kMostLanes);
-    bias = take(kBlockCells * kMostLanes);
+    bias = take(kBlockCells * kMostLanes * kPartsOfQueries / 2);
     max = take(lanes);
     sum = take(lanes);
     slopes = take(lanes);
@@ -124,7 +124,7 @@ struct Tile {
       if (by_tiles) {
         for (int r = row; r < row + lanes; r += kTileRows) {
           const auto one = [&](int i) { return r + i < rows ? query(r + i) : nullptr; };
-          cut_queries(reinterpret_cast<uint32_t*>(queries + r * of.key_size), one, of.scale, of.key_size);
+          cut_queries(cut_q(r), one, of.scale, of.key_size);
         }
         row += lanes;
         continue;
@@ -303,6 +303,8 @@ struct Tile {
            has_float_tiles();
   }
 
+  static_assert(kParts == kPartsOfQueries);
+  uint32_t* cut_q(int row) const { return reinterpret_cast<uint32_t*>(queries) + row * kParts * of.key_size / 2; }
   uint32_t* cut_k() const { return reinterpret_cast<uint32_t*>(k_f32); }
   uint32_t* cut_v() const { return reinterpret_cast<uint32_t*>(v_f32); }
 
@@ -323,11 +325,11 @@ struct Tile {
   template <int groups>
   void attend_panel_by_tiles(int row, int n, bool masked) {
     constexpr int lanes = groups * kTileRows;
-    score_by_tiles<groups>(scores, cut_k(), reinterpret_cast<const uint32_t*>(queries + row * of.key_size), of.key_size, n);
+    score_by_tiles<groups>(scores, cut_k(), cut_q(row), of.key_size, n);
     adjust_scores(row, n, lanes, masked);
     float shift[lanes];
     raise<lanes>(row, n, shift);
-    auto* weights = reinterpret_cast<uint32_t*>(bias);
+    auto* weights = reinterpret_cast<uint32_t*>(bias);  // which is no longer needed
     weigh_by_tiles<groups>(weights, scores, shift, sum + row, n);
     add_values_by_tiles<groups>(out + row * of.value_size, weights, cut_v(), of.value_size, n);
   }

@@ -1,9 +1,10 @@
 // Owns attention's two products by AMX's tiles, which multiply numbers of 16 bits (bfloat16) and add in F32. Pure; any thread, each with tiles of its
 // own. Everything is static: each variant of the backend has its own.
 //
-// Such a number has eight significant bits. So each number is cut into a high part and a low one, which are F16 without loss, and a product is three: high
-// by high, high by low, low by high. A tile is sixteen rows of sixteen words, a word being two numbers that are multiplied with the same two of the
-// other tile. Which two lie in a word is free, so they are taken sixteen apart: then no number changes its lane while it is cut.
+// Such a number has eight significant bits. So numbers are cut into parts of that size: queries and weights, which are F32, into three without loss, keys and values
+// into two, of F16 without loss. Five products of parts are what one of F32 would be; the sixth is too small for it. A tile is sixteen rows of sixteen words, a word
+// being two numbers that are multiplied with the same two of the other tile. Which two lie in a word is free, so they are taken sixteen apart: then no number
+// changes its lane while it is cut.
 #pragma once
 
 #include "attention_vectors.h"
@@ -18,25 +19,29 @@ constexpr int kTileRows = 16, kTileWords = 256;
 constexpr int kNumbers = 32;  // in a row of a tile
 static_assert(kBlockCells % kNumbers == 0, "a block is whole tiles");
 
-/** Sixteen words of high parts, and of what these leave. */
+constexpr int kParts = 3;  // of a number of F32; keys and values have two
+
+/** Sixteen words of the first parts, the second and so on. */
+template <int parts>
 struct Parts {
-  __m512i high, low;
+  __m512i part[parts];
 };
 
-/** Of the numbers x[i] and y[i], which go into one word. Parts are rounded to the nearest: what is only cut off would make all sums smaller. */
-static inline Parts cut(Vector x, Vector y) {
+/** Of the numbers x[i] and y[i], which go into one word. All parts are rounded to the nearest. */
+template <int parts>
+static inline Parts<parts> cut(Vector x, Vector y) {
   const __m512i upper = _mm512_set1_epi32(static_cast<int>(0xffff0000));
   const auto rounded = [](Vector number) {
     return _mm512_add_epi32(_mm512_castps_si512(number), _mm512_set1_epi32(0x8000));
   };
-  const auto word = [&](__m512i first, __m512i second) {  // first >> 16 | (second & upper)
-    return _mm512_ternarylogic_epi32(_mm512_srli_epi32(first, 16), second, upper, 0xf8);
-  };
-  const auto left_of = [&](Vector number, __m512i high) {
-    return rounded(_mm512_sub_ps(number, _mm512_castsi512_ps(_mm512_and_si512(high, upper))));
-  };
-  const __m512i a = rounded(x), b = rounded(y);
-  return {word(a, b), word(left_of(x, a), left_of(y, b))};
+  Parts<parts> cut;
+  for (int i = 0; i < parts; i++) {
+    const __m512i a = rounded(x), b = rounded(y);
+    x = _mm512_sub_ps(x, _mm512_castsi512_ps(_mm512_and_si512(a, upper)));
+    y = _mm512_sub_ps(y, _mm512_castsi512_ps(_mm512_and_si512(b, upper)));
+    cut.part[i] = _mm512_ternarylogic_epi32(_mm512_srli_epi32(a, 16), b, upper, 0xf8);  // a >> 16 | (b & upper)
+  }
+  return cut;
 }
 
 /** Rows become columns: sixteen rows of sixteen words. */
@@ -66,15 +71,14 @@ static inline void transpose(__m512i rows[16]) {
   }
 }
 
-/** Sixteen rows of words as two tiles, of their high parts and of their low ones, whose rows are the words. */
-static inline void store_transposed(const Parts rows[16], uint32_t* high, uint32_t* low) {
-  __m512i turned[16];
-  for (int i = 0; i < 16; i++) turned[i] = rows[i].high;
-  transpose(turned);
-  for (int i = 0; i < 16; i++) _mm512_storeu_si512(high + 16 * i, turned[i]);
-  for (int i = 0; i < 16; i++) turned[i] = rows[i].low;
-  transpose(turned);
-  for (int i = 0; i < 16; i++) _mm512_storeu_si512(low + 16 * i, turned[i]);
+/** Sixteen rows of words as tiles whose rows are the words: one for each part, `part_words` apart. */
+static inline void store_transposed(const Parts<kParts> rows[16], uint32_t* to, int64_t part_words) {
+  for (int part = 0; part < kParts; part++, to += part_words) {
+    __m512i turned[16];
+    for (int i = 0; i < 16; i++) turned[i] = rows[i].part[part];
+    transpose(turned);
+    for (int i = 0; i < 16; i++) _mm512_storeu_si512(to + 16 * i, turned[i]);
+  }
 }
 
 /** Reads the 32 numbers of a cell from `at` on. */
@@ -87,15 +91,16 @@ static inline void load_numbers(typename Cells::Row row, int64_t at, Vector to[2
 template <class Query>
 static void cut_queries(uint32_t* to, const Query& query, float scale, int64_t key_size) {
   const Vector by = _mm512_set1_ps(scale);
-  uint32_t* low = to + key_size / 2 * kTileRows;
-  for (int64_t d = 0; d < key_size; d += kNumbers, to += kTileWords, low += kTileWords) {
-    Parts rows[16];
+  for (int64_t d = 0; d < key_size; d += kNumbers, to += kTileWords) {
+    Parts<kParts> rows[16];
     for (int i = 0; i < 16; i++) {
       const float* from = query(i);
-      rows[i] = from ? cut(_mm512_mul_ps(_mm512_loadu_ps(from + d), by), _mm512_mul_ps(_mm512_loadu_ps(from + d + 16), by))
-                     : Parts{_mm512_setzero_si512(), _mm512_setzero_si512()};
+      const auto numbers = [&](int64_t at) {
+        return from ? _mm512_mul_ps(_mm512_loadu_ps(from + at), by) : _mm512_setzero_ps();
+      };
+      rows[i] = cut<kParts>(numbers(d), numbers(d + 16));
     }
-    store_transposed(rows, to, low);
+    store_transposed(rows, to, key_size / 2 * kTileRows);
   }
 }
 
@@ -109,9 +114,9 @@ static void cut_keys(uint32_t* to, const Cells& keys, int64_t key_size, int n_ce
     for (int64_t d = 0; d < key_size; d += kNumbers, tile += kTileWords) {
       Vector numbers[2];
       load_numbers<Cells>(row, d, numbers);
-      const Parts parts = cut(numbers[0], numbers[1]);
-      _mm512_storeu_si512(tile, parts.high);
-      _mm512_storeu_si512(tile + low, parts.low);
+      const Parts<2> parts = cut<2>(numbers[0], numbers[1]);
+      _mm512_storeu_si512(tile, parts.part[0]);
+      _mm512_storeu_si512(tile + low, parts.part[1]);
     }
   }
 }
@@ -129,37 +134,53 @@ static void cut_values(uint32_t* to, const Cells& values, int64_t value_size, in
         if (one < n_cells) load_numbers<Cells>(values.cell(one), j, x);
         if (other < n_cells) load_numbers<Cells>(values.cell(other), j, y);
         for (int half = 0; half < 2; half++) {
-          const Parts parts = cut(x[half], y[half]);
-          _mm512_storeu_si512(tile + kTileWords * half, parts.high);
-          _mm512_storeu_si512(tile + kTileWords * half + low, parts.low);
+          const Parts<2> parts = cut<2>(x[half], y[half]);
+          _mm512_storeu_si512(tile + kTileWords * half, parts.part[0]);
+          _mm512_storeu_si512(tile + kTileWords * half + low, parts.part[1]);
         }
       }
     }
   }
 }
 
-// Sums of `a_tiles` by `b_tiles` tiles over `steps` steps, three products each. Tiles 0 to 3 have the sums, 4 and 5 rows, 6 and 7 columns.
-template <int a_tiles, int b_tiles, class A, class B>
+// Sums of `a_tiles` by `b_tiles` tiles over `steps` steps. Tiles 0 to 3 have the sums, 4 and 5 rows, 6 and 7 columns. One of both has three parts, the
+// other two; the smallest products come first.
+template <bool a_has_three, int a_tiles, int b_tiles, class A, class B>
 static inline void multiply_tiles(int64_t steps, const A& a, const B& b) {
+#define ZSE_LOAD_A(part)                            \
+  _tile_loadd(4, a.tile(part, 0, step), a.bytes()); \
+  if constexpr (a_tiles == 2) _tile_loadd(5, a.tile(part, 1, step), a.bytes())
+#define ZSE_LOAD_B(part)                            \
+  _tile_loadd(6, b.tile(part, 0, step), b.bytes()); \
+  if constexpr (b_tiles == 2) _tile_loadd(7, b.tile(part, 1, step), b.bytes())
 #define ZSE_EACH_PRODUCT()                             \
   _tile_dpbf16ps(0, 4, 6);                             \
   if constexpr (b_tiles == 2) _tile_dpbf16ps(1, 4, 7); \
   if constexpr (a_tiles == 2) _tile_dpbf16ps(2, 5, 6); \
   if constexpr (a_tiles == 2 && b_tiles == 2) _tile_dpbf16ps(3, 5, 7)
+#define ZSE_FIVE_PRODUCTS(LOAD_TWO, LOAD_THREE) \
+  LOAD_TWO(0);                                  \
+  LOAD_THREE(2);                                \
+  ZSE_EACH_PRODUCT();                           \
+  LOAD_THREE(1);                                \
+  ZSE_EACH_PRODUCT();                           \
+  LOAD_TWO(1);                                  \
+  ZSE_EACH_PRODUCT();                           \
+  LOAD_THREE(0);                                \
+  ZSE_EACH_PRODUCT();                           \
+  LOAD_TWO(0);                                  \
+  ZSE_EACH_PRODUCT()
   for (int64_t step = 0; step < steps; step++) {
-    _tile_loadd(4, a.tile(0, 0, step), a.bytes());
-    if constexpr (a_tiles == 2) _tile_loadd(5, a.tile(0, 1, step), a.bytes());
-    _tile_loadd(6, b.tile(1, 0, step), b.bytes());
-    if constexpr (b_tiles == 2) _tile_loadd(7, b.tile(1, 1, step), b.bytes());
-    ZSE_EACH_PRODUCT();
-    _tile_loadd(6, b.tile(0, 0, step), b.bytes());
-    if constexpr (b_tiles == 2) _tile_loadd(7, b.tile(0, 1, step), b.bytes());
-    ZSE_EACH_PRODUCT();
-    _tile_loadd(4, a.tile(1, 0, step), a.bytes());
-    if constexpr (a_tiles == 2) _tile_loadd(5, a.tile(1, 1, step), a.bytes());
-    ZSE_EACH_PRODUCT();
+    if constexpr (a_has_three) {
+      ZSE_FIVE_PRODUCTS(ZSE_LOAD_B, ZSE_LOAD_A);
+    } else {
+      ZSE_FIVE_PRODUCTS(ZSE_LOAD_A, ZSE_LOAD_B);
+    }
   }
+#undef ZSE_LOAD_A
+#undef ZSE_LOAD_B
 #undef ZSE_EACH_PRODUCT
+#undef ZSE_FIVE_PRODUCTS
 }
 
 // Where tile (part, number, step) of an operand begins, in words.
@@ -177,7 +198,7 @@ struct TilesAt {
 template <int groups>
 static void score_by_tiles(float* scores, const uint32_t* keys, const uint32_t* queries, int64_t key_size, int n_cells) {
   constexpr int64_t lanes = groups * kTileRows, bytes = lanes * sizeof(float);
-  const TilesAt b{queries, key_size / 2 * kTileRows, key_size * kTileRows, kTileWords, kTileRows};
+  const TilesAt b{queries, key_size / 2 * kTileRows, kParts * key_size / 2 * kTileRows, kTileWords, kTileRows};
   for (int cell = 0; cell < n_cells; cell += 2 * kTileRows) {
     const TilesAt a{keys + cell * key_size / 2, kBlockCells * key_size / 2, kTileRows * key_size / 2, kTileWords, kTileRows};
     float* to = scores + cell * lanes;
@@ -185,7 +206,7 @@ static void score_by_tiles(float* scores, const uint32_t* keys, const uint32_t* 
     _tile_zero(1);
     _tile_zero(2);
     _tile_zero(3);
-    multiply_tiles<2, groups>(key_size / kNumbers, a, b);
+    multiply_tiles<false, 2, groups>(key_size / kNumbers, a, b);
     _tile_stored(0, to, bytes);
     _tile_stored(2, to + kTileRows * lanes, bytes);
     if constexpr (groups == 2) {
@@ -212,7 +233,7 @@ static void add_values_by_tiles(float* out, const uint32_t* weights, const uint3
       _tile_loadd(2, others, bytes);
       _tile_loadd(3, others + kTileRows, bytes);
     }
-    multiply_tiles<groups, 2>((n_cells + kNumbers - 1) / kNumbers, a, b);
+    multiply_tiles<true, groups, 2>((n_cells + kNumbers - 1) / kNumbers, a, b);
     _tile_stored(0, to, bytes);
     _tile_stored(1, to + kTileRows, bytes);
     if constexpr (groups == 2) {
@@ -241,13 +262,13 @@ static void weigh_by_tiles(uint32_t* weights, const float* scores, const float* 
     };
     uint32_t* to = weights + group * most_steps * kTileWords;
     for (int first = 0; first < n_cells; first += kNumbers, to += kTileWords) {
-      Parts rows[16];
+      Parts<kParts> rows[16];
       for (int word = 0; word < 16; word++) {
         if (word % 4 == 0) keep_awake();
         const Vector one = weight(first + word), other = weight(first + word + 16);
-        rows[word] = cut(one, other);
+        rows[word] = cut<kParts>(one, other);
       }
-      store_transposed(rows, to, to + groups * most_steps * kTileWords);
+      store_transposed(rows, to, groups * most_steps * kTileWords);
     }
     _mm512_storeu_ps(total + group * kTileRows, sum);
   }
