@@ -44,7 +44,12 @@ gguf::DraftHead draft_head_of(const std::string& path, FileKind kind, const Engi
   if (kind != FileKind::kGguf || options.draft_tokens == 0 || options.deterministic || !options.draft_model.empty())
     return {};
   const auto file = FileMap::open(path);
-  return gguf::draft_head_of(gguf::read_header(*file));
+  try {
+    return gguf::draft_head_of(gguf::read_header(*file));
+  } catch (const gguf::FileError& error) {  // it was cut short since it was checked
+    file->check_whole(path);
+    gguf::refuse(path, error);
+  }
 }
 
 std::string metadata(const llama_model* model, const char* key) {
