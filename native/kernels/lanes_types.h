@@ -190,6 +190,25 @@ struct SixBits {
   Ints bits_[4];  // of scales, then of minima
 };
 
+// Of a row of Q4_K or Q5_K, what SixBits reads.
+template <class Stored, class Block>
+static void interleave_six_bits(const Stored& from, int row, Block& to) {
+  memcpy(&to.d[row], &from, sizeof(ggml_half));
+  memcpy(&to.dmin[row], reinterpret_cast<const char*>(&from) + sizeof(ggml_half), sizeof(ggml_half));
+  put_words(to.scales, row, from.scales, K_SCALE_SIZE / 4);
+}
+
+template <class Kind, int n, int most>
+ZSE_INLINE void add_super_block(Floats* sums, const typename Kind::Block& block, const Together<n>* a) {
+  const SixBits six(block.scales, block.d, block.dmin);
+  for_blocks<(n <= kRowsOfKnownShifts)>([&](int j) ZSE_INLINE_LAMBDA {
+    Ints w[8];
+    Kind::columns(w, block, j);
+    fetch<8>(block, j);
+    add_block<n, most>(sums, w, six.scale(j), six.minimum(j), a[j]);
+  });
+}
+
 struct LanesQ4_K {
   using Stored = block_q4_K;
   struct Block {
@@ -204,9 +223,7 @@ struct LanesQ4_K {
   static constexpr bool kHalfScale = false;
 
   static void interleave(const Stored& from, int row, Block& to) {
-    memcpy(&to.d[row], &from, sizeof(ggml_half));
-    memcpy(&to.dmin[row], reinterpret_cast<const char*>(&from) + sizeof(ggml_half), sizeof(ggml_half));
-    put_words(to.scales, row, from.scales, K_SCALE_SIZE / 4);
+    interleave_six_bits(from, row, to);
     put_columns(to.qs, row, from.qs, QK_K / 8);
   }
 
@@ -216,13 +233,7 @@ struct LanesQ4_K {
 
   template <int n>
   ZSE_INLINE void add(Floats* sums, const Block& block, const Together<n>* a) {
-    const SixBits six(block.scales, block.d, block.dmin);
-    for_blocks<(n <= kRowsOfKnownShifts)>([&](int j) ZSE_INLINE_LAMBDA {
-      Ints w[8];
-      columns(w, block, j);
-      fetch<8>(block, j);
-      add_block<n, 15>(sums, w, six.scale(j), six.minimum(j), a[j]);
-    });
+    add_super_block<LanesQ4_K, n, 15>(sums, block, a);
   }
 };
 
@@ -241,9 +252,7 @@ struct LanesQ5_K {
   static constexpr bool kHalfScale = false;
 
   static void interleave(const Stored& from, int row, Block& to) {
-    memcpy(&to.d[row], &from, sizeof(ggml_half));
-    memcpy(&to.dmin[row], reinterpret_cast<const char*>(&from) + sizeof(ggml_half), sizeof(ggml_half));
-    put_words(to.scales, row, from.scales, K_SCALE_SIZE / 4);
+    interleave_six_bits(from, row, to);
     put_columns(to.qh, row, from.qh, QK_K / 32);
     put_columns(to.qs, row, from.qs, QK_K / 8);
   }
@@ -254,13 +263,7 @@ struct LanesQ5_K {
 
   template <int n>
   ZSE_INLINE void add(Floats* sums, const Block& block, const Together<n>* a) {
-    const SixBits six(block.scales, block.d, block.dmin);
-    for_blocks<(n <= kRowsOfKnownShifts)>([&](int j) ZSE_INLINE_LAMBDA {
-      Ints w[8];
-      columns(w, block, j);
-      fetch<8>(block, j);
-      add_block<n, 31>(sums, w, six.scale(j), six.minimum(j), a[j]);
-    });
+    add_super_block<LanesQ5_K, n, 31>(sums, block, a);
   }
 };
 
