@@ -5,8 +5,6 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
-#include <optional>
-#include <type_traits>
 
 #include "attention_vectors.h"
 #include "ggml-cpu-impl.h"

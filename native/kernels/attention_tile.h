@@ -3,6 +3,9 @@
 // cache that several sequences share, a token costs what its own sequence is long. On one of ggml's compute threads, in its scratch.
 #pragma once
 
+#include <optional>
+#include <type_traits>
+
 #include "attention_plan.h"
 #include "attention_tiles.h"
 
@@ -80,8 +83,8 @@ struct Tile {
     v_base = at<char>(of.v->data, kv_head * of.v->nb[2] + sequence / (of.q->ne[3] / of.v->ne[3]) * of.v->nb[3]);
     k_bytes = ggml_row_size(of.k->type, of.key_size);
     v_bytes = ggml_row_size(of.v->type, of.value_size);
-    std::memset(k_f32, 0,
-                kBlockCells * of.key_size * sizeof(float));  // rows past the last cell are computed with, and dropped
+    // Rows past the last cell are computed with, and dropped. Tiles do not mind what is there.
+    if (!by_tiles) std::memset(k_f32, 0, kBlockCells * of.key_size * sizeof(float));
   }
 
   bool few() const { return rows <= kFewRows; }

@@ -15,7 +15,7 @@
 
 namespace zse::kernels {
 
-constexpr int kTileRows = 16, kTileWords = 256;
+constexpr int kTileRows = 16, kTileWords = 256, kTileRowBytes = 64;
 constexpr int kNumbers = 32;  // in a row of a tile
 static_assert(kBlockCells % kNumbers == 0, "a block is whole tiles");
 
@@ -143,16 +143,25 @@ static void cut_values(uint32_t* to, const Cells& values, int64_t value_size, in
   }
 }
 
+// Where tile (part, number, step) of an operand begins. Each lies by itself.
+struct TilesAt {
+  const uint32_t* first;
+  int64_t part, number, step;  // words from one to the next
+  const uint32_t* operator()(int of_part, int of_number, int64_t of_step) const {
+    return first + of_part * part + of_number * number + of_step * step;
+  }
+};
+
 // Sums of `a_tiles` by `b_tiles` tiles over `steps` steps. Tiles 0 to 3 have the sums, 4 and 5 rows, 6 and 7 columns. One of both has three parts, the
 // other two; the smallest products come first.
-template <bool a_has_three, int a_tiles, int b_tiles, class A, class B>
-static inline void multiply_tiles(int64_t steps, const A& a, const B& b) {
-#define ZSE_LOAD_A(part)                            \
-  _tile_loadd(4, a.tile(part, 0, step), a.bytes()); \
-  if constexpr (a_tiles == 2) _tile_loadd(5, a.tile(part, 1, step), a.bytes())
-#define ZSE_LOAD_B(part)                            \
-  _tile_loadd(6, b.tile(part, 0, step), b.bytes()); \
-  if constexpr (b_tiles == 2) _tile_loadd(7, b.tile(part, 1, step), b.bytes())
+template <bool a_has_three, int a_tiles, int b_tiles>
+static inline void multiply_tiles(int64_t steps, const TilesAt& a, const TilesAt& b) {
+#define ZSE_LOAD_A(part)                           \
+  _tile_loadd(4, a(part, 0, step), kTileRowBytes); \
+  if constexpr (a_tiles == 2) _tile_loadd(5, a(part, 1, step), kTileRowBytes)
+#define ZSE_LOAD_B(part)                           \
+  _tile_loadd(6, b(part, 0, step), kTileRowBytes); \
+  if constexpr (b_tiles == 2) _tile_loadd(7, b(part, 1, step), kTileRowBytes)
 #define ZSE_EACH_PRODUCT()                             \
   _tile_dpbf16ps(0, 4, 6);                             \
   if constexpr (b_tiles == 2) _tile_dpbf16ps(1, 4, 7); \
@@ -183,24 +192,13 @@ static inline void multiply_tiles(int64_t steps, const A& a, const B& b) {
 #undef ZSE_FIVE_PRODUCTS
 }
 
-// Where tile (part, number, step) of an operand begins, in words.
-struct TilesAt {
-  const uint32_t* first;
-  int64_t part, number, step;  // words from one to the next
-  int64_t row;                 // words of a row
-  const uint32_t* tile(int of_part, int of_number, int64_t of_step) const {
-    return first + of_part * part + of_number * number + of_step * step;
-  }
-  int64_t bytes() const { return row * static_cast<int64_t>(sizeof(uint32_t)); }
-};
-
 /** scores[cell][lane] of sixteen lanes or two sixteens; keys and queries as cut above. Whole tiles of cells are computed, so there is room for them. */
 template <int groups>
 static void score_by_tiles(float* scores, const uint32_t* keys, const uint32_t* queries, int64_t key_size, int n_cells) {
   constexpr int64_t lanes = groups * kTileRows, bytes = lanes * sizeof(float);
-  const TilesAt b{queries, key_size / 2 * kTileRows, kParts * key_size / 2 * kTileRows, kTileWords, kTileRows};
+  const TilesAt b{queries, key_size / 2 * kTileRows, kParts * key_size / 2 * kTileRows, kTileWords};
   for (int cell = 0; cell < n_cells; cell += 2 * kTileRows) {
-    const TilesAt a{keys + cell * key_size / 2, kBlockCells * key_size / 2, kTileRows * key_size / 2, kTileWords, kTileRows};
+    const TilesAt a{keys + cell * key_size / 2, kBlockCells * key_size / 2, kTileRows * key_size / 2, kTileWords};
     float* to = scores + cell * lanes;
     _tile_zero(0);
     _tile_zero(1);
@@ -222,9 +220,9 @@ static void add_values_by_tiles(float* out, const uint32_t* weights, const uint3
                                 int n_cells) {
   constexpr int64_t most_steps = kBlockCells / kNumbers;
   const int64_t bytes = value_size * static_cast<int64_t>(sizeof(float));
-  const TilesAt a{weights, groups * most_steps * kTileWords, most_steps * kTileWords, kTileWords, kTileRows};
+  const TilesAt a{weights, groups * most_steps * kTileWords, most_steps * kTileWords, kTileWords};
   for (int64_t j = 0; j < value_size; j += kNumbers) {
-    const TilesAt b{values + j * kTileRows, kBlockCells / 2 * value_size, kTileWords, kTileRows * value_size, kTileRows};
+    const TilesAt b{values + j * kTileRows, kBlockCells / 2 * value_size, kTileWords, kTileRows * value_size};
     float* to = out + j;
     float* others = to + kTileRows * value_size;
     _tile_loadd(0, to, bytes);
