@@ -160,7 +160,10 @@ void StepCost::record(int decode_tokens, int prefill_tokens, double ms) {
     blend(ms_per_bulk_token_, std::max(ms - decode_ms_, ms * 0.1) / prefill_tokens, 0.3);
     return;
   }
-  pieces_.record(prefill_tokens, std::max(ms - decode_ms_, ms * 0.1));
+  // Both were measured a while ago, maybe on a busy machine: a piece makes no step shorter, and many tokens cost less each than few.
+  decode_ms_ = std::min(decode_ms_, ms);
+  ms_per_bulk_token_ = std::min(ms_per_bulk_token_, ms / prefill_tokens);
+  pieces_.record(prefill_tokens, std::max(ms - decode_ms_, ms * 0.1), decode_ms_);
 }
 
 void StepCost::record_texts(bool decoding, int tokens, double ms) {

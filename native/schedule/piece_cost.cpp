@@ -4,19 +4,38 @@
 
 namespace zse {
 
-void PieceCost::record(int tokens, double ms) {
+namespace {
+
+// A machine that stops for a moment makes a piece look dear, and nothing makes one look cheap: what is dearer counts half, and twice the price at most.
+constexpr double kCheaperCounts = 0.3;
+constexpr double kDearerCounts = 0.15;
+constexpr double kDearest = 2;
+
+double follow(double ms, double sample) {
+  return ms + (sample > ms ? kDearerCounts : kCheaperCounts) * (std::min(sample, kDearest * ms) - ms);
+}
+
+}  // namespace
+
+void PieceCost::record(int tokens, double ms, double decode_ms) {
   pieces_++;
   const int point = std::clamp((tokens + kGroup - 1) / kGroup, 1, kPoints - 1);
   const double whole = ms * point * kGroup / tokens;  // of a piece that fills the group
   const double before = is_fresh(point) ? ms_[point] : 0;
-  ms_[point] = before > 0 ? before + 0.3 * (whole - before) : whole;
+  const int seen_before = seen_[point];
+  ms_[point] = before > 0 ? follow(before, whole) : whole;
   seen_[point] = pieces_;
-  // The machine is quicker or slower for all pieces: those that were not measured lately follow. A longer piece costs no less, and a shorter one no more.
+  // The machine is quicker or slower for all pieces: those that were measured before this one's last time follow. A longer piece costs no less, and a
+  // shorter one no more.
   const double change = before > 0 ? ms_[point] / before : 1;
   for (int other = 1; other < kPoints; other++) {
-    if (other != point && pieces_ - seen_[other] > kLately) ms_[other] *= change;
+    if (seen_[other] < seen_before) ms_[other] *= change;
     if (other < point) ms_[other] = std::min(ms_[other], ms_[point]);
-    if (other > point) ms_[other] = std::max(ms_[other], ms_[point]);
+    if (other > point) {
+      // Two steps of half the piece do the same.
+      const double in_steps = (decode_ms + ms_[point]) * other / point - decode_ms;
+      ms_[other] = std::clamp(ms_[other], ms_[point], std::max(in_steps, ms_[point]));
+    }
   }
 }
 

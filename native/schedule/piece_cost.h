@@ -12,8 +12,8 @@ namespace zse {
  */
 class PieceCost {
  public:
-  /** A piece of `tokens` made a step `ms` longer. */
-  void record(int tokens, double ms);
+  /** A piece of `tokens` made a step `ms` longer, which takes `decode_ms` without one. */
+  void record(int tokens, double ms, double decode_ms);
 
   /** Tokens that make a step `ms` longer at most; more than were ever measured cost most of `ms_per_bulk_token` each at least. 0: nothing was measured. */
   double tokens_within(double ms, double ms_per_bulk_token) const;
@@ -24,8 +24,6 @@ class PieceCost {
   static constexpr int kPoints = 65;  // the first is no piece at all
   static constexpr int kFresh =
       1024;  // pieces after which a point is forgotten: it may have been measured while the machine was busy
-
-  static constexpr int kLately = 8;  // pieces: what was measured since then knows how quick the machine is
 
   bool is_fresh(int point) const { return seen_[point] > 0 && pieces_ - seen_[point] < kFresh; }
 

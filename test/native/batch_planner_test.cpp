@@ -249,6 +249,38 @@ TEST("after a busy moment a prompt has its longer pieces again before fifty step
   CHECK_EQ(too_long, 0);
 }
 
+TEST("a prompt that met a busy machine has its longer pieces soon after it is quiet") {
+  const auto step_ms = [](int rows) { return 15 + (rows + 7) / 8 * 10.0; };  // 150 ms hold 96 rows
+  const auto check = [&](RowGroups groups, double slower, int quiet_pieces, int busy_pieces) {
+    const auto slowness = [&](int step) { return step >= quiet_pieces && step < quiet_pieces + busy_pieces ? slower : 1; };
+    StepCost cost;
+    const double at_first = quiet_pieces == 0 ? slower : 1;
+    cost.record(0, 64, step_ms(64) * at_first);
+    for (int i = 0; i < 30; i++) cost.record(1, 0, step_ms(1) * at_first);
+    int longest = 0;
+    for (int step = 0; step < quiet_pieces + busy_pieces + 100; step++) {
+      PlanLimits limits;
+      limits.prefill_budget = cost.prefill_budget(150, 512);
+      limits.row_groups = groups;
+      const int piece = tokens_of(plan_batch({{0, 0, 0, 0}, {1, 50000, 0, 1}}, limits), 1);
+      cost.record(1, piece, step_ms(1 + piece) * slowness(step));
+      if (step >= quiet_pieces + busy_pieces + 50) longest = std::max(longest, piece);
+    }
+    if (longest < 70) {
+      std::printf("%d rows first, %.1f times slower for %d pieces after %d: %d tokens at most\n", groups.first, slower,
+                  busy_pieces, quiet_pieces, longest);
+    }
+    CHECK(longest >= 70);
+  };
+  for (const RowGroups groups : {RowGroups{4, 4}, RowGroups{16, 8}}) {
+    for (const double slower : {1.5, 3.0, 10.0}) {
+      for (const int quiet_pieces : {0, 1, 30}) {
+        for (const int busy_pieces : {0, 1, 5, 9, 20, 100}) check(groups, slower, quiet_pieces, busy_pieces);
+      }
+    }
+  }
+}
+
 TEST("where decoding takes all of a step's time, a prompt still has a whole group of rows") {
   PlanLimits limits;
   limits.row_groups = {16, 16};
