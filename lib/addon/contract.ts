@@ -1,5 +1,6 @@
-// Owns the contract with the native addon: all that crosses between TypeScript and C++, described here and nowhere else. Its C++ side is
-// native/node/values.cpp. options/ has checked all values before: the addon trusts their types and ranges. Types, but for the kinds of events.
+// Owns the contract with the native addon: all that crosses between TypeScript and C++, described here and nowhere else. Its C++ side are
+// request_values.cpp and event_values.cpp of native/node. options/ has checked all values before: the addon trusts their types and ranges.
+// Types, but for the kinds of events.
 
 import type { CacheEntry, Device, EngineStats, FinishReason, SamplerName, Timings, Usage } from "../types.js";
 

@@ -6,7 +6,7 @@ import { bad } from "../errors.js";
 import type { SamplerName } from "../types.js";
 import { plainJson } from "./foreign.js";
 
-/** In llama.cpp's own order, which is the default but for infill. native/node/values.cpp knows the same names. */
+/** In llama.cpp's own order, which is the default but for infill. native/node/request_values.cpp knows the same names. */
 export const SAMPLERS = [
   "penalties",
   "dry",

@@ -8,6 +8,8 @@
 #include "core/ids.h"
 #include "core/options.h"
 #include "core/stats.h"
+#include "event_values.h"
+#include "request_values.h"
 #include "values.h"
 
 namespace zse {

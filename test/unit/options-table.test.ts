@@ -17,7 +17,7 @@ const api = read("docs", "api.md");
 const server = read("docs", "SERVER.md");
 const types = ["engine", "requests"].map((name) => read("lib", "types", `${name}.ts`)).join("\n");
 const contract = read("lib", "addon", "contract.ts");
-const addonReader = read("native", "node", "values.cpp");
+const addonReader = read("native", "node", "request_values.cpp");
 const nativeRequest = read("native", "core", "request.h");
 /** Options that end on the JavaScript side. */
 const NOT_NATIVE = new Set([
@@ -68,7 +68,7 @@ test.each(all)("%s is a field of the public types", (name) => {
 
 test.each(all.filter(([name]) => !NOT_NATIVE.has(name)))("the addon reads %s under its own name", (name) => {
   expect(new RegExp(`^ {2}${name}\\??: `, "m").test(contract), `lib/addon/contract.ts has ${name}`).toBe(true);
-  expect(addonReader.includes(`"${name}"`), `native/node/values.cpp reads "${name}"`).toBe(true);
+  expect(addonReader.includes(`"${name}"`), `native/node/request_values.cpp reads "${name}"`).toBe(true);
 });
 
 describe("the engine's own default, where tests and other callers leave an option out, is the table's", () => {
