@@ -15,15 +15,16 @@ import type { Ending, Item, ModelEngine, StreamSink } from "../engine/engine.js"
 import { NO_USE } from "../engine/link.js";
 import { ZSEError } from "../errors.js";
 import type { Checked, Validate } from "../schema/standard.js";
-import type { FinishEvent, MalformedCall, ObjectEvent, PromptToken, Reply, ToolCallEvent } from "../types.js";
+import type { FinishEvent, ObjectEvent, Reply, ToolCallEvent } from "../types.js";
 import { isAborted, reasonOf, watchAbort } from "./abort.js";
 import type { Chunker } from "./chunker.js";
+import { CollectedReply } from "./collected-reply.js";
 import { type Consumer, type Given, Push, type Source } from "./consumers.js";
 import { EventBuffer } from "./event-buffer.js";
 import { ReplyLogprobs } from "./logprobs.js";
 import { checkedObject, PartialObject } from "./objects.js";
 import type { Steps } from "./steps.js";
-import { CallCollector, newCallId } from "./tool-calls.js";
+import { newCallId } from "./tool-calls.js";
 import type { StreamWatch } from "./watch.js";
 
 export interface CoreSettings {
@@ -52,17 +53,11 @@ export class StreamCore implements StreamSink, Source {
   #chunker: Chunker | undefined;
   /** A reasoning or tool call event that waits until the text before it has gone out. */
   #next: Item | undefined;
-  #text = "";
   endsReasoning = false;
   /** The reply is whole, and a schema of a library's own takes its time to check it. */
   #checking = false;
+  readonly #collected: CollectedReply;
   readonly #logprobs: ReplyLogprobs | undefined;
-  /** Where they were asked for. */
-  #promptLogprobs: PromptToken[] | undefined;
-  #reasoning = "";
-  /** Of the reply that is read now. */
-  #calls = new CallCollector();
-  #malformedCall: MalformedCall | undefined;
   readonly #steps: Steps | undefined;
   readonly #watch: StreamWatch | undefined;
   readonly #validate: Validate | undefined;
@@ -106,6 +101,7 @@ export class StreamCore implements StreamSink, Source {
     this.#chunker = settings.chunker;
     if (settings.request.logprobs) this.#logprobs = new ReplyLogprobs();
     this.#steps = settings.steps;
+    this.#collected = new CollectedReply(this.#logprobs, this.#steps);
     this.#watch = settings.watch;
     this.#validate = settings.object?.validate;
     this.#object = settings.object === undefined ? undefined : new PartialObject();
@@ -188,7 +184,7 @@ export class StreamCore implements StreamSink, Source {
     if (failure !== undefined) this.#conclude(failure);
     if (this.#ending !== undefined) this.#concludeLeft(this.#ending);
     else if (!this.#cancel()) {
-      this.#conclude({ reply: this.#reply({ reason: "cancelled", seed: this.request.seed ?? 0, ...NO_USE }) });
+      this.#conclude({ reply: this.#collected.reply({ reason: "cancelled", seed: this.request.seed ?? 0, ...NO_USE }) });
     }
     this.#consumer?.leave();
   }
@@ -294,7 +290,7 @@ export class StreamCore implements StreamSink, Source {
     }
     const item = this.#takeItem();
     if (typeof item !== "string") return this.#told(item) as Given | undefined; // what is hidden is wanted by none
-    this.#text += item;
+    this.#collected.addText(item);
     if (this.#object !== undefined) this.#grow(this.#object, item);
     return this.#consumer!.shape(item, this.#logprobs?.take(item));
   }
@@ -321,19 +317,9 @@ export class StreamCore implements StreamSink, Source {
     this.#note(item);
   }
 
-  /** What becomes part of the reply, whether its consumer wants it or not. */
   #note(item: Item): void {
-    if (typeof item === "string") return;
-    if (item.type === "hidden") this.#logprobs?.hide(item.logprobs ?? []);
-    else if ("logprobs" in item) this.#logprobs?.keep(item.logprobs ?? []);
-    if (item.type === "prompt") (this.#promptLogprobs ??= []).push(...item.tokens);
-    else if (item.type === "reasoning") this.#reasoning += item.text;
-    else if (item.type === "toolCall") this.#calls.add(item);
-    else if (item.type === "malformedCall") this.#malformedCall = { text: item.text, reason: item.reason };
-    else if (item.type === "step" && this.#steps!.isRun(item.step)) {
-      this.#calls = new CallCollector();
-      this.#object?.restart();
-    }
+    this.#collected.note(item);
+    if (typeof item !== "string" && item.type === "step" && this.#steps!.isRun(item.step)) this.#object?.restart();
   }
 
   /** Text, grouped, as the bare string. */
@@ -420,7 +406,7 @@ export class StreamCore implements StreamSink, Source {
   }
 
   #checked(checked: Checked | undefined, finish: NativeFinish): Reply {
-    const reply = this.#reply(finish);
+    const reply = this.#collected.reply(finish);
     if (checked === undefined) return reply;
     return { ...reply, ...("issue" in checked ? { warning: reply.warning ?? checked.issue } : { object: checked.value }) };
   }
@@ -442,27 +428,7 @@ export class StreamCore implements StreamSink, Source {
 
   #concludeLeft(ending: Ending): void {
     if ("error" in ending) this.#conclude(ending);
-    else this.#conclude({ reply: this.#reply({ ...ending.finish, reason: "cancelled" }) });
-  }
-
-  #reply(given: NativeFinish): Reply {
-    const { reason, stopString, warning, usage, timings, seed } = this.#steps?.summed(given) ?? given;
-    const steps = this.#steps?.done;
-    return {
-      text: this.#text,
-      ...(this.#logprobs === undefined ? {} : { logprobs: this.#logprobs.given }),
-      ...(this.#promptLogprobs === undefined ? {} : { promptLogprobs: this.#promptLogprobs }),
-      finishReason: reason,
-      toolCalls: this.#calls.all(reason),
-      ...(this.#malformedCall === undefined ? {} : { malformedCall: this.#malformedCall }),
-      ...(this.#reasoning === "" ? {} : { reasoning: this.#reasoning }),
-      ...(steps === undefined ? {} : { steps }),
-      ...(stopString === undefined ? {} : { stopString }),
-      ...(warning === undefined ? {} : { warning }),
-      usage,
-      timings,
-      seed,
-    };
+    else this.#conclude({ reply: this.#collected.reply({ ...ending.finish, reason: "cancelled" }) });
   }
 
   #conclude(outcome: { reply: Reply } | { error: unknown }): void {
