@@ -5,7 +5,7 @@
 // asked for again here, and only one that had worked counts as a crash.
 
 import { NativeEventKind as Kind } from "../addon/contract.js";
-import { NO_STATS } from "../engine/engine.js";
+import { NO_STATS } from "../engine/link.js";
 import { type MessagePortLike, messagePort, type Port, type StartHost } from "../engine/port/port.js";
 import { type BatchMessage, type FromHost, packStats, type ToHost } from "../engine/port/protocol.js";
 import { fromNative, type ZSEError } from "../errors.js";

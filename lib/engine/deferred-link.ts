@@ -4,8 +4,7 @@
 import { NativeEventKind as Kind, type NativeEventListener, type NativeRequest } from "../addon/contract.js";
 import { fromNative } from "../errors.js";
 import type { EngineStats } from "../types.js";
-import { NO_STATS } from "./engine.js";
-import { type EngineLink, FETCHING, type Fetching, type OpenLink, type Question, type StreamId } from "./link.js";
+import { type EngineLink, FETCHING, type Fetching, NO_STATS, type OpenLink, type Question, type StreamId } from "./link.js";
 
 /** Gives the file's path. The signal ends it: the model was closed. */
 export type FindFile = (signal: AbortSignal, onNews: (...news: Fetching) => void) => Promise<string>;

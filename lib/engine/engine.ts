@@ -14,22 +14,19 @@ import {
   type NativeError,
   type NativeEventListener,
   type NativeFinish,
-  type NativeMalformedCall,
   type NativePieces,
-  type NativeProgress,
   type NativePrompt,
   type NativeRecommended,
   type NativeRender,
   type NativeRequest,
   type NativeRerank,
-  type NativeTokenLogprobs,
-  type NativeToolCall,
 } from "../addon/contract.js";
 import { cut } from "../base/quote.js";
 import { fromNative, ZSEError } from "../errors.js";
-import type { EngineStats, LoadEvent, ModelInfo, RecommendedSampling, StreamEvent, TokenLogprobs } from "../types.js";
-import { type EngineLink, FETCHING, type Fetching, freeId, type OpenLink, RESTARTING, type StreamId } from "./link.js";
-import { toldLogprobs, toldPrompt } from "./logprobs.js";
+import type { EngineStats, LoadEvent, ModelInfo, RecommendedSampling } from "../types.js";
+import { type Item, itemOf } from "./items.js";
+import { type EngineLink, FETCHING, type Fetching, freeId, NO_STATS, type OpenLink, RESTARTING, type StreamId } from "./link.js";
+import { warnOfHead, warnOfPreTokenizer } from "./load-warnings.js";
 import { namingLongest } from "./overflow.js";
 import { type AskedVectors, Questions } from "./questions.js";
 import {
@@ -42,19 +39,6 @@ import {
   checkRoom,
   checkTokens,
 } from "./request-checks.js";
-
-/**
- * What a stream gives: text, as the bare string (the common case costs no object) unless it has log-probabilities, any other event, or tokens
- * that show nothing.
- */
-export type Item = string | StreamEvent | Hidden;
-
-/** Takes credit, and is nothing to see. */
-export interface Hidden {
-  type: "hidden";
-  logprobs?: TokenLogprobs[];
-}
-export const HIDDEN: Hidden = { type: "hidden" };
 
 /** How a stream ended on the engine's side. */
 export type Ending = { finish: NativeFinish } | { error: unknown };
@@ -303,27 +287,6 @@ export class Engine {
       const sink = this.#sinks.get(id);
       if (sink === undefined) continue;
       switch (kind) {
-        case Kind.Text:
-          sink.on(withLogprobs(payload as string, logprobs?.[i]), heads[head + 2]!);
-          break;
-        case Kind.Reasoning:
-          sink.on({ type: "reasoning", text: payload as string, ...told(logprobs?.[i]) }, heads[head + 2]!);
-          break;
-        case Kind.ToolCall:
-          sink.on({ type: "toolCall", ...(payload as NativeToolCall), ...told(logprobs?.[i]) }, heads[head + 2]!);
-          break;
-        case Kind.Hidden:
-          sink.on(logprobs?.[i] === undefined ? HIDDEN : { ...HIDDEN, ...told(logprobs[i]) }, heads[head + 2]!);
-          break;
-        case Kind.MalformedCall:
-          sink.on(malformedCall(sink.request, payload as NativeMalformedCall, told(logprobs?.[i])), heads[head + 2]!);
-          break;
-        case Kind.Prompt:
-          sink.on({ type: "prompt", tokens: toldPrompt(logprobs?.[i] ?? []) }, heads[head + 2]!);
-          break;
-        case Kind.Progress:
-          sink.on({ type: "progress", ...(payload as NativeProgress) }, heads[head + 2]!);
-          break;
         case Kind.Finish:
           this.#forget(id);
           sink.end({ finish: payload as NativeFinish });
@@ -332,6 +295,10 @@ export class Engine {
           this.#forget(id);
           sink.end({ error: namingLongest(fromNative(payload as NativeError), sink.request.messages) });
           break;
+        default: {
+          const item = itemOf(kind, payload, logprobs?.[i], sink.request);
+          if (item !== undefined) sink.on(item, heads[head + 2]!);
+        }
       }
     }
   }
@@ -442,65 +409,4 @@ function withRecommended({ request, unsaid }: StreamSink, { sampling, adapters }
   const own = (name: string) => adapters.find((one) => one.name === name)?.scale ?? 1;
   const scaled = request.adapters.map(({ name, scale = own(name) }) => ({ name, scale }));
   return { ...known, adapters: scaled.filter(({ scale }) => scale !== 0) };
-}
-
-function told(logprobs: readonly NativeTokenLogprobs[] | undefined): { logprobs?: TokenLogprobs[] } {
-  return logprobs === undefined ? {} : { logprobs: toldLogprobs(logprobs) };
-}
-
-/** A reply that calls no tools may be out of its template's syntax, too: its warning says that. */
-function malformedCall({ reply }: NativeRequest, said: NativeMalformedCall, logprobs: { logprobs?: TokenLogprobs[] }): Item {
-  const mayCall = reply?.tools !== undefined && reply.toolChoice !== "none";
-  return mayCall ? { type: "malformedCall", ...said, ...logprobs } : { ...HIDDEN, ...logprobs };
-}
-
-function withLogprobs(text: string, logprobs: readonly NativeTokenLogprobs[] | undefined): Item {
-  return logprobs === undefined ? text : { type: "text", text, ...told(logprobs) };
-}
-
-/** Of a model that is not open. */
-export const NO_STATS: EngineStats = {
-  queued: 0,
-  prefilling: 0,
-  decoding: 0,
-  parked: 0,
-  spilled: 0,
-  freeSlots: 0,
-  steps: 0,
-  generatedTokens: 0,
-  prefilledTokens: 0,
-  abortedSteps: 0,
-  cachedTokens: 0,
-  spills: 0,
-  draftedTokens: 0,
-  acceptedTokens: 0,
-  embedding: 0,
-  embeddedTokens: 0,
-  embeddingBytes: 0,
-  cacheRamBytes: 0,
-  cacheDiskBytes: 0,
-  cacheUnusableBytes: 0,
-  spilledBytes: 0,
-};
-
-const warned = new Set<string>();
-
-/** Once for each file: it could be faster, and nobody would look for that. */
-function warnOfHead(path: string, reason: string): void {
-  if (warned.has(`${path}: head`)) return;
-  warned.add(`${path}: head`);
-  process.emitWarning(`"${path}" has a head that guesses its next tokens (MTP), which is not used: ${reason}.`, {
-    type: "ZSEWarning",
-    code: "ZSE_HEAD_UNUSED",
-  });
-}
-
-/** Once for each file: it loads, and its replies are worse than the model's, which nobody would look for there. */
-function warnOfPreTokenizer(path: string): void {
-  if (warned.has(path)) return;
-  warned.add(path);
-  process.emitWarning(
-    `"${path}" names no pre-tokenizer (tokenizer.ggml.pre), so texts are cut in a default way and replies may be worse; take a newer GGUF file of the model.`,
-    { type: "ZSEWarning", code: "ZSE_NO_PRE_TOKENIZER" },
-  );
 }

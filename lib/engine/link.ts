@@ -63,3 +63,28 @@ export type Fetching = [fraction: number, event: FetchEvent];
 
 /** Opens an engine in the background. Throws only where there is no native half at all. */
 export type OpenLink = (listener: NativeEventListener) => EngineLink;
+
+/** Of a model that is not open. */
+export const NO_STATS: EngineStats = {
+  queued: 0,
+  prefilling: 0,
+  decoding: 0,
+  parked: 0,
+  spilled: 0,
+  freeSlots: 0,
+  steps: 0,
+  generatedTokens: 0,
+  prefilledTokens: 0,
+  abortedSteps: 0,
+  cachedTokens: 0,
+  spills: 0,
+  draftedTokens: 0,
+  acceptedTokens: 0,
+  embedding: 0,
+  embeddedTokens: 0,
+  embeddingBytes: 0,
+  cacheRamBytes: 0,
+  cacheDiskBytes: 0,
+  cacheUnusableBytes: 0,
+  spilledBytes: 0,
+};

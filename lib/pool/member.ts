@@ -1,7 +1,8 @@
 // Owns one model of a pool: its state, who uses it, who waits for it, and the engine that is open now. JS thread that made the pool.
 // When it is opened and closed is the pool's decision.
 
-import { type ModelEngine, NO_STATS } from "../engine/engine.js";
+import type { ModelEngine } from "../engine/engine.js";
+import { NO_STATS } from "../engine/link.js";
 import { ZSEError } from "../errors.js";
 import { isAborted, reasonOf, watchAbort } from "../stream/abort.js";
 import type { EngineOptionsInput, EngineStats, ModelInfo } from "../types.js";

@@ -13,7 +13,8 @@ import type {
   NativeRender,
   NativeRerank,
 } from "../addon/contract.js";
-import type { Ending, Item, ModelEngine, StreamSink } from "../engine/engine.js";
+import type { Ending, ModelEngine, StreamSink } from "../engine/engine.js";
+import type { Item } from "../engine/items.js";
 import type { AskedVectors } from "../engine/questions.js";
 import type { ZSEError } from "../errors.js";
 import type { EngineStats, ModelInfo } from "../types.js";

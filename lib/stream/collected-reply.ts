@@ -2,7 +2,7 @@
 // JS thread of the model. stream-core.ts says when something has been read, and when the reply has ended.
 
 import type { NativeFinish } from "../addon/contract.js";
-import type { Item } from "../engine/engine.js";
+import type { Item } from "../engine/items.js";
 import type { MalformedCall, PromptToken, Reply } from "../types.js";
 import type { ReplyLogprobs } from "./logprobs.js";
 import type { Steps } from "./steps.js";

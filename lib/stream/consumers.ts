@@ -1,7 +1,7 @@
 // Owns the ways in which a stream is read. A consumer either pulls (an iterator, a web stream) or is called (a callback, or nothing but
 // the collected reply); it says what it wants, and hands on what is there. JS thread of the model.
 
-import type { Item } from "../engine/engine.js";
+import type { Item } from "../engine/items.js";
 import type { StreamCallback, StreamEvent, TokenLogprobs } from "../types.js";
 
 /** What a consumer is given: text, or to events() an event. */

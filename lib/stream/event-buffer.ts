@@ -3,7 +3,7 @@
 //
 // Its length is bounded by the credits (highWaterMark tokens): the engine stops delivering when they are used up.
 
-import type { Item } from "../engine/engine.js";
+import type { Item } from "../engine/items.js";
 
 export class EventBuffer {
   #items: Item[] = [];

@@ -2,7 +2,7 @@
 // (lib/tools/loop.ts). Types only.
 
 import type { NativeFinish, NativeRequest } from "../addon/contract.js";
-import type { Item } from "../engine/engine.js";
+import type { Item } from "../engine/items.js";
 import type { Step } from "../types.js";
 
 /** What comes of a reply's end. */

@@ -11,7 +11,8 @@
 // has not read all of the last one, and the credit of what is left of that is nobody's any more.
 
 import type { NativeFinish, NativeRequest } from "../addon/contract.js";
-import type { Ending, Item, ModelEngine, StreamSink } from "../engine/engine.js";
+import type { Ending, ModelEngine, StreamSink } from "../engine/engine.js";
+import type { Item } from "../engine/items.js";
 import { NO_USE } from "../engine/link.js";
 import { ZSEError } from "../errors.js";
 import type { Checked, Validate } from "../schema/standard.js";

@@ -6,7 +6,7 @@
 
 import type { NativeFinish, NativeRequest } from "../addon/contract.js";
 import { quote, quoteError } from "../base/quote.js";
-import type { Item } from "../engine/engine.js";
+import type { Item } from "../engine/items.js";
 import { MOST_TEXT, plainJson } from "../options/foreign.js";
 import { readableArguments } from "../options/messages.js";
 import type { ReplySettings } from "../options/options.js";

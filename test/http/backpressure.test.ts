@@ -6,7 +6,7 @@ import { connect, type Socket } from "node:net";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { describe, expect, test } from "vitest";
-import { NO_STATS } from "../../lib/engine/engine.js";
+import { NO_STATS } from "../../lib/engine/link.js";
 import { ZSEError } from "../../lib/errors.js";
 import { type EventStream, nodeHandler, type ServedModel } from "../../lib/http/index.js";
 import { App } from "../../lib/server/app.js";

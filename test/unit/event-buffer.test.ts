@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 
-import type { Item } from "../../lib/engine/engine.js";
+import type { Item } from "../../lib/engine/items.js";
 import { EventBuffer } from "../../lib/stream/event-buffer.js";
 
 const progress = (processedTokens: number) => ({ type: "progress", processedTokens, promptTokens: 9, cachedTokens: 0 }) as const;

@@ -23,7 +23,7 @@ import type {
   NativeVectors,
 } from "../../lib/addon/contract.js";
 import { NativeEventKind as Kind } from "../../lib/addon/contract.js";
-import { NO_STATS } from "../../lib/engine/engine.js";
+import { NO_STATS } from "../../lib/engine/link.js";
 import type { Device, EngineStats, ModelInfo } from "../../lib/types.js";
 
 /** What a stream says: text pieces (one token each), pieces of several tokens, thoughts, calls of tools, tokens that show nothing, progress, or an error that ends it. */

@@ -3,8 +3,8 @@
 
 import { NativeEventKind as Kind, type NativeEventListener } from "../../addon/contract.js";
 import { fromNative, ZSEError } from "../../errors.js";
-import { NO_STATS } from "../engine.js";
 import type { EngineLink } from "../link.js";
+import { NO_STATS } from "../link.js";
 import type { Port } from "./port.js";
 import {
   type BatchMessage,

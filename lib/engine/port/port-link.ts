@@ -3,8 +3,8 @@
 
 import type { NativeEngineOptions, NativeEventListener, NativeRequest } from "../../addon/contract.js";
 import type { EngineStats } from "../../types.js";
-import { NO_STATS } from "../engine.js";
 import type { EngineLink, Question, StreamId } from "../link.js";
+import { NO_STATS } from "../link.js";
 import type { Port } from "./port.js";
 import {
   type BatchMessage,

@@ -7,8 +7,7 @@
 import type { NativeEngineOptions, NativeRequest, NativeTokenLogprobs } from "../../addon/contract.js";
 import { quote } from "../../base/quote.js";
 import type { EngineStats } from "../../types.js";
-import { NO_STATS } from "../engine.js";
-import { LARGEST_ID, type Question, type StreamId } from "../link.js";
+import { LARGEST_ID, NO_STATS, type Question, type StreamId } from "../link.js";
 
 /** Grows with every change that an older end would misread. */
 export const PROTOCOL_VERSION = 1;

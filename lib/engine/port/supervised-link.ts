@@ -10,8 +10,7 @@ import {
   type NativeRequest,
 } from "../../addon/contract.js";
 import type { EngineStats } from "../../types.js";
-import { NO_STATS } from "../engine.js";
-import { type EngineLink, NO_USE, type Question, RESTARTING, type StreamId } from "../link.js";
+import { type EngineLink, NO_STATS, NO_USE, type Question, RESTARTING, type StreamId } from "../link.js";
 import { type Batch, LEFT, OpenStreams } from "./open-streams.js";
 import type { Host, HostEnd, StartHost } from "./port.js";
 import { PortLink } from "./port-link.js";
