@@ -4,27 +4,25 @@
 import { type CarriedHeaders, inTraceOf } from "../telemetry/remote-context.js";
 import { AtOnce } from "./at-once.js";
 import { BackgroundReplies, cancelled } from "./background.js";
-import { countTokens } from "./count-tokens.js";
-import { fitted } from "./fitting.js";
 import { FORMATS, formatOf } from "./format-registry.js";
-import { bad, isObject, unsupported } from "./formats/fields.js";
-import type { Collector, Envelope, FrameWriter, SideCall, SideDesk, SideRoute, WireFormat, WireRequest } from "./formats/format.js";
-import { checkPromptTokens, placeOf } from "./formats/prompts.js";
+import type { Collector, Envelope, FrameWriter, SideCall, SideRoute, WireFormat, WireRequest } from "./formats/format.js";
 import { isToldInFull, toWireError, WireError } from "./formats/wire-error.js";
 import { type FrameSource, ReplyFrames } from "./frame-source.js";
 import { LINE_HEADERS, STREAM_HEADERS } from "./frames.js";
 import { KeepingWriter } from "./keeping-writer.js";
 import { LateModel } from "./late-model.js";
 import { ReplyMemory } from "./memory.js";
+import { requestFor, streamsOf } from "./model-request.js";
 import { type ChosenModel, type Models, modelsOf } from "./models.js";
-import { onModel, openFor } from "./opening.js";
+import { openFor } from "./opening.js";
 import { type HandlerSettings, readHandlerOptions } from "./options.js";
 import { Pace } from "./pace.js";
 import { PatientFrames } from "./patience.js";
-import { promptAlone } from "./prompt-alone.js";
+import { mayOverflow } from "./prompt-size.js";
 import { Reply } from "./reply.js";
 import { ResumableStreams } from "./resumable.js";
-import type { EventStream, HandlerOptions, Observer, ServedModel, ServedPool } from "./types.js";
+import { SideDesks } from "./side-desk.js";
+import type { HandlerOptions, Observer, ServedModel, ServedPool } from "./types.js";
 
 /** A request's answer: JSON, or frames. */
 export type Answer =
@@ -85,9 +83,8 @@ export class Responder {
   readonly #resumables: ResumableStreams;
   readonly #memory: ReplyMemory;
   readonly #background: BackgroundReplies;
-  /** Requests of that kind so far: one without a key has one of its own. */
-  #preparations = 0;
   readonly #questions = new AtOnce();
+  readonly #desks: SideDesks;
   /** Errors that onError has been told of: every request to a model that cannot be loaded fails with the same one. */
   readonly #told = new WeakSet<object>();
 
@@ -102,6 +99,13 @@ export class Responder {
     this.#memory = new ReplyMemory(this.#options.keptReplies, this.#options.maxBodyBytes);
     this.#background = new BackgroundReplies(this.#memory, this.#resumables.maxUnread);
     this.#hooks = hooks;
+    this.#desks = new SideDesks({
+      models: this.#models,
+      memory: this.#memory,
+      questions: this.#questions,
+      read: (body, format) => this.#read(body, format),
+      stallTimeoutMs: this.#options.stallTimeoutMs,
+    });
   }
 
   get modelName(): string {
@@ -156,7 +160,7 @@ export class Responder {
     const { held, model } = await openFor(request, chosen, this.#options.earlyErrorMs, circumstances);
     try {
       if (request.answer !== undefined) return this.#answered(request);
-      return await this.#reply(await this.#prepared(request, model, circumstances.signal), format, model, circumstances);
+      return await this.#reply(await requestFor(request, model, this.#questions, circumstances.signal), format, model, circumstances);
     } finally {
       // After the streams of a model that comes late: they were there first.
       held.then(
@@ -179,37 +183,9 @@ export class Responder {
   /** What is asked of a format beside replies. `head`: only how it would be answered. */
   async answerSide(format: WireFormat, side: SideRoute, call: SideCall, { head = false } = {}): Promise<Answer> {
     let request: WireRequest | undefined;
-    const chatOf = (body: unknown, otherwise: string) => {
-      const asked = this.#read(body, format);
-      request = asked;
-      if (!("messages" in asked.ask)) throw unsupported("prompt", otherwise);
-      return { asked, chat: { messages: asked.ask.messages, ...asked.options, ...abortable(call.signal) } };
-    };
-    const desk: SideDesk = {
-      memory: this.#memory.view(),
-      forget: (id) => this.#memory.forget(id),
-      cancel: (id) => this.#memory.cancel(id),
-      promptTokens: async (body) => {
-        request = this.#read(body, format);
-        return await this.#countTokens(request, call.signal);
-      },
-      render: async (body) => {
-        const { asked, chat } = chatOf(body, "A prompt has no template; give messages.");
-        const render = (model: ServedModel) => model.applyTemplate!(chat);
-        return await onModel(this.#models.of(asked.model), call.signal, (model) => this.#questions.run(() => render(model)));
-      },
-      prepare: async (body) => {
-        const { prepare_key: key, ...rest } = isObject(body) ? (body as Record<string, unknown>) : {};
-        if (key !== undefined && typeof key !== "string") throw bad("prepare_key", "prepare_key must be a string.");
-        const { asked, chat } = chatOf(isObject(body) ? rest : body, "Only chats are prepared; give messages.");
-        const mine = key === undefined ? `request ${++this.#preparations}` : `client ${key}`;
-        const prepare = async (model: ServedModel) => {
-          if (model.prepare === undefined) throw unsupported("model", "This model prepares nothing.");
-          return await model.prepare({ ...chat, key: mine });
-        };
-        return await onModel(this.#models.of(asked.model), call.signal, prepare);
-      },
-    };
+    const desk = this.#desks.of(format, call, (read) => {
+      request = read;
+    });
     try {
       const answer = await side.answer(call, desk);
       if ("object" in answer) return { status: 200, headers: JSON_HEADERS, body: JSON.stringify(answer.object) };
@@ -220,57 +196,6 @@ export class Responder {
     } catch (error) {
       return this.refuse(error, format, { subject: format.subject, fieldOf: request?.fieldOf, requestId: call.requestId });
     }
-  }
-
-  /** Takes no slot where the model has a call for it. */
-  async #countTokens(request: WireRequest, signal?: AbortSignal): Promise<number> {
-    const { ask, options } = request;
-    return await onModel(this.#models.of(request.model), signal, async (model) => {
-      if (model.countTokens !== undefined && "messages" in ask) {
-        const { messages } = ask;
-        return await this.#questions.run(() => model.countTokens!({ messages, ...options, ...abortable(signal) }));
-      }
-      const [stream] = this.#open({ ...request, choices: 1, options: { ...options, max_tokens: 1 } }, model);
-      return await countTokens(stream!, signal).catch((error: unknown) => {
-        const { overflow } = toWireError(error);
-        if (overflow?.isCounted === true) return overflow.tokens;
-        throw error;
-      });
-    });
-  }
-
-  /** A request whose conversation fits, where it wants that; whose token ids are looked over, and told as text where their text is wanted. */
-  async #prepared(request: WireRequest, model: ServedModel, signal: AbortSignal | undefined): Promise<WireRequest> {
-    const { ask, echoes } = request;
-    if (!("prompts" in ask)) return request.truncates === true ? await this.#fitted(request, model, signal) : request;
-    if (ask.prompts.some((prompt) => typeof prompt !== "string")) {
-      if (model.detokenize === undefined) throw unsupported("prompt", "This model takes no token ids; give the prompt as text.");
-      checkPromptTokens(ask, model.info?.vocabularySize ?? Number.POSITIVE_INFINITY);
-    }
-    if (echoes !== true) return request;
-    const echoed: string[] = [];
-    for (const prompt of ask.prompts) {
-      echoed.push(typeof prompt === "string" ? prompt : await model.detokenize!(prompt));
-    }
-    return { ...request, echoed };
-  }
-
-  async #fitted(request: WireRequest, model: ServedModel, signal: AbortSignal | undefined): Promise<WireRequest> {
-    const { ask, options, fieldOf } = request;
-    const { contextSize } = model.info ?? {};
-    if (!("messages" in ask) || contextSize === undefined || model.countTokens === undefined) return request;
-    if (!mayOverflow(request, contextSize)) return request;
-    const reply = Math.ceil(Math.min(options.max_tokens ?? contextSize / 4, contextSize / 2));
-    const { messages, at, left } = await this.#questions.run(() =>
-      fitted(ask.messages, (some) => model.countTokens!({ ...options, messages: some, ...abortable(signal) }), {
-        most: contextSize - 1,
-        wanted: contextSize - reply,
-      }),
-    );
-    if (left === 0) return request;
-    const place = (index: number) => (index < at ? index : index + left);
-    const inItsPlace = (param: string) => param.replace(/^messages\[(\d+)\]/, (_, index) => `messages[${place(Number(index))}]`);
-    return { ...request, ask: { messages }, fieldOf: (param) => (fieldOf ?? String)(inItsPlace(param)) };
   }
 
   /** An error as an answer, in a format. */
@@ -300,7 +225,7 @@ export class Responder {
     const envelope = format.envelope(request.model ?? this.modelName);
     watcher?.onRequest?.(request, envelope);
     const reply: Reply = new Reply(
-      inTraceOf(headers, request, () => this.#open(request, model)),
+      inTraceOf(headers, request, () => streamsOf(request, model, this.#options.stallTimeoutMs)),
       this.#following(
         watcher,
         () => this.#replies.delete(reply),
@@ -390,21 +315,6 @@ export class Responder {
     }
   }
 
-  /** One stream a choice. With a seed, each choice of a prompt has its own, so that they differ and can be had again. */
-  #open({ ask, options, resumable, ...form }: WireRequest, model: ServedModel): EventStream[] {
-    // A resumable stream that nobody reads has a time limit of its own.
-    const { stallTimeoutMs } = this.#options;
-    const shared = resumable || stallTimeoutMs === 0 ? options : { ...options, stall_timeout_ms: stallTimeoutMs };
-    return Array.from({ length: form.choices }, (_, choice) => {
-      const { prompt, copy } = placeOf(choice, form);
-      const own = shared.seed === undefined || copy === 0 ? shared : { ...shared, seed: (shared.seed + copy) % (2 ** 32 - 1) };
-      if ("messages" in ask) return model.chatStream({ ...ask, ...own });
-      const { prompts, ...rest } = ask;
-      const stream = model.completionStream({ prompt: prompts[prompt]!, ...rest, ...own });
-      return form.promptAlone === true ? promptAlone(stream) : stream;
-    });
-  }
-
   /** A reply that is kept when it has ended. */
   #keeping(writer: FrameWriter, { keep }: WireRequest): FrameWriter {
     if (keep !== true || writer.kept === undefined) return writer;
@@ -453,34 +363,6 @@ export class Responder {
   }
 }
 
-function abortable(signal: AbortSignal | undefined): { signal?: AbortSignal } {
-  return signal === undefined ? {} : { signal };
-}
-
 /** Time (ms) in which an engine says what is wrong with a prompt that fits. */
 const AT_ONCE_MS = 30;
-/** Tokens that a chat template adds at most, as far as is known: to a conversation, and to each of its messages. */
-const TEMPLATE_TOKENS = 256;
-const MESSAGE_TOKENS = 32;
-/** The context of a model that does not tell it. */
-const USUAL_CONTEXT = 4096;
-
-/** Whether the prompt may have more tokens than the context: a token is a byte at least. */
-function mayOverflow({ ask, options }: WireRequest, contextSize = USUAL_CONTEXT): boolean {
-  const asked = "messages" in ask ? [ask.messages, options.tools] : [ask.prompts, ask.suffix];
-  if ("prompts" in ask && ask.prompts.some((prompt) => typeof prompt !== "string" && prompt.length >= contextSize)) return true;
-  const more = "messages" in ask ? TEMPLATE_TOKENS + MESSAGE_TOKENS * ask.messages.length : 1;
-  if (textOf(asked, (text) => text.length) + more >= contextSize) return true;
-  const encoder = new TextEncoder();
-  return textOf(asked, (text) => encoder.encode(text).length) + more >= contextSize;
-}
-
-/** The sum of what `measure` says of all strings in plain data. */
-function textOf(value: unknown, measure: (text: string) => number): number {
-  if (typeof value === "string") return measure(value);
-  if (typeof value !== "object" || value === null) return 0;
-  const keys = Array.isArray(value) ? 0 : Object.keys(value).reduce((sum, key) => sum + measure(key), 0);
-  return Object.values(value).reduce((sum: number, one) => sum + textOf(one, measure), keys);
-}
-
 const JSON_HEADERS = { "content-type": "application/json; charset=utf-8" };
