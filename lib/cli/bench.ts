@@ -4,7 +4,7 @@ import { writeFileSync } from "node:fs";
 import { arch, cpus, release, totalmem, type } from "node:os";
 import { basename } from "node:path";
 import type { Command } from "commander";
-import type { NativeInspection } from "../addon/contract.js";
+import type { NativeInspection } from "../addon/file-contract.js";
 import { loadNative } from "../addon/load.js";
 import { quote } from "../base/quote.js";
 import { ZSEError } from "../errors.js";

@@ -3,7 +3,7 @@
 
 import { basename, resolve } from "node:path";
 import { type Command, Option } from "commander";
-import type { NativeConversion, NativeConversionReport } from "../addon/contract.js";
+import type { NativeConversion, NativeConversionReport } from "../addon/file-contract.js";
 import { loadNative } from "../addon/load.js";
 import { fromNative } from "../errors.js";
 import { progressBar } from "./progress.js";

@@ -4,7 +4,7 @@
 import { resolve } from "node:path";
 import { styleText } from "node:util";
 import type { Command } from "commander";
-import type { NativeInspection } from "../addon/contract.js";
+import type { NativeInspection } from "../addon/file-contract.js";
 import { loadNative } from "../addon/load.js";
 import { fromNative } from "../errors.js";
 import { readRecommended } from "../options/recommended.js";

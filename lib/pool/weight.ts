@@ -2,7 +2,8 @@
 
 import { stat } from "node:fs/promises";
 import { totalmem } from "node:os";
-import type { NativeEngineOptions, NativeInspection } from "../addon/contract.js";
+import type { NativeEngineOptions } from "../addon/contract.js";
+import type { NativeInspection } from "../addon/file-contract.js";
 import { loadNative } from "../addon/load.js";
 import { demoModelPath } from "../addon/package-root.js";
 

@@ -1,4 +1,4 @@
-// Owns the JavaScript face of one conversion (NativeConversion of lib/addon/contract.ts): a thread of its own, its progress, its end with the
+// Owns the JavaScript face of one conversion (NativeConversion of lib/addon/file-contract.ts): a thread of its own, its progress, its end with the
 // environment it lives in. JavaScript thread, but for run().
 #pragma once
 

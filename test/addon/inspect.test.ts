@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { NativeInspection } from "../../lib/addon/contract.js";
+import type { NativeInspection } from "../../lib/addon/file-contract.js";
 import { loadNative } from "../../lib/addon/load.js";
 import { describe as describePage } from "../../lib/cli/inspect.js";
 import { buildLibrary, DEMO, ROOT, zse } from "./helpers.js";
