@@ -6,8 +6,8 @@ import { dirname, isAbsolute, join } from "node:path";
 import { ZSEError } from "../errors.js";
 import { compiledAddons } from "./compiled.js";
 import type { NativeAddon, NativeGpuLibraries } from "./contract.js";
-import type { NativeFileTools } from "./file-contract.js";
 import { checkElf } from "./elf.js";
+import type { NativeFileTools } from "./file-contract.js";
 import { type Attempt, loadHelp } from "./load-help.js";
 import { isMoved, knownRoot, packageRoot, resolveFrom } from "./package-root.js";
 
