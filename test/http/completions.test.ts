@@ -28,6 +28,14 @@ describe.each([
     expect(streamed.chunks.at(-1)!.usage).toMatchObject({ prompt_tokens: both.usage.prompt_tokens, completion_tokens: 24 });
   });
 
+  test("a request without a prompt is told that the prompt is missing", async () => {
+    const { base } = await serve();
+    const response = await post(`${base}/v1/completions`, { max_tokens: 4 });
+    expect(response.status).toBe(400);
+    const message = 'prompt is missing: a text such as "Once upon a time".';
+    expect((await response.json()) as unknown).toMatchObject({ error: { message, param: "prompt", code: "invalid_value" } });
+  });
+
   test("with n, each prompt has the same seeds as alone", async () => {
     const { base } = await serve();
     const url = `${base}/v1/completions`;

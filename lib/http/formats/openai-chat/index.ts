@@ -15,7 +15,7 @@ function formatOf(kind: ReplyKind, route: string, subject: "messages" | "prompt"
     routes: [route],
     subject,
     takes: (body) => subject in body,
-    read: readRequest,
+    read: (body, maxChoices) => readRequest(body, maxChoices, subject),
     envelope: (model) => newEnvelope(kind, model),
     writer: (envelope, form) => new ChunkWriter(kind, envelope, form),
     collect: (envelope, form) => new ReplyCollector(kind, envelope, form),

@@ -60,11 +60,14 @@ export const SEED_RULE = "must be a whole number of 64 bits, from -9223372036854
 /** Characters of a model's name: every chunk repeats it. */
 const MODEL_NAME = 256;
 
-/** @throws WireError 400 naming the field */
-export function readRequest(body: unknown, maxChoices: number): WireRequest {
+/**
+ * @param subject what a body that has neither messages nor a prompt lacks, by the path that it came to
+ * @throws WireError 400 naming the field
+ */
+export function readRequest(body: unknown, maxChoices: number, subject: "messages" | "prompt" = "messages"): WireRequest {
   if (!isObject(body)) throw new WireError(400, "The body must be a JSON object.", { code: "invalid_value" });
   const given = saidFields(body);
-  const kind = readKind(given);
+  const kind = readKind(given, subject);
   const stream = readBoolean(given, "stream") ?? false;
   const streamOptions = readStreamOptions(given, stream);
   refuseUnsupported(given);
@@ -114,11 +117,12 @@ function isKnown(name: string): boolean {
   return READ_HERE.includes(name) || REPLY_FIELDS.has(name) || OPTIONS.has(name) || IGNORED.has(name) || isUnsupported(name);
 }
 
-function readKind(given: Body): ReplyKind {
+function readKind(given: Body, subject: "messages" | "prompt"): ReplyKind {
   if ("messages" in given && "prompt" in given) throw bad("prompt", "A request has messages (chat) or a prompt (completion), not both.");
   if ("prompt" in given) return "completion";
   if ("messages" in given) return "chat";
-  throw bad("messages", 'messages is missing: an array such as [{ role: "user", content: "Hello" }].');
+  const such = subject === "prompt" ? 'a text such as "Once upon a time"' : 'an array such as [{ role: "user", content: "Hello" }]';
+  throw bad(subject, `${subject} is missing: ${such}.`);
 }
 
 export function readModel(given: Body): string | undefined {
