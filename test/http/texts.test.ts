@@ -34,6 +34,12 @@ test.each<[object, string]>([
   expect([response.status, (await json(response)).error.param]).toEqual([400, param]);
 });
 
+test.each(["/tokenize", "/v1/embeddings", "/v1/rerank"])("a body of %s that is no object names no field", async (path) => {
+  const { base } = await serveApp();
+  const response = await post(`${base}${path}`, []);
+  expect([response.status, (await json(response)).error]).toMatchObject([400, { param: null, code: "invalid_value" }]);
+});
+
 test("/tokenize puts the vocabulary's BOS before what comes first with add_special, and tells pieces with with_pieces", async () => {
   const { base, model } = await serveApp({}, {}, {}, join(ROOT, "test", "fixtures", "zse", "v2-mistral-int8.zse"));
   const asked = async (body: object) => (await json(await post(`${base}/tokenize`, body))).tokens;

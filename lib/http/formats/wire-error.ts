@@ -41,7 +41,8 @@ export class WireError extends Error {
     this.name = "WireError";
     this.status = status;
     this.type = details.type ?? (status >= 500 ? "server_error" : "invalid_request_error");
-    this.param = details.param === undefined ? null : cutPath(details.param);
+    // What is wrong with the whole body is no field's.
+    this.param = (details.param ?? "") === "" ? null : cutPath(details.param!);
     this.code = details.code ?? null;
     this.retryAfterMs = details.retryAfterMs ?? (status === 503 ? 1000 : undefined);
     this.allow = details.allow;
