@@ -4,10 +4,10 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 
 import { quote } from "../base/quote.js";
-import { ZSEError } from "../errors.js";
+import { bad, ZSEError } from "../errors.js";
 import type { ZSE } from "../zse.js";
 import { Member } from "./member.js";
-import { type PoolSettings, type ReadModel, readPoolOptions } from "./options.js";
+import { type PoolSettings, type ReadModel, readLeaseSignal, readPoolOptions } from "./options.js";
 import { roomFor } from "./room.js";
 import type { ModelLease, ModelPoolOptions, PooledModelInfo } from "./types.js";
 import { weigh } from "./weight.js";
@@ -72,19 +72,24 @@ export class ModelPool implements AsyncDisposable {
 
   /**
    * Opens a model, and keeps it open until it is released. Whoever waits for it can leave by `signal`. Rejects with MODEL_NOT_FOUND for a name of no model,
-   * OVERLOADED where too many wait for it already, what is wrong with its file, UNSUPPORTED where it is larger than `maxBytes`, and the signal's reason.
+   * OVERLOADED where too many wait for it already, what is wrong with its file, UNSUPPORTED where it is larger than `maxBytes`, BAD_OPTION for a wrong option,
+   * and the signal's reason.
    */
   async acquire(name: string, options: { signal?: AbortSignal | undefined } = {}): Promise<ModelLease> {
-    return await this.#find(name).lease(options.signal);
+    const signal = readLeaseSignal("acquire()", options);
+    return await this.#find(name).lease(signal);
   }
 
-  /** The same for as long as `run` runs. */
+  /** The same for as long as `run` runs; BAD_OPTION where that is no function. */
   async use<Value>(
     name: string,
     run: (model: ZSE) => Value | Promise<Value>,
     options: { signal?: AbortSignal | undefined } = {},
   ): Promise<Value> {
-    const lease = await this.acquire(name, options);
+    // A model is not opened for a call that is wrong.
+    if (typeof run !== "function") throw bad("run", `use() takes a function of the model second, (model) => …; given ${quote(run)}.`);
+    const signal = readLeaseSignal("use()", options);
+    const lease = await this.#find(name).lease(signal);
     try {
       return await run(lease.model);
     } finally {

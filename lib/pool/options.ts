@@ -2,6 +2,7 @@
 
 import { cutName, quote } from "../base/quote.js";
 import { bad, ZSEError } from "../errors.js";
+import { readSignal } from "../options/custom.js";
 import { entriesOf, reading } from "../options/foreign.js";
 import { readEngineOptions } from "../options/options.js";
 import { INT32_MAX, isPlainObject, type Rule, readOptions } from "../options/rules.js";
@@ -44,6 +45,13 @@ export function readPoolOptions(given: unknown): PoolSettings {
   if (models === undefined) throw bad("models", `${of} needs models: an object such as { qwen: "qwen-7b.gguf" }.`);
   const limit = maxBytes ?? Math.floor(machineBytes() * USUAL_PART);
   return { models, maxBytes: limit, ...rest } as PoolSettings;
+}
+
+/** Of what acquire() and use() are given: anything with a signal, an AbortController too. @throws ZSEError BAD_OPTION */
+export function readLeaseSignal(call: string, given: unknown): AbortSignal | undefined {
+  if (typeof given !== "object" || given === null) throw bad("options", `The options of ${call} must be an object; given ${quote(given)}.`);
+  const { signal } = reading(call, () => ({ signal: (given as { signal?: unknown }).signal }));
+  return signal === undefined ? undefined : readSignal("signal", signal);
 }
 
 function readModels(option: string, value: unknown): ReadModel[] {

@@ -397,6 +397,18 @@ describe("options", () => {
   ])("that are wrong are BAD_OPTION and named: %s", (_, options, option) => {
     expect(() => new ModelPool(options as never)).toThrow(expect.objectContaining({ code: "BAD_OPTION", option }));
   });
+  test("of acquire() and use() that are wrong, and use() without a function, are BAD_OPTION and named; nothing is opened for them", async () => {
+    const { pool, states } = openPool();
+    const told = async (asked: Promise<unknown>) => {
+      const { code, option } = (await rejection(asked)) as { code: string; option: string };
+      return [code, option];
+    };
+    expect(await told(pool.acquire("a", 5 as never))).toEqual(["BAD_OPTION", "options"]);
+    expect(await told(pool.acquire("a", { signal: 5 } as never))).toEqual(["BAD_OPTION", "signal"]);
+    expect(await told(pool.use("a", undefined as never))).toEqual(["BAD_OPTION", "run"]);
+    expect(await told(pool.use("a", () => 1, { signal: {} } as never))).toEqual(["BAD_OPTION", "signal"]);
+    expect(states()).toEqual({ a: "closed", b: "closed", c: "closed" });
+  });
   test("onChange hears of each state of a model", async () => {
     const heard: string[] = [];
     const { pool } = openPool({ onChange: ({ name, state }) => void heard.push(`${name} ${state}`) });
