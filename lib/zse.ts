@@ -24,6 +24,7 @@ import { ModelCalls } from "./model-calls.js";
 import type { Isolation } from "./options/custom.js";
 import { readEngineOptions } from "./options/options.js";
 import { readRecommended } from "./options/recommended.js";
+import { isPlainObject } from "./options/rules.js";
 import { watchStream } from "./telemetry/stream-telemetry.js";
 import { watchVectors } from "./telemetry/vector-telemetry.js";
 import { runsTools } from "./tools/loop.js";
@@ -99,6 +100,11 @@ function openModel(first: string | URL | EngineOptionsInput | undefined, second:
   const named = typeof first === "string" || first instanceof URL;
   if (!named && second !== undefined && first !== undefined) {
     throw new ZSEError("BAD_OPTION", `new ZSE() takes a path or file: URL first; given ${quote(first)}.`, { option: "path" });
+  }
+  // Often a path that somebody's setting has not.
+  if (!named && first !== undefined && !isPlainObject(first)) {
+    const message = `new ZSE() takes a model's path or file: URL, its options, or nothing for the demo model; given ${quote(first)}.`;
+    throw new ZSEError("BAD_OPTION", message, { option: "path" });
   }
   const { native, isolation, onProgress } = readEngineOptions(named || first === undefined ? second : first);
   return openEngine(named ? readPath(first) : undefined, native, isolation, onProgress);

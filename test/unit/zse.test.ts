@@ -47,7 +47,9 @@ describe("opening", () => {
     [[new URL("http://a/b"), undefined], 'a file on this machine, or a model of Hugging Face ("hf:org/repo:Q4_K_M")'],
     [["https://huggingface.co/x.gguf", undefined], 'a file on this machine, or a model of Hugging Face ("hf:org/repo:Q4_K_M")'],
     [[new URL("ftp://a/b"), undefined], "The model's path must be a file: URL, or a plain path"],
-    [[7, undefined], "must be an object; given 7"],
+    [[7, undefined], "new ZSE() takes a model's path or file: URL, its options, or nothing for the demo model; given 7"],
+    [[null], "new ZSE() takes a model's path or file: URL, its options, or nothing for the demo model; given null"],
+    [["a", 7], "The options of new ZSE() must be an object; given 7"],
     [[7, {}], "new ZSE() takes a path or file: URL first; given 7"],
     [["a", { maxStream: 1 }], "maxStream is not an option of new ZSE(). Did you mean maxStreams?"],
   ])("wrong arguments %o are refused before anything is opened", (args, message) => {
