@@ -34,12 +34,18 @@ const NAME_RULE = "1 to 128 of the characters A-Z a-z 0-9 _ - . : /";
 
 /**
  * @param at how the function of a tool is called in errors
+ * @param toolAt how the tool itself is called there
  * @throws ZSEError BAD_OPTION naming the tool and the field
  */
-export function readTools(name: string, value: unknown, at = (index: number) => `${name}[${index}].function`): ReadTool[] {
+export function readTools(
+  name: string,
+  value: unknown,
+  at = (index: number) => `${name}[${index}].function`,
+  toolAt = (index: number) => `${name}[${index}]`,
+): ReadTool[] {
   if (!Array.isArray(value)) throw bad(name, `${name} must be an array of tools; given ${quote(value)}.`);
   if (value.length > MOST_TOOLS) throw bad(name, `${name} takes up to ${MOST_TOOLS} tools; given ${value.length}.`);
-  const parts = value.map((one: unknown, i) => readParts(one, `${name}[${i}]`, at(i)));
+  const parts = value.map((one: unknown, i) => readParts(one, toolAt(i), at(i)));
   const plain = plainJson(
     parts.map(({ said }) => ({ function: said })),
     name,

@@ -39,7 +39,9 @@ export function tool<Schema extends JsonSchema | StandardSchema = Record<never, 
 ): Tool {
   const { name, description, parameters, strict, execute } = asObject(given, "tool()") as unknown as ToolOptions<Schema, Result>;
   checkFields(given ?? {}, [...FUNCTION_FIELDS, "execute"], "tool()");
-  const [read] = readTools("tool()", [{ type: "function", function: { name, description, parameters, strict }, execute }], () => "tool()");
+  const asGiven = { type: "function", function: { name, description, parameters, strict }, execute };
+  const itself = () => "tool()";
+  const [read] = readTools("tool()", [asGiven], itself, itself);
   const { definition, validate } = read!;
   return {
     type: "function",

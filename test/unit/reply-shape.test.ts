@@ -169,6 +169,7 @@ describe("tool()", () => {
       return undefined;
     };
     expect(told({ name: "a b" })).toEqual(["BAD_OPTION", "tool().name"]);
+    expect(told({ name: "a", execute: 5 })).toEqual(["BAD_OPTION", "tool().execute"]);
     expect(told({ name: "a", parameters: { type: "array" } })).toEqual(["BAD_OPTION", "tool().parameters"]);
     expect(told({ name: "a", strict: true, parameters: { type: "object", not: {} } })).toEqual(["BAD_OPTION", "tool().parameters"]);
     expect(told(5)).toEqual(["BAD_OPTION", "options"]);
