@@ -26,11 +26,20 @@ bool fits(const llama_model& model, const llama_adapter_lora& adapter) {
   return true;
 }
 
+/** The hash of an adapter's file. Who reads what is wrong with it would look for it in the model's file otherwise. */
+uint64_t check_file(const std::string& name, const std::string& path) {
+  try {
+    return gguf::check_adapter(path);
+  } catch (const EngineError& error) {
+    throw EngineError(error.code(), "the adapter \"" + name + "\" (adapters): " + error.what());
+  }
+}
+
 }  // namespace
 
 void Adapters::load(llama_model* model, const std::vector<AdapterFile>& files) {
   for (const auto& [name, path, scale] : files) {
-    const uint64_t hash = gguf::check_adapter(path);
+    const uint64_t hash = check_file(name, path);
     clear_logged_errors();
     const AbortGuard guard(AbortBlame::kEngine);
     llama_adapter_lora* adapter = llama_adapter_lora_init(model, path.c_str());

@@ -172,7 +172,9 @@ describe("what cannot be used is told, and the engine goes on", () => {
     if (settings === "hello") writeFileSync(path, settings);
     else if (typeof settings === "object") await makeRandomAdapter(DEMO, path, settings);
     const model = openModel({ adapters: [{ name: "a", path }] });
-    expect(await rejection(model.ready)).toMatchObject({ code, message: expect.stringMatching(message) });
+    const error = await rejection(model.ready);
+    expect(error).toMatchObject({ code, message: expect.stringMatching(message) });
+    expect((error as Error).message).toMatch(/^the adapter "/); // not the model, whose file is good
   });
 });
 
