@@ -145,7 +145,7 @@ PreparedPrompt PromptBuilder::build(const RequestSpec& request, PromptStage& sta
   std::vector<Token> tokens = std::visit([&](const auto& input) { return tokens_of(input, parts, stage); }, request.input);
   prepared.template_stops = std::move(parts.reply.stops);
   if (tokens.empty()) {
-    throw EngineError("BAD_OPTION", "the prompt has no tokens; give at least one character of text");
+    throw EngineError("BAD_OPTION", "the prompt has no tokens; give at least one character of text, or one token id");
   }
   if (tokens.size() >= static_cast<size_t>(model_->info().context_size))
     throw_overflow(model_->info(), std::to_string(tokens.size()));

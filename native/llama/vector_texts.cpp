@@ -21,7 +21,8 @@ PreparedTexts VectorTexts::of(const EmbedQuestion& question) const {
     const auto* text = std::get_if<std::string>(&given);
     std::vector<Token> tokens =
         text ? model_->tokenize_whole(model_->normalized(*text)) : std::get<std::vector<Token>>(given);
-    if (tokens.empty()) throw EngineError("BAD_OPTION", name + " has no tokens; give at least one character of text");
+    if (tokens.empty())
+      throw EngineError("BAD_OPTION", name + " has no tokens; give at least one character of text, or one token id");
     if (question.truncate) cut(tokens);
     check_fits(tokens.size(), name);
     prepared.texts.push_back(std::move(tokens));
