@@ -150,9 +150,9 @@ void check_moves(const llama_model* model, const ModelInfo& info) {
 
 llama_context_params params_of_context(const llama_model* model, const ModelInfo& info, int more_rows, int draft_tokens) {
   if (int64_t{info.context_size} * info.max_streams > INT32_MAX) {
-    throw EngineError("BAD_OPTION", "contextSize × maxStreams is " +
-                                        std::to_string(int64_t{info.context_size} * info.max_streams) +
-                                        " tokens; llama.cpp counts to " + std::to_string(INT32_MAX) + " at most");
+    throw EngineError("BAD_OPTION",
+                      "contextSize × maxStreams is " + std::to_string(int64_t{info.context_size} * info.max_streams) +
+                          " tokens; llama.cpp counts to " + std::to_string(INT32_MAX) + " at most; give less of either");
   }
   check_kv_type(model, info);
   check_memory(model, info);
