@@ -9,6 +9,14 @@ const GREEDY = { model: "qwen-7b", temperature: 0, max_tokens: 12 };
 const ONCE = "Once upon a time";
 const LITTLE = "There was a little";
 
+test("under zse serve, a request without a prompt is told that the prompt is missing", async () => {
+  const { base } = await serveApp();
+  const response = await post(`${base}/v1/completions`, { max_tokens: 4 });
+  expect(response.status).toBe(400);
+  const message = 'prompt is missing: a text such as "Once upon a time".';
+  expect((await response.json()) as unknown).toMatchObject({ error: { message, param: "prompt", code: "invalid_value" } });
+});
+
 describe.each([
   ["nodeHandler", serveModel],
   ["zse serve", serveApp],
@@ -26,14 +34,6 @@ describe.each([
     const streamed = await stream(url, { ...GREEDY, prompt: [ONCE, LITTLE] });
     expect(streamed.texts).toEqual(expected);
     expect(streamed.chunks.at(-1)!.usage).toMatchObject({ prompt_tokens: both.usage.prompt_tokens, completion_tokens: 24 });
-  });
-
-  test("a request without a prompt is told that the prompt is missing", async () => {
-    const { base } = await serve();
-    const response = await post(`${base}/v1/completions`, { max_tokens: 4 });
-    expect(response.status).toBe(400);
-    const message = 'prompt is missing: a text such as "Once upon a time".';
-    expect((await response.json()) as unknown).toMatchObject({ error: { message, param: "prompt", code: "invalid_value" } });
   });
 
   test("with n, each prompt has the same seeds as alone", async () => {
