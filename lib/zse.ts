@@ -2,6 +2,7 @@
 
 /// <reference lib="esnext.disposable" preserve="true" />
 
+import { availableParallelism } from "node:os";
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { NativeEngineOptions } from "./addon/contract.js";
@@ -13,6 +14,7 @@ import { DeferredLink, type FindFile } from "./engine/deferred-link.js";
 import { Engine, type ModelEngine, type OnProgress } from "./engine/engine.js";
 import { openLink } from "./engine/fallback-link.js";
 import type { OpenLink } from "./engine/link.js";
+import { warnOfThreads } from "./engine/load-warnings.js";
 import { SupervisedLink } from "./engine/port/supervised-link.js";
 import { startProcess } from "./engine/process/start.js";
 import { ZSEError } from "./errors.js";
@@ -117,6 +119,7 @@ function openEngine(
   isolation: Isolation | undefined,
   onProgress: OnProgress | undefined,
 ): Engine {
+  warnOfThreads(options.threads, availableParallelism());
   const addon = isolation === undefined ? loadNative() : undefined;
   const path = given ?? demoModelPath();
   if (path === undefined) throw new ZSEError("MODEL_NOT_FOUND", `The demo model is not here. ${BUNDLED.join(" ")}`);

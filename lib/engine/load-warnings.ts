@@ -1,4 +1,4 @@
-// Owns what a process is warned of once for each model file: it loads, and something of it is not as good as it could be. JS thread of the model.
+// Owns what a process is warned of once, of each model file or of a setting: it works, and not as well as it could. JS thread of the model.
 
 const warned = new Set<string>();
 
@@ -20,4 +20,14 @@ export function warnOfPreTokenizer(path: string): void {
     `"${path}" names no pre-tokenizer (tokenizer.ggml.pre), so texts are cut in a default way and replies may be worse; take a newer GGUF file of the model.`,
     { type: "ZSEWarning", code: "ZSE_NO_PRE_TOKENIZER" },
   );
+}
+
+/** Once: every step is several times slower, since the threads wait for each other. */
+export function warnOfThreads(threads: number | undefined, cores: number): void {
+  if (threads === undefined || threads <= cores || warned.has("threads")) return;
+  warned.add("threads");
+  process.emitWarning(`threads is ${threads}, and this process may use ${cores} cores: every step is slower so; leave the option out.`, {
+    type: "ZSEWarning",
+    code: "ZSE_MANY_THREADS",
+  });
 }

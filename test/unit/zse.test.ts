@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { describe, expect, test, vi } from "vitest";
@@ -21,6 +22,19 @@ describe("opening", () => {
     const { model } = await openReady();
     expect(model.info).toMatchObject({ name: "fake" });
     expect(await model.ready).toBe(model.info);
+  });
+  test("more threads than this process may use cores are told once, since every step is slower so", () => {
+    const warned = vi.spyOn(process, "emitWarning").mockImplementation(() => {});
+    try {
+      openFake({}, { threads: availableParallelism() });
+      expect(warned).not.toHaveBeenCalled();
+      openFake({}, { threads: 512 });
+      openFake({}, { threads: 512 });
+      expect(warned).toHaveBeenCalledTimes(1);
+      expect(warned).toHaveBeenCalledWith(expect.stringContaining("threads is 512"), { type: "ZSEWarning", code: "ZSE_MANY_THREADS" });
+    } finally {
+      warned.mockRestore();
+    }
   });
   test("what a file says of itself is cut, but for its chat template", async () => {
     const long = "n".repeat(2 ** 20);
