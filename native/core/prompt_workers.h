@@ -34,7 +34,7 @@ class PromptWorkers {
     virtual WorkLimits limits() const = 0;
     /** The work. Keeps its result and its failures to itself; WorkStopped goes through it. */
     virtual void run() = 0;
-    /** From within run(), once it has had its first quantum: nobody should wait for it any more. Once for each run(). */
+    /** From within run(), once it has had some quanta: nobody should wait for it any more. Once for each run(). */
     virtual void takes_long() {}
     /** After run(), when nothing stopped it. */
     virtual void finished() = 0;

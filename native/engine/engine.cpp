@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/start_thread.h"
 #include "cache_porter.h"
+#include "core/announce.h"
 #include "llama/cache_key.h"
 #include "llama/llama_decoder.h"
 #include "llama/llama_draft_head.h"
@@ -91,15 +92,7 @@ void Engine::submit(StreamId id, RequestSpec request) {
   if (controls_.count(id) != 0) throw EngineError("ENGINE_FAILED", "two streams have the id " + std::to_string(id));
   control->id = id;
   control->submitted = Clock::now();
-  // First of all: the prompt may be ready before this returns, and the decode thread would not wait for those that follow it.
-  stats_.submitting = true;
-  stats_.submitted++;
-  try {
-    prompts_->prepare(control, std::move(request));
-  } catch (...) {
-    stats_.submitted--;
-    throw;
-  }
+  announce(stats_, [&] { prompts_->prepare(control, std::move(request)); });
   controls_[id] = control;
 }
 

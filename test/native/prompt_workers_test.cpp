@@ -247,3 +247,36 @@ TEST("the shape of JSON: depth and keys, strings and escapes left out, broken te
   CHECK_EQ(json_shape("{\"a\":1,\"b\":2,\"c\":{\"d\":3,\"e\":4}}").key_pairs, uint64_t{0 + 1 + 2 + 0 + 1});
   CHECK_EQ(json_shape(std::string(1000000, '[')).depth, kMaxJsonDepth + 1);
 }
+
+namespace {
+
+/** Works until it is said to take long. */
+class Long : public PromptWorkers::Task {
+ public:
+  Long(Ends& ends, std::chrono::nanoseconds& had) : ends_(ends), had_(had) {}
+  WorkLimits limits() const override { return {}; }
+  void run() override {
+    while (had_.count() == 0) work_step();
+  }
+  void takes_long() override { had_ = WorkBound::current()->spent(); }
+  void finished() override { ends_.add(1, WorkStop::kNone); }
+  void stopped(WorkStop why, uint64_t) override { ends_.add(1, why); }
+
+ private:
+  Ends& ends_;
+  std::chrono::nanoseconds& had_;
+};
+
+}  // namespace
+
+TEST("a short prompt that lost its processor for a turn or two is still waited for by those that came with it") {
+  Ends ends;
+  std::chrono::nanoseconds had{0};
+  PromptWorkers::Options slow = options(2);
+  slow.quantum = std::chrono::milliseconds(50);
+  PromptWorkers workers(slow);
+  workers.submit(1, std::make_unique<Long>(ends, had));
+  REQUIRE(ends.wait(1));
+  CHECK(ends.of(1) == WorkStop::kNone);
+  CHECK(had > 2 * slow.quantum);
+}

@@ -1,9 +1,14 @@
 #include "schedule/scheduler.h"
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <thread>
 
+#include "base/error.h"
 #include "bench.h"
 #include "check.h"
+#include "core/announce.h"
 #include "fake_decoder.h"
 
 using namespace zse;
@@ -444,6 +449,46 @@ TEST("requests made together on an idle engine begin together, however they arri
   bench.step();
   late.join();
   CHECK_EQ(bench.decoder.largest_batch, 48u);
+}
+
+TEST("requests of one turn of the event loop begin in one step, also where the first prompt is ready at once") {
+  SchedulerOptions patient;  // the turn may be kept waiting on a busy machine
+  patient.gather_time = std::chrono::seconds(20);
+  Bench bench(4, 256, patient, 64);
+  std::atomic<bool> steps{false};
+  std::thread decoding;
+  announce(bench.stats, [&] {
+    bench.submit(6);
+    decoding = std::thread([&] {
+      steps = true;
+      bench.step();
+    });
+    while (!steps) std::this_thread::yield();
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));  // a step that waits for nobody is over by then
+  });
+  announce(bench.stats, [&] { bench.submit(6); });
+  bench.stats.submitting = false;
+  bench.inbox.push(WakeCommand{});
+  decoding.join();
+  CHECK_EQ(bench.decoder.largest_batch, 12u);
+}
+
+TEST("a request that could not be handed on is not waited for") {
+  SchedulerOptions patient;
+  patient.gather_time = std::chrono::seconds(20);
+  Bench bench(4, 256, patient, 64);
+  bool thrown = false;
+  try {
+    announce(bench.stats, [] { throw EngineError("ENGINE_FAILED", "there is no thread for it"); });
+  } catch (const EngineError&) {
+    thrown = true;
+  }
+  CHECK(thrown);
+  announce(bench.stats, [&] { bench.submit(6); });
+  bench.stats.submitting = false;
+  CHECK_EQ(bench.stats.submitted.load(), int64_t{1});
+  bench.step();
+  CHECK_EQ(bench.decoder.largest_batch, 6u);
 }
 
 TEST("a request that never arrives does not hold the first one back") {
