@@ -208,9 +208,12 @@ CacheEntry CacheDesk::entry_of(const Prompt& content) const {
   return entry;
 }
 
+/** As list() tells it: a copy that was made for a file is kept nowhere. */
 CacheEntry CacheDesk::entry_of(const SavedPrefix& prefix) const {
   CacheEntry entry = entry_of(prefix.content);
-  entry.in_ram = true;
+  for (CacheEntry& kept : list(true)) {
+    if (kept.id == entry.id) return std::move(kept);
+  }
   entry.bytes = prefix.bytes();
   return entry;
 }

@@ -99,7 +99,7 @@ test("a pinned prefix stays, whatever else comes; one that is not makes way", as
   await model.chat(asks("Hello"), GREEDY);
   expect(await kept()).toBe(0);
   const entry = await model.cache.pin(SYSTEM);
-  expect(entry).toMatchObject({ pinned: true, in: ["ram"] });
+  expect(entry).toMatchObject({ pinned: true, in: ["slot", "ram"] });
   expect(await kept()).toBeGreaterThan(100);
   expect(await model.cache.list()).toContainEqual(expect.objectContaining({ id: entry.id, pinned: true }));
   expect((await model.cache.unpin(entry.id)).pinned).toBe(false);
@@ -147,6 +147,17 @@ test("imported without deterministic mode, all of the system prompt is known", a
   const { usage } = await second.chat(asks("Hello"), GREEDY);
   expect(usage.cachedTokens).toBeGreaterThan(tokens - 16); // but for the reply's head
   await second.close();
+});
+
+test("what was exported is said to be where it is kept, and not in RAM where RAM may hold nothing", async () => {
+  const file = join(folder, "no-ram.kv");
+  const model = openModel({ ...OPTIONS, promptCache: { ram: 0 } });
+  const exported = await model.cache.export(SYSTEM, file);
+  expect(existsSync(file)).toBe(true);
+  expect(exported.in).toEqual(["slot"]);
+  expect(exported.bytes).toBeGreaterThan(0);
+  expect(await model.cache.list()).toEqual([exported]);
+  await model.close();
 });
 
 test("a file that is damaged, cut, or none is refused, and the engine goes on (random)", async () => {
