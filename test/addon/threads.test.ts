@@ -19,7 +19,10 @@ const NO_WARNING = "--disable-warning=ZSE_MANY_THREADS";
 function underLimit(threads: number): Promise<Ended> {
   const script = join(ROOT, "test", "addon", "children", "few-threads.mjs");
   const words = ["--reuid", `${USER}`, "--regid", `${USER}`, "--clear-groups", "prlimit", `--nproc=${threads}`, process.execPath];
-  const { child, ended } = start([...words, NO_WARNING, script, folder, DEMO], { program: "setpriv", env: { ...process.env, HOME: folder } });
+  const { child, ended } = start([...words, NO_WARNING, script, folder, DEMO], {
+    program: "setpriv",
+    env: { ...process.env, HOME: folder },
+  });
   child.stdin?.end();
   return ended;
 }
