@@ -56,8 +56,13 @@ ZSE_INLINE void add_halves(Floats* sums, const Ints* w, const Floats* scales, co
   }
 }
 
+// NEON has too few registers to hold the scales of all blocks, and super-blocks want whole ones alone.
+#if ZSE_LANES == 8
+#define ZSE_SCALES_AHEAD
+#endif
+
 // Up to how many rows of activations the shifts of K-quants are known when this is compiled: that is quicker, and counts where few rows share them;
-// with many rows the longer code costs more. Of Q4_K and Q5_K, and of Q6_K.
+// with many rows the longer code costs more. Of Q4_K and Q5_K, and of Q6_K. Those of super-blocks: products_superblocks.h.
 #ifdef ZSE_LANES_NEON
 constexpr int kRowsOfKnownShifts = 1, kRowsOfKnownShiftsQ6K = 1;
 #else
@@ -151,7 +156,7 @@ struct LanesQ8_0 {
 
 // Scales and minima of eight blocks of 32, six bits each, as Q4_K and Q5_K have them, times those of the whole 256.
 struct SixBits {
-  SixBits(const void* stored, const ggml_half* d, const ggml_half* dmin)
+  ZSE_INLINE_MEMBER SixBits(const void* stored, const ggml_half* d, const ggml_half* dmin)
       : scale_(from_halves(d)), minimum_(multiply(from_halves(dmin), floats(-1))) {
     const Ints six = bytes(63), four = bytes(15), two = bytes(0x30);
     const Ints a = word(stored, 0), b = word(stored, 1), c = word(stored, 2);
@@ -159,7 +164,7 @@ struct SixBits {
     bits_[1] = either(both(c, four), both(right(a, 2), two));
     bits_[2] = both(b, six);
     bits_[3] = either(both(right(c, 4), four), both(right(b, 2), two));
-#ifndef ZSE_LANES_NEON
+#ifdef ZSE_SCALES_AHEAD
     for (int i = 0; i < 8; i++) {
       scales_[i] = number(scale_, i / 4, i);
       minima_[i] = number(minimum_, 2 + i / 4, i);
@@ -167,6 +172,11 @@ struct SixBits {
   }
   Floats scale(int i) const { return scales_[i]; }
   Floats minimum(int i) const { return minima_[i]; }
+#else
+  }
+  Floats scale(int i) const { return number(scale_, i / 4, i); }
+  Floats minimum(int i) const { return number(minimum_, 2 + i / 4, i); }
+#endif
   Ints whole_scale(int i) const { return whole(i / 4, i); }
   /** Those of blocks 2 * i and 2 * i + 1, in 16 bits each. */
   Ints whole_minima(int i) const {
@@ -175,19 +185,13 @@ struct SixBits {
   }
 
  private:
-  Floats scales_[8], minima_[8];
-#else
-  }
-  // As they are asked for: sixteen registers are too many.
-  Floats scale(int i) const { return number(scale_, i / 4, i); }
-  Floats minimum(int i) const { return number(minimum_, 2 + i / 4, i); }
-
- private:
-#endif
   Ints whole(int where, int i) const { return both(right(bits_[where], i % 4 * 8), words(63)); }
   Floats number(Floats of_256, int where, int i) const { return multiply(of_256, to_floats(whole(where, i))); }
   Floats scale_, minimum_;
   Ints bits_[4];  // of scales, then of minima
+#ifdef ZSE_SCALES_AHEAD
+  Floats scales_[8], minima_[8];
+#endif
 };
 
 // Of a row of Q4_K or Q5_K, what SixBits reads.

@@ -21,12 +21,13 @@ constexpr int kMostTogether = 16;
 
 // Sums stay in registers only where all of this is one function.
 #ifdef _MSC_VER
-#define ZSE_INLINE static __forceinline
+#define ZSE_INLINE_MEMBER __forceinline
 #define ZSE_INLINE_LAMBDA
 #else
-#define ZSE_INLINE static inline __attribute__((always_inline))
+#define ZSE_INLINE_MEMBER inline __attribute__((always_inline))
 #define ZSE_INLINE_LAMBDA __attribute__((always_inline))  // Clang calls one that a loop calls eight times
 #endif
+#define ZSE_INLINE static ZSE_INLINE_MEMBER
 
 // A block of `n` rows of activations that are multiplied together: each one's values, then their scales, then what `Kind` wants of their sums.
 template <int n>

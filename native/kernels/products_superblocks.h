@@ -12,6 +12,14 @@
 
 namespace zse::kernels {
 
+// Up to how many rows of activations the code of Q6_K is written out for each block of 32 columns, so that its shifts are known. That of four rows and more is
+// longer than the nearest cache of instructions, and GCC's takes up to twice as long with one row, too (docs/lab/matrix-products.md).
+#ifdef __clang__
+constexpr int kRowsWrittenOut = 2;
+#else
+constexpr int kRowsWrittenOut = 0;
+#endif
+
 template <class Kind>
 struct SuperProducts {
   using Stored = typename Kind::Stored;
@@ -165,7 +173,7 @@ struct SuperProducts {
     Ints whole[n];
 #pragma GCC unroll 16
     for (int row = 0; row < n; row++) whole[row] = words(0);
-    for_blocks<(n <= kRowsOfKnownShiftsQ6K && Scales::kParts == 2)>([&](int j) ZSE_INLINE_LAMBDA {
+    for_blocks<(n <= kRowsWrittenOut && Scales::kParts == 2)>([&](int j) ZSE_INLINE_LAMBDA {
       Ints w[8];
       Kind::columns(w, block, j);
       fetch<8>(block, j);
