@@ -36,8 +36,8 @@ struct SuperProducts {
 
   static size_t row_bytes(int64_t columns) { return sizeof(Together<1>) * static_cast<size_t>(columns / QK_K); }
 
-  /** Places in the work buffer: ten rows take no longer than sixteen. */
-  static int places(int rows) { return rows <= kFew ? rows : (rows + kMostTogether - 1) / kMostTogether * kMostTogether; }
+  /** Places in the work buffer: by tiles ten rows take no longer than sixteen. */
+  static int places(int rows) { return by_tiles(rows) ? (rows + kMostTogether - 1) / kMostTogether * kMostTogether : rows; }
 
   static int items(int rows) { return rows; }
   static void round_item(int item, int rows, int64_t columns, const char* from, size_t stride, char* to) {
@@ -71,7 +71,7 @@ struct SuperProducts {
   static void multiply(int64_t columns, float* const* out, const Block* weights, const char* rounded, int rows,
                        int n_columns) {
 #ifdef __AMX_INT8__
-    if (has_tiles() && rows > kFew) {
+    if (by_tiles(rows)) {
       const size_t bytes = kMostTogether * row_bytes(columns);
       for (int first = 0; first < rows;
            first += TilesProducts<Kind>::kMostRows, rounded += TilesProducts<Kind>::kMost * bytes)
@@ -80,17 +80,25 @@ struct SuperProducts {
       return;
     }
 #endif
-    // Rows that take two passes take the second over weights that are near still.
-    const int step = rows <= 2 * kMostTogether ? kLanes : n_columns;
-    for (int column = 0; column < n_columns; column += step, weights += step / kLanes * (columns / Kind::kColumns))
-      multiply_part(columns, out, weights, rounded, rows, column, std::min(n_columns, column + step));
+    // All rows pass over a few weights before the next are read.
+    for (int column = 0; column < n_columns; column += kLanes, weights += columns / Kind::kColumns)
+      multiply_part(columns, out, weights, rounded, rows, column);
   }
 
  private:
   static constexpr int kFew = 9;
 
-  // How many rows lie together from the `first` of `rows` on, those included that fill up the last places.
-  static int together(int rows, int first) { return rows > kFew ? kMostTogether : std::min(rows - first, 8); }
+  static bool by_tiles([[maybe_unused]] int rows) {
+#ifdef __AMX_INT8__
+    return rows > kFew && has_tiles();
+#else
+    return false;
+#endif
+  }
+
+  // How many rows lie together from the `first` of `rows` on, those included that fill up a tile's last places. Without tiles eight are quicker than sixteen:
+  // their sums and weights fit into the registers.
+  static int together(int rows, int first) { return by_tiles(rows) ? kMostTogether : std::min(rows - first, 8); }
 
   // A row alone.
   static void round_block(const float* from, Together<1>& to) {
@@ -127,43 +135,36 @@ struct SuperProducts {
     for (; place < n; place++) put(zeros, n, place, to);
   }
 
+  // Sixteen rows of weights, from `column` of the results on.
   static void multiply_part(int64_t columns, float* const* out, const Block* weights, const char* rounded, int rows,
-                            int begin, int end) {
-    for (int first = 0; first < rows;) {
-      const int n = together(rows, first);
+                            int column) {
+    for (int first = 0, n; first < rows; first += n) {
+      n = together(rows, first);
       const char* from = rounded + first * row_bytes(columns);
       float* const* to = out + first;
       switch (n) {
-        case 1: multiply_together<1>(columns, to, n, weights, from, begin, end); break;
-        case 2: multiply_together<2>(columns, to, n, weights, from, begin, end); break;
-        case 3: multiply_together<3>(columns, to, n, weights, from, begin, end); break;
-        case 4: multiply_together<4>(columns, to, n, weights, from, begin, end); break;
-        case 5: multiply_together<5>(columns, to, n, weights, from, begin, end); break;
-        case 6: multiply_together<6>(columns, to, n, weights, from, begin, end); break;
-        case 7: multiply_together<7>(columns, to, n, weights, from, begin, end); break;
-        case 8: multiply_together<8>(columns, to, n, weights, from, begin, end); break;
-        default: multiply_together<kMostTogether>(columns, to, std::min(n, rows - first), weights, from, begin, end);
+        case 1: multiply_together<1>(columns, to, weights, from, column); break;
+        case 2: multiply_together<2>(columns, to, weights, from, column); break;
+        case 3: multiply_together<3>(columns, to, weights, from, column); break;
+        case 4: multiply_together<4>(columns, to, weights, from, column); break;
+        case 5: multiply_together<5>(columns, to, weights, from, column); break;
+        case 6: multiply_together<6>(columns, to, weights, from, column); break;
+        case 7: multiply_together<7>(columns, to, weights, from, column); break;
+        default: multiply_together<8>(columns, to, weights, from, column);
       }
-      first += n;
     }
   }
 
   template <int n>
-  static void multiply_together(int64_t columns, float* const* out, int wanted, const Block* weights, const char* rounded,
-                                int begin, int end) {
+  static void multiply_together(int64_t columns, float* const* out, const Block* weights, const char* rounded, int column) {
     const int64_t blocks = columns / Kind::kColumns;
     const auto* activations = reinterpret_cast<const Together<n>*>(rounded);
-    for (int column = begin; column < end; column += kLanes, weights += blocks) {
-      alignas(64) float sums[n][kLanes];  // in memory: registers hold whole numbers
-#pragma GCC unroll 16
-      for (int row = 0; row < n; row++) store(sums[row], zero());
-      for (int64_t b = 0; b < blocks; b++) {
-        add<n>(sums, weights[b], activations[b]);
-      }
-#pragma GCC unroll 16
-      for (int row = 0; row < n; row++)
-        if (row < wanted) store(out[row] + column, _mm512_load_ps(sums[row]));
-    }
+    alignas(64) float sums[n][kLanes];  // in memory: registers hold whole numbers
+#pragma GCC unroll 8
+    for (int row = 0; row < n; row++) store(sums[row], zero());
+    for (int64_t b = 0; b < blocks; b++) add<n>(sums, weights[b], activations[b]);
+#pragma GCC unroll 8
+    for (int row = 0; row < n; row++) store(out[row] + column, _mm512_load_ps(sums[row]));
   }
 
   template <int n>
