@@ -25,12 +25,12 @@ test("a reply that was predicted is the same, comes in a fraction of the steps, 
     expect(predicted.text).toBe(plain.text);
     expect(predicted.usage.completionTokens).toBe(plain.usage.completionTokens);
     const { acceptedPredictionTokens: accepted, rejectedPredictionTokens: rejected } = predicted.usage;
-    expect(accepted! + rejected!).toBeLessThanOrEqual(predicted.timings.draftedTokens!);
+    expect((accepted ?? 0) + (rejected ?? 0)).toBeLessThanOrEqual(predicted.timings.draftedTokens ?? 0);
     tokens += plain.usage.completionTokens;
-    allAccepted += accepted!;
+    allAccepted += accepted ?? 0;
     steps += after.steps - before.steps;
-    expect(after.acceptedTokens - before.acceptedTokens).toBe(predicted.timings.acceptedTokens);
-    expect(after.draftedTokens - before.draftedTokens).toBe(predicted.timings.draftedTokens);
+    expect(after.acceptedTokens - before.acceptedTokens).toBe(predicted.timings.acceptedTokens ?? 0);
+    expect(after.draftedTokens - before.draftedTokens).toBe(predicted.timings.draftedTokens ?? 0);
   }
   expect(allAccepted).toBeGreaterThan(tokens / 3);
   expect(steps).toBeLessThan(tokens);
