@@ -1,8 +1,7 @@
 // Owns the link to an engine that could not even be begun: it says so, and that it is closed. JS thread that made it.
 
 import { NativeEventKind as Kind, type NativeEventListener } from "../addon/contract.js";
-import type { EngineLink } from "../engine/link.js";
-import { NO_STATS } from "../engine/link.js";
+import { type EngineLink, NO_STATS } from "../engine/link.js";
 import type { ZSEError } from "../errors.js";
 
 export function failedLink({ code, message }: ZSEError, listener: NativeEventListener): EngineLink {

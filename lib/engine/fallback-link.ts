@@ -12,6 +12,7 @@ import {
 import type { Device, EngineStats } from "../types.js";
 import { AddonLink } from "./addon-link.js";
 import type { EngineLink, Question, StreamId } from "./link.js";
+import { warnOfGpu } from "./load-warnings.js";
 
 /** Codes of failures that may be the device's: of a file that is wrong, the second try says so. */
 const PERHAPS_THE_DEVICE = ["ENGINE_FAILED", "BAD_MODEL"];
@@ -110,14 +111,4 @@ class FallbackLink implements EngineLink {
   get stats(): EngineStats {
     return this.#link.stats;
   }
-}
-
-const warned = new Set<string>();
-
-/** Once for each device. */
-function warnOfGpu({ name, description }: Device, { message }: NativeError): void {
-  if (warned.has(name)) return;
-  warned.add(name);
-  const said = `${name} (${description}) could not be used, and the CPU computes: ${message}. With device "cpu" it is not tried.`;
-  process.emitWarning(said, { type: "ZSEWarning", code: "ZSE_GPU_FAILED" });
 }

@@ -3,8 +3,7 @@
 
 import { NativeEventKind as Kind, type NativeEventListener } from "../../addon/contract.js";
 import { fromNative, ZSEError } from "../../errors.js";
-import type { EngineLink } from "../link.js";
-import { NO_STATS } from "../link.js";
+import { type EngineLink, NO_STATS } from "../link.js";
 import type { Port } from "./port.js";
 import {
   type BatchMessage,

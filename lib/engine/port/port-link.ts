@@ -3,8 +3,7 @@
 
 import type { NativeEngineOptions, NativeEventListener, NativeRequest } from "../../addon/contract.js";
 import type { EngineStats } from "../../types.js";
-import type { EngineLink, Question, StreamId } from "../link.js";
-import { NO_STATS } from "../link.js";
+import { type EngineLink, NO_STATS, type Question, type StreamId } from "../link.js";
 import type { Port } from "./port.js";
 import {
   type BatchMessage,
