@@ -74,10 +74,24 @@ addInspect(program);
 addBench(program);
 addDevices(program);
 addBuild(program);
+addHelp(program);
 
 try {
   await program.parseAsync();
 } catch (error) {
   // Commander has already printed what it had to say.
   process.exitCode = error instanceof CommanderError ? (error.exitCode === 0 ? 0 : 2) : reportError(error);
+}
+
+/** Commander's own `help` answers a command that there is not with the whole help. */
+function addHelp(program: Command): void {
+  program
+    .command("help")
+    .description("print the help of a command")
+    .argument("[command]", "all of them when left out")
+    .action((name?: string) => {
+      const command = name === undefined ? program : program.commands.find((one) => one.name() === name);
+      if (command === undefined) program.error(`error: unknown command '${name}'`);
+      command.help();
+    });
 }

@@ -124,7 +124,7 @@ export function readPromptCache(name: string, value: unknown): NativeEngineOptio
   };
   if (typeof value === "boolean") return settings;
   if (!isPlainObject(value)) {
-    throw bad(name, `${name} must be false, or an object { ram, dir, disk, key, moved }; given ${quote(value)}.`);
+    throw bad(name, `${name} must be true, false, or an object { ram, dir, disk, key, moved }; given ${quote(value)}.`);
   }
   for (const [key, given] of entriesOf(value, name)) {
     if (given === undefined) continue;

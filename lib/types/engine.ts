@@ -59,7 +59,7 @@ export interface EngineOptions {
    * `deterministic`, nor with recurrent, hybrid and sliding-window models (UNSUPPORTED).
    */
   promptCache?:
-    | false
+    | boolean
     | {
         ram?: number | undefined;
         dir?: string | undefined;

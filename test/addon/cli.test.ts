@@ -270,6 +270,7 @@ describe("tools, forms and thoughts", () => {
 describe("wrong usage exits with 2, failures with 1, in one sentence", () => {
   test.each([
     [["fly"], 2, /^zse: unknown command 'fly'; --help lists what there is\n$/],
+    [["help", "fly"], 2, /^zse: unknown command 'fly'; --help lists what there is\n$/],
     [["run", "Hi", "--temprature", "1"], 2, /^zse: unknown option '--temprature' \(Did you mean --temperature\?\); --help .*\n$/],
     [["inspect"], 2, /^zse: missing required argument 'file'; --help lists what there is\n$/],
     [["run", "Hi", "--temperature", "hot"], 2, /temperature.*number/],

@@ -183,7 +183,7 @@ describe("a refusal names the option, what was given and what is allowed", () =>
     expect(message({ promptCache: { dir: "x", key: new ArrayBuffer(32) } })).toContain("given a value of the type object");
     expect(message({ promptCache: { dir: "x", key: new Uint8Array(31) } })).toContain("of 32 bytes; given 31 bytes");
     expect(message({ promptCache: { key: new Uint8Array(32) } })).toContain("promptCache.dir, which is not given");
-    expect(message({ promptCache: 5 })).toContain("promptCache must be false, or an object");
+    expect(message({ promptCache: 5 })).toContain("promptCache must be true, false, or an object");
     expect(message({ isolate: "yes" })).toBe('isolate must be true, false, or an object { recover, hangAfterMs }; given "yes".');
     expect(message({ isolate: { recover: 1 } })).toBe("isolate.recover must be true or false; given 1.");
     expect(message({ isolate: { hangAfterMs: 5 } })).toContain("isolate.hangAfterMs must be a number of milliseconds from 1000 to 3600000");
