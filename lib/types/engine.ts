@@ -59,7 +59,7 @@ export interface EngineOptions {
    * `deterministic`, nor with recurrent, hybrid and sliding-window models (UNSUPPORTED).
    */
   promptCache?:
-    | boolean
+    | false
     | {
         ram?: number | undefined;
         dir?: string | undefined;
