@@ -35,11 +35,11 @@ inline void want_large_pages(void* from, size_t bytes) {
     return std::chrono::steady_clock::now() - started;
   };
   const uintptr_t small = first + kTried * kPage, rest = small + kTried * kPage;
-  if (rest > end) return;
+  if (small > end) return;
   ask(first, small);
   const auto large_took = touch(first, small, kPage);
   if (large_took < kTried * kQuick) return ask(small, end);
-  if (large_took < 2 * touch(small, rest, kSmallPage)) ask(rest, end);
+  if (rest <= end && large_took < 2 * touch(small, rest, kSmallPage)) ask(rest, end);
 #else
   (void)from;
   (void)bytes;
