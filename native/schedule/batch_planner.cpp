@@ -80,7 +80,7 @@ int room_to_end(const Candidates& prompts, const PlanCandidate* may_not_wait, si
     if (prompt == may_not_wait) may_not_wait = nullptr;
   }
   if (tokens == 0 || may_not_wait) return 0;
-  return std::min(limits.row_groups.up(others + tokens), limits.max_batch_tokens) - others;
+  return std::min(limits.row_groups.up(others + tokens), others + most) - others;
 }
 
 uint64_t last_step(const std::vector<PlanCandidate>& candidates) {

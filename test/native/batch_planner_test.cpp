@@ -95,6 +95,19 @@ TEST("no plan breaks its limits, plans a token twice or nothing at all (random)"
   }
 }
 
+TEST("a prompt that ends takes one group of rows more than there is room for, and no second one to fill it") {
+  std::vector<PlanCandidate> candidates;
+  for (size_t i = 0; i < 9; i++) candidates.push_back({i, 0, 1, i});
+  candidates.push_back({9, 3000, 1, 9});  // the oldest prompt, which had its part in the step before
+  candidates.push_back({10, 5, 0, 10});
+  PlanLimits limits;
+  limits.max_batch_tokens = 512;
+  limits.prefill_budget = 1;
+  const auto plan = plan_batch(candidates, limits);
+  CHECK_EQ(tokens_of(plan, 10), 5);
+  CHECK(tokens_of(plan, 9) + tokens_of(plan, 10) <= limits.prefill_budget + limits.row_groups.next);
+}
+
 TEST("no prompt starves while shorter ones keep coming (random)") {
   std::mt19937_64 random(check::seed());
   std::vector<PlanCandidate> waiting = {{0, 2000, 0, 0}};
