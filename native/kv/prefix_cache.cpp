@@ -55,6 +55,21 @@ PrefixCache::OnDisk PrefixCache::find_file(const Prompt& prompt) const {
   return best;
 }
 
+std::optional<PrefixFileId> PrefixCache::latest_file() const {
+  const auto latest = std::max_element(on_disk_.begin(), on_disk_.end(),
+                                       [](const auto& a, const auto& b) { return a.second.info.used < b.second.info.used; });
+  if (latest == on_disk_.end() || latest->second.info.bytes > options_.ram_bytes / 2) return {};
+  return latest->first;
+}
+
+std::shared_ptr<const SavedPrefix> PrefixCache::in_ram(const Prompt& content) const {
+  std::shared_ptr<const SavedPrefix> found;
+  each_in_ram([&](const std::shared_ptr<const SavedPrefix>& prefix) {
+    if (!found && prefix->content == content) found = prefix;
+  });
+  return found;
+}
+
 void PrefixCache::fetch(PrefixFileId id) {
   if (fetching_.emplace(id, Clock::now()).second) files_->read(id);
 }

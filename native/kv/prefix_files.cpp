@@ -125,6 +125,7 @@ std::vector<PrefixFileInfo> PrefixFiles::scan(size_t most_tokens) {
     info.prompt_tokens = file.prompt_tokens();
     info.checkpoints = file.places();
     info.bytes = file.bytes();
+    info.used = next->last_write_time(ignored);
     info.content = file.take_content();
     found.push_back(std::move(info));
   }

@@ -34,8 +34,9 @@ struct PrefixFileInfo {
   PrefixFileId id = 0;
   Prompt content;
   int prompt_tokens = 0;
-  Checkpoints checkpoints;  // their places alone
-  uint64_t bytes = 0;       // of the whole file
+  Checkpoints checkpoints;                 // their places alone
+  uint64_t bytes = 0;                      // of the whole file
+  std::filesystem::file_time_type used{};  // when it was written or read last; of what scan() finds
 };
 
 /** What became of a job. */

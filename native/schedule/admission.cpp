@@ -20,7 +20,8 @@ Admission::Admission(Decoder& decoder, PrefixCache cache, EngineStats& stats, Cl
       sources_(slots_, cache_),
       saver_(slots_, cache_, copied_at_once),
       filler_(slots_, cache_, sources_, saver_, stats),
-      desk_(slots_, cache_, saver_, decoder),
+      head_start_(slots_, cache_),
+      desk_(slots_, cache_, saver_, head_start_, decoder),
       stats_(stats),
       lend_after_(lend_after),
       copied_at_once_(copied_at_once) {}
@@ -56,6 +57,7 @@ void Admission::admit(Sequences& sequences, Clock::time_point now) {
   }
   trim_checkpoints();
   cache_.trim();
+  head_start_.look();
 }
 
 /** Whether one more new stream can have a slot, when so many before it have one coming. */
@@ -64,11 +66,13 @@ bool Admission::has_place(const Sequences& sequences, int waiting, Clock::time_p
 }
 
 Admission::Outcome Admission::start(Sequence& sequence, Sequences& sequences, int waiting, Clock::time_point now) {
+  if (slots_.free_count() <= waiting) head_start_.give_up();
   if (!has_place(sequences, waiting, now)) return Outcome::kNoSlot;
   Source source = sources_.find(sequence);
   if (source.prefix) sequence.found = source.prefix;  // so that it stays in memory for as long as this waits
   if (sources_.computed_soon(sequence, sequences, source.tokens)) return Outcome::kWaits;
   if (sources_.on_disk(sequence, source.tokens)) return Outcome::kWaits;
+  if (head_start_.copies(source.prefix)) head_start_.give_up();  // it would be copied twice
   if (slots_.free_count() <= waiting) {
     if (!make_free(sequences, now)) return Outcome::kNoSlot;
     source = sources_.find(sequence);  // making room may have dropped what was found
@@ -92,9 +96,13 @@ bool Admission::copy_some(Sequences& sequences, Clock::duration time) {
     filler_.loaded(*sequence, sequences);
   }
   if (flowing_ && !saver_.under_way()) saver_.save_ahead();
-  if (!saver_.under_way() || (prefilling && !flowing_))
-    return copied;  // nobody waits for it, but somebody for a first token
-  if (saver_.advance(until)) end_saving(sequences);
+  if (prefilling && !flowing_) return copied;  // nobody waits for the rest, but somebody for a first token
+  if (saver_.under_way()) {
+    if (saver_.advance(until)) end_saving(sequences);
+    return true;
+  }
+  if (!head_start_.under_way()) return copied;
+  head_start_.advance(until);
   return true;
 }
 
@@ -178,6 +186,7 @@ Admission::Outcome Admission::bring_back(Sequence& sequence, Sequences& sequence
     if (sources_.computed_soon(sequence, sequences, source.tokens) || sources_.on_disk(sequence, source.tokens))
       return Outcome::kWaits;
   }
+  if (slots_.free_count() <= waiting) head_start_.give_up();
   if (waiting < slots_.free_count()) {
     const SlotId own = filler_.own_slot(sequence);
     const SlotFiller::Place place = own >= 0           ? SlotFiller::Place{own, true, false}

@@ -9,6 +9,7 @@
 #include "cache_desk.h"
 #include "core/ids.h"
 #include "core/stats.h"
+#include "head_start.h"
 #include "kv/kv_slots.h"
 #include "kv/prefix_cache.h"
 #include "prefix_sources.h"
@@ -78,7 +79,10 @@ class Admission {
 
   /** What was computed for one stream is of use to a later one. */
   bool keeps() const { return cache_.enabled(); }
-  int free_slots() const { return slots_.free_count(); }
+  /** The one that has the head start is free for whoever wants it. */
+  int free_slots() const { return slots_.free_count() + (head_start_.under_way() ? 1 : 0); }
+  /** Nobody will come any more. */
+  void close() { head_start_.give_up(); }
   const KvSlots& slots() const { return slots_; }
 
  private:
@@ -105,6 +109,7 @@ class Admission {
   PrefixSources sources_;
   SlotSaver saver_;
   SlotFiller filler_;
+  HeadStart head_start_;
   CacheDesk desk_;
   EngineStats& stats_;
   const Clock::duration lend_after_;

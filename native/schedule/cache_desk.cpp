@@ -252,16 +252,12 @@ std::vector<CacheEntry> CacheDesk::evict(const CacheQuestion& question) {
 
 void CacheDesk::import(const std::shared_ptr<const SavedPrefix>& prefix) {
   // Also where a longer one covers it: it is answered with its id, which is to be good for pin().
-  const auto is_held = [&] {
-    bool held = false;
-    cache_.each_in_ram([&](const auto& other) { held |= other->content == prefix->content; });
-    return held;
-  };
-  if (!is_held() && cache_.can_reserve(prefix->bytes())) {
+  if (!cache_.in_ram(prefix->content) && cache_.can_reserve(prefix->bytes())) {
     cache_.insert(prefix);
     cache_.trim();
   }
-  if (!is_held()) throw no_room_in_ram(prefix->bytes());
+  if (!cache_.in_ram(prefix->content)) throw no_room_in_ram(prefix->bytes());
+  head_start_.offer(prefix->content);
   if (cache_.wants_file(*prefix)) cache_.write(prefix);
 }
 

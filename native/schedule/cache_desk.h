@@ -12,6 +12,7 @@
 #include "core/decoder.h"
 #include "core/events.h"
 #include "core/inbox.h"
+#include "head_start.h"
 #include "kv/kv_slots.h"
 #include "kv/prefix_cache.h"
 #include "outbox.h"
@@ -28,8 +29,8 @@ class CacheDesk {
   using Export =
       std::function<void(std::shared_ptr<QuestionControl>, CacheQuestion, CacheEntry, std::shared_ptr<const SavedPrefix>)>;
 
-  CacheDesk(KvSlots& slots, PrefixCache& cache, SlotSaver& saver, const Decoder& decoder)
-      : slots_(slots), cache_(cache), saver_(saver), decoder_(decoder) {}
+  CacheDesk(KvSlots& slots, PrefixCache& cache, SlotSaver& saver, HeadStart& head_start, const Decoder& decoder)
+      : slots_(slots), cache_(cache), saver_(saver), head_start_(head_start), decoder_(decoder) {}
 
   void add(CacheCommand command);
   void withdraw(uint32_t question);
@@ -73,6 +74,7 @@ class CacheDesk {
   KvSlots& slots_;
   PrefixCache& cache_;
   SlotSaver& saver_;
+  HeadStart& head_start_;
   const Decoder& decoder_;
   std::vector<Waiting> waiting_;
 };

@@ -59,6 +59,7 @@ bool Scheduler::step() {
 
 void Scheduler::finish_all() {
   take_commands();
+  admission_.close();
   while (!sequences_.empty()) finish(sequences_.oldest(), FinishReason::kCancelled);
   for (auto& [id, ending] : std::exchange(endings_, {})) end(id, std::move(ending.event), ending.reply->summary());
   if (embeddings_) embeddings_->fail_all("CLOSED", "the model was closed");

@@ -101,7 +101,7 @@ struct Bench {
     for (Event& event : queue.take()) {
       if (auto* answer = std::get_if<AnswerEvent>(&event.payload)) {
         answers[answer->question]++;
-        vectors[answer->question] = std::get<VectorsAnswer>(answer->answer);
+        if (auto* told = std::get_if<VectorsAnswer>(&answer->answer)) vectors[answer->question] = *told;
         continue;
       }
       if (auto* error = std::get_if<AnswerErrorEvent>(&event.payload)) {

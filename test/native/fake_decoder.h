@@ -94,6 +94,7 @@ class FakeDecoder final : public Decoder {
   bool looks_up = true;             // otherwise nothing is drafted but by a draft model
   bool predicts = false;            // what is drafted is what a caller expects of the reply
   int saves = 0, loads = 0;
+  size_t tokens_loaded = 0;
   int chunks_moved = 0;
   size_t most_images = 0;         // that were in memory at once
   size_t copy_tokens = SIZE_MAX;  // of an image, in one advance()
@@ -273,6 +274,7 @@ class FakeDecoder final : public Decoder {
     const uint8_t* const in = image->data();
     return std::make_unique<Copy>(image, copy_tokens, [this, slot, in](size_t from, size_t to) {
       REQUIRE(cache_[slot].size() >= to);
+      tokens_loaded += to - from;
       std::memcpy(cache_[slot].data() + from, in + from * sizeof(Token), (to - from) * sizeof(Token));
     });
   }
@@ -329,6 +331,10 @@ class FakeDecoder final : public Decoder {
   }
   std::string_view control_name(Token token) const override { return token == control ? "<|control|>" : ""; }
 
+  int filled_slots() const {
+    return static_cast<int>(
+        std::count_if(cache_.begin(), cache_.end(), [](const auto& entry) { return !entry.second.empty(); }));
+  }
   bool all_slots_empty() const {
     for (const auto& [slot, cache] : cache_) {
       if (!cache.empty()) return false;
