@@ -62,6 +62,7 @@ void KvSlots::release(SlotId slot, bool abandoned) {
   slots_[slot].owner = 0;
   slots_[slot].abandoned = abandoned;
   slots_[slot].released = ++releases_;
+  slots_[slot].used = std::filesystem::file_time_type::clock::now();
   free_++;
   ZSE_ASSERT(free_ == count_free(), "as many slots are free as are counted");
 }
@@ -221,6 +222,7 @@ std::optional<KvSlots::Save> KvSlots::begin_save(SlotId slot) const try {
   prefix->prompt_tokens = slots_[slot].prompt_tokens;
   prefix->image = copy->image();
   prefix->checkpoints = slots_[slot].checkpoints;
+  if (slots_[slot].owner == 0) prefix->used = slots_[slot].used;
   return Save{slot, std::move(prefix), std::move(copy)};
 } catch (const std::bad_alloc&) {
   return {};

@@ -2,6 +2,7 @@
 // stream has ended. Every change of a slot goes through here, so that the table and the KV cache never disagree. Decode thread only.
 #pragma once
 
+#include <filesystem>
 #include <optional>
 #include <vector>
 
@@ -18,15 +19,16 @@ class KvSlots {
   struct Slot {
     StreamId owner = 0;  // 0: free
     Prompt content;
-    int prompt_tokens = 0;    // of those, the ones computed as pieces of a prompt
-    Checkpoints checkpoints;  // where it can be cut, if the model's memory cannot
-    uint64_t released = 0;    // when it came free, in order
-    int shared = 0;           // of its tokens, those whose cells another slot may have, too
-    MovedChunks aside;        // what it held before at other places, until its tokens come to them
-    bool written = false;     // to disk, or tried to: once is enough, whatever becomes of the file
-    bool kept = false;        // in RAM, or tried to
-    bool considered = false;  // for being kept before anybody needs its place
-    bool abandoned = false;   // its reader left in the middle of the prompt
+    int prompt_tokens = 0;                   // of those, the ones computed as pieces of a prompt
+    Checkpoints checkpoints;                 // where it can be cut, if the model's memory cannot
+    uint64_t released = 0;                   // when it came free, in order
+    std::filesystem::file_time_type used{};  // the same, by the clock of files
+    int shared = 0;                          // of its tokens, those whose cells another slot may have, too
+    MovedChunks aside;                       // what it held before at other places, until its tokens come to them
+    bool written = false;                    // to disk, or tried to: once is enough, whatever becomes of the file
+    bool kept = false;                       // in RAM, or tried to
+    bool considered = false;                 // for being kept before anybody needs its place
+    bool abandoned = false;                  // its reader left in the middle of the prompt
   };
 
   explicit KvSlots(Decoder& decoder);

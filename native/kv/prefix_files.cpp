@@ -246,7 +246,10 @@ bool PrefixFiles::write_file(PrefixFileId id, const SavedPrefix& prefix, std::ve
   }
   if (!file || !write_prefix_file(*file, key_, prefix, secret_)) return false;
   const FolderLock lock(folder_.parent_path());  // or one who counts the folder might find it under neither of its names
-  return file->publish();
+  if (!file->publish()) return false;
+  std::error_code ignored;
+  if (prefix.used != fs::file_time_type{}) fs::last_write_time(path_of(id), prefix.used, ignored);
+  return true;
 }
 
 std::shared_ptr<const SavedPrefix> PrefixFiles::read_file(PrefixFileId id) const {

@@ -6,6 +6,7 @@
 #include <climits>
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <vector>
 
@@ -36,6 +37,8 @@ struct SavedPrefix {
   int prompt_tokens = 0;  // of those, computed as pieces of a prompt; the rest one by one, as a reply
   std::shared_ptr<const SlotImage> image;
   Checkpoints checkpoints;
+  /** When its stream ended; not of what was read or imported. A file has this time, however late it is written. */
+  std::filesystem::file_time_type used{};
 
   size_t bytes() const { return image->size() + content.bytes() + bytes_of(checkpoints); }
 };

@@ -1,6 +1,8 @@
 #include "slot_saver.h"
 
+#include <algorithm>
 #include <utility>
+#include <vector>
 
 namespace zse {
 
@@ -33,9 +35,13 @@ void SlotSaver::save_ahead() {
 }
 
 bool SlotSaver::write_one() {
-  for (SlotId slot = 0; slot < slots_.size() && !saving_; slot++) {
-    if (slots_[slot].owner == 0) saving_ = begin(slot, false);
+  // The latest used first: where the engine closes there may be no time for all.
+  std::vector<SlotId> free;
+  for (SlotId slot = 0; slot < slots_.size(); slot++) {
+    if (slots_[slot].owner == 0 && !slots_[slot].content.empty()) free.push_back(slot);
   }
+  std::sort(free.begin(), free.end(), [this](SlotId a, SlotId b) { return slots_[a].released > slots_[b].released; });
+  for (auto next = free.begin(); next != free.end() && !saving_; ++next) saving_ = begin(*next, false);
   return saving_.has_value();
 }
 

@@ -342,15 +342,32 @@ test("what is on disk alone is pinned from there, and where RAM has no room for 
   const dir = mkdtempSync(join(folder, "disk-"));
   const first = openModel({ ...OPTIONS, promptCache: { dir } });
   await first.chat(asks("Hello"), GREEDY);
+  const old = (await first.cache.list())[0]!;
+  await first.chat([{ role: "system", content: RULES.toUpperCase() }], GREEDY);
   await first.close();
   const second = openModel({ ...OPTIONS, promptCache: { dir } });
-  const [entry] = await second.cache.list();
+  const entry = (await second.cache.list()).find(({ id }) => id === old.id);
   expect(entry).toMatchObject({ in: ["disk"], pinned: false });
   expect(await second.cache.pin(entry!.id)).toMatchObject({ id: entry!.id, pinned: true });
   await second.close();
   const third = openModel({ ...OPTIONS, promptCache: { dir, ram: 0 } });
   await expect(third.cache.pin(entry!.id)).rejects.toMatchObject({ code: "OVERLOADED" });
   await third.close();
+});
+
+test("what was used last is in a slot after a restart, before anybody asks", async () => {
+  const dir = mkdtempSync(join(folder, "head-"));
+  const first = openModel({ ...OPTIONS, promptCache: { dir } });
+  await first.chat(asks("Hello"), GREEDY);
+  await first.close();
+  const second = openModel({ ...OPTIONS, promptCache: { dir } });
+  await expect.poll(async () => (await second.cache.list())[0]?.in, { timeout: 30_000 }).toContain("slot");
+  expect(second.stats().prefilledTokens).toBe(0);
+  const after = await second.chat(asks("Hello"), GREEDY);
+  expect(after.usage.cachedTokens).toBe(after.usage.promptTokens - 1);
+  await second.cache.evict();
+  expect(await second.cache.list()).toEqual([]);
+  await second.close();
 });
 
 test("an export takes the place of a file alone, and of the one that a link leads to", async () => {

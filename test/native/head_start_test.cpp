@@ -98,6 +98,21 @@ TEST("after a restart what was used last is in a slot before anybody asks") {
   }
 }
 
+TEST("a file has the time of its use, in whichever order the engine wrote its prefixes when it closed") {
+  const TemporaryFolder folder;
+  {
+    Again before(folder, 2);
+    for (const int salt : {1, 2}) cached(before, make_prompt(kTokens, salt), 1);
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    cached(before, make_prompt(kTokens + 20, 1), 1);
+    before.scheduler.write_prefixes();
+  }
+  Again bench(folder, 3);
+  rest(bench);
+  CHECK_EQ(cached(bench, make_prompt(kTokens + 20, 1)), kTokens + 19);
+  CHECK_EQ(bench.decoder.loads, 1);
+}
+
 TEST("a head start takes no slot that somebody wants, and its slot counts as free") {
   const TemporaryFolder folder;
   use(folder, 1);
