@@ -445,7 +445,7 @@ TEST("a good file that cannot be read now is left alone") {
     bench.scheduler.write_prefixes();
   }
   {
-    Bench known(2, 1000, {}, 64, options(true), true, files(folder));
+    Bench known(2, 1000, {}, 64, options(true, 0), true, files(folder));  // with RAM it would be read ahead
     const NoMoreFiles exhausted;
     CHECK_EQ(cached(known, prompt), 0);  // wanted, and not to be had
     Bench scanned(2, 1000, {}, 64, options(true), true, files(folder));
