@@ -15,9 +15,10 @@ export interface Attempt {
 
 /** What to print when none of `attempts` gave an addon. `root` is the package's folder, or that of a bundle without the package beside it. */
 export function loadHelp(root: string, attempts: readonly Attempt[], { bundled = false } = {}): string {
-  const lines = attempts.map(
-    ({ from, error, missing }) => `    ${from}: ${missing ? "not installed" : reasonOf(error).replace(`${from}: `, "")}`,
-  );
+  const lines = attempts.map(({ from, error, missing }) => {
+    const other = isForOtherLibc(from) ? " (of the other C library)" : "";
+    return `    ${from}: ${missing ? "not installed" : reasonOf(error).replace(`${from}: `, "")}${missing ? "" : other}`;
+  });
   if (lines.length === 0) lines.push(`    no package is made for ${process.platform}-${process.arch}`);
   return [
     "zStream's native engine could not be loaded.",
@@ -62,7 +63,7 @@ const DAMAGED =
 
 function advice(root: string, attempts: readonly Attempt[], bundled: boolean): string[] {
   const build = buildAdvice(root);
-  const found = attempts.filter(({ missing }) => !missing);
+  const found = attempts.filter(({ from, missing }) => !missing && !isForOtherLibc(from));
   const reasons = found.map(({ error }) => reasonOf(error)).join("\n");
   const code = found.map(({ error }) => (error as { code?: string } | undefined)?.code);
   if (/[\\/][^\\/]+\.asar[\\/]/.test(root)) {
@@ -147,6 +148,12 @@ function packageName(): string | undefined {
   const target = `${process.platform}-${process.arch}`;
   if (!/^(linux|win32|darwin)-(x64|arm64)$/.test(target)) return undefined;
   return `@zstream/${target}${process.platform === "linux" && isMusl() ? "-musl" : ""}`;
+}
+
+/** Package managers that know nothing of C libraries install it by a lockfile from another system, where this one's package is left out. */
+function isForOtherLibc(name: string): boolean {
+  const wanted = packageName();
+  return wanted !== undefined && (name === `${wanted}-musl` || `${name}-musl` === wanted);
 }
 
 /** How each package manager adds a package, and how it runs a package's command: npx looks for it on the registry where it finds none. */

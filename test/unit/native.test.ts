@@ -28,6 +28,11 @@ const broken = (message: string, code?: string): Attempt => ({
   missing: false,
 });
 
+function isMusl(): boolean {
+  const { header } = process.report!.getReport() as unknown as { header: { glibcVersionRuntime?: string } };
+  return header.glibcVersionRuntime === undefined;
+}
+
 describe("an engine that cannot be loaded", () => {
   test("says where it ran, what was looked for, and one command that helps, on one screen", () => {
     const help = loadHelp(project("plain"), [broken("/x: invalid ELF header\n  more"), missing]);
@@ -103,6 +108,21 @@ describe("an engine that cannot be loaded", () => {
       expect(loadHelp(project("npm-other-libc", musl), [missing])).toMatch(/was made on another system/);
       const has = ["package-lock.json", `{ ${entry(target)}, ${entry(`${target}-musl`)}, ${own} }`] as [string, string];
       expect(loadHelp(project("npm-has", has), [missing])).not.toContain("was made on another system");
+    },
+  );
+  test.skipIf(process.platform !== "linux")(
+    "the package of the other C library, which such a lockfile brings, is not taken for a damaged file",
+    () => {
+      const musl = isMusl();
+      const wanted: Attempt = { ...missing, from: `@zstream/${target}${musl ? "-musl" : ""}` };
+      const other: Attempt = { ...broken("/lib/libc.so: invalid ELF header"), from: `@zstream/${target}${musl ? "" : "-musl"}` };
+      const lock = `{ "node_modules/${other.from}": { "optional": true } }`;
+      const help = loadHelp(project("libc", ["package-lock.json", lock]), [wanted, other]);
+      expect(help).toContain(`${other.from}: /lib/libc.so: invalid ELF header (of the other C library)\n`);
+      expect(help).toContain("was made on another system");
+      expect(help).not.toContain("damaged");
+      expect(loadHelp(project("libc-none"), [wanted, other])).toContain(`npm install ${wanted.from}@1.2.3`);
+      expect(loadHelp(project("libc-both"), [{ ...broken("file too short"), from: wanted.from }, other])).toContain("damaged");
     },
   );
   test.skipIf(process.platform !== "linux")("Deno's name of an npm package has no space in it", () => {
