@@ -204,7 +204,7 @@ test("beside running streams all of it works, and what cannot be done says why",
   await expect(model.cache.pin("0000000000000000")).rejects.toMatchObject({ code: "BAD_OPTION" });
   await expect(model.cache.pin("what I said before")).rejects.toMatchObject({ code: "BAD_OPTION", option: "id" });
   await expect(model.cache.unpin(entry.id)).rejects.toMatchObject({ code: "BAD_OPTION" });
-  for (const none of ["", new URL("file://elsewhere/file.kv"), Object.create(null)]) {
+  for (const none of ["", new URL("https://elsewhere/file.kv"), Object.create(null)]) {
     await expect(model.cache.export(entry.id, none)).rejects.toMatchObject({ code: "BAD_OPTION", option: "file" });
   }
   stream.abort();
