@@ -196,14 +196,24 @@ export abstract class ModelCalls implements AsyncDisposable {
    * Computes a prompt ahead, for a call that will begin with it: while a person types, or before an app is used. It takes only what nobody else wants: steps
    * that would not be computed otherwise, and a free slot, until somebody waits for it. May be called at each key press: a newer call with the same `key`
    * takes the place of the one before, which resolves with what it has come to. `options` are those of the call to come; tools and reasoning change its
-   * prompt. What was computed stays for as long as the prompt cache keeps it. Rejects as chat, but not for want of room.
+   * prompt. What was computed stays for as long as the prompt cache keeps it. Rejects as chat, but not for want of room. What it says need not be
+   * handled, but for options that cannot be read.
    */
   prepare(messages: readonly Message[], options?: ReplyOptionsInput & PrepareOptions): Promise<Prepared>;
   prepare(prompt: string | TokenIds, options?: CompletionOptionsInput & PrepareOptions): Promise<Prepared>;
   prepare(request: (ChatRequest | CompletionRequest) & PrepareOptions): Promise<Prepared>;
-  async prepare(first: readonly Message[] | string | TokenIds | object, second?: object): Promise<Prepared> {
-    const { call, key } = readPrepareCall(first, second);
-    return await this.#preparations.run(this.#engine, this.#asked(call), key);
+  prepare(first: readonly Message[] | string | TokenIds | object, second?: object): Promise<Prepared> {
+    let read: ReturnType<typeof readPrepareCall>;
+    try {
+      read = readPrepareCall(first, second);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    const { call, key } = read;
+    const ahead = (async () => await this.#preparations.run(this.#engine, this.#asked(call), key))();
+    // Nobody waits for it at each key press, and a text that is too long for once, or a window that closes, must not end the process.
+    ahead.catch(() => undefined);
+    return ahead;
   }
 
   /**

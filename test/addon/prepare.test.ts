@@ -1,11 +1,12 @@
 // Prompts that are computed ahead: what was computed is the next call's prefix, and nobody waits for it.
 
+import { spawnSync } from "node:child_process";
 import { afterEach, expect, test } from "vitest";
 import type { ZSE } from "../../lib/index.js";
-import { openModel } from "./helpers.js";
+import { openModel, ROOT } from "./helpers.js";
 
 let model: ZSE;
-afterEach(() => model.close());
+afterEach(() => model?.close());
 
 const said = (words: string) => [{ role: "user" as const, content: words }];
 const longer = "Tell me about the sea and the birds. ".repeat(40);
@@ -88,6 +89,23 @@ test("an abort ends it with the signal's reason, and its slot is free", async ()
   leaving.abort(new Error("typed something else"));
   await expect(preparing).rejects.toThrow("typed something else");
   expect((await model.chat(said("Hi"), asked)).usage.completionTokens).toBe(4);
+});
+
+test("nobody need hold its promise: a text that is too long, an abort and a closed model end no process", () => {
+  const script = `
+    import { ZSE } from "./dist/index.js";
+    const model = new ZSE({ contextSize: 512 });
+    await model.ready;
+    model.prepare([{ role: "user", content: "word ".repeat(4000) }]);
+    model.prepare([{ role: "user", content: "word" }], { signal: AbortSignal.abort() });
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    model.prepare([{ role: "user", content: "word ".repeat(300) }], { key: "other" });
+    await model.close();
+    model.prepare([{ role: "user", content: "word" }]);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    console.log("went on");`;
+  const { stdout, stderr } = spawnSync(process.execPath, ["--input-type=module", "--eval", script], { cwd: ROOT, encoding: "utf8" });
+  expect(`${stdout}${stderr}`).toBe("went on\n");
 });
 
 test("its options are checked like a call's", async () => {
