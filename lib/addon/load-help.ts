@@ -15,9 +15,11 @@ export interface Attempt {
 
 /** What to print when none of `attempts` gave an addon. `root` is the package's folder, or that of a bundle without the package beside it. */
 export function loadHelp(root: string, attempts: readonly Attempt[], { bundled = false } = {}): string {
+  const other = packageOfOtherLibc();
+  const ofThisLibc = attempts.filter(({ from }) => from !== other);
   const lines = attempts.map(({ from, error, missing }) => {
-    const other = isForOtherLibc(from) ? " (of the other C library)" : "";
-    return `    ${from}: ${missing ? "not installed" : reasonOf(error).replace(`${from}: `, "")}${missing ? "" : other}`;
+    if (missing) return `    ${from}: not installed`;
+    return `    ${from}: ${reasonOf(error).replace(`${from}: `, "")}${from === other ? " (of the other C library)" : ""}`;
   });
   if (lines.length === 0) lines.push(`    no package is made for ${process.platform}-${process.arch}`);
   return [
@@ -27,7 +29,7 @@ export function loadHelp(root: string, attempts: readonly Attempt[], { bundled =
     "  Looked for, in this order:",
     ...lines,
     "  What to do:",
-    ...advice(root, attempts, bundled).map((line) => `    - ${line}`),
+    ...advice(root, ofThisLibc, bundled).map((line) => `    - ${line}`),
   ].join("\n");
 }
 
@@ -63,7 +65,7 @@ const DAMAGED =
 
 function advice(root: string, attempts: readonly Attempt[], bundled: boolean): string[] {
   const build = buildAdvice(root);
-  const found = attempts.filter(({ from, missing }) => !missing && !isForOtherLibc(from));
+  const found = attempts.filter(({ missing }) => !missing);
   const reasons = found.map(({ error }) => reasonOf(error)).join("\n");
   const code = found.map(({ error }) => (error as { code?: string } | undefined)?.code);
   if (/[\\/][^\\/]+\.asar[\\/]/.test(root)) {
@@ -151,9 +153,9 @@ function packageName(): string | undefined {
 }
 
 /** Package managers that know nothing of C libraries install it by a lockfile from another system, where this one's package is left out. */
-function isForOtherLibc(name: string): boolean {
+function packageOfOtherLibc(): string | undefined {
   const wanted = packageName();
-  return wanted !== undefined && (name === `${wanted}-musl` || `${name}-musl` === wanted);
+  return wanted?.endsWith("-musl") ? wanted.slice(0, -"-musl".length) : `${wanted}-musl`;
 }
 
 /** How each package manager adds a package, and how it runs a package's command: npx looks for it on the registry where it finds none. */

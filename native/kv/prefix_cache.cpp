@@ -55,11 +55,11 @@ PrefixCache::OnDisk PrefixCache::find_file(const Prompt& prompt) const {
   return best;
 }
 
-std::optional<PrefixFileId> PrefixCache::latest_file() const {
+const PrefixFileInfo* PrefixCache::latest_file() const {
   const auto latest = std::max_element(on_disk_.begin(), on_disk_.end(),
                                        [](const auto& a, const auto& b) { return a.second.info.used < b.second.info.used; });
-  if (latest == on_disk_.end() || latest->second.info.bytes > options_.ram_bytes / 2) return {};
-  return latest->first;
+  if (latest == on_disk_.end() || latest->second.info.bytes > options_.ram_bytes / 2) return nullptr;
+  return &latest->second.info;
 }
 
 std::shared_ptr<const SavedPrefix> PrefixCache::in_ram(const Prompt& content) const {

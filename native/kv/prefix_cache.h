@@ -58,12 +58,10 @@ class PrefixCache {
     }
   }
 
-  /** Of the files that were there at the beginning, the one used last; if half of RAM has room for it. */
-  std::optional<PrefixFileId> latest_file() const;
+  /** Of the files that were there at the beginning, the one used last; if half of RAM has room for it. Null: there is none. */
+  const PrefixFileInfo* latest_file() const;
   /** Null: RAM has none of this content. */
   std::shared_ptr<const SavedPrefix> in_ram(const Prompt& content) const;
-  /** Of a file that is there. */
-  const Prompt& content_of(PrefixFileId id) const { return on_disk_.at(id).info.content; }
 
   /** Begins to read a file into RAM; when fetching() is over, find() has it, unless it was bad. */
   void fetch(PrefixFileId id);

@@ -48,6 +48,7 @@ void Admission::admit(Sequences& sequences, Clock::time_point now) {
     } else {
       returning = sequences.next_returning(&sequence);
     }
+    if (slots_.free_count() <= waiting) head_start_.give_up();
     const Outcome outcome =
         is_new ? start(sequence, sequences, waiting, now) : bring_back(sequence, sequences, waiting, now);
     if (outcome == Outcome::kWaits) waiting++;
@@ -66,7 +67,6 @@ bool Admission::has_place(const Sequences& sequences, int waiting, Clock::time_p
 }
 
 Admission::Outcome Admission::start(Sequence& sequence, Sequences& sequences, int waiting, Clock::time_point now) {
-  if (slots_.free_count() <= waiting) head_start_.give_up();
   if (!has_place(sequences, waiting, now)) return Outcome::kNoSlot;
   Source source = sources_.find(sequence);
   if (source.prefix) sequence.found = source.prefix;  // so that it stays in memory for as long as this waits
@@ -186,7 +186,6 @@ Admission::Outcome Admission::bring_back(Sequence& sequence, Sequences& sequence
     if (sources_.computed_soon(sequence, sequences, source.tokens) || sources_.on_disk(sequence, source.tokens))
       return Outcome::kWaits;
   }
-  if (slots_.free_count() <= waiting) head_start_.give_up();
   if (waiting < slots_.free_count()) {
     const SlotId own = filler_.own_slot(sequence);
     const SlotFiller::Place place = own >= 0           ? SlotFiller::Place{own, true, false}

@@ -10,26 +10,25 @@ constexpr StreamId kOwner = -1;  // of the slot, while it is filled: no stream
 
 }  // namespace
 
-HeadStart::HeadStart(KvSlots& slots, PrefixCache& cache) : slots_(slots), cache_(cache), file_(cache.latest_file()) {
-  if (!file_) return;
-  wanted_ = true;
-  content_ = cache_.content_of(*file_);
+HeadStart::HeadStart(KvSlots& slots, PrefixCache& cache) : slots_(slots), cache_(cache) {
+  const PrefixFileInfo* const latest = cache_.latest_file();
+  if (!latest) return;
+  wanted_ = latest->content;
+  file_ = latest->id;
   cache_.fetch(*file_);
 }
 
 void HeadStart::offer(const Prompt& content) {
   if (under_way()) return;
-  wanted_ = true;
-  content_ = content;
+  wanted_ = content;
   file_.reset();
 }
 
 void HeadStart::look() {
   if (!wanted_ || under_way() || (file_ && cache_.fetching(*file_))) return;
-  wanted_ = false;
-  prefix_ = cache_.in_ram(content_);
+  prefix_ = cache_.in_ram(*std::exchange(wanted_, std::nullopt));
   const SlotId slot = slots_.least_valuable();
-  if (!prefix_ || slot < 0 || !slots_[slot].content.empty() || is_in_a_slot(content_)) return prefix_.reset();
+  if (!prefix_ || slot < 0 || !slots_[slot].content.empty() || is_in_a_slot(prefix_->content)) return prefix_.reset();
   copy_ = slots_.begin_load(slot, *prefix_);
   if (!copy_) {
     cache_.reject(*prefix_);
@@ -40,7 +39,7 @@ void HeadStart::look() {
 }
 
 void HeadStart::advance(Clock::time_point until) {
-  if (cache_.in_ram(content_) != prefix_) return give_up();  // somebody may have had it evicted, to be nowhere
+  if (cache_.in_ram(prefix_->content) != prefix_) return give_up();  // somebody may have had it evicted, to be nowhere
   if (!copy_->advance_until(until)) return;
   if (!copy_->sound()) {
     cache_.reject(*prefix_);
@@ -52,7 +51,7 @@ void HeadStart::advance(Clock::time_point until) {
 }
 
 void HeadStart::give_up() {
-  wanted_ = false;
+  wanted_.reset();
   prefix_.reset();
   if (!copy_) return;
   copy_.reset();

@@ -37,8 +37,7 @@ class HeadStart {
 
   KvSlots& slots_;
   PrefixCache& cache_;
-  bool wanted_ = false;  // what is of this content
-  Prompt content_;
+  std::optional<Prompt> wanted_;      // what is of this content, once it is in RAM
   std::optional<PrefixFileId> file_;  // that is read for it
   SlotId slot_ = -1;
   std::shared_ptr<const SavedPrefix> prefix_;
