@@ -43,14 +43,13 @@ int metadata_number(const llama_model* model, const std::string& architecture, c
  * or a window of attention lets it be smaller.
  */
 double bytes_per_token(const llama_model* model, const ModelInfo& info) {
-  constexpr double kAccount = 64;
-  if (llama_model_is_recurrent(model) || llama_model_is_hybrid(model) || llama_model_n_swa(model) > 0) return kAccount;
+  if (llama_model_is_recurrent(model) || llama_model_is_hybrid(model) || llama_model_n_swa(model) > 0) return kAccountBytes;
   const int head = info.embedding_size / std::max(1, llama_model_n_head(model));
   const int key = metadata_number(model, info.architecture, "attention.key_length", head);
   const int value = metadata_number(model, info.architecture, "attention.value_length", head);
   const ggml_type type = kv_type_of(info.kv_type);
   const auto block = static_cast<double>(ggml_type_size(type)) / static_cast<double>(ggml_blck_size(type));
-  return kAccount + block * info.layers * llama_model_n_head_kv(model) * (key + value);
+  return kAccountBytes + block * info.layers * llama_model_n_head_kv(model) * (key + value);
 }
 
 /** What llama.cpp would refuse with a line in its log alone. */
@@ -77,8 +76,8 @@ void check_kv_type(const llama_model* model, const ModelInfo& info) {
 
 /** Memory is taken as streams use it (vendor/patches), so that what can never fit would show only then. */
 void check_memory(const llama_model* model, const ModelInfo& info) {
-  if (!computes_on_cpu(info)) return;
-  const size_t total = machine_memory();
+  const bool on_cpu = computes_on_cpu(info);
+  const size_t total = machine_memory() + (on_cpu ? 0 : gpu_memory());
   const double tokens = static_cast<double>(info.context_size) * info.max_streams;
   const double bytes = tokens * bytes_per_token(model, info);
   if (total == 0 || bytes <= 2 * static_cast<double>(total)) return;
@@ -86,7 +85,7 @@ void check_memory(const llama_model* model, const ModelInfo& info) {
   throw EngineError("UNSUPPORTED", "the KV cache for " + std::to_string(info.max_streams) + " streams of " +
                                        std::to_string(info.context_size) + " tokens would take " + gigabytes(bytes) +
                                        ", and this machine has " + gigabytes(static_cast<double>(total)) +
-                                       " of memory; try a smaller contextSize, fewer maxStreams" +
+                                       " of memory" + (on_cpu ? "" : " with its GPU's") + "; try a smaller contextSize, fewer maxStreams" +
                                        (info.kv_type == "f16" ? ", or kvType \"q8_0\"" : " or kvType \"q4_0\""));
 }
 

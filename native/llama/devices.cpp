@@ -33,6 +33,12 @@ std::string backend_name(ggml_backend_dev_t device) {
   return name == "MTL" ? "Metal" : name;
 }
 
+size_t memory_of(ggml_backend_dev_t device) {
+  size_t free = 0, total = 0;
+  ggml_backend_dev_memory(device, &free, &total);
+  return total;
+}
+
 }  // namespace
 
 void init_backends() {
@@ -101,6 +107,9 @@ void GpuFit::apply(const std::string& path, const EngineOptions& options, llama_
   static std::mutex one_at_a_time;  // llama.cpp's fitting swaps the process-wide logger while it works
   std::lock_guard<std::mutex> lock(one_at_a_time);
   const int context_size = options.context_size > 0 ? options.context_size : kDefaultContextSize;
+  // It measures with a context of that size, and the account of its cells is taken from this machine's memory.
+  const double account = kAccountBytes * context_size * options.max_streams;
+  if (account > static_cast<double>(machine_memory()) / 4) return;
   llama_context_params context = context_params(context_size, options.max_streams, options.more_rows(), options.kv_type);
   std::vector<size_t> margins(llama_max_devices(), size_t{1} << 30);
   params.n_gpu_layers = llama_model_default_params().n_gpu_layers;  // the value that fitting may change
@@ -143,9 +152,16 @@ RowGroups cpu_row_groups() {
 
 size_t machine_memory() {
   ggml_backend_dev_t cpu = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
-  size_t free = 0, total = 0;
-  if (cpu) ggml_backend_dev_memory(cpu, &free, &total);
-  return total;
+  return cpu ? memory_of(cpu) : 0;
+}
+
+size_t gpu_memory() {
+  size_t bytes = 0;
+  for (size_t i = 0; i < ggml_backend_dev_count(); i++) {
+    ggml_backend_dev_t device = ggml_backend_dev_get(i);
+    if (is_gpu(device)) bytes += memory_of(device);
+  }
+  return bytes;
 }
 
 std::string system_info() {

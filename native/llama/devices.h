@@ -41,6 +41,9 @@ RowGroups cpu_row_groups();
 /** Bytes of RAM that the machine has; 0 where it does not say. */
 size_t machine_memory();
 
+/** Bytes of memory that all GPUs have; one that is part of the processor counts the machine's. */
+size_t gpu_memory();
+
 /** Whether an open model's layers are computed on the CPU. */
 bool computes_on_cpu(const ModelInfo& info);
 
@@ -56,6 +59,9 @@ llama_context_params context_params(int context_size, int max_streams, int more_
 /** What ggml calls a kvType of EngineOptions. */
 ggml_type kv_type_of(const std::string& kv_type);
 
+/** What llama.cpp's account of a context takes for each token, beside keys and values. */
+constexpr double kAccountBytes = 64;
+
 struct DeviceChoice {
   std::vector<ggml_backend_dev_t> devices;  // null-terminated, as llama.cpp takes it; the CPU is always there beside them
   int gpu_layers;                           // 0 when there is no GPU to hold them; -1: as many as fit
@@ -66,8 +72,8 @@ struct DeviceChoice {
 DeviceChoice choose_devices(const EngineOptions& options);
 
 /**
- * gpuLayers "auto": as many layers as fit beside the KV cache, 1 GiB left free on each device. llama.cpp keeps pointers into this
- * object until the load is over. Needs a GPU, so it was not run where this project is built.
+ * gpuLayers "auto": as many layers as fit beside the KV cache, 1 GiB left free on each device; all of them where the context is too large to be measured,
+ * and will be refused. llama.cpp keeps pointers into this object until the load is over. Tried with a Vulkan driver that computes on the CPU alone.
  */
 class GpuFit {
  public:
