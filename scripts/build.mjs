@@ -168,7 +168,8 @@ function sourceIsThere() {
   return existsSync(join(root, "vendor", "llama.cpp", ".git"));
 }
 
-function onPath(...commands) {
+/** Whether the PATH has one of these programs. */
+export function onPath(...commands) {
   const directories = (process.env.PATH ?? "").split(delimiter);
   return commands.some((command) => directories.some((directory) => existsSync(resolve(directory, command))));
 }

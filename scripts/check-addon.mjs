@@ -26,8 +26,8 @@ export function checkAddon(file, { platform, zig, gpu }) {
   const versions = [...new Set([...symbols.matchAll(/@GLIBC_(\d+)\.(\d+)/g)].map(([, major, minor]) => `${major}.${minor}`))];
   for (const version of versions) {
     const [major, minor] = version.split(".").map(Number);
-    if (!gpu && (major > NEWEST_GLIBC[0] || minor > NEWEST_GLIBC[1]))
-      // a toolkit's own libraries are newer
+    if ((!gpu || zig) && (major > NEWEST_GLIBC[0] || minor > NEWEST_GLIBC[1]))
+      // a GPU's by the system's compiler is as new as the system
       problems.push(`it needs symbols of glibc ${version}; ${NEWEST_GLIBC.join(".")} is the newest`);
   }
   for (const line of symbols.split("\n")) {

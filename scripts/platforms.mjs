@@ -17,7 +17,7 @@ export const platforms = [
 
 /**
  * The packages that hold the library of a GPU, installed on request beside the platform's own. needs: what its users must have. Each is built by
- * a machine of its kind that has the toolkit.
+ * a machine of its kind that has the toolkit; zig: as above, where the toolkit lies in a folder of its own (VULKAN_SDK).
  */
 export const gpuPackages = [
   {
@@ -28,7 +28,15 @@ export const gpuPackages = [
     libc: "glibc",
     needs: "NVIDIA's driver and the libraries of CUDA 12",
   },
-  { name: "vulkan-linux-x64", gpu: "vulkan", platform: "linux", arch: "x64", libc: "glibc", needs: "a driver for Vulkan, and its loader" },
+  {
+    name: "vulkan-linux-x64",
+    gpu: "vulkan",
+    platform: "linux",
+    arch: "x64",
+    libc: "glibc",
+    zig: "x86_64-linux-gnu.2.28",
+    needs: "a driver for Vulkan, and its loader",
+  },
   { name: "cuda-win32-x64", gpu: "cuda", platform: "win32", arch: "x64", needs: "NVIDIA's driver and the libraries of CUDA 12" },
   { name: "vulkan-win32-x64", gpu: "vulkan", platform: "win32", arch: "x64", needs: "a driver for Vulkan" },
 ];

@@ -10,7 +10,7 @@ import { buildAddon, requireTools } from "./build.mjs";
 import { placesOf, root } from "./paths.mjs";
 import { platforms } from "./platforms.mjs";
 import { main, SetupError } from "./say.mjs";
-import { installZig } from "./zig.mjs";
+import { installZig, zigDefines } from "./zig.mjs";
 
 const { name, compiler } = JSON.parse(process.env.ZSE_PREBUILD);
 const entry = platforms.find((one) => one.name === name);
@@ -29,15 +29,14 @@ function compileWithZig() {
   requireTools();
   const zig = installZig();
   const cmake = join(process.cwd(), "cmake");
-  const env = { ...process.env, ...zig.env, CCACHE_COMPILERTYPE: "clang" };
-  const toolchain = join(root, "scripts", "zig", "toolchain.cmake");
-  const defines = { CMAKE_TOOLCHAIN_FILE: toolchain, ZSE_ZIG: zig.program, ZSE_ZIG_TARGET: entry.zig };
-  Object.assign(defines, {
+  const env = { ...process.env, ...zig.env };
+  const defines = {
+    ...zigDefines(zig, entry),
     ZSE_PORTABLE: "ON",
     CMAKE_BUILD_TYPE: "Release",
     CMAKE_LIBRARY_OUTPUT_DIRECTORY: output,
     CMAKE_RUNTIME_OUTPUT_DIRECTORY: output,
-  });
+  };
   run("cmake", ["-S", root, "-B", cmake, ...Object.entries(defines).map(([key, value]) => `-D${key}=${value}`)], env);
   const jobs = String(Number(process.env.ZSE_JOBS) || availableParallelism());
   run("cmake", ["--build", cmake, "--target", "zstream", "--parallel", jobs], env);

@@ -7,11 +7,12 @@ import { createRequire } from "node:module";
 import { availableParallelism } from "node:os";
 import { basename, delimiter, dirname, join, resolve } from "node:path";
 import { fetchLlama } from "../vendor/fetch.mjs";
-import { newestSource, requireTools } from "./build.mjs";
+import { newestSource, onPath, requireTools } from "./build.mjs";
 import { checkAddon } from "./check-addon.mjs";
 import { root } from "./paths.mjs";
 import { addonOf, gpuPackages, hostPlatform, libraryOf, platforms } from "./platforms.mjs";
 import { main, SetupError, say } from "./say.mjs";
+import { installZig, zigDefines } from "./zig.mjs";
 
 /** Where scripts/zig's compiler runs. */
 const canCross = process.platform === "linux" && process.arch === "x64";
@@ -53,7 +54,7 @@ export function prebuild(entry, { compiler = entry.zig && canCross ? "zig" : "ho
   say(`${entry.name}: ${(statSync(file).size / 1e6).toFixed(1)} MB in ${file}`);
 }
 
-/** A GPU's library, by this machine's compiler and the toolkit that it has. */
+/** A GPU's library, with the toolkit that this machine has. */
 export function prebuildGpu(entry) {
   if (entry.platform !== process.platform || entry.arch !== process.arch)
     throw new SetupError(`${entry.name} cannot be built on ${process.platform}-${process.arch}: build it on a machine of that kind.`);
@@ -62,21 +63,26 @@ export function prebuildGpu(entry) {
   const folder = prebuildFolder(entry);
   const file = join(folder, libraryOf(entry));
   const cmake = join(folder, "cmake");
-  say(`prebuilding ${entry.name} …`);
+  // The cross compiler must not see this system's own headers: it takes a toolkit from a folder that has nothing else.
+  const zig = entry.zig && canCross && process.env.VULKAN_SDK ? installZig() : undefined;
+  say(`prebuilding ${entry.name} with ${zig ? `Zig's Clang for ${entry.zig}` : "this machine's compiler"} …`);
   const defines = { ZSE_GPU_LIBRARY: entry.gpu, CMAKE_BUILD_TYPE: "Release", CMAKE_LIBRARY_OUTPUT_DIRECTORY: dirname(file) };
-  run("cmake", ["-S", root, "-B", cmake, ...Object.entries(defines).map(([key, value]) => `-D${key}=${value}`)]);
+  if (zig) Object.assign(defines, zigDefines(zig, entry));
+  const generator = process.platform !== "win32" && onPath("ninja") ? ["-G", "Ninja"] : []; // CMake itself asks for make
+  const env = { ...process.env, ...zig?.env };
+  run("cmake", ["-S", root, "-B", cmake, ...generator, ...Object.entries(defines).map(([key, value]) => `-D${key}=${value}`)], env);
   const jobs = String(Number(process.env.ZSE_JOBS) || availableParallelism());
-  run("cmake", ["--build", cmake, "--target", "zstream-gpu", "--config", "Release", "--parallel", jobs]);
+  run("cmake", ["--build", cmake, "--target", "zstream-gpu", "--config", "Release", "--parallel", jobs], env);
   const made = [file, join(dirname(file), "Release", basename(file))].find(existsSync); // Visual Studio adds the configuration
   if (made === undefined) throw new SetupError(`${entry.name} was built, and ${file} is not there.`);
   if (made !== file) renameSync(made, file);
-  const problems = checkAddon(file, entry);
+  const problems = checkAddon(file, { ...entry, zig: zig && entry.zig });
   if (problems.length > 0) throw new SetupError(`${entry.name} would not run everywhere: ${problems.join("; ")}.`);
   say(`${entry.name}: ${(statSync(file).size / 1e6).toFixed(1)} MB in ${file}`);
 }
 
-function run(command, args) {
-  const { status, error } = spawnSync(command, args, { stdio: ["ignore", 2, 2] });
+function run(command, args, env) {
+  const { status, error } = spawnSync(command, args, { stdio: ["ignore", 2, 2], env });
   if (status !== 0) throw new SetupError(`\`${command} ${args[0]}\` failed (${error?.message ?? `exit ${status}`}): see the output above.`);
 }
 

@@ -21,5 +21,10 @@ export function installZig() {
     if (status !== 0 || !zigIsThere()) throw new SetupError(`the cross compiler could not be installed: ${stderr.trim().slice(-500)}`);
   }
   const env = { ZIG_LIB_DIR: join(folder, "node_modules", "@zigc", "lib"), ZIG_GLOBAL_CACHE_DIR: join(root, "build", "zig-cache") };
-  return { program, env };
+  return { program, env: { ...env, CCACHE_COMPILERTYPE: "clang" } };
+}
+
+/** What CMake must be told to compile for a platform with it. */
+export function zigDefines({ program: zig }, entry) {
+  return { CMAKE_TOOLCHAIN_FILE: join(root, "scripts", "zig", "toolchain.cmake"), ZSE_ZIG: zig, ZSE_ZIG_TARGET: entry.zig };
 }
