@@ -84,8 +84,8 @@ void check_memory(const llama_model* model, const ModelInfo& info) {
   const auto gigabytes = [](double amount) { return std::to_string(static_cast<int64_t>(std::ceil(amount / 1e9))) + " GB"; };
   throw EngineError("UNSUPPORTED", "the KV cache for " + std::to_string(info.max_streams) + " streams of " +
                                        std::to_string(info.context_size) + " tokens would take " + gigabytes(bytes) +
-                                       ", and this machine has " + gigabytes(static_cast<double>(total)) +
-                                       " of memory" + (on_cpu ? "" : " with its GPU's") + "; try a smaller contextSize, fewer maxStreams" +
+                                       ", and this machine has " + gigabytes(static_cast<double>(total)) + " of memory" +
+                                       (on_cpu ? "" : " with its GPU's") + "; try a smaller contextSize, fewer maxStreams" +
                                        (info.kv_type == "f16" ? ", or kvType \"q8_0\"" : " or kvType \"q4_0\""));
 }
 
