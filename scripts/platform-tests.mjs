@@ -12,6 +12,7 @@ import { lockfileFromElsewhere } from "../test/platforms/lockfile.mjs";
 import { musl } from "../test/platforms/musl/bed.mjs";
 import { tooOld, withoutAmx } from "../test/platforms/other-processor.mjs";
 import { startRegistry } from "../test/platforms/registry.mjs";
+import { vulkan } from "../test/platforms/vulkan.mjs";
 import { wine } from "../test/platforms/wine.mjs";
 import { zseBuildBeds } from "../test/platforms/zse-build.mjs";
 import { fromFarm, run, Skip } from "./farm.mjs";
@@ -91,6 +92,9 @@ await main(async () => {
     for (const [name, arch] of Object.entries({ musl: "x64", "musl on arm64 under qemu": "arm64" }))
       await bed(name, () => inEmptyProject((folder) => musl({ packed, registry: registry.url, project: folder, arch })));
     await bed("Windows under wine", () => inEmptyProject((folder) => wine({ packed, registry: registry.url, project: folder })));
+    await bed("Vulkan by a driver on the CPU", () =>
+      inEmptyProject((folder) => vulkan({ packed, registry: registry.url, project: folder })),
+    );
     await bed("node-llama-cpp beside it", () => tryBeside(registry));
     for (const { name, run: pack } of project ? bundlerBeds(join(tarballs, packed[0])) : []) await bed(name, () => pack(project));
     await bed("a lockfile from another system", () =>
