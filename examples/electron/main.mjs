@@ -49,16 +49,20 @@ function menu() {
   ]);
 }
 
-await app.whenReady();
-protocol.handle("app", async ({ url }) => {
-  const file = fileOf(new URL(url).pathname);
-  if (file === undefined) return new Response("not found", { status: 404 });
-  const response = await net.fetch(pathToFileURL(file).href);
-  return new Response(response.body, { headers: { "content-type": response.headers.get("content-type"), "content-security-policy": CSP } });
+// Electron is not ready before this file has been run: an `await` of it here would wait for ever.
+app.whenReady().then(() => {
+  protocol.handle("app", async ({ url }) => {
+    const file = fileOf(new URL(url).pathname);
+    if (file === undefined) return new Response("not found", { status: 404 });
+    const response = await net.fetch(pathToFileURL(file).href);
+    return new Response(response.body, {
+      headers: { "content-type": response.headers.get("content-type"), "content-security-policy": CSP },
+    });
+  });
+  models = serveModels({ models: Object.fromEntries([...own, ["demo", { options: { contextSize: 1024 } }]]) });
+  Menu.setApplicationMenu(menu());
+  openWindow();
 });
-models = serveModels({ models: Object.fromEntries([...own, ["demo", { options: { contextSize: 1024 } }]]) });
-Menu.setApplicationMenu(menu());
-openWindow();
 
 app.on("activate", () => BrowserWindow.getAllWindows().length === 0 && openWindow());
 app.on("window-all-closed", () => process.platform !== "darwin" && app.quit());

@@ -99,7 +99,11 @@ const MOST_WAITING = 256;
 /** The preload script of windows that have no other: a file that a sandboxed window can load. */
 export const preload: string = fileURLToPath(new URL("./preload.cjs", import.meta.url));
 
+const CLOSED = "The app has closed its models.";
+
 let serving: ModelService | undefined;
+/** The service that answers windows: the one that serves, or the last one, which says that it has closed. */
+let answering: ModelService | undefined;
 
 /**
  * Lets windows of this app open models. The engine's process is started when the first one does.
@@ -116,6 +120,9 @@ export function serveModels(options: ServeModelsOptions): ModelService {
   serving = new ModelService(options, () => {
     serving = undefined;
   });
+  answering?.answer(false);
+  answering = serving;
+  serving.answer(true);
   return serving;
 }
 
@@ -170,8 +177,13 @@ export class ModelService implements AsyncDisposable {
     this.#onExit = read.onExit ?? sayExit;
     this.#onViolation = read.onViolation ?? sayViolation;
     this.#onClosed = onClosed;
-    ipcMain.on(CHANNEL.connect, this.#onConnect);
-    ipcMain.on(CHANNEL.list, this.#onList);
+  }
+
+  /** @internal Whether windows that ask are answered by this service. */
+  answer(windows: boolean): void {
+    const change = windows ? "on" : "off";
+    ipcMain[change](CHANNEL.connect, this.#onConnect);
+    ipcMain[change](CHANNEL.list, this.#onList);
   }
 
   /**
@@ -201,16 +213,17 @@ export class ModelService implements AsyncDisposable {
     return this.#stats;
   }
 
-  /** Ends all streams with CLOSED or ENGINE_FAILED, frees the models, and resolves when the process has ended. May be called again. */
+  /**
+   * Ends all streams with CLOSED or ENGINE_FAILED, frees the models, and resolves when the process has ended. What windows open then is refused with
+   * CLOSED, until the app serves models anew. May be called again.
+   */
   close(): Promise<void> {
     if (this.#closed !== undefined) return this.#closed;
     this.#closed = new Promise((resolve) => {
       this.#settleClosed = resolve;
     });
-    ipcMain.off(CHANNEL.connect, this.#onConnect);
-    ipcMain.off(CHANNEL.list, this.#onList);
     clearTimeout(this.#restart);
-    for (const waiting of this.#waiting.splice(0)) this.#refuse(waiting, "CLOSED", "The app has closed its models.");
+    for (const waiting of this.#waiting.splice(0)) this.#refuse(waiting, "CLOSED", CLOSED);
     const child = this.#process;
     if (child === undefined) this.#finish();
     else {
@@ -230,6 +243,10 @@ export class ModelService implements AsyncDisposable {
     if (from === undefined) return;
     const { model } = asked as { model?: unknown };
     const { allowed, ...request } = from;
+    if (this.#closed !== undefined) {
+      this.#refuse(request, "CLOSED", CLOSED);
+      return;
+    }
     if (typeof model !== "string" || model.length > LONGEST_NAME || !allowed.models.includes(model)) {
       this.#refuse(request, "MODEL_NOT_FOUND", `There is no model ${quote(model)} for this window.`);
       return;

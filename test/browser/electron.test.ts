@@ -8,7 +8,7 @@ import { type Browser, chromium, type Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { buildLibrary, ROOT, sleep, until } from "../addon/helpers.js";
 import { attachWindow } from "../electron/chromium-window.js";
-import { app, BrowserWindow, handlers, Menu, processes, traffic } from "../electron/stand-in.js";
+import { app, BrowserWindow, handlers, Menu, mainFileHasRun, processes, traffic } from "../electron/stand-in.js";
 import { listen } from "../http/helpers.js";
 
 vi.mock("electron", () => import("../electron/stand-in.js"));
@@ -31,6 +31,8 @@ beforeAll(async () => {
   const args = ["--no-sandbox", "--disable-gpu", "--enable-blink-features=MessagePortCloseEvent"];
   browser = await chromium.launch({ executablePath: CHROMIUM, args, timeout: 100_000 });
   await import(pathToFileURL(join(INSTALLED, "main.mjs")).href);
+  mainFileHasRun();
+  await until(() => BrowserWindow.all.length > 0, "the app has a window");
 });
 afterAll(async () => {
   await browser?.close();

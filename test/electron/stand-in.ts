@@ -259,7 +259,13 @@ export class BrowserWindow {
   }
 }
 
-export const app = Object.assign(new EventEmitter(), { isPackaged: false, whenReady: async () => {}, quit: () => {} });
+let setReady: () => void;
+const ready = new Promise<void>((resolve) => {
+  setReady = resolve;
+});
+/** Electron is ready once the app's main file has been run, its top-level awaits included. */
+export const mainFileHasRun = () => setReady();
+export const app = Object.assign(new EventEmitter(), { isPackaged: false, whenReady: () => ready, quit: () => {} });
 
 /** What answers for addresses of an app's own scheme. */
 export const handlers = new Map<string, (request: Request) => Promise<Response>>();

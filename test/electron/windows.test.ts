@@ -162,9 +162,15 @@ describe("the main process", () => {
     expect(processes.size).toBe(1);
     const running = model.chatStream(STORY, ENDLESS).events();
     await running.next();
+    const made = window(service);
     await service.close();
     expect(await rejection(readAll(running))).toMatchObject({ code: "CLOSED" });
     expect(processes.size).toBe(0);
+    // Who comes later is told as much, by this service or by one that has taken its place.
+    expect(await rejection(made.open().ready)).toMatchObject({ code: "CLOSED" });
+    const next = await serve();
+    next.allow(made.contents as never);
+    expect((await made.open().chat(STORY, GREEDY)).text.length).toBeGreaterThan(0);
   });
 
   test("lets a window open the models it was let, and no frame within it any", async () => {
