@@ -2,7 +2,7 @@
 // build for. A GPU's library (vulkan-linux-x64, …) is made only when it is named. prebuildify stages each as build/prebuild/<platform>/prebuilds/…; scripts/pack.mjs makes packages of them. The compiler is the
 // one of scripts/zig, for its old C libraries; --compiler=host takes this machine's own, which is quicker and good for tests.
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, renameSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, renameSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { availableParallelism } from "node:os";
 import { basename, delimiter, dirname, join, resolve } from "node:path";
@@ -76,6 +76,7 @@ export function prebuildGpu(entry) {
   const made = [file, join(dirname(file), "Release", basename(file))].find(existsSync); // Visual Studio adds the configuration
   if (made === undefined) throw new SetupError(`${entry.name} was built, and ${file} is not there.`);
   if (made !== file) renameSync(made, file);
+  utimesSync(file, new Date(), new Date()); // it is of these sources, where nothing had to be compiled for them, too
   const problems = checkAddon(file, { ...entry, zig: zig && entry.zig });
   if (problems.length > 0) throw new SetupError(`${entry.name} would not run everywhere: ${problems.join("; ")}.`);
   say(`${entry.name}: ${(statSync(file).size / 1e6).toFixed(1)} MB in ${file}`);
