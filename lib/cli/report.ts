@@ -49,10 +49,13 @@ function namingFlags(message: string, option: string | undefined, flags: FlagNam
   return head + inOtherNames(rest, (name, field) => flags[name + field] ?? flags[name] ?? name + field);
 }
 
+/** Of the environment, as HF_ENDPOINT is: the same on the command line. */
+const isVariable = (name: string) => /^[A-Z][A-Z0-9_]*$/.test(name);
+
 /** `promptCache.dir` → `--prompt-cache`. What lies within a file of tools is found by its place there. */
 function flagOf(option: string, flags: FlagNames): string {
   const [name] = /^\w*/.exec(option)!;
-  if (POSITIONAL.has(name)) return option;
+  if (POSITIONAL.has(name) || isVariable(name)) return option;
   const place = name === "tools" ? option.slice(name.length) : "";
   return (flags[option] ?? flags[name] ?? `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`) + place;
 }

@@ -20,7 +20,7 @@ export interface ZStreamTransportOptions extends Partial<SseSourceOptions> {
 }
 
 /**
- * A transport for useChat() of `@ai-sdk/react`: `useChat({ transport: new ZStreamTransport({ url: "/v1/chat/completions" }), resume: true })`.
+ * A transport for useChat() of `@ai-sdk/react`: `useChat({ id: "main", transport: new ZStreamTransport({ url: "/v1/chat/completions" }), resume: true })`.
  * @throws TypeError where neither `url` nor `model` is given
  */
 export class ZStreamTransport<Ui extends UIMessage = UIMessage> implements ChatTransport<Ui> {
@@ -36,14 +36,25 @@ export class ZStreamTransport<Ui extends UIMessage = UIMessage> implements ChatT
   }
 
   /** Asks for a reply to a conversation. */
-  async sendMessages({ chatId, messages, abortSignal, headers, body }: Parameters<ChatTransport<Ui>["sendMessages"]>[0]) {
+  async sendMessages({
+    chatId,
+    messages,
+    abortSignal,
+    headers,
+    body,
+  }: Parameters<ChatTransport<Ui>["sendMessages"]>[0]): Promise<ReadableStream<UIMessageChunk>> {
     const source = this.#sourceWith(plain(headers), body ?? {});
     const conversation = messages.flatMap(toMessages);
     return this.#chunks(chatId, abortSignal, (signal) => source.open(conversation, signal));
   }
 
   /** The reply that was on its way when the page was left, from its beginning; null where there is none. */
-  async reconnectToStream({ chatId, abortSignal, headers, body }: Parameters<ChatTransport<Ui>["reconnectToStream"]>[0]) {
+  async reconnectToStream({
+    chatId,
+    abortSignal,
+    headers,
+    body,
+  }: Parameters<ChatTransport<Ui>["reconnectToStream"]>[0]): Promise<ReadableStream<UIMessageChunk> | null> {
     const name = this.#store?.getItem(keyOf(chatId)) ?? null;
     const { resume } = this.#sourceWith(plain(headers), body ?? {});
     if (name === null || resume === undefined) return null;

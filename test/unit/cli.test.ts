@@ -59,6 +59,10 @@ describe("errors of the command line", () => {
     expect(report(new Error("no such file"))).toEqual({ code: 1, printed: "zse: no such file\n" });
     expect(report(new UsageError("there is no prompt."))).toEqual({ code: 2, printed: "zse: there is no prompt.\n" });
   });
+  test("name a variable of the environment as it is called there", () => {
+    const error = new ZSEError("BAD_OPTION", 'HF_ENDPOINT must be an http: or https: address; given "ftp://x".', { option: "HF_ENDPOINT" });
+    expect(report(error).printed).toBe('zse: HF_ENDPOINT must be an http: or https: address; given "ftp://x".\n');
+  });
   const caught = (call: () => unknown): unknown => {
     try {
       call();
