@@ -34,8 +34,8 @@ import { Restarts } from "./restarts.js";
 export interface ModelEntry {
   /** A .gguf or .zse file, as a path or file: URL. Left out: the demo model. */
   path?: string | URL | undefined;
-  /** As of `new ZSE(path, options)`, but for `onProgress`, which pages have for themselves. */
-  options?: EngineOptionsInput | undefined;
+  /** As of `new ZSE(path, options)`, but for `isolate`, which all are, and `onProgress`, which pages have for themselves. */
+  options?: Omit<EngineOptionsInput, "isolate" | "onProgress"> | undefined;
 }
 
 /** Why the engine's process has ended. */
