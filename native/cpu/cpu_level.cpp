@@ -48,8 +48,14 @@ Registers cpuid(unsigned leaf, unsigned part = 0) {
   return r;
 }
 
-/** Which registers the system saves at a switch of threads: wide ones are of no use where it does not. */
+bool has(unsigned word, int bit) { return ((word >> bit) & 1) != 0; }
+
+/**
+ * Which registers the system saves at a switch of threads: wide ones are of no use where it does not. To ask is no instruction of a processor that is
+ * older than XSAVE, or whose system does not use it.
+ */
 unsigned long long saved_registers() {
+  if (!has(cpuid(1).c, 27)) return 0;
 #ifdef _MSC_VER
   return _xgetbv(0);
 #else
@@ -59,8 +65,6 @@ unsigned long long saved_registers() {
 #endif
 }
 
-bool has(unsigned word, int bit) { return ((word >> bit) & 1) != 0; }
-
 // Intel's Software Developer's Manual, volume 2A, CPUID.
 bool has_sse42() {
   return has(cpuid(1).c, 20) && has(cpuid(1).c, 9) && has(cpuid(1).c, 23);
@@ -68,7 +72,7 @@ bool has_sse42() {
 
 bool has_avx2() {
   const Registers one = cpuid(1), seven = cpuid(7);
-  const bool system_saves = has(one.c, 27) && (saved_registers() & 6) == 6;
+  const bool system_saves = (saved_registers() & 6) == 6;
   return has_sse42() && system_saves && has(one.c, 28) && has(one.c, 12) && has(one.c, 29) && has(seven.b, 5) &&
          has(seven.b, 8);
 }
