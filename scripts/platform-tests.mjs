@@ -10,7 +10,7 @@ import { arm64 } from "../test/platforms/arm64.mjs";
 import { bundlerBeds } from "../test/platforms/bundlers/beds.mjs";
 import { lockfileFromElsewhere } from "../test/platforms/lockfile.mjs";
 import { musl } from "../test/platforms/musl/bed.mjs";
-import { tooOld, withoutAmx } from "../test/platforms/other-processor.mjs";
+import { older, withoutAmx } from "../test/platforms/other-processor.mjs";
 import { startRegistry } from "../test/platforms/registry.mjs";
 import { vulkan } from "../test/platforms/vulkan.mjs";
 import { wine } from "../test/platforms/wine.mjs";
@@ -66,7 +66,7 @@ const quickOnes = [
   "Bun",
   "the size",
   "with AMX",
-  "a processor",
+  "older processors",
   "broken",
   "esbuild",
   "@vercel/nft",
@@ -87,7 +87,7 @@ await main(async () => {
       if (project) await bed(name, async () => appRuns(await tool(name, runtime), runtime.args ?? [], project));
     }
     if (project) await bed("with AMX and without", () => withoutAmx(project));
-    if (project) await bed("a processor that is too old", () => tooOld(project));
+    if (project) await bed("older processors under qemu", () => older(project));
     await bed("arm64 under qemu", () => inEmptyProject((folder) => arm64({ packed, registry: registry.url, project: folder })));
     for (const [name, arch] of Object.entries({ musl: "x64", "musl on arm64 under qemu": "arm64" }))
       await bed(name, () => inEmptyProject((folder) => musl({ packed, registry: registry.url, project: folder, arch })));

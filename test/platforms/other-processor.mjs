@@ -1,7 +1,7 @@
-// One addon for processors with AMX and without, and a sentence on one that is too old: on a processor that has AMX, it is used; where it is hidden
-// from CPUID (other-processor.c), it is not, and the text is the same. The tools: a C compiler.
+// One addon for processors with AMX and without, for older ones, and a sentence on one that is too old. On a processor that has AMX, it is used; where
+// it is hidden from CPUID (other-processor.c), it is not, and the text is the same. Older ones are qemu's. The tools: a C compiler; apt-get install qemu-user.
 import { spawnSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { run, Skip } from "../../scripts/farm.mjs";
 import { root } from "../../scripts/paths.mjs";
@@ -46,10 +46,34 @@ export async function withoutAmx(project) {
     throw new Error(`the text is ${JSON.stringify(here.text)} with AMX, and ${JSON.stringify(there.text)} without`);
 }
 
-export async function tooOld(project) {
-  const load = `import { ZSE } from "zstream"; try { new ZSE(); console.log("it loaded"); } catch (error) { console.log(error.code, error.message); }`;
-  const output = await run([process.execPath, "--input-type=module", "--eval", load], project, { env: without("SSE4.2", project) });
-  if (!/^ENGINE_FAILED/.test(output) || !/this processor has none of the instructions/.test(output) || !/zse build/.test(output))
+/** Processors that qemu plays, and the level that each must have; undefined: none fits, which is said in sentences. */
+const OLDER = { Conroe: undefined, Nehalem: "sse42", Haswell: "avx2" };
+
+/** Older processors than this one: not only what CPUID tells of them, but what they do with an instruction that they do not know. */
+export async function older(project) {
+  if (process.platform !== "linux" || process.arch !== "x64") throw new Skip("only on Linux x64");
+  const qemu = "/usr/bin/qemu-x86_64";
+  if (!existsSync(qemu)) throw new Skip("no qemu (Debian: apt-get install qemu-user)");
+  const on = (processor, args) => run([qemu, "-cpu", processor, process.execPath, ...args], project);
+  const story = ["--input-type=module", "--eval", program];
+  const wanted = JSON.parse(/^told: (.*)$/m.exec(await run([process.execPath, ...story], project))[1]).text;
+  for (const [processor, level] of Object.entries(OLDER)) {
+    if (level === undefined) await saysSo(await on(processor, ["--input-type=module", "--eval", load]));
+    else {
+      const { cpuLevel } = JSON.parse(
+        /^\{.*^\}/ms.exec(await on(processor, ["node_modules/zstream/dist/cli/main.js", "devices", "--json"]))[0],
+      );
+      if (cpuLevel !== level) throw new Error(`a ${processor} has the level ${cpuLevel}, and not ${level}`);
+      const { text } = JSON.parse(/^told: (.*)$/m.exec(await on(processor, story))[1]);
+      if (text !== wanted) throw new Error(`the text is ${JSON.stringify(text)} on a ${processor}, and ${JSON.stringify(wanted)} here`);
+    }
+  }
+}
+
+const load = `import { ZSE } from "zstream"; try { new ZSE(); console.log("it loaded"); } catch (error) { console.log(error.code, error.message); }`;
+
+function saysSo(output) {
+  if (!/^ENGINE_FAILED/m.test(output) || !/this processor has none of the instructions/.test(output) || !/zse build/.test(output))
     throw new Error(output);
   if (output.split("\n").length > 24 || /^\s+at /m.test(output)) throw new Error(`more than one screen, or a stack:\n${output}`);
 }
