@@ -200,12 +200,17 @@ async function tryBroken(project) {
   const scope = join(project, "node_modules", "@zstream");
   const [name] = readdirSync(scope);
   const addon = join(scope, name, "prebuilds", name.split("-").slice(0, 2).join("-"), "node.napi.node");
+  const manifest = join(project, "node_modules", "zstream", "package.json");
+  const otherVersion = JSON.stringify({ ...JSON.parse(readFileSync(manifest, "utf8")), version: "9.9.9" });
   const cases = {
     "the package is not there": [() => move(scope, `${scope}.away`), `npm install --no-save @zstream/${name}`],
     "the file is for another machine": [() => replace(addon, "MZ this is no such file"), "npx zse build"],
     "the file is empty": [() => replace(addon, ""), "install again"],
     "the file is cut short": [() => replace(addon, readFileSync(addon).subarray(0, 1 << 20)), "install again"],
     "the file is not there": [() => move(dirname(addon), join(project, "away")), "install again"],
+    "the package's code is empty": [() => replace(join(scope, name, "index.js"), ""), "install again"],
+    "the engine is of another version": [() => replace(manifest, otherVersion), "Install the same version of both: npm install"],
+    "addons are switched off": [() => () => {}, "--allow-addons", { NODE_OPTIONS: "--no-addons" }],
     "no level fits": [() => () => {}, "leave ZSE_CPU out", { ZSE_CPU: "none" }],
     ...(mayMount() ? { "the folder is mounted noexec": [() => remount(scope, "noexec"), "mount it without noexec"] } : {}),
   };

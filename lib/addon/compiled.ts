@@ -12,9 +12,18 @@ import { versionOf } from "./package-root.js";
  */
 export function compiledAddons(root: string | undefined): string[] {
   if (root === undefined) return [];
-  return [inPackage(root), join(builtFolder(root), "build", "Release", "zstream.node")].filter(
-    (file): file is string => file !== undefined && existsSync(file),
-  );
+  const places = [() => inPackage(root), () => join(builtFolder(root), "build", "Release", "zstream.node")];
+  return places.map(whatIsThere).filter((file) => file !== undefined);
+}
+
+/** A place that this process may not look at (Node's and Deno's permissions) is one where nothing is. */
+function whatIsThere(place: () => string | undefined): string | undefined {
+  try {
+    const file = place();
+    return file !== undefined && existsSync(file) ? file : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /**

@@ -45,8 +45,12 @@ function isMusl(): boolean {
   const report = process.report as (NodeJS.ProcessReport & { excludeNetwork?: boolean }) | undefined;
   if (report === undefined) return false;
   report.excludeNetwork = true; // what it does otherwise can take seconds
-  const { header } = (report.getReport?.() ?? {}) as { header?: { glibcVersionRuntime?: string } };
-  return header !== undefined && header.glibcVersionRuntime === undefined;
+  try {
+    const { header } = (report.getReport?.() ?? {}) as { header?: { glibcVersionRuntime?: string } };
+    return header !== undefined && header.glibcVersionRuntime === undefined;
+  } catch {
+    return false; // Deno asks for a permission
+  }
 }
 
 function reasonOf(error: unknown): string {
@@ -75,6 +79,17 @@ function advice(root: string, attempts: readonly Attempt[], bundled: boolean): s
   }
   if (code.includes("BAD_OPTION")) return ["Correct the setting that is named above."];
   if (code.includes("UNSUPPORTED")) return [build];
+  if (code.includes("ERR_DLOPEN_DISABLED") || /Requires ffi access/.test(reasons)) {
+    return [
+      "Native addons are switched off in this process. Beside --permission Node wants --allow-addons; --no-addons may stand in NODE_OPTIONS, or a worker's execArgv. Deno wants --allow-ffi.",
+    ];
+  }
+  if (code.includes("ERR_ACCESS_DENIED") || /Requires \w+ access/.test(reasons)) {
+    return [`This process may not read the engine. Node wants --allow-fs-read="${nodeModules(root)}", and Deno --allow-read.`];
+  }
+  if (code.includes("OTHER_VERSION")) return [`Install the same version of both: ${installCommand(root, packageName()!)}`];
+  if (/Cannot allocate memory/i.test(reasons))
+    return ["This process has too little memory to load it: see ulimit -v, and the limits of its container."];
   if (/failed to map segment|Operation not permitted/i.test(reasons)) {
     return ["The folder is on a disk that runs no programs (mounted noexec): move the project to another one, or mount it without noexec."];
   }
@@ -121,7 +136,7 @@ function whenMissing(root: string): string[] {
   const wanted = packageName();
   if (wanted === undefined) return [`No prebuilt engine is made for this platform. ${build}`];
   const lock = lockfile(root);
-  const install = `${lock?.command ?? "npm install "}${wanted}@${versionOf(root) ?? "latest"}`;
+  const install = installCommand(root, wanted);
   if (lock !== undefined && leavesOut(lock.text, wanted)) {
     return [
       `${lock.path} was made on another system and leaves out this one's package. Once: ${install}`,
@@ -131,7 +146,22 @@ function whenMissing(root: string): string[] {
   if (!/[\\/]node_modules[\\/]/.test(`${root}/`)) {
     return ["In a clone of zStream: npm start."];
   }
-  return [`It was left out when zStream was installed (--omit=optional, or node_modules was copied): ${install}`, build];
+  return [
+    `It was left out when zStream was installed (--omit=optional, omit=optional in .npmrc, or node_modules was copied): ${install}`,
+    build,
+  ];
+}
+
+/** The command that adds a package to what zstream was installed into. */
+function installCommand(root: string, name: string): string {
+  const isGlobal = /[\\/]node_modules$/.test(dirname(root)) && !existsSync(join(dirname(dirname(root)), "package.json"));
+  const command = lockfile(root)?.command ?? (isGlobal ? "npm install --global " : "npm install ");
+  return `${command}${name}@${versionOf(root) ?? "latest"}`;
+}
+
+/** The folder of packages that zstream lies in. */
+function nodeModules(root: string): string {
+  return /[\\/]node_modules$/.test(dirname(root)) ? dirname(root) : root;
 }
 
 /**

@@ -9,7 +9,7 @@ import type { NativeAddon, NativeGpuLibraries } from "./contract.js";
 import { checkElf } from "./elf.js";
 import type { NativeFileTools } from "./file-contract.js";
 import { type Attempt, loadHelp } from "./load-help.js";
-import { isMoved, knownRoot, packageRoot, resolveFrom } from "./package-root.js";
+import { isMoved, knownRoot, packageRoot, resolveFrom, versionOf } from "./package-root.js";
 
 type Addon = NativeAddon & NativeFileTools & NativeGpuLibraries;
 
@@ -91,7 +91,7 @@ export function loadNative(): Addon {
   for (const name of packages[`${process.platform}-${process.arch}`] ?? []) {
     loaded = attempt(attempts, name, () => {
       if (process.platform === "linux") checkPackage(name);
-      return requirePackage(name) as Addon;
+      return checkAddon(name, requirePackage(name));
     });
     if (loaded === undefined) continue;
     const failed = attempts.find(({ missing }) => !missing);
@@ -149,6 +149,17 @@ function attempt<Result>(attempts: Attempt[], from: string, load: () => Result):
     attempts.push({ from, error, missing });
     return undefined;
   }
+}
+
+/** @throws Error with code BAD_FILE where it is no engine, and OTHER_VERSION where it was made for another zstream */
+function checkAddon(name: string, exported: unknown): Addon {
+  const { version, Engine } = (exported ?? {}) as Partial<Addon>;
+  if (typeof Engine !== "function") throw Object.assign(new Error(`${name}: has no engine in it`), { code: "BAD_FILE" });
+  const root = knownRoot();
+  const wanted = root === undefined ? undefined : versionOf(root);
+  if (wanted !== undefined && version !== wanted)
+    throw Object.assign(new Error(`${name}: is of version ${version}, and zstream of ${wanted}`), { code: "OTHER_VERSION" });
+  return exported as Addon;
 }
 
 /** Where the package's file can be told: not in an application that was packed into one file. */

@@ -16,6 +16,7 @@ function project(name: string, lockfile?: [name: string, text: string]): string 
   const folder = join(root, name, "node_modules", "zstream");
   mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, "package.json"), '{ "name": "zstream", "version": "1.2.3" }');
+  writeFileSync(join(root, name, "package.json"), "{}");
   if (lockfile !== undefined) writeFileSync(join(root, name, lockfile[0]), lockfile[1]);
   return folder;
 }
@@ -50,9 +51,25 @@ describe("an engine that cannot be loaded", () => {
     ["/x: cannot open shared object file: Permission denied", "SELinux"],
     ["/x: file too short", "install again"],
     ["Module did not self-register: '/x'.", "install again"],
+    ["/x: failed to map segment from shared object: Cannot allocate memory", "too little memory"],
     ["something else", "please report it"],
   ])("%s: advice that fits", (reason, advice) => {
     expect(loadHelp(project("reasons"), [broken(reason)])).toContain(advice);
+  });
+  test.each([
+    ["Cannot load native addon because loading addons is disabled.", "ERR_DLOPEN_DISABLED", "--allow-addons"],
+    ['Requires ffi access to "/x"', undefined, "--allow-ffi"],
+    ["Access to this API has been restricted", "ERR_ACCESS_DENIED", "--allow-fs-read="],
+    ["is of version 1.0.0, and zstream of 1.2.3", "OTHER_VERSION", `npm install --no-save @zstream/${target}`],
+  ])("%s: the switch or the command that helps, and no other", (reason, code, advice) => {
+    const help = loadHelp(project("switches", ["package-lock.json", "{}"]), [broken(reason, code)]);
+    expect(help).toContain(advice);
+    expect(help).not.toContain("zse build");
+  });
+  test("one that was installed for all: the command installs there, too", () => {
+    const folder = project("global");
+    rmSync(join(root, "global", "package.json"));
+    expect(loadHelp(folder, [missing])).toContain(`npm install --global @zstream/${target}`);
   });
   test("a rule of the system's: the command that mends it names the folder", () => {
     const help = loadHelp(project("rule"), [broken("/x y/a.node: cannot restore segment prot after reloc: Permission denied")]);
