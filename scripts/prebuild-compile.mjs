@@ -3,11 +3,11 @@
 // scripts/prebuild.mjs says in ZSE_PREBUILD for which platform and by which compiler.
 import { spawnSync } from "node:child_process";
 import { cpSync, mkdirSync, rmSync } from "node:fs";
-import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { fetchLlama } from "../vendor/fetch.mjs";
 import { buildAddon, requireTools } from "./build.mjs";
-import { placesOf, root } from "./paths.mjs";
+import { buildByCmake } from "./cmake.mjs";
+import { placesOf } from "./paths.mjs";
 import { platforms } from "./platforms.mjs";
 import { main, SetupError } from "./say.mjs";
 import { installZig, zigDefines } from "./zig.mjs";
@@ -37,9 +37,7 @@ function compileWithZig() {
     CMAKE_LIBRARY_OUTPUT_DIRECTORY: output,
     CMAKE_RUNTIME_OUTPUT_DIRECTORY: output,
   };
-  run("cmake", ["-S", root, "-B", cmake, ...Object.entries(defines).map(([key, value]) => `-D${key}=${value}`)], env);
-  const jobs = String(Number(process.env.ZSE_JOBS) || availableParallelism());
-  run("cmake", ["--build", cmake, "--target", "zstream", "--parallel", jobs], env);
+  buildByCmake({ folder: cmake, target: "zstream", defines, env });
   if (entry.platform === "linux") requireSystemFunctions(join(output, "zstream.node"));
 }
 
@@ -51,9 +49,4 @@ function requireSystemFunctions(file) {
   const zigs = [...stdout.matchAll(/ compiler_rt\.(memset|memcpy|memmove|memcmp)\b/g)].map(([, one]) => one);
   if (zigs.length > 0)
     throw new SetupError(`${name} is linked with the compiler's own ${zigs.join(", ")}, which are slow, instead of the system's.`);
-}
-
-function run(command, args, env) {
-  const { status, error } = spawnSync(command, args, { stdio: ["ignore", 2, 2], env });
-  if (status !== 0) throw new SetupError(`\`${command} ${args[0]}\` failed (${error?.message ?? `exit ${status}`}): see the output above.`);
 }

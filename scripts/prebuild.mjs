@@ -4,11 +4,11 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, renameSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { availableParallelism } from "node:os";
 import { basename, delimiter, dirname, join, resolve } from "node:path";
 import { fetchLlama } from "../vendor/fetch.mjs";
 import { newestSource, onPath, requireTools } from "./build.mjs";
 import { checkAddon } from "./check-addon.mjs";
+import { buildByCmake } from "./cmake.mjs";
 import { root } from "./paths.mjs";
 import { addonOf, gpuPackages, hostPlatform, libraryOf, platforms } from "./platforms.mjs";
 import { main, SetupError, say } from "./say.mjs";
@@ -70,9 +70,7 @@ export function prebuildGpu(entry) {
   if (zig) Object.assign(defines, zigDefines(zig, entry));
   const generator = process.platform !== "win32" && onPath("ninja") ? ["-G", "Ninja"] : []; // CMake itself asks for make
   const env = { ...process.env, ...zig?.env };
-  run("cmake", ["-S", root, "-B", cmake, ...generator, ...Object.entries(defines).map(([key, value]) => `-D${key}=${value}`)], env);
-  const jobs = String(Number(process.env.ZSE_JOBS) || availableParallelism());
-  run("cmake", ["--build", cmake, "--target", "zstream-gpu", "--config", "Release", "--parallel", jobs], env);
+  buildByCmake({ folder: cmake, target: "zstream-gpu", defines, options: generator, env });
   const made = [file, join(dirname(file), "Release", basename(file))].find(existsSync); // Visual Studio adds the configuration
   if (made === undefined) throw new SetupError(`${entry.name} was built, and ${file} is not there.`);
   if (made !== file) renameSync(made, file);
@@ -80,11 +78,6 @@ export function prebuildGpu(entry) {
   const problems = checkAddon(file, { ...entry, zig: zig && entry.zig });
   if (problems.length > 0) throw new SetupError(`${entry.name} would not run everywhere: ${problems.join("; ")}.`);
   say(`${entry.name}: ${(statSync(file).size / 1e6).toFixed(1)} MB in ${file}`);
-}
-
-function run(command, args, env) {
-  const { status, error } = spawnSync(command, args, { stdio: ["ignore", 2, 2], env });
-  if (status !== 0) throw new SetupError(`\`${command} ${args[0]}\` failed (${error?.message ?? `exit ${status}`}): see the output above.`);
 }
 
 export function prebuildFolder({ name }) {

@@ -20,18 +20,19 @@ export function checkElf(file: string, arch: string = process.arch): void {
   } catch {
     return;
   }
-  if (size < 64) throw bad(`${file}: cut short, with ${size} bytes`);
+  if (size < 64) throw badFile(`${file}: cut short, with ${size} bytes`);
   if (header.toString("latin1", 0, 6) !== "\x7fELF\x02\x01") return; // 64 bits, little-endian
   const machine = header.readUInt16LE(18);
   if (MACHINES[arch] !== undefined && machine !== MACHINES[arch]) {
     const name = Object.keys(MACHINES).find((known) => MACHINES[known] === machine) ?? `ELF machine ${machine}`;
-    throw bad(`${file}: for another processor (${name})`);
+    throw badFile(`${file}: for another processor (${name})`);
   }
   // The table of sections is what linkers write last.
   const end = Number(header.readBigUInt64LE(40)) + header.readUInt16LE(58) * header.readUInt16LE(60);
-  if (size < end) throw bad(`${file}: cut short, with ${size} of ${end} bytes`);
+  if (size < end) throw badFile(`${file}: cut short, with ${size} of ${end} bytes`);
 }
 
-function bad(message: string): Error {
+/** What must not be loaded. */
+export function badFile(message: string): Error {
   return Object.assign(new Error(message), { code: "BAD_FILE" });
 }

@@ -136,7 +136,7 @@ function whenMissing(root: string): string[] {
   const wanted = packageName();
   if (wanted === undefined) return [`No prebuilt engine is made for this platform. ${build}`];
   const lock = lockfile(root);
-  const install = installCommand(root, wanted);
+  const install = installCommand(root, wanted, lock);
   if (lock !== undefined && leavesOut(lock.text, wanted)) {
     return [
       `${lock.path} was made on another system and leaves out this one's package. Once: ${install}`,
@@ -153,13 +153,14 @@ function whenMissing(root: string): string[] {
 }
 
 /** The command that adds a package to what zstream was installed into. */
-function installCommand(root: string, name: string): string {
-  const isGlobal = /[\\/]node_modules$/.test(dirname(root)) && !existsSync(join(dirname(dirname(root)), "package.json"));
-  const command = lockfile(root)?.command ?? (isGlobal ? "npm install --global " : "npm install ");
+function installCommand(root: string, name: string, lock = lockfile(root)): string {
+  const folder = nodeModules(root);
+  const isGlobal = folder !== root && !existsSync(join(dirname(folder), "package.json"));
+  const command = lock?.command ?? (isGlobal ? "npm install --global " : "npm install ");
   return `${command}${name}@${versionOf(root) ?? "latest"}`;
 }
 
-/** The folder of packages that zstream lies in. */
+/** The folder of packages that zstream lies in; else its own. */
 function nodeModules(root: string): string {
   return /[\\/]node_modules$/.test(dirname(root)) ? dirname(root) : root;
 }

@@ -6,7 +6,7 @@ import { dirname, isAbsolute, join } from "node:path";
 import { ZSEError } from "../errors.js";
 import { compiledAddons } from "./compiled.js";
 import type { NativeAddon, NativeGpuLibraries } from "./contract.js";
-import { checkElf } from "./elf.js";
+import { badFile, checkElf } from "./elf.js";
 import type { NativeFileTools } from "./file-contract.js";
 import { type Attempt, loadHelp } from "./load-help.js";
 import { isMoved, knownRoot, packageRoot, resolveFrom, versionOf } from "./package-root.js";
@@ -154,7 +154,7 @@ function attempt<Result>(attempts: Attempt[], from: string, load: () => Result):
 /** @throws Error with code BAD_FILE where it is no engine, and OTHER_VERSION where it was made for another zstream */
 function checkAddon(name: string, exported: unknown): Addon {
   const { version, Engine } = (exported ?? {}) as Partial<Addon>;
-  if (typeof Engine !== "function") throw Object.assign(new Error(`${name}: has no engine in it`), { code: "BAD_FILE" });
+  if (typeof Engine !== "function") throw badFile(`${name}: has no engine in it`);
   const root = knownRoot();
   const wanted = root === undefined ? undefined : versionOf(root);
   if (wanted !== undefined && version !== wanted)

@@ -101,9 +101,8 @@ export const preload: string = fileURLToPath(new URL("./preload.cjs", import.met
 
 const CLOSED = "The app has closed its models.";
 
-let serving: ModelService | undefined;
-/** The service that answers windows: the one that serves, or the last one, which says that it has closed. */
-let answering: ModelService | undefined;
+/** The service that answers windows. When it has closed, it says so, until there is another one. */
+let service: ModelService | undefined;
 
 /**
  * Lets windows of this app open models. The engine's process is started when the first one does.
@@ -116,14 +115,12 @@ let answering: ModelService | undefined;
  * @throws ZSEError BAD_OPTION naming what is wrong; also where it is called while an earlier service is not closed
  */
 export function serveModels(options: ServeModelsOptions): ModelService {
-  if (serving !== undefined) throw bad("models", "serveModels() was called already; an app has one service, which can be closed.");
-  serving = new ModelService(options, () => {
-    serving = undefined;
-  });
-  answering?.answer(false);
-  answering = serving;
-  serving.answer(true);
-  return serving;
+  if (service?.serves) throw bad("models", "serveModels() was called already; an app has one service, which can be closed.");
+  const next = new ModelService(options);
+  service?.answer(false);
+  service = next;
+  service.answer(true);
+  return service;
 }
 
 interface Allowed {
@@ -161,10 +158,10 @@ export class ModelService implements AsyncDisposable {
   #restart: NodeJS.Timeout | undefined;
   #closed: Promise<void> | undefined;
   #settleClosed: (() => void) | undefined;
-  readonly #onClosed: () => void;
+  #ended = false;
 
   /** @internal */
-  constructor(options: ServeModelsOptions, onClosed: () => void) {
+  constructor(options: ServeModelsOptions) {
     const read = readOptions(RULES, options, "serveModels()") as unknown as Required<ServeModelsOptions> & {
       models?: Record<string, ModelFile>;
     };
@@ -176,7 +173,11 @@ export class ModelService implements AsyncDisposable {
     this.#hangAfterMs = read.hangAfterMs;
     this.#onExit = read.onExit ?? sayExit;
     this.#onViolation = read.onViolation ?? sayViolation;
-    this.#onClosed = onClosed;
+  }
+
+  /** @internal Until its process has ended: an app has one service at a time. */
+  get serves(): boolean {
+    return !this.#ended;
   }
 
   /** @internal Whether windows that ask are answered by this service. */
@@ -373,7 +374,7 @@ export class ModelService implements AsyncDisposable {
 
   #finish(): void {
     clearTimeout(this.#restart);
-    this.#onClosed();
+    this.#ended = true;
     this.#settleClosed?.();
   }
 }

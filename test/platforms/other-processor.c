@@ -1,5 +1,5 @@
-// Owns a lesser processor, played on this one: loaded before a program (LD_PRELOAD), it traps each CPUID and hides from the answer what ZSE_HIDDEN
-// names: "AMX". Linux x64, on processors and virtual machines that can trap CPUID. For a test bed, and for nothing else.
+// Owns a lesser processor, played on this one: loaded before a program (LD_PRELOAD), it traps each CPUID and hides AMX from the answer.
+// Linux x64, on processors and virtual machines that can trap CPUID. For a test bed, and for nothing else.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <signal.h>
@@ -11,8 +11,6 @@
 #include <unistd.h>
 
 #define ARCH_CPUID 0x1012
-
-static int hides_amx;
 
 static void answer(int number, siginfo_t* info, void* context) {
   (void)info;
@@ -27,7 +25,7 @@ static void answer(int number, siginfo_t* info, void* context) {
   syscall(SYS_arch_prctl, ARCH_CPUID, 1);
   __asm__ volatile("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
   syscall(SYS_arch_prctl, ARCH_CPUID, 0);
-  if (hides_amx && leaf == 7 && part == 0) d &= ~(1u << 22 | 1u << 24 | 1u << 25);  // AMX-BF16, AMX-TILE, AMX-INT8
+  if (leaf == 7 && part == 0) d &= ~(1u << 22 | 1u << 24 | 1u << 25);  // AMX-BF16, AMX-TILE, AMX-INT8
   registers[REG_RAX] = a;
   registers[REG_RBX] = b;
   registers[REG_RCX] = c;
@@ -55,8 +53,6 @@ int sigaction(int number, const struct sigaction* action, struct sigaction* old)
 }
 
 __attribute__((constructor)) static void begin(void) {
-  const char* hidden = getenv("ZSE_HIDDEN");
-  hides_amx = hidden && strcmp(hidden, "AMX") == 0;
   struct sigaction action = {0};
   action.sa_sigaction = answer;
   action.sa_flags = SA_SIGINFO | SA_NODEFER;
