@@ -46,6 +46,12 @@ struct Rounded {
   int32_t sums[2];  // of the first sixteen and of the others
 };
 
+#ifdef __GNUC__
+#define ZSE_KNOWN(value) __builtin_constant_p(value)
+#else
+#define ZSE_KNOWN(value) false
+#endif
+
 #if ZSE_LANES == 16
 
 using Ints = __m512i;
@@ -77,9 +83,19 @@ static inline Floats multiply(Floats a, Floats b) { return _mm512_mul_ps(a, b); 
 static inline Floats multiply_add(Floats a, Floats b, Floats c) { return _mm512_fmadd_ps(a, b, c); }
 static inline Ints both(Ints a, Ints b) { return _mm512_and_si512(a, b); }
 static inline Ints either(Ints a, Ints b) { return _mm512_or_si512(a, b); }
-static inline Ints right(Ints a, int bits) { return _mm512_srl_epi32(a, _mm_cvtsi32_si128(bits)); }
-static inline Ints left(Ints a, int bits) { return _mm512_sll_epi32(a, _mm_cvtsi32_si128(bits)); }
-static inline Ints right_signed(Ints a, int bits) { return _mm512_sra_epi32(a, _mm_cvtsi32_si128(bits)); }
+// One instruction each: by as many bits as a register says takes two, unless it says so for each lane.
+static inline Ints right(Ints a, int bits) {
+  if (ZSE_KNOWN(bits)) return _mm512_srl_epi32(a, _mm_cvtsi32_si128(bits));
+  return _mm512_srlv_epi32(a, words(bits));
+}
+static inline Ints left(Ints a, int bits) {
+  if (ZSE_KNOWN(bits)) return _mm512_sll_epi32(a, _mm_cvtsi32_si128(bits));
+  return _mm512_sllv_epi32(a, words(bits));
+}
+static inline Ints right_signed(Ints a, int bits) {
+  if (ZSE_KNOWN(bits)) return _mm512_sra_epi32(a, _mm_cvtsi32_si128(bits));
+  return _mm512_srav_epi32(a, words(bits));
+}
 /** Bytes of a table of sixteen by their places in it. */
 static inline Ints looked_up(const void* table, Ints places) {
   return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(_mm_loadu_si128(static_cast<const __m128i*>(table))), places);

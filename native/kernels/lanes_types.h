@@ -202,12 +202,18 @@ static void interleave_six_bits(const Stored& from, int row, Block& to) {
   put_words(to.scales, row, from.scales, K_SCALE_SIZE / 4);
 }
 
+// A block of 32 columns: the `j`th of a super-block.
+template <class Kind>
+ZSE_INLINE void block_columns(Ints* w, const typename Kind::Block& block, int j) {
+  for (int i = 0; i < 8; i++) w[i] = Kind::columns(block, j, i);
+}
+
 template <class Kind, int n, int most>
 ZSE_INLINE void add_super_block(Floats* sums, const typename Kind::Block& block, const Together<n>* a) {
   const SixBits six(block.scales, block.d, block.dmin);
   for_blocks<(n <= kRowsOfKnownShifts)>([&](int j) ZSE_INLINE_LAMBDA {
     Ints w[8];
-    Kind::columns(w, block, j);
+    block_columns<Kind>(w, block, j);
     fetch<8>(block, j);
     add_block<n, most>(sums, w, six.scale(j), six.minimum(j), a[j]);
   });
@@ -231,9 +237,7 @@ struct LanesQ4_K {
     put_columns(to.qs, row, from.qs, QK_K / 8);
   }
 
-  ZSE_INLINE void columns(Ints* w, const Block& block, int j) {
-    for (int i = 0; i < 8; i++) w[i] = nibbles(word(block.qs, j / 2 * 8 + i), j % 2);
-  }
+  ZSE_INLINE Ints columns(const Block& block, int j, int i) { return nibbles(word(block.qs, j / 2 * 8 + i), j % 2); }
 
   template <int n>
   ZSE_INLINE void add(Floats* sums, const Block& block, const Together<n>* a) {
@@ -261,8 +265,8 @@ struct LanesQ5_K {
     put_columns(to.qs, row, from.qs, QK_K / 8);
   }
 
-  ZSE_INLINE void columns(Ints* w, const Block& block, int j) {
-    for (int i = 0; i < 8; i++) w[i] = joined<1>(word(block.qs, j / 2 * 8 + i), j % 2, word(block.qh, i), j);
+  ZSE_INLINE Ints columns(const Block& block, int j, int i) {
+    return joined<1>(word(block.qs, j / 2 * 8 + i), j % 2, word(block.qh, i), j);
   }
 
   template <int n>
@@ -297,9 +301,9 @@ struct LanesQ6_K {
   static Floats scale(const Block& block, Floats d, int i) { return multiply(d, to_floats(whole_scale(block, i))); }
 
   // The j % 4th quarter of a half.
-  ZSE_INLINE void columns(Ints* w, const Block& block, int j) {
+  ZSE_INLINE Ints columns(const Block& block, int j, int i) {
     const int low = j / 4 * 16 + j % 2 * 8, high = j / 4 * 8;
-    for (int i = 0; i < 8; i++) w[i] = joined<2>(word(block.ql, low + i), j % 4 / 2, word(block.qh, high + i), j % 4 * 2);
+    return joined<2>(word(block.ql, low + i), j % 4 / 2, word(block.qh, high + i), j % 4 * 2);
   }
 
   template <int n>
@@ -307,7 +311,7 @@ struct LanesQ6_K {
     const Floats d = from_halves(block.d);
     for_blocks<(n <= kRowsOfKnownShiftsQ6K)>([&](int j) ZSE_INLINE_LAMBDA {
       Ints w[8];
-      columns(w, block, j);
+      block_columns<LanesQ6_K>(w, block, j);
       const Floats scales[2] = {scale(block, d, 2 * j), scale(block, d, 2 * j + 1)};
       add_halves<n, 63>(sums, w, scales, a[j]);
     });
@@ -423,7 +427,9 @@ struct LanesIq4Xs {
     const Ints low = word(block.scales_low, 0), high = from_shorts(block.scales_high);
     return either(both(right(low, 4 * j), words(15)), left(both(right(high, 2 * j), words(3)), 4));
   }
-  ZSE_INLINE void columns(Ints* w, const Block& block, int j) { look_up<Iq4NlNibbles>(w, block.qs, 4 * j); }
+  ZSE_INLINE Ints columns(const Block& block, int j, int i) {
+    return Iq4NlNibbles::weights(nibbles(word(block.qs, 4 * j + i % 4), i / 4));
+  }
 
   template <int n>
   ZSE_INLINE void add(Floats* sums, const Block& block, const Together<n>* a) {
@@ -431,7 +437,7 @@ struct LanesIq4Xs {
     for (int j = 0; j < 8; j++) {
       const Ints six = whole_scale(block, j);
       Ints w[8];
-      columns(w, block, j);
+      block_columns<LanesIq4Xs>(w, block, j);
       fetch<8>(block, j);
       add_block<n, kIq4Most>(sums, w, multiply_add(d, to_floats(six), least), a[j]);
     }

@@ -165,9 +165,10 @@ class Products final : public InterleavedWeights {
       float* out = at<float>(node->data, plane * node->nb[2]) + first;
       const char* rounded = at<const char>(params->wdata, plane * plane_bytes);
       const int64_t near = near_rows(weights, tokens);
+      const int most = most_rows(weights);
       for (int64_t column = first; column < end; column += near) {
         for (int row = 0, rows; row < tokens; row += rows) {
-          rows = tokens - row < kMostRows + kLeast ? tokens - row : kMostRows;
+          rows = tokens - row < most + kLeast ? tokens - row : most;
           float* to[kMostRows + kLeast];
           for (int i = 0; i < rows; i++) to[i] = at<float>(out, (row + i) * node->nb[1]) + (column - first);
           Kind::multiply(weights->ne[0], to, weights_at(weights, column, 0), rounded + row * Kind::row_bytes(weights->ne[0]),
@@ -224,6 +225,18 @@ class Products final : public InterleavedWeights {
   static int64_t near_rows(const ggml_tensor* weights, int64_t rows) {
     const int64_t group = weights->nb[1] * Kind::kInterleaved;
     return rows <= 16 ? weights->ne[1] : std::max<int64_t>(Kind::kNearBytes / group, 1) * Kind::kInterleaved;
+  }
+
+  // As many rows of activations as stay near while many of weights pass. Where there are tiles, these want 64 at once.
+  static int most_rows(const ggml_tensor* weights) {
+#ifdef __AMX_INT8__
+    if (has_tiles()) return kMostRows;
+#endif
+    constexpr int64_t kNear = 512 << 10;  // bytes
+    constexpr int kTogether = 48;         // a multiple of all that are multiplied together
+    static_assert(kMostRows % kTogether == 0);
+    const int64_t rows = kNear / static_cast<int64_t>(Kind::row_bytes(weights->ne[0])) / kTogether * kTogether;
+    return static_cast<int>(std::clamp<int64_t>(rows, kTogether, kMostRows));
   }
 
   // Into the work buffer, each plane's rows as they are multiplied together.

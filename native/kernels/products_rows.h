@@ -19,6 +19,14 @@ constexpr int kMostTogether = 8;
 constexpr int kMostTogether = 16;
 #endif
 
+#if ZSE_LANES == 16
+/** The same without tiles, whose thirty-two registers have the sums of a block, too. */
+constexpr int kMany = 12;
+
+/** How many of `left` rows are multiplied together without tiles: two passes of as many are quicker than one of twelve and one of a few. */
+constexpr int of_many(int left) { return left <= 8 ? left : left == kMany || left > 16 ? kMany : (left + 1) / 2; }
+#endif
+
 // Sums stay in registers only where all of this is one function.
 #ifdef _MSC_VER
 #define ZSE_INLINE_MEMBER __forceinline
@@ -81,15 +89,17 @@ ZSE_INLINE void fetch_bytes(const char* from, size_t bytes) {
 #endif
 }
 
+constexpr size_t kReadAhead = 18 << 10;  // bytes
+
 /**
  * Has memory bring what is needed soon after a block of weights: one of `parts` parts. A processor that reads ahead by itself reads too little: with this
  * one stream decodes a fifth faster (docs/lab/matrix-products.md).
  */
 template <int parts, class Block>
-ZSE_INLINE void fetch(const Block& block, int part) {
-  constexpr size_t kAhead = 18 << 10, kLine = 64;
+ZSE_INLINE void fetch(const Block& block, int part, size_t ahead = kReadAhead) {
+  constexpr size_t kLine = 64;
   constexpr size_t kBytes = (sizeof(Block) / parts + kLine - 1) / kLine * kLine;
-  fetch_bytes(reinterpret_cast<const char*>(&block) + kAhead + part * kBytes, kBytes);
+  fetch_bytes(reinterpret_cast<const char*>(&block) + ahead + part * kBytes, kBytes);
 }
 
 constexpr int kSigned = 0;  // `most` of weights that are signed bytes, of any size, where there is no VNNI

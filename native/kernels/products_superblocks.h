@@ -96,9 +96,12 @@ struct SuperProducts {
 #endif
   }
 
-  // How many rows lie together from the `first` of `rows` on, those included that fill up a tile's last places. Without tiles eight are quicker than sixteen:
-  // their sums and weights fit into the registers.
-  static int together(int rows, int first) { return by_tiles(rows) ? kMostTogether : std::min(rows - first, 8); }
+  // How many rows lie together from the `first` of `rows` on, those included that fill up a tile's last places. Without tiles twelve have their sums in
+  // registers, of a block and of all blocks.
+  static int together(int rows, int first) {
+    if (by_tiles(rows)) return kMostTogether;
+    return of_many(rows - first);
+  }
 
   // A row alone.
   static void round_block(const float* from, Together<1>& to) {
@@ -121,9 +124,19 @@ struct SuperProducts {
     }
   }
 
+  // `columns` of them lie together.
+  template <int columns>
+  static void put_values(const int8_t* from, int n, int place, char* to) {
+#pragma GCC unroll 8
+    for (int column = 0; column < QK_K; column += columns) memcpy(to + column * n + place * columns, from + column, columns);
+  }
+
   // It at its place among `n` rows.
   static void put(const Together<1>& row, int n, int place, char* to) {
-    for (int step = 0; step < QK_K / kStep; step++) memcpy(to + (step * n + place) * kStep, row.values[step][0], kStep);
+    if (n == kMostTogether)
+      put_values<kStep>(row.values[0][0], n, place, to);
+    else
+      put_values<columns_together(1)>(row.values[0][0], n, place, to);
     const auto* from = reinterpret_cast<const char*>(row.scales);
     for (int word = 0; word < 1 + Together<1>::kSums; word++)
       memcpy(to + n * QK_K + (word * n + place) * 4, from + word * 4, 4);
@@ -135,71 +148,78 @@ struct SuperProducts {
     for (; place < n; place++) put(zeros, n, place, to);
   }
 
+  // Which of all passes over the same weights: each has memory bring a part of the next ones.
+  struct Pass {
+    int number, of;
+  };
+
   // Sixteen rows of weights, from `column` of the results on.
   static void multiply_part(int64_t columns, float* const* out, const Block* weights, const char* rounded, int rows,
                             int column) {
-    for (int first = 0, n; first < rows; first += n) {
+    Pass pass{0, 0};
+    for (int first = 0; first < rows; first += together(rows, first)) pass.of++;
+    for (int first = 0, n; first < rows; first += n, pass.number++) {
       n = together(rows, first);
       const char* from = rounded + first * row_bytes(columns);
       float* const* to = out + first;
       switch (n) {
-        case 1: multiply_together<1>(columns, to, weights, from, column); break;
-        case 2: multiply_together<2>(columns, to, weights, from, column); break;
-        case 3: multiply_together<3>(columns, to, weights, from, column); break;
-        case 4: multiply_together<4>(columns, to, weights, from, column); break;
-        case 5: multiply_together<5>(columns, to, weights, from, column); break;
-        case 6: multiply_together<6>(columns, to, weights, from, column); break;
-        case 7: multiply_together<7>(columns, to, weights, from, column); break;
-        default: multiply_together<8>(columns, to, weights, from, column);
+        case 1: multiply_together<1>(columns, to, weights, from, column, pass); break;
+        case 2: multiply_together<2>(columns, to, weights, from, column, pass); break;
+        case 3: multiply_together<3>(columns, to, weights, from, column, pass); break;
+        case 4: multiply_together<4>(columns, to, weights, from, column, pass); break;
+        case 5: multiply_together<5>(columns, to, weights, from, column, pass); break;
+        case 6: multiply_together<6>(columns, to, weights, from, column, pass); break;
+        case 7: multiply_together<7>(columns, to, weights, from, column, pass); break;
+        case 8: multiply_together<8>(columns, to, weights, from, column, pass); break;
+        default: multiply_together<kMany>(columns, to, weights, from, column, pass);
       }
     }
   }
 
   template <int n>
-  static void multiply_together(int64_t columns, float* const* out, const Block* weights, const char* rounded, int column) {
+  static void multiply_together(int64_t columns, float* const* out, const Block* weights, const char* rounded, int column,
+                                Pass pass) {
     const int64_t blocks = columns / Kind::kColumns;
     const auto* activations = reinterpret_cast<const Together<n>*>(rounded);
     alignas(64) float sums[n][kLanes];  // in memory: registers hold whole numbers
 #pragma GCC unroll 8
     for (int row = 0; row < n; row++) store(sums[row], zero());
-    for (int64_t b = 0; b < blocks; b++) add<n>(sums, weights[b], activations[b]);
+#pragma GCC unroll 8
+    for (int row = 0; row < n; row++) __builtin_prefetch(out[row] + column, 1);  // it will be written
+    const size_t ahead = pass.of == 1 ? kReadAhead : blocks * sizeof(Block);
+    int until = pass.number;
+    for (int64_t b = 0; b < blocks; b++) {
+      add<n>(sums, weights[b], activations[b], until == 0 ? ahead : 0);
+      until = (until == 0 ? pass.of : until) - 1;
+    }
 #pragma GCC unroll 8
     for (int row = 0; row < n; row++) store(out[row] + column, _mm512_load_ps(sums[row]));
   }
 
+  // Memory brings as many weights from so many bytes on, if any.
   template <int n>
-  ZSE_INLINE void add(float (*sums)[kLanes], const Block& block, const Together<n>& a) {
+  ZSE_INLINE void add(float (*sums)[kLanes], const Block& block, const Together<n>& a, size_t ahead) {
     constexpr int kGroups = 8 / Scales::kParts;
     const Scales by(block);
     Ints whole[n];
 #pragma GCC unroll 16
     for (int row = 0; row < n; row++) whole[row] = words(0);
     for_blocks<(n <= kRowsWrittenOut && Scales::kParts == 2)>([&](int j) ZSE_INLINE_LAMBDA {
-      Ints w[8];
-      Kind::columns(w, block, j);
-      fetch<8>(block, j);
+      if (ahead > 0) fetch<8>(block, j, ahead);
 #pragma GCC unroll 2
       for (int part = 0; part < Scales::kParts; part++) {
-        const Ints scale = by.of(j, part);
-        const int first = 32 * j + 4 * kGroups * part;
+        Ints sums_of[n];
 #pragma GCC unroll 16
-        for (int row = 0; row < n; row += kChains) {
-          Ints chains[kChains];
-#pragma GCC unroll 4
-          for (int i = 0; i < kChains; i++)
-            if (row + i < n) chains[i] = words(Scales::kMinima ? 0 : a.sums[Scales::kParts * j + part][row + i]);
+        for (int row = 0; row < n; row++) sums_of[row] = words(Scales::kMinima ? 0 : a.sums[Scales::kParts * j + part][row]);
 #pragma GCC unroll 8
-          for (int group = 0; group < kGroups; group++) {
-#pragma GCC unroll 4
-            for (int i = 0; i < kChains; i++)
-              if (row + i < n)
-                chains[i] = add_products(chains[i], w[kGroups * part + group],
-                                         a.values[first / kStep][row + i] + first % kStep + 4 * group);
-          }
-#pragma GCC unroll 4
-          for (int i = 0; i < kChains; i++)
-            if (row + i < n) whole[row + i] = _mm512_add_epi32(whole[row + i], _mm512_mullo_epi32(chains[i], scale));
+        for (int group = kGroups * part; group < kGroups * (part + 1); group++) {
+          const Ints w = Kind::columns(block, j, group);
+#pragma GCC unroll 16
+          for (int row = 0; row < n; row++) sums_of[row] = add_products(sums_of[row], w, a.at(32 * j + 4 * group, row));
         }
+        const Ints scale = by.of(j, part);
+#pragma GCC unroll 16
+        for (int row = 0; row < n; row++) whole[row] = _mm512_add_epi32(whole[row], _mm512_mullo_epi32(sums_of[row], scale));
       }
     });
     const Factors<Kind> factors(by);

@@ -140,7 +140,7 @@ class TilesProducts {
     constexpr int kGroups = 8 / Scales::kParts;
     for_blocks<true>([&](int j) ZSE_INLINE_LAMBDA {
       Ints w[8];
-      Kind::columns(w, block, j);
+      block_columns<Kind>(w, block, j);
 #pragma GCC unroll 2
       for (int part = 0; part < Scales::kParts; part++) {
         const Cut<Kind> cut(by.of(j, part));

@@ -44,18 +44,23 @@ struct WholeScales<LanesIq4Xs> {
   Floats factor;
 };
 
-constexpr int kStep = 64;  // columns that lie together: a row of a tile
+constexpr int kStep = 64;  // columns of a row of a tile
+
+/** Columns of one row of activations that lie together, where `n` rows do: as many as a tile wants, else fewer, so that those of all rows are near. */
+constexpr int columns_together(int n) { return n == kMostTogether ? kStep : 16; }
 
 /**
- * A super-block of `n` rows of activations that are multiplied together: their values by 64 columns, then their scales, then what a type wants of the sums
+ * A super-block of `n` rows of activations that are multiplied together: their values, then their scales, then what a type wants of the sums
  * of their parts: for minima those of two blocks in 16 bits each, else where the sum of a part's products begins.
  */
 template <class Kind, int n>
 struct SuperTogether {
   static constexpr int kSums = WholeScales<Kind>::kMinima ? 4 : 8 * WholeScales<Kind>::kParts;
-  int8_t values[QK_K / kStep][n][kStep];
+  static constexpr int kColumns = columns_together(n);
+  int8_t values[QK_K / kColumns][n][kColumns];
   float scales[n];
   int32_t sums[kSums][n];
+  const int8_t* at(int column, int row) const { return values[column / kColumns][row] + column % kColumns; }
 };
 
 // What a row's sums are scaled with once a super-block's products are summed: with minima those of all blocks too, two and two.
