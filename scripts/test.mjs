@@ -5,6 +5,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
+import { stripVTControlCharacters } from "node:util";
 import { runGgmlTests } from "./ggml-tests.mjs";
 import { runNativeTests } from "./native-tests.mjs";
 import { root } from "./paths.mjs";
@@ -53,6 +54,7 @@ function vitest() {
     );
     const failed = numFailedTests + broken.length;
     explainSkips(testResults);
+    nameFailures(testResults, broken);
     return { passed: numPassedTests, failed: result.status !== 0 ? Math.max(failed, 1) : failed, skipped: numPendingTests + numTodoTests };
   } catch (error) {
     throw new SetupError(`vitest left no report (${error.message}): see its output above.`);
@@ -60,6 +62,16 @@ function vitest() {
     rmSync(scratch, { recursive: true, force: true });
   }
 }
+
+/** Names what failed once more: the reasons are far above. `broken`: files that failed outside their tests. */
+function nameFailures(testResults, broken) {
+  for (const { name, assertionResults } of testResults)
+    for (const { status, fullName, failureMessages } of assertionResults)
+      if (status === "failed") console.log(`failed: ${relative(root, name)}: ${fullName}: ${firstLine(failureMessages[0])}`);
+  for (const { name, message } of broken) console.log(`failed: ${relative(root, name)}: ${firstLine(message)}`);
+}
+
+const firstLine = (text = "") => stripVTControlCharacters(text).split("\n")[0];
 
 /** Says what was left out and how to have it. */
 function explainSkips(testResults) {

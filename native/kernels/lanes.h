@@ -83,18 +83,26 @@ static inline Floats multiply(Floats a, Floats b) { return _mm512_mul_ps(a, b); 
 static inline Floats multiply_add(Floats a, Floats b, Floats c) { return _mm512_fmadd_ps(a, b, c); }
 static inline Ints both(Ints a, Ints b) { return _mm512_and_si512(a, b); }
 static inline Ints either(Ints a, Ints b) { return _mm512_or_si512(a, b); }
-// One instruction each: by as many bits as a register says takes two, unless it says so for each lane.
+// A count that is in one register for all lanes takes the place of a multiplication on Zen 5, one for each lane does not (docs/lab/matrix-products.md).
+// Clang would make the one of the other.
+static inline Ints for_each_lane(int bits) {
+  Ints counts = words(bits);
+#ifdef __GNUC__
+  asm("" : "+v"(counts));
+#endif
+  return counts;
+}
 static inline Ints right(Ints a, int bits) {
   if (ZSE_KNOWN(bits)) return _mm512_srl_epi32(a, _mm_cvtsi32_si128(bits));
-  return _mm512_srlv_epi32(a, words(bits));
+  return _mm512_srlv_epi32(a, for_each_lane(bits));
 }
 static inline Ints left(Ints a, int bits) {
   if (ZSE_KNOWN(bits)) return _mm512_sll_epi32(a, _mm_cvtsi32_si128(bits));
-  return _mm512_sllv_epi32(a, words(bits));
+  return _mm512_sllv_epi32(a, for_each_lane(bits));
 }
 static inline Ints right_signed(Ints a, int bits) {
   if (ZSE_KNOWN(bits)) return _mm512_sra_epi32(a, _mm_cvtsi32_si128(bits));
-  return _mm512_srav_epi32(a, words(bits));
+  return _mm512_srav_epi32(a, for_each_lane(bits));
 }
 /** Bytes of a table of sixteen by their places in it. */
 static inline Ints looked_up(const void* table, Ints places) {
