@@ -393,6 +393,7 @@ test("a body that a framework has parsed is checked as one that came as text", a
     const request = Object.assign(new IncomingMessage(new Socket()), {
       method: "POST",
       headers: { "content-type": "application/json" },
+      complete: true, // all of it has been read
       body,
     });
     const response = new ServerResponse(request);
