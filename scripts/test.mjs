@@ -71,7 +71,9 @@ function nameFailures(testResults, broken) {
   for (const { name, message } of broken) console.log(`failed: ${relative(root, name)}: ${firstLine(message)}`);
 }
 
-const firstLine = (text = "") => stripVTControlCharacters(text).split("\n")[0];
+function firstLine(text = "") {
+  return stripVTControlCharacters(text).split("\n")[0];
+}
 
 /** Says what was left out and how to have it. */
 function explainSkips(testResults) {
