@@ -38,8 +38,8 @@ test("a chat template can loop, recurse, explode or refuse: the chat ends with a
 for (const how of ["exit", "close", "exit while it loads", "close while it loads"]) {
   test(`a template that loops for ever keeps nobody: ${how}`, async () => {
     const [line] = await survives("exits", [how], 20_000);
-    // It would take for ever; on a quiet machine it takes a few milliseconds.
-    if (line !== undefined && "ms" in line) expect(line.ms).toBeLessThan(10_000);
+    // It would take twenty seconds, or for ever; on a quiet machine it takes a few milliseconds.
+    if (line !== undefined && "ms" in line) expect(line.ms).toBeLessThan(2000);
     if (how === "close") expect(new Set(line?.chats as string[])).toEqual(new Set(["CLOSED"]));
     if (how === "close while it loads") expect(line?.ready).toBe("CLOSED");
   });
