@@ -46,12 +46,6 @@ struct Rounded {
   int32_t sums[2];  // of the first sixteen and of the others
 };
 
-#ifdef __GNUC__
-#define ZSE_KNOWN(value) __builtin_constant_p(value)
-#else
-#define ZSE_KNOWN(value) false
-#endif
-
 #if ZSE_LANES == 16
 
 using Ints = __m512i;
@@ -83,6 +77,11 @@ static inline Floats multiply(Floats a, Floats b) { return _mm512_mul_ps(a, b); 
 static inline Floats multiply_add(Floats a, Floats b, Floats c) { return _mm512_fmadd_ps(a, b, c); }
 static inline Ints both(Ints a, Ints b) { return _mm512_and_si512(a, b); }
 static inline Ints either(Ints a, Ints b) { return _mm512_or_si512(a, b); }
+#ifdef __GNUC__
+#define ZSE_KNOWN(value) __builtin_constant_p(value)
+#else
+#define ZSE_KNOWN(value) false
+#endif
 // A count that is in one register for all lanes takes the place of a multiplication on Zen 5, one for each lane does not (docs/lab/matrix-products.md).
 // Clang would make the one of the other.
 static inline Ints for_each_lane(int bits) {

@@ -359,14 +359,10 @@ struct Mxfp4Nibbles {
   static Ints weights(Ints nibbles) { return looked_up(kMxfp4Weights, nibbles); }
 };
 
-// A block of 32 columns from four words, the `first` of them and those after it.
+// Four columns of a block of 32 from its four words, the `first` of them and those after it.
 template <class Of>
-ZSE_INLINE void look_up(Ints* w, const void* words_of_rows, int first) {
-  for (int i = 0; i < 4; i++) {
-    const Ints pairs = word(words_of_rows, first + i);
-    w[i] = Of::weights(nibbles(pairs, 0));
-    w[i + 4] = Of::weights(nibbles(pairs, 1));
-  }
+ZSE_INLINE Ints look_up(const void* words_of_rows, int first, int i) {
+  return Of::weights(nibbles(word(words_of_rows, first + i % 4), i / 4));
 }
 
 template <class Of>
@@ -387,7 +383,9 @@ struct LanesNibbles {
     put_columns(to.qs, row, from.qs, 4);
   }
 
-  ZSE_INLINE void weights(Ints* w, const Block& block) { look_up<Of>(w, block.qs, 0); }
+  ZSE_INLINE void weights(Ints* w, const Block& block) {
+    for (int i = 0; i < 8; i++) w[i] = look_up<Of>(block.qs, 0, i);
+  }
   static Floats scales(const Block& block) { return Of::scales(block.d); }
 
   template <int n>
@@ -427,9 +425,7 @@ struct LanesIq4Xs {
     const Ints low = word(block.scales_low, 0), high = from_shorts(block.scales_high);
     return either(both(right(low, 4 * j), words(15)), left(both(right(high, 2 * j), words(3)), 4));
   }
-  ZSE_INLINE Ints columns(const Block& block, int j, int i) {
-    return Iq4NlNibbles::weights(nibbles(word(block.qs, 4 * j + i % 4), i / 4));
-  }
+  ZSE_INLINE Ints columns(const Block& block, int j, int i) { return look_up<Iq4NlNibbles>(block.qs, 4 * j, i); }
 
   template <int n>
   ZSE_INLINE void add(Floats* sums, const Block& block, const Together<n>* a) {

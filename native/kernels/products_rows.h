@@ -19,14 +19,6 @@ constexpr int kMostTogether = 8;
 constexpr int kMostTogether = 16;
 #endif
 
-#if ZSE_LANES == 16
-/** The same without tiles, whose thirty-two registers have the sums of a block, too. */
-constexpr int kMany = 12;
-
-/** How many of `left` rows are multiplied together without tiles: two passes of as many are quicker than one of twelve and one of a few. */
-constexpr int of_many(int left) { return left <= 8 ? left : left == kMany || left > 16 ? kMany : (left + 1) / 2; }
-#endif
-
 // Sums stay in registers only where all of this is one function.
 #ifdef _MSC_VER
 #define ZSE_INLINE_MEMBER __forceinline

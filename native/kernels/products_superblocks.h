@@ -86,7 +86,7 @@ struct SuperProducts {
   }
 
  private:
-  static constexpr int kFew = 9;
+  static constexpr int kFew = 9, kMany = 12;
 
   static bool by_tiles([[maybe_unused]] int rows) {
 #ifdef __AMX_INT8__
@@ -97,10 +97,11 @@ struct SuperProducts {
   }
 
   // How many rows lie together from the `first` of `rows` on, those included that fill up a tile's last places. Without tiles twelve have their sums in
-  // registers, of a block and of all blocks.
+  // registers, of a block and of all blocks; two passes of as many are quicker than one of twelve and one of a few.
   static int together(int rows, int first) {
     if (by_tiles(rows)) return kMostTogether;
-    return of_many(rows - first);
+    const int left = rows - first;
+    return left <= 8 ? left : left == kMany || left > 16 ? kMany : (left + 1) / 2;
   }
 
   // A row alone.
