@@ -179,8 +179,11 @@ void Drafts::try_lookups(std::vector<Candidate>& candidates, const DraftChoice& 
   for (const Candidate& one : candidates) left -= one.length;
   for (size_t i = 0; i < candidates.size(); i++) {
     Candidate& one = candidates[i];
-    if (one.offer.by_model || one.length > 0 || hopeful.lengths[i] == 0) continue;
-    if (!one.sequence->draft_record().passed_over()) continue;
+    if (one.offer.by_model || one.length > 0) continue;
+    DraftRecord& record = one.sequence->draft_record();
+    // Only its caller knows how good a prediction is, and the first steps of an engine may tell wrongly what one with drafts takes.
+    const bool unknown = one.sequence->draft_source == DraftSource::kPrediction && !record.tried();
+    if (!unknown && (hopeful.lengths[i] == 0 || !record.passed_over())) continue;
     one.length = std::min({kTrialDraft, one.offer.tokens, left});
     left -= one.length;
   }

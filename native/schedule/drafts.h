@@ -67,7 +67,7 @@ class Drafts {
   DraftChoice choose(std::vector<Candidate>& candidates, const Room& room) const;
   /** Whether what `all` would gain by streams that are not read yet is worth reading them. */
   bool repays(const std::vector<Candidate>& candidates, const DraftChoice& now, const DraftChoice& all) const;
-  /** What did not seem worth it is tried now and then, since the text may have changed. */
+  /** What did not seem worth it is tried now and then, since the text may have changed; and each prediction once, whatever it seems. */
   void try_lookups(std::vector<Candidate>& candidates, const DraftChoice& hopeful, const Room& room);
   /** The same of the draft model, of one stream at a time: what comes of it is known of the others. Null: nothing is tried in this step. */
   Candidate* next_try(std::vector<Candidate>& candidates, const DraftChoice& hopeful);

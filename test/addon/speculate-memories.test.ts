@@ -101,8 +101,14 @@ test.each(KINDS)("a reply that is held to a schema is the same, guessed or not (
     more: { type: "array", items: { type: "boolean" } },
   };
   const schema = { type: "object", properties, required: ["name", "count", "more"], additionalProperties: false };
-  const held = { temperature: 0, maxTokens: 60, responseFormat: { type: "json_schema", json_schema: { name: "one", schema } } } as const;
+  const held = {
+    temperature: 0,
+    maxTokens: 60,
+    reasoning: "off",
+    responseFormat: { type: "json_schema", json_schema: { name: "one", schema } },
+  } as const;
   const plain = await one.chat([{ role: "user", content: "Hello" }], { ...held, speculate: false });
+  expect(plain.text).toMatch(/^\{/);
   for (const prediction of [plain.text, partly(plain.text), '{"name": "fox", "count": 3}']) {
     const { text, reasoning } = await one.chat([{ role: "user", content: "Hello" }], { ...held, prediction, speculate: { match: 1 } });
     expect({ text, reasoning }).toEqual({ text: plain.text, reasoning: plain.reasoning });

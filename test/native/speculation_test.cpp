@@ -411,6 +411,28 @@ TEST("what a caller expects of a reply is guessed from first, however good a dra
   CHECK(bench.finished[id].usage.accepted_prediction_tokens > 100);
 }
 
+TEST("a prediction is tried once in the shortest reply, although the only step before it was slow, of many streams too") {
+  for (const int streams : {1, 3}) {
+    DraftBench bench(4, 512);
+    bench.decoder.predicts = true;
+    bench.decoder.sleep_us = 40'000;  // of the prompts: a row of them seems dearer than a step
+    std::vector<StreamId> ids;
+    for (int i = 0; i < streams; i++) {
+      auto predicted = bench.drafting(64, i, 6);
+      predicted.prepared.prediction = {1};  // the fake drafter knows better
+      ids.push_back(bench.submit(std::move(predicted)));
+    }
+    while (bench.text_tokens[ids.back()] < 1) bench.step();
+    bench.decoder.sleep_us = 400;
+    bench.run_until_idle();
+    for (int i = 0; i < streams; i++) {
+      CHECK(bench.finished[ids[i]].timings.drafted_tokens > 0);
+      CHECK_EQ(bench.text[ids[i]],
+               repair_utf8(bench.decoder.model.reply(make_prompt(64, i), static_cast<uint32_t>(ids[i]), 6, 512).bytes));
+    }
+  }
+}
+
 TEST("what is looked up is tried again where a draft model was better, since a text that was new may repeat itself") {
   DraftBench bench(4, 4096, {}, {}, true, true);
   bench.decoder.draft_wrong_one_in = 1;
