@@ -6,8 +6,12 @@ namespace zse {
 
 namespace {
 
-// What a step is planned to take of the target: readers notice the longest step, and some take a quarter more than planned.
-constexpr double kAim = 0.9;
+// Readers notice the longest step. So much of the target may the longest of late take, were it planned anew.
+constexpr double kLongest = 1.04;
+constexpr double kLeastAim = 0.72, kMostAim = 0.95;
+
+// No plan helps against a machine that stops for longer; and what is left of it after each step.
+constexpr double kMostExcess = 0.45, kExcessLeft = 0.998;
 
 // Before anything was measured, a first piece that even a slow machine computes in a fraction of a second.
 constexpr int kFirstPiece = 64;
@@ -164,7 +168,10 @@ void StepCost::record(int decode_tokens, int prefill_tokens, double ms) {
   decode_ms_ = std::min(decode_ms_, ms);
   ms_per_bulk_token_ = std::min(ms_per_bulk_token_, ms / prefill_tokens);
   pieces_.record(prefill_tokens, std::max(ms - decode_ms_, ms * 0.1), decode_ms_);
+  if (planned_ms_ > 0) excess_ = std::max(excess_ * kExcessLeft, std::min(ms / planned_ms_ - 1, kMostExcess));
 }
+
+double StepCost::aim() const { return std::clamp(kLongest / (1 + excess_), kLeastAim, kMostAim); }
 
 void StepCost::record_texts(bool decoding, int tokens, double ms) {
   blend(decoding ? ms_per_text_token_ : ms_per_lone_text_token_, std::max(ms - decode_ms_, ms * 0.1) / tokens, 0.3);
@@ -176,17 +183,20 @@ int StepCost::texts_budget(double target_ms) const {
   // What a token takes is learned from small pieces, and may be told too small by them.
   const int most = std::max(kFirstTexts, 2 * last_texts_);
   if (per_token == 0) return most;
-  const double tokens = (target_ms * kAim - 2 * decode_ms_) / per_token;
+  const double tokens = (target_ms * aim() - 2 * decode_ms_) / per_token;
   return static_cast<int>(std::clamp(tokens, 0.0, static_cast<double>(most)));
 }
 
-int StepCost::prefill_budget(double target_ms, int max_batch_tokens) const {
-  const double room_ms = std::max(target_ms * kAim - decode_ms_, 0.0);
+int StepCost::prefill_budget(double target_ms, int max_batch_tokens) {
+  planned_ms_ = target_ms * aim();
+  const double room_ms = std::max(planned_ms_ - decode_ms_, 0.0);
   double tokens = pieces_.tokens_within(room_ms, ms_per_bulk_token_);
   if (tokens == 0 && room_ms > 0) {
+    planned_ms_ = 0;  // that nothing was measured of yet
     if (ms_per_bulk_token_ == 0) return std::min(kFirstPiece, max_batch_tokens);
     tokens = room_ms / (2 * ms_per_bulk_token_);
   }
+  if (tokens < kMinPiece) planned_ms_ = 0;
   return std::clamp(static_cast<int>(std::min(tokens, 1e6)), std::min(kMinPiece, max_batch_tokens), max_batch_tokens);
 }
 

@@ -64,12 +64,21 @@ class StepCost {
    */
   int texts_budget(double target_ms) const;
 
-  /** Prompt tokens that fit into a step of `target_ms` beside the decoding ones; at least kMinPiece, so that prompts move. */
-  int prefill_budget(double target_ms, int max_batch_tokens) const;
+  /**
+   * Prompt tokens that fit into a step of `target_ms` beside the decoding ones; at least kMinPiece, so that prompts move. The next step that is recorded
+   * is taken for one that was planned so.
+   */
+  int prefill_budget(double target_ms, int max_batch_tokens);
 
   static constexpr int kMinPiece = 8;
 
  private:
+  /** What a step is planned to take of its target. */
+  double aim() const;
+
+  // How much longer than planned the longest of the last steps with a piece took, as a part; older ones count less and less. The first is a guess.
+  double excess_ = 0.25;
+  double planned_ms_ = 0;         // of the step under way; 0: it is as long as it must be
   double decode_ms_ = 0;          // 0: not seen yet
   PieceCost pieces_;              // beside decoding streams
   double ms_per_bulk_token_ = 0;  // of steps that only prefill; 0: not seen yet

@@ -18,6 +18,12 @@ int tokens_of(const std::vector<PlanPiece>& plan, size_t index) {
   return 0;
 }
 
+/** A step that was planned for a target of 150 ms, and took so long. */
+void record_planned(StepCost& cost, int decode_tokens, int prefill_tokens, double ms) {
+  cost.prefill_budget(150, 512);
+  cost.record(decode_tokens, prefill_tokens, ms);
+}
+
 }  // namespace
 
 TEST("every decoding sequence is in every step, however long the prompts are") {
@@ -206,7 +212,7 @@ TEST("what a prompt token costs in a whole batch is not taken for its cost in a 
   cost.record(1, 0, 20);
   for (int i = 0; i < 50; i++) cost.record(0, 512, 512);  // 1 ms a token
   CHECK(cost.prefill_budget(150, 512) <= 65);
-  for (int i = 0; i < 50; i++) cost.record(1, 40, 20 + 40 * 1.5);
+  for (int i = 0; i < 100; i++) record_planned(cost, 1, 40, 20 + 40 * 1.5);
   const int budget = cost.prefill_budget(150, 512);
   CHECK(budget > 70 && budget < 80);
 }
@@ -214,7 +220,7 @@ TEST("what a prompt token costs in a whole batch is not taken for its cost in a 
 TEST("the prefill budget follows the measured cost of a step") {
   StepCost cost;
   for (int i = 0; i < 50; i++) cost.record(4, 0, 20);
-  for (int i = 0; i < 50; i++) cost.record(4, 100, 120);  // 1 ms a prompt token
+  for (int i = 0; i < 100; i++) record_planned(cost, 4, 100, 120);  // 1 ms a prompt token
   const int budget = cost.prefill_budget(150, 512);
   CHECK(budget > 105 && budget < 125);
   CHECK_EQ(cost.prefill_budget(5, 512), StepCost::kMinPiece);
@@ -301,6 +307,36 @@ TEST("where decoding takes all of a step's time, a prompt still has a whole grou
   CHECK_EQ(tokens_of(plan_batch({{0, 0, 0, 0}, {1, 5000, 0, 1}}, limits), 1), 15);
   limits.row_groups = {4, 4};
   CHECK_EQ(tokens_of(plan_batch({{0, 0, 0, 0}, {1, 5000, 0, 1}}, limits), 1), 7);
+}
+
+TEST("where steps are uneven the longest ones keep to the target and a tenth, and where they are even most of it is used") {
+  for (const double longest : {1.0, 1.1, 1.2, 1.3}) {
+    StepCost cost;
+    cost.record(0, 256, 256);
+    for (int i = 0; i < 30; i++) cost.record(1, 0, 20);
+    double ms_in_all = 0;
+    for (int step = 0; step < 600; step++) {
+      const int piece = cost.prefill_budget(150, 512);
+      const double ms = (20 + 1.5 * piece) * (step % 20 == 19 ? longest : 1);
+      cost.record(1, piece, ms);
+      if (step < 100) continue;
+      CHECK(ms <= 165);
+      ms_in_all += ms;
+    }
+    CHECK(ms_in_all / 500 > 150 / longest * 0.9);
+  }
+}
+
+TEST("a machine that stops for seconds is not planned for, and what is planned is most of the target again later") {
+  StepCost cost;
+  for (int i = 0; i < 30; i++) cost.record(1, 0, 20);
+  cost.record(0, 256, 256);
+  for (int i = 0; i < 20; i++) record_planned(cost, 1, 60, 110);
+  record_planned(cost, 1, 60, 9000);
+  for (int i = 0; i < 20; i++) record_planned(cost, 1, 60, 110);
+  CHECK(cost.prefill_budget(150, 512) >= 50);  // 0.7 of the target
+  for (int i = 0; i < 800; i++) record_planned(cost, 1, 60, 110);
+  CHECK(cost.prefill_budget(150, 512) >= 75);
 }
 
 TEST("a piece that was slow once is tried again after a while") {
