@@ -1,5 +1,6 @@
 #include "inbox.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace zse {
@@ -7,6 +8,9 @@ namespace zse {
 void Inbox::push(Command command) {
   {
     std::lock_guard<std::mutex> lock(mutex_);
+    if (const auto* submit = std::get_if<SubmitCommand>(&command); submit && !submit->request.settings.prepares) {
+      shortest_prompt_ = std::min(shortest_prompt_.load(), static_cast<int>(submit->request.prepared.prompt.size()));
+    }
     commands_.push_back(std::move(command));
   }
   changed_.notify_one();
@@ -22,6 +26,7 @@ void Inbox::close() {
 
 std::vector<Command> Inbox::take() {
   std::lock_guard<std::mutex> lock(mutex_);
+  shortest_prompt_ = INT_MAX;
   return std::exchange(commands_, {});
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <climits>
 #include <condition_variable>
 #include <memory>
 #include <mutex>
@@ -78,6 +79,9 @@ class Inbox {
 
   std::vector<Command> take();
 
+  /** Tokens of the shortest prompt that waits here and whose reply is wanted; INT_MAX: there is none. Decode thread, in the middle of a step too. */
+  int shortest_prompt() const { return shortest_prompt_.load(std::memory_order_relaxed); }
+
   /** Sleeps until there is a command, close() was called, or the deadline has passed. */
   void wait(std::optional<Clock::time_point> deadline);
 
@@ -86,6 +90,7 @@ class Inbox {
   std::condition_variable changed_;
   std::vector<Command> commands_;
   std::atomic<bool> closing_{false};
+  std::atomic<int> shortest_prompt_{INT_MAX};
 };
 
 }  // namespace zse

@@ -13,6 +13,9 @@ constexpr double kLeastAim = 0.72, kMostAim = 0.95;
 // No plan helps against a machine that stops for longer; and what is left of it after each step.
 constexpr double kMostExcess = 0.45, kExcessLeft = 0.998;
 
+// Of a step that nobody decodes in, what may be lost for a newcomer.
+constexpr double kMostLost = 0.2;
+
 // Before anything was measured, a first piece that even a slow machine computes in a fraction of a second.
 constexpr int kFirstPiece = 64;
 
@@ -137,8 +140,8 @@ std::vector<PlanPiece> plan_batch(const std::vector<PlanCandidate>& candidates, 
   const PlanCandidate* oldest = *std::min_element(prompts.begin(), prompts.end(),
                                                   [](const auto* a, const auto* b) { return a->arrival < b->arrival; });
   int reserved = std::min(oldest->remaining, (room + 3) / 4);
-  if (anybody_decodes && oldest->remaining > room) {
-    const bool had_some = oldest->last_step == last_step(candidates);
+  if (oldest->remaining > room) {
+    const bool had_some = oldest->last_step > 0 && oldest->last_step == last_step(candidates);
     if (const int ending = room_to_end(prompts, had_some ? nullptr : oldest, decoding.size(), room, limits)) {
       room = ending;
       reserved = 0;
@@ -176,6 +179,11 @@ double StepCost::aim() const { return std::clamp(kLongest / (1 + excess_), kLeas
 void StepCost::record_texts(bool decoding, int tokens, double ms) {
   blend(decoding ? ms_per_text_token_ : ms_per_lone_text_token_, std::max(ms - decode_ms_, ms * 0.1) / tokens, 0.3);
   if (decoding) last_texts_ = tokens;
+}
+
+double StepCost::spare_ms(double target_ms, bool decoding, int prefill_tokens) const {
+  if (!decoding) return kMostLost * ms_per_bulk_token_ * prefill_tokens;
+  return planned_ms_ > 0 ? kLongest * target_ms - planned_ms_ : 0;
 }
 
 int StepCost::texts_budget(double target_ms) const {

@@ -38,7 +38,7 @@ struct PlanLimits {
  * Decoding sequences come first, one token each. What is left of the batch (and, while anybody decodes, of the budget) is
  * shared among the prompts: the one that waits longest gets at least a quarter, so that none starves; the rest goes to
  * the shortest remaining first, so that a short prompt does not wait behind a long one. Where some can end and the one that waits longest cannot, the step is
- * for them alone and no longer than they need, unless that one had nothing in the last step. While nobody decodes, many prompts of similar length that
+ * for them alone and no longer than they need, if that one had a piece of the last step. While nobody decodes, many prompts of similar length that
  * a few batches hold end together.
  *
  * Where candidates want several variants of the model, a step is for that of the candidate that has waited longest: so they take turns. What decodes
@@ -69,6 +69,12 @@ class StepCost {
    * is taken for one that was planned so.
    */
   int prefill_budget(double target_ms, int max_batch_tokens);
+
+  /**
+   * How much of the step that was planned last may be lost, in milliseconds from its beginning: a newcomer that comes so early is worth beginning it anew,
+   * and the other readers have their tokens by the target and a little all the same. `prefill_tokens`: of a step that nobody decodes in.
+   */
+  double spare_ms(double target_ms, bool decoding, int prefill_tokens) const;
 
   static constexpr int kMinPiece = 8;
 

@@ -345,7 +345,8 @@ bool Scheduler::compute_step(double spent_ms) {
   }
 
   decoder_.use_adapters(runnable[plan.front().index]->settings.adapters);
-  const DecodeStatus status = decode(batch_);
+  const DecodeStatus status =
+      decode(batch_, join_window(limits, decode_tokens > 0, prefill_tokens, options_.latency_target_ms - spent_ms));
   if (status == DecodeStatus::kAborted) {
     stats_.aborted_steps++;
     others_lost_a_step_ =
@@ -434,10 +435,24 @@ void Scheduler::tell_prompt(const Sequence& sequence, size_t index, int tokens) 
   outbox_.news().push_back({sequence.id(), PromptEvent{}, 0, std::move(told)});
 }
 
-DecodeStatus Scheduler::decode(const Batch& batch) {
-  return decoder_.decode(batch, [this] {
+/**
+ * Whoever comes just after a step of prompts has begun would wait for nearly all of it. So a short prompt, which can end in one step, has it begun anew
+ * with it while little is lost. One that all of a step would be needed for gains little.
+ */
+Scheduler::JoinWindow Scheduler::join_window(const PlanLimits& limits, bool decoding, int prefill_tokens,
+                                             double target_ms) const {
+  if (prefill_tokens == 0 || options_.deterministic) return {};
+  if (admission_.free_slots() == 0 || sequences_.next_queued() || sequences_.next_returning()) return {};
+  const double ms = cost_.spare_ms(target_ms, decoding, prefill_tokens);
+  const auto spare = std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double, std::milli>(ms));
+  return {limits.prefill_budget, Clock::now() + spare};
+}
+
+DecodeStatus Scheduler::decode(const Batch& batch, const JoinWindow& joining) {
+  return decoder_.decode(batch, [&] {
     if (inbox_.closing()) return true;
-    if (others_lost_a_step_) return false;  // readers that keep leaving must not stop the others
+    if (others_lost_a_step_) return false;  // readers that keep leaving, and newcomers, must not stop the others
+    if (inbox_.shortest_prompt() <= joining.tokens && Clock::now() < joining.until) return true;
     return std::any_of(abortable_.begin(), abortable_.end(),
                        [](const StreamControl* control) { return control->cancelled.load(std::memory_order_relaxed); });
   });

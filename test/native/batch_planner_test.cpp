@@ -44,6 +44,16 @@ TEST("a short prompt does not wait behind a long one, and the long one still mov
   CHECK(tokens_of(plan, 0) >= 128);
 }
 
+TEST(
+    "a short prompt that joins a long one has the next step alone, and the long one the step after that, also where nobody "
+    "decodes") {
+  const auto plan = plan_batch({{0, 2000, 7, 1}, {1, 30, 0, 2}}, {512, 64, false, {}});
+  CHECK_EQ(tokens_of(plan, 1), 30);
+  CHECK_EQ(tokens_of(plan, 0), 2);  // to the end of its group of rows
+  const auto next = plan_batch({{0, 2000, 7, 1}, {1, 0, 8, 2}, {2, 30, 0, 3}}, {512, 64, false, {}});
+  CHECK(tokens_of(next, 0) >= 16);
+}
+
 TEST("in deterministic mode a step has one sequence, by turns") {
   const auto plan = plan_batch({{0, 0, 7, 1}, {1, 0, 6, 2}, {2, 600, 9, 3}}, {512, 64, true, {}});
   REQUIRE(plan.size() == 1);

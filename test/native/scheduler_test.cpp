@@ -434,6 +434,102 @@ TEST("streams with the same prompt compute it once, and each has its own text") 
   }
 }
 
+namespace {
+
+/** Something happens in the middle of the first step that has a piece of this prompt. */
+void in_a_piece_of(Bench& bench, StreamId prompt, std::function<void()> happens) {
+  bench.decoder.during_decode = [&bench, prompt, happens = std::move(happens), done = false]() mutable {
+    if (done || bench.ends[prompt] > 0 || bench.decoder.last_batch.size() < 8) return;
+    done = true;
+    happens();
+  };
+}
+
+/** A reader whose stream flows, at 2 ms a step. */
+StreamId flowing_reader(Bench& bench) {
+  bench.decoder.sleep_us = 2000;
+  bench.decoder.model.end_one_in = 0;
+  auto request = bench.request(make_prompt(10, 0));
+  request.settings.max_tokens = 60;
+  const StreamId reader = bench.submit(std::move(request));
+  while (bench.text_tokens[reader] < 3) bench.step();
+  return reader;
+}
+
+StreamId submit_short(Bench& bench, int max_tokens = 5) {
+  auto request = bench.request(make_prompt(12, static_cast<int>(bench.last_id)));
+  request.settings.max_tokens = max_tokens;
+  return bench.submit(std::move(request));
+}
+
+}  // namespace
+
+TEST("a short prompt that comes just after a step of a long one has begun is in it: beside a reader, and without one") {
+  for (const bool with_reader : {true, false}) {
+    Bench bench(4, 2000, {}, 64);
+    const StreamId reader = with_reader ? flowing_reader(bench) : 0;
+    bench.decoder.sleep_us = with_reader ? 2000 : 100'000;  // of the second a fifth may be lost
+    const StreamId longer = bench.submit(300);
+    bench.step();  // what a row takes is known now
+    StreamId newcomer = 0;
+    in_a_piece_of(bench, longer, [&] { newcomer = submit_short(bench); });
+    bench.step();
+    REQUIRE(newcomer != 0);
+    CHECK_EQ(bench.stats.aborted_steps.load(), 1);
+    const int64_t generated = bench.stats.generated_tokens;
+    bench.step();
+    CHECK_EQ(bench.stats.generated_tokens.load(), generated + (with_reader ? 2 : 1));  // its first token
+    bench.decoder.sleep_us = 0;
+    bench.cancel(longer);
+    bench.run_until_idle();
+    CHECK_EQ(bench.text[newcomer], bench.expected(newcomer, 12, 5));
+    if (with_reader) CHECK_EQ(bench.text[reader], bench.expected(reader, 10, 60));
+  }
+}
+
+TEST(
+    "a step is not begun anew late, for a long prompt, for one that finds no slot, for what is computed ahead, nor in "
+    "deterministic mode") {
+  for (const char* why : {"late", "long", "no slot", "ahead", "deterministic"}) {
+    const std::string is = why;
+    SchedulerOptions options;
+    options.deterministic = is == "deterministic";
+    Bench bench(is == "no slot" ? 2 : 4, 4000, options, 64);
+    const StreamId reader = flowing_reader(bench);
+    const StreamId longer = bench.submit(300);
+    bench.step();
+    StreamId newcomer = 0;
+    in_a_piece_of(bench, longer, [&] {
+      if (is == "late") std::this_thread::sleep_for(std::chrono::milliseconds(60));
+      auto request = bench.request(make_prompt(is == "long" ? 2000 : 12, static_cast<int>(bench.last_id)));
+      request.settings.max_tokens = 5;
+      request.settings.prepares = is == "ahead";
+      newcomer = bench.submit(std::move(request));
+    });
+    bench.run_until_idle();
+    REQUIRE(newcomer != 0);
+    CHECK_EQ(bench.stats.aborted_steps.load(), 0);
+    CHECK_EQ(bench.text[reader], bench.expected(reader, 10, 60));
+    if (is != "ahead") CHECK_EQ(bench.text[newcomer], bench.expected(newcomer, is == "long" ? 2000 : 12, 5));
+  }
+}
+
+TEST("newcomers in every step stop nobody: a step that was begun anew runs to its end") {
+  Bench bench(4, 4000, {}, 64);
+  const StreamId reader = flowing_reader(bench);
+  const StreamId longer = bench.submit(300);
+  std::vector<StreamId> newcomers;
+  bench.decoder.during_decode = [&] {
+    if (newcomers.size() < 40) newcomers.push_back(submit_short(bench, 1));
+  };
+  bench.run_until_idle();
+  CHECK(bench.stats.aborted_steps.load() > 3);
+  CHECK(2 * bench.stats.aborted_steps.load() <= bench.decoder.decodes);
+  CHECK_EQ(bench.text[reader], bench.expected(reader, 10, 60));
+  CHECK_EQ(bench.text[longer], bench.expected(longer, 300));
+  for (const StreamId id : newcomers) CHECK_EQ(bench.text[id], bench.expected(id, 12, 1));
+}
+
 TEST("requests made together on an idle engine begin together, however they arrive") {
   SchedulerOptions patient;  // the other thread may be kept waiting on a busy machine
   patient.gather_time = std::chrono::seconds(20);
