@@ -11,10 +11,10 @@ constexpr double kLongest = 1.04;
 constexpr double kLeastAim = 0.72, kMostAim = 0.95;
 
 // No plan helps against a machine that stops for longer; and what is left of it after each step.
-constexpr double kMostExcess = 0.45, kExcessLeft = 0.998;
+constexpr double kMostExcess = 0.45, kExcessLeft = 0.997;
 
-// Of a step that nobody decodes in, what may be lost for a newcomer.
-constexpr double kMostLost = 0.2;
+// Of a step, what may be lost for a newcomer.
+constexpr double kMostLost = 0.25;
 
 // Before anything was measured, a first piece that even a slow machine computes in a fraction of a second.
 constexpr int kFirstPiece = 64;
@@ -28,6 +28,10 @@ constexpr size_t kManyPrompts = 5;
 constexpr int kMostBatchesTogether = 4;
 
 using Candidates = std::vector<const PlanCandidate*>;
+
+int budget(double tokens, int most) {
+  return std::clamp(static_cast<int>(std::min(tokens, 1e6)), std::min(StepCost::kMinPiece, most), most);
+}
 
 /** A running estimate. */
 void blend(double& estimate, double sample, double weight) {
@@ -74,12 +78,12 @@ int whole_groups(size_t decoding, int room, const PlanLimits& limits) {
 
 /**
  * Prompt tokens of a step in which the prompts end that can, the shortest first, in whole groups of rows; 0: none can, or one that may not wait cannot.
- * One group more than `room` is taken where a prompt ends with it: its first token comes a whole step sooner.
+ * One group more than `room` is taken where a prompt ends with it, or all that the ending budget allows: its first token comes a whole step sooner.
  */
 int room_to_end(const Candidates& prompts, const PlanCandidate* may_not_wait, size_t decoding, int room,
                 const PlanLimits& limits) {
   const int others = static_cast<int>(decoding);
-  const int most = std::min(room + limits.row_groups.next, limits.max_batch_tokens - others);
+  const int most = std::min(std::max(room + limits.row_groups.next, limits.ending_budget), limits.max_batch_tokens - others);
   int tokens = 0;
   for (const PlanCandidate* prompt : prompts) {
     if (tokens + prompt->remaining > (tokens == 0 ? most : room)) break;
@@ -181,9 +185,10 @@ void StepCost::record_texts(bool decoding, int tokens, double ms) {
   if (decoding) last_texts_ = tokens;
 }
 
-double StepCost::spare_ms(double target_ms, bool decoding, int prefill_tokens) const {
-  if (!decoding) return kMostLost * ms_per_bulk_token_ * prefill_tokens;
-  return planned_ms_ > 0 ? kLongest * target_ms - planned_ms_ : 0;
+bool StepCost::is_joined(int tokens, double elapsed_ms, double target_ms, bool decoding, int prefill_tokens) const {
+  const double foreseen_ms = decoding ? planned_ms_ : ms_per_bulk_token_ * prefill_tokens;
+  if (elapsed_ms > kMostLost * foreseen_ms) return false;
+  return tokens <= tokens_within(kLongest * target_ms - (decoding ? elapsed_ms : 0));
 }
 
 int StepCost::texts_budget(double target_ms) const {
@@ -196,16 +201,23 @@ int StepCost::texts_budget(double target_ms) const {
 }
 
 int StepCost::prefill_budget(double target_ms, int max_batch_tokens) {
-  planned_ms_ = target_ms * aim();
-  const double room_ms = std::max(planned_ms_ - decode_ms_, 0.0);
-  double tokens = pieces_.tokens_within(room_ms, ms_per_bulk_token_);
-  if (tokens == 0 && room_ms > 0) {
-    planned_ms_ = 0;  // that nothing was measured of yet
-    if (ms_per_bulk_token_ == 0) return std::min(kFirstPiece, max_batch_tokens);
-    tokens = room_ms / (2 * ms_per_bulk_token_);
+  if (pieces_.empty() && ms_per_bulk_token_ == 0) {
+    planned_ms_ = 0;  // nothing was measured yet
+    return std::min(kFirstPiece, max_batch_tokens);
   }
-  if (tokens < kMinPiece) planned_ms_ = 0;
-  return std::clamp(static_cast<int>(std::min(tokens, 1e6)), std::min(kMinPiece, max_batch_tokens), max_batch_tokens);
+  const double tokens = tokens_within(target_ms * aim());
+  planned_ms_ = tokens >= kMinPiece ? target_ms * aim() : 0;
+  return budget(tokens, max_batch_tokens);
+}
+
+int StepCost::ending_budget(double target_ms, int max_batch_tokens) const {
+  return budget(tokens_within(target_ms), max_batch_tokens);
+}
+
+double StepCost::tokens_within(double step_ms) const {
+  const double room_ms = std::max(step_ms - decode_ms_, 0.0);
+  const double tokens = pieces_.tokens_within(room_ms, ms_per_bulk_token_);
+  return tokens == 0 && ms_per_bulk_token_ > 0 ? room_ms / (2 * ms_per_bulk_token_) : tokens;
 }
 
 }  // namespace zse

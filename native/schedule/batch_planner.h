@@ -32,6 +32,7 @@ struct PlanLimits {
   int prefill_budget = 512;  // prompt tokens in the step while others decode; unlimited when nobody does
   bool exclusive = false;    // one sequence a step, prompts in fixed pieces (deterministic mode)
   RowGroups row_groups;      // whole ones of a step, where a third of the last may be over the budget
+  int ending_budget = 0;     // prompt tokens in a step in which prompts end, where it is more than prefill_budget
 };
 
 /**
@@ -70,17 +71,22 @@ class StepCost {
    */
   int prefill_budget(double target_ms, int max_batch_tokens);
 
+  /** The same if all of the target is used: where a prompt ends with it, which has its first token a whole step sooner. */
+  int ending_budget(double target_ms, int max_batch_tokens) const;
+
   /**
-   * How much of the step that was planned last may be lost, in milliseconds from its beginning: a newcomer that comes so early is worth beginning it anew,
-   * and the other readers have their tokens by the target and a little all the same. `prefill_tokens`: of a step that nobody decodes in.
+   * Whether a prompt of `tokens` that comes so long after a step of `prefill_tokens` has begun is worth beginning it anew: if little is lost, and readers
+   * have their tokens by the target and a little all the same.
    */
-  double spare_ms(double target_ms, bool decoding, int prefill_tokens) const;
+  bool is_joined(int tokens, double elapsed_ms, double target_ms, bool decoding, int prefill_tokens) const;
 
   static constexpr int kMinPiece = 8;
 
  private:
   /** What a step is planned to take of its target. */
   double aim() const;
+  /** Prompt tokens that make a step last so long; 0: there is no room, or nothing is known. */
+  double tokens_within(double step_ms) const;
 
   // How much longer than planned the longest of the last steps with a piece took, as a part; older ones count less and less. The first is a guess.
   double excess_ = 0.25;

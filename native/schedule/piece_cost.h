@@ -15,6 +15,8 @@ class PieceCost {
   /** A piece of `tokens` made a step `ms` longer, which takes `decode_ms` without one. */
   void record(int tokens, double ms, double decode_ms);
 
+  bool empty() const { return pieces_ == 0; }
+
   /** Tokens that make a step `ms` longer at most; more than were ever measured cost most of `ms_per_bulk_token` each at least. 0: nothing was measured. */
   double tokens_within(double ms, double ms_per_bulk_token) const;
 

@@ -300,7 +300,9 @@ bool Scheduler::compute_step(double spent_ms) {
   PlanLimits limits;
   limits.max_batch_tokens = decoder_.max_batch_tokens();
   limits.row_groups = decoder_.row_groups();
-  limits.prefill_budget = cost_.prefill_budget(options_.latency_target_ms - spent_ms, limits.max_batch_tokens);
+  const double target_ms = options_.latency_target_ms - spent_ms;
+  limits.prefill_budget = cost_.prefill_budget(target_ms, limits.max_batch_tokens);
+  limits.ending_budget = cost_.ending_budget(target_ms, limits.max_batch_tokens);
   // In steps that nothing else wants, and short ones: whoever comes meanwhile waits for the end of one. In deterministic mode a prompt's pieces are
   // the same whatever it is computed for.
   const auto ahead = [&](const PlanCandidate& candidate) { return runnable[candidate.index]->settings.prepares; };
@@ -315,7 +317,7 @@ bool Scheduler::compute_step(double spent_ms) {
   end_at_checkpoints(runnable, plan);
   for (PlanPiece& piece : plan) piece.tokens = std::min(piece.tokens, admission_.until_moved(*runnable[piece.index]));
   limit_rows(runnable, plan);
-  add_drafts(runnable, plan, options_.latency_target_ms - spent_ms);
+  add_drafts(runnable, plan, target_ms);
   // Where slots have buffers of their own, llama.cpp computes only neighbours in one pass over the weights.
   std::sort(plan.begin(), plan.end(),
             [&](const PlanPiece& a, const PlanPiece& b) { return runnable[a.index]->slot < runnable[b.index]->slot; });
@@ -345,8 +347,12 @@ bool Scheduler::compute_step(double spent_ms) {
   }
 
   decoder_.use_adapters(runnable[plan.front().index]->settings.adapters);
-  const DecodeStatus status =
-      decode(batch_, join_window(limits, decode_tokens > 0, prefill_tokens, options_.latency_target_ms - spent_ms));
+  const bool joinable = prefill_tokens > 0 && has_place_for_one();
+  const auto joins = [&](int tokens) {
+    return joinable && tokens <= limits.ending_budget &&
+           cost_.is_joined(tokens, milliseconds(Clock::now() - started), target_ms, decode_tokens > 0, prefill_tokens);
+  };
+  const DecodeStatus status = decode(batch_, joins);
   if (status == DecodeStatus::kAborted) {
     stats_.aborted_steps++;
     others_lost_a_step_ =
@@ -435,24 +441,18 @@ void Scheduler::tell_prompt(const Sequence& sequence, size_t index, int tokens) 
   outbox_.news().push_back({sequence.id(), PromptEvent{}, 0, std::move(told)});
 }
 
-/**
- * Whoever comes just after a step of prompts has begun would wait for nearly all of it. So a short prompt, which can end in one step, has it begun anew
- * with it while little is lost. One that all of a step would be needed for gains little.
- */
-Scheduler::JoinWindow Scheduler::join_window(const PlanLimits& limits, bool decoding, int prefill_tokens,
-                                             double target_ms) const {
-  if (prefill_tokens == 0 || options_.deterministic) return {};
-  if (admission_.free_slots() == 0 || sequences_.next_queued() || sequences_.next_returning()) return {};
-  const double ms = cost_.spare_ms(target_ms, decoding, prefill_tokens);
-  const auto spare = std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double, std::milli>(ms));
-  return {limits.prefill_budget, Clock::now() + spare};
+/** Whether a newcomer would be in the next step. In deterministic mode it would be computed alone, sometime. */
+bool Scheduler::has_place_for_one() const {
+  if (options_.deterministic || sequences_.next_queued() || sequences_.next_returning()) return false;
+  return admission_.free_slots() > 0;
 }
 
-DecodeStatus Scheduler::decode(const Batch& batch, const JoinWindow& joining) {
+// Whoever comes just after a step of prompts has begun would wait for nearly all of it. So a short prompt has it begun anew with it.
+DecodeStatus Scheduler::decode(const Batch& batch, const std::function<bool(int tokens)>& joins) {
   return decoder_.decode(batch, [&] {
     if (inbox_.closing()) return true;
     if (others_lost_a_step_) return false;  // readers that keep leaving, and newcomers, must not stop the others
-    if (inbox_.shortest_prompt() <= joining.tokens && Clock::now() < joining.until) return true;
+    if (const int newcomer = inbox_.shortest_prompt(); newcomer != INT_MAX && joins(newcomer)) return true;
     return std::any_of(abortable_.begin(), abortable_.end(),
                        [](const StreamControl* control) { return control->cancelled.load(std::memory_order_relaxed); });
   });

@@ -95,13 +95,9 @@ class Scheduler {
   /** Drafts for streams, in a step that decodes alone. */
   void add_drafts(const std::vector<Sequence*>& runnable, std::vector<PlanPiece>& plan, double target_ms);
   void tell_prompt(const Sequence& sequence, size_t index, int tokens);
-  /** Newcomers for whom the step about to begin is begun anew: with so many tokens at most, until then. */
-  struct JoinWindow {
-    int tokens = 0;
-    Clock::time_point until;
-  };
-  JoinWindow join_window(const PlanLimits& limits, bool decoding, int prefill_tokens, double target_ms) const;
-  DecodeStatus decode(const Batch& batch, const JoinWindow& joining);
+  bool has_place_for_one() const;
+  /** `joins`: whether a prompt of so many tokens that has come meanwhile has the step begun anew. */
+  DecodeStatus decode(const Batch& batch, const std::function<bool(int tokens)>& joins);
   void record_cost(int streams, int decode_tokens, int prefill_tokens, double ms);
   void add_computed(Sequence& sequence, const Token* tokens, int count);
   /** batch[first] and so on were computed. True when its reply's next token is due, from the last one's logits. */

@@ -54,6 +54,32 @@ TEST(
   CHECK(tokens_of(next, 0) >= 16);
 }
 
+TEST("a step in which a prompt ends may take all of the target, and goes no further for one that does not end with it") {
+  PlanLimits limits;
+  limits.prefill_budget = 24;
+  limits.ending_budget = 40;
+  const auto plan_with = [&](int tokens) { return plan_batch({{0, 0, 7, 0}, {1, 3000, 7, 1}, {2, tokens, 0, 2}}, limits); };
+  CHECK_EQ(tokens_of(plan_with(36), 2), 36);
+  CHECK(tokens_of(plan_with(36), 1) <= 4);
+  CHECK(tokens_of(plan_with(41), 1) + tokens_of(plan_with(41), 2) <= 24 + 1);
+}
+
+TEST("a newcomer is worth beginning a step anew early, and where both together end by the target") {
+  StepCost cost;
+  for (int i = 0; i < 30; i++) cost.record(1, 0, 20);
+  cost.record(0, 256, 256);
+  for (int i = 0; i < 200; i++) record_planned(cost, 1, 80, 20 + 80 * 1.5);
+  const auto joins = [&](int tokens, double elapsed_ms) { return cost.is_joined(tokens, elapsed_ms, 150, true, 80); };
+  CHECK(joins(30, 1));
+  CHECK(joins(30, 25));
+  CHECK(!joins(30, 50));  // what is lost is more than what it would wait
+  CHECK(!joins(80, 25));  // 165 ms in all
+  CHECK(joins(80, 1));
+  CHECK(!joins(300, 1));
+  CHECK(cost.is_joined(30, 25, 150, false, 256));  // of 256 ms
+  CHECK(!cost.is_joined(30, 80, 150, false, 256));
+}
+
 TEST("in deterministic mode a step has one sequence, by turns") {
   const auto plan = plan_batch({{0, 0, 7, 1}, {1, 0, 6, 2}, {2, 600, 9, 3}}, {512, 64, true, {}});
   REQUIRE(plan.size() == 1);
