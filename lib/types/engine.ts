@@ -189,6 +189,7 @@ export interface EngineStats {
   steps: number;
   generatedTokens: number;
   prefilledTokens: number;
+  /** Given up in the middle: for a stream that was cancelled, or to be begun anew with a short prompt that came just after. */
   abortedSteps: number;
   /** Prompt tokens taken from another stream's computation instead of being computed. */
   cachedTokens: number;
