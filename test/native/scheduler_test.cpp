@@ -456,8 +456,8 @@ StreamId flowing_reader(Bench& bench) {
   return reader;
 }
 
-StreamId submit_short(Bench& bench, int max_tokens = 5) {
-  auto request = bench.request(make_prompt(12, static_cast<int>(bench.last_id)));
+StreamId submit_for(Bench& bench, int prompt_length, int max_tokens) {
+  auto request = bench.request(make_prompt(prompt_length, static_cast<int>(bench.last_id)));
   request.settings.max_tokens = max_tokens;
   return bench.submit(std::move(request));
 }
@@ -469,10 +469,10 @@ TEST("a short prompt that comes just after a step of a long one has begun is in 
     Bench bench(4, 2000, {}, 64);
     const StreamId reader = with_reader ? flowing_reader(bench) : 0;
     bench.decoder.sleep_us = with_reader ? 2000 : 100'000;  // of the second a fifth may be lost
-    const StreamId longer = bench.submit(300);
+    const StreamId longer = submit_for(bench, 300, 5);
     bench.step();  // what a row takes is known now
     StreamId newcomer = 0;
-    in_a_piece_of(bench, longer, [&] { newcomer = submit_short(bench); });
+    in_a_piece_of(bench, longer, [&] { newcomer = submit_for(bench, 12, 5); });
     bench.step();
     REQUIRE(newcomer != 0);
     CHECK_EQ(bench.stats.aborted_steps.load(), 1);
@@ -496,7 +496,7 @@ TEST(
     options.deterministic = is == "deterministic";
     Bench bench(is == "no slot" ? 2 : 4, 4000, options, 64);
     const StreamId reader = flowing_reader(bench);
-    const StreamId longer = bench.submit(300);
+    const StreamId longer = submit_for(bench, 300, 5);
     bench.step();
     StreamId newcomer = 0;
     in_a_piece_of(bench, longer, [&] {
@@ -517,16 +517,16 @@ TEST(
 TEST("newcomers in every step stop nobody: a step that was begun anew runs to its end") {
   Bench bench(4, 4000, {}, 64);
   const StreamId reader = flowing_reader(bench);
-  const StreamId longer = bench.submit(300);
+  const StreamId longer = submit_for(bench, 300, 5);
   std::vector<StreamId> newcomers;
   bench.decoder.during_decode = [&] {
-    if (newcomers.size() < 40) newcomers.push_back(submit_short(bench, 1));
+    if (newcomers.size() < 40) newcomers.push_back(submit_for(bench, 12, 1));
   };
   bench.run_until_idle();
   CHECK(bench.stats.aborted_steps.load() > 3);
   CHECK(2 * bench.stats.aborted_steps.load() <= bench.decoder.decodes);
   CHECK_EQ(bench.text[reader], bench.expected(reader, 10, 60));
-  CHECK_EQ(bench.text[longer], bench.expected(longer, 300));
+  CHECK_EQ(bench.text[longer], bench.expected(longer, 300, 5));
   for (const StreamId id : newcomers) CHECK_EQ(bench.text[id], bench.expected(id, 12, 1));
 }
 
