@@ -468,7 +468,8 @@ TEST("a short prompt that comes just after a step of a long one has begun is in 
   for (const bool with_reader : {true, false}) {
     Bench bench(4, 2000, {}, 64);
     const StreamId reader = with_reader ? flowing_reader(bench) : 0;
-    bench.decoder.sleep_us = with_reader ? 2000 : 100'000;  // of the second a fifth may be lost
+    bench.decoder.sleep_us =
+        with_reader ? 2000 : 100'000;  // a quarter of a step may be lost: of one without a reader, of what it takes
     const StreamId longer = submit_for(bench, 300, 5);
     bench.step();  // what a row takes is known now
     StreamId newcomer = 0;

@@ -413,7 +413,7 @@ TEST("what a caller expects of a reply is guessed from first, however good a dra
 
 TEST("a prediction is tried once in the shortest reply, although the only step before it was slow, of many streams too") {
   for (const int streams : {1, 3}) {
-    DraftBench bench(4, 512);
+    DraftBench bench;
     bench.decoder.predicts = true;
     bench.decoder.sleep_us = 40'000;  // of the prompts: a row of them seems dearer than a step
     std::vector<StreamId> ids;
@@ -427,8 +427,7 @@ TEST("a prediction is tried once in the shortest reply, although the only step b
     bench.run_until_idle();
     for (int i = 0; i < streams; i++) {
       CHECK(bench.finished[ids[i]].timings.drafted_tokens > 0);
-      CHECK_EQ(bench.text[ids[i]],
-               repair_utf8(bench.decoder.model.reply(make_prompt(64, i), static_cast<uint32_t>(ids[i]), 6, 512).bytes));
+      CHECK_EQ(bench.text[ids[i]], reply_of(bench, 64, i, ids[i], 6));
     }
   }
 }
