@@ -17,7 +17,7 @@
 //
 // Raw llama.cpp measures itself: a row calls contenders/raw.mjs instead (its `raw` function).
 import { resolve } from "node:path";
-import { buildPortable, buildTools, installPeers, level, levelFolder } from "./peers.mjs";
+import { buildPortable, buildTools, installPeers, level, levelFolder, withLargePages } from "./peers.mjs";
 
 const server = { module: "llama-server.mjs", prepare: buildTools };
 
@@ -29,7 +29,7 @@ export const contenders = {
   ...earlier(process.env.ZSE_BENCH_BEFORE),
   ...isolated(process.env.ZSE_BENCH_ISOLATED),
   // Its binary takes the best that the processor has, and nothing holds it to less.
-  ...(level ? {} : { "node-llama-cpp": { title: "node-llama-cpp", module: "node-llama-cpp.mjs", prepare: installPeers } }),
+  ...(level ? {} : { "node-llama-cpp": { title: "node-llama-cpp", module: "node-llama-cpp.mjs", prepare: installPeers, environment: withLargePages } }),
   "llama-server": { title: "llama-server", ...server },
   "llama-server-tuned": { title: "llama-server -b 64 -ub 64", ...server, options: { args: ["-b", 64, "-ub", 64] } },
   raw: { title: "raw llama.cpp", prepare: buildTools },

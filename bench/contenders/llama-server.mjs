@@ -7,7 +7,7 @@ import { createServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { residentBytes } from "../lib/memory.mjs";
 import { Arrivals } from "../lib/reply.mjs";
-import { toolPath } from "./peers.mjs";
+import { toolPath, withLargePages } from "./peers.mjs";
 
 /** Opens the model as bench/contenders/index.mjs says. `args`: what tunes this server. */
 export async function open({ model, threads, contextSize, maxStreams, args = [] }) {
@@ -35,7 +35,7 @@ export async function open({ model, threads, contextSize, maxStreams, args = [] 
       "--metrics",
       ...args,
     ].map(String),
-    { stdio: ["ignore", "ignore", "pipe"] },
+    { stdio: ["ignore", "ignore", "pipe"], env: withLargePages() },
   );
   let log = "";
   child.stderr.setEncoding("utf8").on("data", (text) => {

@@ -21,6 +21,14 @@ const compared = ["llama-bench", "llama-batched-bench", "llama-server"];
 /** The one patch of ours that they get: without it some of them end with SIGILL on processors with AMX. */
 const mended = "0027-amx-tiles.patch";
 
+/**
+ * The environment of contenders that take their memory from glibc: it asks for large pages then, where the system gives them (2.35 and later). zStream
+ * asks for them itself. Without them the others' speed is one of the memory they happened to get (docs/lab/large-pages.md).
+ */
+export function withLargePages(environment = process.env) {
+  return { ...environment, GLIBC_TUNABLES: environment.GLIBC_TUNABLES ?? "glibc.malloc.hugetlb=1" };
+}
+
 /** Where a program of llama.cpp's lies once buildTools() has made it. */
 export function toolPath(name) {
   return join(buildDir, "bin", process.platform === "win32" ? `${name}.exe` : name);

@@ -3,7 +3,7 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { under } from "../lib/under.mjs";
-import { toolPath } from "./peers.mjs";
+import { toolPath, withLargePages } from "./peers.mjs";
 
 /**
  * Tokens/s of decoding one stream whose prompt is in the cache (llama-bench's tg test at a depth); and the time of a prompt's
@@ -49,6 +49,6 @@ async function llamaBench({ model, threads, args }) {
 
 async function runTool(name, args) {
   const [program, ...rest] = under(toolPath(name), ...args.map(String));
-  const { stdout } = await promisify(execFile)(program, rest, { maxBuffer: 2 ** 26 });
+  const { stdout } = await promisify(execFile)(program, rest, { maxBuffer: 2 ** 26, env: withLargePages() });
   return stdout;
 }

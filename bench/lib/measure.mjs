@@ -58,7 +58,8 @@ export async function once(row, contender, job) {
 function runWorker(job) {
   return new Promise((resolve, reject) => {
     const [program, ...args] = under(process.execPath, "--expose-gc", worker, JSON.stringify({ ...job, spawnedAt: Date.now() }));
-    const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"], timeout: limitMs });
+    const env = contenders[job.contender].environment?.() ?? process.env;
+    const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"], timeout: limitMs, env });
     let out = "";
     let log = "";
     child.stdout.setEncoding("utf8").on("data", (text) => {
