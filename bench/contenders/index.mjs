@@ -29,7 +29,9 @@ export const contenders = {
   ...earlier(process.env.ZSE_BENCH_BEFORE),
   ...isolated(process.env.ZSE_BENCH_ISOLATED),
   // Its binary takes the best that the processor has, and nothing holds it to less.
-  ...(level ? {} : { "node-llama-cpp": { title: "node-llama-cpp", module: "node-llama-cpp.mjs", prepare: installPeers, environment: withLargePages } }),
+  ...(level
+    ? {}
+    : { "node-llama-cpp": { title: "node-llama-cpp", module: "node-llama-cpp.mjs", prepare: installPeers, environment: withLargePages } }),
   "llama-server": { title: "llama-server", ...server },
   "llama-server-tuned": { title: "llama-server -b 64 -ub 64", ...server, options: { args: ["-b", 64, "-ub", 64] } },
   raw: { title: "raw llama.cpp", prepare: buildTools },

@@ -6,12 +6,11 @@ namespace zse {
 
 namespace {
 
-// Readers notice the longest step. So much of the target may the longest of late take, were it planned anew.
-constexpr double kLongest = 1.04;
-constexpr double kLeastAim = 0.72, kMostAim = 0.95;
+// However often the machine stops, prompts have so much of what decoding leaves of the target.
+constexpr double kLeastOfRoom = 0.45;
 
-// No plan helps against a machine that stops for longer; and what is left of it after each step.
-constexpr double kMostExcess = 0.45, kExcessLeft = 0.997;
+// A step with a newcomer may take a little longer than the target.
+constexpr double kLongest = 1.04;
 
 // Of a step, what may be lost for a newcomer.
 constexpr double kMostLost = 0.25;
@@ -94,12 +93,6 @@ int room_to_end(const Candidates& prompts, const PlanCandidate* may_not_wait, si
   return std::min(limits.row_groups.up(others + tokens), others + most) - others;
 }
 
-uint64_t last_step(const std::vector<PlanCandidate>& candidates) {
-  uint64_t last = 0;
-  for (const PlanCandidate& one : candidates) last = std::max(last, one.last_step);
-  return last;
-}
-
 PlanPiece plan_exclusive(const PlanCandidate& next, const PlanLimits& limits) {
   const int tokens = next.remaining == 0 ? 1 : std::min({next.remaining, kExclusivePiece, limits.max_batch_tokens});
   return {next.index, tokens};
@@ -145,8 +138,8 @@ std::vector<PlanPiece> plan_batch(const std::vector<PlanCandidate>& candidates, 
                                                   [](const auto* a, const auto* b) { return a->arrival < b->arrival; });
   int reserved = std::min(oldest->remaining, (room + 3) / 4);
   if (oldest->remaining > room) {
-    const bool had_some = oldest->last_step > 0 && oldest->last_step == last_step(candidates);
-    if (const int ending = room_to_end(prompts, had_some ? nullptr : oldest, decoding.size(), room, limits)) {
+    const PlanCandidate* may_not_wait = oldest->passed_over ? oldest : nullptr;
+    if (const int ending = room_to_end(prompts, may_not_wait, decoding.size(), room, limits)) {
       room = ending;
       reserved = 0;
     }
@@ -175,10 +168,12 @@ void StepCost::record(int decode_tokens, int prefill_tokens, double ms) {
   decode_ms_ = std::min(decode_ms_, ms);
   ms_per_bulk_token_ = std::min(ms_per_bulk_token_, ms / prefill_tokens);
   pieces_.record(prefill_tokens, std::max(ms - decode_ms_, ms * 0.1), decode_ms_);
-  if (planned_ms_ > 0) excess_ = std::max(excess_ * kExcessLeft, std::min(ms / planned_ms_ - 1, kMostExcess));
+  if (planned_ms_ > 0) unevenness_.record(planned_ms_, ms);
 }
 
-double StepCost::aim() const { return std::clamp(kLongest / (1 + excess_), kLeastAim, kMostAim); }
+double StepCost::planned(double target_ms) const {
+  return unevenness_.planned(target_ms, decode_ms_ + kLeastOfRoom * (target_ms - decode_ms_));
+}
 
 void StepCost::record_texts(bool decoding, int tokens, double ms) {
   blend(decoding ? ms_per_text_token_ : ms_per_lone_text_token_, std::max(ms - decode_ms_, ms * 0.1) / tokens, 0.3);
@@ -196,7 +191,7 @@ int StepCost::texts_budget(double target_ms) const {
   // What a token takes is learned from small pieces, and may be told too small by them.
   const int most = std::max(kFirstTexts, 2 * last_texts_);
   if (per_token == 0) return most;
-  const double tokens = (target_ms * aim() - 2 * decode_ms_) / per_token;
+  const double tokens = (planned(target_ms) - 2 * decode_ms_) / per_token;
   return static_cast<int>(std::clamp(tokens, 0.0, static_cast<double>(most)));
 }
 
@@ -205,8 +200,9 @@ int StepCost::prefill_budget(double target_ms, int max_batch_tokens) {
     planned_ms_ = 0;  // nothing was measured yet
     return std::min(kFirstPiece, max_batch_tokens);
   }
-  const double tokens = tokens_within(target_ms * aim());
-  planned_ms_ = tokens >= kMinPiece ? target_ms * aim() : 0;
+  const double planned_ms = planned(target_ms);
+  const double tokens = tokens_within(planned_ms);
+  planned_ms_ = tokens >= kMinPiece ? planned_ms : 0;
   return budget(tokens, max_batch_tokens);
 }
 

@@ -8,6 +8,7 @@
 
 #include "core/row_groups.h"
 #include "piece_cost.h"
+#include "unevenness.h"
 
 namespace zse {
 
@@ -15,11 +16,12 @@ namespace zse {
 constexpr int kExclusivePiece = 256;
 
 struct PlanCandidate {
-  size_t index = 0;        // the caller's name for the sequence
-  int remaining = 0;       // prompt tokens not computed yet; 0: decoding
-  uint64_t last_step = 0;  // the last step it took part in (0: none); the oldest goes first where only one can go
-  uint64_t arrival = 0;    // order of admission
-  uint64_t variant = 0;    // of the model, that computes it: a step has one alone
+  size_t index = 0;          // the caller's name for the sequence
+  int remaining = 0;         // prompt tokens not computed yet; 0: decoding
+  uint64_t last_step = 0;    // the last step it took part in (0: none); the oldest goes first where only one can go
+  uint64_t arrival = 0;      // order of admission
+  uint64_t variant = 0;      // of the model, that computes it: a step has one alone
+  bool passed_over = false;  // the step before had nothing of it
 };
 
 struct PlanPiece {
@@ -39,7 +41,7 @@ struct PlanLimits {
  * Decoding sequences come first, one token each. What is left of the batch (and, while anybody decodes, of the budget) is
  * shared among the prompts: the one that waits longest gets at least a quarter, so that none starves; the rest goes to
  * the shortest remaining first, so that a short prompt does not wait behind a long one. Where some can end and the one that waits longest cannot, the step is
- * for them alone and no longer than they need, if that one had a piece of the last step. While nobody decodes, many prompts of similar length that
+ * for them alone and no longer than they need, unless the last one passed that one over. While nobody decodes, many prompts of similar length that
  * a few batches hold end together.
  *
  * Where candidates want several variants of the model, a step is for that of the candidate that has waited longest: so they take turns. What decodes
@@ -83,13 +85,12 @@ class StepCost {
   static constexpr int kMinPiece = 8;
 
  private:
-  /** What a step is planned to take of its target. */
-  double aim() const;
+  /** Milliseconds that a step is planned to take. */
+  double planned(double target_ms) const;
   /** Prompt tokens that make a step last so long; 0: there is no room, or nothing is known. */
   double tokens_within(double step_ms) const;
 
-  // How much longer than planned the longest of the last steps with a piece took, as a part; older ones count less and less. The first is a guess.
-  double excess_ = 0.25;
+  Unevenness unevenness_;
   double planned_ms_ = 0;         // of the step under way; 0: it is as long as it must be
   double decode_ms_ = 0;          // 0: not seen yet
   PieceCost pieces_;              // beside decoding streams

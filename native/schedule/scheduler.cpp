@@ -25,6 +25,7 @@ Scheduler::Scheduler(Decoder& decoder, Embedder* embedder, DraftModel* draft_mod
       parse_(std::move(parse)),
       export_(std::move(export_prefix)),
       drafts_(decoder, draft_model, options.draft_tokens),
+      planner_(decoder, sequences_, admission_, drafts_, {options.latency_target_ms, options.deterministic}),
       outbox_(events, std::move(on_end)) {
   if (embedder) embeddings_ = std::make_unique<Embeddings>(*embedder, outbox_, stats, options.deterministic);
   stats_.free_slots = admission_.free_slots();
@@ -104,7 +105,7 @@ void Scheduler::handle(SubmitCommand command) {
   received_++;
   Sequence& sequence = sequences_.add(std::move(command.request));
   if (!options_.deterministic) sequence.prefill_replay();
-  if (has_checkpoints()) {
+  if (StepPlanner::has_checkpoints(decoder_)) {
     sequence.checkpoint_places = checkpoint_places(sequence.message_starts, static_cast<int>(sequence.prompt.size()),
                                                    options_.deterministic ? kExclusivePiece : 1);
   }
@@ -229,115 +230,52 @@ void Scheduler::end_preparing_for(const Sequence& newcomer) {
 
 // ---- one step --------------------------------------------------------------------------------------------------------
 
-/**
- * Tokens that are still to be prefilled; 0: it decodes. In deterministic mode a reply that is computed again goes token by token, as it did the
- * first time: in pieces it would round differently.
- */
-int Scheduler::remaining(const Sequence& sequence) const {
-  if (!sequence.prefilling()) return 0;
-  const size_t total = options_.deterministic ? sequence.prompt.size() : sequence.to_prefill().size();
-  return std::max(0, static_cast<int>(total) - sequence.in_cache - tokens_of(admission_.slots()[sequence.slot].aside));
-}
-
-/**
- * Each token that is replayed, or of a prompt that is told, has a row of logits beside the one that every stream may have, and there is room for
- * few of those.
- */
-void Scheduler::limit_rows(const std::vector<Sequence*>& runnable, std::vector<PlanPiece>& plan) const {
-  int spare = decoder_.max_outputs() - static_cast<int>(plan.size());
-  for (PlanPiece& piece : plan) {
-    const Sequence& sequence = *runnable[piece.index];
-    if (!sequence.prefilling() || (sequence.with_replay.empty() && !sequence.tells_prompt())) continue;
-    const int before = std::max(0, static_cast<int>(sequence.prompt.size()) - 1 - sequence.in_cache);
-    const int without = sequence.tells_prompt() ? 0 : before;
-    if (piece.tokens <= without) continue;
-    const int rows = std::min(piece.tokens - without, 1 + spare);
-    spare -= rows - 1;
-    piece.tokens = without + rows;
-  }
-}
-
-// Streams that decode have a target for each step, so texts take what is left of it, and half of that where prompts want it, too. Where there is
-// nothing left, they take the least that moves, in every second step: the others are as quick as without them. Prompts that nobody waits behind go
-// first: theirs is the larger part of the time.
 void Scheduler::embed_some(double spent_ms) {
-  const bool decoding = sequences_.count(SequenceState::kDecoding) > 0;
-  const bool prefilling = sequences_.count(SequenceState::kPrefilling) > 0;
-  int most = prefilling ? std::max(decoder_.max_batch_tokens() / 4, StepCost::kMinPiece) : INT_MAX;
-  if (decoding) {
-    most = cost_.texts_budget(options_.latency_target_ms - spent_ms) / (prefilling ? 2 : 1);
-    const bool has_room = most >= StepCost::kMinPiece;
-    const bool skips = !has_room && embedded_without_room_;
-    embedded_without_room_ = !has_room && !skips;
-    if (skips) return;
-    most = std::max(most, StepCost::kMinPiece);
-  }
+  const int most = planner_.texts_budget(spent_ms);
+  if (most == 0) return;
   const auto started = Clock::now();
   const int tokens = embeddings_->compute(most, [this] { return inbox_.closing(); });
-  if (tokens > 0) cost_.record_texts(decoding, tokens, milliseconds(Clock::now() - started));
-}
-
-/** A slot can be cut later where a step has ended. Not in deterministic mode: its pieces end where its places are. */
-void Scheduler::end_at_checkpoints(const std::vector<Sequence*>& runnable, std::vector<PlanPiece>& plan) const {
-  if (!has_checkpoints() || options_.deterministic) return;
-  for (PlanPiece& piece : plan) {
-    piece.tokens = std::min(piece.tokens, admission_.until_checkpoint(*runnable[piece.index]));
-  }
+  planner_.embedded(tokens, milliseconds(Clock::now() - started));
 }
 
 bool Scheduler::compute_step(double spent_ms) {
-  std::vector<Sequence*> runnable;
-  std::vector<PlanCandidate> candidates;
-  for (Sequence* sequence : sequences_.active()) {
-    if (sequence->loading) continue;
-    admission_.put_back(*sequence);
-    ZSE_ASSERT(admission_.agrees(*sequence), "what is computed goes on from what its slot holds");
-    if (sequence->last_step == 0) admission_.keep_checkpoint(*sequence);
-    candidates.push_back(
-        {runnable.size(), remaining(*sequence), sequence->last_step, sequence->arrival, sequence->prompt.variant()});
-    runnable.push_back(sequence);
+  const StepPlan step = planner_.plan(spent_ms, [this] { return inbox_.closing(); });
+  if (step.pieces.empty()) return false;
+  const auto started = Clock::now();
+  fill_batch(step, started);
+  decoder_.use_adapters(step.runnable[step.pieces.front().index]->settings.adapters);
+  const DecodeStatus status = decode(step, started);
+  if (status == DecodeStatus::kAborted) {
+    stats_.aborted_steps++;
+    others_lost_a_step_ =
+        std::any_of(step.pieces.begin(), step.pieces.end(), [&](const auto& piece) { return !step.of(piece).cancelled(); });
+    return true;  // whoever was cancelled is ended by the next step; the others' tokens are planned again
   }
-  PlanLimits limits;
-  limits.max_batch_tokens = decoder_.max_batch_tokens();
-  limits.row_groups = decoder_.row_groups();
-  const double target_ms = options_.latency_target_ms - spent_ms;
-  limits.prefill_budget = cost_.prefill_budget(target_ms, limits.max_batch_tokens);
-  limits.ending_budget = cost_.ending_budget(target_ms, limits.max_batch_tokens);
-  // In steps that nothing else wants, and short ones: whoever comes meanwhile waits for the end of one. In deterministic mode a prompt's pieces are
-  // the same whatever it is computed for.
-  const auto ahead = [&](const PlanCandidate& candidate) { return runnable[candidate.index]->settings.prepares; };
-  if (std::all_of(candidates.begin(), candidates.end(), ahead)) {
-    if (!options_.deterministic) limits.max_batch_tokens = limits.prefill_budget;
-  } else {
-    candidates.erase(std::remove_if(candidates.begin(), candidates.end(), ahead), candidates.end());
+  if (status == DecodeStatus::kFailed) {
+    for (const PlanPiece& piece : step.pieces) fail(step.of(piece), "ENGINE_FAILED", decoder_.failure(), false);
+    return true;
   }
-  limits.exclusive = options_.deterministic;
-  std::vector<PlanPiece> plan = plan_batch(candidates, limits);
-  if (plan.empty()) return false;
-  end_at_checkpoints(runnable, plan);
-  for (PlanPiece& piece : plan) piece.tokens = std::min(piece.tokens, admission_.until_moved(*runnable[piece.index]));
-  limit_rows(runnable, plan);
-  add_drafts(runnable, plan, target_ms);
-  // Where slots have buffers of their own, llama.cpp computes only neighbours in one pass over the weights.
-  std::sort(plan.begin(), plan.end(),
-            [&](const PlanPiece& a, const PlanPiece& b) { return runnable[a.index]->slot < runnable[b.index]->slot; });
+  others_lost_a_step_ = false;
+  stats_.steps++;
+  stats_.prefilled_tokens += step.prefill_tokens;
+  planner_.computed(step, milliseconds(Clock::now() - started));
+  advance(step);
+  return true;
+}
 
+void Scheduler::fill_batch(const StepPlan& step, Clock::time_point now) {
   batch_.clear();
   abortable_.clear();
-  const auto started = Clock::now();
-  int decode_tokens = 0, prefill_tokens = 0;
-  for (const PlanPiece& piece : plan) {
-    Sequence& sequence = *runnable[piece.index];
+  for (const PlanPiece& piece : step.pieces) {
+    Sequence& sequence = step.of(piece);
     if (!sequence.prefilling()) {
       batch_.push_back({sequence.slot, sequence.in_cache, sequence.next_token, true});
       Position position = sequence.in_cache;
       for (const Token token : sequence.draft) batch_.push_back({sequence.slot, ++position, token, true});
-      decode_tokens += piece.tokens;
       continue;
     }
-    sequence.clock.prefill_started(started);
+    sequence.clock.prefill_started(now);
     abortable_.push_back(sequence.control.get());
-    prefill_tokens += piece.tokens;
     for (int i = 0; i < piece.tokens; i++) {
       const Position position = sequence.in_cache + i;
       const bool has_row = sequence.tells_prompt() || position + 1 >= static_cast<int>(sequence.prompt.size());
@@ -345,38 +283,17 @@ bool Scheduler::compute_step(double spent_ms) {
       batch_.push_back({sequence.slot, position, sequence.to_prefill()[position], output});
     }
   }
+}
 
-  decoder_.use_adapters(runnable[plan.front().index]->settings.adapters);
-  const bool joinable = prefill_tokens > 0 && has_place_for_one();
-  const auto joins = [&](int tokens) {
-    return joinable && tokens <= limits.ending_budget &&
-           cost_.is_joined(tokens, milliseconds(Clock::now() - started), target_ms, decode_tokens > 0, prefill_tokens);
-  };
-  const DecodeStatus status = decode(batch_, joins);
-  if (status == DecodeStatus::kAborted) {
-    stats_.aborted_steps++;
-    others_lost_a_step_ =
-        std::any_of(plan.begin(), plan.end(), [&](const auto& p) { return !runnable[p.index]->cancelled(); });
-    return true;  // whoever was cancelled is ended by the next step; the others' tokens are planned again
-  }
-  if (status == DecodeStatus::kFailed) {
-    for (const PlanPiece& piece : plan) fail(*runnable[piece.index], "ENGINE_FAILED", decoder_.failure(), false);
-    return true;
-  }
-  others_lost_a_step_ = false;
-  step_number_++;
-  stats_.steps++;
-  stats_.prefilled_tokens += prefill_tokens;
-  record_cost(static_cast<int>(plan.size()), decode_tokens, prefill_tokens, milliseconds(Clock::now() - started));
-
-  draw_next(runnable, plan);
+/** Each sequence goes on by what the step has computed of it. */
+void Scheduler::advance(const StepPlan& step) {
+  draw_next(step);
   size_t index = 0;
   auto drawn = draws_.begin();
-  for (const PlanPiece& piece : plan) {
-    Sequence& sequence = *runnable[piece.index];
+  for (const PlanPiece& piece : step.pieces) {
+    Sequence& sequence = step.of(piece);
     if (sequence.tells_prompt()) tell_prompt(sequence, index, piece.tokens);
     index += piece.tokens;
-    sequence.last_step = step_number_;
     if (!sequence.prefilling()) {
       advance_decode(sequence, index - piece.tokens, *drawn++);
       continue;
@@ -387,7 +304,6 @@ bool Scheduler::compute_step(double spent_ms) {
     if (advance_reply(sequence, index - 1)) park_without_credit(sequence);
   }
   if (!options_.deterministic) drafts_.end_step(admission_.slots(), [this] { return inbox_.closing(); });
-  return true;
 }
 
 void Scheduler::add_computed(Sequence& sequence, const Token* tokens, int count) {
@@ -396,31 +312,12 @@ void Scheduler::add_computed(Sequence& sequence, const Token* tokens, int count)
   ZSE_ASSERT(admission_.agrees(sequence), "what was computed is in its slot");
 }
 
-void Scheduler::record_cost(int streams, int decode_tokens, int prefill_tokens, double ms) {
-  const bool drafted = prefill_tokens == 0 && decode_tokens > streams;
-  if (!drafted) cost_.record(decode_tokens, prefill_tokens, ms);
-  drafts_.record(decode_tokens, prefill_tokens, ms);
-}
-
-// In deterministic mode a token is computed alone, since beside others it would round differently. Beside pieces of prompts, which take what the step
-// has of time, nothing is drafted.
-void Scheduler::add_drafts(const std::vector<Sequence*>& runnable, std::vector<PlanPiece>& plan, double target_ms) {
-  drafts_.begin_step();
-  if (options_.deterministic || drafts_.off()) return;
-  const auto prefills = [&](const PlanPiece& piece) { return runnable[piece.index]->prefilling(); };
-  if (std::any_of(plan.begin(), plan.end(), prefills)) {
-    for (const PlanPiece& piece : plan) runnable[piece.index]->draft.clear();
-  } else {
-    drafts_.add(runnable, plan, admission_.slots(), target_ms, [this] { return inbox_.closing(); });
-  }
-}
-
 /** The tokens of all streams that decode in this step, at once: into draws_, in the order of the plan. */
-void Scheduler::draw_next(const std::vector<Sequence*>& runnable, const std::vector<PlanPiece>& plan) {
+void Scheduler::draw_next(const StepPlan& step) {
   draws_.clear();
   size_t index = 0;
-  for (const PlanPiece& piece : plan) {
-    const Sequence& sequence = *runnable[piece.index];
+  for (const PlanPiece& piece : step.pieces) {
+    const Sequence& sequence = step.of(piece);
     if (!sequence.prefilling()) draws_.push_back({sequence.sampler.get(), index, sequence.replayed()});
     index += piece.tokens;
   }
@@ -441,18 +338,13 @@ void Scheduler::tell_prompt(const Sequence& sequence, size_t index, int tokens) 
   outbox_.news().push_back({sequence.id(), PromptEvent{}, 0, std::move(told)});
 }
 
-/** Whether a newcomer would be in the next step. In deterministic mode it would be computed alone, sometime. */
-bool Scheduler::has_place_for_one() const {
-  if (options_.deterministic || sequences_.next_queued() || sequences_.next_returning()) return false;
-  return admission_.free_slots() > 0;
-}
-
 // Whoever comes just after a step of prompts has begun would wait for nearly all of it. So a short prompt has it begun anew with it.
-DecodeStatus Scheduler::decode(const Batch& batch, const std::function<bool(int tokens)>& joins) {
-  return decoder_.decode(batch, [&] {
+DecodeStatus Scheduler::decode(const StepPlan& step, Clock::time_point started) {
+  return decoder_.decode(batch_, [&] {
     if (inbox_.closing()) return true;
     if (others_lost_a_step_) return false;  // readers that keep leaving, and newcomers, must not stop the others
-    if (const int newcomer = inbox_.shortest_prompt(); newcomer != INT_MAX && joins(newcomer)) return true;
+    const int newcomer = step.joined_most > 0 ? inbox_.shortest_prompt() : INT_MAX;
+    if (newcomer != INT_MAX && planner_.joins(step, newcomer, milliseconds(Clock::now() - started))) return true;
     return std::any_of(abortable_.begin(), abortable_.end(),
                        [](const StreamControl* control) { return control->cancelled.load(std::memory_order_relaxed); });
   });

@@ -11,7 +11,6 @@
 #include <vector>
 
 #include "admission.h"
-#include "batch_planner.h"
 #include "core/decoder.h"
 #include "core/draft_model.h"
 #include "core/embedder.h"
@@ -26,6 +25,7 @@
 #include "outbox.h"
 #include "sequence.h"
 #include "sequences.h"
+#include "step_planner.h"
 
 namespace zse {
 
@@ -87,23 +87,15 @@ class Scheduler {
   void embed_some(double spent_ms);
   /** `spent_ms`: what the copies before it took, and the texts. */
   bool compute_step(double spent_ms);
-  int remaining(const Sequence& sequence) const;
-  void limit_rows(const std::vector<Sequence*>& runnable, std::vector<PlanPiece>& plan) const;
-  /** The model's memory can be cut nowhere else. */
-  bool has_checkpoints() const { return !decoder_.can_cut() || decoder_.window() != INT_MAX; }
-  void end_at_checkpoints(const std::vector<Sequence*>& runnable, std::vector<PlanPiece>& plan) const;
-  /** Drafts for streams, in a step that decodes alone. */
-  void add_drafts(const std::vector<Sequence*>& runnable, std::vector<PlanPiece>& plan, double target_ms);
+  void fill_batch(const StepPlan& step, Clock::time_point now);
+  DecodeStatus decode(const StepPlan& step, Clock::time_point started);
+  void advance(const StepPlan& step);
   void tell_prompt(const Sequence& sequence, size_t index, int tokens);
-  bool has_place_for_one() const;
-  /** `joins`: whether a prompt of so many tokens that has come meanwhile has the step begun anew. */
-  DecodeStatus decode(const Batch& batch, const std::function<bool(int tokens)>& joins);
-  void record_cost(int streams, int decode_tokens, int prefill_tokens, double ms);
   void add_computed(Sequence& sequence, const Token* tokens, int count);
   /** batch[first] and so on were computed. True when its reply's next token is due, from the last one's logits. */
   bool advance_prompt(Sequence& sequence, size_t first, int count);
   bool advance_replay(Sequence& sequence, size_t first, int before);
-  void draw_next(const std::vector<Sequence*>& runnable, const std::vector<PlanPiece>& plan);
+  void draw_next(const StepPlan& step);
   /** Takes what was drawn from batch[index], or draws it here. False: the sequence has ended, and is no more. */
   bool advance_reply(Sequence& sequence, size_t index, const Draw* drawn = nullptr);
   /** The same of a step that decodes, whose first row is batch[index]: as far as its draft is what is drawn. */
@@ -151,13 +143,11 @@ class Scheduler {
   std::vector<StreamId> preparing_;  // prompts that are computed ahead; some may have ended
   std::vector<StreamId> cancelled_;  // to be ended by this step, unless they have ended
   int64_t received_ = 0;             // requests that came through the inbox, rejected ones too
-  uint64_t step_number_ = 0;
-  StepCost cost_;
   Drafts drafts_;
+  StepPlanner planner_;
 
   Outbox outbox_;                           // of the step under way
   std::unique_ptr<Embeddings> embeddings_;  // null without an embedder
-  bool embedded_without_room_ = false;      // in the step before
   Batch batch_;
   std::vector<Draw> draws_;  // of the step under way
   std::string piece_;

@@ -117,12 +117,13 @@ class Sequence {
   const uint64_t arrival;
 
   SlotId slot = -1;
-  int in_cache = 0;                   // tokens of prompt and reply whose keys and values are in the KV cache
-  int taken_over = 0;                 // of those, prompt tokens that were computed for another stream
-  std::optional<PrefixBreak> prefix;  // why it was no more, once it has had one
-  Token next_token = -1;              // sampled, not yet decoded
-  int generated = 0;                  // tokens of the reply
-  uint64_t last_step = 0;
+  int in_cache = 0;                            // tokens of prompt and reply whose keys and values are in the KV cache
+  int taken_over = 0;                          // of those, prompt tokens that were computed for another stream
+  std::optional<PrefixBreak> prefix;           // why it was no more, once it has had one
+  Token next_token = -1;                       // sampled, not yet decoded
+  int generated = 0;                           // tokens of the reply
+  uint64_t last_step = 0;                      // that it took part in; 0: none
+  bool passed_over = false;                    // the step before had nothing of it, though it could have
   std::optional<size_t> parked_bytes;          // of the image of its slot, once somebody has asked
   std::shared_ptr<const SavedPrefix> spilled;  // what its slot held, while that is lent, or
   Prompt again;                                // where there was no room for that, the tokens: they are computed again

@@ -39,7 +39,7 @@ TEST("the whole batch goes to prompts when nobody is decoding") {
 }
 
 TEST("a short prompt does not wait behind a long one, and the long one still moves") {
-  const auto plan = plan_batch({{0, 3000, 0, 1}, {1, 30, 0, 2}}, {512, 64, false, {}});
+  const auto plan = plan_batch({{0, 3000, 0, 1, 0, true}, {1, 30, 0, 2}}, {512, 64, false, {}});
   CHECK_EQ(tokens_of(plan, 1), 30);
   CHECK(tokens_of(plan, 0) >= 128);
 }
@@ -50,7 +50,7 @@ TEST(
   const auto plan = plan_batch({{0, 2000, 7, 1}, {1, 30, 0, 2}}, {512, 64, false, {}});
   CHECK_EQ(tokens_of(plan, 1), 30);
   CHECK_EQ(tokens_of(plan, 0), 2);  // to the end of its group of rows
-  const auto next = plan_batch({{0, 2000, 7, 1}, {1, 0, 8, 2}, {2, 30, 0, 3}}, {512, 64, false, {}});
+  const auto next = plan_batch({{0, 2000, 7, 1, 0, true}, {1, 0, 8, 2}, {2, 30, 0, 3}}, {512, 64, false, {}});
   CHECK(tokens_of(next, 0) >= 16);
 }
 
@@ -152,7 +152,7 @@ TEST("a prompt that ends takes one group of rows more than there is room for, an
 
 TEST("no prompt starves while shorter ones keep coming (random)") {
   std::mt19937_64 random(check::seed());
-  std::vector<PlanCandidate> waiting = {{0, 2000, 0, 0}};
+  std::vector<PlanCandidate> waiting = {{0, 2000, 0, 0, 0, true}};
   size_t arrivals = 1;
   int steps = 0;
   while (std::any_of(waiting.begin(), waiting.end(), [](const auto& c) { return c.index == 0; })) {
@@ -222,6 +222,17 @@ TEST("beside a long prompt a short one ends in one step, which is no longer than
   CHECK_EQ(tokens_of(pieces, 2) + tokens_of(pieces, 1), 15);
 }
 
+TEST("of two prompts that come at once the short one ends first, and the long one is passed over once") {
+  std::vector<PlanCandidate> candidates = {{0, 3000, 0, 0}, {1, 30, 0, 1}};
+  auto plan = plan_batch(candidates, {512, 64, false, {}});
+  CHECK_EQ(tokens_of(plan, 1), 30);
+  CHECK(tokens_of(plan, 0) <= 8);  // what is left of a group of rows
+  candidates = {{0, 3000, 0, 0, 0, true}, {2, 30, 0, 2}};
+  plan = plan_batch(candidates, {512, 64, false, {}});
+  CHECK_EQ(tokens_of(plan, 2), 30);
+  CHECK_EQ(tokens_of(plan, 0), 482);
+}
+
 TEST("short prompts that come with every step leave a long one a quarter of every second") {
   PlanLimits limits;
   limits.row_groups = {16, 8};
@@ -231,6 +242,7 @@ TEST("short prompts that come with every step leave a long one a quarter of ever
     const std::vector<PlanCandidate> candidates = {{0, 0, step - 1, 0}, longest, {2, 23, 0, step}};
     const int tokens = tokens_of(plan_batch(candidates, limits), 1);
     if (tokens > 0) longest.last_step = step;
+    longest.passed_over = tokens == 0;
     longest.remaining -= tokens;
   }
   CHECK(longest.remaining <= 3000 - 20 * 8);
@@ -361,6 +373,56 @@ TEST("where steps are uneven the longest ones keep to the target and a tenth, an
     }
     CHECK(ms_in_all / 500 > 150 / longest * 0.9);
   }
+}
+
+TEST("where the machine stops for tens of milliseconds again and again, steps keep to the target and a tenth all the same") {
+  for (const double stop_ms : {40.0, 60.0, 80.0}) {
+    for (const int every : {7, 25, 60}) {
+      StepCost cost;
+      cost.record(0, 256, 256);
+      for (int i = 0; i < 30; i++) cost.record(1, 0, 26);
+      int tokens = 0, steps = 0;
+      for (int step = 0; step < 1000; step++) {
+        const int piece = cost.prefill_budget(150, 512);
+        const double ms = 26 + 1.5 * piece + (step % every == every - 1 ? stop_ms : 0);
+        cost.record(1, piece, ms);
+        if (step < 2 * every) continue;  // once may be chance
+        CHECK(ms <= 165);
+        tokens += piece;
+        steps++;
+      }
+      CHECK(1.0 * tokens / steps > (150 - stop_ms - 26) / 1.5 * 0.9);
+    }
+  }
+}
+
+TEST("one stop of the machine alone makes no later step shorter, and stops that have ended are forgotten") {
+  const auto budget_after = [](int stops, int quiet) {
+    StepCost cost;
+    cost.record(0, 256, 256);
+    for (int i = 0; i < 30; i++) cost.record(1, 0, 26);
+    for (int step = 0; step < 40 * stops + quiet; step++) {
+      const int piece = cost.prefill_budget(150, 512);
+      cost.record(1, piece, 26 + 1.5 * piece + (step < 40 * stops && step % 40 == 20 ? 80 : 0));
+    }
+    return cost.prefill_budget(150, 512);
+  };
+  CHECK(budget_after(1, 0) >= 50);  // 0.72 of the target, as after any uneven step
+  CHECK(budget_after(4, 0) <= 40);
+  CHECK(budget_after(4, 2000) >= 70);
+}
+
+TEST("where decoding takes most of the target, prompts keep their part of it on an uneven machine") {
+  StepCost cost;
+  cost.record(0, 256, 256);
+  for (int i = 0; i < 30; i++) cost.record(1, 0, 90);
+  int least = 512;
+  for (int step = 0; step < 300; step++) {
+    const int piece = cost.prefill_budget(150, 512);
+    cost.record(1, piece, (90 + piece) * (step % 9 == 8 ? 1.8 : 1));
+    if (step > 20) least = std::min(least, piece);
+  }
+  CHECK(least >= 12);
 }
 
 TEST("a machine that stops for seconds is not planned for, and what is planned is most of the target again later") {
