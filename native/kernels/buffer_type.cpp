@@ -1,5 +1,11 @@
 #include "buffer_type.h"
 
+#include <algorithm>
+#include <atomic>
+#include <system_error>
+#include <thread>
+#include <vector>
+
 #include "attention.h"
 #include "ggml-backend-impl.h"
 #include "ggml-cpu.h"
@@ -46,9 +52,37 @@ ggml_status begin_tensor(ggml_backend_buffer_t, ggml_tensor* tensor) {
   return GGML_STATUS_SUCCESS;
 }
 
+/**
+ * Calls `work(i)` for each i below `count`, on as many threads as there are processors and pieces. Where the system gives no more threads, on
+ * fewer: this one takes part.
+ */
+template <class Work>
+void share_out(int64_t count, const Work& work) {
+  constexpr int64_t kMostThreads = 8;  // memory is no quicker with more
+  std::atomic<int64_t> next{0};
+  const auto take = [&] {
+    for (int64_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < count;) work(i);
+  };
+  std::vector<std::thread> others;
+  const int64_t threads = std::min({count, kMostThreads, int64_t{std::thread::hardware_concurrency()}});
+  try {
+    while (static_cast<int64_t>(others.size()) + 1 < threads) others.emplace_back(take);
+  } catch (const std::system_error&) {
+  }
+  take();
+  for (std::thread& other : others) other.join();
+}
+
+// Most of what opening a model takes is getting this memory and putting rows in order there.
 void set_tensor(ggml_backend_buffer_t, ggml_tensor* tensor, const void* data, size_t offset, size_t size) {
-  GGML_ASSERT(offset == 0 && size == ggml_nbytes(tensor));  // rows are put in order eight at a time
-  static_cast<InterleavedWeights*>(tensor->extra)->interleave(tensor, data);
+  GGML_ASSERT(offset == 0 && size == ggml_nbytes(tensor));  // rows are put in order several at a time
+  constexpr int64_t kPiece = 512 << 10;                     // bytes
+  const auto* products = static_cast<const InterleavedWeights*>(tensor->extra);
+  const int64_t rows = ggml_nrows(tensor), together = InterleavedWeights::kTogether;
+  const int64_t per_piece = std::max<int64_t>(kPiece / tensor->nb[1] / together, 1) * together;
+  share_out((rows + per_piece - 1) / per_piece, [&](int64_t piece) {
+    products->interleave(tensor, data, piece * per_piece, std::min(rows, (piece + 1) * per_piece));
+  });
 }
 
 void get_tensor(ggml_backend_buffer_t, const ggml_tensor* tensor, void* data, size_t offset, size_t size) {

@@ -69,11 +69,12 @@ class Products final : public InterleavedWeights {
  public:
   bool takes(const ggml_tensor* weights) const override { return weights->ne[1] % Kind::kInterleaved == 0; }
 
-  void interleave(ggml_tensor* weights, const void* usual) const override {
-    const int64_t blocks = ggml_nbytes(weights) / sizeof(Stored) / ggml_nrows(weights), rows = ggml_nrows(weights);
-    const auto* from = static_cast<const Stored*>(usual);
-    auto* to = static_cast<Block*>(weights->data);
-    for (int64_t first = 0; first < rows; first += Kind::kInterleaved, from += Kind::kInterleaved * blocks) {
+  void interleave(ggml_tensor* weights, const void* usual, int64_t first, int64_t end) const override {
+    static_assert(kTogether % Kind::kInterleaved == 0);
+    const int64_t blocks = ggml_nbytes(weights) / sizeof(Stored) / ggml_nrows(weights);
+    const auto* from = static_cast<const Stored*>(usual) + first * blocks;
+    auto* to = static_cast<Block*>(weights->data) + first / Kind::kInterleaved * blocks;
+    for (; first < end; first += Kind::kInterleaved, from += Kind::kInterleaved * blocks) {
       for (int64_t b = 0; b < blocks; b++, to++)
         for (int row = 0; row < Kind::kInterleaved; row++) Kind::interleave(from[row * blocks + b], row, *to);
     }
