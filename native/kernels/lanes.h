@@ -107,14 +107,55 @@ static inline Ints right_signed(Ints a, int bits) {
 static inline Ints looked_up(const void* table, Ints places) {
   return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(_mm_loadu_si128(static_cast<const __m128i*>(table))), places);
 }
+/** The lower two bytes of each lane, or the upper two, as two numbers of 16 bits. */
+static inline Ints two_bytes(Ints a, int upper) {
+  alignas(16) static constexpr uint8_t places[2][16] = {
+      {0, 128, 1, 128, 4, 128, 5, 128, 8, 128, 9, 128, 12, 128, 13, 128},
+      {2, 128, 3, 128, 6, 128, 7, 128, 10, 128, 11, 128, 14, 128, 15, 128}};
+  const auto* from = reinterpret_cast<const __m128i*>(places[upper]);
+  return _mm512_shuffle_epi8(a, _mm512_broadcast_i32x4(_mm_load_si128(from)));
+}
 static inline void store(float* to, Floats a) { _mm512_storeu_ps(to, a); }
 static inline Floats zero() { return _mm512_setzero_ps(); }
 
+// GCC 12 reads a word that all lanes share by an instruction of its own. The one that multiplies can do that itself, and where another program's thread has
+// the other half of a core, that is a tenth quicker (docs/lab/matrix-products.md).
+#if defined(__GNUC__) && !defined(__clang__)
+#define ZSE_SHARED_WORD(name, sum, a, four) \
+  asm(name " %2%{1to16%}, %1, %0" : "+v"(sum) : "v"(a), "m"(*reinterpret_cast<const SharedWord*>(four)))
+struct SharedWord {
+  char bytes[4];
+};
+#endif
+
 /** Adds to `sum`, in each lane, the products of four unsigned weights with four signed values that all lanes share. */
 static inline Ints add_products(Ints sum, Ints weights, const int8_t* values) {
+#ifdef ZSE_SHARED_WORD
+  ZSE_SHARED_WORD("vpdpbusd", sum, weights, values);
+  return sum;
+#else
   int32_t four;
   memcpy(&four, values, sizeof(four));
   return _mm512_dpbusd_epi32(sum, weights, words(four));
+#endif
+}
+/** Adds to `sum`, in each lane, the products of both halves of `a` with those of a word that all lanes share. */
+static inline Ints add_halves(Ints sum, Ints a, const int32_t* two) {
+#ifdef ZSE_SHARED_WORD
+  ZSE_SHARED_WORD("vpdpwssd", sum, a, two);
+  return sum;
+#else
+  return _mm512_dpwssd_epi32(sum, a, words(*two));
+#endif
+}
+/** The same with those of `b`. */
+static inline Ints add_halves(Ints sum, Ints a, Ints b) {
+#ifdef ZSE_SHARED_WORD
+  asm("vpdpwssd %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b));  // GCC would move the sum to another register and back
+  return sum;
+#else
+  return _mm512_dpwssd_epi32(sum, a, b);
+#endif
 }
 
 static inline Rounded round_block(const float* from, int8_t* to) {

@@ -69,14 +69,14 @@ constexpr int kRowsOfKnownShifts = 1, kRowsOfKnownShiftsQ6K = 1;
 constexpr int kRowsOfKnownShifts = 0, kRowsOfKnownShiftsQ6K = 8;
 #endif
 
-/** `add(j)` for the eight blocks of 32 columns of a K-quant's 256; where `known`, its code is written out for each. */
-template <bool known, class Add>
+/** `add(j)` for the `count` parts of a K-quant's 256 columns, blocks of 32 say; where `known`, its code is written out for each. */
+template <bool known, int count = 8, class Add>
 ZSE_INLINE void for_blocks(Add add) {
   if constexpr (known) {
 #pragma GCC unroll 8
-    for (int j = 0; j < 8; j++) add(j);
+    for (int j = 0; j < count; j++) add(j);
   } else {
-    for (int j = 0; j < 8; j++) add(j);
+    for (int j = 0; j < count; j++) add(j);
   }
 }
 
@@ -178,11 +178,11 @@ struct SixBits {
   Floats minimum(int i) const { return number(minimum_, 2 + i / 4, i); }
 #endif
   Ints whole_scale(int i) const { return whole(i / 4, i); }
+#if ZSE_LANES == 16
   /** Those of blocks 2 * i and 2 * i + 1, in 16 bits each. */
-  Ints whole_minima(int i) const {
-    const Ints two = right(bits_[2 + i / 2], i % 2 * 16);
-    return either(both(two, words(63)), both(left(two, 8), words(63 << 16)));
-  }
+  Ints two_scales(int i) const { return two_bytes(bits_[i / 2], i % 2); }
+  Ints two_minima(int i) const { return two_bytes(bits_[2 + i / 2], i % 2); }
+#endif
 
  private:
   Ints whole(int where, int i) const { return both(right(bits_[where], i % 4 * 8), words(63)); }
@@ -229,7 +229,7 @@ struct LanesQ4_K {
   };
   static constexpr int kColumns = QK_K;
   static constexpr Sums kSums = Sums::parts;
-  static constexpr int kOffset = 0;
+  static constexpr int kOffset = 0, kMost = 15;
   static constexpr bool kHalfScale = false;
 
   static void interleave(const Stored& from, int row, Block& to) {
@@ -241,7 +241,7 @@ struct LanesQ4_K {
 
   template <int n>
   ZSE_INLINE void add(Floats* sums, const Block& block, const Together<n>* a) {
-    add_super_block<LanesQ4_K, n, 15>(sums, block, a);
+    add_super_block<LanesQ4_K, n, kMost>(sums, block, a);
   }
 };
 
@@ -256,7 +256,7 @@ struct LanesQ5_K {
   };
   static constexpr int kColumns = QK_K;
   static constexpr Sums kSums = Sums::parts;
-  static constexpr int kOffset = 0;
+  static constexpr int kOffset = 0, kMost = 31;
   static constexpr bool kHalfScale = false;
 
   static void interleave(const Stored& from, int row, Block& to) {
@@ -271,7 +271,7 @@ struct LanesQ5_K {
 
   template <int n>
   ZSE_INLINE void add(Floats* sums, const Block& block, const Together<n>* a) {
-    add_super_block<LanesQ5_K, n, 31>(sums, block, a);
+    add_super_block<LanesQ5_K, n, kMost>(sums, block, a);
   }
 };
 
@@ -285,7 +285,7 @@ struct LanesQ6_K {
   };
   static constexpr int kColumns = QK_K;
   static constexpr Sums kSums = Sums::halves;
-  static constexpr int kOffset = 32;
+  static constexpr int kOffset = 32, kMost = 63;
   static constexpr bool kHalfScale = false;
 
   static void interleave(const Stored& from, int row, Block& to) {
@@ -313,7 +313,7 @@ struct LanesQ6_K {
       Ints w[8];
       block_columns<LanesQ6_K>(w, block, j);
       const Floats scales[2] = {scale(block, d, 2 * j), scale(block, d, 2 * j + 1)};
-      add_halves<n, 63>(sums, w, scales, a[j]);
+      add_halves<n, kMost>(sums, w, scales, a[j]);
     });
   }
 };

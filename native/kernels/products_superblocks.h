@@ -7,18 +7,11 @@
 #pragma once
 
 #include "products_tiles.h"
+#include "superblock_rounding.h"
 
 #ifdef ZSE_SUPERBLOCKS
 
 namespace zse::kernels {
-
-// Up to how many rows of activations the code of Q6_K is written out for each block of 32 columns, so that its shifts are known. That of four rows and more is
-// longer than the nearest cache of instructions, and GCC's takes up to twice as long with one row, too (docs/lab/matrix-products.md).
-#ifdef __clang__
-constexpr int kRowsWrittenOut = 2;
-#else
-constexpr int kRowsWrittenOut = 0;
-#endif
 
 template <class Kind>
 struct SuperProducts {
@@ -50,7 +43,7 @@ struct SuperProducts {
     const float* row = reinterpret_cast<const float*>(from + item * stride);
     for (int64_t column = 0; column < columns; column += QK_K, to += n * sizeof(Together<1>)) {
       Together<1> rounded;
-      round_block(row + column, rounded);
+      round_super_block<Kind>(row + column, rounded);
       put(rounded, n, item - first, to);
       if (item == rows - 1) fill(n, item - first + 1, to);
     }
@@ -104,27 +97,6 @@ struct SuperProducts {
     return left <= 8 ? left : left == kMany || left > 16 ? kMany : (left + 1) / 2;
   }
 
-  // A row alone.
-  static void round_block(const float* from, Together<1>& to) {
-    __m512 most = _mm512_setzero_ps();
-    for (int i = 0; i < QK_K; i += 16) most = _mm512_max_ps(most, _mm512_abs_ps(_mm512_loadu_ps(from + i)));
-    const float largest = _mm512_reduce_max_ps(most);
-    const __m512 inverse = _mm512_set1_ps(largest != 0 ? 127.0f / largest : 0.0f);
-    to.scales[0] = largest / 127.0f;
-    int32_t sums[QK_K / 16];
-    for (int i = 0; i < QK_K / 16; i++) {
-      const __m512i whole = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(from + 16 * i), inverse));
-      _mm_storeu_si128(reinterpret_cast<__m128i*>(to.values[0][0] + 16 * i), _mm512_cvtsepi32_epi8(whole));
-      sums[i] = _mm512_reduce_add_epi32(whole);
-    }
-    for (int i = 0; i < Together<1>::kSums; i++) {
-      if (Scales::kMinima)
-        to.sums[i][0] = ((sums[4 * i] + sums[4 * i + 1]) & 0xffff) | (sums[4 * i + 2] + sums[4 * i + 3]) * 65536;
-      else
-        to.sums[i][0] = -Kind::kOffset * (Scales::kParts == 2 ? sums[i] : sums[2 * i] + sums[2 * i + 1]);
-    }
-  }
-
   // `columns` of them lie together.
   template <int columns>
   static void put_values(const int8_t* from, int n, int place, char* to) {
@@ -139,7 +111,7 @@ struct SuperProducts {
     else
       put_values<columns_together(1)>(row.values[0][0], n, place, to);
     const auto* from = reinterpret_cast<const char*>(row.scales);
-    for (int word = 0; word < 1 + Together<1>::kSums; word++)
+    for (int word = 0; word < 2 + Together<1>::kSums; word++)  // its scale, its sums, and whether it is wide
       memcpy(to + n * QK_K + (word * n + place) * 4, from + word * 4, 4);
   }
 
@@ -190,28 +162,49 @@ struct SuperProducts {
     const size_t ahead = pass.of == 1 ? kReadAhead : blocks * sizeof(Block);
     int until = pass.number;
     for (int64_t b = 0; b < blocks; b++) {
-      add<n>(sums, weights[b], activations[b], until == 0 ? ahead : 0);
+      const size_t wanted = until == 0 ? ahead : 0;
+      if constexpr (!Pairs<Kind>::kAny)
+        add_parts<n>(sums, weights[b], activations[b], wanted);
+      else if (any_wide<n>(activations[b]))
+        add_wide<n>(sums, weights[b], activations[b], wanted);
+      else
+        add_pairs<n>(sums, weights[b], activations[b], wanted);
       until = (until == 0 ? pass.of : until) - 1;
     }
 #pragma GCC unroll 8
     for (int row = 0; row < n; row++) store(out[row] + column, _mm512_load_ps(sums[row]));
   }
 
-  // Memory brings as many weights from so many bytes on, if any.
+  // Memory brings as many weights from so many bytes `ahead` on, if any.
   template <int n>
-  ZSE_INLINE void add(float (*sums)[kLanes], const Block& block, const Together<n>& a, size_t ahead) {
+  ZSE_INLINE void add_pairs(float (*sums)[kLanes], const Block& block, const Together<n>& a, size_t ahead) {
+    const Scales by(block);
+    Ints whole[n];
+    sum_pairs<Kind, n>(whole, block, by, a, ahead);
+    scale<n>(sums, whole, by, a);
+  }
+
+  // Rare, so it must not lengthen the code of pairs, which is as long as caches of instructions allow.
+  template <int n>
+  [[gnu::noinline]] static void add_wide(float (*sums)[kLanes], const Block& block, const Together<n>& a, size_t ahead) {
+    add_parts<n>(sums, block, a, ahead);
+  }
+
+  template <int n>
+  ZSE_INLINE void add_parts(float (*sums)[kLanes], const Block& block, const Together<n>& a, size_t ahead) {
     constexpr int kGroups = 8 / Scales::kParts;
     const Scales by(block);
     Ints whole[n];
 #pragma GCC unroll 16
     for (int row = 0; row < n; row++) whole[row] = words(0);
-    for_blocks<(n <= kRowsWrittenOut && Scales::kParts == 2)>([&](int j) ZSE_INLINE_LAMBDA {
+    for_blocks<false>([&](int j) ZSE_INLINE_LAMBDA {
       if (ahead > 0) fetch<8>(block, j, ahead);
 #pragma GCC unroll 2
       for (int part = 0; part < Scales::kParts; part++) {
         Ints sums_of[n];
 #pragma GCC unroll 16
-        for (int row = 0; row < n; row++) sums_of[row] = words(Scales::kMinima ? 0 : a.sums[Scales::kParts * j + part][row]);
+        for (int row = 0; row < n; row++)
+          sums_of[row] = words(Scales::kMinima ? 0 : begin_of(a, Scales::kParts * j + part, row));
 #pragma GCC unroll 8
         for (int group = kGroups * part; group < kGroups * (part + 1); group++) {
           const Ints w = Kind::columns(block, j, group);
@@ -223,6 +216,11 @@ struct SuperProducts {
         for (int row = 0; row < n; row++) whole[row] = _mm512_add_epi32(whole[row], _mm512_mullo_epi32(sums_of[row], scale));
       }
     });
+    scale<n>(sums, whole, by, a);
+  }
+
+  template <int n>
+  ZSE_INLINE void scale(float (*sums)[kLanes], const Ints* whole, const Scales& by, const Together<n>& a) {
     const Factors<Kind> factors(by);
 #pragma GCC unroll 16
     for (int row = 0; row < n; row++) store(sums[row], factors.add(_mm512_load_ps(sums[row]), whole[row], a, row));

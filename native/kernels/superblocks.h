@@ -19,7 +19,7 @@ struct WholeScales {
         factor(from_halves(block.d)),
         minimum(multiply(from_halves(block.dmin), floats(-1))) {}
   Ints of(int j, int) const { return six.whole_scale(j); }
-  Ints minima(int i) const { return six.whole_minima(i); }
+  Ints minima(int i) const { return six.two_minima(i); }
   SixBits six;
   Floats factor, minimum;
 };
@@ -51,7 +51,8 @@ constexpr int columns_together(int n) { return n == kMostTogether ? kStep : 16; 
 
 /**
  * A super-block of `n` rows of activations that are multiplied together: their values, then their scales, then what a type wants of the sums
- * of their parts: for minima those of two blocks in 16 bits each, else where the sum of a part's products begins.
+ * of their parts: for minima those of two blocks in 16 bits each, else where the sum of a part's products begins. Last whether a row's activations are too
+ * large for pairs of sums (paired_sums.h), 0 or 1.
  */
 template <class Kind, int n>
 struct SuperTogether {
@@ -60,6 +61,7 @@ struct SuperTogether {
   int8_t values[QK_K / kColumns][n][kColumns];
   float scales[n];
   int32_t sums[kSums][n];
+  int32_t wide[n];
   const int8_t* at(int column, int row) const { return values[column / kColumns][row] + column % kColumns; }
 };
 
@@ -84,7 +86,7 @@ struct Factors {
     if constexpr (WholeScales<Kind>::kMinima) {
       Ints of_minima = words(0);
 #pragma GCC unroll 4
-      for (int i = 0; i < 4; i++) of_minima = _mm512_dpwssd_epi32(of_minima, minima[i], words(a.sums[i][row]));
+      for (int i = 0; i < 4; i++) of_minima = add_halves(of_minima, minima[i], &a.sums[i][row]);
       scaled = multiply_add(to_floats(of_minima), minimum, scaled);
     }
     return multiply_add(scaled, floats(a.scales[row]), sum);

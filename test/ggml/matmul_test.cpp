@@ -90,10 +90,16 @@ size_t rounded_together(ggml_type type) {
 /** Rows of weights come in such numbers wherever any are taken. */
 constexpr int kWeightRows = 16;
 
+enum class Numbers {
+  any,
+  largest,  // only the weights and activations that make the largest sums
+  edge,  // rows of the largest weights, or of the smallest, and activations that make sums of one sign in a block: about as many as 16 bits hold
+};
+
 struct Shape {
   ggml_type type;
   int columns, weight_rows, tokens, threads;
-  bool largest;  // only the weights and activations that make the largest sums
+  Numbers numbers;
 };
 
 // Weights are whatever their type can hold; activations whole numbers up to 127 times a power of two.
@@ -156,6 +162,33 @@ class Product {
     return shape_.type == GGML_TYPE_Q8_0 ? 0x7f + below(2) : below(2) * 0xff;
   }
 
+  int bits_of_weights(size_t row) {
+    if (shape_.numbers == Numbers::largest) return extreme();
+    return shape_.numbers == Numbers::edge ? static_cast<int>(row % 2) * 0xff : below(256);
+  }
+
+  // One number of a block of activations, which are whole before they are scaled.
+  int activation(int i, int largest) {
+    if (shape_.numbers == Numbers::edge) return at_edge(i);
+    const int extreme = below(2) ? 127 : -127;
+    return shape_.numbers == Numbers::largest || i == largest ? extreme : below(255) - 127;
+  }
+
+  // Each half of a block, or all of it, sums up to what the largest weights make 32,767 of, or to a few less, or to one more where the row passes that.
+  // The first one decides how it is rounded.
+  int at_edge(int i) {
+    const bool halves = shape_.type == GGML_TYPE_Q6_K;
+    const int columns = halves ? kBlock / 2 : kBlock, weight = halves ? 32 : shape_.type == GGML_TYPE_Q5_K ? 31 : 15;
+    if (i % columns == 0) {
+      left_ = 32767 / weight + below(passes_ ? 5 : 4) - 3 - 127;
+      sign_ = below(2) ? 1 : -1;
+      return 127 * sign_;
+    }
+    const int value = left_ / (columns - i % columns);
+    left_ -= value;
+    return value * sign_;
+  }
+
   // Where a block has its scales in F16, and where the bits of its weights begin, which lie together; what is before them scales them.
   struct Layout {
     std::vector<size_t> halves;
@@ -180,8 +213,9 @@ class Product {
     std::vector<uint8_t> stored(ggml_nbytes(weights_));
     for (size_t block = 0; block < stored.size() / block_bytes; block++) {
       uint8_t* bytes = &stored[block * block_bytes];
+      const size_t row = block * ggml_blck_size(shape_.type) / shape_.columns;
       for (size_t i = 0; i < block_bytes; i++)
-        bytes[i] = static_cast<uint8_t>(shape_.largest && i >= places.bits && i < places.end ? extreme() : below(256));
+        bytes[i] = static_cast<uint8_t>(i >= places.bits && i < places.end ? bits_of_weights(row) : below(256));
       if (shape_.type == GGML_TYPE_MXFP4) bytes[0] = static_cast<uint8_t>(118 + below(9));
       for (size_t half : places.halves) {
         const ggml_fp16_t value = ggml_fp32_to_fp16(static_cast<float>(below(2001) - 1000) / 4096);
@@ -201,19 +235,22 @@ class Product {
     }
 
     a_.resize(ggml_nelements(activations_));
+    const bool some_pass = below(2);
     float scale = 0;
     for (size_t block = 0; block < a_.size() / kBlock; block++) {
       if (block * kBlock % rounded_together(shape_.type) == 0) scale = std::ldexp(1.0f, below(9) - 6);
+      if (block * kBlock % shape_.columns == 0) passes_ = some_pass && below(2);
       const int largest = below(kBlock);  // it alone decides how the block is rounded
       for (int i = 0; i < kBlock; i++) {
-        const int extreme = below(2) ? 127 : -127;
-        a_[block * kBlock + i] = scale * static_cast<float>(shape_.largest || i == largest ? extreme : below(255) - 127);
+        a_[block * kBlock + i] = scale * static_cast<float>(activation(i, largest));
       }
     }
     if (!a_.empty()) ggml_backend_tensor_set(activations_, a_.data(), 0, ggml_nbytes(activations_));
   }
 
   Shape shape_;
+  int left_ = 0, sign_ = 1;  // of at_edge's numbers
+  bool passes_ = false;
   std::mt19937_64& random_;
   ggml_context_ptr context_, weight_context_;
   ggml_backend_ptr backend_;
@@ -240,16 +277,25 @@ void check_product(const Shape& shape, std::mt19937_64& random) {
 void check_any_number_of_tokens(ggml_type type) {
   skip_unless_reordered(type);
   std::mt19937_64 random(check::seed());
-  for (int tokens = 0; tokens <= 37; tokens++) check_product({type, 256, 64, tokens, 1 + tokens % 3, false}, random);
-  for (const int tokens : {48, 64, 65, 111, 207, 208, 209}) check_product({type, 256, 64, tokens, 2, false}, random);
+  for (int tokens = 0; tokens <= 37; tokens++) check_product({type, 256, 64, tokens, 1 + tokens % 3, Numbers::any}, random);
+  for (const int tokens : {48, 64, 65, 111, 207, 208, 209}) check_product({type, 256, 64, tokens, 2, Numbers::any}, random);
   // Of such long rows fewer stay near.
-  for (const int tokens : {47, 63, 64, 111, 197}) check_product({type, 9216, 32, tokens, 2, false}, random);
+  for (const int tokens : {47, 63, 64, 111, 197}) check_product({type, 9216, 32, tokens, 2, Numbers::any}, random);
 }
 
 void check_largest_sums(ggml_type type) {
   skip_unless_reordered(type);
   std::mt19937_64 random(check::seed());
-  for (const int tokens : {1, 3, 4, 16, 21}) check_product({type, 512, 32, tokens, 2, true}, random);
+  for (const int tokens : {1, 3, 4, 16, 21}) check_product({type, 512, 32, tokens, 2, Numbers::largest}, random);
+}
+
+// Where two sums share a register, each in 16 bits (native/kernels/paired_sums.h), they must fit there, or take another way.
+void check_sums_at_the_edge(ggml_type type) {
+  skip_unless_reordered(type);
+  std::mt19937_64 random(check::seed());
+  for (int round = 0; round < 20; round++) {
+    for (const int tokens : {1, 2, 5, 12, 16, 21}) check_product({type, 512, 32, tokens, 2, Numbers::edge}, random);
+  }
 }
 
 void check_any_shape(ggml_type type) {
@@ -258,7 +304,8 @@ void check_any_shape(ggml_type type) {
   auto below = [&](int n) { return static_cast<int>(random() % static_cast<uint64_t>(n)); };
   for (int round = 0; round < 70; round++) {
     const int block = static_cast<int>(ggml_blck_size(type)), blocks = 1 + below(40 * kBlock / block);
-    check_product({type, block * blocks, kWeightRows * (1 + below(30)), 1 + below(70), 1 + below(4), below(4) == 0}, random);
+    const Numbers numbers = below(4) == 0 ? Numbers::largest : Numbers::any;
+    check_product({type, block * blocks, kWeightRows * (1 + below(30)), 1 + below(70), 1 + below(4), numbers}, random);
   }
 }
 
@@ -414,6 +461,10 @@ TEST("the largest sums of Q6_K products do not overflow") { check_largest_sums(G
 TEST("the largest sums of IQ4_NL products do not overflow") { check_largest_sums(GGML_TYPE_IQ4_NL); }
 TEST("the largest sums of IQ4_XS products do not overflow") { check_largest_sums(GGML_TYPE_IQ4_XS); }
 TEST("the largest sums of MXFP4 products do not overflow") { check_largest_sums(GGML_TYPE_MXFP4); }
+
+TEST("sums of Q4_K products about as large as half a register holds are exact") { check_sums_at_the_edge(GGML_TYPE_Q4_K); }
+TEST("sums of Q5_K products about as large as half a register holds are exact") { check_sums_at_the_edge(GGML_TYPE_Q5_K); }
+TEST("sums of Q6_K products about as large as half a register holds are exact") { check_sums_at_the_edge(GGML_TYPE_Q6_K); }
 
 TEST("Q4_0 weights of any shape give exact products (random)") { check_any_shape(GGML_TYPE_Q4_0); }
 TEST("Q4_1 weights of any shape give exact products (random)") { check_any_shape(GGML_TYPE_Q4_1); }

@@ -1,0 +1,145 @@
+// Owns how the sums of two parts of a super-block share a register, for K-quants on AVX-512 with VNNI. Pure; any thread. For products_superblocks.h.
+//
+// A part's products are summed in 32 bits, and a multiplication for each part scales them. Sums of activations as they come fit 16 bits, though. So the
+// second part of two is summed first, then moved to the upper half, and the first one is summed below it: one instruction (vpdpwssd) scales both.
+//   - The lower sum has 0x8000 added, so that it takes nothing from the upper half, until it is scaled.
+//   - Activations whose sums may not fit are known when they are rounded (SuperTogether::wide). They take the other way, which gives the same whole numbers.
+#pragma once
+
+#include "superblocks.h"
+
+#ifdef ZSE_SUPERBLOCKS
+
+namespace zse::kernels {
+
+constexpr int kLowerBias = 0x8000;
+
+/** No pairs: weights of eight bits (IQ4_XS) have larger sums. */
+template <class Kind>
+struct Pairs {
+  static constexpr bool kAny = false;
+};
+
+// Parts of 32 columns. `second` may give its weights times a power of two, which `kShift` takes into account. Up to `kWrittenOut` rows of activations the code is
+// written out for each pair, so that its shifts are known. That of more rows is longer than the nearest caches of instructions (docs/lab/matrix-products.md).
+template <>
+struct Pairs<LanesQ4_K> {
+  static constexpr bool kAny = true;
+  static constexpr int kWrittenOut = 0;
+  static constexpr int kShift = 12;  // an upper nibble where it is is the weight times sixteen
+  static Ints first(const LanesQ4_K::Block& block, int pair, int i) { return both(word(block.qs, 8 * pair + i), bytes(15)); }
+  static Ints second(const LanesQ4_K::Block& block, int pair, int i) {
+    return both(word(block.qs, 8 * pair + i), bytes(0xf0));
+  }
+  static Ints scales(const WholeScales<LanesQ4_K>& by, int pair) { return by.six.two_scales(pair); }
+};
+
+template <>
+struct Pairs<LanesQ5_K> {
+  static constexpr bool kAny = true;
+  static constexpr int kWrittenOut = 2;
+  static constexpr int kShift = 13;
+  static Ints first(const LanesQ5_K::Block& block, int pair, int i) { return LanesQ5_K::columns(block, 2 * pair, i); }
+  static Ints second(const LanesQ5_K::Block& block, int pair, int i) {
+    const Ints low = both(right(word(block.qs, 8 * pair + i), 1), bytes(0x78));
+    return either(low, both(left(word(block.qh, i), 6 - 2 * pair), bytes(0x80)));
+  }
+  static Ints scales(const WholeScales<LanesQ5_K>& by, int pair) { return by.six.two_scales(pair); }
+};
+
+// Parts of 16 columns.
+template <>
+struct Pairs<LanesQ6_K> {
+  static constexpr bool kAny = true;
+  static constexpr int kWrittenOut = 4;
+  static constexpr int kShift = 16;
+  static Ints first(const LanesQ6_K::Block& block, int pair, int i) { return LanesQ6_K::columns(block, pair, i); }
+  static Ints second(const LanesQ6_K::Block& block, int pair, int i) { return LanesQ6_K::columns(block, pair, 4 + i); }
+  static Ints scales(const WholeScales<LanesQ6_K>& by, int pair) {
+    const Ints two = right(word(by.block.scales, pair / 2), pair % 2 * 16);
+    return _mm512_srai_epi16(either(left(two, 16), both(left(two, 8), words(0xff00))), 8);
+  }
+};
+
+/** Whether no products of any weights with a super-block's activations can sum up, in a part, to more than 16 bits hold: of its parts' sums and sums of sizes. */
+template <class Kind>
+static bool fit_pairs(Ints sums, Ints sizes) {
+  constexpr int kBelow = Kind::kOffset, kAbove = Kind::kMost - Kind::kOffset;  // weights are from -kBelow to kAbove
+  constexpr int kLarger = kBelow > kAbove ? kBelow : kAbove, kSmaller = kBelow > kAbove ? kAbove : kBelow;
+  // What the positive ones sum up to, or the negative ones: the larger of both. The sum of all is what they differ by.
+  const Ints more = _mm512_srli_epi32(_mm512_add_epi32(sizes, _mm512_abs_epi32(sums)), 1);
+  const Ints largest = _mm512_add_epi32(_mm512_mullo_epi32(more, words(kLarger)),
+                                        _mm512_mullo_epi32(_mm512_sub_epi32(sizes, more), words(kSmaller)));
+  return _mm512_cmpgt_epi32_mask(largest, words(32767)) == 0;
+}
+
+// Where the sums of a type without minima begin: of a row that is not wide, those of two parts together, in the place of the first.
+template <class Kind>
+static void begin_pairs(SuperTogether<Kind, 1>& a) {
+  for (int part = 0; part < SuperTogether<Kind, 1>::kSums; part += 2)
+    a.sums[part][0] = static_cast<int32_t>(a.sums[part][0] + a.sums[part + 1][0] * 65536u + kLowerBias);
+}
+
+/** Where the sum of one part begins. */
+template <class Kind, int n>
+ZSE_INLINE int32_t begin_of(const SuperTogether<Kind, n>& a, int part, int row) {
+  const int32_t begin = a.sums[part][row];
+  if (!Pairs<Kind>::kAny || a.wide[row] || part % 2) return begin;
+  return static_cast<int32_t>(begin - kLowerBias - a.sums[part + 1][row] * 65536u);
+}
+
+template <int n, class Together>
+ZSE_INLINE bool any_wide(const Together& a) {
+  const Ints wide = _mm512_maskz_loadu_epi32(static_cast<__mmask16>((1u << n) - 1), a.wide);
+  return _mm512_test_epi32_mask(wide, wide) != 0;
+}
+
+/**
+ * A super-block's products with `n` rows of activations of which none is `wide`, summed with their scales. Memory brings as many weights from `ahead` bytes
+ * on, if any.
+ */
+template <class Kind, int n>
+ZSE_INLINE void sum_pairs(Ints* whole, const typename Kind::Block& block, const WholeScales<Kind>& by,
+                          const SuperTogether<Kind, n>& a, size_t ahead) {
+  using Two = Pairs<Kind>;
+  constexpr int kParts = WholeScales<Kind>::kParts, kGroups = 8 / kParts, kPairs = 4 * kParts;
+  constexpr int kSixteens = 2 / kParts;                                     // of a part's columns
+  constexpr bool kBiased = WholeScales<Kind>::kMinima && Two::kShift < 16;  // from the beginning
+  const Ints bias = words(kLowerBias), begin = words(kBiased ? kLowerBias >> Two::kShift : 0);
+#pragma GCC unroll 16
+  for (int row = 0; row < n; row++) whole[row] = words(0);
+  for_blocks<(n <= Two::kWrittenOut), kPairs>([&](int pair) ZSE_INLINE_LAMBDA {
+    if (ahead > 0) fetch<8>(block, kSixteens * pair, ahead);
+    const int8_t (*values)[n][16] = a.values + 2 * kSixteens * pair;
+    Ints sums[n];
+#pragma GCC unroll 16
+    for (int row = 0; row < n; row++) sums[row] = begin;
+#pragma GCC unroll 8
+    for (int group = 0; group < kGroups; group++) {
+      const Ints w = Two::second(block, pair, group);
+#pragma GCC unroll 16
+      for (int row = 0; row < n; row++)
+        sums[row] = add_products(sums[row], w, values[kSixteens + group / 4][row] + group % 4 * 4);
+    }
+#pragma GCC unroll 16
+    for (int row = 0; row < n; row++) {
+      sums[row] = _mm512_slli_epi32(sums[row], Two::kShift);
+      if (!kBiased)
+        sums[row] = _mm512_add_epi32(sums[row], WholeScales<Kind>::kMinima ? bias : words(a.sums[2 * pair][row]));
+    }
+    if (kSixteens == 2 && ahead > 0) fetch<8>(block, 2 * pair + 1, ahead);
+#pragma GCC unroll 8
+    for (int group = 0; group < kGroups; group++) {
+      const Ints w = Two::first(block, pair, group);
+#pragma GCC unroll 16
+      for (int row = 0; row < n; row++) sums[row] = add_products(sums[row], w, values[group / 4][row] + group % 4 * 4);
+    }
+    const Ints scales = Two::scales(by, pair);
+#pragma GCC unroll 16
+    for (int row = 0; row < n; row++) whole[row] = add_halves(whole[row], _mm512_xor_si512(sums[row], bias), scales);
+  });
+}
+
+}  // namespace zse::kernels
+
+#endif
