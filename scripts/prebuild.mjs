@@ -1,4 +1,4 @@
-// Owns making the prebuilt addons: `npm run prebuild [-- [--compiler=host] <platform> …]`; without names, every platform that this machine can
+// Owns making the prebuilt addons: `npm run prebuilt [-- [--compiler=host] <platform> …]`; without names, every platform that this machine can
 // build for. A GPU's library (vulkan-linux-x64, …) is made only when it is named. prebuildify stages each as build/prebuild/<platform>/prebuilds/…; scripts/pack.mjs makes packages of them. The compiler is the
 // one of scripts/zig, for its old C libraries; --compiler=host takes this machine's own, which is quicker and good for tests.
 import { spawnSync } from "node:child_process";

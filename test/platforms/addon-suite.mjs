@@ -21,7 +21,7 @@ const LEFT_OUT = ["test/addon/zse.test.ts", "test/addon/gpu-library.test.ts", "t
 /** The folder of the copy for `entry` of platforms.mjs: build/farm/`name`. */
 export function copySuite(entry, name) {
   const addon = join(prebuildFolder(entry), addonOf(entry));
-  if (!existsSync(addon)) throw new SetupError(`the addon was not prebuilt: npm run prebuild -- ${entry.name}`);
+  if (!existsSync(addon)) throw new SetupError(`the addon was not prebuilt: npm run prebuilt -- ${entry.name}`);
   const folder = join(root, "build", "farm", name);
   installPackages(folder, entry);
   if (!typescriptIsCurrent()) buildTypescript();

@@ -1,5 +1,5 @@
 // The addon suite on arm64, for real: `node test/platforms/arm64-addon-suite.mjs [vitest's arguments]` runs test/addon by that architecture's Node and
-// vitest under qemu-user, on the addon of `npm run prebuild -- linux-arm64`, in a copy of the repository (build/farm/arm64-suite). Tests start Node
+// vitest under qemu-user, on the addon of `npm run prebuilt -- linux-arm64`, in a copy of the repository (build/farm/arm64-suite). Tests start Node
 // themselves, so the system must know how to run programs for arm64: apt-get install qemu-user-binfmt libc6-arm64-cross. Hours for all of it.
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";

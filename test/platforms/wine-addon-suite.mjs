@@ -1,5 +1,5 @@
 // The addon suite on Windows x64, under wine: `node test/platforms/wine-addon-suite.mjs [vitest's arguments]` runs test/addon by npm's node.exe and
-// vitest, on the addon of `npm run prebuild -- win32-x64`, in a copy of the repository (build/farm/wine-suite). What wine carries of it is in
+// vitest, on the addon of `npm run prebuilt -- win32-x64`, in a copy of the repository (build/farm/wine-suite). What wine carries of it is in
 // docs/PLATFORMS.md. The tools: apt-get install wine64.
 import { Skip } from "../../scripts/farm.mjs";
 import { platforms } from "../../scripts/platforms.mjs";

@@ -1,6 +1,6 @@
 // The package for Windows x64, for real: npm's node.exe under wine runs app.mjs, a model in a folder whose name is not ASCII, the command line,
 // and the same text at each level as here. Then node.exe under another name, as Electron's is.
-// The tools: apt-get install wine64. The addon: npm run prebuild -- win32-x64.
+// The tools: apt-get install wine64. The addon: npm run prebuilt -- win32-x64.
 import { spawnSync } from "node:child_process";
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -21,7 +21,7 @@ console.log("story: " + JSON.stringify(text));
 /** `project`: an empty folder. */
 export async function wine({ packed, registry, project }) {
   if (!packed.some((name) => name.startsWith("zstream-win32-x64-")))
-    throw new Skip("the addon was not prebuilt: npm run prebuild -- win32-x64");
+    throw new Skip("the addon was not prebuilt: npm run prebuilt -- win32-x64");
   const windows = startWine();
   writeFileSync(join(project, ".npmrc"), `registry=${registry}\nos=win32\ncpu=x64\n`);
   await run([process.execPath, npmScript(), "install", "--no-audit", "--no-fund", "zstream"], project);

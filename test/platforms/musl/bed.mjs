@@ -1,7 +1,7 @@
 // The packages for musl, for real: Bun's build for musl runs app.mjs under musl's own loader, on arm64 under qemu-user. There is no musl system here
 // to take libstdc++ from, so what Bun wants of it is compiled by the cross compiler (libstdcxx.cpp).
 // The loaders: apt-get install musl; for arm64 qemu-user, and Debian's musl:arm64, unpacked into build/farm/musl-arm64 (`dpkg-deb -x`).
-// The addons: npm run prebuild -- linux-x64-musl linux-arm64-musl.
+// The addons: npm run prebuilt -- linux-x64-musl linux-arm64-musl.
 import { spawnSync } from "node:child_process";
 import { copyFileSync, cpSync, existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -28,11 +28,11 @@ export async function musl({ packed, registry, project, arch }) {
   const { cpu, bun: bunPackage, loaders } = machines[arch];
   if (process.platform !== "linux" || process.arch !== "x64") throw new Skip("only on Linux x64");
   if (!packed.some((name) => name.startsWith(`zstream-linux-${arch}-musl-`)))
-    throw new Skip(`the addon was not prebuilt: npm run prebuild -- linux-${arch}-musl`);
+    throw new Skip(`the addon was not prebuilt: npm run prebuilt -- linux-${arch}-musl`);
   const loader = loaders.find(existsSync);
   if (loader === undefined) throw new Skip(`no musl for ${arch} (Debian's package musl: see test/platforms/musl/bed.mjs)`);
   if (arch === "arm64" && !existsSync(qemu)) throw new Skip("no qemu (Debian: apt-get install qemu-user)");
-  if (!zigIsThere()) throw new Skip("the cross compiler is not there: npm run prebuild installs it");
+  if (!zigIsThere()) throw new Skip("the cross compiler is not there: npm run prebuilt installs it");
   const bun = fromFarm(
     `bun musl ${arch}`,
     ["--force", "--ignore-scripts", "--libc=musl", `--cpu=${arch}`, `${bunPackage}@1`],
