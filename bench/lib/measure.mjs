@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { contenders, isNamed } from "../contenders/index.mjs";
+import { greater } from "./limits.mjs";
 import { under } from "./under.mjs";
 
 const worker = fileURLToPath(new URL("worker.mjs", import.meta.url));
@@ -21,17 +22,23 @@ export function entriesOf(row, wanted) {
 
 /**
  * All measures of one row.
+ * @param limitsNow measures the machine's limits, for a row whose figures are parts of them. A virtual machine's change within minutes, so each run's are
+ * the greater of those right before it and right after it.
  * @returns {Promise<Map<string, Record<string, number[]>>>} name of the entry → measure → one value per repetition
  */
-export async function measure(row, job, { wanted, repetitions, onRun }) {
+export async function measure(row, job, { wanted, repetitions, onRun, limitsNow }) {
   const samples = new Map();
+  const measureLimits = () => (row.derived ? limitsNow?.() : undefined);
+  let before = measureLimits();
   const entries = entriesOf(row, wanted);
   for (let number = 0; number < repetitions; number++) {
     // In turns, so that a machine that grows slower favours nobody.
     for (const { name, contender, options } of number % 2 === 0 ? entries : entries.toReversed()) {
       onRun?.(name, number);
       const told = await once(row, contender, { ...job, seed: number, options });
-      const measured = { ...told, ...row.derived?.(told, job) };
+      const after = measureLimits();
+      const measured = { ...told, ...row.derived?.(told, { ...job, limits: greater(before, after) }) };
+      before = after;
       const kept = samples.get(name) ?? {};
       for (const [measure, value] of Object.entries(measured)) kept[measure] = [...(kept[measure] ?? []), value];
       samples.set(name, kept);

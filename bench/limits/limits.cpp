@@ -31,7 +31,7 @@ volatile int kept;
 /** What `threads` threads do in a second, together: the best of several rounds, each of which ends with the slowest of them. */
 double best_rate(int threads, const std::function<double(int)>& work) {
   double best = 0;
-  for (int round = 0; round < 5; round++) {
+  for (int round = 0; round < 15; round++) {
     std::vector<std::thread> all;
     std::vector<double> done(threads);
     const double begun = now();

@@ -116,3 +116,18 @@ describe("ZSE_BENCH_UNDER", () => {
     expect(under("node")).toEqual(["node"]);
   });
 });
+
+describe("a row of parts of the limits", () => {
+  it("takes those of the minute of each run, the greater of before and after", async () => {
+    const { measure } = await load("lib/measure.mjs");
+    const reads = [10, 30, 20];
+    const row = {
+      raw: () => ({ tokensPerSecond: 15 }),
+      derived: (_: unknown, job: { limits: typeof limits }) => ({ limit: job.limits.readBytes }),
+    };
+    const limitsNow = () => ({ readBytes: reads.shift(), multiplications: [] });
+    const samples = await measure(row, {}, { wanted: ["raw"], repetitions: 2, limitsNow });
+    expect(samples.get("raw")).toEqual({ tokensPerSecond: [15, 15], limit: [30, 30] });
+    expect(reads).toEqual([]);
+  });
+});
