@@ -14,7 +14,7 @@ template <class Kind>
 struct WholeScales {
   static constexpr int kParts = 1;  // of 32 columns, each with a scale
   static constexpr bool kMinima = true;
-  explicit WholeScales(const typename Kind::Block& block)
+  ZSE_INLINE_MEMBER explicit WholeScales(const typename Kind::Block& block)
       : six(block.scales, block.d, block.dmin),
         factor(from_halves(block.d)),
         minimum(multiply(from_halves(block.dmin), floats(-1))) {}
@@ -28,7 +28,7 @@ template <>
 struct WholeScales<LanesQ6_K> {
   static constexpr int kParts = 2;
   static constexpr bool kMinima = false;
-  explicit WholeScales(const LanesQ6_K::Block& block) : block(block), factor(from_halves(block.d)) {}
+  ZSE_INLINE_MEMBER explicit WholeScales(const LanesQ6_K::Block& block) : block(block), factor(from_halves(block.d)) {}
   Ints of(int j, int part) const { return LanesQ6_K::whole_scale(block, 2 * j + part); }
   const LanesQ6_K::Block& block;
   Floats factor;
@@ -38,7 +38,7 @@ template <>
 struct WholeScales<LanesIq4Xs> {
   static constexpr int kParts = 1;
   static constexpr bool kMinima = false;
-  explicit WholeScales(const LanesIq4Xs::Block& block) : block(block), factor(from_halves(block.d)) {}
+  ZSE_INLINE_MEMBER explicit WholeScales(const LanesIq4Xs::Block& block) : block(block), factor(from_halves(block.d)) {}
   Ints of(int j, int) const { return _mm512_sub_epi32(LanesIq4Xs::whole_scale(block, j), words(32)); }
   const LanesIq4Xs::Block& block;
   Floats factor;
@@ -72,7 +72,7 @@ struct Factors {
   Ints minima[4];
 
   Factors() = default;
-  explicit Factors(const WholeScales<Kind>& by) : factor(by.factor) {
+  ZSE_INLINE_MEMBER explicit Factors(const WholeScales<Kind>& by) : factor(by.factor) {
     if constexpr (WholeScales<Kind>::kMinima) {
       minimum = by.minimum;
       for (int i = 0; i < 4; i++) minima[i] = by.minima(i);
