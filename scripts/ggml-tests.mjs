@@ -31,7 +31,7 @@ function places(sanitize, ggmlOptions) {
   const directory = join(root, "build", name.replaceAll(/-DGGML_|[^\w-]/g, ""));
   keepForProcessor(directory);
   const type = sanitize
-    ? ["-DCMAKE_BUILD_TYPE=RelWithDebInfo", "-DCMAKE_C_FLAGS_RELWITHDEBINFO=-O1 -g", "-DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-O1 -g"]
+    ? ["-DCMAKE_BUILD_TYPE=RelWithDebInfo", "-DCMAKE_C_FLAGS_RELWITHDEBINFO=-O1 -g1", "-DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-O1 -g1"]
     : ["-DCMAKE_BUILD_TYPE=Release"];
   const options = [`-DZSE_SANITIZE=${sanitize}`, ...type, ...ggmlOptions];
   return { source: join(root, "test/ggml"), directory, options, config: "Release" };
