@@ -11,6 +11,7 @@
 #include "products_floats.h"
 #include "products_lanes.h"
 #include "products_superblocks.h"
+#include "rounded_pieces.h"
 #include "routes.h"
 
 #if defined(ZSE_PRODUCTS_AVX2) || defined(ZSE_LANES)
@@ -240,15 +241,19 @@ class Products final : public InterleavedWeights {
     return static_cast<int>(std::clamp<int64_t>(rows, kTogether, kMostRows));
   }
 
-  // Into the work buffer, each plane's rows as they are multiplied together.
+  // Into the work buffer, each plane's rows as they are multiplied together. What a thread writes lies together, too: two that write to the same line
+  // of a cache wait for each other.
   static void round_rows(ggml_compute_params* params, const ggml_tensor* activations, int rows, int64_t planes,
                          size_t stride) {
-    const int64_t columns = activations->ne[0], items = Kind::items(rows);
-    const size_t plane_bytes = Kind::places(rows) * Kind::row_bytes(columns);
-    for (int64_t i = params->ith; i < items * planes; i += params->nth) {
-      const int64_t plane = i / items;
-      Kind::round_item(static_cast<int>(i % items), rows, columns, at<const char>(activations->data, plane * stride),
-                       activations->nb[1], at<char>(params->wdata, plane * plane_bytes));
+    const int64_t columns = activations->ne[0];
+    const Pieces<Kind> pieces(rows, columns);
+    const size_t row_bytes = Kind::row_bytes(columns), plane_bytes = Kind::places(rows) * row_bytes;
+    const int64_t all = pieces.count() * planes;
+    for (int64_t i = all * params->ith / params->nth; i < all * (params->ith + 1) / params->nth; i++) {
+      const int64_t plane = i / pieces.count();
+      const Piece piece = pieces[i % pieces.count()];
+      Kind::round_piece(piece, columns, at<const char>(activations->data, plane * stride + piece.first * activations->nb[1]),
+                        activations->nb[1], at<char>(params->wdata, plane * plane_bytes + piece.first * row_bytes));
     }
   }
 };

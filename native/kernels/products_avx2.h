@@ -13,6 +13,7 @@
 #include "ggml-cpu.h"
 #include "products_rows.h"
 #include "repack.h"
+#include "rounded_pieces.h"
 
 #if defined(ZSE_LANES) && !defined(ZSE_LANES_VNNI) && !defined(ZSE_LANES_NEON)
 #define ZSE_PRODUCTS_AVX2
@@ -268,12 +269,11 @@ struct ProductsAvx2 {
   /** Places in the work buffer for so many rows of activations. */
   static int places(int rows) { return rows; }
 
-  static int items(int rows) { return rows / 4 + rows % 4; }
-  static void round_item(int item, int rows, int64_t columns, const char* from, size_t stride, char* to) {
-    const int row = item < rows / 4 ? item * 4 : item - rows / 4 + rows / 4 * 4;
-    const float* values = reinterpret_cast<const float*>(from + row * stride);
-    to += row * row_bytes(columns);
-    if (item < rows / 4)
+  static constexpr int64_t kPieceColumns = INT64_MAX;  // ggml rounds four whole rows
+  static int together(int rows, int first) { return rows - first >= 4 ? 4 : 1; }
+  static void round_piece(const Piece& piece, int64_t columns, const char* from, size_t, char* to) {
+    const float* values = reinterpret_cast<const float*>(from);
+    if (piece.together == 4)
       ggml_quantize_mat_q8_0_4x8(values, to, columns);
     else
       ggml_get_type_traits_cpu(GGML_TYPE_Q8_0)->from_float(values, to, columns);

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "products_rows.h"
+#include "rounded_pieces.h"
 
 // On AVX-512 without VNNI registers here are AVX2's, and ggml's own for AVX-512 are as fast.
 #if defined(ZSE_LANES) && (ZSE_LANES == 16 || !defined(__AVX512F__))
@@ -45,12 +46,15 @@ struct FloatProducts {
   /** Places in the work buffer for so many rows of activations. */
   static int places(int rows) { return rows; }
 
-  static int items(int rows) { return rows; }
-  static void round_item(int item, int rows, int64_t columns, const char* from, size_t stride, char* to) {
-    const int first = item / kMost * kMost, n = std::min(kMost, rows - first);
-    const auto* row = reinterpret_cast<const float*>(from + item * stride);
-    auto* together = reinterpret_cast<float*>(to + first * row_bytes(columns)) + (item - first);
-    for (int64_t column = 0; column < columns; column++) together[column * n] = row[column];
+  static constexpr int64_t kPieceColumns = 256;
+  static int together(int rows, int first) { return std::min(kMost, rows - first); }
+  static void round_piece(const Piece& piece, int64_t, const char* from, size_t stride, char* to) {
+    const int n = piece.together;
+    for (int place = 0; place < n; place++) {
+      const auto* row = reinterpret_cast<const float*>(from + place * stride);
+      auto* values = reinterpret_cast<float*>(to) + place;
+      for (int64_t column = piece.column; column < piece.end; column++) values[column * n] = row[column];
+    }
   }
 
   /** The same of rows that were rounded alone. */

@@ -7,6 +7,7 @@
 
 #include "lanes_types.h"
 #include "products_block_tiles.h"
+#include "rounded_pieces.h"
 
 #ifdef ZSE_LANES
 
@@ -39,8 +40,10 @@ struct LanesProducts {
   static constexpr bool kFew = false;
 #endif
 
-  /** How many rows are multiplied together where `left` are left. */
-  static int together(int left) { return left >= kMostTogether && !kFew ? kMostTogether : std::min(left, 8); }
+  /** How many of `rows` rows are multiplied together, from the `first` on. */
+  static int together(int rows, int first) {
+    return rows - first >= kMostTogether && !kFew ? kMostTogether : std::min(rows - first, 8);
+  }
 
   // A row's values in Together<n>: one after the other, but by eight from one row and the next where those are multiplied in pairs.
   static void put_values(int8_t* to, int n, int place, const int8_t* values) {
@@ -55,42 +58,24 @@ struct LanesProducts {
     memcpy(to + place * kBlock, values, kBlock);
   }
 
-  // Activations are rounded row by row.
-  static int items(int rows) { return rows; }
-  static void round_item(int item, int rows, int64_t columns, const char* from, size_t stride, char* to) {
-    int first = 0, n = together(rows);
-    while (first + n <= item) {
-      first += n;
-      n = together(rows - first);
-    }
-    to += first * row_bytes(columns);
-    const float* row = reinterpret_cast<const float*>(from + item * stride);
-    const int place = item - first;
-    for (int64_t column = 0; column < columns; column += kBlock, to += n * sizeof(Together<1>)) {
-      int8_t values[kBlock];
-      const Rounded rounded = round_block(row + column, values);
-      put_values(reinterpret_cast<int8_t*>(to), n, place, values);
-      const float scale = Kind::kHalfScale ? GGML_CPU_FP16_TO_FP32(GGML_CPU_FP32_TO_FP16(rounded.scale)) : rounded.scale;
-      memcpy(to + n * kBlock + place * sizeof(float), &scale, sizeof(scale));
-      char* sums = to + n * (kBlock + sizeof(float)) + place * 4;
-      const int32_t sum = rounded.sums[0] + rounded.sums[1];
-      if (Kind::kSums == Sums::parts) {
-        const float part = scale * static_cast<float>(sum);
-        memcpy(sums, &part, 4);
-      } else {
-        const bool halves = Kind::kSums == Sums::halves;
-        const int32_t offsets[2] = {-Kind::kOffset * (halves ? rounded.sums[0] : sum),
-                                    halves ? -Kind::kOffset * rounded.sums[1] : 0};
-        memcpy(sums, offsets, 4);
-        memcpy(sums + n * 4, offsets + 1, 4);
-      }
+  static constexpr int64_t kPieceColumns = 256;
+  static void round_piece(const Piece& piece, int64_t, const char* from, size_t stride, char* to) {
+    const int n = piece.together;
+    to += piece.column / kBlock * n * sizeof(Together<1>);
+    // Row by row: of the other order, whose places in a block are 32 bytes and 4 bytes apart, GCC 12 makes addresses that it takes for no writing at all,
+    // and leaves out the rounding.
+    for (int place = 0; place < n; place++) {
+      const float* row = reinterpret_cast<const float*>(from + place * stride);
+      char* block = to;
+      for (int64_t column = piece.column; column < piece.end; column += kBlock, block += n * sizeof(Together<1>))
+        round_one(row + column, n, place, block);
     }
   }
 
   /** The same of rows that were rounded alone. */
   static void put_together(const char* const* from, int rows, int64_t columns, char* to) {
     for (int first = 0, n; first < rows; first += n) {
-      n = together(rows - first);
+      n = together(rows, first);
       for (int64_t b = 0; b < columns / kBlock; b++, to += n * sizeof(Together<1>)) {
         for (int place = 0; place < n; place++) {
           const char* block = from[first + place] + b * sizeof(Together<1>);
@@ -118,7 +103,7 @@ struct LanesProducts {
     }
 #endif
     // Rows that take more than one pass take the next ones over weights that are near still. Of many, the rows are what should stay near.
-    const int step = together(rows) < rows && rows <= 2 * kMostTogether ? kLanes : n_columns;
+    const int step = together(rows, 0) < rows && rows <= 2 * kMostTogether ? kLanes : n_columns;
     for (int column = 0; column < n_columns; column += step, weights += step / kLanes * (columns / Kind::kColumns)) {
       multiply_part(columns, out, weights, rounded, rows, column, std::min(n_columns, column + step));
     }
@@ -129,7 +114,7 @@ struct LanesProducts {
   static void multiply_part(int64_t columns, float* const* out, const Block* weights, const char* rounded, int rows,
                             int begin, int end) {
     for (int first = 0; first < rows;) {
-      const int n = together(rows - first);
+      const int n = together(rows, first);
       const char* from = rounded + first * row_bytes(columns);
       float* const* to = out + first;
       switch (n) {
@@ -161,6 +146,27 @@ struct LanesProducts {
         Kind::template add<n>(sums, weights[b], activations + b * (Kind::kColumns / kBlock));
       }
       store_rows<n>(out, column, sums);
+    }
+  }
+
+  // A block of one row, at its place among `n`.
+  static void round_one(const float* from, int n, int place, char* to) {
+    int8_t values[kBlock];
+    const Rounded rounded = round_block(from, values);
+    put_values(reinterpret_cast<int8_t*>(to), n, place, values);
+    const float scale = Kind::kHalfScale ? GGML_CPU_FP16_TO_FP32(GGML_CPU_FP32_TO_FP16(rounded.scale)) : rounded.scale;
+    memcpy(to + n * kBlock + place * sizeof(float), &scale, sizeof(scale));
+    char* sums = to + n * (kBlock + sizeof(float)) + place * 4;
+    const int32_t sum = rounded.sums[0] + rounded.sums[1];
+    if (Kind::kSums == Sums::parts) {
+      const float part = scale * static_cast<float>(sum);
+      memcpy(sums, &part, 4);
+    } else {
+      const bool halves = Kind::kSums == Sums::halves;
+      const int32_t offsets[2] = {-Kind::kOffset * (halves ? rounded.sums[0] : sum),
+                                  halves ? -Kind::kOffset * rounded.sums[1] : 0};
+      memcpy(sums, offsets, 4);
+      memcpy(sums + n * 4, offsets + 1, 4);
     }
   }
 

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "products_tiles.h"
+#include "rounded_pieces.h"
 #include "superblock_rounding.h"
 
 #ifdef ZSE_SUPERBLOCKS
@@ -32,31 +33,36 @@ struct SuperProducts {
   /** Places in the work buffer: by tiles ten rows take no longer than sixteen. */
   static int places(int rows) { return by_tiles(rows) ? (rows + kMostTogether - 1) / kMostTogether * kMostTogether : rows; }
 
-  static int items(int rows) { return rows; }
-  static void round_item(int item, int rows, int64_t columns, const char* from, size_t stride, char* to) {
-    int first = 0, n = together(rows, 0);
-    while (first + n <= item) {
-      first += n;
-      n = together(rows, first);
+  /**
+   * How many rows lie together from the `first` of `rows` on, those included that fill up a tile's last places. Without tiles twelve have their sums in
+   * registers, of a block and of all blocks; two passes of as many are quicker than one of twelve and one of a few.
+   */
+  static int together(int rows, int first) {
+    if (by_tiles(rows)) return kMostTogether;
+    const int left = rows - first;
+    return left <= 8 ? left : left == kMany || left > 16 ? kMany : (left + 1) / 2;
+  }
+
+  static constexpr int64_t kPieceColumns = QK_K;
+  static void round_piece(const Piece& piece, int64_t, const char* from, size_t stride, char* to) {
+    Together<1> rounded[kMostTogether];
+    const Together<1>* rows[kMostTogether];
+    for (int place = 0; place < piece.together; place++) {
+      rows[place] = place < piece.rows ? &rounded[place] : &kZeros;
+      if (place < piece.rows)
+        round_super_block<Kind>(reinterpret_cast<const float*>(from + place * stride) + piece.column, rounded[place]);
     }
-    to += first * row_bytes(columns);
-    const float* row = reinterpret_cast<const float*>(from + item * stride);
-    for (int64_t column = 0; column < columns; column += QK_K, to += n * sizeof(Together<1>)) {
-      Together<1> rounded;
-      round_super_block<Kind>(row + column, rounded);
-      put(rounded, n, item - first, to);
-      if (item == rows - 1) fill(n, item - first + 1, to);
-    }
+    join(rows, piece.together, to + piece.column / QK_K * piece.together * sizeof(Together<1>));
   }
 
   static void put_together(const char* const* from, int rows, int64_t columns, char* to) {
     for (int first = 0, n; first < rows; first += n) {
       n = together(rows, first);
-      for (int64_t b = 0; b < columns / QK_K; b++, to += n * sizeof(Together<1>)) {
-        const int some = std::min(n, rows - first);
-        for (int place = 0; place < some; place++)
-          put(reinterpret_cast<const Together<1>*>(from[first + place])[b], n, place, to);
-        fill(n, some, to);
+      for (int64_t b = 0; b < columns / QK_K; b++) {
+        const Together<1>* blocks[kMostTogether];
+        for (int place = 0; place < n; place++)
+          blocks[place] = first + place < rows ? reinterpret_cast<const Together<1>*>(from[first + place]) + b : &kZeros;
+        to = join(blocks, n, to);
       }
     }
   }
@@ -89,36 +95,24 @@ struct SuperProducts {
 #endif
   }
 
-  // How many rows lie together from the `first` of `rows` on, those included that fill up a tile's last places. Without tiles twelve have their sums in
-  // registers, of a block and of all blocks; two passes of as many are quicker than one of twelve and one of a few.
-  static int together(int rows, int first) {
-    if (by_tiles(rows)) return kMostTogether;
-    const int left = rows - first;
-    return left <= 8 ? left : left == kMany || left > 16 ? kMany : (left + 1) / 2;
+  static constexpr Together<1> kZeros{};
+
+  // Blocks of `n` rows that were rounded alone, one beside the other from `to` on. Returns where they end.
+  static char* join(const Together<1>* const* rows, int n, char* to) {
+    to = n == kMostTogether ? join_values<kStep>(rows, n, to) : join_values<columns_together(1)>(rows, n, to);
+    // Each one's scale, its sums, and whether it is wide.
+    for (int word = 0; word < 2 + Together<1>::kSums; word++)
+      for (int place = 0; place < n; place++, to += 4)
+        memcpy(to, reinterpret_cast<const char*>(rows[place]->scales) + 4 * word, 4);
+    return to;
   }
 
-  // `columns` of them lie together.
+  // `columns` of a row lie together.
   template <int columns>
-  static void put_values(const int8_t* from, int n, int place, char* to) {
-#pragma GCC unroll 8
-    for (int column = 0; column < QK_K; column += columns) memcpy(to + column * n + place * columns, from + column, columns);
-  }
-
-  // It at its place among `n` rows.
-  static void put(const Together<1>& row, int n, int place, char* to) {
-    if (n == kMostTogether)
-      put_values<kStep>(row.values[0][0], n, place, to);
-    else
-      put_values<columns_together(1)>(row.values[0][0], n, place, to);
-    const auto* from = reinterpret_cast<const char*>(row.scales);
-    for (int word = 0; word < 2 + Together<1>::kSums; word++)  // its scale, its sums, and whether it is wide
-      memcpy(to + n * QK_K + (word * n + place) * 4, from + word * 4, 4);
-  }
-
-  // Zeros from one place on.
-  static void fill(int n, int place, char* to) {
-    static constexpr Together<1> zeros{};
-    for (; place < n; place++) put(zeros, n, place, to);
+  static char* join_values(const Together<1>* const* rows, int n, char* to) {
+    for (int column = 0; column < QK_K; column += columns)
+      for (int place = 0; place < n; place++, to += columns) memcpy(to, rows[place]->values[0][0] + column, columns);
+    return to;
   }
 
   // Which of all passes over the same weights: each has memory bring a part of the next ones.
