@@ -64,8 +64,9 @@ class Products final : public InterleavedWeights {
   using Stored = typename Kind::Stored;
   using Block = typename Kind::Block;
 
-  // Rows of activations in one call: kinds put 4, 6, 12, 16 or 64 of them together. No call but the only one has fewer than sixteen.
-  static constexpr int kMostRows = 192, kLeast = 16;
+  // Rows of activations in one call: kinds put 4, 6, 12, 16 or 64 of them together. No call but the only one has fewer than sixteen. In slices a prompt's
+  // usual 512 are one call.
+  static constexpr int kMostRows = 192, kMostSliced = 528, kLeast = 16;
 
  public:
   bool takes(const ggml_tensor* weights) const override { return weights->ne[1] % Kind::kInterleaved == 0; }
@@ -167,11 +168,11 @@ class Products final : public InterleavedWeights {
       float* out = at<float>(node->data, plane * node->nb[2]) + first;
       const char* rounded = at<const char>(params->wdata, plane * plane_bytes);
       const int64_t near = near_rows(weights, tokens);
-      const int most = most_rows(weights);
+      const int most = most_rows(weights, tokens);
       for (int64_t column = first; column < end; column += near) {
         for (int row = 0, rows; row < tokens; row += rows) {
           rows = tokens - row < most + kLeast ? tokens - row : most;
-          float* to[kMostRows + kLeast];
+          float* to[kMostSliced + kLeast];
           for (int i = 0; i < rows; i++) to[i] = at<float>(out, (row + i) * node->nb[1]) + (column - first);
           Kind::multiply(weights->ne[0], to, weights_at(weights, column, 0), rounded + row * Kind::row_bytes(weights->ne[0]),
                          rows, static_cast<int>(std::min(near, end - column)));
@@ -223,14 +224,16 @@ class Products final : public InterleavedWeights {
     }
   }
 
-  // As many rows of weights as stay in a processor's own cache while so many of activations pass; a few pass in one go.
+  // As many rows of weights as stay in a processor's own cache while so many of activations pass; a few pass in one go, and so do slices.
   static int64_t near_rows(const ggml_tensor* weights, int64_t rows) {
     const int64_t group = weights->nb[1] * Kind::kInterleaved;
-    return rows <= 16 ? weights->ne[1] : std::max<int64_t>(Kind::kNearBytes / group, 1) * Kind::kInterleaved;
+    if (rows <= 16 || Kind::in_slices(static_cast<int>(rows))) return weights->ne[1];
+    return std::max<int64_t>(Kind::kNearBytes / group, 1) * Kind::kInterleaved;
   }
 
   // As many rows of activations as stay near while many of weights pass. Where there are tiles, these want 64 at once.
-  static int most_rows(const ggml_tensor* weights) {
+  static int most_rows(const ggml_tensor* weights, int tokens) {
+    if (Kind::in_slices(tokens)) return kMostSliced;
 #ifdef __AMX_INT8__
     if (has_tiles()) return kMostRows;
 #endif

@@ -3,7 +3,8 @@
 // A part's products are summed in 32 bits, and a multiplication for each part scales them. Sums of activations as they come fit 16 bits, though. So the
 // second part of two is summed first, then moved to the upper half, and the first one is summed below it: one instruction (vpdpwssd) scales both.
 //   - The lower sum has 0x8000 added, so that it takes nothing from the upper half, until it is scaled.
-//   - Activations whose sums may not fit are known when they are rounded (SuperTogether::wide). They take the other way, which gives the same whole numbers.
+//   - Where 15 bits hold it, it has 0x4000 added, and is scaled so: what that adds is the same for all rows.
+//   - Activations whose sums may not fit are known when they are rounded (SuperTogether::sizes). They take the other way, which gives the same whole numbers.
 #pragma once
 
 #include "superblocks.h"
@@ -12,12 +13,12 @@
 
 namespace zse::kernels {
 
-constexpr int kLowerBias = 0x8000;
+constexpr int kLowerBias = 0x8000, kNarrowBias = 0x4000;
 
 /** No pairs: weights of eight bits (IQ4_XS) have larger sums. */
 template <class Kind>
 struct Pairs {
-  static constexpr bool kAny = false;
+  static constexpr bool kAny = false, kNarrow = false;
 };
 
 // Parts of 32 columns. `second` may give its weights times a power of two, which `kShift` takes into account. Up to `kWrittenOut` rows of activations the code is
@@ -25,6 +26,7 @@ struct Pairs {
 template <>
 struct Pairs<LanesQ4_K> {
   static constexpr bool kAny = true;
+  static constexpr bool kNarrow = true;
   static constexpr int kWrittenOut = 0;
   static constexpr int kShift = 12;  // an upper nibble where it is is the weight times sixteen
   static Ints first(const LanesQ4_K::Block& block, int pair, int i) { return both(word(block.qs, 8 * pair + i), bytes(15)); }
@@ -37,6 +39,7 @@ struct Pairs<LanesQ4_K> {
 template <>
 struct Pairs<LanesQ5_K> {
   static constexpr bool kAny = true;
+  static constexpr bool kNarrow = false;
   static constexpr int kWrittenOut = 2;
   static constexpr int kShift = 13;
   static Ints first(const LanesQ5_K::Block& block, int pair, int i) { return LanesQ5_K::columns(block, 2 * pair, i); }
@@ -51,6 +54,7 @@ struct Pairs<LanesQ5_K> {
 template <>
 struct Pairs<LanesQ6_K> {
   static constexpr bool kAny = true;
+  static constexpr bool kNarrow = false;
   static constexpr int kWrittenOut = 4;
   static constexpr int kShift = 16;
   static Ints first(const LanesQ6_K::Block& block, int pair, int i) { return LanesQ6_K::columns(block, pair, i); }
@@ -61,19 +65,28 @@ struct Pairs<LanesQ6_K> {
   }
 };
 
-/** Whether no products of any weights with a super-block's activations can sum up, in a part, to more than 16 bits hold: of its parts' sums and sums of sizes. */
+// What is known of a row's sums of parts (SuperTogether::sizes): they do not fit 15 bits, or not 16.
+constexpr int32_t kOver15 = 1, kOver16 = 2;
+
+/** To how much the products of any weights with a super-block's activations can sum up in a part: of its parts' sums and sums of sizes. */
 template <class Kind>
-static bool fit_pairs(Ints sums, Ints sizes) {
+static Ints largest_sums(Ints sums, Ints sizes) {
   constexpr int kBelow = Kind::kOffset, kAbove = Kind::kMost - Kind::kOffset;  // weights are from -kBelow to kAbove
   constexpr int kLarger = kBelow > kAbove ? kBelow : kAbove, kSmaller = kBelow > kAbove ? kAbove : kBelow;
   // What the positive ones sum up to, or the negative ones: the larger of both. The sum of all is what they differ by.
   const Ints more = _mm512_srli_epi32(_mm512_add_epi32(sizes, _mm512_abs_epi32(sums)), 1);
-  const Ints largest = _mm512_add_epi32(_mm512_mullo_epi32(more, words(kLarger)),
-                                        _mm512_mullo_epi32(_mm512_sub_epi32(sizes, more), words(kSmaller)));
-  return _mm512_cmpgt_epi32_mask(largest, words(32767)) == 0;
+  return _mm512_add_epi32(_mm512_mullo_epi32(more, words(kLarger)),
+                          _mm512_mullo_epi32(_mm512_sub_epi32(sizes, more), words(kSmaller)));
 }
 
-// Where the sums of a type without minima begin: of a row that is not wide, those of two parts together, in the place of the first.
+/** What SuperTogether::sizes has of a row whose parts sum up to so much at most. */
+template <class Kind>
+static int32_t over_of(Ints largest) {
+  const auto over = [&](int most) { return _mm512_cmpgt_epi32_mask(largest, words(most)) != 0; };
+  return (Pairs<Kind>::kNarrow && over(0x3fff) ? kOver15 : 0) | (over(0x7fff) ? kOver16 : 0);
+}
+
+// Where the sums of a type without minima begin: of a row whose sums fit, those of two parts together, in the place of the first.
 template <class Kind>
 static void begin_pairs(SuperTogether<Kind, 1>& a) {
   for (int part = 0; part < SuperTogether<Kind, 1>::kSums; part += 2)
@@ -84,30 +97,49 @@ static void begin_pairs(SuperTogether<Kind, 1>& a) {
 template <class Kind, int n>
 ZSE_INLINE int32_t begin_of(const SuperTogether<Kind, n>& a, int part, int row) {
   const int32_t begin = a.sums[part][row];
-  if (!Pairs<Kind>::kAny || a.wide[row] || part % 2) return begin;
+  if (!Pairs<Kind>::kAny || a.sizes[row] || part % 2) return begin;
   return static_cast<int32_t>(begin - kLowerBias - a.sums[part + 1][row] * 65536u);
 }
 
+/** Whether any row's sums are over what `size` says. */
 template <int n, class Together>
-ZSE_INLINE bool any_wide(const Together& a) {
-  const Ints wide = _mm512_maskz_loadu_epi32(static_cast<__mmask16>((1u << n) - 1), a.wide);
-  return _mm512_test_epi32_mask(wide, wide) != 0;
+ZSE_INLINE bool any_over(const Together& a, int32_t size) {
+  const Ints sizes = _mm512_maskz_loadu_epi32(static_cast<__mmask16>((1u << n) - 1), a.sizes);
+  return _mm512_test_epi32_mask(sizes, words(size)) != 0;
 }
 
+/** Weights of pairs as they are stored. */
+template <class Kind>
+struct PackedPairs {
+  const typename Kind::Block& block;
+  const WholeScales<Kind>& by;
+  Ints first(int pair, int i) const { return Pairs<Kind>::first(block, pair, i); }
+  Ints second(int pair, int i) const { return Pairs<Kind>::second(block, pair, i); }
+  Ints scales(int pair) const { return Pairs<Kind>::scales(by, pair); }
+};
+
 /**
- * A super-block's products with `n` rows of activations of which none is `wide`, summed with their scales. Memory brings as many weights from `ahead` bytes
- * on, if any.
+ * The products of a super-block `of` weights with `n` rows of activations, summed with their scales, none of whose sums are over 16 bits, or 15 where `narrow`.
+ * Memory brings as many weights from `ahead` bytes after `block` on, if any.
  */
-template <class Kind, int n>
-ZSE_INLINE void sum_pairs(Ints* whole, const typename Kind::Block& block, const WholeScales<Kind>& by,
-                          const SuperTogether<Kind, n>& a, size_t ahead) {
+template <class Kind, int n, bool narrow, class Weights>
+ZSE_INLINE void sum_pairs(Ints* whole, const Weights& of, const SuperTogether<Kind, n>& a,
+                          const typename Kind::Block& block, size_t ahead) {
   using Two = Pairs<Kind>;
   constexpr int kParts = WholeScales<Kind>::kParts, kGroups = 8 / kParts, kPairs = 4 * kParts;
   constexpr int kSixteens = 2 / kParts;                                     // of a part's columns
   constexpr bool kBiased = WholeScales<Kind>::kMinima && Two::kShift < 16;  // from the beginning
-  const Ints bias = words(kLowerBias), begin = words(kBiased ? kLowerBias >> Two::kShift : 0);
+  static_assert(kBiased || !narrow);
+  constexpr int kBias = narrow ? kNarrowBias : kLowerBias;
+  const Ints bias = words(kBias), begin = words(kBiased ? kBias >> Two::kShift : 0);
+  // What is added to a narrow sum is scaled with it, alike for all rows: it is taken off before.
+  Ints start = words(0);
+  if constexpr (narrow) {
+#pragma GCC unroll 4
+    for (int pair = 0; pair < kPairs; pair++) start = add_halves(start, of.scales(pair), words(0x10000 - kNarrowBias));
+  }
 #pragma GCC unroll 16
-  for (int row = 0; row < n; row++) whole[row] = words(0);
+  for (int row = 0; row < n; row++) whole[row] = start;
   for_blocks<(n <= Two::kWrittenOut), kPairs>([&](int pair) ZSE_INLINE_LAMBDA {
     if (ahead > 0) fetch<8>(block, kSixteens * pair, ahead);
     const int8_t (*values)[n][16] = a.values + 2 * kSixteens * pair;
@@ -116,7 +148,7 @@ ZSE_INLINE void sum_pairs(Ints* whole, const typename Kind::Block& block, const 
     for (int row = 0; row < n; row++) sums[row] = begin;
 #pragma GCC unroll 8
     for (int group = 0; group < kGroups; group++) {
-      const Ints w = Two::second(block, pair, group);
+      const Ints w = of.second(pair, group);
 #pragma GCC unroll 16
       for (int row = 0; row < n; row++)
         sums[row] = add_products(sums[row], w, values[kSixteens + group / 4][row] + group % 4 * 4);
@@ -130,13 +162,14 @@ ZSE_INLINE void sum_pairs(Ints* whole, const typename Kind::Block& block, const 
     if (kSixteens == 2 && ahead > 0) fetch<8>(block, 2 * pair + 1, ahead);
 #pragma GCC unroll 8
     for (int group = 0; group < kGroups; group++) {
-      const Ints w = Two::first(block, pair, group);
+      const Ints w = of.first(pair, group);
 #pragma GCC unroll 16
       for (int row = 0; row < n; row++) sums[row] = add_products(sums[row], w, values[group / 4][row] + group % 4 * 4);
     }
-    const Ints scales = Two::scales(by, pair);
+    const Ints scales = of.scales(pair);
 #pragma GCC unroll 16
-    for (int row = 0; row < n; row++) whole[row] = add_halves(whole[row], _mm512_xor_si512(sums[row], bias), scales);
+    for (int row = 0; row < n; row++)
+      whole[row] = add_halves(whole[row], narrow ? sums[row] : _mm512_xor_si512(sums[row], bias), scales);
   });
 }
 

@@ -262,6 +262,8 @@ struct ProductsAvx2 {
   static constexpr int kInterleaved = kernels::kInterleaved;
   static constexpr int64_t kNearBytes = 256 << 10;  // of weights, which stay near while all activations pass
 
+  static constexpr bool in_slices(int) { return false; }
+
   static void interleave(const Stored& from, int row, Block& to) { kernels::interleave(from, row, to); }
 
   static size_t row_bytes(int64_t columns) { return ggml_row_size(GGML_TYPE_Q8_0, columns); }

@@ -39,6 +39,8 @@ struct FloatProducts {
   static constexpr int kInterleaved = ZSE_LANES;    // rows of weights
   static constexpr int64_t kNearBytes = 256 << 10;  // of weights, which stay near while all activations pass
 
+  static constexpr bool in_slices(int) { return false; }
+
   static void interleave(const Stored& from, int row, Block& to) { to.weights[row] = from; }
 
   static size_t row_bytes(int64_t columns) { return sizeof(float) * static_cast<size_t>(columns); }

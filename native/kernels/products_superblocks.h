@@ -6,9 +6,12 @@
 // alone and with others, to the bit.
 #pragma once
 
+#include <type_traits>
+
 #include "products_tiles.h"
 #include "rounded_pieces.h"
 #include "superblock_rounding.h"
+#include "unpacked_superblocks.h"
 
 #ifdef ZSE_SUPERBLOCKS
 
@@ -42,6 +45,9 @@ struct SuperProducts {
     const int left = rows - first;
     return left <= 8 ? left : left == kMany || left > 16 ? kMany : (left + 1) / 2;
   }
+
+  /** Whether so many rows pass over some columns of all weights before the next columns: these rows, and weights that are unpacked, stay near then. */
+  static bool in_slices(int rows) { return !by_tiles(rows) && rows >= kMany * kUnpackedPasses; }
 
   static constexpr int64_t kPieceColumns = QK_K;
   static void round_piece(const Piece& piece, int64_t, const char* from, size_t stride, char* to) {
@@ -80,8 +86,24 @@ struct SuperProducts {
     }
 #endif
     // All rows pass over a few weights before the next are read.
-    for (int column = 0; column < n_columns; column += kLanes, weights += columns / Kind::kColumns)
-      multiply_part(columns, out, weights, rounded, rows, column);
+    const int64_t blocks = columns / QK_K;
+    const int of = passes(rows);
+    if (!in_slices(rows)) {
+      for (int column = 0; column < n_columns; column += kLanes, weights += blocks)
+        multiply_part(columns, out, weights, nullptr, rounded, rows, of, column, {0, blocks});
+      return;
+    }
+    // Many pass over weights that are unpacked once, and of long rows over as many columns as stay in the nearest cache then.
+    Unpacked<Kind> unpacked[kMostUnpacked];
+    const int64_t slices = (blocks + kMostUnpacked - 1) / kMostUnpacked;
+    for (int64_t i = 0; i < slices; i++) {
+      const Slice slice{blocks * i / slices, blocks * (i + 1) / slices};
+      const Block* group = weights;
+      for (int column = 0; column < n_columns; column += kLanes, group += blocks) {
+        for (int64_t b = slice.begin; b < slice.end; b++) unpacked[b - slice.begin].read(group[b]);
+        multiply_part(columns, out, group, unpacked, rounded, rows, of, column, slice);
+      }
+    }
   }
 
  private:
@@ -100,7 +122,7 @@ struct SuperProducts {
   // Blocks of `n` rows that were rounded alone, one beside the other from `to` on. Returns where they end.
   static char* join(const Together<1>* const* rows, int n, char* to) {
     to = n == kMostTogether ? join_values<kStep>(rows, n, to) : join_values<columns_together(1)>(rows, n, to);
-    // Each one's scale, its sums, and whether it is wide.
+    // Each one's scale, its sums, and how large they may be.
     for (int word = 0; word < 2 + Together<1>::kSums; word++)
       for (int place = 0; place < n; place++, to += 4)
         memcpy(to, reinterpret_cast<const char*>(rows[place]->scales) + 4 * word, 4);
@@ -120,49 +142,76 @@ struct SuperProducts {
     int number, of;
   };
 
-  // Sixteen rows of weights, from `column` of the results on.
-  static void multiply_part(int64_t columns, float* const* out, const Block* weights, const char* rounded, int rows,
-                            int column) {
-    Pass pass{0, 0};
-    for (int first = 0; first < rows; first += together(rows, first)) pass.of++;
+  // Super-blocks of a row, from one to before another.
+  struct Slice {
+    int64_t begin, end;
+  };
+
+  static constexpr int kUnpackedPasses = std::is_same_v<Kind, LanesQ4_K> ? 1000 : 4;  // fewer are over before unpacking pays
+  static constexpr int kMostUnpacked = 6;
+
+  static int passes(int rows) {
+    int count = 0;
+    for (int first = 0; first < rows; first += together(rows, first)) count++;
+    return count;
+  }
+
+  // Sixteen rows of weights, from `column` of the results on; `unpacked`, if any, for twelve rows of activations at once.
+  static void multiply_part(int64_t columns, float* const* out, const Block* weights, const Unpacked<Kind>* unpacked,
+                            const char* rounded, int rows, int passes, int column, Slice slice) {
+    Pass pass{0, passes};
     for (int first = 0, n; first < rows; first += n, pass.number++) {
       n = together(rows, first);
       const char* from = rounded + first * row_bytes(columns);
       float* const* to = out + first;
+      const auto multiply = [&](auto number) {
+        multiply_together<number()>(columns, to, weights, nullptr, from, column, slice, pass);
+      };
       switch (n) {
-        case 1: multiply_together<1>(columns, to, weights, from, column, pass); break;
-        case 2: multiply_together<2>(columns, to, weights, from, column, pass); break;
-        case 3: multiply_together<3>(columns, to, weights, from, column, pass); break;
-        case 4: multiply_together<4>(columns, to, weights, from, column, pass); break;
-        case 5: multiply_together<5>(columns, to, weights, from, column, pass); break;
-        case 6: multiply_together<6>(columns, to, weights, from, column, pass); break;
-        case 7: multiply_together<7>(columns, to, weights, from, column, pass); break;
-        case 8: multiply_together<8>(columns, to, weights, from, column, pass); break;
-        default: multiply_together<kMany>(columns, to, weights, from, column, pass);
+        case 1: multiply(std::integral_constant<int, 1>()); break;
+        case 2: multiply(std::integral_constant<int, 2>()); break;
+        case 3: multiply(std::integral_constant<int, 3>()); break;
+        case 4: multiply(std::integral_constant<int, 4>()); break;
+        case 5: multiply(std::integral_constant<int, 5>()); break;
+        case 6: multiply(std::integral_constant<int, 6>()); break;
+        case 7: multiply(std::integral_constant<int, 7>()); break;
+        case 8: multiply(std::integral_constant<int, 8>()); break;
+        default:
+          if (unpacked)
+            multiply_together<kMany, true>(columns, to, weights, unpacked, from, column, slice, pass);
+          else
+            multiply_together<kMany>(columns, to, weights, nullptr, from, column, slice, pass);
       }
     }
   }
 
-  template <int n>
-  static void multiply_together(int64_t columns, float* const* out, const Block* weights, const char* rounded, int column,
-                                Pass pass) {
+  template <int n, bool is_unpacked = false>
+  static void multiply_together(int64_t columns, float* const* out, const Block* weights, const Unpacked<Kind>* unpacked,
+                                const char* rounded, int column, Slice slice, Pass pass) {
     const int64_t blocks = columns / Kind::kColumns;
     const auto* activations = reinterpret_cast<const Together<n>*>(rounded);
     alignas(64) float sums[n][kLanes];  // in memory: registers hold whole numbers
-#pragma GCC unroll 8
-    for (int row = 0; row < n; row++) store(sums[row], zero());
-#pragma GCC unroll 8
-    for (int row = 0; row < n; row++) __builtin_prefetch(out[row] + column, 1);  // it will be written
+#pragma GCC unroll 16
+    for (int row = 0; row < n; row++)
+      store(sums[row], slice.begin == 0 ? zero() : _mm512_loadu_ps(out[row] + column));
+    int64_t asked = 0;
+    const int64_t ask = (2 * n + slice.end - slice.begin - 1) / (slice.end - slice.begin);
     const size_t ahead = pass.of == 1 ? kReadAhead : blocks * sizeof(Block);
     int until = pass.number;
-    for (int64_t b = 0; b < blocks; b++) {
+    for (int64_t b = slice.begin; b < slice.end; b++) {
       const size_t wanted = until == 0 ? ahead : 0;
-      if constexpr (!Pairs<Kind>::kAny)
+      for (const int64_t end = std::min<int64_t>(n, asked + ask); asked < end; asked++) __builtin_prefetch(out[asked] + column, 1);
+      if constexpr (!Pairs<Kind>::kAny && is_unpacked)
+        add_parts<n>(sums, weights[b], unpacked[b - slice.begin], activations[b], wanted);
+      else if constexpr (!Pairs<Kind>::kAny)
         add_parts<n>(sums, weights[b], activations[b], wanted);
-      else if (any_wide<n>(activations[b]))
-        add_wide<n>(sums, weights[b], activations[b], wanted);
+      else if (any_over<n>(activations[b], kOver15 | kOver16))
+        add_larger<n>(sums, weights[b], activations[b], wanted);
+      else if constexpr (is_unpacked)
+        add_pairs<n, Pairs<Kind>::kNarrow>(sums, weights[b], unpacked[b - slice.begin], unpacked[b - slice.begin].factors,
+                                           activations[b], wanted);
       else
-        add_pairs<n>(sums, weights[b], activations[b], wanted);
+        add_pairs<n, Pairs<Kind>::kNarrow>(sums, weights[b], activations[b], wanted);
       until = (until == 0 ? pass.of : until) - 1;
     }
 #pragma GCC unroll 8
@@ -170,25 +219,49 @@ struct SuperProducts {
   }
 
   // Memory brings as many weights from so many bytes `ahead` on, if any.
-  template <int n>
+  template <int n, bool narrow>
   ZSE_INLINE void add_pairs(float (*sums)[kLanes], const Block& block, const Together<n>& a, size_t ahead) {
     const Scales by(block);
+    add_pairs<n, narrow>(sums, block, PackedPairs<Kind>{block, by}, Factors<Kind>(by), a, ahead);
+  }
+
+  template <int n, bool narrow, class Weights>
+  ZSE_INLINE void add_pairs(float (*sums)[kLanes], const Block& block, const Weights& of, const Factors<Kind>& factors,
+                            const Together<n>& a, size_t ahead) {
     Ints whole[n];
-    sum_pairs<Kind, n>(whole, block, by, a, ahead);
-    scale<n>(sums, whole, by, a);
+    sum_pairs<Kind, n, narrow>(whole, of, a, block, ahead);
+    scale<n>(sums, whole, factors, a);
   }
 
   // Rare, so it must not lengthen the code of pairs, which is as long as caches of instructions allow.
   template <int n>
-  [[gnu::noinline]] static void add_wide(float (*sums)[kLanes], const Block& block, const Together<n>& a, size_t ahead) {
+  [[gnu::noinline]] static void add_larger(float (*sums)[kLanes], const Block& block, const Together<n>& a, size_t ahead) {
+    if constexpr (Pairs<Kind>::kNarrow) {
+      if (!any_over<n>(a, kOver16)) return add_pairs<n, false>(sums, block, a, ahead);
+    }
     add_parts<n>(sums, block, a, ahead);
   }
 
   template <int n>
   ZSE_INLINE void add_parts(float (*sums)[kLanes], const Block& block, const Together<n>& a, size_t ahead) {
-    constexpr int kGroups = 8 / Scales::kParts;
     const Scales by(block);
     Ints whole[n];
+    sum_parts<n>(whole, [&](int j, int i) ZSE_INLINE_LAMBDA { return Kind::columns(block, j, i); }, by, a, block, ahead);
+    scale<n>(sums, whole, Factors<Kind>(by), a);
+  }
+
+  template <int n>
+  ZSE_INLINE void add_parts(float (*sums)[kLanes], const Block& block, const Unpacked<Kind>& unpacked, const Together<n>& a,
+                            size_t ahead) {
+    Ints whole[n];
+    sum_parts<n>(whole, [&](int j, int i) ZSE_INLINE_LAMBDA { return unpacked.columns(j, i); }, unpacked, a, block, ahead);
+    scale<n>(sums, whole, unpacked.factors, a);
+  }
+
+  template <int n, class Columns, class By>
+  ZSE_INLINE void sum_parts(Ints* whole, Columns columns, const By& by, const Together<n>& a, const Block& block,
+                            size_t ahead) {
+    constexpr int kGroups = 8 / Scales::kParts;
 #pragma GCC unroll 16
     for (int row = 0; row < n; row++) whole[row] = words(0);
     for_blocks<false>([&](int j) ZSE_INLINE_LAMBDA {
@@ -201,7 +274,7 @@ struct SuperProducts {
           sums_of[row] = words(Scales::kMinima ? 0 : begin_of(a, Scales::kParts * j + part, row));
 #pragma GCC unroll 8
         for (int group = kGroups * part; group < kGroups * (part + 1); group++) {
-          const Ints w = Kind::columns(block, j, group);
+          const Ints w = columns(j, group);
 #pragma GCC unroll 16
           for (int row = 0; row < n; row++) sums_of[row] = add_products(sums_of[row], w, a.at(32 * j + 4 * group, row));
         }
@@ -210,12 +283,10 @@ struct SuperProducts {
         for (int row = 0; row < n; row++) whole[row] = _mm512_add_epi32(whole[row], _mm512_mullo_epi32(sums_of[row], scale));
       }
     });
-    scale<n>(sums, whole, by, a);
   }
 
   template <int n>
-  ZSE_INLINE void scale(float (*sums)[kLanes], const Ints* whole, const Scales& by, const Together<n>& a) {
-    const Factors<Kind> factors(by);
+  ZSE_INLINE void scale(float (*sums)[kLanes], const Ints* whole, const Factors<Kind>& factors, const Together<n>& a) {
 #pragma GCC unroll 16
     for (int row = 0; row < n; row++) store(sums[row], factors.add(_mm512_load_ps(sums[row]), whole[row], a, row));
   }

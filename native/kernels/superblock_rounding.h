@@ -49,8 +49,8 @@ static void round_super_block(const float* from, SuperTogether<Kind, 1>& to) {
     sums = _mm512_add_epi32(sums, _mm512_shuffle_epi32(sums, _MM_PERM_CDAB));
     sizes = _mm512_add_epi32(sizes, _mm512_shuffle_epi32(sizes, _MM_PERM_CDAB));
   }
-  to.wide[0] = 0;
-  if constexpr (Pairs<Kind>::kAny) to.wide[0] = !fit_pairs<Kind>(sums, sizes);
+  to.sizes[0] = 0;
+  if constexpr (Pairs<Kind>::kAny) to.sizes[0] = over_of<Kind>(largest_sums<Kind>(sums, sizes));
 
   alignas(64) int32_t sum[16];
   _mm512_store_si512(sum, sums);
@@ -61,7 +61,7 @@ static void round_super_block(const float* from, SuperTogether<Kind, 1>& to) {
       to.sums[i][0] = -Kind::kOffset * sum[Scales::kParts == 1 ? 2 * i : i];
   }
   if constexpr (Pairs<Kind>::kAny && !Scales::kMinima) {
-    if (!to.wide[0]) begin_pairs(to);
+    if (!to.sizes[0]) begin_pairs(to);
   }
 }
 

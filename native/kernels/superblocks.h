@@ -51,8 +51,8 @@ constexpr int columns_together(int n) { return n == kMostTogether ? kStep : 16; 
 
 /**
  * A super-block of `n` rows of activations that are multiplied together: their values, then their scales, then what a type wants of the sums
- * of their parts: for minima those of two blocks in 16 bits each, else where the sum of a part's products begins. Last whether a row's activations are too
- * large for pairs of sums (paired_sums.h), 0 or 1.
+ * of their parts: for minima those of two blocks in 16 bits each, else where the sum of a part's products begins. Last whether sums of a row's parts may be too
+ * large for pairs of them (paired_sums.h).
  */
 template <class Kind, int n>
 struct SuperTogether {
@@ -61,7 +61,7 @@ struct SuperTogether {
   int8_t values[QK_K / kColumns][n][kColumns];
   float scales[n];
   int32_t sums[kSums][n];
-  int32_t wide[n];
+  int32_t sizes[n];
   const int8_t* at(int column, int row) const { return values[column / kColumns][row] + column % kColumns; }
 };
 
