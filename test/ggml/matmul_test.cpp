@@ -93,7 +93,7 @@ constexpr int kWeightRows = 16;
 enum class Numbers {
   any,
   largest,  // only the weights and activations that make the largest sums
-  edge,  // rows of the largest weights, or of the smallest, and activations that make sums of one sign in a block: about as many as 16 bits hold
+  edge,  // rows of the largest weights, or of the smallest, and activations that make sums of one sign in a block: about as many as 15 or 16 bits hold
 };
 
 struct Shape {
@@ -174,13 +174,13 @@ class Product {
     return shape_.numbers == Numbers::largest || i == largest ? extreme : below(255) - 127;
   }
 
-  // Each half of a block, or all of it, sums up to what the largest weights make 32,767 of, or to a few less, or to one more where the row passes that.
+  // Each half of a block, or all of it, sums up to what the largest weights make the edge of, or to a few less, or to one more where the row passes that.
   // The first one decides how it is rounded.
   int at_edge(int i) {
     const bool halves = shape_.type == GGML_TYPE_Q6_K;
     const int columns = halves ? kBlock / 2 : kBlock, weight = halves ? 32 : shape_.type == GGML_TYPE_Q5_K ? 31 : 15;
     if (i % columns == 0) {
-      left_ = 32767 / weight + below(passes_ ? 5 : 4) - 3 - 127;
+      left_ = edge_ / weight + below(passes_ ? 5 : 4) - 3 - 127;
       sign_ = below(2) ? 1 : -1;
       return 127 * sign_;
     }
@@ -236,6 +236,7 @@ class Product {
 
     a_.resize(ggml_nelements(activations_));
     const bool some_pass = below(2);
+    edge_ = below(2) ? 0x7fff : 0x3fff;
     float scale = 0;
     for (size_t block = 0; block < a_.size() / kBlock; block++) {
       if (block * kBlock % rounded_together(shape_.type) == 0) scale = std::ldexp(1.0f, below(9) - 6);
@@ -249,7 +250,7 @@ class Product {
   }
 
   Shape shape_;
-  int left_ = 0, sign_ = 1;  // of at_edge's numbers
+  int left_ = 0, sign_ = 1, edge_ = 0x7fff;  // of at_edge's numbers
   bool passes_ = false;
   std::mt19937_64& random_;
   ggml_context_ptr context_, weight_context_;
@@ -289,12 +290,12 @@ void check_largest_sums(ggml_type type) {
   for (const int tokens : {1, 3, 4, 16, 21}) check_product({type, 512, 32, tokens, 2, Numbers::largest}, random);
 }
 
-// Where two sums share a register, each in 16 bits (native/kernels/paired_sums.h), they must fit there, or take another way.
+// Where two sums share a register, in 15 or 16 bits each (native/kernels/paired_sums.h), they must fit there, or take another way.
 void check_sums_at_the_edge(ggml_type type) {
   skip_unless_reordered(type);
   std::mt19937_64 random(check::seed());
   for (int round = 0; round < 20; round++) {
-    for (const int tokens : {1, 2, 5, 12, 16, 21}) check_product({type, 512, 32, tokens, 2, Numbers::edge}, random);
+    for (const int tokens : {1, 2, 5, 12, 16, 21, 52}) check_product({type, 512, 32, tokens, 2, Numbers::edge}, random);
   }
 }
 
@@ -309,10 +310,17 @@ void check_any_shape(ggml_type type) {
   }
 }
 
+/** As many tokens as a prompt has, and more than one call takes. */
+void check_prompts(ggml_type type) {
+  skip_unless_reordered(type);
+  std::mt19937_64 random(check::seed());
+  for (const int tokens : {150, 512, 600}) check_product({type, 9 * 256, 3 * kWeightRows, tokens, 2, Numbers::any}, random);
+}
+
 /** A row of activations multiplied by weights alone, and as one of several: the same to the bit. */
 void check_alone_and_together(ggml_type type) {
   skip_unless_reordered(type);
-  constexpr int columns = 512, rows = 64, most = 35;
+  constexpr int columns = 9 * 256, rows = 64, most = 77;  // rows that pass in slices, too (products_superblocks.h)
   std::mt19937_64 random(check::seed());
   std::normal_distribution<float> normal;
   std::vector<float> numbers(size_t(columns) * rows), activations(size_t(columns) * most);
@@ -346,7 +354,7 @@ void check_alone_and_together(ggml_type type) {
     const std::vector<float> one = multiply(token, 1);
     alone.insert(alone.end(), one.begin(), one.end());
   }
-  for (const int tokens : {2, 3, 5, 8, 13, 16, 17, most})
+  for (const int tokens : {2, 3, 5, 8, 13, 16, 17, 35, most})
     CHECK(multiply(0, tokens) == std::vector<float>(alone.begin(), alone.begin() + size_t(tokens) * rows));
 }
 
@@ -489,6 +497,13 @@ TEST("a token is multiplied by IQ4_XS weights alike, alone or with others") { ch
 TEST("a token is multiplied by MXFP4 weights alike, alone or with others") { check_alone_and_together(GGML_TYPE_MXFP4); }
 TEST("a token is multiplied by F16 weights alike, alone or with others") { check_alone_and_together(GGML_TYPE_F16); }
 TEST("a token is multiplied by BF16 weights alike, alone or with others") { check_alone_and_together(GGML_TYPE_BF16); }
+
+TEST("a prompt's tokens are multiplied by Q4_0 weights exactly") { check_prompts(GGML_TYPE_Q4_0); }
+TEST("a prompt's tokens are multiplied by Q8_0 weights exactly") { check_prompts(GGML_TYPE_Q8_0); }
+TEST("a prompt's tokens are multiplied by Q4_K weights exactly") { check_prompts(GGML_TYPE_Q4_K); }
+TEST("a prompt's tokens are multiplied by Q5_K weights exactly") { check_prompts(GGML_TYPE_Q5_K); }
+TEST("a prompt's tokens are multiplied by Q6_K weights exactly") { check_prompts(GGML_TYPE_Q6_K); }
+TEST("a prompt's tokens are multiplied by IQ4_XS weights exactly") { check_prompts(GGML_TYPE_IQ4_XS); }
 
 TEST("several sequences' tokens are multiplied by Q4_0 weights as each one's alone") { check_planes(GGML_TYPE_Q4_0); }
 TEST("several sequences' tokens are multiplied by Q8_0 weights as each one's alone") { check_planes(GGML_TYPE_Q8_0); }
