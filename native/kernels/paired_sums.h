@@ -82,15 +82,15 @@ static Ints largest_sums(Ints sums, Ints sizes) {
 /** What SuperTogether::sizes has of a row whose parts sum up to so much at most. */
 template <class Kind>
 static int32_t over_of(Ints largest) {
-  const auto over = [&](int most) { return _mm512_cmpgt_epi32_mask(largest, words(most)) != 0; };
-  return (Pairs<Kind>::kNarrow && over(0x3fff) ? kOver15 : 0) | (over(0x7fff) ? kOver16 : 0);
+  const auto over = [&](int most) { return _mm512_cmpgt_epi32_mask(largest, words(most)); };
+  constexpr __mmask16 kLower = 0x3333;  // each second part, of 32 columns: two lanes have the sum of one
+  return (Pairs<Kind>::kNarrow && (over(0x3fff) & kLower) ? kOver15 : 0) | (over(0x7fff) ? kOver16 : 0);
 }
 
-// Where the sums of a type without minima begin: of a row whose sums fit, those of two parts together, in the place of the first.
-template <class Kind>
-static void begin_pairs(SuperTogether<Kind, 1>& a) {
-  for (int part = 0; part < SuperTogether<Kind, 1>::kSums; part += 2)
-    a.sums[part][0] = static_cast<int32_t>(a.sums[part][0] + a.sums[part + 1][0] * 65536u + kLowerBias);
+/** Where the sums of a type without minima begin, of a row whose sums fit: those of two parts together, in the place of the first. */
+static inline Ints begin_pairs(Ints begin) {
+  const Ints second = left(_mm512_shuffle_epi32(begin, _MM_PERM_CDAB), 16);
+  return _mm512_mask_add_epi32(begin, 0x5555, begin, _mm512_add_epi32(second, words(kLowerBias)));
 }
 
 /** Where the sum of one part begins. */

@@ -53,12 +53,15 @@ struct SuperProducts {
   static void round_piece(const Piece& piece, int64_t, const char* from, size_t stride, char* to) {
     Together<1> rounded[kMostTogether];
     const Together<1>* rows[kMostTogether];
+    to += piece.column / QK_K * piece.together * sizeof(Together<1>);
     for (int place = 0; place < piece.together; place++) {
+      // Where they are put together other threads have read what lay there before: it takes a while until a line is this one's.
+      for (size_t i = 0; i < sizeof(Together<1>); i += 64) __builtin_prefetch(to + place * sizeof(Together<1>) + i, 1);
       rows[place] = place < piece.rows ? &rounded[place] : &kZeros;
       if (place < piece.rows)
         round_super_block<Kind>(reinterpret_cast<const float*>(from + place * stride) + piece.column, rounded[place]);
     }
-    join(rows, piece.together, to + piece.column / QK_K * piece.together * sizeof(Together<1>));
+    join(rows, piece.together, to);
   }
 
   static void put_together(const char* const* from, int rows, int64_t columns, char* to) {
@@ -147,7 +150,7 @@ struct SuperProducts {
     int64_t begin, end;
   };
 
-  static constexpr int kUnpackedPasses = std::is_same_v<Kind, LanesQ4_K> ? 1000 : 4;  // fewer are over before unpacking pays
+  static constexpr int kUnpackedPasses = std::is_same_v<Kind, LanesQ4_K> ? 12 : 4;  // fewer are over before unpacking pays
   static constexpr int kMostUnpacked = 6;
 
   static int passes(int rows) {
@@ -156,7 +159,7 @@ struct SuperProducts {
     return count;
   }
 
-  // Sixteen rows of weights, from `column` of the results on; `unpacked`, if any, for twelve rows of activations at once.
+  // Sixteen rows of weights, from `column` of the results on; `unpacked`, if any, for eight or twelve rows of activations at once.
   static void multiply_part(int64_t columns, float* const* out, const Block* weights, const Unpacked<Kind>* unpacked,
                             const char* rounded, int rows, int passes, int column, Slice slice) {
     Pass pass{0, passes};
@@ -165,7 +168,11 @@ struct SuperProducts {
       const char* from = rounded + first * row_bytes(columns);
       float* const* to = out + first;
       const auto multiply = [&](auto number) {
-        multiply_together<number()>(columns, to, weights, nullptr, from, column, slice, pass);
+        multiply_together<number(), false>(columns, to, weights, nullptr, from, column, slice, pass);
+      };
+      const auto multiply_again = [&](auto number) {
+        if (!unpacked) return multiply(number);
+        multiply_together<number(), true>(columns, to, weights, unpacked, from, column, slice, pass);
       };
       switch (n) {
         case 1: multiply(std::integral_constant<int, 1>()); break;
@@ -175,17 +182,13 @@ struct SuperProducts {
         case 5: multiply(std::integral_constant<int, 5>()); break;
         case 6: multiply(std::integral_constant<int, 6>()); break;
         case 7: multiply(std::integral_constant<int, 7>()); break;
-        case 8: multiply(std::integral_constant<int, 8>()); break;
-        default:
-          if (unpacked)
-            multiply_together<kMany, true>(columns, to, weights, unpacked, from, column, slice, pass);
-          else
-            multiply_together<kMany>(columns, to, weights, nullptr, from, column, slice, pass);
+        case 8: multiply_again(std::integral_constant<int, 8>()); break;
+        default: multiply_again(std::integral_constant<int, kMany>());
       }
     }
   }
 
-  template <int n, bool is_unpacked = false>
+  template <int n, bool is_unpacked>
   static void multiply_together(int64_t columns, float* const* out, const Block* weights, const Unpacked<Kind>* unpacked,
                                 const char* rounded, int column, Slice slice, Pass pass) {
     const int64_t blocks = columns / Kind::kColumns;

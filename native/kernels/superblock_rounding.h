@@ -8,61 +8,66 @@
 
 namespace zse::kernels {
 
-/** Sixteen words from four registers of four. */
-static inline Ints from_quarters(const __m128i* quarters) {
-  Ints all = _mm512_castsi128_si512(quarters[0]);
-  all = _mm512_inserti32x4(all, quarters[1], 1);
-  all = _mm512_inserti32x4(all, quarters[2], 2);
-  return _mm512_inserti32x4(all, quarters[3], 3);
+/** The words of a square of four by four, whose rows are a register's quarters, with rows for columns. */
+static inline Ints transposed(Ints words) {
+  return _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), words);
 }
 
-/** Of 64 bytes, the sums of sixteen each, as if they had no sign. */
-static inline __m128i sums_of_sixteen(Ints bytes) {
-  const Ints eights = _mm512_sad_epu8(bytes, words(0));
-  const Ints both = _mm512_add_epi64(eights, _mm512_shuffle_epi32(eights, _MM_PERM_BADC));
-  return _mm256_castsi256_si128(_mm512_cvtepi64_epi32(_mm512_maskz_compress_epi64(0x55, both)));
+/** The sums of each four words of four registers, in order. */
+static inline Ints sums_of_fours(const Ints* of) {
+  const Ints a = _mm512_add_epi32(_mm512_unpacklo_epi32(of[0], of[1]), _mm512_unpackhi_epi32(of[0], of[1]));
+  const Ints b = _mm512_add_epi32(_mm512_unpacklo_epi32(of[2], of[3]), _mm512_unpackhi_epi32(of[2], of[3]));
+  return transposed(_mm512_add_epi32(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b)));
+}
+
+// What products want of a row's sums, one of each sixteen columns, or twice one of 32: for minima two of these in 16 bits each, else where the sum of a part's
+// products begins.
+template <class Kind>
+static void put_sums(SuperTogether<Kind, 1>& to, Ints sums) {
+  if constexpr (WholeScales<Kind>::kMinima) {
+    const Ints eight = _mm512_maskz_compress_epi32(0x5555, sums);
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(to.sums[0]), _mm256_castsi256_si128(_mm512_cvtepi32_epi16(eight)));
+  } else {
+    const Ints begin = _mm512_mullo_epi32(sums, words(-Kind::kOffset));
+    if constexpr (WholeScales<Kind>::kParts == 1)
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(to.sums[0]),
+                          _mm512_castsi512_si256(_mm512_maskz_compress_epi32(0x5555, begin)));
+    else
+      _mm512_storeu_si512(to.sums[0], !Pairs<Kind>::kAny || to.sizes[0] ? begin : begin_pairs(begin));
+  }
 }
 
 /** A row's super-block, alone. */
 template <class Kind>
 static void round_super_block(const float* from, SuperTogether<Kind, 1>& to) {
-  using Scales = WholeScales<Kind>;
-  __m512 most = _mm512_setzero_ps();
-  for (int i = 0; i < QK_K; i += 16) most = _mm512_max_ps(most, _mm512_abs_ps(_mm512_loadu_ps(from + i)));
-  const float largest = _mm512_reduce_max_ps(most);
+  __m512 numbers[16], most[4];
+  for (int i = 0; i < 16; i++) numbers[i] = _mm512_loadu_ps(from + 16 * i);
+  for (int i = 0; i < 4; i++) {
+    most[i] = _mm512_max_ps(_mm512_max_ps(_mm512_abs_ps(numbers[i]), _mm512_abs_ps(numbers[4 + i])),
+                            _mm512_max_ps(_mm512_abs_ps(numbers[8 + i]), _mm512_abs_ps(numbers[12 + i])));
+  }
+  const float largest = _mm512_reduce_max_ps(_mm512_max_ps(_mm512_max_ps(most[0], most[1]), _mm512_max_ps(most[2], most[3])));
   const __m512 inverse = _mm512_set1_ps(largest != 0 ? 127.0f / largest : 0.0f);
   to.scales[0] = largest / 127.0f;
-  // In registers: reading 64 bytes right after they were written by sixteen waits for all of them.
-  __m128i sums_of[4], sizes_of[4];
+
+  Ints sums_of[4], sizes_of[4];  // of four columns each
   for (int i = 0; i < 4; i++) {
-    __m128i quarters[4];
-    for (int k = 0; k < 4; k++)
-      quarters[k] =
-          _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(from + 64 * i + 16 * k), inverse)));
-    const Ints values = from_quarters(quarters);
+    Ints whole[4];
+    for (int k = 0; k < 4; k++) whole[k] = _mm512_cvtps_epi32(_mm512_mul_ps(numbers[4 * i + k], inverse));
+    const Ints values =
+        transposed(_mm512_packs_epi16(_mm512_packs_epi32(whole[0], whole[1]), _mm512_packs_epi32(whole[2], whole[3])));
     _mm512_storeu_si512(to.values[0][0] + 64 * i, values);
-    sums_of[i] = sums_of_sixteen(_mm512_xor_si512(values, _mm512_set1_epi8(-128)));  // 128 more each
-    sizes_of[i] = sums_of_sixteen(_mm512_abs_epi8(values));
+    sums_of[i] = _mm512_dpbusd_epi32(words(0), bytes(1), values);
+    sizes_of[i] = _mm512_dpbusd_epi32(words(0), _mm512_abs_epi8(values), bytes(1));
   }
-  Ints sums = _mm512_sub_epi32(from_quarters(sums_of), words(16 * 128)), sizes = from_quarters(sizes_of);
-  if (Scales::kParts == 1) {  // of 32 columns, twice
+  Ints sums = sums_of_fours(sums_of), sizes = sums_of_fours(sizes_of);
+  if (WholeScales<Kind>::kParts == 1) {  // of 32 columns, twice
     sums = _mm512_add_epi32(sums, _mm512_shuffle_epi32(sums, _MM_PERM_CDAB));
     sizes = _mm512_add_epi32(sizes, _mm512_shuffle_epi32(sizes, _MM_PERM_CDAB));
   }
   to.sizes[0] = 0;
   if constexpr (Pairs<Kind>::kAny) to.sizes[0] = over_of<Kind>(largest_sums<Kind>(sums, sizes));
-
-  alignas(64) int32_t sum[16];
-  _mm512_store_si512(sum, sums);
-  for (int i = 0; i < SuperTogether<Kind, 1>::kSums; i++) {
-    if (Scales::kMinima)
-      to.sums[i][0] = (sum[4 * i] & 0xffff) | sum[4 * i + 2] * 65536;
-    else
-      to.sums[i][0] = -Kind::kOffset * sum[Scales::kParts == 1 ? 2 * i : i];
-  }
-  if constexpr (Pairs<Kind>::kAny && !Scales::kMinima) {
-    if (!to.sizes[0]) begin_pairs(to);
-  }
+  put_sums(to, sums);
 }
 
 }  // namespace zse::kernels
