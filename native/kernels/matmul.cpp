@@ -5,6 +5,10 @@
 #include <cstring>
 #include <vector>
 
+#ifdef __linux__
+#include <unistd.h>
+#endif
+
 #include "ggml-cpu-impl.h"
 #include "ggml-cpu.h"
 #include "products_avx2.h"
@@ -27,6 +31,17 @@ namespace {
 template <class T>
 T* at(void* base, size_t bytes) {
   return reinterpret_cast<T*>(static_cast<char*>(base) + bytes);
+}
+
+// Of the cache that a processor shares with none, the larger one, in bytes.
+int64_t own_cache() {
+  static const int64_t bytes = [] {
+#ifdef _SC_LEVEL2_CACHE_SIZE
+    if (const int64_t told = sysconf(_SC_LEVEL2_CACHE_SIZE); told > 0) return told;
+#endif
+    return int64_t{1} << 20;
+  }();
+  return bytes;
 }
 
 // Where each byte of a row's block comes to lie among those of other rows, and what it is combined with there: found by interleaving two blocks that
@@ -233,7 +248,11 @@ class Products final : public InterleavedWeights {
 
   // As many rows of activations as stay near while many of weights pass. Where there are tiles, these want 64 at once.
   static int most_rows(const ggml_tensor* weights, int tokens) {
-    if (Kind::in_slices(tokens)) return kMostSliced;
+    if (Kind::in_slices(tokens)) {
+      const auto slice = static_cast<int64_t>(Kind::row_bytes(std::min(weights->ne[0], Kind::kSliceColumns)));
+      constexpr int kTogether = 12;
+      return static_cast<int>(std::clamp<int64_t>(own_cache() / 2 / slice / kTogether * kTogether, kMostRows, kMostSliced));
+    }
 #ifdef __AMX_INT8__
     if (has_tiles()) return kMostRows;
 #endif

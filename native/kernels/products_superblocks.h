@@ -46,7 +46,11 @@ struct SuperProducts {
     return left <= 8 ? left : left == kMany || left > 16 ? kMany : (left + 1) / 2;
   }
 
-  /** Whether so many rows pass over some columns of all weights before the next columns: these rows, and weights that are unpacked, stay near then. */
+  /**
+   * Whether so many rows pass over some columns of all weights before the next columns, kSliceColumns at most: these rows, and weights that are unpacked, stay
+   * near then.
+   */
+  static constexpr int64_t kSliceColumns = 6 * QK_K;
   static bool in_slices(int rows) { return !by_tiles(rows) && rows >= kMany * kUnpackedPasses; }
 
   static constexpr int64_t kPieceColumns = QK_K;
@@ -151,7 +155,7 @@ struct SuperProducts {
   };
 
   static constexpr int kUnpackedPasses = std::is_same_v<Kind, LanesQ4_K> ? 12 : 4;  // fewer are over before unpacking pays
-  static constexpr int kMostUnpacked = 6;
+  static constexpr int kMostUnpacked = kSliceColumns / QK_K;
 
   static int passes(int rows) {
     int count = 0;
