@@ -123,8 +123,8 @@ struct PackedPairs {
  * Memory brings as many weights from `ahead` bytes after `block` on, if any.
  */
 template <class Kind, int n, bool narrow, class Weights>
-ZSE_INLINE void sum_pairs(Ints* whole, const Weights& of, const SuperTogether<Kind, n>& a,
-                          const typename Kind::Block& block, size_t ahead) {
+ZSE_INLINE void sum_pairs(Ints* whole, const Weights& of, const SuperTogether<Kind, n>& a, const typename Kind::Block& block,
+                          size_t ahead) {
   using Two = Pairs<Kind>;
   constexpr int kParts = WholeScales<Kind>::kParts, kGroups = 8 / kParts, kPairs = 4 * kParts;
   constexpr int kSixteens = 2 / kParts;                                     // of a part's columns

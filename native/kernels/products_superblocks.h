@@ -199,15 +199,15 @@ struct SuperProducts {
     const auto* activations = reinterpret_cast<const Together<n>*>(rounded);
     alignas(64) float sums[n][kLanes];  // in memory: registers hold whole numbers
 #pragma GCC unroll 16
-    for (int row = 0; row < n; row++)
-      store(sums[row], slice.begin == 0 ? zero() : _mm512_loadu_ps(out[row] + column));
+    for (int row = 0; row < n; row++) store(sums[row], slice.begin == 0 ? zero() : _mm512_loadu_ps(out[row] + column));
     int64_t asked = 0;
     const int64_t ask = (2 * n + slice.end - slice.begin - 1) / (slice.end - slice.begin);
     const size_t ahead = pass.of == 1 ? kReadAhead : blocks * sizeof(Block);
     int until = pass.number;
     for (int64_t b = slice.begin; b < slice.end; b++) {
       const size_t wanted = until == 0 ? ahead : 0;
-      for (const int64_t end = std::min<int64_t>(n, asked + ask); asked < end; asked++) __builtin_prefetch(out[asked] + column, 1);
+      for (const int64_t end = std::min<int64_t>(n, asked + ask); asked < end; asked++)
+        __builtin_prefetch(out[asked] + column, 1);
       if constexpr (!Pairs<Kind>::kAny && is_unpacked)
         add_parts<n>(sums, weights[b], unpacked[b - slice.begin], activations[b], wanted);
       else if constexpr (!Pairs<Kind>::kAny)

@@ -46,7 +46,8 @@ static void round_super_block(const float* from, SuperTogether<Kind, 1>& to) {
     most[i] = _mm512_max_ps(_mm512_max_ps(_mm512_abs_ps(numbers[i]), _mm512_abs_ps(numbers[4 + i])),
                             _mm512_max_ps(_mm512_abs_ps(numbers[8 + i]), _mm512_abs_ps(numbers[12 + i])));
   }
-  const float largest = _mm512_reduce_max_ps(_mm512_max_ps(_mm512_max_ps(most[0], most[1]), _mm512_max_ps(most[2], most[3])));
+  const float largest =
+      _mm512_reduce_max_ps(_mm512_max_ps(_mm512_max_ps(most[0], most[1]), _mm512_max_ps(most[2], most[3])));
   const __m512 inverse = _mm512_set1_ps(largest != 0 ? 127.0f / largest : 0.0f);
   to.scales[0] = largest / 127.0f;
 

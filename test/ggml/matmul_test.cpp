@@ -522,17 +522,25 @@ TEST("experts: reordered weights give what ggml's own path for plain ones gives 
       const int threads = 1 + tokens % 4;
       const std::vector<float> ours = multiply_by_experts(type, taker(type, 256, 48), tokens, threads, seed);
       const std::vector<float> plain = multiply_by_experts(type, ggml_backend_cpu_buffer_type(), tokens, threads, seed);
-      double most = 0;
+      double most = 0, squares = 0;
       for (size_t i = 0; i < ours.size(); i++) {
         const double apart = std::abs(double(ours[i]) - plain[i]);
         most = apart <= most ? most : std::isnan(apart) ? 1e9 : apart;
+        squares += apart * apart;
       }
+      const double usual = std::sqrt(squares / static_cast<double>(ours.size()));
       // Results are of size 10. For plain Q4_1 ggml rounds the sum of a block's activations to F16: one seed in twenty-five is off by more than 0.05.
-      // For K-quants it rounds activations in blocks of 256, ours are rounded in blocks of 32, but with AVX-512; for F16 and BF16 to their type, where ours stay.
-      if (!(most < (in_256 ? 0.7 : type == GGML_TYPE_BF16 ? 0.3 : in_halves ? 0.1 : 1e-3))) {
-        check::fail(
-            __FILE__, __LINE__,
-            std::string(ggml_type_name(type)) + ", " + std::to_string(tokens) + " tokens: off by " + std::to_string(most));
+      // For K-quants it rounds activations in blocks of 256, and so do ours with AVX-512; else in blocks of 32, and what is off is noise of 0.16, whose
+      // largest of ten thousand is now and then 0.75. For F16 and BF16 it rounds activations to their type, where ours stay.
+      const bool noise = in_256 && rounded_together(type) == kBlock;
+      if (!(most < (noise                    ? 1.0
+                    : type == GGML_TYPE_BF16 ? 0.3
+                    : in_halves              ? 0.1
+                                             : 1e-3)) ||
+          !(usual < (noise ? 0.2 : 0.05))) {
+        check::fail(__FILE__, __LINE__,
+                    std::string(ggml_type_name(type)) + ", " + std::to_string(tokens) + " tokens: off by " +
+                        std::to_string(most) + ", usually by " + std::to_string(usual));
       }
     }
   }
