@@ -59,7 +59,7 @@ struct SuperProducts {
     const Together<1>* rows[kMostTogether];
     to += piece.column / QK_K * piece.together * sizeof(Together<1>);
     for (int place = 0; place < piece.together; place++) {
-      // Where they are put together other threads have read what lay there before: it takes a while until a line is this one's.
+      // Other threads have read what lay there before: it takes a while until a line is this one's.
       for (size_t i = 0; i < sizeof(Together<1>); i += 64) __builtin_prefetch(to + place * sizeof(Together<1>) + i, 1);
       rows[place] = place < piece.rows ? &rounded[place] : &kZeros;
       if (place < piece.rows)
@@ -95,6 +95,11 @@ struct SuperProducts {
     // All rows pass over a few weights before the next are read.
     const int64_t blocks = columns / QK_K;
     const int of = passes(rows);
+    if (rows == 1) {  // in one function: a call for each sixteen rows of weights took 2 % of a reply's time
+      for (int column = 0; column < n_columns; column += kLanes, weights += blocks)
+        multiply_together<1, false>(columns, out, weights, nullptr, rounded, column, {0, blocks}, {0, 1});
+      return;
+    }
     if (!in_slices(rows)) {
       for (int column = 0; column < n_columns; column += kLanes, weights += blocks)
         multiply_part(columns, out, weights, nullptr, rounded, rows, of, column, {0, blocks});
@@ -154,8 +159,12 @@ struct SuperProducts {
     int64_t begin, end;
   };
 
-  static constexpr int kUnpackedPasses = std::is_same_v<Kind, LanesQ4_K> ? 12 : 4;  // fewer are over before unpacking pays
+  // Fewer are over before unpacking pays, which is least for Q4_K.
+  static constexpr int kUnpackedPasses = std::is_same_v<Kind, LanesQ4_K> ? 12 : 4;
   static constexpr int kMostUnpacked = kSliceColumns / QK_K;
+
+  // Of how many rows narrow sums save more than they take: what they begin with is found for each super-block.
+  static constexpr int kNarrowRows = 12;
 
   static int passes(int rows) {
     int count = 0;
@@ -200,44 +209,53 @@ struct SuperProducts {
     alignas(64) float sums[n][kLanes];  // in memory: registers hold whole numbers
 #pragma GCC unroll 16
     for (int row = 0; row < n; row++) store(sums[row], slice.begin == 0 ? zero() : _mm512_loadu_ps(out[row] + column));
-    int64_t asked = 0;
-    const int64_t ask = (2 * n + slice.end - slice.begin - 1) / (slice.end - slice.begin);
+    // The lines of the results are asked for before they are written; those of many rows a few with each of the first super-blocks, since what is to be read
+    // would wait behind all of them.
+    constexpr int kAtOnce = n < kMany ? n : n / 3;
+    int asked = 0;
+    const auto ask = [&]() ZSE_INLINE_LAMBDA {
+#pragma GCC unroll 8
+      for (int i = 0; i < kAtOnce; i++) __builtin_prefetch(out[asked + i] + column, 1);
+      asked += kAtOnce;
+    };
+    if constexpr (kAtOnce == n) ask();
+    constexpr bool narrow = Pairs<Kind>::kNarrow && n >= kNarrowRows;
     const size_t ahead = pass.of == 1 ? kReadAhead : blocks * sizeof(Block);
     int until = pass.number;
     for (int64_t b = slice.begin; b < slice.end; b++) {
       const size_t wanted = until == 0 ? ahead : 0;
-      for (const int64_t end = std::min<int64_t>(n, asked + ask); asked < end; asked++)
-        __builtin_prefetch(out[asked] + column, 1);
+      if (kAtOnce < n && asked < n) ask();
       if constexpr (!Pairs<Kind>::kAny && is_unpacked)
         add_parts<n>(sums, weights[b], unpacked[b - slice.begin], activations[b], wanted);
       else if constexpr (!Pairs<Kind>::kAny)
         add_parts<n>(sums, weights[b], activations[b], wanted);
-      else if (any_over<n>(activations[b], kOver15 | kOver16))
+      else if (any_over<n>(activations[b], narrow ? kOver15 | kOver16 : kOver16))
         add_larger<n>(sums, weights[b], activations[b], wanted);
       else if constexpr (is_unpacked)
-        add_pairs<n, Pairs<Kind>::kNarrow>(sums, weights[b], unpacked[b - slice.begin], unpacked[b - slice.begin].factors,
-                                           activations[b], wanted);
+        add_pairs<n, narrow>(sums, weights[b], unpacked[b - slice.begin], activations[b], wanted);
       else
-        add_pairs<n, Pairs<Kind>::kNarrow>(sums, weights[b], activations[b], wanted);
+        add_pairs<n, narrow>(sums, weights[b], activations[b], wanted);
       until = (until == 0 ? pass.of : until) - 1;
     }
 #pragma GCC unroll 8
     for (int row = 0; row < n; row++) store(out[row] + column, _mm512_load_ps(sums[row]));
   }
 
-  // Memory brings as many weights from so many bytes `ahead` on, if any.
+  // Memory brings as many weights from so many bytes `ahead` on, if any. What sums are scaled with is found after them: registers do not hold both.
   template <int n, bool narrow>
   ZSE_INLINE void add_pairs(float (*sums)[kLanes], const Block& block, const Together<n>& a, size_t ahead) {
     const Scales by(block);
-    add_pairs<n, narrow>(sums, block, PackedPairs<Kind>{block, by}, Factors<Kind>(by), a, ahead);
+    Ints whole[n];
+    sum_pairs<Kind, n, narrow>(whole, PackedPairs<Kind>{block, by}, a, block, ahead);
+    scale<n>(sums, whole, Factors<Kind>(by), a);
   }
 
-  template <int n, bool narrow, class Weights>
-  ZSE_INLINE void add_pairs(float (*sums)[kLanes], const Block& block, const Weights& of, const Factors<Kind>& factors,
-                            const Together<n>& a, size_t ahead) {
+  template <int n, bool narrow>
+  ZSE_INLINE void add_pairs(float (*sums)[kLanes], const Block& block, const Unpacked<Kind>& unpacked, const Together<n>& a,
+                            size_t ahead) {
     Ints whole[n];
-    sum_pairs<Kind, n, narrow>(whole, of, a, block, ahead);
-    scale<n>(sums, whole, factors, a);
+    sum_pairs<Kind, n, narrow>(whole, unpacked, a, block, ahead);
+    scale<n>(sums, whole, unpacked.factors, a);
   }
 
   // Rare, so it must not lengthen the code of pairs, which is as long as caches of instructions allow.
