@@ -242,14 +242,14 @@ class Products final : public InterleavedWeights {
   // As many rows of weights as stay in a processor's own cache while so many of activations pass; a few pass in one go, and so do slices.
   static int64_t near_rows(const ggml_tensor* weights, int64_t rows) {
     const int64_t group = weights->nb[1] * Kind::kInterleaved;
-    if (rows <= 16 || Kind::in_slices(static_cast<int>(rows))) return weights->ne[1];
+    if (rows <= 16 || Kind::slice_columns(static_cast<int>(rows)) > 0) return weights->ne[1];
     return std::max<int64_t>(Kind::kNearBytes / group, 1) * Kind::kInterleaved;
   }
 
   // As many rows of activations as stay near while many of weights pass. Where there are tiles, these want 64 at once.
   static int most_rows(const ggml_tensor* weights, int tokens) {
-    if (Kind::in_slices(tokens)) {
-      const auto slice = static_cast<int64_t>(Kind::row_bytes(std::min(weights->ne[0], Kind::kSliceColumns)));
+    if (const int64_t columns = Kind::slice_columns(tokens); columns > 0) {
+      const auto slice = static_cast<int64_t>(Kind::row_bytes(std::min(weights->ne[0], columns)));
       constexpr int kTogether = 12;
       return static_cast<int>(std::clamp<int64_t>(own_cache() / 2 / slice / kTogether * kTogether, kMostRows, kMostSliced));
     }

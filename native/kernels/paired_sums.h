@@ -4,7 +4,7 @@
 // second part of two is summed first, then moved to the upper half, and the first one is summed below it: one instruction (vpdpwssd) scales both.
 //   - The lower sum has 0x8000 added, so that it takes nothing from the upper half, until it is scaled.
 //   - Where 15 bits hold it, it has 0x4000 added, and is scaled so: what that adds is the same for all rows.
-//   - Activations whose sums may not fit are known when they are rounded (SuperTogether::sizes). They take the other way, which gives the same whole numbers.
+//   - Activations whose sums may not fit are known when they are rounded (SuperTogether::over). They take the other way, which gives the same whole numbers.
 #pragma once
 
 #include "superblocks.h"
@@ -65,7 +65,7 @@ struct Pairs<LanesQ6_K> {
   }
 };
 
-// What is known of a row's sums of parts (SuperTogether::sizes): they do not fit 15 bits, or not 16.
+// What is known of a row's sums of parts (SuperTogether::over): they do not fit 15 bits, or not 16.
 constexpr int32_t kOver15 = 1, kOver16 = 2;
 
 /** To how much the products of any weights with a super-block's activations can sum up in a part: of its parts' sums and sums of sizes. */
@@ -79,7 +79,7 @@ static Ints largest_sums(Ints sums, Ints sizes) {
                           _mm512_mullo_epi32(_mm512_sub_epi32(sizes, more), words(kSmaller)));
 }
 
-/** What SuperTogether::sizes has of a row whose parts sum up to so much at most. */
+/** What SuperTogether::over has of a row whose parts sum up to so much at most. */
 template <class Kind>
 static int32_t over_of(Ints largest) {
   const auto over = [&](int most) { return _mm512_cmpgt_epi32_mask(largest, words(most)); };
@@ -97,15 +97,15 @@ static inline Ints begin_pairs(Ints begin) {
 template <class Kind, int n>
 ZSE_INLINE int32_t begin_of(const SuperTogether<Kind, n>& a, int part, int row) {
   const int32_t begin = a.sums[part][row];
-  if (!Pairs<Kind>::kAny || a.sizes[row] || part % 2) return begin;
+  if (!Pairs<Kind>::kAny || a.over[row] || part % 2) return begin;
   return static_cast<int32_t>(begin - kLowerBias - a.sums[part + 1][row] * 65536u);
 }
 
-/** Whether any row's sums are over what `size` says. */
+/** Whether any row's sums are over one of `which`: kOver15, kOver16. */
 template <int n, class Together>
-ZSE_INLINE bool any_over(const Together& a, int32_t size) {
-  const Ints sizes = _mm512_maskz_loadu_epi32(static_cast<__mmask16>((1u << n) - 1), a.sizes);
-  return _mm512_test_epi32_mask(sizes, words(size)) != 0;
+ZSE_INLINE bool any_over(const Together& a, int32_t which) {
+  const Ints over = _mm512_maskz_loadu_epi32(static_cast<__mmask16>((1u << n) - 1), a.over);
+  return _mm512_test_epi32_mask(over, words(which)) != 0;
 }
 
 /** Weights of pairs as they are stored. */

@@ -25,8 +25,7 @@ struct LanesProducts {
   static constexpr int kInterleaved = kLanes;       // rows of weights
   static constexpr int64_t kNearBytes = 256 << 10;  // of weights, which stay near while all activations pass
 
-  static constexpr int64_t kSliceColumns = 0;  // of all rows at once: none
-  static constexpr bool in_slices(int) { return false; }
+  static constexpr int64_t slice_columns(int) { return 0; }  // all at once
 
   static void interleave(const Stored& from, int row, Block& to) { Kind::interleave(from, row, to); }
 

@@ -47,11 +47,10 @@ struct SuperProducts {
   }
 
   /**
-   * Whether so many rows pass over some columns of all weights before the next columns, kSliceColumns at most: these rows, and weights that are unpacked, stay
-   * near then.
+   * How many columns of all weights so many rows pass over before the next ones: these rows, and weights that are unpacked, stay near then. 0 where few rows
+   * pass over all columns at once.
    */
-  static constexpr int64_t kSliceColumns = 6 * QK_K;
-  static bool in_slices(int rows) { return !by_tiles(rows) && rows >= kMany * kUnpackedPasses; }
+  static int64_t slice_columns(int rows) { return in_slices(rows) ? kMostUnpacked * QK_K : 0; }
 
   static constexpr int64_t kPieceColumns = QK_K;
   static void round_piece(const Piece& piece, int64_t, const char* from, size_t stride, char* to) {
@@ -161,10 +160,9 @@ struct SuperProducts {
 
   // Fewer are over before unpacking pays, which is least for Q4_K.
   static constexpr int kUnpackedPasses = std::is_same_v<Kind, LanesQ4_K> ? 12 : 4;
-  static constexpr int kMostUnpacked = kSliceColumns / QK_K;
+  static constexpr int kMostUnpacked = 6;
 
-  // Of how many rows narrow sums save more than they take: what they begin with is found for each super-block.
-  static constexpr int kNarrowRows = 12;
+  static bool in_slices(int rows) { return !by_tiles(rows) && rows >= kMany * kUnpackedPasses; }
 
   static int passes(int rows) {
     int count = 0;
@@ -219,7 +217,7 @@ struct SuperProducts {
       asked += kAtOnce;
     };
     if constexpr (kAtOnce == n) ask();
-    constexpr bool narrow = Pairs<Kind>::kNarrow && n >= kNarrowRows;
+    constexpr bool narrow = Pairs<Kind>::kNarrow && n == kMany;  // of fewer rows what it saves was not measured alone
     const size_t ahead = pass.of == 1 ? kReadAhead : blocks * sizeof(Block);
     int until = pass.number;
     for (int64_t b = slice.begin; b < slice.end; b++) {

@@ -33,7 +33,7 @@ static void put_sums(SuperTogether<Kind, 1>& to, Ints sums) {
       _mm256_storeu_si256(reinterpret_cast<__m256i*>(to.sums[0]),
                           _mm512_castsi512_si256(_mm512_maskz_compress_epi32(0x5555, begin)));
     else
-      _mm512_storeu_si512(to.sums[0], !Pairs<Kind>::kAny || to.sizes[0] ? begin : begin_pairs(begin));
+      _mm512_storeu_si512(to.sums[0], !Pairs<Kind>::kAny || to.over[0] ? begin : begin_pairs(begin));
   }
 }
 
@@ -66,8 +66,8 @@ static void round_super_block(const float* from, SuperTogether<Kind, 1>& to) {
     sums = _mm512_add_epi32(sums, _mm512_shuffle_epi32(sums, _MM_PERM_CDAB));
     sizes = _mm512_add_epi32(sizes, _mm512_shuffle_epi32(sizes, _MM_PERM_CDAB));
   }
-  to.sizes[0] = 0;
-  if constexpr (Pairs<Kind>::kAny) to.sizes[0] = over_of<Kind>(largest_sums<Kind>(sums, sizes));
+  to.over[0] = 0;
+  if constexpr (Pairs<Kind>::kAny) to.over[0] = over_of<Kind>(largest_sums<Kind>(sums, sizes));
   put_sums(to, sums);
 }
 

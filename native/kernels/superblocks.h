@@ -61,7 +61,7 @@ struct SuperTogether {
   int8_t values[QK_K / kColumns][n][kColumns];
   float scales[n];
   int32_t sums[kSums][n];
-  int32_t sizes[n];
+  int32_t over[n];
   const int8_t* at(int column, int row) const { return values[column / kColumns][row] + column % kColumns; }
 };
 
