@@ -2,6 +2,7 @@
 // `node scripts/ggml-tests.mjs [--sanitize=address|thread] [-DGGML_…=… …] [part of a test's name]`. They need llama.cpp's source, no
 // model. `--bench [threads] [columns rows] [types] …` prints how fast each kernel of products is instead, `--bench-attention [cells] [shape]` those of
 // attention (bench/kernels). `--arm64` compiles the tests of products for ARM and runs them there (ggml-arm64.mjs). With ggml's own options they are built for another processor, in a folder of its own: -DGGML_NATIVE=OFF -DGGML_AVX2=OFF …
+import { cpus } from "node:os";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { fetchLlama } from "../vendor/fetch.mjs";
@@ -12,12 +13,18 @@ import { root } from "./paths.mjs";
 import { main } from "./say.mjs";
 
 /**
+ * K-quants first as processors of the other maker sum them (native/kernels/processor.h), then all tests as this one does.
  * @param {string} sanitize "", "address" or "thread"
  * @param {string[]} ggmlOptions "-DGGML_…=…", for another processor than this one
  * @returns {{passed: number, failed: number, skipped: number}} a crash counts as one failed test
  */
 export function runGgmlTests(sanitize = "", filter = "", ggmlOptions = []) {
-  return runCppTests({ ...places(sanitize, ggmlOptions), target: "zse_ggml_tests" }, filter);
+  const what = { ...places(sanitize, ggmlOptions), target: "zse_ggml_tests" };
+  if (filter || ggmlOptions.length > 0 || process.arch !== "x64") return runCppTests(what, filter);
+  const paired = /intel/i.test(cpus()[0]?.model ?? "") ? "1" : "0";
+  const runs = [runCppTests(what, "_K ", { ZSE_PAIRED_SUMS: paired }), runCppTests(what)];
+  const sum = (count) => runs[0][count] + runs[1][count];
+  return { passed: sum("passed"), failed: sum("failed"), skipped: sum("skipped") };
 }
 
 /** Prints a table of bench/kernels. @param {"products" | "attention"} which @param {string[]} args of its program */

@@ -41,11 +41,12 @@ export function runCppProgram(what, args) {
   process.exitCode = spawnSync(program, [...first, ...args], { stdio: "inherit" }).status ?? 1;
 }
 
-/** Builds and runs one program of tests. */
-export function runCppTests(what, filter = "") {
+/** Builds and runs one program of tests: those whose names have `filter` in them. */
+export function runCppTests(what, filter = "", environment = {}) {
   const [program, ...first] = buildCpp(what);
   const env = {
     ...process.env,
+    ...environment,
     ASAN_OPTIONS: "detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1",
     UBSAN_OPTIONS: "print_stacktrace=1",
     TSAN_OPTIONS: "halt_on_error=1:second_deadlock_stack=1",

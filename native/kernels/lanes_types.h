@@ -410,7 +410,7 @@ struct LanesIq4Xs {
   };
   static constexpr int kColumns = QK_K;
   static constexpr Sums kSums = Sums::whole;
-  static constexpr int kOffset = kIq4Offset;
+  static constexpr int kOffset = kIq4Offset, kMost = kIq4Most;
   static constexpr bool kHalfScale = false;
 
   static void interleave(const Stored& from, int row, Block& to) {
@@ -435,7 +435,7 @@ struct LanesIq4Xs {
       Ints w[8];
       block_columns<LanesIq4Xs>(w, block, j);
       fetch<8>(block, j);
-      add_block<n, kIq4Most>(sums, w, multiply_add(d, to_floats(six), least), a[j]);
+      add_block<n, kMost>(sums, w, multiply_add(d, to_floats(six), least), a[j]);
     }
   }
 };

@@ -5,12 +5,9 @@
 #include <cstring>
 #include <vector>
 
-#ifdef __linux__
-#include <unistd.h>
-#endif
-
 #include "ggml-cpu-impl.h"
 #include "ggml-cpu.h"
+#include "processor.h"
 #include "products_avx2.h"
 #include "products_floats.h"
 #include "products_lanes.h"
@@ -31,17 +28,6 @@ namespace {
 template <class T>
 T* at(void* base, size_t bytes) {
   return reinterpret_cast<T*>(static_cast<char*>(base) + bytes);
-}
-
-// Of the cache that a processor shares with none, the larger one, in bytes.
-int64_t own_cache() {
-  static const int64_t bytes = [] {
-#ifdef _SC_LEVEL2_CACHE_SIZE
-    if (const int64_t told = sysconf(_SC_LEVEL2_CACHE_SIZE); told > 0) return told;
-#endif
-    return int64_t{1} << 20;
-  }();
-  return bytes;
 }
 
 // Where each byte of a row's block comes to lie among those of other rows, and what it is combined with there: found by interleaving two blocks that

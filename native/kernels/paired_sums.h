@@ -1,32 +1,27 @@
 // Owns how the sums of two parts of a super-block share a register, for K-quants on AVX-512 with VNNI. Pure; any thread. For products_superblocks.h.
 //
-// A part's products are summed in 32 bits, and a multiplication for each part scales them. Sums of activations as they come fit 16 bits, though. So the
-// second part of two is summed first, then moved to the upper half, and the first one is summed below it: one instruction (vpdpwssd) scales both.
-//   - The lower sum has 0x8000 added, so that it takes nothing from the upper half, until it is scaled.
-//   - Where 15 bits hold it, it has 0x4000 added, and is scaled so: what that adds is the same for all rows.
-//   - Activations whose sums may not fit are known when they are rounded (SuperTogether::over). They take the other way, which gives the same whole numbers.
+// A part's products are summed in 32 bits, and a multiplication for each part scales them. Where activations' sums fit 16 bits, the second part of two is
+// summed first, then moved to the upper half, and the first one is summed below it: one instruction (vpdpwssd) scales both.
+// The lower sum has 0x8000 added, so that it takes nothing from the upper half, until it is scaled.
 #pragma once
 
+#include "processor.h"
 #include "superblocks.h"
 
 #ifdef ZSE_SUPERBLOCKS
 
 namespace zse::kernels {
 
-constexpr int kLowerBias = 0x8000, kNarrowBias = 0x4000;
+constexpr int kLowerBias = 0x8000;
 
-/** No pairs: weights of eight bits (IQ4_XS) have larger sums. */
+/** Of kinds whose sums fit 16 bits, how two parts of 32 columns or of 16 are read. */
 template <class Kind>
-struct Pairs {
-  static constexpr bool kAny = false, kNarrow = false;
-};
+struct Pairs;
 
 // Parts of 32 columns. `second` may give its weights times a power of two, which `kShift` takes into account. Up to `kWrittenOut` rows of activations the code is
 // written out for each pair, so that its shifts are known. That of more rows is longer than the nearest caches of instructions (docs/lab/matrix-products.md).
 template <>
 struct Pairs<LanesQ4_K> {
-  static constexpr bool kAny = true;
-  static constexpr bool kNarrow = true;
   static constexpr int kWrittenOut = 0;
   static constexpr int kShift = 12;  // an upper nibble where it is is the weight times sixteen
   static Ints first(const LanesQ4_K::Block& block, int pair, int i) { return both(word(block.qs, 8 * pair + i), bytes(15)); }
@@ -38,8 +33,6 @@ struct Pairs<LanesQ4_K> {
 
 template <>
 struct Pairs<LanesQ5_K> {
-  static constexpr bool kAny = true;
-  static constexpr bool kNarrow = false;
   static constexpr int kWrittenOut = 2;
   static constexpr int kShift = 13;
   static Ints first(const LanesQ5_K::Block& block, int pair, int i) { return LanesQ5_K::columns(block, 2 * pair, i); }
@@ -53,8 +46,6 @@ struct Pairs<LanesQ5_K> {
 // Parts of 16 columns.
 template <>
 struct Pairs<LanesQ6_K> {
-  static constexpr bool kAny = true;
-  static constexpr bool kNarrow = false;
   static constexpr int kWrittenOut = 4;
   static constexpr int kShift = 16;
   static Ints first(const LanesQ6_K::Block& block, int pair, int i) { return LanesQ6_K::columns(block, pair, i); }
@@ -65,26 +56,15 @@ struct Pairs<LanesQ6_K> {
   }
 };
 
-// What is known of a row's sums of parts (SuperTogether::over): they do not fit 15 bits, or not 16.
-constexpr int32_t kOver15 = 1, kOver16 = 2;
-
-/** To how much the products of any weights with a super-block's activations can sum up in a part: of its parts' sums and sums of sizes. */
+/**
+ * Whether weights as they are stored are multiplied so. Those of types with minima are: what lies in a register's upper bits stays there. Q6_K's are where
+ * moving and adding cost little; where these compete with multiplications, scaling each part alone is less.
+ */
 template <class Kind>
-static Ints largest_sums(Ints sums, Ints sizes) {
-  constexpr int kBelow = Kind::kOffset, kAbove = Kind::kMost - Kind::kOffset;  // weights are from -kBelow to kAbove
-  constexpr int kLarger = kBelow > kAbove ? kBelow : kAbove, kSmaller = kBelow > kAbove ? kAbove : kBelow;
-  // What the positive ones sum up to, or the negative ones: the larger of both. The sum of all is what they differ by.
-  const Ints more = _mm512_srli_epi32(_mm512_add_epi32(sizes, _mm512_abs_epi32(sums)), 1);
-  return _mm512_add_epi32(_mm512_mullo_epi32(more, words(kLarger)),
-                          _mm512_mullo_epi32(_mm512_sub_epi32(sizes, more), words(kSmaller)));
-}
-
-/** What SuperTogether::over has of a row whose parts sum up to so much at most. */
-template <class Kind>
-static int32_t over_of(Ints largest) {
-  const auto over = [&](int most) { return _mm512_cmpgt_epi32_mask(largest, words(most)); };
-  constexpr __mmask16 kLower = 0x3333;  // each second part, of 32 columns: two lanes have the sum of one
-  return (Pairs<Kind>::kNarrow && (over(0x3fff) & kLower) ? kOver15 : 0) | (over(0x7fff) ? kOver16 : 0);
+static bool in_pairs() {
+  if constexpr (!kFits16<Kind>) return false;
+  if constexpr (WholeScales<Kind>::kMinima) return true;
+  return !instructions_compete();
 }
 
 /** Where the sums of a type without minima begin, of a row whose sums fit: those of two parts together, in the place of the first. */
@@ -93,55 +73,42 @@ static inline Ints begin_pairs(Ints begin) {
   return _mm512_mask_add_epi32(begin, 0x5555, begin, _mm512_add_epi32(second, words(kLowerBias)));
 }
 
-/** Where the sum of one part begins. */
+/** Where those of a row begin, part by part. */
 template <class Kind, int n>
 ZSE_INLINE int32_t begin_of(const SuperTogether<Kind, n>& a, int part, int row) {
   const int32_t begin = a.sums[part][row];
-  if (!Pairs<Kind>::kAny || a.over[row] || part % 2) return begin;
+  if (!in_pairs<Kind>() || a.over[row] || part % 2) return begin;
   return static_cast<int32_t>(begin - kLowerBias - a.sums[part + 1][row] * 65536u);
-}
-
-/** Whether any row's sums are over one of `which`: kOver15, kOver16. */
-template <int n, class Together>
-ZSE_INLINE bool any_over(const Together& a, int32_t which) {
-  const Ints over = _mm512_maskz_loadu_epi32(static_cast<__mmask16>((1u << n) - 1), a.over);
-  return _mm512_test_epi32_mask(over, words(which)) != 0;
 }
 
 /** Weights of pairs as they are stored. */
 template <class Kind>
 struct PackedPairs {
-  const typename Kind::Block& block;
-  const WholeScales<Kind>& by;
+  ZSE_INLINE_MEMBER explicit PackedPairs(const typename Kind::Block& block) : block(block), by(block) {}
   Ints first(int pair, int i) const { return Pairs<Kind>::first(block, pair, i); }
   Ints second(int pair, int i) const { return Pairs<Kind>::second(block, pair, i); }
   Ints scales(int pair) const { return Pairs<Kind>::scales(by, pair); }
+  Factors<Kind> factors() const { return Factors<Kind>(by); }
+
+  const typename Kind::Block& block;
+  const WholeScales<Kind> by;
 };
 
 /**
- * The products of a super-block `of` weights with `n` rows of activations, summed with their scales, none of whose sums are over 16 bits, or 15 where `narrow`.
- * Memory brings as many weights from `ahead` bytes after `block` on, if any.
+ * The products of a super-block `of` weights with `n` rows of activations whose sums fit, summed with their scales. Memory brings as many weights from `ahead`
+ * bytes after them on, if any.
  */
-template <class Kind, int n, bool narrow, class Weights>
-ZSE_INLINE void sum_pairs(Ints* whole, const Weights& of, const SuperTogether<Kind, n>& a, const typename Kind::Block& block,
-                          size_t ahead) {
+template <class Kind, int n>
+ZSE_INLINE void sum_pairs(Ints* whole, const PackedPairs<Kind>& of, const SuperTogether<Kind, n>& a, size_t ahead) {
   using Two = Pairs<Kind>;
   constexpr int kParts = WholeScales<Kind>::kParts, kGroups = 8 / kParts, kPairs = 4 * kParts;
   constexpr int kSixteens = 2 / kParts;                                     // of a part's columns
   constexpr bool kBiased = WholeScales<Kind>::kMinima && Two::kShift < 16;  // from the beginning
-  static_assert(kBiased || !narrow);
-  constexpr int kBias = narrow ? kNarrowBias : kLowerBias;
-  const Ints bias = words(kBias), begin = words(kBiased ? kBias >> Two::kShift : 0);
-  // What is added to a narrow sum is scaled with it, alike for all rows: it is taken off before.
-  Ints start = words(0);
-  if constexpr (narrow) {
-#pragma GCC unroll 4
-    for (int pair = 0; pair < kPairs; pair++) start = add_halves(start, of.scales(pair), words(0x10000 - kNarrowBias));
-  }
+  const Ints bias = words(kLowerBias), begin = words(kBiased ? kLowerBias >> Two::kShift : 0);
 #pragma GCC unroll 16
-  for (int row = 0; row < n; row++) whole[row] = start;
+  for (int row = 0; row < n; row++) whole[row] = words(0);
   for_blocks<(n <= Two::kWrittenOut), kPairs>([&](int pair) ZSE_INLINE_LAMBDA {
-    if (ahead > 0) fetch<8>(block, kSixteens * pair, ahead);
+    if (ahead > 0) fetch<8>(of.block, kSixteens * pair, ahead);
     const int8_t (*values)[n][16] = a.values + 2 * kSixteens * pair;
     Ints sums[n];
 #pragma GCC unroll 16
@@ -159,7 +126,7 @@ ZSE_INLINE void sum_pairs(Ints* whole, const Weights& of, const SuperTogether<Ki
       if (!kBiased)
         sums[row] = _mm512_add_epi32(sums[row], WholeScales<Kind>::kMinima ? bias : words(a.sums[2 * pair][row]));
     }
-    if (kSixteens == 2 && ahead > 0) fetch<8>(block, 2 * pair + 1, ahead);
+    if (kSixteens == 2 && ahead > 0) fetch<8>(of.block, 2 * pair + 1, ahead);
 #pragma GCC unroll 8
     for (int group = 0; group < kGroups; group++) {
       const Ints w = of.first(pair, group);
@@ -168,8 +135,7 @@ ZSE_INLINE void sum_pairs(Ints* whole, const Weights& of, const SuperTogether<Ki
     }
     const Ints scales = of.scales(pair);
 #pragma GCC unroll 16
-    for (int row = 0; row < n; row++)
-      whole[row] = add_halves(whole[row], narrow ? sums[row] : _mm512_xor_si512(sums[row], bias), scales);
+    for (int row = 0; row < n; row++) whole[row] = add_halves(whole[row], _mm512_xor_si512(sums[row], bias), scales);
   });
 }
 

@@ -10,8 +10,8 @@
 
 #include "products_tiles.h"
 #include "rounded_pieces.h"
+#include "superblock_parts.h"
 #include "superblock_rounding.h"
-#include "unpacked_superblocks.h"
 
 #ifdef ZSE_SUPERBLOCKS
 
@@ -91,30 +91,12 @@ struct SuperProducts {
       return;
     }
 #endif
-    // All rows pass over a few weights before the next are read.
-    const int64_t blocks = columns / QK_K;
-    const int of = passes(rows);
-    if (rows == 1) {  // in one function: a call for each sixteen rows of weights took 2 % of a reply's time
-      for (int column = 0; column < n_columns; column += kLanes, weights += blocks)
-        multiply_together<1, false>(columns, out, weights, nullptr, rounded, column, {0, blocks}, {0, 1});
-      return;
-    }
-    if (!in_slices(rows)) {
-      for (int column = 0; column < n_columns; column += kLanes, weights += blocks)
-        multiply_part(columns, out, weights, nullptr, rounded, rows, of, column, {0, blocks});
-      return;
-    }
-    // Many pass over weights that are unpacked once, and of long rows over as many columns as stay in the nearest cache then.
-    Unpacked<Kind> unpacked[kMostUnpacked];
-    const int64_t slices = (blocks + kMostUnpacked - 1) / kMostUnpacked;
-    for (int64_t i = 0; i < slices; i++) {
-      const Slice slice{blocks * i / slices, blocks * (i + 1) / slices};
-      const Block* group = weights;
-      for (int column = 0; column < n_columns; column += kLanes, group += blocks) {
-        for (int64_t b = slice.begin; b < slice.end; b++) unpacked[b - slice.begin].read(group[b]);
-        multiply_part(columns, out, group, unpacked, rounded, rows, of, column, slice);
-      }
-    }
+    if (in_slices(rows))
+      multiply_in_slices(columns, out, weights, rounded, rows, n_columns);
+    else if (!in_pairs<Kind>())
+      multiply_all<Packed<Kind, kFits16<Kind>>>(columns, out, weights, rounded, rows, n_columns);
+    else if constexpr (kFits16<Kind>)
+      multiply_all<PackedPairs<Kind>>(columns, out, weights, rounded, rows, n_columns);
   }
 
  private:
@@ -158,11 +140,11 @@ struct SuperProducts {
     int64_t begin, end;
   };
 
-  // Fewer are over before unpacking pays, which is least for Q4_K.
-  static constexpr int kUnpackedPasses = std::is_same_v<Kind, LanesQ4_K> ? 12 : 4;
+  // Fewer are over before unpacking pays. It does not where unpacking costs little.
+  static constexpr int kUnpackedPasses = 4;
   static constexpr int kMostUnpacked = 6;
 
-  static bool in_slices(int rows) { return !by_tiles(rows) && rows >= kMany * kUnpackedPasses; }
+  static bool in_slices(int rows) { return !by_tiles(rows) && rows >= kMany * kUnpackedPasses && instructions_compete(); }
 
   static int passes(int rows) {
     int count = 0;
@@ -170,20 +152,55 @@ struct SuperProducts {
     return count;
   }
 
-  // Sixteen rows of weights, from `column` of the results on; `unpacked`, if any, for eight or twelve rows of activations at once.
-  static void multiply_part(int64_t columns, float* const* out, const Block* weights, const Unpacked<Kind>* unpacked,
-                            const char* rounded, int rows, int passes, int column, Slice slice) {
+  // All rows pass over a few weights, which each pass reads as they are stored, before the next are read.
+  template <class Read>
+  static void multiply_all(int64_t columns, float* const* out, const Block* weights, const char* rounded, int rows,
+                           int n_columns) {
+    const int64_t blocks = columns / QK_K;
+    const Slice all{0, blocks};
+    if (rows == 1) {  // in one function: a call for each sixteen rows of weights took 2 % of a reply's time
+      for (int column = 0; column < n_columns; column += kLanes, weights += blocks)
+        multiply_together<1>(columns, out, weights, as_stored<Read>(weights), rounded, column, all, {0, 1});
+      return;
+    }
+    const int of = passes(rows);
+    for (int column = 0; column < n_columns; column += kLanes, weights += blocks)
+      multiply_part(columns, out, weights, as_stored<Read>(weights), rounded, rows, of, column, all);
+  }
+
+  // Many pass over weights that are unpacked once, and of long rows over as many columns as stay in the nearest cache then.
+  static void multiply_in_slices(int64_t columns, float* const* out, const Block* weights, const char* rounded, int rows,
+                                 int n_columns) {
+    const int64_t blocks = columns / QK_K;
+    const int of = passes(rows);
+    Unpacked<Kind> unpacked[kMostUnpacked];
+    const int64_t slices = (blocks + kMostUnpacked - 1) / kMostUnpacked;
+    for (int64_t i = 0; i < slices; i++) {
+      const Slice slice{blocks * i / slices, blocks * (i + 1) / slices};
+      const auto read = [&](int64_t b) ZSE_INLINE_LAMBDA -> const Unpacked<Kind>& { return unpacked[b - slice.begin]; };
+      const Block* group = weights;
+      for (int column = 0; column < n_columns; column += kLanes, group += blocks) {
+        for (int64_t b = slice.begin; b < slice.end; b++) unpacked[b - slice.begin].read(group[b]);
+        multiply_part(columns, out, group, read, rounded, rows, of, column, slice);
+      }
+    }
+  }
+
+  template <class Read>
+  static auto as_stored(const Block* weights) {
+    return [=](int64_t b) ZSE_INLINE_LAMBDA { return Read(weights[b]); };
+  }
+
+  // Sixteen rows of `weights`, from `column` of the results on; `read` has their super-blocks as they are multiplied.
+  template <class Read>
+  static void multiply_part(int64_t columns, float* const* out, const Block* weights, const Read& read, const char* rounded,
+                            int rows, int passes, int column, Slice slice) {
     Pass pass{0, passes};
     for (int first = 0, n; first < rows; first += n, pass.number++) {
       n = together(rows, first);
       const char* from = rounded + first * row_bytes(columns);
-      float* const* to = out + first;
       const auto multiply = [&](auto number) {
-        multiply_together<number(), false>(columns, to, weights, nullptr, from, column, slice, pass);
-      };
-      const auto multiply_again = [&](auto number) {
-        if (!unpacked) return multiply(number);
-        multiply_together<number(), true>(columns, to, weights, unpacked, from, column, slice, pass);
+        multiply_together<number()>(columns, out + first, weights, read, from, column, slice, pass);
       };
       switch (n) {
         case 1: multiply(std::integral_constant<int, 1>()); break;
@@ -193,14 +210,14 @@ struct SuperProducts {
         case 5: multiply(std::integral_constant<int, 5>()); break;
         case 6: multiply(std::integral_constant<int, 6>()); break;
         case 7: multiply(std::integral_constant<int, 7>()); break;
-        case 8: multiply_again(std::integral_constant<int, 8>()); break;
-        default: multiply_again(std::integral_constant<int, kMany>());
+        case 8: multiply(std::integral_constant<int, 8>()); break;
+        default: multiply(std::integral_constant<int, kMany>());
       }
     }
   }
 
-  template <int n, bool is_unpacked>
-  static void multiply_together(int64_t columns, float* const* out, const Block* weights, const Unpacked<Kind>* unpacked,
+  template <int n, class Read>
+  static void multiply_together(int64_t columns, float* const* out, const Block* weights, const Read& read,
                                 const char* rounded, int column, Slice slice, Pass pass) {
     const int64_t blocks = columns / Kind::kColumns;
     const auto* activations = reinterpret_cast<const Together<n>*>(rounded);
@@ -217,101 +234,70 @@ struct SuperProducts {
       asked += kAtOnce;
     };
     if constexpr (kAtOnce == n) ask();
-    constexpr bool narrow = Pairs<Kind>::kNarrow && n == kMany;  // of fewer rows what it saves was not measured alone
     const size_t ahead = pass.of == 1 ? kReadAhead : blocks * sizeof(Block);
     int until = pass.number;
     for (int64_t b = slice.begin; b < slice.end; b++) {
       const size_t wanted = until == 0 ? ahead : 0;
       if (kAtOnce < n && asked < n) ask();
-      if constexpr (!Pairs<Kind>::kAny && is_unpacked)
-        add_parts<n>(sums, weights[b], unpacked[b - slice.begin], activations[b], wanted);
-      else if constexpr (!Pairs<Kind>::kAny)
-        add_parts<n>(sums, weights[b], activations[b], wanted);
-      else if (any_over<n>(activations[b], narrow ? kOver15 | kOver16 : kOver16))
+      if (kFits16<Kind> && any_over(activations[b]))
         add_larger<n>(sums, weights[b], activations[b], wanted);
-      else if constexpr (is_unpacked)
-        add_pairs<n, narrow>(sums, weights[b], unpacked[b - slice.begin], activations[b], wanted);
       else
-        add_pairs<n, narrow>(sums, weights[b], activations[b], wanted);
+        add<n>(sums, read(b), activations[b], weights[b], wanted);
       until = (until == 0 ? pass.of : until) - 1;
     }
 #pragma GCC unroll 8
     for (int row = 0; row < n; row++) store(out[row] + column, _mm512_load_ps(sums[row]));
   }
 
-  // Memory brings as many weights from so many bytes `ahead` on, if any. What sums are scaled with is found after them: registers do not hold both.
-  template <int n, bool narrow>
-  ZSE_INLINE void add_pairs(float (*sums)[kLanes], const Block& block, const Together<n>& a, size_t ahead) {
-    const Scales by(block);
-    Ints whole[n];
-    sum_pairs<Kind, n, narrow>(whole, PackedPairs<Kind>{block, by}, a, block, ahead);
-    scale<n>(sums, whole, Factors<Kind>(by), a);
-  }
-
-  template <int n, bool narrow>
-  ZSE_INLINE void add_pairs(float (*sums)[kLanes], const Block& block, const Unpacked<Kind>& unpacked, const Together<n>& a,
-                            size_t ahead) {
-    Ints whole[n];
-    sum_pairs<Kind, n, narrow>(whole, unpacked, a, block, ahead);
-    scale<n>(sums, whole, unpacked.factors, a);
-  }
-
-  // Rare, so it must not lengthen the code of pairs, which is as long as caches of instructions allow.
+  // Rare, so it must not lengthen the usual code, which is as long as caches of instructions allow.
   template <int n>
   [[gnu::noinline]] static void add_larger(float (*sums)[kLanes], const Block& block, const Together<n>& a, size_t ahead) {
-    if constexpr (Pairs<Kind>::kNarrow) {
-      if (!any_over<n>(a, kOver16)) return add_pairs<n, false>(sums, block, a, ahead);
-    }
-    add_parts<n>(sums, block, a, ahead);
+    add<n>(sums, Packed<Kind, false>(block), a, block, ahead);
   }
 
-  template <int n>
-  ZSE_INLINE void add_parts(float (*sums)[kLanes], const Block& block, const Together<n>& a, size_t ahead) {
-    const Scales by(block);
+  // Memory brings as many weights from so many bytes `ahead` on, if any. What sums are scaled with is found after them: registers do not hold both.
+  template <int n, class Weights>
+  ZSE_INLINE void add(float (*sums)[kLanes], const Weights& of, const Together<n>& a, const Block& block, size_t ahead) {
     Ints whole[n];
-    sum_parts<n>(whole, [&](int j, int i) ZSE_INLINE_LAMBDA { return Kind::columns(block, j, i); }, by, a, block, ahead);
-    scale<n>(sums, whole, Factors<Kind>(by), a);
+    if constexpr (kFits16<Kind> && std::is_same_v<Weights, PackedPairs<Kind>>)
+      sum_pairs<Kind, n>(whole, of, a, ahead);
+    else
+      sum_parts<n>(whole, of, a, block, ahead);
+    const auto& factors = of.factors();
+#pragma GCC unroll 16
+    for (int row = 0; row < n; row++) store(sums[row], factors.add(_mm512_load_ps(sums[row]), whole[row], a, row));
   }
 
-  template <int n>
-  ZSE_INLINE void add_parts(float (*sums)[kLanes], const Block& block, const Unpacked<Kind>& unpacked, const Together<n>& a,
-                            size_t ahead) {
-    Ints whole[n];
-    sum_parts<n>(whole, [&](int j, int i) ZSE_INLINE_LAMBDA { return unpacked.columns(j, i); }, unpacked, a, block, ahead);
-    scale<n>(sums, whole, unpacked.factors, a);
-  }
-
-  template <int n, class Columns, class By>
-  ZSE_INLINE void sum_parts(Ints* whole, Columns columns, const By& by, const Together<n>& a, const Block& block,
-                            size_t ahead) {
+  // Where the parts' sums fit 16 bits, the lower halves of the registers are multiplied with their scale and added by one instruction.
+  template <int n, class Weights>
+  ZSE_INLINE void sum_parts(Ints* whole, const Weights& of, const Together<n>& a, const Block& block, size_t ahead) {
     constexpr int kGroups = 8 / Scales::kParts;
 #pragma GCC unroll 16
     for (int row = 0; row < n; row++) whole[row] = words(0);
     for_blocks<false>([&](int j) ZSE_INLINE_LAMBDA {
       if (ahead > 0) fetch<8>(block, j, ahead);
+      const int8_t (*values)[n][16] = a.values + 2 * j;
 #pragma GCC unroll 2
-      for (int part = 0; part < Scales::kParts; part++) {
-        Ints sums_of[n];
+      for (int k = 0; k < Scales::kParts; k++) {
+        const int part = Scales::kParts * j + k;
+        Ints sums[n];
 #pragma GCC unroll 16
         for (int row = 0; row < n; row++)
-          sums_of[row] = words(Scales::kMinima ? 0 : begin_of(a, Scales::kParts * j + part, row));
+          sums[row] = words(Scales::kMinima ? 0 : Weights::kFit ? a.sums[part][row] : begin_of(a, part, row));
 #pragma GCC unroll 8
-        for (int group = kGroups * part; group < kGroups * (part + 1); group++) {
-          const Ints w = columns(j, group);
+        for (int i = 0; i < kGroups; i++) {
+          const Ints w = of.columns(part, i);
 #pragma GCC unroll 16
-          for (int row = 0; row < n; row++) sums_of[row] = add_products(sums_of[row], w, a.at(32 * j + 4 * group, row));
+          for (int row = 0; row < n; row++)
+            sums[row] = add_products(sums[row], w, values[(kGroups * k + i) / 4][row] + i % 4 * 4);
         }
-        const Ints scale = by.of(j, part);
+        const Ints scale = of.scale(part);
 #pragma GCC unroll 16
-        for (int row = 0; row < n; row++) whole[row] = _mm512_add_epi32(whole[row], _mm512_mullo_epi32(sums_of[row], scale));
+        for (int row = 0; row < n; row++)
+          whole[row] = Weights::kFit ? add_halves(whole[row], sums[row], scale)
+                                     : _mm512_add_epi32(whole[row], _mm512_mullo_epi32(sums[row], scale));
       }
     });
-  }
-
-  template <int n>
-  ZSE_INLINE void scale(float (*sums)[kLanes], const Ints* whole, const Factors<Kind>& factors, const Together<n>& a) {
-#pragma GCC unroll 16
-    for (int row = 0; row < n; row++) store(sums[row], factors.add(_mm512_load_ps(sums[row]), whole[row], a, row));
   }
 };
 

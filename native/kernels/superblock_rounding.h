@@ -8,6 +8,17 @@
 
 namespace zse::kernels {
 
+/** To how much the products of any weights with a super-block's activations can sum up in a part: of its parts' sums and sums of sizes. */
+template <class Kind>
+static Ints largest_sums(Ints sums, Ints sizes) {
+  constexpr int kBelow = Kind::kOffset, kAbove = Kind::kMost - Kind::kOffset;  // weights are from -kBelow to kAbove
+  constexpr int kLarger = kBelow > kAbove ? kBelow : kAbove, kSmaller = kBelow > kAbove ? kAbove : kBelow;
+  // What the positive ones sum up to, or the negative ones: the larger of both. The sum of all is what they differ by.
+  const Ints more = _mm512_srli_epi32(_mm512_add_epi32(sizes, _mm512_abs_epi32(sums)), 1);
+  return _mm512_add_epi32(_mm512_mullo_epi32(more, words(kLarger)),
+                          _mm512_mullo_epi32(_mm512_sub_epi32(sizes, more), words(kSmaller)));
+}
+
 /** The words of a square of four by four, whose rows are a register's quarters, with rows for columns. */
 static inline Ints transposed(Ints words) {
   return _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), words);
@@ -33,7 +44,7 @@ static void put_sums(SuperTogether<Kind, 1>& to, Ints sums) {
       _mm256_storeu_si256(reinterpret_cast<__m256i*>(to.sums[0]),
                           _mm512_castsi512_si256(_mm512_maskz_compress_epi32(0x5555, begin)));
     else
-      _mm512_storeu_si512(to.sums[0], !Pairs<Kind>::kAny || to.over[0] ? begin : begin_pairs(begin));
+      _mm512_storeu_si512(to.sums[0], to.over[0] || !in_pairs<Kind>() ? begin : begin_pairs(begin));
   }
 }
 
@@ -67,7 +78,7 @@ static void round_super_block(const float* from, SuperTogether<Kind, 1>& to) {
     sizes = _mm512_add_epi32(sizes, _mm512_shuffle_epi32(sizes, _MM_PERM_CDAB));
   }
   to.over[0] = 0;
-  if constexpr (Pairs<Kind>::kAny) to.over[0] = over_of<Kind>(largest_sums<Kind>(sums, sizes));
+  if constexpr (kFits16<Kind>) to.over[0] = _mm512_cmpgt_epi32_mask(largest_sums<Kind>(sums, sizes), words(0x7fff)) != 0;
   put_sums(to, sums);
 }
 

@@ -44,6 +44,10 @@ struct WholeScales<LanesIq4Xs> {
   Floats factor;
 };
 
+/** Whether a part's sums fit 16 bits, of usual activations. Weights of eight bits (IQ4_XS) have larger ones. */
+template <class Kind>
+constexpr bool kFits16 = Kind::kMost < 64;
+
 constexpr int kStep = 64;  // columns of a row of a tile
 
 /** Columns of one row of activations that lie together, where `n` rows do: as many as a tile wants, else fewer, so that those of all rows are near. */
@@ -51,8 +55,8 @@ constexpr int columns_together(int n) { return n == kMostTogether ? kStep : 16; 
 
 /**
  * A super-block of `n` rows of activations that are multiplied together: their values, then their scales, then what a type wants of the sums
- * of their parts: for minima those of two blocks in 16 bits each, else where the sum of a part's products begins. Last whether sums of a row's parts may be too
- * large for pairs of them (paired_sums.h).
+ * of their parts: for minima those of two blocks in 16 bits each, else where the sum of a part's products begins. Last whether the sums of a row's parts may
+ * be too large for 16 bits.
  */
 template <class Kind, int n>
 struct SuperTogether {
@@ -64,6 +68,13 @@ struct SuperTogether {
   int32_t over[n];
   const int8_t* at(int column, int row) const { return values[column / kColumns][row] + column % kColumns; }
 };
+
+/** Whether any row's sums may be too large. */
+template <class Kind, int n>
+ZSE_INLINE bool any_over(const SuperTogether<Kind, n>& a) {
+  const Ints over = _mm512_maskz_loadu_epi32(static_cast<__mmask16>((1u << n) - 1), a.over);
+  return _mm512_test_epi32_mask(over, over) != 0;
+}
 
 // What a row's sums are scaled with once a super-block's products are summed: with minima those of all blocks too, two and two.
 template <class Kind>
