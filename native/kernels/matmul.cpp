@@ -119,7 +119,7 @@ class Products final : public InterleavedWeights {
   }
 
  private:
-  void get_rows(ggml_compute_params* params, ggml_tensor* node) const {
+  void get_rows(const ggml_compute_params* params, ggml_tensor* node) const {
     const ggml_tensor* weights = node->src[0];
     const ggml_tensor* chosen = node->src[1];
     static thread_local std::vector<uint8_t> row;
@@ -148,41 +148,88 @@ class Products final : public InterleavedWeights {
     return at<const Block>(weights->data, row * weights->nb[1] + expert * weights->nb[2]);
   }
 
-  static void multiply(ggml_compute_params* params, ggml_tensor* node) {
-    const ggml_tensor* weights = node->src[0];
-    const ggml_tensor* activations = node->src[1];
-    GGML_ASSERT(ggml_n_dims(weights) == 2 && activations->ne[3] == 1);
-    const int tokens = static_cast<int>(activations->ne[1]);
-    const int64_t planes = activations->ne[2];
-    const size_t plane_bytes = Kind::places(tokens) * Kind::row_bytes(activations->ne[0]);
-    round_rows(params, activations, tokens, planes, activations->nb[2]);
-
-    // Four pieces for each thread, dealt out one by one, except where memory belongs to processors: there each has its own.
+  // Calls `work` with the first of some rows of weights and the one after them, until all have been dealt out: four pieces for each thread, one by one,
+  // except where memory belongs to processors: there each has its own. Of several planes, too.
+  template <class Work>
+  static void deal_out(const ggml_compute_params* params, const ggml_tensor* weights, int64_t planes, const Work& work) {
     const int64_t groups = weights->ne[1] / Kind::kInterleaved;
     const int64_t pieces = params->nth == 1 ? 1 : std::min<int64_t>(groups, (ggml_is_numa() ? 1 : 4) * params->nth);
     if (params->ith == 0) ggml_threadpool_chunk_set(params->threadpool, params->nth);
     ggml_barrier(params->threadpool);
     for (int64_t item = params->ith; item < pieces * planes; item = ggml_threadpool_chunk_add(params->threadpool, 1)) {
-      const int64_t piece = item % pieces, plane = item / pieces;
-      const int64_t first = groups * piece / pieces * Kind::kInterleaved;
-      const int64_t end = groups * (piece + 1) / pieces * Kind::kInterleaved;
-      float* out = at<float>(node->data, plane * node->nb[2]) + first;
+      const int64_t piece = item % pieces;
+      work(item / pieces, groups * piece / pieces * Kind::kInterleaved, groups * (piece + 1) / pieces * Kind::kInterleaved);
+    }
+  }
+
+  static void multiply(const ggml_compute_params* params, ggml_tensor* node) {
+    const ggml_tensor* weights = node->src[0];
+    const ggml_tensor* activations = node->src[1];
+    GGML_ASSERT(ggml_n_dims(weights) == 2 && activations->ne[3] == 1);
+    const int tokens = static_cast<int>(activations->ne[1]);
+    const int64_t planes = activations->ne[2];
+    const size_t row_bytes = Kind::row_bytes(weights->ne[0]), plane_bytes = Kind::places(tokens) * row_bytes;
+    round_rows(params, activations, tokens, planes, activations->nb[2]);
+
+    const int64_t near = near_rows(weights, tokens);
+    const int most = most_rows(weights, tokens);
+    deal_out(params, weights, planes, [&](int64_t plane, int64_t first, int64_t end) {
+      float* out = at<float>(node->data, plane * node->nb[2]);
       const char* rounded = at<const char>(params->wdata, plane * plane_bytes);
-      const int64_t near = near_rows(weights, tokens);
-      const int most = most_rows(weights, tokens);
       for (int64_t column = first; column < end; column += near) {
         for (int row = 0, rows; row < tokens; row += rows) {
           rows = tokens - row < most + kLeast ? tokens - row : most;
           float* to[kMostSliced + kLeast];
-          for (int i = 0; i < rows; i++) to[i] = at<float>(out, (row + i) * node->nb[1]) + (column - first);
-          Kind::multiply(weights->ne[0], to, weights_at(weights, column, 0), rounded + row * Kind::row_bytes(weights->ne[0]),
-                         rows, static_cast<int>(std::min(near, end - column)));
+          for (int i = 0; i < rows; i++) to[i] = at<float>(out, (row + i) * node->nb[1]) + column;
+          Kind::multiply(weights->ne[0], to, weights_at(weights, column, 0), rounded + row * row_bytes, rows,
+                         static_cast<int>(std::min(near, end - column)));
         }
       }
-    }
+    });
   }
 
-  static void multiply_by_experts(ggml_compute_params* params, ggml_tensor* node) {
+ public:
+  // Activations that do not stay near would have to pass for every few of the weights, and those of long rows where slices of them do.
+  bool gates(const ggml_tensor* weights, int64_t rows) const override {
+    const bool sliced = Kind::slice_columns(static_cast<int>(rows)) > 0;
+    const auto row = static_cast<int64_t>(Kind::row_bytes(weights->ne[0]));
+    return rows < most_rows(weights, static_cast<int>(rows)) + kLeast && (!sliced || rows * row <= own_cache() * 3 / 4);
+  }
+
+  void multiply_gated(const ggml_compute_params* params, const ggml_tensor* gate, const ggml_tensor* from, Gate by,
+                      ggml_tensor* result) const override {
+    const ggml_tensor* activations = gate->src[1];
+    const int64_t columns = activations->ne[0];
+    const int tokens = static_cast<int>(activations->ne[1]);
+    GGML_ASSERT(tokens < kMostSliced + kLeast && params->wsize >= activation_bytes(activations));
+    round_rows(params, activations, tokens, 1, 0);
+
+    constexpr int64_t kNear = 128 << 10;  // bytes of results of both products, which are read at once
+    const int64_t most = std::max<int64_t>(kNear / (2 * sizeof(float) * std::max(tokens, 1) * kTogether), 1) * kTogether;
+    deal_out(params, gate->src[0], 1, [&](int64_t, int64_t first, int64_t end) {
+      static thread_local std::vector<float> near;
+      near.resize(2 * tokens * std::min(most, end - first) + kTogether);
+      auto* aligned =
+          reinterpret_cast<float*>(GGML_PAD(reinterpret_cast<uintptr_t>(near.data()), kTogether * sizeof(float)));
+      for (int64_t column = first, n; column < end; column += n) {
+        n = std::min(most, end - column);
+        float* gates[kMostSliced + kLeast];
+        float* numbers[kMostSliced + kLeast];
+        for (int row = 0; row < tokens; row++) {
+          gates[row] = aligned + row * n;
+          numbers[row] = aligned + (tokens + row) * n;
+        }
+        const auto* rounded = static_cast<const char*>(params->wdata);
+        Kind::multiply(columns, gates, weights_at(gate->src[0], column, 0), rounded, tokens, static_cast<int>(n));
+        Kind::multiply(columns, numbers, weights_at(from->src[0], column, 0), rounded, tokens, static_cast<int>(n));
+        for (int row = 0; row < tokens; row++)
+          by(static_cast<int>(n), at<float>(result->data, row * result->nb[1]) + column, gates[row], numbers[row]);
+      }
+    });
+  }
+
+ private:
+  static void multiply_by_experts(const ggml_compute_params* params, ggml_tensor* node) {
     const ggml_tensor* weights = node->src[0];
     const ggml_tensor* activations = node->src[1];
     const int64_t columns = weights->ne[0];
@@ -251,7 +298,7 @@ class Products final : public InterleavedWeights {
 
   // Into the work buffer, each plane's rows as they are multiplied together. What a thread writes lies together, too: two that write to the same line
   // of a cache wait for each other.
-  static void round_rows(ggml_compute_params* params, const ggml_tensor* activations, int rows, int64_t planes,
+  static void round_rows(const ggml_compute_params* params, const ggml_tensor* activations, int rows, int64_t planes,
                          size_t stride) {
     const int64_t columns = activations->ne[0];
     const Pieces<Kind> pieces(rows, columns);

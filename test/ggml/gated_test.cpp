@@ -1,0 +1,125 @@
+// Two products of the same activations, one of them the other's gate, which our kernels compute together (native/kernels/gated.h): against the same graph
+// computed node by node, to the bit.
+#include <cmath>
+#include <cstring>
+#include <random>
+
+#include "buffers.h"
+#include "check.h"
+#include "ggml-alloc.h"
+
+namespace {
+
+struct Shape {
+  ggml_type type;
+  int columns, weight_rows, tokens, threads;
+  ggml_glu_op op;
+  bool gate_first;  // among the graph's nodes
+};
+
+struct Computed {
+  std::vector<float> result, gate, from;
+};
+
+std::vector<uint8_t> weights_of(const ggml_tensor* like, std::mt19937_64& random) {
+  std::normal_distribution<float> normal;
+  std::vector<float> numbers(ggml_nelements(like));
+  for (float& number : numbers) number = normal(random) / 16;
+  std::vector<uint8_t> stored(ggml_nbytes(like));
+  ggml_quantize_chunk(like->type, numbers.data(), stored.data(), 0, like->ne[1], like->ne[0], nullptr);
+  return stored;
+}
+
+/** `apart`: the gate's own product is wanted, too, so that every node is computed for itself. */
+Computed compute(const Shape& shape, bool apart, uint64_t seed) {
+  std::mt19937_64 random(seed);
+  ggml_log_set([](ggml_log_level, const char*, void*) {}, nullptr);  // it tells of every tensor that it reorders
+  const ggml_context_ptr weight_context(ggml_init({ggml_tensor_overhead() * 2, nullptr, true}));
+  const ggml_context_ptr context(ggml_init({ggml_tensor_overhead() * 8 + ggml_graph_overhead(), nullptr, true}));
+  const ggml_backend_ptr backend(ggml_backend_cpu_init());
+  ggml_backend_cpu_set_n_threads(backend.get(), at_most(shape.threads));
+  ggml_tensor* weights[2];
+  for (ggml_tensor*& one : weights)
+    one = ggml_new_tensor_2d(weight_context.get(), shape.type, shape.columns, shape.weight_rows);
+  const ggml_backend_buffer_ptr weight_buffer(
+      ggml_backend_alloc_ctx_tensors_from_buft(weight_context.get(), taker(shape.type, shape.columns, shape.weight_rows)));
+  ggml_tensor* activations = ggml_new_tensor_2d(context.get(), GGML_TYPE_F32, shape.columns, shape.tokens);
+  ggml_tensor* gate = ggml_mul_mat(context.get(), weights[0], activations);
+  ggml_tensor* from = ggml_mul_mat(context.get(), weights[1], activations);
+  ggml_tensor* result = ggml_glu_split(context.get(), gate, from, shape.op);
+  if (apart) ggml_set_output(gate);
+  const ggml_backend_buffer_ptr buffer(ggml_backend_alloc_ctx_tensors(context.get(), backend.get()));
+  for (ggml_tensor* one : weights) {
+    const std::vector<uint8_t> stored = weights_of(one, random);
+    ggml_backend_tensor_set(one, stored.data(), 0, stored.size());
+  }
+  std::normal_distribution<float> normal;
+  std::vector<float> numbers(ggml_nelements(activations));
+  for (float& number : numbers) number = normal(random);
+  if (!numbers.empty()) ggml_backend_tensor_set(activations, numbers.data(), 0, ggml_nbytes(activations));
+
+  ggml_cgraph* graph = ggml_new_graph(context.get());
+  ggml_build_forward_expand(graph, shape.gate_first ? gate : from);
+  ggml_build_forward_expand(graph, result);
+  Computed computed;
+  const auto each = [&](const auto& of) {
+    of(result, computed.result);
+    of(gate, computed.gate);
+    of(from, computed.from);
+  };
+  each([](ggml_tensor* one, std::vector<float>&) {  // NaN: what is computed must be written, and nothing else
+    if (ggml_nelements(one) > 0) ggml_backend_tensor_memset(one, 0xff, 0, ggml_nbytes(one));
+  });
+  ggml_backend_graph_compute(backend.get(), graph);
+  each([](ggml_tensor* one, std::vector<float>& to) {
+    to.resize(ggml_nelements(one));
+    if (!to.empty()) ggml_backend_tensor_get(one, to.data(), 0, ggml_nbytes(one));
+  });
+  return computed;
+}
+
+bool none(const std::vector<float>& numbers) {
+  return std::all_of(numbers.begin(), numbers.end(), [](float number) { return std::isnan(number); });
+}
+
+/** @returns whether both products were computed together */
+bool check_shape(const Shape& shape, uint64_t seed) {
+  const Computed together = compute(shape, false, seed), apart = compute(shape, true, seed);
+  const bool same = together.result.size() == apart.result.size() &&
+                    std::memcmp(together.result.data(), apart.result.data(), apart.result.size() * sizeof(float)) == 0;
+  if (!same || (!apart.result.empty() && none(apart.result))) {
+    check::fail(__FILE__, __LINE__,
+                std::string(ggml_type_name(shape.type)) + ", " + std::to_string(shape.columns) + " x " +
+                    std::to_string(shape.weight_rows) + " weights, " + std::to_string(shape.tokens) + " tokens differ");
+  }
+  return none(together.gate) && none(together.from);
+}
+
+}  // namespace
+
+TEST("a gated product has the same bits, whether its products are computed together or one by one (random)") {
+  std::mt19937_64 random(check::seed());
+  const auto below = [&](int n) { return static_cast<int>(random() % static_cast<uint64_t>(n)); };
+  bool any = false;
+  for (const ggml_type type : kTypes) {
+    if (!is_ours(type)) continue;
+    any = true;
+    for (const int tokens : {0, 1, 2, 7, 12, 16, 33, 70}) {
+      const int columns = 256 * (1 + below(4)), rows = 16 * (1 + below(20));
+      const ggml_glu_op op = below(2) ? GGML_GLU_OP_SWIGLU : GGML_GLU_OP_GEGLU;
+      const bool together = check_shape({type, columns, rows, tokens, 1 + below(3), op, below(2) == 0}, random());
+      CHECK(together);
+    }
+    // More activations than stay near, perhaps, and long rows.
+    check_shape({type, 512, 112, 530, 2, GGML_GLU_OP_SWIGLU, true}, random());
+    check_shape({type, 512, 48, 700, 2, GGML_GLU_OP_SWIGLU, true}, random());
+    check_shape({type, 9216, 32, 50, 2, GGML_GLU_OP_SWIGLU, false}, random());
+  }
+  if (!any) SKIP("on this processor none of these types is ours");
+}
+
+TEST("other gates than SwiGLU and GEGLU are computed one by one") {
+  for (const ggml_type type : kTypes) {
+    if (is_ours(type)) CHECK(!check_shape({type, 256, 32, 3, 2, GGML_GLU_OP_REGLU, true}, check::seed()));
+  }
+}
