@@ -274,7 +274,7 @@ struct SuperProducts {
     constexpr int kGroups = 8 / Scales::kParts;
 #pragma GCC unroll 16
     for (int row = 0; row < n; row++) whole[row] = words(0);
-    for_blocks<false>([&](int j) ZSE_INLINE_LAMBDA {
+    for_blocks<(n <= Weights::kWrittenOut)>([&](int j) ZSE_INLINE_LAMBDA {
       if (ahead > 0) fetch<8>(block, j, ahead);
       const int8_t (*values)[n][16] = a.values + 2 * j;
 #pragma GCC unroll 2

@@ -17,6 +17,7 @@ struct Packed {
   using Block = typename Kind::Block;
   using Scales = WholeScales<Kind>;
   static constexpr bool kFit = fit;
+  static constexpr int kWrittenOut = fit && !Scales::kMinima ? 4 : 0;  // up to how many rows of activations the code is, so that shifts are known
   static constexpr int kGroups = 8 / Scales::kParts;
 
   ZSE_INLINE_MEMBER explicit Packed(const Block& block) : block(block), by(block) {}
@@ -38,6 +39,7 @@ template <class Kind>
 class Unpacked {
  public:
   static constexpr bool kFit = kFits16<Kind>;
+  static constexpr int kWrittenOut = 0;
 
   void read(const typename Kind::Block& block) {
     const Packed<Kind, kFit> packed(block);
