@@ -50,7 +50,7 @@ struct SuperProducts {
    * How many columns of all weights so many rows pass over before the next ones: these rows, and weights that are unpacked, stay near then. 0 where few rows
    * pass over all columns at once.
    */
-  static int64_t slice_columns(int rows) { return in_slices(rows) ? kMostUnpacked * QK_K : 0; }
+  static int64_t slice_columns(int rows) { return in_slices(rows) ? unpacked_at_once(rows) * QK_K : 0; }
 
   static constexpr int64_t kPieceColumns = QK_K;
   static void round_piece(const Piece& piece, int64_t, const char* from, size_t stride, char* to) {
@@ -144,6 +144,9 @@ struct SuperProducts {
   static constexpr int kUnpackedPasses = 4;
   static constexpr int kMostUnpacked = 6;
 
+  // Fewer of them stay near while a few rows pass; with many what counts is how often sums go to memory and back.
+  static int unpacked_at_once(int rows) { return rows < 2 * kMany * kUnpackedPasses ? 4 : kMostUnpacked; }
+
   static bool in_slices(int rows) { return !by_tiles(rows) && rows >= kMany * kUnpackedPasses && instructions_compete(); }
 
   static int passes(int rows) {
@@ -174,7 +177,8 @@ struct SuperProducts {
     const int64_t blocks = columns / QK_K;
     const int of = passes(rows);
     Unpacked<Kind> unpacked[kMostUnpacked];
-    const int64_t slices = (blocks + kMostUnpacked - 1) / kMostUnpacked;
+    const int most = unpacked_at_once(rows);
+    const int64_t slices = (blocks + most - 1) / most;
     for (int64_t i = 0; i < slices; i++) {
       const Slice slice{blocks * i / slices, blocks * (i + 1) / slices};
       const auto read = [&](int64_t b) ZSE_INLINE_LAMBDA -> const Unpacked<Kind>& { return unpacked[b - slice.begin]; };

@@ -17,7 +17,8 @@ struct Packed {
   using Block = typename Kind::Block;
   using Scales = WholeScales<Kind>;
   static constexpr bool kFit = fit;
-  static constexpr int kWrittenOut = fit && !Scales::kMinima ? 4 : 0;  // up to how many rows of activations the code is, so that shifts are known
+  static constexpr int kWrittenOut =
+      fit && !Scales::kMinima ? 4 : 0;  // up to how many rows of activations the code is, so that shifts are known
   static constexpr int kGroups = 8 / Scales::kParts;
 
   ZSE_INLINE_MEMBER explicit Packed(const Block& block) : block(block), by(block) {}
