@@ -7,14 +7,10 @@
 #include <cstdint>
 #include <cstring>
 
+#include "abort.h"
 #include "attention_tile.h"
 
 #ifdef ZSE_VECTORS
-
-// Whether the graph's abort callback says so by now: our patch to ggml-cpu.c, which alone knows the callback. ggml asks it between nodes only,
-// and at depth this one takes tens of milliseconds. Once it has said yes it must stay with it until the graph has ended, which an
-// attention never does: the node after it is not computed.
-extern "C" bool zse_abort_wanted(const ggml_threadpool* threadpool);
 
 namespace zse::kernels {
 
@@ -166,7 +162,7 @@ class Attention final : public ggml::cpu::tensor_traits {
       if (params->ith == 0) ggml_threadpool_chunk_set(params->threadpool, params->nth);
       ggml_barrier(params->threadpool);
       for (int64_t item = params->ith; item < plan.items; item = ggml_threadpool_chunk_add(params->threadpool, 1)) {
-        if (zse_abort_wanted(params->threadpool)) break;  // the graph ends after this node: nobody looks at the result
+        if (zse_abort_wanted(params->threadpool)) break;
         compute_item(params, of, plan, partials, item);
       }
     }

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <vector>
 
+#include "abort.h"
 #include "ggml-cpu-impl.h"
 #include "ggml-cpu.h"
 #include "processor.h"
@@ -148,8 +149,31 @@ class Products final : public InterleavedWeights {
     return at<const Block>(weights->data, row * weights->nb[1] + expert * weights->nb[2]);
   }
 
+  // A thread's results of two products, which stay near until the gate has read them.
+  class Near {
+   public:
+    // Of so many rows.
+    static int64_t columns(int rows) {
+      constexpr int64_t kBytes = 128 << 10;
+      return std::max<int64_t>(kBytes / (2 * sizeof(float) * rows * kTogether), 1) * kTogether;
+    }
+
+    // Where one of both has its rows.
+    float* const* place(int which, int rows, int columns) {
+      numbers_.resize(std::max<size_t>(numbers_.size(), 2 * rows * columns + kTogether));
+      float* first = at<float>(numbers_.data(), -reinterpret_cast<uintptr_t>(numbers_.data()) % (kTogether * sizeof(float)));
+      for (int row = 0; row < rows; row++) rows_[which][row] = first + (which * rows + row) * columns;
+      return rows_[which];
+    }
+
+   private:
+    std::vector<float> numbers_;
+    float* rows_[2][kMostSliced + kLeast];
+  };
+
   // Calls `work` with the first of some rows of weights and the one after them, until all have been dealt out: four pieces for each thread, one by one,
-  // except where memory belongs to processors: there each has its own. Of several planes, too.
+  // except where memory belongs to processors: there each has its own. Threads that are alike take pieces that follow each other: what is read ahead at the end of
+  // one is their next one's beginning. Of several planes, too.
   template <class Work>
   static void deal_out(const ggml_compute_params* params, const ggml_tensor* weights, int64_t planes, const Work& work) {
     const int64_t groups = weights->ne[1] / Kind::kInterleaved;
@@ -157,7 +181,10 @@ class Products final : public InterleavedWeights {
     if (params->ith == 0) ggml_threadpool_chunk_set(params->threadpool, params->nth);
     ggml_barrier(params->threadpool);
     for (int64_t item = params->ith; item < pieces * planes; item = ggml_threadpool_chunk_add(params->threadpool, 1)) {
-      const int64_t piece = item % pieces;
+      if (zse_abort_wanted(params->threadpool)) break;
+      const int64_t number = item % pieces;
+      const int64_t piece =
+          pieces % params->nth == 0 ? number % params->nth * (pieces / params->nth) + number / params->nth : number;
       work(item / pieces, groups * piece / pieces * Kind::kInterleaved, groups * (piece + 1) / pieces * Kind::kInterleaved);
     }
   }
@@ -189,41 +216,31 @@ class Products final : public InterleavedWeights {
   }
 
  public:
-  // Activations that do not stay near would have to pass for every few of the weights, and those of long rows where slices of them do.
-  bool gates(const ggml_tensor* weights, int64_t rows) const override {
-    const bool sliced = Kind::slice_columns(static_cast<int>(rows)) > 0;
-    const auto row = static_cast<int64_t>(Kind::row_bytes(weights->ne[0]));
-    return rows < most_rows(weights, static_cast<int>(rows)) + kLeast && (!sliced || rows * row <= own_cache() * 3 / 4);
-  }
-
   void multiply_gated(const ggml_compute_params* params, const ggml_tensor* gate, const ggml_tensor* from, Gate by,
                       ggml_tensor* result) const override {
     const ggml_tensor* activations = gate->src[1];
     const int64_t columns = activations->ne[0];
     const int tokens = static_cast<int>(activations->ne[1]);
-    GGML_ASSERT(tokens < kMostSliced + kLeast && params->wsize >= activation_bytes(activations));
+    const size_t row_bytes = Kind::row_bytes(columns);
+    GGML_ASSERT(params->wsize >= activation_bytes(activations));
     round_rows(params, activations, tokens, 1, 0);
 
-    constexpr int64_t kNear = 128 << 10;  // bytes of results of both products, which are read at once
-    const int64_t most = std::max<int64_t>(kNear / (2 * sizeof(float) * std::max(tokens, 1) * kTogether), 1) * kTogether;
+    const int most = most_gated(gate->src[0], tokens);
     deal_out(params, gate->src[0], 1, [&](int64_t, int64_t first, int64_t end) {
-      static thread_local std::vector<float> near;
-      near.resize(2 * tokens * std::min(most, end - first) + kTogether);
-      auto* aligned =
-          reinterpret_cast<float*>(GGML_PAD(reinterpret_cast<uintptr_t>(near.data()), kTogether * sizeof(float)));
-      for (int64_t column = first, n; column < end; column += n) {
-        n = std::min(most, end - column);
-        float* gates[kMostSliced + kLeast];
-        float* numbers[kMostSliced + kLeast];
-        for (int row = 0; row < tokens; row++) {
-          gates[row] = aligned + row * n;
-          numbers[row] = aligned + (tokens + row) * n;
+      static thread_local Near near;
+      for (int row = 0, rows; row < tokens; row += rows) {
+        rows = tokens - row < most + kLeast ? tokens - row : most;
+        const auto* rounded = at<const char>(params->wdata, row * row_bytes);
+        const int64_t at_once = std::min(near.columns(rows), end - first);
+        for (int64_t column = first; column < end; column += at_once) {
+          const int n = static_cast<int>(std::min(at_once, end - column));
+          float* const* gates = near.place(0, rows, n);
+          float* const* numbers = near.place(1, rows, n);
+          Kind::multiply(columns, gates, weights_at(gate->src[0], column, 0), rounded, rows, n);
+          Kind::multiply(columns, numbers, weights_at(from->src[0], column, 0), rounded, rows, n);
+          for (int i = 0; i < rows; i++)
+            by(n, at<float>(result->data, (row + i) * result->nb[1]) + column, gates[i], numbers[i]);
         }
-        const auto* rounded = static_cast<const char*>(params->wdata);
-        Kind::multiply(columns, gates, weights_at(gate->src[0], column, 0), rounded, tokens, static_cast<int>(n));
-        Kind::multiply(columns, numbers, weights_at(from->src[0], column, 0), rounded, tokens, static_cast<int>(n));
-        for (int row = 0; row < tokens; row++)
-          by(static_cast<int>(n), at<float>(result->data, row * result->nb[1]) + column, gates[row], numbers[row]);
       }
     });
   }
@@ -294,6 +311,15 @@ class Products final : public InterleavedWeights {
     static_assert(kMostRows % kTogether == 0);
     const int64_t rows = kNear / static_cast<int64_t>(Kind::row_bytes(weights->ne[0])) / kTogether * kTogether;
     return static_cast<int>(std::clamp<int64_t>(rows, kTogether, kMostRows));
+  }
+
+  // The same where few of weights pass, of two products in turns: all columns of the activations stay near, since these pass slice by slice each time.
+  static int most_gated(const ggml_tensor* weights, int tokens) {
+    const int most = most_rows(weights, tokens);
+    if (Kind::slice_columns(tokens) == 0) return most;
+    constexpr int kTogether = 12, kFewest = 96;
+    const auto rows = own_cache() * 3 / 4 / static_cast<int64_t>(Kind::row_bytes(weights->ne[0])) / kTogether * kTogether;
+    return static_cast<int>(std::clamp<int64_t>(rows, kFewest, most));
   }
 
   // Into the work buffer, each plane's rows as they are multiplied together. What a thread writes lies together, too: two that write to the same line

@@ -24,9 +24,6 @@ class InterleavedWeights : public ggml::cpu::tensor_traits {
   /** Writes `n` numbers: what the gate lets through of `from`. */
   using Gate = void (*)(int n, float* to, const float* gate, const float* from);
 
-  /** Whether two products of such weights with so many rows of activations are better made together than one after the other. */
-  virtual bool gates(const ggml_tensor* weights, int64_t rows) const = 0;
-
   /** Computes `result` of two products of the same activations, a few columns of both at a time: neither is written to memory as a whole. */
   virtual void multiply_gated(const ggml_compute_params* params, const ggml_tensor* gate, const ggml_tensor* from, Gate by,
                               ggml_tensor* result) const = 0;

@@ -5,6 +5,7 @@
 #include <limits>
 #include <map>
 #include <new>
+#include <optional>
 #include <utility>
 
 #include "../src/llama-ext.h"  // llama_get_memory_breakdown
@@ -33,11 +34,7 @@ LlamaDecoder::LlamaDecoder(std::shared_ptr<const Model> model, int more_rows, in
   max_outputs_ = std::min(info.max_streams + more_rows, static_cast<int>(params.n_batch));
   params.n_threads = info.threads;
   params.n_threads_batch = info.threads;
-  params.abort_callback = [](void* self) {
-    const AbortCheck* check = static_cast<LlamaDecoder*>(self)->abort_;
-    return check && (*check)();
-  };
-  params.abort_callback_data = this;
+  abortable_.install(params);
 
   make_context(params);
   reserve_adapters();
@@ -120,11 +117,12 @@ DecodeStatus LlamaDecoder::decode(const Batch& batch, const AbortCheck& abort) {
     batch_.logits[i] = batch[i].output;
   }
   clear_logged_errors();
-  abort_ = can_roll_back_ ? &abort : nullptr;
+  std::optional<Abortable::Call> call;
+  if (can_roll_back_) call.emplace(abortable_, abort);
   const int result = llama_decode(context_.get(), batch_);
   // On a GPU the call only queues the work; waiting here keeps the measured step time, and so the planner, honest.
   if (result == 0) llama_synchronize(context_.get());
-  abort_ = nullptr;
+  call.reset();
   if (result == 0) return DecodeStatus::kOk;
   if (result == 2) {
     roll_back(batch);

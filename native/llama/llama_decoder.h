@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "abortable.h"
 #include "compute_threads.h"
 #include "core/decoder.h"
 #include "core/ids.h"
@@ -89,14 +90,14 @@ class LlamaDecoder final : public Decoder {
   ComputeThreads threads_;  // outlives the context that computes on it
   RowGroups row_groups_;
   std::unique_ptr<PoolWork> pool_work_;  // null where one thread draws all
+  Abortable abortable_;                  // outlives the context that asks it
   std::unique_ptr<llama_context, ContextDeleter> context_;
   llama_batch batch_;
   int max_outputs_;
-  bool unified_;                       // one KV buffer for all sequences
-  bool moves_;                         // chunks, so that each slot has a second sequence to keep them aside in
-  bool can_roll_back_;                 // recurrent memory cannot be cut, so its steps are never aborted
-  int window_ = INT_MAX;               // of a sliding attention, whose images hold no more
-  const AbortCheck* abort_ = nullptr;  // of the decode under way
+  bool unified_;          // one KV buffer for all sequences
+  bool moves_;            // chunks, so that each slot has a second sequence to keep them aside in
+  bool can_roll_back_;    // recurrent memory cannot be cut, so its steps are never aborted
+  int window_ = INT_MAX;  // of a sliding attention, whose images hold no more
   std::string failure_;
 };
 

@@ -40,11 +40,7 @@ LlamaDraftHead::LlamaDraftHead(const Model& model, const LlamaDecoder& target, i
   params.n_batch = params.n_ubatch = static_cast<uint32_t>(std::max(rows, streams));
   params.n_outputs_max = static_cast<uint32_t>(streams);
   params.n_threads = params.n_threads_batch = model.info().threads;
-  params.abort_callback = [](void* self) {
-    const AbortCheck* check = static_cast<LlamaDraftHead*>(self)->abort_;
-    return check && (*check)();
-  };
-  params.abort_callback_data = this;
+  abortable_.install(params);
   clear_logged_errors();
   const AbortGuard guard(AbortBlame::kFile);
   context_.reset(llama_init_from_model(model.get(), params));
@@ -125,9 +121,8 @@ void LlamaDraftHead::draft(const std::vector<DraftWish>& wishes, const AbortChec
     params.prompt = wish.known;
     params.result = wish.draft;
   }
-  abort_ = &abort;
+  const Abortable::Call call(abortable_, abort);
   common_speculative_draft(speculative_.get());
-  abort_ = nullptr;
 }
 
 /**
@@ -168,9 +163,11 @@ void LlamaDraftHead::computed(const std::vector<ComputedReply>& replies, const A
   std::fill(asked_.begin(), asked_.end(), false);
   if (!taken.empty()) {
     llama_set_embeddings_nextn(target_, true, false);  // by their places, for the moment
-    abort_ = &abort;
-    const bool sound = common_speculative_process(speculative_.get(), batch_);
-    abort_ = nullptr;
+    bool sound;
+    {
+      const Abortable::Call call(abortable_, abort);
+      sound = common_speculative_process(speculative_.get(), batch_);
+    }
     for (const ComputedReply* reply : taken) {
       Followed& followed = followed_[static_cast<size_t>(reply->slot)];
       if (!sound) {

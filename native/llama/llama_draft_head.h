@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "abortable.h"
 #include "core/draft_model.h"
 #include "llama.h"
 #include "speculative.h"
@@ -54,14 +55,14 @@ class LlamaDraftHead final : public DraftModel {
   void tell_rows(bool wanted);
 
   llama_context* const target_;
+  Abortable abortable_;  // outlives the context that asks it
   std::unique_ptr<llama_context, ContextDeleter> context_;
   common_speculative_ptr speculative_;
   llama_batch batch_;
   size_t width_;  // numbers of a row
   int longest_;   // draft
   std::vector<Followed> followed_;
-  std::vector<bool> asked_;            // by slot: in the step under way
-  const AbortCheck* abort_ = nullptr;  // of the call under way
+  std::vector<bool> asked_;  // by slot: in the step under way
 };
 
 }  // namespace zse

@@ -62,11 +62,7 @@ LlamaDraftModel::LlamaDraftModel(std::shared_ptr<const Model> model, const Model
   params.n_outputs_max = static_cast<uint32_t>(streams);
   params.swa_full = true;  // guesses are taken back
   params.n_threads = params.n_threads_batch = target_model.info().threads;
-  params.abort_callback = [](void* self) {
-    const AbortCheck* check = static_cast<LlamaDraftModel*>(self)->abort_;
-    return check && (*check)();
-  };
-  params.abort_callback_data = this;
+  abortable_.install(params);
   clear_logged_errors();
   const AbortGuard guard(AbortBlame::kFile);
   context_.reset(llama_init_from_model(model_->get(), params));
@@ -134,7 +130,7 @@ bool LlamaDraftModel::read(const std::vector<DraftWish>& wishes, int most, const
   const int room = static_cast<int>(llama_n_batch(context_.get()));
   std::vector<size_t> ends;  // of what each slot holds when the batch is computed
   size_t next = 0;           // of the wishes, the one that is read
-  abort_ = &abort;
+  const Abortable::Call call(abortable_, abort);
   bool sound = true;
   while (sound && most > 0 && next < wishes.size()) {
     batch_.n_tokens = 0;
@@ -164,7 +160,6 @@ bool LlamaDraftModel::read(const std::vector<DraftWish>& wishes, int most, const
       for (size_t k = held.tokens.size(); k < ends[i]; k++) held.tokens.push_back(token(held, *wish.known, k));
     }
   }
-  abort_ = nullptr;
   return sound;
 }
 
@@ -193,9 +188,10 @@ void LlamaDraftModel::draft(const std::vector<DraftWish>& wishes, const AbortChe
     params.prompt = wish.known;
     params.result = wish.draft;
   }
-  abort_ = &abort;
-  common_speculative_draft(speculative_.get());
-  abort_ = nullptr;
+  {
+    const Abortable::Call call(abortable_, abort);
+    common_speculative_draft(speculative_.get());
+  }
   // Its memory says what it has read of its own guesses; where it failed, what that is is not known.
   for (size_t k = 0; k < wishes.size(); k++) {
     const DraftWish& wish = wishes[k];

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "abortable.h"
 #include "core/draft_model.h"
 #include "llama.h"
 #include "speculative.h"
@@ -47,6 +48,7 @@ class LlamaDraftModel final : public DraftModel {
   void cut(SlotId slot, size_t tokens);
 
   std::shared_ptr<const Model> model_;
+  Abortable abortable_;  // outlives the context that asks it
   std::unique_ptr<llama_context, ContextDeleter> context_;
   common_speculative_ptr speculative_;
   llama_batch batch_;
@@ -55,7 +57,6 @@ class LlamaDraftModel final : public DraftModel {
   size_t reach_;         // tokens that it reads of a text that it has not read yet
   int longest_;          // draft
   std::vector<Held> held_;
-  const AbortCheck* abort_ = nullptr;  // of the call under way
 };
 
 }  // namespace zse

@@ -4,6 +4,7 @@
 #include <climits>
 #include <cmath>
 #include <map>
+#include <optional>
 #include <utility>
 
 #include "../src/llama-ext.h"  // llama_get_memory_breakdown
@@ -83,11 +84,7 @@ void LlamaEmbedder::open() {
   params.pooling_type = pooling_;
   params.n_threads = params.n_threads_batch = info.threads;
   params.no_perf = true;
-  params.abort_callback = [](void* self) {
-    const AbortCheck* check = static_cast<LlamaEmbedder*>(self)->abort_;
-    return check && (*check)();
-  };
-  params.abort_callback_data = this;
+  abortable_.install(params);
   clear_logged_errors();
   const AbortGuard guard(info.generates ? AbortBlame::kEngine : AbortBlame::kFile);  // the first graphs are built here
   context_.reset(llama_init_from_model(model_->get(), params));
@@ -119,10 +116,11 @@ DecodeStatus LlamaEmbedder::compute(const Batch& batch, const AbortCheck& abort)
     batch_.logits[i] = 1;
   }
   clear_logged_errors();
-  abort_ = can_roll_back_ ? &abort : nullptr;
+  std::optional<Abortable::Call> call;
+  if (can_roll_back_) call.emplace(abortable_, abort);
   const int result = llama_decode(context_.get(), batch_);  // of a model without a memory, it encodes
   if (result == 0) llama_synchronize(context_.get());
-  abort_ = nullptr;
+  call.reset();
   if (result == 2) {
     roll_back(batch);
     return DecodeStatus::kAborted;

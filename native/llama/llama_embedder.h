@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "abortable.h"
 #include "compute_threads.h"
 #include "core/embedder.h"
 #include "llama.h"
@@ -53,6 +54,7 @@ class LlamaEmbedder final : public Embedder {
 
   std::shared_ptr<const Model> model_;
   ComputeThreads threads_;  // outlives the context that computes on it
+  Abortable abortable_;     // outlives the context that asks it
   std::unique_ptr<llama_context, ContextDeleter> context_;
   llama_batch batch_ = {};
   enum llama_pooling_type pooling_;
@@ -61,8 +63,7 @@ class LlamaEmbedder final : public Embedder {
   bool can_roll_back_;
   int max_texts_, max_tokens_, max_batch_tokens_, width_;
   size_t memory_bytes_ = 0;
-  std::vector<Pooled> pooled_;         // by place
-  const AbortCheck* abort_ = nullptr;  // of the compute() under way
+  std::vector<Pooled> pooled_;  // by place
   std::string failure_;
 };
 

@@ -1,0 +1,56 @@
+// Owns when a llama.cpp context gives up what it computes: ggml asks for that between the nodes of a graph, and our kernels ask within them
+// (native/kernels), on every compute thread at once.
+#pragma once
+
+#include <atomic>
+
+#include "core/decoder.h"
+#include "llama.h"
+
+namespace zse {
+
+/**
+ * What a context asks. Once it has heard yes it stays with that until the call has ended: a kernel that stopped in the middle of a node leaves a result that is no
+ * result, so nobody may go on with it, though the answer may change meanwhile (a short prompt joins a step only while that is young).
+ */
+class Abortable {
+ public:
+  Abortable() = default;
+  Abortable(const Abortable&) = delete;  // contexts know its address
+  Abortable& operator=(const Abortable&) = delete;
+
+  /** Of a context that ends before this does. */
+  void install(llama_context_params& params) {
+    params.abort_callback = [](void* self) { return static_cast<Abortable*>(self)->wanted(); };
+    params.abort_callback_data = this;
+  }
+
+  /** As long as it lives, contexts ask `check`, which outlives it. */
+  class Call {
+   public:
+    Call(Abortable& of, const AbortCheck& check) : of_(of) {
+      of.said_.store(false, std::memory_order_relaxed);
+      of.check_ = &check;
+    }
+    ~Call() { of_.check_ = nullptr; }
+    Call(const Call&) = delete;
+    Call& operator=(const Call&) = delete;
+
+   private:
+    Abortable& of_;
+  };
+
+ private:
+  bool wanted() {
+    if (!check_) return false;
+    if (said_.load(std::memory_order_relaxed)) return true;
+    if (!(*check_)()) return false;
+    said_.store(true, std::memory_order_relaxed);
+    return true;
+  }
+
+  const AbortCheck* check_ = nullptr;  // set and read in one call: compute threads begin after it and end before it
+  std::atomic<bool> said_{false};
+};
+
+}  // namespace zse
