@@ -38,7 +38,7 @@ enum class DecodeStatus {
   kFailed,   // the backend failed; what the batch's sequences hold in the KV cache is unknown
 };
 
-/** Asked many times during a decode, on any of the threads that compute it, also at once; true ends it. */
+/** Asked many times during a decode, by any of the threads that compute it, by several at the same time; true ends it. */
 using AbortCheck = std::function<bool()>;
 
 /** What a slot holds, copied out of the KV cache: bytes that mean something only to the same model in a context of the same settings. */

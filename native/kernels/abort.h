@@ -5,7 +5,7 @@ struct ggml_threadpool;
 
 /**
  * Whether the graph's abort callback says so by now: our patch to ggml-cpu.c, which alone knows the callback. ggml asks it between nodes only, and some
- * take tens of milliseconds. Whoever heard yes may leave its node as it is: the callback stays with it (native/llama/abortable.h), so the node after it is not computed,
- * and nobody looks at the result of the last one.
+ * take tens of milliseconds. Whoever heard yes may leave its node as it is. The callback stays with a yes until the graph has ended, and whoever computes the graph
+ * then knows of it, even where ggml did not ask again (native/llama/abortable.h): nothing of the results is used.
  */
 extern "C" bool zse_abort_wanted(const ggml_threadpool* threadpool);

@@ -18,10 +18,11 @@ InterleavedWeights::Gate gate_of(const ggml_tensor* node) {
   }
 }
 
-// Who multiplies the weights of both products; null where they have nobody in common, or more than one plane.
+// Who multiplies the weights of both products; null where they have nobody in common, or not one plane.
 const InterleavedWeights* both_of(const ggml_tensor* a, const ggml_tensor* b) {
   const ggml_tensor *weights = a->src[0], *others = b->src[0];
-  if (a->src[1] != b->src[1] || !ggml_are_same_shape(weights, others) || ggml_n_dims(a) > 2) return nullptr;
+  if (a->src[1] != b->src[1] || !ggml_are_same_shape(weights, others) || a->ne[2] != 1 || a->ne[3] != 1) return nullptr;
+  if (a->src[1]->type != GGML_TYPE_F32) return nullptr;
   const auto ours = [](const ggml_tensor* one) { return one->buffer && one->buffer->buft == zse::kernels::buffer_type(); };
   if (!ours(weights) || !ours(others) || weights->extra != others->extra) return nullptr;
   return static_cast<const InterleavedWeights*>(weights->extra);

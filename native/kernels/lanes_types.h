@@ -62,7 +62,7 @@ ZSE_INLINE void add_halves(Floats* sums, const Ints* w, const Floats* scales, co
 #endif
 
 // Up to how many rows of activations the shifts of K-quants are known when this is compiled: that is quicker, and counts where few rows share them;
-// with many rows the longer code costs more. Of Q4_K and Q5_K, and of Q6_K. Those of super-blocks: paired_sums.h.
+// with many rows the longer code costs more. Of Q4_K and Q5_K, and of Q6_K. Those of super-blocks: paired_sums.h, superblock_parts.h.
 #ifdef ZSE_LANES_NEON
 constexpr int kRowsOfKnownShifts = 1, kRowsOfKnownShiftsQ6K = 1;
 #else

@@ -66,9 +66,9 @@ class Products final : public InterleavedWeights {
   using Stored = typename Kind::Stored;
   using Block = typename Kind::Block;
 
-  // Rows of activations in one call: kinds put 4, 6, 12, 16 or 64 of them together. No call but the only one has fewer than sixteen. In slices a prompt's
-  // usual 512 are one call.
-  static constexpr int kMostRows = 192, kMostSliced = 528, kLeast = 16;
+  // Rows of activations in one call: kinds put up to 64 of them together. Calls but the only one have as many as keeps the last rows, which lie together in
+  // other numbers, in one call. In slices a prompt's usual 512 are one call.
+  static constexpr int kMostRows = 192, kMostSliced = 528, kLeast = 36;
 
  public:
   bool takes(const ggml_tensor* weights) const override { return weights->ne[1] % Kind::kInterleaved == 0; }
@@ -152,40 +152,41 @@ class Products final : public InterleavedWeights {
   // A thread's results of two products, which stay near until the gate has read them.
   class Near {
    public:
-    // Of so many rows.
+    float* rows[2][kMostSliced + kLeast];  // of each product, as laid out last
+
+    /** How many columns of so many rows stay near. */
     static int64_t columns(int rows) {
       constexpr int64_t kBytes = 128 << 10;
       return std::max<int64_t>(kBytes / (2 * sizeof(float) * rows * kTogether), 1) * kTogether;
     }
 
-    // Where one of both has its rows.
-    float* const* place(int which, int rows, int columns) {
-      numbers_.resize(std::max<size_t>(numbers_.size(), 2 * rows * columns + kTogether));
-      float* first = at<float>(numbers_.data(), -reinterpret_cast<uintptr_t>(numbers_.data()) % (kTogether * sizeof(float)));
-      for (int row = 0; row < rows; row++) rows_[which][row] = first + (which * rows + row) * columns;
-      return rows_[which];
+    void lay_out(int n_rows, int n_columns) {
+      constexpr uintptr_t kLine = kTogether * sizeof(float);
+      numbers_.resize(std::max<size_t>(numbers_.size(), 2 * n_rows * n_columns + kTogether));
+      float* next = at<float>(numbers_.data(), (kLine - reinterpret_cast<uintptr_t>(numbers_.data()) % kLine) % kLine);
+      for (auto& product : rows)
+        for (int row = 0; row < n_rows; row++, next += n_columns) product[row] = next;
     }
 
    private:
     std::vector<float> numbers_;
-    float* rows_[2][kMostSliced + kLeast];
   };
 
-  // Calls `work` with the first of some rows of weights and the one after them, until all have been dealt out: four pieces for each thread, one by one,
-  // except where memory belongs to processors: there each has its own. Threads that are alike take pieces that follow each other: what is read ahead at the end of
-  // one is their next one's beginning. Of several planes, too.
+  // Calls `work` with a plane, the first of some rows of weights and the one after them, until all have been dealt out, `together` rows or a multiple in each
+  // piece: four pieces for each thread, one by one, except where memory belongs to processors: there each has its own. Threads that are alike take pieces that follow
+  // each other: what is read ahead at the end of one is their next one's beginning.
   template <class Work>
-  static void deal_out(const ggml_compute_params* params, const ggml_tensor* weights, int64_t planes, const Work& work) {
-    const int64_t groups = weights->ne[1] / Kind::kInterleaved;
-    const int64_t pieces = params->nth == 1 ? 1 : std::min<int64_t>(groups, (ggml_is_numa() ? 1 : 4) * params->nth);
+  static void deal_out(const ggml_compute_params* params, const ggml_tensor* weights, int64_t together, int64_t planes,
+                       const Work& work) {
+    const int64_t rows = weights->ne[1], groups = (rows + together - 1) / together, threads = params->nth;
+    const int64_t pieces = threads == 1 ? 1 : std::min<int64_t>(groups, (ggml_is_numa() ? 1 : 4) * threads);
     if (params->ith == 0) ggml_threadpool_chunk_set(params->threadpool, params->nth);
     ggml_barrier(params->threadpool);
     for (int64_t item = params->ith; item < pieces * planes; item = ggml_threadpool_chunk_add(params->threadpool, 1)) {
       if (zse_abort_wanted(params->threadpool)) break;
       const int64_t number = item % pieces;
-      const int64_t piece =
-          pieces % params->nth == 0 ? number % params->nth * (pieces / params->nth) + number / params->nth : number;
-      work(item / pieces, groups * piece / pieces * Kind::kInterleaved, groups * (piece + 1) / pieces * Kind::kInterleaved);
+      const int64_t piece = pieces % threads == 0 ? number % threads * (pieces / threads) + number / threads : number;
+      work(item / pieces, groups * piece / pieces * together, std::min(rows, groups * (piece + 1) / pieces * together));
     }
   }
 
@@ -200,7 +201,7 @@ class Products final : public InterleavedWeights {
 
     const int64_t near = near_rows(weights, tokens);
     const int most = most_rows(weights, tokens);
-    deal_out(params, weights, planes, [&](int64_t plane, int64_t first, int64_t end) {
+    deal_out(params, weights, Kind::kInterleaved, planes, [&](int64_t plane, int64_t first, int64_t end) {
       float* out = at<float>(node->data, plane * node->nb[2]);
       const char* rounded = at<const char>(params->wdata, plane * plane_bytes);
       for (int64_t column = first; column < end; column += near) {
@@ -226,7 +227,8 @@ class Products final : public InterleavedWeights {
     round_rows(params, activations, tokens, 1, 0);
 
     const int most = most_gated(gate->src[0], tokens);
-    deal_out(params, gate->src[0], 1, [&](int64_t, int64_t first, int64_t end) {
+    // A row of gates is computed sixteen numbers at a time, and what is left of it one by one: pieces end where the row would be cut anyway.
+    deal_out(params, gate->src[0], kTogether, 1, [&](int64_t, int64_t first, int64_t end) {
       static thread_local Near near;
       for (int row = 0, rows; row < tokens; row += rows) {
         rows = tokens - row < most + kLeast ? tokens - row : most;
@@ -234,8 +236,8 @@ class Products final : public InterleavedWeights {
         const int64_t at_once = std::min(near.columns(rows), end - first);
         for (int64_t column = first; column < end; column += at_once) {
           const int n = static_cast<int>(std::min(at_once, end - column));
-          float* const* gates = near.place(0, rows, n);
-          float* const* numbers = near.place(1, rows, n);
+          near.lay_out(rows, n);
+          const auto& [gates, numbers] = near.rows;
           Kind::multiply(columns, gates, weights_at(gate->src[0], column, 0), rounded, rows, n);
           Kind::multiply(columns, numbers, weights_at(from->src[0], column, 0), rounded, rows, n);
           for (int i = 0; i < rows; i++)
@@ -300,25 +302,25 @@ class Products final : public InterleavedWeights {
   static int most_rows(const ggml_tensor* weights, int tokens) {
     if (const int64_t columns = Kind::slice_columns(tokens); columns > 0) {
       const auto slice = static_cast<int64_t>(Kind::row_bytes(std::min(weights->ne[0], columns)));
-      constexpr int kTogether = 12;
-      return static_cast<int>(std::clamp<int64_t>(own_cache() / 2 / slice / kTogether * kTogether, kMostRows, kMostSliced));
+      constexpr int kPass = 12;
+      return static_cast<int>(std::clamp<int64_t>(own_cache() / 2 / slice / kPass * kPass, kMostRows, kMostSliced));
     }
 #ifdef __AMX_INT8__
     if (has_tiles()) return kMostRows;
 #endif
     constexpr int64_t kNear = 512 << 10;  // bytes
-    constexpr int kTogether = 48;         // a multiple of all that are multiplied together
-    static_assert(kMostRows % kTogether == 0);
-    const int64_t rows = kNear / static_cast<int64_t>(Kind::row_bytes(weights->ne[0])) / kTogether * kTogether;
-    return static_cast<int>(std::clamp<int64_t>(rows, kTogether, kMostRows));
+    constexpr int kPasses = 48;           // a multiple of all that are multiplied together
+    static_assert(kMostRows % kPasses == 0);
+    const int64_t rows = kNear / static_cast<int64_t>(Kind::row_bytes(weights->ne[0])) / kPasses * kPasses;
+    return static_cast<int>(std::clamp<int64_t>(rows, kPasses, kMostRows));
   }
 
   // The same where few of weights pass, of two products in turns: all columns of the activations stay near, since these pass slice by slice each time.
   static int most_gated(const ggml_tensor* weights, int tokens) {
     const int most = most_rows(weights, tokens);
     if (Kind::slice_columns(tokens) == 0) return most;
-    constexpr int kTogether = 12, kFewest = 96;
-    const auto rows = own_cache() * 3 / 4 / static_cast<int64_t>(Kind::row_bytes(weights->ne[0])) / kTogether * kTogether;
+    constexpr int kPass = 12, kFewest = 96;
+    const auto rows = own_cache() * 3 / 4 / static_cast<int64_t>(Kind::row_bytes(weights->ne[0])) / kPass * kPass;
     return static_cast<int>(std::clamp<int64_t>(rows, kFewest, most));
   }
 

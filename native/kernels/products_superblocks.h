@@ -38,12 +38,14 @@ struct SuperProducts {
 
   /**
    * How many rows lie together from the `first` of `rows` on, those included that fill up a tile's last places. Without tiles twelve have their sums in
-   * registers, of a block and of all blocks; two passes of as many are quicker than one of twelve and one of a few.
+   * registers, of a block and of all blocks. Fewer than ten take as long as ten, since each sum waits for itself: so the last ones are shared out evenly.
    */
   static int together(int rows, int first) {
     if (by_tiles(rows)) return kMostTogether;
     const int left = rows - first;
-    return left <= 8 ? left : left == kMany || left > 16 ? kMany : (left + 1) / 2;
+    if (left >= kEven) return kMany;
+    const int passes = (left + kMany - 1) / kMany;
+    return (left + passes - 1) / passes;
   }
 
   /**
@@ -91,16 +93,16 @@ struct SuperProducts {
       return;
     }
 #endif
-    if (in_slices(rows))
-      multiply_in_slices(columns, out, weights, rounded, rows, n_columns);
-    else if (!in_pairs<Kind>())
+    if (in_slices(rows)) return multiply_in_slices(columns, out, weights, rounded, rows, n_columns);
+    if constexpr (kFits16<Kind>) {
+      if (in_pairs<Kind>()) return multiply_all<PackedPairs<Kind>>(columns, out, weights, rounded, rows, n_columns);
+    }
+    if constexpr (!Scales::kMinima)
       multiply_all<Packed<Kind, kFits16<Kind>>>(columns, out, weights, rounded, rows, n_columns);
-    else if constexpr (kFits16<Kind>)
-      multiply_all<PackedPairs<Kind>>(columns, out, weights, rounded, rows, n_columns);
   }
 
  private:
-  static constexpr int kFew = 9, kMany = 12;
+  static constexpr int kFew = 9, kMany = 12, kEven = 4 * kMany;
 
   static bool by_tiles([[maybe_unused]] int rows) {
 #ifdef __AMX_INT8__
@@ -140,7 +142,7 @@ struct SuperProducts {
     int64_t begin, end;
   };
 
-  // Fewer are over before unpacking pays. It does not where unpacking costs little.
+  // Fewer are over before unpacking pays. It never does where it runs beside multiplications.
   static constexpr int kUnpackedPasses = 4;
   static constexpr int kMostUnpacked = 6;
 
@@ -215,6 +217,9 @@ struct SuperProducts {
         case 6: multiply(std::integral_constant<int, 6>()); break;
         case 7: multiply(std::integral_constant<int, 7>()); break;
         case 8: multiply(std::integral_constant<int, 8>()); break;
+        case 9: multiply(std::integral_constant<int, 9>()); break;
+        case 10: multiply(std::integral_constant<int, 10>()); break;
+        case 11: multiply(std::integral_constant<int, 11>()); break;
         default: multiply(std::integral_constant<int, kMany>());
       }
     }
@@ -230,11 +235,11 @@ struct SuperProducts {
     for (int row = 0; row < n; row++) store(sums[row], slice.begin == 0 ? zero() : _mm512_loadu_ps(out[row] + column));
     // The lines of the results are asked for before they are written; those of many rows a few with each of the first super-blocks, since what is to be read
     // would wait behind all of them.
-    constexpr int kAtOnce = n < kMany ? n : n / 3;
+    constexpr int kAtOnce = n <= 8 ? n : (n + 2) / 3;
     int asked = 0;
     const auto ask = [&]() ZSE_INLINE_LAMBDA {
 #pragma GCC unroll 8
-      for (int i = 0; i < kAtOnce; i++) __builtin_prefetch(out[asked + i] + column, 1);
+      for (int i = 0; i < kAtOnce; i++) __builtin_prefetch(out[std::min(asked + i, n - 1)] + column, 1);
       asked += kAtOnce;
     };
     if constexpr (kAtOnce == n) ask();

@@ -11,14 +11,14 @@
 
 namespace zse::kernels {
 
-/** As they are stored. `fit`: the parts' sums fit 16 bits, and so their scales come, below zeros. */
+/** As they are stored. Where the parts' sums `fit` 16 bits, so do their scales, below zeros. */
 template <class Kind, bool fit>
 struct Packed {
   using Block = typename Kind::Block;
   using Scales = WholeScales<Kind>;
   static constexpr bool kFit = fit;
   static constexpr int kWrittenOut =
-      fit && !Scales::kMinima ? 4 : 0;  // up to how many rows of activations the code is, so that shifts are known
+      fit && !Scales::kMinima ? 4 : 0;  // up to how many rows of activations it is, so that shifts are known
   static constexpr int kGroups = 8 / Scales::kParts;
 
   ZSE_INLINE_MEMBER explicit Packed(const Block& block) : block(block), by(block) {}

@@ -11,7 +11,7 @@ namespace zse {
 
 /**
  * What a context asks. Once it has heard yes it stays with that until the call has ended: a kernel that stopped in the middle of a node leaves a result that is no
- * result, so nobody may go on with it, though the answer may change meanwhile (a short prompt joins a step only while that is young).
+ * result, though the answer may change meanwhile (a short prompt joins a step only while that is young).
  */
 class Abortable {
  public:
@@ -35,6 +35,12 @@ class Abortable {
     ~Call() { of_.check_ = nullptr; }
     Call(const Call&) = delete;
     Call& operator=(const Call&) = delete;
+
+    /**
+     * Whether anything was given up. Asked when all has been computed: in the last node a thread may hear yes after the one has asked that ggml goes by, which then
+     * takes the graph for whole.
+     */
+    bool gave_up() const { return of_.said_.load(std::memory_order_relaxed); }
 
    private:
     Abortable& of_;

@@ -122,12 +122,13 @@ DecodeStatus LlamaDecoder::decode(const Batch& batch, const AbortCheck& abort) {
   const int result = llama_decode(context_.get(), batch_);
   // On a GPU the call only queues the work; waiting here keeps the measured step time, and so the planner, honest.
   if (result == 0) llama_synchronize(context_.get());
+  const bool gave_up = result == 2 || (result == 0 && call && call->gave_up());
   call.reset();
-  if (result == 0) return DecodeStatus::kOk;
-  if (result == 2) {
+  if (gave_up) {
     roll_back(batch);
     return DecodeStatus::kAborted;
   }
+  if (result == 0) return DecodeStatus::kOk;
   const std::string reason = logged_errors();
   failure_ = "llama.cpp could not compute a step (code " + std::to_string(result) + (reason.empty() ? ")" : "): " + reason);
   return DecodeStatus::kFailed;

@@ -120,8 +120,9 @@ DecodeStatus LlamaEmbedder::compute(const Batch& batch, const AbortCheck& abort)
   if (can_roll_back_) call.emplace(abortable_, abort);
   const int result = llama_decode(context_.get(), batch_);  // of a model without a memory, it encodes
   if (result == 0) llama_synchronize(context_.get());
+  const bool gave_up = result == 2 || (result == 0 && call && call->gave_up());
   call.reset();
-  if (result == 2) {
+  if (gave_up) {
     roll_back(batch);
     return DecodeStatus::kAborted;
   }

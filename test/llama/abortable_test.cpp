@@ -20,16 +20,19 @@ TEST("a step that was told to end is not told to go on, and the next one is aske
   {
     const Abortable::Call call(abortable, check);
     CHECK(!wanted());
+    CHECK(!call.gave_up());
     answer = true;
     CHECK(wanted());
     answer = false;  // such as a newcomer for whom the step is too old by now
     CHECK(wanted());
     CHECK_EQ(asked, 2);
+    CHECK(call.gave_up());
   }
   CHECK(!wanted());
   {
     const Abortable::Call call(abortable, check);
     CHECK(!wanted());
     CHECK_EQ(asked, 3);
+    CHECK(!call.gave_up());
   }
 }

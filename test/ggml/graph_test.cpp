@@ -1,5 +1,6 @@
-// Two products of the same activations, one of them the other's gate, which our kernels compute together (native/kernels/gated.h): against the same graph
-// computed node by node, to the bit.
+// How our kernels take part in a graph: two products of the same activations, one of them the other's gate, are computed together (native/kernels/gated.h), to the
+// same bits as node by node; and a graph that is given up ends within a product.
+#include <atomic>
 #include <cmath>
 #include <cstring>
 #include <random>
@@ -113,7 +114,43 @@ TEST("a gated product has the same bits, whether its products are computed toget
     // More activations than stay near, perhaps, and long rows.
     check_shape({type, 512, 112, 530, 2, GGML_GLU_OP_SWIGLU, true}, random());
     check_shape({type, 512, 48, 700, 2, GGML_GLU_OP_SWIGLU, true}, random());
+    check_shape({type, 512, 48, 565, 2, GGML_GLU_OP_SWIGLU, false}, random());
     check_shape({type, 9216, 32, 50, 2, GGML_GLU_OP_SWIGLU, false}, random());
+    check_shape({type, 9216, 32, 230, 2, GGML_GLU_OP_SWIGLU, true}, random());
+  }
+  if (!any) SKIP("on this processor none of these types is ours");
+}
+
+TEST("a product whose graph is given up ends in the middle, and the graph says so") {
+  bool any = false;
+  for (const ggml_type type : kTypes) {
+    if (!is_ours(type)) continue;
+    any = true;
+    const ggml_context_ptr weight_context(ggml_init({ggml_tensor_overhead(), nullptr, true}));
+    const ggml_context_ptr context(ggml_init({ggml_tensor_overhead() * 4 + ggml_graph_overhead(), nullptr, true}));
+    const ggml_backend_ptr backend(ggml_backend_cpu_init());
+    ggml_backend_cpu_set_n_threads(backend.get(), at_most(2));
+    ggml_tensor* weights = ggml_new_tensor_2d(weight_context.get(), type, 256, 512);
+    const ggml_backend_buffer_ptr weight_buffer(
+        ggml_backend_alloc_ctx_tensors_from_buft(weight_context.get(), taker(type, 256, 512)));
+    ggml_tensor* activations = ggml_new_tensor_2d(context.get(), GGML_TYPE_F32, 256, 4);
+    ggml_tensor* result = ggml_mul_mat(context.get(), weights, activations);
+    const ggml_backend_buffer_ptr buffer(ggml_backend_alloc_ctx_tensors(context.get(), backend.get()));
+    const std::vector<uint8_t> zeros(ggml_nbytes(weights));
+    ggml_backend_tensor_set(weights, zeros.data(), 0, zeros.size());
+    ggml_backend_tensor_memset(activations, 0, 0, ggml_nbytes(activations));
+    ggml_backend_tensor_memset(result, 0xff, 0, ggml_nbytes(result));  // NaN
+    ggml_cgraph* graph = ggml_new_graph(context.get());
+    ggml_build_forward_expand(graph, result);
+    std::atomic<int> asked{0};
+    ggml_backend_cpu_set_abort_callback(
+        backend.get(), [](void* count) { return static_cast<std::atomic<int>*>(count)->fetch_add(1) >= 3; }, &asked);
+    CHECK_EQ(ggml_backend_graph_compute(backend.get(), graph), GGML_STATUS_ABORTED);
+    std::vector<float> values(ggml_nelements(result));
+    ggml_backend_tensor_get(result, values.data(), 0, ggml_nbytes(result));
+    const auto missing = std::count_if(values.begin(), values.end(), [](float value) { return std::isnan(value); });
+    CHECK(missing > 0);
+    CHECK(missing < static_cast<int64_t>(values.size()));
   }
   if (!any) SKIP("on this processor none of these types is ours");
 }
