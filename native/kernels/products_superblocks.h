@@ -38,7 +38,7 @@ struct SuperProducts {
 
   /**
    * How many rows lie together from the `first` of `rows` on, those included that fill up a tile's last places. Without tiles twelve have their sums in
-   * registers, of a block and of all blocks. Fewer than ten take as long as ten, since each sum waits for itself: so the last ones are shared out evenly.
+   * registers, of a block and of all blocks. With fewer than ten each sum waits for itself, and less is made of the instruction: so the last ones are shared out evenly.
    */
   static int together(int rows, int first) {
     if (by_tiles(rows)) return kMostTogether;
