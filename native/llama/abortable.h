@@ -25,12 +25,12 @@ class Abortable {
     params.abort_callback_data = this;
   }
 
-  /** As long as it lives, contexts ask `check`, which outlives it. */
+  /** As long as it lives, contexts ask `check`, which outlives it; nobody where that is null. */
   class Call {
    public:
-    Call(Abortable& of, const AbortCheck& check) : of_(of) {
+    Call(Abortable& of, const AbortCheck* check) : of_(of) {
       of.said_.store(false, std::memory_order_relaxed);
-      of.check_ = &check;
+      of.check_ = check;
     }
     ~Call() { of_.check_ = nullptr; }
     Call(const Call&) = delete;
@@ -45,6 +45,16 @@ class Abortable {
    private:
     Abortable& of_;
   };
+
+  /** As llama_decode, whose results are there when it returns: 2 where it was given up, which `check` is asked about, if any. */
+  int decode(llama_context* context, const llama_batch& batch, const AbortCheck* check) {
+    const Call call(*this, check);
+    const int result = llama_decode(context, batch);
+    if (result != 0) return result;
+    // On a GPU the call only queues the work; waiting here keeps the measured time of a step, and so the planner, honest.
+    llama_synchronize(context);
+    return call.gave_up() ? 2 : 0;
+  }
 
  private:
   bool wanted() {

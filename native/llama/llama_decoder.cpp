@@ -5,7 +5,6 @@
 #include <limits>
 #include <map>
 #include <new>
-#include <optional>
 #include <utility>
 
 #include "../src/llama-ext.h"  // llama_get_memory_breakdown
@@ -117,18 +116,12 @@ DecodeStatus LlamaDecoder::decode(const Batch& batch, const AbortCheck& abort) {
     batch_.logits[i] = batch[i].output;
   }
   clear_logged_errors();
-  std::optional<Abortable::Call> call;
-  if (can_roll_back_) call.emplace(abortable_, abort);
-  const int result = llama_decode(context_.get(), batch_);
-  // On a GPU the call only queues the work; waiting here keeps the measured step time, and so the planner, honest.
-  if (result == 0) llama_synchronize(context_.get());
-  const bool gave_up = result == 2 || (result == 0 && call && call->gave_up());
-  call.reset();
-  if (gave_up) {
+  const int result = abortable_.decode(context_.get(), batch_, can_roll_back_ ? &abort : nullptr);
+  if (result == 0) return DecodeStatus::kOk;
+  if (result == 2) {
     roll_back(batch);
     return DecodeStatus::kAborted;
   }
-  if (result == 0) return DecodeStatus::kOk;
   const std::string reason = logged_errors();
   failure_ = "llama.cpp could not compute a step (code " + std::to_string(result) + (reason.empty() ? ")" : "): " + reason);
   return DecodeStatus::kFailed;

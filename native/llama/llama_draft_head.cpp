@@ -121,7 +121,7 @@ void LlamaDraftHead::draft(const std::vector<DraftWish>& wishes, const AbortChec
     params.prompt = wish.known;
     params.result = wish.draft;
   }
-  const Abortable::Call call(abortable_, abort);
+  const Abortable::Call call(abortable_, &abort);
   common_speculative_draft(speculative_.get());
 }
 
@@ -165,7 +165,7 @@ void LlamaDraftHead::computed(const std::vector<ComputedReply>& replies, const A
     llama_set_embeddings_nextn(target_, true, false);  // by their places, for the moment
     bool sound;
     {
-      const Abortable::Call call(abortable_, abort);
+      const Abortable::Call call(abortable_, &abort);
       sound = common_speculative_process(speculative_.get(), batch_);
     }
     for (const ComputedReply* reply : taken) {

@@ -130,7 +130,7 @@ bool LlamaDraftModel::read(const std::vector<DraftWish>& wishes, int most, const
   const int room = static_cast<int>(llama_n_batch(context_.get()));
   std::vector<size_t> ends;  // of what each slot holds when the batch is computed
   size_t next = 0;           // of the wishes, the one that is read
-  const Abortable::Call call(abortable_, abort);
+  const Abortable::Call call(abortable_, &abort);
   bool sound = true;
   while (sound && most > 0 && next < wishes.size()) {
     batch_.n_tokens = 0;
@@ -189,7 +189,7 @@ void LlamaDraftModel::draft(const std::vector<DraftWish>& wishes, const AbortChe
     params.result = wish.draft;
   }
   {
-    const Abortable::Call call(abortable_, abort);
+    const Abortable::Call call(abortable_, &abort);
     common_speculative_draft(speculative_.get());
   }
   // Its memory says what it has read of its own guesses; where it failed, what that is is not known.

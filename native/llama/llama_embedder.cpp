@@ -4,7 +4,6 @@
 #include <climits>
 #include <cmath>
 #include <map>
-#include <optional>
 #include <utility>
 
 #include "../src/llama-ext.h"  // llama_get_memory_breakdown
@@ -116,13 +115,9 @@ DecodeStatus LlamaEmbedder::compute(const Batch& batch, const AbortCheck& abort)
     batch_.logits[i] = 1;
   }
   clear_logged_errors();
-  std::optional<Abortable::Call> call;
-  if (can_roll_back_) call.emplace(abortable_, abort);
-  const int result = llama_decode(context_.get(), batch_);  // of a model without a memory, it encodes
-  if (result == 0) llama_synchronize(context_.get());
-  const bool gave_up = result == 2 || (result == 0 && call && call->gave_up());
-  call.reset();
-  if (gave_up) {
+  // Of a model without a memory, it encodes.
+  const int result = abortable_.decode(context_.get(), batch_, can_roll_back_ ? &abort : nullptr);
+  if (result == 2) {
     roll_back(batch);
     return DecodeStatus::kAborted;
   }

@@ -18,7 +18,7 @@ TEST("a step that was told to end is not told to go on, and the next one is aske
     return answer;
   };
   {
-    const Abortable::Call call(abortable, check);
+    const Abortable::Call call(abortable, &check);
     CHECK(!wanted());
     CHECK(!call.gave_up());
     answer = true;
@@ -30,7 +30,7 @@ TEST("a step that was told to end is not told to go on, and the next one is aske
   }
   CHECK(!wanted());
   {
-    const Abortable::Call call(abortable, check);
+    const Abortable::Call call(abortable, &check);
     CHECK(!wanted());
     CHECK_EQ(asked, 3);
     CHECK(!call.gave_up());
