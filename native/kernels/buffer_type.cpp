@@ -43,7 +43,7 @@ class Kernels final : public ggml::cpu::extra_buffer_type {
   ggml::cpu::tensor_traits* get_tensor_traits(const ggml_tensor* node) override {
     if (node->op == GGML_OP_FLASH_ATTN_EXT) return attention();
     const bool has_weights = node->op == GGML_OP_MUL_MAT || node->op == GGML_OP_MUL_MAT_ID || node->op == GGML_OP_GET_ROWS;
-    return has_weights && is_ours(node->src[0]) ? static_cast<InterleavedWeights*>(node->src[0]->extra) : nullptr;
+    return has_weights ? placed(node->src[0]) : nullptr;
   }
 };
 
@@ -108,6 +108,10 @@ ggml_backend_buffer_t allocate(ggml_backend_buffer_type_t type, size_t size) {
 size_t alignment(ggml_backend_buffer_type_t) { return ggml_backend_buft_get_alignment(ggml_backend_cpu_buffer_type()); }
 
 }  // namespace
+
+InterleavedWeights* placed(const ggml_tensor* weights) {
+  return is_ours(weights) ? static_cast<InterleavedWeights*>(weights->extra) : nullptr;
+}
 
 ggml_backend_buffer_type_t buffer_type() {
   // Made when it is first asked for, not when the library is loaded: a processor may be asked whether it has the instructions only then.

@@ -9,4 +9,9 @@ namespace zse::kernels {
 /** First among the backend's extra buffer types (vendor/patches/0001). */
 ggml_backend_buffer_type_t buffer_type();
 
+class InterleavedWeights;
+
+/** Who multiplies these weights, where they lie in such a buffer; else null. */
+InterleavedWeights* placed(const ggml_tensor* weights);
+
 }  // namespace zse::kernels

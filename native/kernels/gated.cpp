@@ -23,9 +23,8 @@ const InterleavedWeights* both_of(const ggml_tensor* a, const ggml_tensor* b) {
   const ggml_tensor *weights = a->src[0], *others = b->src[0];
   if (a->src[1] != b->src[1] || !ggml_are_same_shape(weights, others) || a->ne[2] != 1 || a->ne[3] != 1) return nullptr;
   if (a->src[1]->type != GGML_TYPE_F32) return nullptr;
-  const auto ours = [](const ggml_tensor* one) { return one->buffer && one->buffer->buft == zse::kernels::buffer_type(); };
-  if (!ours(weights) || !ours(others) || weights->extra != others->extra) return nullptr;
-  return static_cast<const InterleavedWeights*>(weights->extra);
+  const InterleavedWeights* products = zse::kernels::placed(weights);
+  return products == zse::kernels::placed(others) ? products : nullptr;
 }
 
 }  // namespace
