@@ -145,6 +145,7 @@ struct SuperProducts {
   // Fewer are over before unpacking pays. It never does where it runs beside multiplications.
   static constexpr int kUnpackedPasses = 4;
   static constexpr int kMostUnpacked = 6;
+  static constexpr int kFewestInSlices = 9;  // rows that lie together where so many are (together())
 
   // Fewer of them stay near while a few rows pass; with many what counts is how often sums go to memory and back.
   static int unpacked_at_once(int rows) { return rows < 2 * kMany * kUnpackedPasses ? 4 : kMostUnpacked; }
@@ -170,7 +171,7 @@ struct SuperProducts {
     }
     const int of = passes(rows);
     for (int column = 0; column < n_columns; column += kLanes, weights += blocks)
-      multiply_part(columns, out, weights, as_stored<Read>(weights), rounded, rows, of, column, all);
+      multiply_part<2>(columns, out, weights, as_stored<Read>(weights), rounded, rows, of, column, all);
   }
 
   // Many pass over weights that are unpacked once, and of long rows over as many columns as stay in the nearest cache then.
@@ -187,7 +188,7 @@ struct SuperProducts {
       const Block* group = weights;
       for (int column = 0; column < n_columns; column += kLanes, group += blocks) {
         for (int64_t b = slice.begin; b < slice.end; b++) unpacked[b - slice.begin].read(group[b]);
-        multiply_part(columns, out, group, read, rounded, rows, of, column, slice);
+        multiply_part<kFewestInSlices>(columns, out, group, read, rounded, rows, of, column, slice);
       }
     }
   }
@@ -197,8 +198,9 @@ struct SuperProducts {
     return [=](int64_t b) ZSE_INLINE_LAMBDA { return Read(weights[b]); };
   }
 
-  // Sixteen rows of `weights`, from `column` of the results on; `read` has their super-blocks as they are multiplied.
-  template <class Read>
+  // Sixteen rows of `weights`, from `column` of the results on; `read` has their super-blocks as they are multiplied. `least` rows lie together at least: code
+  // for fewer would never run.
+  template <int least, class Read>
   static void multiply_part(int64_t columns, float* const* out, const Block* weights, const Read& read, const char* rounded,
                             int rows, int passes, int column, Slice slice) {
     Pass pass{0, passes};
@@ -206,10 +208,12 @@ struct SuperProducts {
       n = together(rows, first);
       const char* from = rounded + first * row_bytes(columns);
       const auto multiply = [&](auto number) {
-        multiply_together<number()>(columns, out + first, weights, read, from, column, slice, pass);
+        if constexpr (number() >= least)
+          multiply_together<number()>(columns, out + first, weights, read, from, column, slice, pass);
+        else
+          GGML_ABORT("%d rows lie together, at least %d were expected", number(), least);
       };
       switch (n) {
-        case 1: multiply(std::integral_constant<int, 1>()); break;
         case 2: multiply(std::integral_constant<int, 2>()); break;
         case 3: multiply(std::integral_constant<int, 3>()); break;
         case 4: multiply(std::integral_constant<int, 4>()); break;
