@@ -43,8 +43,14 @@ namespace zse::kernels {
 /** 32 activations as whole numbers up to 127 times a scale, rounded as ggml's Q8_0 rounds them. */
 struct Rounded {
   float scale;
-  int32_t sums[2];  // of the first sixteen and of the others
+  int32_t
+      sums[2];  // of the first sixteen as they are stored, and of the others: small, even where activations are no numbers
 };
+
+static inline int32_t sum_of(__m128i words) {
+  words = _mm_add_epi32(words, _mm_shuffle_epi32(words, 0x4e));
+  return _mm_cvtsi128_si32(_mm_add_epi32(words, _mm_shuffle_epi32(words, 0xb1)));
+}
 
 #if ZSE_LANES == 16
 
@@ -158,15 +164,23 @@ static inline Ints add_halves(Ints sum, Ints a, Ints b) {
 #endif
 }
 
+// Sizes compare as whole numbers: what is no number is larger than all, and is not lost as it is among floats.
+static inline Ints size_of(Floats a) { return _mm512_castps_si512(_mm512_abs_ps(a)); }
+static inline Ints larger(Ints a, Ints b) { return _mm512_max_epu32(a, b); }
+static inline float largest_of(Ints sizes) {
+  return _mm_cvtss_f32(_mm_castsi128_ps(_mm_cvtsi32_si128(static_cast<int32_t>(_mm512_reduce_max_epu32(sizes)))));
+}
+
 static inline Rounded round_block(const float* from, int8_t* to) {
   const __m512 a = _mm512_loadu_ps(from), b = _mm512_loadu_ps(from + 16);
-  const float largest = _mm512_reduce_max_ps(_mm512_max_ps(_mm512_abs_ps(a), _mm512_abs_ps(b)));
+  const float largest = largest_of(larger(size_of(a), size_of(b)));
   const __m512 inverse = _mm512_set1_ps(largest != 0 ? 127.0f / largest : 0.0f);
-  const __m512i first = _mm512_cvtps_epi32(_mm512_mul_ps(a, inverse)),
-                second = _mm512_cvtps_epi32(_mm512_mul_ps(b, inverse));
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm512_cvtsepi32_epi8(first));
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(to + 16), _mm512_cvtsepi32_epi8(second));
-  return {largest / 127.0f, {_mm512_reduce_add_epi32(first), _mm512_reduce_add_epi32(second)}};
+  const __m128i first = _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(_mm512_mul_ps(a, inverse)));
+  const __m128i second = _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(_mm512_mul_ps(b, inverse)));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(to), first);
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(to + 16), second);
+  const __m128i ones = _mm_set1_epi8(1), none = _mm_setzero_si128();
+  return {largest / 127.0f, {sum_of(_mm_dpbusd_epi32(none, ones, first)), sum_of(_mm_dpbusd_epi32(none, ones, second))}};
 }
 
 #else
@@ -240,28 +254,26 @@ static inline Ints signed_pairs(Ints sizes, Ints weights, const int8_t* values) 
 
 #endif
 
-static inline int32_t sum_of(Ints a) {
-  __m128i sums = _mm_add_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
-  sums = _mm_add_epi32(sums, _mm_shuffle_epi32(sums, 0x4e));
-  return _mm_cvtsi128_si32(_mm_add_epi32(sums, _mm_shuffle_epi32(sums, 0xb1)));
-}
-
 static inline Rounded round_block(const float* from, int8_t* to) {
-  Floats values[4], most = zero();
+  Floats values[4];
+  Ints most = words(
+      0);  // their sizes compare as whole numbers: what is no number is larger than all, and is not lost as it is among floats
   for (int i = 0; i < 4; i++) {
     values[i] = _mm256_loadu_ps(from + 8 * i);
-    most = _mm256_max_ps(most, _mm256_andnot_ps(floats(-0.0f), values[i]));
+    most = _mm256_max_epu32(most, _mm256_castps_si256(_mm256_andnot_ps(floats(-0.0f), values[i])));
   }
-  __m128 largest = _mm_max_ps(_mm256_castps256_ps128(most), _mm256_extractf128_ps(most, 1));
-  largest = _mm_max_ps(largest, _mm_movehl_ps(largest, largest));
-  const float scale = _mm_cvtss_f32(_mm_max_ss(largest, _mm_movehdup_ps(largest)));
+  __m128i largest = _mm_max_epu32(_mm256_castsi256_si128(most), _mm256_extracti128_si256(most, 1));
+  largest = _mm_max_epu32(largest, _mm_shuffle_epi32(largest, 0x4e));
+  largest = _mm_max_epu32(largest, _mm_shuffle_epi32(largest, 0xb1));
+  const float scale = _mm_cvtss_f32(_mm_castsi128_ps(largest));
   const Floats inverse = floats(scale != 0 ? 127.0f / scale : 0.0f);
   Ints whole[4];
   for (int i = 0; i < 4; i++) whole[i] = _mm256_cvtps_epi32(_mm256_mul_ps(values[i], inverse));
   const Ints narrow = _mm256_packs_epi16(_mm256_packs_epi32(whole[0], whole[1]), _mm256_packs_epi32(whole[2], whole[3]));
   const Ints in_order = _mm256_permutevar8x32_epi32(narrow, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
   _mm256_storeu_si256(reinterpret_cast<Ints*>(to), in_order);
-  return {scale / 127.0f, {sum_of(_mm256_add_epi32(whole[0], whole[1])), sum_of(_mm256_add_epi32(whole[2], whole[3]))}};
+  const Ints fours = _mm256_madd_epi16(_mm256_maddubs_epi16(bytes(1), in_order), _mm256_set1_epi16(1));
+  return {scale / 127.0f, {sum_of(_mm256_castsi256_si128(fours)), sum_of(_mm256_extracti128_si256(fours, 1))}};
 }
 
 #endif

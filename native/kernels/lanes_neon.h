@@ -93,8 +93,9 @@ static inline Rounded round_block(const float* from, int8_t* to) {
     const Ints* four = whole + 4 * half;
     const int16x8_t a = vcombine_s16(vqmovn_s32(four[0]), vqmovn_s32(four[1]));
     const int16x8_t b = vcombine_s16(vqmovn_s32(four[2]), vqmovn_s32(four[3]));
-    vst1q_s8(to + 16 * half, vcombine_s8(vqmovn_s16(a), vqmovn_s16(b)));
-    sums[half] = vaddvq_s32(vaddq_s32(vaddq_s32(four[0], four[1]), vaddq_s32(four[2], four[3])));
+    const int8x16_t stored = vcombine_s8(vqmovn_s16(a), vqmovn_s16(b));
+    vst1q_s8(to + 16 * half, stored);
+    sums[half] = vaddlvq_s8(stored);
   }
   return {scale, {sums[0], sums[1]}};
 }

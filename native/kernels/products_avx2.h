@@ -10,10 +10,10 @@
 #pragma once
 
 #include "ggml-cpu-impl.h"  // on MSVC it says which instructions come with AVX2
-#include "ggml-cpu.h"
 #include "products_rows.h"
 #include "repack.h"
 #include "rounded_pieces.h"
+#include "simd-mappings.h"
 
 #if defined(ZSE_LANES) && !defined(ZSE_LANES_VNNI) && !defined(ZSE_LANES_NEON)
 #define ZSE_PRODUCTS_AVX2
@@ -254,7 +254,7 @@ static inline void interleave(const block_q8_0& block, int row, block_q8_0x8& to
   for (int i = 0; i < 4; i++) memcpy(to.qs + 64 * i + 8 * row, block.qs + 8 * i, 8);
 }
 
-// What matmul.cpp asks for. Activations are rounded four rows at a time, the last ones one by one.
+// What matmul.cpp asks for. Rounded activations lie four rows together, the last ones one by one.
 template <class Of, class Interleaved>
 struct ProductsAvx2 {
   using Stored = Of;
@@ -271,28 +271,25 @@ struct ProductsAvx2 {
   /** Places in the work buffer for so many rows of activations. */
   static int places(int rows) { return rows; }
 
-  static constexpr int64_t kPieceColumns = INT64_MAX;  // ggml rounds four whole rows
+  static constexpr int64_t kPieceColumns = INT64_MAX;
   static int together(int rows, int first) { return rows - first >= 4 ? 4 : 1; }
-  static void round_piece(const Piece& piece, int64_t columns, const char* from, size_t, char* to) {
-    const float* values = reinterpret_cast<const float*>(from);
-    if (piece.together == 4)
-      ggml_quantize_mat_q8_0_4x8(values, to, columns);
-    else
-      ggml_get_type_traits_cpu(GGML_TYPE_Q8_0)->from_float(values, to, columns);
+  static void round_piece(const Piece& piece, int64_t columns, const char* from, size_t stride, char* to) {
+    for (int64_t column = 0; column < columns; column += QK8_0) {
+      block_q8_0 blocks[4];
+      for (int row = 0; row < piece.together; row++)
+        blocks[row] = round_one(reinterpret_cast<const float*>(from + row * stride) + column);
+      to = piece.together == 4 ? put_four(blocks, to) : put_one(blocks[0], to);
+    }
   }
-
   /** The same of rows that were rounded alone. */
   static void put_together(const char* const* from, int rows, int64_t columns, char* to) {
     const int64_t blocks = columns / QK8_0;
     int row = 0;
     for (; row + 4 <= rows; row += 4) {
-      for (int64_t b = 0; b < blocks; b++, to += sizeof(block_q8_0x4)) {
-        auto& four = *reinterpret_cast<block_q8_0x4*>(to);
-        for (int i = 0; i < 4; i++) {
-          const auto& block = reinterpret_cast<const block_q8_0*>(from[row + i])[b];
-          four.d[i] = block.d;
-          for (int eight = 0; eight < 4; eight++) memcpy(four.qs + 32 * eight + 8 * i, block.qs + 8 * eight, 8);
-        }
+      for (int64_t b = 0; b < blocks; b++) {
+        block_q8_0 four[4];
+        for (int i = 0; i < 4; i++) four[i] = reinterpret_cast<const block_q8_0*>(from[row + i])[b];
+        to = put_four(four, to);
       }
     }
     for (; row < rows; row++, to += row_bytes(columns)) memcpy(to, from[row], row_bytes(columns));
@@ -307,6 +304,27 @@ struct ProductsAvx2 {
       const auto* one = reinterpret_cast<const block_q8_0*>(rounded + row * row_bytes(columns));
       multiply_row(blocks, out[row], weights, one, n_columns);
     }
+  }
+
+ private:
+  static block_q8_0 round_one(const float* from) {
+    block_q8_0 block;
+    block.d = GGML_CPU_FP32_TO_FP16(round_block(from, block.qs).scale);
+    return block;
+  }
+
+  // Both return where they end.
+  static char* put_one(const block_q8_0& block, char* to) {
+    memcpy(to, &block, sizeof(block));
+    return to + sizeof(block);
+  }
+  static char* put_four(const block_q8_0* blocks, char* to) {
+    auto& four = *reinterpret_cast<block_q8_0x4*>(to);
+    for (int i = 0; i < 4; i++) {
+      four.d[i] = blocks[i].d;
+      for (int eight = 0; eight < 4; eight++) memcpy(four.qs + 32 * eight + 8 * i, blocks[i].qs + 8 * eight, 8);
+    }
+    return to + sizeof(four);
   }
 };
 

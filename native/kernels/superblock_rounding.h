@@ -51,14 +51,13 @@ static void put_sums(SuperTogether<Kind, 1>& to, Ints sums) {
 /** A row's super-block, alone. */
 template <class Kind>
 static void round_super_block(const float* from, SuperTogether<Kind, 1>& to) {
-  __m512 numbers[16], most[4];
+  Floats numbers[16];
+  Ints most[4];
   for (int i = 0; i < 16; i++) numbers[i] = _mm512_loadu_ps(from + 16 * i);
-  for (int i = 0; i < 4; i++) {
-    most[i] = _mm512_max_ps(_mm512_max_ps(_mm512_abs_ps(numbers[i]), _mm512_abs_ps(numbers[4 + i])),
-                            _mm512_max_ps(_mm512_abs_ps(numbers[8 + i]), _mm512_abs_ps(numbers[12 + i])));
-  }
-  const float largest =
-      _mm512_reduce_max_ps(_mm512_max_ps(_mm512_max_ps(most[0], most[1]), _mm512_max_ps(most[2], most[3])));
+  for (int i = 0; i < 4; i++)
+    most[i] = larger(larger(size_of(numbers[i]), size_of(numbers[4 + i])),
+                     larger(size_of(numbers[8 + i]), size_of(numbers[12 + i])));
+  const float largest = largest_of(larger(larger(most[0], most[1]), larger(most[2], most[3])));
   const __m512 inverse = _mm512_set1_ps(largest != 0 ? 127.0f / largest : 0.0f);
   to.scales[0] = largest / 127.0f;
 

@@ -4,8 +4,10 @@
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
+#include <limits>
 #include <memory>
 #include <random>
+#include <set>
 
 #include "buffers.h"
 #include "check.h"
@@ -70,6 +72,17 @@ class Product {
     fill();
   }
 
+  /** Puts what is no number, or infinity, into some of a token's activations, or all. */
+  void spoil(int token, float with) {
+    float* row = &a_[size_t(token) * shape_.columns];
+    if (below(2))
+      std::fill(row, row + shape_.columns, with);
+    else
+      row[below(shape_.columns)] = with;
+    spoiled_.insert(token);
+    ggml_backend_tensor_set(activations_, a_.data(), 0, ggml_nbytes(activations_));
+  }
+
   std::vector<float> compute() {
     std::vector<float> values(ggml_nelements(result_));
     // NaN: every value must be written
@@ -79,11 +92,16 @@ class Product {
     return values;
   }
 
-  // How far the worst result is from the exact one, over the sum of the products' sizes.
+  // How far the worst result is from the exact one, over the sum of the products' sizes. Of a spoiled token all must be no numbers.
   double error(const std::vector<float>& results) const {
     double worst = 0;
     for (int token = 0; token < shape_.tokens; token++) {
       for (int row = 0; row < shape_.weight_rows; row++) {
+        const float result = results[size_t(token) * shape_.weight_rows + row];
+        if (spoiled_.count(token) != 0) {
+          if (std::isfinite(result)) worst = 1e9;
+          continue;
+        }
         double sum = 0, size = 1e-30;
         for (int i = 0; i < shape_.columns; i++) {
           const double product = double(w_[size_t(row) * shape_.columns + i]) * a_[size_t(token) * shape_.columns + i];
@@ -92,7 +110,7 @@ class Product {
           const double minimum = minima_[size_t(row) * shape_.columns + i];
           size += std::abs(product) + 2 * std::abs(minimum * a_[size_t(token) * shape_.columns + i]);
         }
-        const double off = std::abs(results[size_t(token) * shape_.weight_rows + row] - sum) / size;
+        const double off = std::abs(result - sum) / size;
         if (!(off <= worst)) worst = std::isnan(off) ? 1e9 : off;
       }
     }
@@ -205,6 +223,7 @@ class Product {
   ggml_tensor *weights_ = nullptr, *activations_ = nullptr, *result_ = nullptr;
   ggml_cgraph* graph_ = nullptr;
   std::vector<float> w_, a_, minima_;
+  std::set<int> spoiled_;
 };
 
 // Sums of up to a thousand F32 products, each of which is exact.
@@ -253,6 +272,22 @@ void check_any_shape(ggml_type type) {
     const int block = static_cast<int>(ggml_blck_size(type)), blocks = 1 + below(40 * kBlock / block);
     const Numbers numbers = below(4) == 0 ? Numbers::largest : Numbers::any;
     check_product({type, block * blocks, kWeightRows * (1 + below(30)), 1 + below(70), 1 + below(4), numbers}, random);
+  }
+}
+
+/** Activations that are no numbers, as a broken model has them, among those of other tokens. */
+void check_no_numbers(ggml_type type) {
+  skip_unless_reordered(type);
+  std::mt19937_64 random(check::seed());
+  for (int tokens = 1; tokens <= 120; tokens += 1 + tokens / 8) {
+    for (const float with : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+      Product product({type, 512, 64, tokens, 2, Numbers::any}, random);
+      const int many = 1 + static_cast<int>(random() % 3);
+      for (int i = 0; i < many; i++) product.spoil(static_cast<int>(random() % tokens), random() % 2 ? with : -with);
+      if (product.error(product.compute()) > kExact)
+        check::fail(__FILE__, __LINE__,
+                    std::string(ggml_type_name(type)) + ", " + std::to_string(tokens) + " tokens, " + std::to_string(with));
+    }
   }
 }
 
@@ -424,6 +459,40 @@ TEST("the largest sums of MXFP4 products do not overflow") { check_largest_sums(
 TEST("sums of Q4_K products about as large as half a register holds are exact") { check_sums_at_the_edge(GGML_TYPE_Q4_K); }
 TEST("sums of Q5_K products about as large as half a register holds are exact") { check_sums_at_the_edge(GGML_TYPE_Q5_K); }
 TEST("sums of Q6_K products about as large as half a register holds are exact") { check_sums_at_the_edge(GGML_TYPE_Q6_K); }
+
+TEST("Q4_0 weights: activations that are no numbers give none, and spoil no other token's (random)") {
+  check_no_numbers(GGML_TYPE_Q4_0);
+}
+TEST("Q4_1 weights: activations that are no numbers give none, and spoil no other token's (random)") {
+  check_no_numbers(GGML_TYPE_Q4_1);
+}
+TEST("Q8_0 weights: activations that are no numbers give none, and spoil no other token's (random)") {
+  check_no_numbers(GGML_TYPE_Q8_0);
+}
+TEST("Q4_K weights: activations that are no numbers give none, and spoil no other token's (random)") {
+  check_no_numbers(GGML_TYPE_Q4_K);
+}
+TEST("Q5_K weights: activations that are no numbers give none, and spoil no other token's (random)") {
+  check_no_numbers(GGML_TYPE_Q5_K);
+}
+TEST("Q6_K weights: activations that are no numbers give none, and spoil no other token's (random)") {
+  check_no_numbers(GGML_TYPE_Q6_K);
+}
+TEST("IQ4_NL weights: activations that are no numbers give none, and spoil no other token's (random)") {
+  check_no_numbers(GGML_TYPE_IQ4_NL);
+}
+TEST("IQ4_XS weights: activations that are no numbers give none, and spoil no other token's (random)") {
+  check_no_numbers(GGML_TYPE_IQ4_XS);
+}
+TEST("MXFP4 weights: activations that are no numbers give none, and spoil no other token's (random)") {
+  check_no_numbers(GGML_TYPE_MXFP4);
+}
+TEST("F16 weights: activations that are no numbers give none, and spoil no other token's (random)") {
+  check_no_numbers(GGML_TYPE_F16);
+}
+TEST("BF16 weights: activations that are no numbers give none, and spoil no other token's (random)") {
+  check_no_numbers(GGML_TYPE_BF16);
+}
 
 TEST("Q4_0 weights of any shape give exact products (random)") { check_any_shape(GGML_TYPE_Q4_0); }
 TEST("Q4_1 weights of any shape give exact products (random)") { check_any_shape(GGML_TYPE_Q4_1); }
