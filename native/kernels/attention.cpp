@@ -7,8 +7,8 @@
 #include <cstdint>
 #include <cstring>
 
-#include "abort.h"
 #include "attention_tile.h"
+#include "turns.h"
 
 #ifdef ZSE_VECTORS
 
@@ -159,12 +159,8 @@ class Attention final : public ggml::cpu::tensor_traits {
       for (int64_t item = params->ith; item < plan.items; item += params->nth)
         compute_item(params, of, plan, partials, item);
     } else {
-      if (params->ith == 0) ggml_threadpool_chunk_set(params->threadpool, params->nth);
-      ggml_barrier(params->threadpool);
-      for (int64_t item = params->ith; item < plan.items; item = ggml_threadpool_chunk_add(params->threadpool, 1)) {
-        if (zse_abort_wanted(params->threadpool)) break;
-        compute_item(params, of, plan, partials, item);
-      }
+      meet_for_turns(params);
+      take_turns(params, plan.items, [&](int64_t item) { compute_item(params, of, plan, partials, item); });
     }
     if (plan.chunks > 1) {
       ggml_barrier(params->threadpool);

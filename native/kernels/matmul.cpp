@@ -5,7 +5,6 @@
 #include <cstring>
 #include <vector>
 
-#include "abort.h"
 #include "ggml-cpu-impl.h"
 #include "ggml-cpu.h"
 #include "processor.h"
@@ -15,6 +14,7 @@
 #include "products_superblocks.h"
 #include "rounded_pieces.h"
 #include "routes.h"
+#include "turns.h"
 
 #if defined(ZSE_PRODUCTS_AVX2) || defined(ZSE_LANES)
 #define ZSE_PRODUCTS
@@ -180,14 +180,12 @@ class Products final : public InterleavedWeights {
                        const Work& work) {
     const int64_t rows = weights->ne[1], groups = (rows + together - 1) / together, threads = params->nth;
     const int64_t pieces = threads == 1 ? 1 : std::min<int64_t>(groups, (ggml_is_numa() ? 1 : 4) * threads);
-    if (params->ith == 0) ggml_threadpool_chunk_set(params->threadpool, params->nth);
-    ggml_barrier(params->threadpool);
-    for (int64_t item = params->ith; item < pieces * planes; item = ggml_threadpool_chunk_add(params->threadpool, 1)) {
-      if (zse_abort_wanted(params->threadpool)) break;
+    meet_for_turns(params);
+    take_turns(params, pieces * planes, [&](int64_t item) {
       const int64_t number = item % pieces;
       const int64_t piece = pieces % threads == 0 ? number % threads * (pieces / threads) + number / threads : number;
       work(item / pieces, groups * piece / pieces * together, std::min(rows, groups * (piece + 1) / pieces * together));
-    }
+    });
   }
 
   static void multiply(const ggml_compute_params* params, ggml_tensor* node) {
@@ -257,17 +255,14 @@ class Products final : public InterleavedWeights {
     char* together = work + params->ith * batch_bytes(node);
     const Routes routes(work + params->nth * batch_bytes(node), node);
     round_rows(params, activations, 1, ggml_nrows(activations), activations->nb[1]);
-    if (params->ith == 0) {
-      routes.fill(kMostRows);
-      ggml_threadpool_chunk_set(params->threadpool, params->nth);
-    }
-    ggml_barrier(params->threadpool);
+    if (params->ith == 0) routes.fill(kMostRows);
+    meet_for_turns(params);
 
     // A batch is put together by each thread that has a piece of its weights: so weights are cut only as far as keeps all threads busy.
     const int64_t groups = weights->ne[1] / Kind::kInterleaved, batches = routes.batches();
     const int64_t pieces =
         params->nth == 1 ? 1 : std::clamp<int64_t>(4 * params->nth / std::max<int64_t>(batches, 1), 1, groups);
-    for (int64_t item = params->ith; item < pieces * batches; item = ggml_threadpool_chunk_add(params->threadpool, 1)) {
+    take_turns(params, pieces * batches, [&](int64_t item) {
       const Routes::Batch& batch = routes.batch(item / pieces);
       const int64_t piece = item % pieces;
       const int64_t first = groups * piece / pieces * Kind::kInterleaved;
@@ -288,7 +283,7 @@ class Products final : public InterleavedWeights {
         Kind::multiply(columns, out, weights_at(weights, column, batch.expert), rounded, batch.rows, static_cast<int>(n));
         for (int i = 0; i < batch.rows; i++) out[i] += n;
       }
-    }
+    });
   }
 
   // As many rows of weights as stay in a processor's own cache while so many of activations pass; a few pass in one go, and so do slices.
