@@ -47,6 +47,17 @@ struct Rounded {
       sums[2];  // of the first sixteen as they are stored, and of the others: small, even where activations are no numbers
 };
 
+// Whether a compiler knows it where this becomes a part of who calls it.
+#ifdef __GNUC__
+#define ZSE_KNOWN(value) __builtin_constant_p(value)
+#else
+#define ZSE_KNOWN(value) false
+#endif
+
+// Which bytes of four lanes their lower two are, each before a zero, or the upper two.
+alignas(16) constexpr uint8_t kTwoBytes[2][16] = {{0, 128, 1, 128, 4, 128, 5, 128, 8, 128, 9, 128, 12, 128, 13, 128},
+                                                  {2, 128, 3, 128, 6, 128, 7, 128, 10, 128, 11, 128, 14, 128, 15, 128}};
+
 static inline int32_t sum_of(__m128i words) {
   words = _mm_add_epi32(words, _mm_shuffle_epi32(words, 0x4e));
   return _mm_cvtsi128_si32(_mm_add_epi32(words, _mm_shuffle_epi32(words, 0xb1)));
@@ -83,11 +94,6 @@ static inline Floats multiply(Floats a, Floats b) { return _mm512_mul_ps(a, b); 
 static inline Floats multiply_add(Floats a, Floats b, Floats c) { return _mm512_fmadd_ps(a, b, c); }
 static inline Ints both(Ints a, Ints b) { return _mm512_and_si512(a, b); }
 static inline Ints either(Ints a, Ints b) { return _mm512_or_si512(a, b); }
-#ifdef __GNUC__
-#define ZSE_KNOWN(value) __builtin_constant_p(value)
-#else
-#define ZSE_KNOWN(value) false
-#endif
 // A count that is in one register for all lanes takes the place of a multiplication on Zen 5, one for each lane does not (docs/lab/matrix-products.md).
 // Clang would make the one of the other.
 static inline Ints for_each_lane(int bits) {
@@ -115,12 +121,14 @@ static inline Ints looked_up(const void* table, Ints places) {
 }
 /** The lower two bytes of each lane, or the upper two, as two numbers of 16 bits. */
 static inline Ints two_bytes(Ints a, int upper) {
-  alignas(16) static constexpr uint8_t places[2][16] = {
-      {0, 128, 1, 128, 4, 128, 5, 128, 8, 128, 9, 128, 12, 128, 13, 128},
-      {2, 128, 3, 128, 6, 128, 7, 128, 10, 128, 11, 128, 14, 128, 15, 128}};
-  const auto* from = reinterpret_cast<const __m128i*>(places[upper]);
+  const auto* from = reinterpret_cast<const __m128i*>(kTwoBytes[upper]);
   return _mm512_shuffle_epi8(a, _mm512_broadcast_i32x4(_mm_load_si128(from)));
 }
+static inline Ints plus(Ints a, Ints b) { return _mm512_add_epi32(a, b); }
+static inline Ints minus(Ints a, Ints b) { return _mm512_sub_epi32(a, b); }
+static inline Ints times(Ints a, Ints b) { return _mm512_mullo_epi32(a, b); }
+static inline Ints size_of(Ints a) { return _mm512_abs_epi32(a); }
+static inline Floats load_floats(const float* from) { return _mm512_loadu_ps(from); }
 static inline void store(float* to, Floats a) { _mm512_storeu_ps(to, a); }
 static inline Floats zero() { return _mm512_setzero_ps(); }
 
@@ -164,7 +172,7 @@ static inline Ints add_halves(Ints sum, Ints a, Ints b) {
 #endif
 }
 
-// Sizes compare as whole numbers: what is no number is larger than all, and is not lost as it is among floats.
+/** Of floats, as the whole number that has their bits: sizes compare alike, and what is no number is larger than all. Among floats it would be lost. */
 static inline Ints size_of(Floats a) { return _mm512_castps_si512(_mm512_abs_ps(a)); }
 static inline Ints larger(Ints a, Ints b) { return _mm512_max_epu32(a, b); }
 static inline float largest_of(Ints sizes) {
@@ -220,6 +228,15 @@ static inline Ints right_signed(Ints a, int bits) { return _mm256_sra_epi32(a, _
 static inline Ints looked_up(const void* table, Ints places) {
   return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(_mm_loadu_si128(static_cast<const __m128i*>(table))), places);
 }
+static inline Ints two_bytes(Ints a, int upper) {
+  const auto* from = reinterpret_cast<const __m128i*>(kTwoBytes[upper]);
+  return _mm256_shuffle_epi8(a, _mm256_broadcastsi128_si256(_mm_load_si128(from)));
+}
+static inline Ints plus(Ints a, Ints b) { return _mm256_add_epi32(a, b); }
+static inline Ints minus(Ints a, Ints b) { return _mm256_sub_epi32(a, b); }
+static inline Ints times(Ints a, Ints b) { return _mm256_mullo_epi32(a, b); }
+static inline Ints size_of(Ints a) { return _mm256_abs_epi32(a); }
+static inline Floats load_floats(const float* from) { return _mm256_loadu_ps(from); }
 static inline void store(float* to, Floats a) { _mm256_storeu_ps(to, a); }
 static inline Floats zero() { return _mm256_setzero_ps(); }
 
@@ -234,6 +251,7 @@ static inline Ints four_for_all(const int8_t* values) {
 static inline Ints add_products(Ints sum, Ints weights, const int8_t* values) {
   return _mm256_dpbusd_avx_epi32(sum, weights, four_for_all(values));
 }
+static inline Ints add_halves(Ints sum, Ints a, Ints b) { return _mm256_dpwssd_avx_epi32(sum, a, b); }
 
 #else
 
@@ -246,6 +264,8 @@ static inline Ints add_wide(Ints sum, Ints pairs) {
   return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
 }
 
+static inline Ints add_halves(Ints sum, Ints a, Ints b) { return _mm256_add_epi32(sum, _mm256_madd_epi16(a, b)); }
+
 /** The same of signed weights, whose sizes are given beside them: their signs are moved to the values. */
 static inline Ints sizes(Ints weights) { return _mm256_abs_epi8(weights); }
 static inline Ints signed_pairs(Ints sizes, Ints weights, const int8_t* values) {
@@ -254,26 +274,34 @@ static inline Ints signed_pairs(Ints sizes, Ints weights, const int8_t* values) 
 
 #endif
 
-static inline Rounded round_block(const float* from, int8_t* to) {
-  Floats values[4];
-  Ints most = words(
-      0);  // their sizes compare as whole numbers: what is no number is larger than all, and is not lost as it is among floats
-  for (int i = 0; i < 4; i++) {
-    values[i] = _mm256_loadu_ps(from + 8 * i);
-    most = _mm256_max_epu32(most, _mm256_castps_si256(_mm256_andnot_ps(floats(-0.0f), values[i])));
-  }
-  __m128i largest = _mm_max_epu32(_mm256_castsi256_si128(most), _mm256_extracti128_si256(most, 1));
+static inline Ints add_halves(Ints sum, Ints a, const int32_t* two) { return add_halves(sum, a, words(*two)); }
+
+static inline Ints size_of(Floats a) { return _mm256_castps_si256(_mm256_andnot_ps(floats(-0.0f), a)); }
+static inline Ints larger(Ints a, Ints b) { return _mm256_max_epu32(a, b); }
+static inline float largest_of(Ints sizes) {
+  __m128i largest = _mm_max_epu32(_mm256_castsi256_si128(sizes), _mm256_extracti128_si256(sizes, 1));
   largest = _mm_max_epu32(largest, _mm_shuffle_epi32(largest, 0x4e));
   largest = _mm_max_epu32(largest, _mm_shuffle_epi32(largest, 0xb1));
-  const float scale = _mm_cvtss_f32(_mm_castsi128_ps(largest));
-  const Floats inverse = floats(scale != 0 ? 127.0f / scale : 0.0f);
+  return _mm_cvtss_f32(_mm_castsi128_ps(largest));
+}
+
+/** 32 activations as whole numbers, in order. */
+static inline Ints round_32(const float* from, Floats inverse, int8_t* to) {
   Ints whole[4];
-  for (int i = 0; i < 4; i++) whole[i] = _mm256_cvtps_epi32(_mm256_mul_ps(values[i], inverse));
+  for (int i = 0; i < 4; i++) whole[i] = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(from + 8 * i), inverse));
   const Ints narrow = _mm256_packs_epi16(_mm256_packs_epi32(whole[0], whole[1]), _mm256_packs_epi32(whole[2], whole[3]));
   const Ints in_order = _mm256_permutevar8x32_epi32(narrow, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
   _mm256_storeu_si256(reinterpret_cast<Ints*>(to), in_order);
-  const Ints fours = _mm256_madd_epi16(_mm256_maddubs_epi16(bytes(1), in_order), _mm256_set1_epi16(1));
-  return {scale / 127.0f, {sum_of(_mm256_castsi256_si128(fours)), sum_of(_mm256_extracti128_si256(fours, 1))}};
+  return in_order;
+}
+
+static inline Rounded round_block(const float* from, int8_t* to) {
+  Ints most = words(0);
+  for (int i = 0; i < 32; i += 8) most = larger(most, size_of(_mm256_loadu_ps(from + i)));
+  const float largest = largest_of(most);
+  const Ints values = round_32(from, floats(largest != 0 ? 127.0f / largest : 0.0f), to);
+  const Ints fours = _mm256_madd_epi16(_mm256_maddubs_epi16(bytes(1), values), _mm256_set1_epi16(1));
+  return {largest / 127.0f, {sum_of(_mm256_castsi256_si128(fours)), sum_of(_mm256_extracti128_si256(fours, 1))}};
 }
 
 #endif
@@ -284,7 +312,12 @@ static inline Ints nibbles(Ints a, int upper) { return both(right(a, 4 * upper),
 /** Those with `count` bits above them, from bit `first` of each byte of `high`. */
 template <int count>
 static inline Ints joined(Ints low, int upper, Ints high, int first) {
-  return either(nibbles(low, upper), both(left(right(high, first), 4), bytes(((1 << count) - 1) << 4)));
+  Ints above;
+  if (!ZSE_KNOWN(first))
+    above = left(right(high, first), 4);
+  else  // in one go: what passes from byte to byte is not taken
+    above = first < 4 ? left(high, 4 - first) : right(high, first - 4);
+  return either(nibbles(low, upper), both(above, bytes(((1 << count) - 1) << 4)));
 }
 
 }  // namespace zse::kernels

@@ -56,18 +56,9 @@ ZSE_INLINE void add_halves(Floats* sums, const Ints* w, const Floats* scales, co
   }
 }
 
-// NEON has too few registers to hold the scales of all blocks, and super-blocks want whole ones alone.
-#if ZSE_LANES == 8
-#define ZSE_SCALES_AHEAD
-#endif
-
 // Up to how many rows of activations the shifts of K-quants are known when this is compiled: that is quicker, and counts where few rows share them;
-// with many rows the longer code costs more. Of Q4_K and Q5_K, and of Q6_K. Those of super-blocks: paired_sums.h, superblock_parts.h.
-#ifdef ZSE_LANES_NEON
-constexpr int kRowsOfKnownShifts = 1, kRowsOfKnownShiftsQ6K = 1;
-#else
-constexpr int kRowsOfKnownShifts = 0, kRowsOfKnownShiftsQ6K = 8;
-#endif
+// with many rows the longer code costs more. Those of super-blocks: paired_sums.h, superblock_parts.h.
+constexpr int kRowsOfKnownShifts = 1;
 
 /** `add(j)` for the `count` parts of a K-quant's 256 columns, blocks of 32 say; where `known`, its code is written out for each. */
 template <bool known, int count = 8, class Add>
@@ -164,21 +155,11 @@ struct SixBits {
     bits_[1] = either(both(c, four), both(right(a, 2), two));
     bits_[2] = both(b, six);
     bits_[3] = either(both(right(c, 4), four), both(right(b, 2), two));
-#ifdef ZSE_SCALES_AHEAD
-    for (int i = 0; i < 8; i++) {
-      scales_[i] = number(scale_, i / 4, i);
-      minima_[i] = number(minimum_, 2 + i / 4, i);
-    }
-  }
-  Floats scale(int i) const { return scales_[i]; }
-  Floats minimum(int i) const { return minima_[i]; }
-#else
   }
   Floats scale(int i) const { return number(scale_, i / 4, i); }
   Floats minimum(int i) const { return number(minimum_, 2 + i / 4, i); }
-#endif
   Ints whole_scale(int i) const { return whole(i / 4, i); }
-#if ZSE_LANES == 16
+#ifndef ZSE_LANES_NEON
   /** Those of blocks 2 * i and 2 * i + 1, in 16 bits each. */
   Ints two_scales(int i) const { return two_bytes(bits_[i / 2], i % 2); }
   Ints two_minima(int i) const { return two_bytes(bits_[2 + i / 2], i % 2); }
@@ -189,9 +170,6 @@ struct SixBits {
   Floats number(Floats of_256, int where, int i) const { return multiply(of_256, to_floats(whole(where, i))); }
   Floats scale_, minimum_;
   Ints bits_[4];  // of scales, then of minima
-#ifdef ZSE_SCALES_AHEAD
-  Floats scales_[8], minima_[8];
-#endif
 };
 
 // Of a row of Q4_K or Q5_K, what SixBits reads.
@@ -309,7 +287,7 @@ struct LanesQ6_K {
   template <int n>
   ZSE_INLINE void add(Floats* sums, const Block& block, const Together<n>* a) {
     const Floats d = from_halves(block.d);
-    for_blocks<(n <= kRowsOfKnownShiftsQ6K)>([&](int j) ZSE_INLINE_LAMBDA {
+    for_blocks<(n <= kRowsOfKnownShifts)>([&](int j) ZSE_INLINE_LAMBDA {
       Ints w[8];
       block_columns<LanesQ6_K>(w, block, j);
       const Floats scales[2] = {scale(block, d, 2 * j), scale(block, d, 2 * j + 1)};

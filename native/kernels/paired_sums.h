@@ -8,7 +8,7 @@
 #include "processor.h"
 #include "superblocks.h"
 
-#ifdef ZSE_SUPERBLOCKS
+#if defined(ZSE_SUPERBLOCKS) && ZSE_LANES == 16
 
 namespace zse::kernels {
 

@@ -8,9 +8,9 @@
 #include <unistd.h>
 #endif
 
-#if defined(__AVX512F__) && defined(_MSC_VER)
+#if defined(__AVX2__) && defined(_MSC_VER)
 #include <intrin.h>
-#elif defined(__AVX512F__)
+#elif defined(__AVX2__)
 #include <cpuid.h>
 #endif
 
@@ -27,7 +27,7 @@ static inline int64_t own_cache() {
   return bytes;
 }
 
-#ifdef __AVX512F__
+#ifdef __AVX2__
 
 /**
  * Whether every instruction of 512 bits takes the place of a multiplication. Intel's processors have two places for all of them; AMD's shift, add and

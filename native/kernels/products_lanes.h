@@ -1,7 +1,7 @@
-// Owns the products of interleaved weights with activations in bytes, as matmul.cpp asks for them: for AVX-512 with VNNI and for AVX-VNNI, for AVX2
-// (K-quants and IQ4), and for ARM (lanes.h). Pure; any thread. Everything is static: each variant of the backend has its own.
+// Owns the products of interleaved weights with activations in bytes, as matmul.cpp asks for them: of types with blocks of 32 columns on AVX-512 with VNNI, on
+// AVX-VNNI and AVX2, and of all types on ARM (lanes.h). Pure; any thread. Everything is static: each variant of the backend has its own.
 //
-// Activations are rounded in blocks of 32 as in ggml's Q8_0, for every type; for K-quants that is finer than ggml's own blocks of 256.
+// Activations are rounded in blocks of 32 as in ggml's Q8_0; for ARM's K-quants that is finer than ggml's own blocks of 256.
 // One row of activations or many, a result is rounded alike.
 #pragma once
 
@@ -13,7 +13,6 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <type_traits>
 
 namespace zse::kernels {
 
@@ -35,16 +34,9 @@ struct LanesProducts {
   /** Places in the work buffer for so many rows of activations. */
   static int places(int rows) { return rows; }
 
-  // Clang has the sums of all rows under way at once. Of Q4_K, AVX-VNNI's sixteen registers do not hold those of so many: AVX2 was quicker.
-#if defined(__clang__) && defined(ZSE_LANES_VNNI) && ZSE_LANES == 8
-  static constexpr bool kFew = std::is_same_v<Kind, LanesQ4_K>;
-#else
-  static constexpr bool kFew = false;
-#endif
-
   /** How many of `rows` rows are multiplied together, from the `first` on. */
   static int together(int rows, int first) {
-    return rows - first >= kMostTogether && !kFew ? kMostTogether : std::min(rows - first, 8);
+    return rows - first >= kMostTogether ? kMostTogether : std::min(rows - first, 8);
   }
 
   // A row's values in Together<n>: one after the other, but by eight from one row and the next where those are multiplied in pairs.

@@ -1,9 +1,9 @@
-// Owns the products of K-quants and IQ4_XS for AVX-512 with VNNI, and with AMX's tiles where there are any (products_tiles.h). Pure; any thread.
-// Everything is static: each variant of the backend has its own.
+// Owns the products of K-quants and IQ4_XS for AVX2, AVX-VNNI and AVX-512 with VNNI, and with AMX's tiles where there are any (products_tiles.h). Pure; any
+// thread. Everything is static: each variant of the backend has its own.
 //
 // Activations are rounded in super-blocks of 256 columns, as ggml rounds them for these types (its Q8_K), and a super-block's products are summed in
 // whole numbers, the whole scales of its blocks included. Only then they are scaled. So VNNI and tiles give the same sums, and a row gives the same
-// alone and with others, to the bit.
+// alone and with others, to the bit. All levels round and sum alike.
 #pragma once
 
 #include <type_traits>
@@ -12,6 +12,7 @@
 #include "rounded_pieces.h"
 #include "superblock_parts.h"
 #include "superblock_rounding.h"
+#include "superblock_rows.h"
 
 #ifdef ZSE_SUPERBLOCKS
 
@@ -44,8 +45,8 @@ struct SuperProducts {
     if (by_tiles(rows)) return kMostTogether;
     const int left = rows - first;
     if (left >= kEven) return kMany;
-    const int passes = (left + kMany - 1) / kMany;
-    return (left + passes - 1) / passes;
+    const int passes = (left + kMany - 1) / kMany, shared_out = (left + passes - 1) / passes;
+    return std::min(left, (shared_out + kAtOnce - 1) / kAtOnce * kAtOnce);
   }
 
   /**
@@ -94,15 +95,20 @@ struct SuperProducts {
     }
 #endif
     if (in_slices(rows)) return multiply_in_slices(columns, out, weights, rounded, rows, n_columns);
+#if ZSE_LANES == 8
+    multiply_all<Packed<Kind, kFits16<Kind>>>(columns, out, weights, rounded, rows, n_columns);
+#else
     if constexpr (kFits16<Kind>) {
       if (in_pairs<Kind>()) return multiply_all<PackedPairs<Kind>>(columns, out, weights, rounded, rows, n_columns);
     }
     if constexpr (!Scales::kMinima)
       multiply_all<Packed<Kind, kFits16<Kind>>>(columns, out, weights, rounded, rows, n_columns);
+#endif
   }
 
  private:
   static constexpr int kFew = 9, kMany = 12, kEven = 4 * kMany;
+  static constexpr int kAtOnce = ZSE_LANES == 8 ? 4 : 1;  // rows whose sums are under way at once, where not all are
 
   static bool by_tiles([[maybe_unused]] int rows) {
 #ifdef __AMX_INT8__
@@ -143,9 +149,9 @@ struct SuperProducts {
   };
 
   // Fewer are over before unpacking pays. It never does where it runs beside multiplications.
-  static constexpr int kUnpackedPasses = 4;
+  static constexpr int kUnpackedPasses = kAtOnce == 1 ? 4 : 8;
   static constexpr int kMostUnpacked = 6;
-  static constexpr int kFewestInSlices = 9;  // rows that lie together where so many are (together())
+  static constexpr int kFewestInSlices = kAtOnce == 1 ? 9 : 5;  // rows that lie together where so many are (together())
 
   // Fewer of them stay near while a few rows pass; with many what counts is how often sums go to memory and back.
   static int unpacked_at_once(int rows) { return rows < 2 * kMany * kUnpackedPasses ? 4 : kMostUnpacked; }
@@ -236,7 +242,7 @@ struct SuperProducts {
     const auto* activations = reinterpret_cast<const Together<n>*>(rounded);
     alignas(64) float sums[n][kLanes];  // in memory: registers hold whole numbers
 #pragma GCC unroll 16
-    for (int row = 0; row < n; row++) store(sums[row], slice.begin == 0 ? zero() : _mm512_loadu_ps(out[row] + column));
+    for (int row = 0; row < n; row++) store(sums[row], slice.begin == 0 ? zero() : load_floats(out[row] + column));
     // The lines of the results are asked for before they are written; those of many rows a few with each of the first super-blocks, since what is to be read
     // would wait behind all of them.
     constexpr int kAtOnce = n <= 8 ? n : (n + 2) / 3;
@@ -252,34 +258,44 @@ struct SuperProducts {
     for (int64_t b = slice.begin; b < slice.end; b++) {
       const size_t wanted = until == 0 ? ahead : 0;
       if (kAtOnce < n && asked < n) ask();
+#if ZSE_LANES == 16
       if (kFits16<Kind> && any_over(activations[b]))
         add_larger<n>(sums, weights[b], activations[b], wanted);
       else
+#endif
         add<n>(sums, read(b), activations[b], weights[b], wanted);
       until = (until == 0 ? pass.of : until) - 1;
     }
 #pragma GCC unroll 8
-    for (int row = 0; row < n; row++) store(out[row] + column, _mm512_load_ps(sums[row]));
+    for (int row = 0; row < n; row++) store(out[row] + column, load_floats(sums[row]));
   }
 
+#if ZSE_LANES == 16
   // Rare, so it must not lengthen the usual code, which is as long as caches of instructions allow.
   template <int n>
   [[gnu::noinline]] static void add_larger(float (*sums)[kLanes], const Block& block, const Together<n>& a, size_t ahead) {
     add<n>(sums, Packed<Kind, false>(block), a, block, ahead);
   }
+#endif
 
   // Memory brings as many weights from so many bytes `ahead` on, if any. What sums are scaled with is found after them: registers do not hold both.
   template <int n, class Weights>
   ZSE_INLINE void add(float (*sums)[kLanes], const Weights& of, const Together<n>& a, const Block& block, size_t ahead) {
     Ints whole[n];
+#if ZSE_LANES == 8
+    RowSums<Kind>::template sum<n>(whole, of, a, block, ahead);
+#else
     if constexpr (kFits16<Kind> && std::is_same_v<Weights, PackedPairs<Kind>>)
       sum_pairs<Kind, n>(whole, of, a, ahead);
     else
       sum_parts<n>(whole, of, a, block, ahead);
+#endif
     const auto& factors = of.factors();
 #pragma GCC unroll 16
-    for (int row = 0; row < n; row++) store(sums[row], factors.add(_mm512_load_ps(sums[row]), whole[row], a, row));
+    for (int row = 0; row < n; row++) store(sums[row], factors.add(load_floats(sums[row]), whole[row], a, row));
   }
+
+#if ZSE_LANES == 16
 
   // Where the parts' sums fit 16 bits, the lower halves of the registers are multiplied with their scale and added by one instruction.
   template <int n, class Weights>
@@ -312,6 +328,7 @@ struct SuperProducts {
       }
     });
   }
+#endif
 };
 
 }  // namespace zse::kernels

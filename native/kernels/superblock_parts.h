@@ -1,11 +1,11 @@
 // Owns how the parts of a super-block of sixteen rows of weights are read, each with its scale: as they are stored, or unpacked once to be multiplied many
-// times over. For K-quants and IQ4_XS on AVX-512 with VNNI. Pure; any thread. For products_superblocks.h.
+// times over. For K-quants and IQ4_XS on x86. Pure; any thread. For products_superblocks.h.
 //
 // Where instructions compete, unpacking takes a tenth to a third of the time of twelve rows of activations (docs/lab/matrix-products.md). Prompts have
 // hundreds, so they do it once.
 #pragma once
 
-#include "paired_sums.h"
+#include "superblocks.h"
 
 #ifdef ZSE_SUPERBLOCKS
 

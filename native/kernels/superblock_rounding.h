@@ -2,7 +2,11 @@
 // to know of them: for products_superblocks.h and products_tiles.h. Pure; any thread.
 #pragma once
 
+#include <algorithm>
+#include <cstdlib>
+
 #include "paired_sums.h"
+#include "superblocks.h"
 
 #ifdef ZSE_SUPERBLOCKS
 
@@ -14,10 +18,11 @@ static Ints largest_sums(Ints sums, Ints sizes) {
   constexpr int kBelow = Kind::kOffset, kAbove = Kind::kMost - Kind::kOffset;  // weights are from -kBelow to kAbove
   constexpr int kLarger = kBelow > kAbove ? kBelow : kAbove, kSmaller = kBelow > kAbove ? kAbove : kBelow;
   // What the positive ones sum up to, or the negative ones: the larger of both. The sum of all is what they differ by.
-  const Ints more = _mm512_srli_epi32(_mm512_add_epi32(sizes, _mm512_abs_epi32(sums)), 1);
-  return _mm512_add_epi32(_mm512_mullo_epi32(more, words(kLarger)),
-                          _mm512_mullo_epi32(_mm512_sub_epi32(sizes, more), words(kSmaller)));
+  const Ints more = right(plus(sizes, size_of(sums)), 1);
+  return plus(times(more, words(kLarger)), times(minus(sizes, more), words(kSmaller)));
 }
+
+#if ZSE_LANES == 16
 
 /** The words of a square of four by four, whose rows are a register's quarters, with rows for columns. */
 static inline Ints transposed(Ints words) {
@@ -80,6 +85,66 @@ static void round_super_block(const float* from, SuperTogether<Kind, 1>& to) {
   if constexpr (kFits16<Kind>) to.over[0] = _mm512_cmpgt_epi32_mask(largest_sums<Kind>(sums, sizes), words(0x7fff)) != 0;
   put_sums(to, sums);
 }
+
+#else
+
+/** Two sums of 16 bits: those of the even ones of as many, and of the odd ones. */
+static inline int32_t even_and_odd(__m128i of) {
+  of = _mm_add_epi16(of, _mm_shuffle_epi32(of, 0x4e));
+  return _mm_cvtsi128_si32(_mm_add_epi16(of, _mm_shuffle_epi32(of, 0xb1)));
+}
+
+/** What parts of 16 or 32 columns sum up to: the first two of each four columns in the lower half of a word, the others in the upper one. */
+template <int columns>
+static inline void sum_parts(Ints of_twos, int32_t* sums) {
+  const __m128i low = _mm256_castsi256_si128(of_twos), high = _mm256_extracti128_si256(of_twos, 1);
+  if (columns == 32) {
+    sums[0] = even_and_odd(_mm_add_epi16(low, high));
+  } else {
+    sums[0] = even_and_odd(low);
+    sums[1] = even_and_odd(high);
+  }
+}
+
+/** A row's super-block, alone. */
+template <class Kind>
+static void round_super_block(const float* from, SuperTogether<Kind, 1>& to) {
+  constexpr int kParts = 8 * WholeScales<Kind>::kParts, kColumns = QK_K / kParts;
+  Ints most = words(0);
+  for (int i = 0; i < QK_K; i += 8) most = larger(most, size_of(_mm256_loadu_ps(from + i)));
+  const float largest = largest_of(most);
+  const Floats inverse = floats(largest != 0 ? 127.0f / largest : 0.0f);
+  to.scales[0] = largest / 127.0f;
+
+  alignas(32) int32_t halves[kParts], sizes[kParts];
+  for (int i = 0; i < QK_K; i += 32) {
+    const Ints values = round_32(from + i, inverse, to.values[0][0] + i);
+    sum_parts<kColumns>(_mm256_maddubs_epi16(bytes(1), values), halves + i / kColumns);
+    sum_parts<kColumns>(_mm256_maddubs_epi16(_mm256_abs_epi8(values), bytes(1)), sizes + i / kColumns);
+  }
+  to.over[0] = 0;
+  for (int i = 0; i < kParts; i += kLanes) {
+    const Ints both_halves = load(halves + i), sums = _mm256_madd_epi16(both_halves, _mm256_set1_epi16(1));
+    if constexpr (WholeScales<Kind>::kMinima) {  // those of two parts in 16 bits each
+      const Ints two = _mm256_permute4x64_epi64(_mm256_packs_epi32(sums, sums), 0x08);
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(to.sums[0]), _mm256_castsi256_si128(two));
+    } else {
+#ifdef ZSE_LANES_VNNI
+      const Ints begin = _mm256_mullo_epi32(sums, words(-Kind::kOffset));
+#else
+      const Ints begin = _mm256_mullo_epi16(both_halves, _mm256_set1_epi16(-Kind::kOffset));
+#endif
+      _mm256_storeu_si256(reinterpret_cast<Ints*>(to.sums[i]), begin);
+    }
+    if constexpr (kFits16<Kind>) {
+      const Ints sizes_of = _mm256_madd_epi16(load(sizes + i), _mm256_set1_epi16(1));
+      const Ints over = _mm256_cmpgt_epi32(largest_sums<Kind>(sums, sizes_of), words(0x7fff));
+      to.over[0] |= _mm256_movemask_ps(_mm256_castsi256_ps(over)) << i;
+    }
+  }
+}
+
+#endif
 
 }  // namespace zse::kernels
 

@@ -1,10 +1,10 @@
 // Owns in what shape super-blocks of 256 columns of interleaved weights and rounded activations meet, and how whole sums of their products are scaled: for
-// K-quants and IQ4_XS on AVX-512 with VNNI. Pure; any thread. For products_superblocks.h and products_tiles.h.
+// K-quants and IQ4_XS on x86. Pure; any thread. For products_superblocks.h and products_tiles.h.
 #pragma once
 
 #include "lanes_types.h"
 
-#if defined(ZSE_LANES_VNNI) && ZSE_LANES == 16
+#if defined(ZSE_LANES) && !defined(ZSE_LANES_NEON)
 #define ZSE_SUPERBLOCKS
 
 namespace zse::kernels {
@@ -39,14 +39,18 @@ struct WholeScales<LanesIq4Xs> {
   static constexpr int kParts = 1;
   static constexpr bool kMinima = false;
   ZSE_INLINE_MEMBER explicit WholeScales(const LanesIq4Xs::Block& block) : block(block), factor(from_halves(block.d)) {}
-  Ints of(int j, int) const { return _mm512_sub_epi32(LanesIq4Xs::whole_scale(block, j), words(32)); }
+  Ints of(int j, int) const { return minus(LanesIq4Xs::whole_scale(block, j), words(32)); }
   const LanesIq4Xs::Block& block;
   Floats factor;
 };
 
-/** Whether a part's sums fit 16 bits, of usual activations. Weights of eight bits (IQ4_XS) have larger ones. */
+/** Whether a part's sums fit 16 bits, of usual activations. Weights of eight bits (IQ4_XS) have larger ones. AVX2 has smaller sums, and need not ask. */
 template <class Kind>
+#ifdef ZSE_LANES_VNNI
 constexpr bool kFits16 = Kind::kMost < 64;
+#else
+constexpr bool kFits16 = false;
+#endif
 
 constexpr int kStep = 64;  // columns of a row of a tile
 
@@ -56,7 +60,7 @@ constexpr int columns_together(int n) { return n == kMostTogether ? kStep : 16; 
 /**
  * A super-block of `n` rows of activations that are multiplied together: their values, then their scales, then what a type wants of the sums
  * of their parts: for minima those of two blocks in 16 bits each, else where the sum of a part's products begins. Last whether the sums of a row's parts may
- * be too large for 16 bits.
+ * be too large for 16 bits; with eight lanes a bit for each part.
  */
 template <class Kind, int n>
 struct SuperTogether {
@@ -69,12 +73,14 @@ struct SuperTogether {
   const int8_t* at(int column, int row) const { return values[column / kColumns][row] + column % kColumns; }
 };
 
+#if ZSE_LANES == 16
 /** Whether any row's sums may be too large. */
 template <class Kind, int n>
 ZSE_INLINE bool any_over(const SuperTogether<Kind, n>& a) {
   const Ints over = _mm512_maskz_loadu_epi32(static_cast<__mmask16>((1u << n) - 1), a.over);
   return _mm512_test_epi32_mask(over, over) != 0;
 }
+#endif
 
 // What a row's sums are scaled with once a super-block's products are summed: with minima those of all blocks too, two and two.
 template <class Kind>

@@ -31,8 +31,7 @@ void skip_unless_reordered(ggml_type type) {
 
 /** Columns of activations that have one scale. */
 size_t rounded_together(ggml_type type) {
-  const bool in_superblocks = ggml_cpu_has_avx512() && ggml_cpu_has_avx512_vnni();  // products_superblocks.h
-  return in_superblocks ? static_cast<size_t>(ggml_blck_size(type)) : kBlock;
+  return ggml_cpu_has_neon() ? kBlock : static_cast<size_t>(ggml_blck_size(type));  // products_superblocks.h
 }
 
 /** Rows of weights come in such numbers wherever any are taken. */
