@@ -22,10 +22,10 @@ struct Packed {
   static constexpr int kGroups = 8 / Scales::kParts;
 
   ZSE_INLINE_MEMBER explicit Packed(const Block& block) : block(block), by(block) {}
-  Ints columns(int part, int i) const {
+  ZSE_INLINE_MEMBER Ints columns(int part, int i) const {
     return Kind::columns(block, part / Scales::kParts, part % Scales::kParts * kGroups + i);
   }
-  Ints scale(int part) const {
+  ZSE_INLINE_MEMBER Ints scale(int part) const {
     const Ints whole = by.of(part / Scales::kParts, part % Scales::kParts);
     return fit && !Scales::kMinima ? both(whole, words(0xffff)) : whole;  // those of types with minima have no sign
   }
@@ -55,8 +55,8 @@ class Unpacked {
     });
   }
 
-  Ints columns(int part, int i) const { return values_[part][i]; }
-  Ints scale(int part) const { return scales_[part]; }
+  ZSE_INLINE_MEMBER Ints columns(int part, int i) const { return values_[part][i]; }
+  ZSE_INLINE_MEMBER Ints scale(int part) const { return scales_[part]; }
   const Factors<Kind>& factors() const { return factors_; }
 
  private:

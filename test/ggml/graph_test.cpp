@@ -172,3 +172,42 @@ TEST("other gates than SwiGLU and GEGLU are computed one by one") {
     if (is_ours(type)) CHECK(!check_shape({type, 256, 32, 3, 2, GGML_GLU_OP_REGLU, true}, check::seed()));
   }
 }
+
+TEST("a norm of a row of any length is as doubles have it, alone and times weights (random)") {
+  std::mt19937_64 random(check::seed());
+  std::normal_distribution<float> normal;
+  for (const int columns : {1, 2, 15, 16, 17, 31, 100, 128, 1536, 1543}) {
+    constexpr int rows = 3;
+    constexpr float kEpsilon = 1e-6f;
+    const ggml_context_ptr context(ggml_init({ggml_tensor_overhead() * 5 + ggml_graph_overhead(), nullptr, true}));
+    const ggml_backend_ptr backend(ggml_backend_cpu_init());
+    ggml_backend_cpu_set_n_threads(backend.get(), at_most(2));
+    ggml_tensor* numbers = ggml_new_tensor_2d(context.get(), GGML_TYPE_F32, columns, rows);
+    ggml_tensor* weights = ggml_new_tensor_1d(context.get(), GGML_TYPE_F32, columns);
+    ggml_tensor* alone = ggml_rms_norm(context.get(), numbers, kEpsilon);
+    ggml_tensor* weighed = ggml_mul(context.get(), ggml_rms_norm(context.get(), numbers, kEpsilon), weights);
+    const ggml_backend_buffer_ptr buffer(ggml_backend_alloc_ctx_tensors(context.get(), backend.get()));
+    std::vector<float> of(size_t(columns) * rows), by(columns), result(of.size()), result_weighed(of.size());
+    for (float& number : of) number = 3 * normal(random);
+    for (float& number : by) number = normal(random);
+    ggml_backend_tensor_set(numbers, of.data(), 0, ggml_nbytes(numbers));
+    ggml_backend_tensor_set(weights, by.data(), 0, ggml_nbytes(weights));
+    ggml_cgraph* graph = ggml_new_graph(context.get());
+    ggml_build_forward_expand(graph, alone);
+    ggml_build_forward_expand(graph, weighed);
+    ggml_backend_graph_compute(backend.get(), graph);
+    ggml_backend_tensor_get(alone, result.data(), 0, ggml_nbytes(alone));
+    ggml_backend_tensor_get(weighed, result_weighed.data(), 0, ggml_nbytes(weighed));
+    for (int row = 0; row < rows; row++) {
+      const float* from = &of[size_t(row) * columns];
+      double sum = 0;
+      for (int i = 0; i < columns; i++) sum += double(from[i]) * from[i];
+      const double scale = 1 / std::sqrt(sum / columns + kEpsilon);
+      for (int i = 0; i < columns; i++) {
+        CHECK(std::abs(result[size_t(row) * columns + i] - from[i] * scale) <= 1e-6 * std::abs(from[i] * scale));
+        CHECK(std::abs(result_weighed[size_t(row) * columns + i] - from[i] * scale * by[i]) <=
+              1e-6 * std::abs(from[i] * scale * by[i]));
+      }
+    }
+  }
+}
