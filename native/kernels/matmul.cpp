@@ -188,6 +188,12 @@ class Products final : public InterleavedWeights {
     });
   }
 
+  // Once in the program, whoever asks for it: some kinds' are tens of kilobytes.
+  [[gnu::noinline]] static void multiply_rows(int64_t columns, float* const* out, const Block* weights, const char* rounded,
+                                              int rows, int n_columns) {
+    Kind::multiply(columns, out, weights, rounded, rows, n_columns);
+  }
+
   static void multiply(const ggml_compute_params* params, ggml_tensor* node) {
     const ggml_tensor* weights = node->src[0];
     const ggml_tensor* activations = node->src[1];
@@ -207,8 +213,8 @@ class Products final : public InterleavedWeights {
           rows = tokens - row < most + kLeast ? tokens - row : most;
           float* to[kMostSliced + kLeast];
           for (int i = 0; i < rows; i++) to[i] = at<float>(out, (row + i) * node->nb[1]) + column;
-          Kind::multiply(weights->ne[0], to, weights_at(weights, column, 0), rounded + row * row_bytes, rows,
-                         static_cast<int>(std::min(near, end - column)));
+          multiply_rows(weights->ne[0], to, weights_at(weights, column, 0), rounded + row * row_bytes, rows,
+                        static_cast<int>(std::min(near, end - column)));
         }
       }
     });
@@ -236,8 +242,8 @@ class Products final : public InterleavedWeights {
           const int n = static_cast<int>(std::min(at_once, end - column));
           near.lay_out(rows, n);
           const auto& [gates, numbers] = near.rows;
-          Kind::multiply(columns, gates, weights_at(gate->src[0], column, 0), rounded, rows, n);
-          Kind::multiply(columns, numbers, weights_at(from->src[0], column, 0), rounded, rows, n);
+          multiply_rows(columns, gates, weights_at(gate->src[0], column, 0), rounded, rows, n);
+          multiply_rows(columns, numbers, weights_at(from->src[0], column, 0), rounded, rows, n);
           for (int i = 0; i < rows; i++)
             by(n, at<float>(result->data, (row + i) * result->nb[1]) + column, gates[i], numbers[i]);
         }
@@ -280,7 +286,7 @@ class Products final : public InterleavedWeights {
       const int64_t near = near_rows(weights, batch.rows);
       for (int64_t column = first; column < end; column += near) {
         const int64_t n = std::min(near, end - column);
-        Kind::multiply(columns, out, weights_at(weights, column, batch.expert), rounded, batch.rows, static_cast<int>(n));
+        multiply_rows(columns, out, weights_at(weights, column, batch.expert), rounded, batch.rows, static_cast<int>(n));
         for (int i = 0; i < batch.rows; i++) out[i] += n;
       }
     });

@@ -17,6 +17,9 @@ struct Packed {
   using Block = typename Kind::Block;
   using Scales = WholeScales<Kind>;
   static constexpr bool kFit = fit;
+  static constexpr int period(int rows) {
+    return rows <= 4 ? 8 : Kind::kPeriod;
+  }  // with many rows the shorter code is as quick
   static constexpr int kWrittenOut =
       fit && !Scales::kMinima ? 4 : 0;  // up to how many rows of activations it is, so that shifts are known
   static constexpr int kGroups = 8 / Scales::kParts;
@@ -40,6 +43,7 @@ template <class Kind>
 class Unpacked {
  public:
   static constexpr bool kFit = kFits16<Kind>;
+  static constexpr int period(int) { return 1; }
   static constexpr int kWrittenOut = 0;
 
   void read(const typename Kind::Block& block) {

@@ -26,7 +26,7 @@ class RowSums {
   ZSE_INLINE void sum(Ints* whole, const Weights& of, const SuperTogether<Kind, n>& a, const Block& block, size_t ahead) {
     for (int row = 0; row < n; row++) whole[row] = words(0);
     const Larger<n> larger(a);
-    for_blocks<true>([&](int j) ZSE_INLINE_LAMBDA {
+    for_periods<Weights::period(n)>([&](int j) ZSE_INLINE_LAMBDA {
       if (ahead > 0) fetch<8>(block, j, ahead);
       add<n>(whole, Of32(of, j), a, block, larger);
     });
@@ -131,6 +131,7 @@ class RowSums {
     Ints twice[kParts];  // both halves of a lane are scaled
 #pragma GCC unroll 2
     for (int k = 0; k < kParts; k++) twice[k] = either(both(of.scales[k], words(0xffff)), left(of.scales[k], 16));
+#pragma GCC unroll 1
     for (int row = 0; row < n; row++) {
       Ints sum = whole[row];
 #pragma GCC unroll 2
