@@ -43,8 +43,8 @@ namespace zse::kernels {
 /** 32 activations as whole numbers up to 127 times a scale, rounded as ggml's Q8_0 rounds them. */
 struct Rounded {
   float scale;
-  int32_t
-      sums[2];  // of the first sixteen as they are stored, and of the others: small, even where activations are no numbers
+  // Of the first sixteen as they are stored, and of the others: small, even where activations are no numbers.
+  int32_t sums[2];
 };
 
 // Whether a compiler knows it where this becomes a part of who calls it.
@@ -285,6 +285,14 @@ static inline float largest_of(Ints sizes) {
   return _mm_cvtss_f32(_mm_castsi128_ps(largest));
 }
 
+/** The largest size among `count` activations. */
+template <int count>
+static inline float largest_in(const float* from) {
+  Ints most = words(0);
+  for (int i = 0; i < count; i += 8) most = larger(most, size_of(_mm256_loadu_ps(from + i)));
+  return largest_of(most);
+}
+
 /** 32 activations as whole numbers, in order. */
 static inline Ints round_32(const float* from, Floats inverse, int8_t* to) {
   Ints whole[4];
@@ -296,9 +304,7 @@ static inline Ints round_32(const float* from, Floats inverse, int8_t* to) {
 }
 
 static inline Rounded round_block(const float* from, int8_t* to) {
-  Ints most = words(0);
-  for (int i = 0; i < 32; i += 8) most = larger(most, size_of(_mm256_loadu_ps(from + i)));
-  const float largest = largest_of(most);
+  const float largest = largest_in<32>(from);
   const Ints values = round_32(from, floats(largest != 0 ? 127.0f / largest : 0.0f), to);
   const Ints fours = _mm256_madd_epi16(_mm256_maddubs_epi16(bytes(1), values), _mm256_set1_epi16(1));
   return {largest / 127.0f, {sum_of(_mm256_castsi256_si128(fours)), sum_of(_mm256_extracti128_si256(fours, 1))}};

@@ -31,7 +31,8 @@ static inline int64_t own_cache() {
 
 /**
  * Whether every instruction of 512 bits takes the place of a multiplication. Intel's processors have two places for all of them; AMD's shift, add and
- * exchange bits beside their multiplications (docs/lab/matrix-products.md). ZSE_PAIRED_SUMS says it for tests: 1 as on AMD's, 0 as on Intel's.
+ * exchange bits beside their multiplications (docs/lab/matrix-products.md).
+ * With 256 bits the same makers are told apart. ZSE_PAIRED_SUMS says it for tests: 1 as on AMD's, 0 as on Intel's.
  */
 static inline bool instructions_compete() {
   static const bool compete = [] {

@@ -110,17 +110,17 @@ static inline void sum_parts(Ints of_twos, int32_t* sums) {
 template <class Kind>
 static void round_super_block(const float* from, SuperTogether<Kind, 1>& to) {
   constexpr int kParts = 8 * WholeScales<Kind>::kParts, kColumns = QK_K / kParts;
-  Ints most = words(0);
-  for (int i = 0; i < QK_K; i += 8) most = larger(most, size_of(_mm256_loadu_ps(from + i)));
-  const float largest = largest_of(most);
+  const float largest = largest_in<QK_K>(from);
   const Floats inverse = floats(largest != 0 ? 127.0f / largest : 0.0f);
   to.scales[0] = largest / 127.0f;
 
-  alignas(32) int32_t halves[kParts], sizes[kParts];
+  alignas(32) int32_t halves[kParts];
+  [[maybe_unused]] alignas(32) int32_t sizes[kParts];
   for (int i = 0; i < QK_K; i += 32) {
     const Ints values = round_32(from + i, inverse, to.values[0][0] + i);
     sum_parts<kColumns>(_mm256_maddubs_epi16(bytes(1), values), halves + i / kColumns);
-    sum_parts<kColumns>(_mm256_maddubs_epi16(_mm256_abs_epi8(values), bytes(1)), sizes + i / kColumns);
+    if constexpr (kFits16<Kind>)
+      sum_parts<kColumns>(_mm256_maddubs_epi16(_mm256_abs_epi8(values), bytes(1)), sizes + i / kColumns);
   }
   to.over[0] = 0;
   for (int i = 0; i < kParts; i += kLanes) {

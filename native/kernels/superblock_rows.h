@@ -14,8 +14,8 @@ template <class Kind>
 class RowSums {
   using Block = typename Kind::Block;
   static constexpr bool kMinima = WholeScales<Kind>::kMinima;
-  static constexpr int kParts = WholeScales<Kind>::kParts,
-                       kGroups = 8 / kParts;  // of a block of 32 columns, and groups of four columns in each
+  // Parts of a block of 32 columns, and groups of four columns in each.
+  static constexpr int kParts = WholeScales<Kind>::kParts, kGroups = 8 / kParts;
 
  public:
   /**
