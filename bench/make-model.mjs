@@ -29,37 +29,44 @@ const draftLayers = 4;
 const faint = 0.05;
 
 /** Where the models are kept; git ignores the folder. */
-export const modelPath = join(root, "bench", ".cache", "qwen2-0.5b-random-ascii-q4_0.gguf");
-export const draftedPath = join(root, "bench", ".cache", "qwen2-1.5b-drafted-random-ascii-q4_k_m.gguf");
-export const draftPath = join(root, "bench", ".cache", "qwen2-1.5b-draft-random-ascii-q4_k_m.gguf");
-export const largerPath = join(root, "bench", ".cache", "qwen2-1.5b-random-ascii-q4_k_m.gguf");
+const fileOf = (name) => join(root, "bench", ".cache", `${name}.gguf`);
+export const modelPath = fileOf("qwen2-0.5b-random-ascii-q4_0");
+export const draftPath = fileOf("qwen2-1.5b-draft-random-ascii-q4_k_m");
+
+/** The types that files of either size are made in, as llama-quantize calls them; the first of each size is the one that is measured when none is named. */
+export const sizes = {
+  "qwen2-0.5b": { shape, of: "Qwen2.5-0.5B", types: ["Q4_0", "Q4_K_M", "Q5_K_M", "Q6_K", "Q8_0"] },
+  "qwen2-1.5b": { shape: larger, of: "Qwen2.5-1.5B", types: ["Q4_K_M", "Q4_0", "Q5_K_M", "Q6_K", "Q8_0"] },
+};
 
 const alignment = 32;
 
-/** Makes the model unless it is there. */
+/** Makes the smallest unless it is there. */
 export async function makeModel(path = modelPath) {
   return writeQwen2(path, shape, "Qwen2.5-0.5B");
 }
 
 /**
- * Makes the one of 1.5B in Q4_K_M unless it is there, by llama-quantize: of Q4_0, since what a weight is costs no time. Real files of that name have
- * the same types and the same size.
+ * Makes one of a size in a type unless it is there: by llama-quantize, of Q4_0, since what a weight is costs no time. Real files of that name have
+ * the same types and the same size: columns that are no multiple of 256 get Q5_0 for Q4_K, Q5_1 for Q5_K and Q8_0 for Q6_K.
  */
-export async function makeLarger(path = largerPath) {
-  return quantize(path, (plain) => writeQwen2(plain, larger, "Qwen2.5-1.5B"));
+export async function makeSized(size, type) {
+  const { shape, of } = sizes[size];
+  const path = fileOf(`${size}-random-ascii-${type.toLowerCase()}`);
+  return path === modelPath ? makeModel() : quantize(path, type, (plain) => writeQwen2(plain, shape, of));
 }
 
 /** Makes both of the pair unless they are there; gives the path of the one that is drafted for. */
 export async function makePair() {
-  await quantize(draftPath, (plain) =>
+  await quantize(draftPath, "Q4_K_M", (plain) =>
     writeQwen2(plain, { ...larger, layers: draftLayers, spreadOver: larger.layers }, "the first layers of Qwen2.5-1.5B"),
   );
-  return quantize(draftedPath, (plain) =>
+  return quantize(fileOf("qwen2-1.5b-drafted-random-ascii-q4_k_m"), "Q4_K_M", (plain) =>
     writeQwen2(plain, { ...larger, acting: draftLayers }, "Qwen2.5-1.5B, of which the first layers decide"),
   );
 }
 
-async function quantize(path, write) {
+async function quantize(path, type, write) {
   if (existsSync(path)) return path;
   const { buildTools, toolPath } = await import("./contenders/peers.mjs");
   await buildTools(["llama-quantize"]);
@@ -67,7 +74,7 @@ async function quantize(path, write) {
   try {
     await write(plain);
     say("quantizing it …");
-    const { status, stderr, error } = spawnSync(toolPath("llama-quantize"), ["--allow-requantize", plain, unfinished, "Q4_K_M"], {
+    const { status, stderr, error } = spawnSync(toolPath("llama-quantize"), ["--allow-requantize", plain, unfinished, type], {
       encoding: "utf8",
     });
     if (status !== 0) throw new SetupError(`llama-quantize failed (${error?.message ?? `exit ${status}`}): ${stderr?.slice(-500)}`);

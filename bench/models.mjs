@@ -5,24 +5,21 @@ import { gguf } from "@huggingface/gguf";
 import { root } from "../scripts/paths.mjs";
 import { SetupError } from "../scripts/say.mjs";
 import { hybridPath, makeHybrid } from "./make-hybrid.mjs";
-import { largerPath, makeLarger, makeModel, makePair, modelPath } from "./make-model.mjs";
+import { makePair, makeSized, sizes } from "./make-model.mjs";
 
 const demo = join(root, "models", "demo", "demo.gguf");
 
 /** Finds a model by name or path; makes the one of random weights when it is missing. */
 export async function findModel(which) {
   if (which === "demo") return describe("demo", demo, "the embedded demo model");
-  if (which === "qwen2-1.5b") {
-    await makeLarger();
-    return describe("qwen2-1.5b", largerPath, "random weights in the shapes of Qwen2.5-1.5B, Q4_K_M");
+  const sized = sizeAndType(which);
+  if (sized) {
+    const [size, type] = sized;
+    return describe(which, await makeSized(size, type), `random weights in the shapes of ${sizes[size].of}, ${type}`);
   }
   if (which === "qwen2-1.5b-drafted") {
     const path = await makePair();
     return describe("qwen2-1.5b-drafted", path, "random weights in the shapes of Qwen2.5-1.5B, Q4_K_M, of which the first layers decide");
-  }
-  if (which === "qwen2-0.5b") {
-    await makeModel();
-    return describe("qwen2-0.5b", modelPath, "random weights in the shapes of Qwen2.5-0.5B, Q4_0");
   }
   if (which === "lfm2-350m") {
     await makeHybrid();
@@ -31,9 +28,17 @@ export async function findModel(which) {
   const path = resolve(process.env.INIT_CWD ?? ".", which);
   if (!existsSync(path))
     throw new SetupError(
-      `there is no model ${path}: give qwen2-1.5b, qwen2-1.5b-drafted, qwen2-0.5b, demo, lfm2-350m, or the path of a .gguf file.`,
+      `there is no model ${path}: give qwen2-1.5b, qwen2-0.5b, either with a type (${sizes["qwen2-1.5b"].types.map((type) => `-${type.toLowerCase()}`).join(", ")}), qwen2-1.5b-drafted, demo, lfm2-350m, or the path of a .gguf file.`,
     );
   return describe(basename(path, ".gguf"), path, "a file of the caller's");
+}
+
+/** `qwen2-1.5b-q5_k_m` as its size and its type; a size alone has its usual type. */
+function sizeAndType(which) {
+  for (const [size, { types }] of Object.entries(sizes)) {
+    const type = which === size ? types[0] : types.find((type) => which === `${size}-${type.toLowerCase()}`);
+    if (type) return [size, type];
+  }
 }
 
 async function describe(name, path, description) {

@@ -69,7 +69,7 @@ int main(int argc, char** args) {
   const std::string only = argc > 1 ? args[1] : "";
   ggml_log_set([](ggml_log_level, const char*, void*) {}, nullptr);
   for (ggml_type type :
-       {GGML_TYPE_Q4_0, GGML_TYPE_Q4_1, GGML_TYPE_Q8_0, GGML_TYPE_Q4_K, GGML_TYPE_Q5_K, GGML_TYPE_Q6_K, GGML_TYPE_IQ4_NL,
+       {GGML_TYPE_Q4_0, GGML_TYPE_Q4_1, GGML_TYPE_Q5_0, GGML_TYPE_Q5_1, GGML_TYPE_Q8_0, GGML_TYPE_Q4_K, GGML_TYPE_Q5_K, GGML_TYPE_Q6_K, GGML_TYPE_IQ4_NL,
         GGML_TYPE_IQ4_XS, GGML_TYPE_MXFP4, GGML_TYPE_F16, GGML_TYPE_BF16}) {
     if (!only.empty() && ("," + only + ",").find("," + std::string(ggml_type_name(type)) + ",") == std::string::npos) continue;
     for (ggml_backend_buffer_type_t where : buffers()) {

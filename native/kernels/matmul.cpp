@@ -79,8 +79,13 @@ class Products final : public InterleavedWeights {
     const auto* from = static_cast<const Stored*>(usual) + first * blocks;
     auto* to = static_cast<Block*>(weights->data) + first / Kind::kInterleaved * blocks;
     for (; first < end; first += Kind::kInterleaved, from += Kind::kInterleaved * blocks) {
-      for (int64_t b = 0; b < blocks; b++, to++)
-        for (int row = 0; row < Kind::kInterleaved; row++) Kind::interleave(from[row * blocks + b], row, *to);
+      for (int64_t b = 0; b < blocks; b++, to++) {
+        for (int row = 0; row < Kind::kInterleaved; row++) {
+          Stored one = from[row * blocks + b];
+          spread_bits(one);
+          Kind::interleave(one, row, *to);
+        }
+      }
     }
   }
 
@@ -89,9 +94,12 @@ class Products final : public InterleavedWeights {
     const auto& place = places.of[row % Kind::kInterleaved];
     const int64_t blocks = weights->nb[1] / sizeof(Stored);
     const auto* from = static_cast<const uint8_t*>(weights->data) + row / Kind::kInterleaved * blocks * sizeof(Block);
-    auto* to = static_cast<uint8_t*>(usual);
-    for (int64_t b = 0; b < blocks; b++, from += sizeof(Block))
-      for (size_t i = 0; i < sizeof(Stored); i++) *to++ = from[place[i].at] ^ place[i].flipped;
+    auto* to = static_cast<Stored*>(usual);
+    for (int64_t b = 0; b < blocks; b++, from += sizeof(Block), to++) {
+      auto* bytes = reinterpret_cast<uint8_t*>(to);
+      for (size_t i = 0; i < sizeof(Stored); i++) bytes[i] = from[place[i].at] ^ place[i].flipped;
+      gather_bits(*to);
+    }
   }
 
   bool work_size(int threads, const ggml_tensor* node, size_t& size) override {
@@ -373,6 +381,8 @@ InterleavedWeights* products_of(ggml_type type) {
     case GGML_TYPE_Q4_1: return products<LanesProducts<LanesQ4_1>>();
 #endif
 #ifdef ZSE_LANES
+    case GGML_TYPE_Q5_0: return products<LanesProducts<LanesQ5_0>>();
+    case GGML_TYPE_Q5_1: return products<LanesProducts<LanesQ5_1>>();
     case GGML_TYPE_IQ4_XS: return products<OfSuperblocks<LanesIq4Xs>>();
 #ifndef ZSE_ROWS_ONLY
 #ifndef ZSE_PRODUCTS_AVX2

@@ -17,8 +17,8 @@ inline int at_most(int threads) {
   return most ? std::min(threads, std::max(1, std::atoi(most))) : threads;
 }
 
-inline constexpr ggml_type kTypes[] = {GGML_TYPE_Q4_0,  GGML_TYPE_Q4_1, GGML_TYPE_Q8_0,   GGML_TYPE_Q4_K,
-                                       GGML_TYPE_Q5_K,  GGML_TYPE_Q6_K, GGML_TYPE_IQ4_NL, GGML_TYPE_IQ4_XS,
+inline constexpr ggml_type kTypes[] = {GGML_TYPE_Q4_0,  GGML_TYPE_Q4_1, GGML_TYPE_Q5_0, GGML_TYPE_Q5_1,   GGML_TYPE_Q8_0,
+                                       GGML_TYPE_Q4_K,  GGML_TYPE_Q5_K, GGML_TYPE_Q6_K, GGML_TYPE_IQ4_NL, GGML_TYPE_IQ4_XS,
                                        GGML_TYPE_MXFP4, GGML_TYPE_F16,  GGML_TYPE_BF16};
 
 // ggml's kernel for one row reads words wherever they lie, which the processor allows and the sanitizer does not.

@@ -159,7 +159,8 @@ class Product {
   };
   Layout layout() const {
     switch (shape_.type) {
-      case GGML_TYPE_Q4_1: return {{0, 2}, 4, ggml_type_size(shape_.type)};
+      case GGML_TYPE_Q4_1:
+      case GGML_TYPE_Q5_1: return {{0, 2}, 4, ggml_type_size(shape_.type)};
       case GGML_TYPE_Q4_K:
       case GGML_TYPE_Q5_K: return {{0, 2}, 16, ggml_type_size(shape_.type)};
       case GGML_TYPE_Q6_K: return {{208}, 0, 192};
@@ -435,6 +436,8 @@ std::vector<float> multiply_by_experts(ggml_type type, ggml_backend_buffer_type_
 
 TEST("Q4_0 weights give exact products for any number of tokens") { check_any_number_of_tokens(GGML_TYPE_Q4_0); }
 TEST("Q4_1 weights give exact products for any number of tokens") { check_any_number_of_tokens(GGML_TYPE_Q4_1); }
+TEST("Q5_0 weights give exact products for any number of tokens") { check_any_number_of_tokens(GGML_TYPE_Q5_0); }
+TEST("Q5_1 weights give exact products for any number of tokens") { check_any_number_of_tokens(GGML_TYPE_Q5_1); }
 TEST("Q8_0 weights give exact products for any number of tokens") { check_any_number_of_tokens(GGML_TYPE_Q8_0); }
 TEST("Q4_K weights give exact products for any number of tokens") { check_any_number_of_tokens(GGML_TYPE_Q4_K); }
 TEST("Q5_K weights give exact products for any number of tokens") { check_any_number_of_tokens(GGML_TYPE_Q5_K); }
@@ -447,6 +450,8 @@ TEST("BF16 weights give exact products for any number of tokens") { check_any_nu
 
 TEST("the largest sums of Q4_0 products do not overflow") { check_largest_sums(GGML_TYPE_Q4_0); }
 TEST("the largest sums of Q4_1 products do not overflow") { check_largest_sums(GGML_TYPE_Q4_1); }
+TEST("the largest sums of Q5_0 products do not overflow") { check_largest_sums(GGML_TYPE_Q5_0); }
+TEST("the largest sums of Q5_1 products do not overflow") { check_largest_sums(GGML_TYPE_Q5_1); }
 TEST("the largest sums of Q8_0 products do not overflow") { check_largest_sums(GGML_TYPE_Q8_0); }
 TEST("the largest sums of Q4_K products do not overflow") { check_largest_sums(GGML_TYPE_Q4_K); }
 TEST("the largest sums of Q5_K products do not overflow") { check_largest_sums(GGML_TYPE_Q5_K); }
@@ -464,6 +469,12 @@ TEST("Q4_0 weights: activations that are no numbers give none, and spoil no othe
 }
 TEST("Q4_1 weights: activations that are no numbers give none, and spoil no other token's (random)") {
   check_no_numbers(GGML_TYPE_Q4_1);
+}
+TEST("Q5_0 weights: activations that are no numbers give none, and spoil no other token's (random)") {
+  check_no_numbers(GGML_TYPE_Q5_0);
+}
+TEST("Q5_1 weights: activations that are no numbers give none, and spoil no other token's (random)") {
+  check_no_numbers(GGML_TYPE_Q5_1);
 }
 TEST("Q8_0 weights: activations that are no numbers give none, and spoil no other token's (random)") {
   check_no_numbers(GGML_TYPE_Q8_0);
@@ -495,6 +506,8 @@ TEST("BF16 weights: activations that are no numbers give none, and spoil no othe
 
 TEST("Q4_0 weights of any shape give exact products (random)") { check_any_shape(GGML_TYPE_Q4_0); }
 TEST("Q4_1 weights of any shape give exact products (random)") { check_any_shape(GGML_TYPE_Q4_1); }
+TEST("Q5_0 weights of any shape give exact products (random)") { check_any_shape(GGML_TYPE_Q5_0); }
+TEST("Q5_1 weights of any shape give exact products (random)") { check_any_shape(GGML_TYPE_Q5_1); }
 TEST("Q8_0 weights of any shape give exact products (random)") { check_any_shape(GGML_TYPE_Q8_0); }
 TEST("Q4_K weights of any shape give exact products (random)") { check_any_shape(GGML_TYPE_Q4_K); }
 TEST("Q5_K weights of any shape give exact products (random)") { check_any_shape(GGML_TYPE_Q5_K); }
@@ -507,6 +520,8 @@ TEST("BF16 weights of any shape give exact products (random)") { check_any_shape
 
 TEST("a token is multiplied by Q4_0 weights alike, alone or with others") { check_alone_and_together(GGML_TYPE_Q4_0); }
 TEST("a token is multiplied by Q4_1 weights alike, alone or with others") { check_alone_and_together(GGML_TYPE_Q4_1); }
+TEST("a token is multiplied by Q5_0 weights alike, alone or with others") { check_alone_and_together(GGML_TYPE_Q5_0); }
+TEST("a token is multiplied by Q5_1 weights alike, alone or with others") { check_alone_and_together(GGML_TYPE_Q5_1); }
 TEST("a token is multiplied by Q8_0 weights alike, alone or with others") { check_alone_and_together(GGML_TYPE_Q8_0); }
 TEST("a token is multiplied by Q4_K weights alike, alone or with others") { check_alone_and_together(GGML_TYPE_Q4_K); }
 TEST("a token is multiplied by Q5_K weights alike, alone or with others") { check_alone_and_together(GGML_TYPE_Q5_K); }
@@ -518,6 +533,8 @@ TEST("a token is multiplied by F16 weights alike, alone or with others") { check
 TEST("a token is multiplied by BF16 weights alike, alone or with others") { check_alone_and_together(GGML_TYPE_BF16); }
 
 TEST("a prompt's tokens are multiplied by Q4_0 weights exactly") { check_prompts(GGML_TYPE_Q4_0); }
+TEST("a prompt's tokens are multiplied by Q5_0 weights exactly") { check_prompts(GGML_TYPE_Q5_0); }
+TEST("a prompt's tokens are multiplied by Q5_1 weights exactly") { check_prompts(GGML_TYPE_Q5_1); }
 TEST("a prompt's tokens are multiplied by Q8_0 weights exactly") { check_prompts(GGML_TYPE_Q8_0); }
 TEST("a prompt's tokens are multiplied by Q4_K weights exactly") { check_prompts(GGML_TYPE_Q4_K); }
 TEST("a prompt's tokens are multiplied by Q5_K weights exactly") { check_prompts(GGML_TYPE_Q5_K); }
@@ -533,7 +550,8 @@ TEST("experts: reordered weights give what ggml's own path for plain ones gives 
   bool any = false;
   for (const ggml_type type : kTypes) {
     if (!is_reordered(type)) continue;
-    const bool in_256 = ggml_blck_size(type) > kBlock, in_halves = type == GGML_TYPE_F16 || type == GGML_TYPE_Q4_1;
+    const bool in_256 = ggml_blck_size(type) > kBlock,
+               in_halves = type == GGML_TYPE_F16 || type == GGML_TYPE_Q4_1 || type == GGML_TYPE_Q5_1;
     if (in_256 && !is_ours(type)) continue;
     any = true;
     for (const int tokens : {1, 2, 5, 16, 33, 230}) {
@@ -548,7 +566,7 @@ TEST("experts: reordered weights give what ggml's own path for plain ones gives 
         squares += apart * apart;
       }
       const double usual = std::sqrt(squares / static_cast<double>(ours.size()));
-      // Results are of size 10. For plain Q4_1 ggml rounds the sum of a block's activations to F16: one seed in twenty-five is off by more than 0.05.
+      // Results are of size 10. For plain Q4_1 and Q5_1 ggml rounds the sum of a block's activations to F16: one seed in twenty-five is off by more than 0.05.
       // For F16 and BF16 it rounds activations to their type, where ours stay.
       if (!(most < (type == GGML_TYPE_BF16 ? 0.3 : in_halves ? 0.1 : 1e-3)) || !(usual < 0.05)) {
         check::fail(__FILE__, __LINE__,
@@ -633,11 +651,13 @@ TEST("on AVX-512 with VNNI all types that we have kernels for are ours, with AMX
 }
 
 TEST(
-    "on ARM the types are ours that ggml multiplies row by row: with dotprod Q4_1, IQ4_XS and BF16, without it all but "
+    "on ARM the types are ours that ggml multiplies row by row: with dotprod Q4_1, Q5_0, Q5_1, IQ4_XS and BF16, without it "
+    "all but "
     "F16") {
   if (!ggml_cpu_has_neon()) SKIP("the kernels need NEON");
   for (const ggml_type type : kTypes) {
-    const bool by_rows = type == GGML_TYPE_Q4_1 || type == GGML_TYPE_IQ4_XS || type == GGML_TYPE_BF16;
+    const bool by_rows = type == GGML_TYPE_Q4_1 || type == GGML_TYPE_Q5_0 || type == GGML_TYPE_Q5_1 ||
+                         type == GGML_TYPE_IQ4_XS || type == GGML_TYPE_BF16;
     CHECK_EQ(is_ours(type), by_rows || (!ggml_cpu_has_dotprod() && type != GGML_TYPE_F16));
   }
 }
