@@ -251,7 +251,7 @@ struct LanesQ8_0 {
   };
   static constexpr int kColumns = QK8_0;
   static constexpr Sums kSums = Sums::whole;
-#ifdef ZSE_LANES_NEON
+#ifndef ZSE_LANES_VNNI
   static constexpr int kOffset = 0, kMost = kSigned;
 #else
   static constexpr int kOffset = 128, kMost = 255;

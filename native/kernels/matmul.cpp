@@ -8,7 +8,6 @@
 #include "ggml-cpu-impl.h"
 #include "ggml-cpu.h"
 #include "processor.h"
-#include "products_avx2.h"
 #include "products_floats.h"
 #include "products_lanes.h"
 #include "products_superblocks.h"
@@ -16,13 +15,9 @@
 #include "routes.h"
 #include "turns.h"
 
-#if defined(ZSE_PRODUCTS_AVX2) || defined(ZSE_LANES)
-#define ZSE_PRODUCTS
-#endif
-
 namespace zse::kernels {
 
-#ifdef ZSE_PRODUCTS
+#ifdef ZSE_LANES
 
 namespace {
 
@@ -180,6 +175,12 @@ class Products final : public InterleavedWeights {
     std::vector<float> numbers_;
   };
 
+  // By a call: where it is part of who asks, the compiler asks for it again with each row.
+  [[gnu::noinline]] static Near& near_of_thread() {
+    static thread_local Near near;
+    return near;
+  }
+
   // Calls `work` with a plane, the first of some rows of weights and the one after them, until all have been dealt out, `together` rows or a multiple in each
   // piece: four pieces for each thread, one by one, except where memory belongs to processors: there each has its own. Threads that are alike take pieces that follow
   // each other: what is read ahead at the end of one is their next one's beginning.
@@ -241,7 +242,7 @@ class Products final : public InterleavedWeights {
     const int most = most_gated(gate->src[0], tokens);
     // A row of gates is computed sixteen numbers at a time, and what is left of it one by one: pieces end where the row would be cut anyway.
     deal_out(params, gate->src[0], kTogether, 1, [&](int64_t, int64_t first, int64_t end) {
-      static thread_local Near near;
+      Near& near = near_of_thread();
       for (int row = 0, rows; row < tokens; row += rows) {
         rows = tokens - row < most + kLeast ? tokens - row : most;
         const auto* rounded = at<const char>(params->wdata, row * row_bytes);
@@ -365,7 +366,7 @@ InterleavedWeights* products() {
 #ifdef ZSE_SUPERBLOCKS
 template <class Kind>
 using OfSuperblocks = SuperProducts<Kind>;
-#elif defined(ZSE_LANES)
+#else
 template <class Kind>
 using OfSuperblocks = LanesProducts<Kind>;
 #endif
@@ -373,28 +374,18 @@ using OfSuperblocks = LanesProducts<Kind>;
 // Who multiplies weights of a type; null for the types that ggml's own kernels keep.
 InterleavedWeights* products_of(ggml_type type) {
   switch (type) {
-#ifdef ZSE_PRODUCTS_AVX2
-    case GGML_TYPE_Q4_0: return products<ProductsAvx2<block_q4_0, block_q4_0x8>>();
-    case GGML_TYPE_Q4_1: return products<ProductsAvx2<block_q4_1, block_q4_1x8>>();
-    case GGML_TYPE_Q8_0: return products<ProductsAvx2<block_q8_0, block_q8_0x8>>();
-#else
     case GGML_TYPE_Q4_1: return products<LanesProducts<LanesQ4_1>>();
-#endif
-#ifdef ZSE_LANES
     case GGML_TYPE_Q5_0: return products<LanesProducts<LanesQ5_0>>();
     case GGML_TYPE_Q5_1: return products<LanesProducts<LanesQ5_1>>();
     case GGML_TYPE_IQ4_XS: return products<OfSuperblocks<LanesIq4Xs>>();
 #ifndef ZSE_ROWS_ONLY
-#ifndef ZSE_PRODUCTS_AVX2
     case GGML_TYPE_Q4_0: return products<LanesProducts<LanesQ4_0>>();
     case GGML_TYPE_Q8_0: return products<LanesProducts<LanesQ8_0>>();
-#endif
     case GGML_TYPE_Q4_K: return products<OfSuperblocks<LanesQ4_K>>();
     case GGML_TYPE_Q5_K: return products<OfSuperblocks<LanesQ5_K>>();
     case GGML_TYPE_Q6_K: return products<OfSuperblocks<LanesQ6_K>>();
     case GGML_TYPE_IQ4_NL: return products<LanesProducts<LanesIq4Nl>>();
     case GGML_TYPE_MXFP4: return products<LanesProducts<LanesMxfp4>>();
-#endif
 #endif
 #ifdef ZSE_PRODUCTS_FLOATS
     case GGML_TYPE_BF16: return products<FloatProducts<BrainWeight>>();
