@@ -1,5 +1,5 @@
 // Owns the benchmark's models of a realistic size: the shapes of Qwen2.5-0.5B and 1.5B with random weights and the real qwen2
-// vocabulary, the smaller quantized as llama-quantize's Q4_0 would, the larger by it as Q4_K_M. What it says is noise; what it costs is what the real model costs.
+// vocabulary, the smallest quantized as llama-quantize's Q4_0 would, the others by it. What it says is noise; what it costs is what the real model costs.
 // `node bench/make-model.mjs [file]`. The same seed gives the same file; about 355 MB, ten to twenty seconds.
 //
 // Real Q4_0 files of this model have Q8_0 embeddings: they are tied, so llama-quantize treats them as the output matrix and asks

@@ -21,7 +21,7 @@ const command = new Command("npm run bench --")
   .addOption(
     new Option(
       "--model <which>",
-      "qwen2-1.5b, qwen2-0.5b, demo, lfm2-350m (random weights, made when missing), or a .gguf file; several with commas between",
+      "qwen2-1.5b, qwen2-0.5b, either with a type (qwen2-0.5b-q5_k_m), demo, lfm2-350m (random weights, made when missing), or a .gguf file; several with commas between",
     )
       .default(["qwen2-1.5b", "qwen2-0.5b", "demo"], "the first three")
       .argParser((text) => text.split(",")),
