@@ -7,6 +7,7 @@
 // ARM multiplies signed bytes, and has Q8_0 and IQ4 as they are; lanes_neon.h says what a register holds there.
 #pragma once
 
+#include "fifth_bits.h"
 #include "products_neon.h"
 #include "products_x86.h"
 
@@ -82,7 +83,28 @@ ZSE_INLINE void for_periods(Add add) {
 
 enum class Sums { whole, halves, parts };  // of a block of activations: what Together::sums has
 
-struct LanesQ4_1 {
+// A block's scale and minimum, in a union that has no name in every language.
+template <class Stored>
+static void put_halves(const Stored& from, ggml_half& scale, ggml_half& minimum) {
+  memcpy(&scale, &from, sizeof(ggml_half));
+  memcpy(&minimum, reinterpret_cast<const char*>(&from) + sizeof(ggml_half), sizeof(ggml_half));
+}
+
+/** How a block is multiplied of a type that has one scale for its 32 columns, and a minimum where it has minima. */
+template <class Kind>
+struct OneScale {
+  template <int n, class Block>
+  ZSE_INLINE void add(Floats* sums, const Block& block, const Together<n>* a) {
+    Ints w[8];
+    Kind::weights(w, block);
+    if constexpr (Kind::kMinima)
+      add_block<n, Kind::kMost>(sums, w, Kind::scales(block), Kind::minima(block), *a);
+    else
+      add_block<n, Kind::kMost>(sums, w, Kind::scales(block), *a);
+  }
+};
+
+struct LanesQ4_1 : OneScale<LanesQ4_1> {
   using Stored = block_q4_1;
   struct Block {
     ggml_half d[kLanes];
@@ -91,13 +113,12 @@ struct LanesQ4_1 {
   };
   static constexpr int kColumns = QK4_1;
   static constexpr Sums kSums = Sums::parts;
-  static constexpr int kOffset = 0;
+  static constexpr int kOffset = 0, kMost = 15;
   static constexpr bool kMinima = true;
   static constexpr bool kHalfScale = true;
 
   static void interleave(const Stored& from, int row, Block& to) {
-    memcpy(&to.d[row], &from, sizeof(ggml_half));  // d and m, in a union that has no name in every language
-    memcpy(&to.m[row], reinterpret_cast<const char*>(&from) + sizeof(ggml_half), sizeof(ggml_half));
+    put_halves(from, to.d[row], to.m[row]);
     put_columns(to.qs, row, from.qs, 4);
   }
 
@@ -109,78 +130,9 @@ struct LanesQ4_1 {
   }
   static Floats scales(const Block& block) { return from_halves(block.d); }
   static Floats minima(const Block& block) { return from_halves(block.m); }
-
-  template <int n>
-  ZSE_INLINE void add(Floats* sums, const Block& block, const Together<n>* a) {
-    Ints w[8];
-    weights(w, block);
-    add_block<n, 15>(sums, w, scales(block), minima(block), *a);
-  }
 };
 
-// The fifth bits of a row's 32 columns, as Q5_0 and Q5_1 have them: bit `i` is column i's. Where rows lie together, bits of columns that follow each other lie in
-// bytes that do: byte k has those of columns k, 4 + k, 8 + k and so on, from its lowest bit up. So a row's bits are in reach of the bytes that they belong to.
-static inline uint32_t spread_fifth_bits(uint32_t bits) {
-  uint32_t spread = 0;
-  for (int k = 0; k < 4; k++) {
-    uint32_t byte = (bits >> k) & 0x11111111;
-    byte = (byte | byte >> 3) & 0x03030303;
-    byte = (byte | byte >> 6) & 0x000f000f;
-    spread |= ((byte | byte >> 12) & 0xff) << 8 * k;
-  }
-  return spread;
-}
-
-static inline uint32_t gather_fifth_bits(uint32_t spread) {
-  uint32_t bits = 0;
-  for (int k = 0; k < 4; k++) {
-    uint32_t byte = (spread >> 8 * k) & 0xff;
-    byte = (byte | byte << 12) & 0x000f000f;
-    byte = (byte | byte << 6) & 0x03030303;
-    bits |= ((byte | byte << 3) & 0x11111111) << k;
-  }
-  return bits;
-}
-
-template <class Stored>
-static inline void change_fifth_bits(Stored& block, uint32_t (*change)(uint32_t)) {
-  uint32_t bits;
-  memcpy(&bits, block.qh, sizeof(bits));
-  bits = change(bits);
-  memcpy(block.qh, &bits, sizeof(bits));
-}
-
-// How a row's block is changed before its bytes are put beside others', and back: of most types it is not.
-template <class Stored>
-static inline void spread_bits(Stored&) {}
-static inline void spread_bits(block_q5_0& block) { change_fifth_bits(block, spread_fifth_bits); }
-static inline void spread_bits(block_q5_1& block) { change_fifth_bits(block, spread_fifth_bits); }
-template <class Stored>
-static inline void gather_bits(Stored&) {}
-static inline void gather_bits(block_q5_0& block) { change_fifth_bits(block, gather_fifth_bits); }
-static inline void gather_bits(block_q5_1& block) { change_fifth_bits(block, gather_fifth_bits); }
-
-/** Weights of five bits: nibbles, and what is above them in `high`, a word of each row. */
-ZSE_INLINE void five_bits(Ints* w, const void* nibbles_of_rows, const void* high) {
-#ifdef ZSE_LANES_PAIRED
-  // A register has two words each of two rows: those bits are moved there, each byte's by as many places as its columns need.
-  alignas(16) static constexpr uint8_t kRows[2][16] = {{0, 1, 2, 3, 0, 1, 2, 3, 4, 5, 6, 7, 4, 5, 6, 7},
-                                                       {8, 9, 10, 11, 8, 9, 10, 11, 12, 13, 14, 15, 12, 13, 14, 15}};
-  const int8x16_t odd = vreinterpretq_s8_s64(vdupq_n_s64(0x0101010100000000));
-  for (int i = 0; i < 8; i++) {
-    const Ints low = word(nibbles_of_rows, i % 4);
-    const uint8x16_t of_rows = vreinterpretq_u8_s32(looked_up(high, load(kRows[i % 2])));
-    const int first = i / 4 * 4 + i % 4 / 2 * 2;  // the first word's columns, in fours
-    const uint8x16_t above = vshlq_u8(of_rows, vsubq_s8(vdupq_n_s8(static_cast<int8_t>(4 - first)), odd));
-    w[i] = either(nibbles(low, i / 4), both(vreinterpretq_s32_u8(above), bytes(16)));
-  }
-#else
-  const Ints above = word(high, 0);
-  for (int i = 0; i < 8; i++) w[i] = joined<1>(word(nibbles_of_rows, i % 4), i / 4, above, i);
-#endif
-}
-
-struct LanesQ5_0 {
+struct LanesQ5_0 : OneScale<LanesQ5_0> {
   using Stored = block_q5_0;
   struct Block {
     ggml_half d[kLanes];
@@ -201,16 +153,9 @@ struct LanesQ5_0 {
 
   ZSE_INLINE void weights(Ints* w, const Block& block) { five_bits(w, block.qs, block.qh); }
   static Floats scales(const Block& block) { return from_halves(block.d); }
-
-  template <int n>
-  ZSE_INLINE void add(Floats* sums, const Block& block, const Together<n>* a) {
-    Ints w[8];
-    weights(w, block);
-    add_block<n, kMost>(sums, w, scales(block), *a);
-  }
 };
 
-struct LanesQ5_1 {
+struct LanesQ5_1 : OneScale<LanesQ5_1> {
   using Stored = block_q5_1;
   struct Block {
     ggml_half d[kLanes];
@@ -225,8 +170,7 @@ struct LanesQ5_1 {
   static constexpr bool kHalfScale = true;
 
   static void interleave(const Stored& from, int row, Block& to) {
-    memcpy(&to.d[row], &from, sizeof(ggml_half));  // d and m, in a union that has no name in every language
-    memcpy(&to.m[row], reinterpret_cast<const char*>(&from) + sizeof(ggml_half), sizeof(ggml_half));
+    put_halves(from, to.d[row], to.m[row]);
     put_words(to.qh, row, from.qh, 1);
     put_columns(to.qs, row, from.qs, 4);
   }
@@ -234,16 +178,9 @@ struct LanesQ5_1 {
   ZSE_INLINE void weights(Ints* w, const Block& block) { five_bits(w, block.qs, block.qh); }
   static Floats scales(const Block& block) { return from_halves(block.d); }
   static Floats minima(const Block& block) { return from_halves(block.m); }
-
-  template <int n>
-  ZSE_INLINE void add(Floats* sums, const Block& block, const Together<n>* a) {
-    Ints w[8];
-    weights(w, block);
-    add_block<n, kMost>(sums, w, scales(block), minima(block), *a);
-  }
 };
 
-struct LanesQ8_0 {
+struct LanesQ8_0 : OneScale<LanesQ8_0> {
   using Stored = block_q8_0;
   struct Block {
     ggml_half d[kLanes];
@@ -270,13 +207,6 @@ struct LanesQ8_0 {
     for (int i = 0; i < 8; i++) w[i] = word(block.qs, i);
   }
   static Floats scales(const Block& block) { return from_halves(block.d); }
-
-  template <int n>
-  ZSE_INLINE void add(Floats* sums, const Block& block, const Together<n>* a) {
-    Ints w[8];
-    weights(w, block);
-    add_block<n, kMost>(sums, w, scales(block), *a);
-  }
 };
 
 // Scales and minima of eight blocks of 32, six bits each, as Q4_K and Q5_K have them, times those of the whole 256.
@@ -309,8 +239,7 @@ struct SixBits {
 // Of a row of Q4_K or Q5_K, what SixBits reads.
 template <class Stored, class Block>
 static void interleave_six_bits(const Stored& from, int row, Block& to) {
-  memcpy(&to.d[row], &from, sizeof(ggml_half));
-  memcpy(&to.dmin[row], reinterpret_cast<const char*>(&from) + sizeof(ggml_half), sizeof(ggml_half));
+  put_halves(from, to.d[row], to.dmin[row]);
   put_words(to.scales, row, from.scales, K_SCALE_SIZE / 4);
 }
 
@@ -481,7 +410,7 @@ ZSE_INLINE Ints look_up(const void* words_of_rows, int first, int i) {
 }
 
 template <class Of>
-struct LanesNibbles {
+struct LanesNibbles : OneScale<LanesNibbles<Of>> {
   using Stored = typename Of::Stored;
   struct Block {
     typename Of::Scale d[kLanes];
@@ -489,7 +418,7 @@ struct LanesNibbles {
   };
   static constexpr int kColumns = kBlock;
   static constexpr Sums kSums = Sums::whole;
-  static constexpr int kOffset = Of::kOffset;
+  static constexpr int kOffset = Of::kOffset, kMost = Of::kMost;
   static constexpr bool kMinima = false;
   static constexpr bool kHalfScale = true;
 
@@ -502,13 +431,6 @@ struct LanesNibbles {
     for (int i = 0; i < 8; i++) w[i] = look_up<Of>(block.qs, 0, i);
   }
   static Floats scales(const Block& block) { return Of::scales(block.d); }
-
-  template <int n>
-  ZSE_INLINE void add(Floats* sums, const Block& block, const Together<n>* a) {
-    Ints w[8];
-    weights(w, block);
-    add_block<n, Of::kMost>(sums, w, scales(block), *a);
-  }
 };
 
 using LanesQ4_0 = LanesNibbles<Q4_0Nibbles>;
