@@ -255,7 +255,6 @@ ZSE_INLINE void add_super_block(Floats* sums, const typename Kind::Block& block,
   for_blocks<(n <= kRowsOfKnownShifts)>([&](int j) ZSE_INLINE_LAMBDA {
     Ints w[8];
     block_columns<Kind>(w, block, j);
-    fetch<8>(block, j);
     add_block<n, most>(sums, w, six.scale(j), six.minimum(j), a[j]);
   });
 }
@@ -472,7 +471,6 @@ struct LanesIq4Xs {
       const Ints six = whole_scale(block, j);
       Ints w[8];
       block_columns<LanesIq4Xs>(w, block, j);
-      fetch<8>(block, j);
       add_block<n, kMost>(sums, w, multiply_add(d, to_floats(six), least), a[j]);
     }
   }

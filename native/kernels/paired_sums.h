@@ -95,11 +95,10 @@ struct PackedPairs {
 };
 
 /**
- * The products of a super-block `of` weights with `n` rows of activations whose sums fit, summed with their scales. Memory brings as many weights from `ahead`
- * bytes after them on, if any.
+ * The products of a super-block `of` weights with `n` rows of activations whose sums fit, summed with their scales. Memory brings what is `ahead`.
  */
 template <class Kind, int n>
-ZSE_INLINE void sum_pairs(Ints* whole, const PackedPairs<Kind>& of, const SuperTogether<Kind, n>& a, size_t ahead) {
+ZSE_INLINE void sum_pairs(Ints* whole, const PackedPairs<Kind>& of, const SuperTogether<Kind, n>& a, Ahead ahead) {
   using Two = Pairs<Kind>;
   constexpr int kParts = WholeScales<Kind>::kParts, kGroups = 8 / kParts, kPairs = 4 * kParts;
   constexpr int kSixteens = 2 / kParts;                                     // of a part's columns
@@ -108,7 +107,7 @@ ZSE_INLINE void sum_pairs(Ints* whole, const PackedPairs<Kind>& of, const SuperT
 #pragma GCC unroll 16
   for (int row = 0; row < n; row++) whole[row] = words(0);
   for_blocks<(n <= Two::kWrittenOut), kPairs>([&](int pair) ZSE_INLINE_LAMBDA {
-    if (ahead > 0) fetch<8>(of.block, kSixteens * pair, ahead);
+    fetch<8>(of.block, kSixteens * pair, ahead);
     const int8_t (*values)[n][16] = a.values + 2 * kSixteens * pair;
     Ints sums[n];
 #pragma GCC unroll 16
@@ -126,7 +125,7 @@ ZSE_INLINE void sum_pairs(Ints* whole, const PackedPairs<Kind>& of, const SuperT
       if (!kBiased)
         sums[row] = _mm512_add_epi32(sums[row], WholeScales<Kind>::kMinima ? bias : words(a.sums[2 * pair][row]));
     }
-    if (kSixteens == 2 && ahead > 0) fetch<8>(of.block, 2 * pair + 1, ahead);
+    if (kSixteens == 2) fetch<8>(of.block, 2 * pair + 1, ahead);
 #pragma GCC unroll 8
     for (int group = 0; group < kGroups; group++) {
       const Ints w = of.first(pair, group);

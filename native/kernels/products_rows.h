@@ -74,24 +74,36 @@ struct Row {
   int sums() const { return row; }
 };
 
-/** Has memory bring some bytes, wherever they are: nothing is read. Part of who calls it, since GCC leaves out calls that only do this. */
-ZSE_INLINE void fetch_bytes(const char* from, size_t bytes) {
-#ifndef ZSE_LANES_NEON  // there it could not be measured
-  for (size_t i = 0; i < bytes; i += 64) _mm_prefetch(from + i, _MM_HINT_T1);
-#endif
-}
-
+constexpr size_t kLine = 64;             // bytes that memory brings at once
 constexpr size_t kReadAhead = 18 << 10;  // bytes
 
+/** How many lines one of `parts` parts of a block of weights has. */
+template <int parts, class Block>
+constexpr int kLinesOf = (sizeof(Block) / parts + kLine - 1) / kLine;
+
+/** What memory is to bring beside a part of a block of weights: so many lines, so many bytes after the part's first one. */
+struct Ahead {
+  size_t bytes;
+  int lines;
+};
+
 /**
- * Has memory bring what is needed soon after a block of weights: one of `parts` parts. A processor that reads ahead by itself reads too little: with this
- * one stream decodes a fifth faster (docs/lab/matrix-products.md).
+ * Has memory bring what is needed soon after a block of weights: some lines for one of `parts` parts, wherever they are; nothing is read. A processor that reads
+ * ahead by itself reads too little: with this one stream decodes a fifth faster (docs/lab/matrix-products.md). Part of who calls it, since GCC leaves out calls
+ * that only do this.
  */
 template <int parts, class Block>
-ZSE_INLINE void fetch(const Block& block, int part, size_t ahead = kReadAhead) {
-  constexpr size_t kLine = 64;
-  constexpr size_t kBytes = (sizeof(Block) / parts + kLine - 1) / kLine * kLine;
-  fetch_bytes(reinterpret_cast<const char*>(&block) + ahead + part * kBytes, kBytes);
+ZSE_INLINE void fetch([[maybe_unused]] const Block& block, [[maybe_unused]] int part,
+                      [[maybe_unused]] Ahead ahead = {kReadAhead, kLinesOf<parts, Block>}) {
+#ifndef ZSE_LANES_NEON  // there it could not be measured
+  constexpr int kAll = kLinesOf<parts, Block>;
+  const char* from = reinterpret_cast<const char*>(&block) + part * kAll * kLine + ahead.bytes;
+  if (ahead.lines == kAll) {  // usual where few rows pass: written out
+    for (int line = 0; line < kAll; line++) _mm_prefetch(from + line * kLine, _MM_HINT_T1);
+  } else {
+    for (int line = 0; line < ahead.lines; line++) _mm_prefetch(from + line * kLine, _MM_HINT_T1);
+  }
+#endif
 }
 
 constexpr int kSigned = 0;  // `most` of weights that are signed bytes, of any size, where there is no VNNI

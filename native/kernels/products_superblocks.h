@@ -138,9 +138,22 @@ struct SuperProducts {
     return to;
   }
 
-  // Which of all passes over the same weights: each has memory bring a part of the next ones.
+  // Which of all passes of activations over the same weights. The only pass has memory bring what comes soon. Of several each has it bring a few lines of the next
+  // weights for each part of these: what is asked for at once has what is read wait.
   struct Pass {
     int number, of;
+
+    static Pass first_of(int rows) {
+      int of = 0;
+      for (int first = 0; first < rows; first += together(rows, first)) of++;
+      return {0, of};
+    }
+
+    Ahead ahead(int64_t blocks) const {
+      constexpr int kLines = kLinesOf<8, Block>;
+      const int first = kLines * number / of, end = kLines * (number + 1) / of;
+      return {(of == 1 ? kReadAhead : blocks * sizeof(Block)) + first * kLine, end - first};
+    }
   };
 
   // Super-blocks of a row, from one to before another.
@@ -158,12 +171,6 @@ struct SuperProducts {
 
   static bool in_slices(int rows) { return !by_tiles(rows) && rows >= kMany * kUnpackedPasses && instructions_compete(); }
 
-  static int passes(int rows) {
-    int count = 0;
-    for (int first = 0; first < rows; first += together(rows, first)) count++;
-    return count;
-  }
-
   // All rows pass over a few weights, which each pass reads as they are stored, before the next are read.
   template <class Read>
   static void multiply_all(int64_t columns, float* const* out, const Block* weights, const char* rounded, int rows,
@@ -175,16 +182,16 @@ struct SuperProducts {
         multiply_together<1>(columns, out, weights, as_stored<Read>(weights), rounded, column, all, {0, 1});
       return;
     }
-    const int of = passes(rows);
+    const Pass first = Pass::first_of(rows);
     for (int column = 0; column < n_columns; column += kLanes, weights += blocks)
-      multiply_part<2>(columns, out, weights, as_stored<Read>(weights), rounded, rows, of, column, all);
+      multiply_part<2>(columns, out, weights, as_stored<Read>(weights), rounded, rows, first, column, all);
   }
 
   // Many pass over weights that are unpacked once, and of long rows over as many columns as stay in the nearest cache then.
   static void multiply_in_slices(int64_t columns, float* const* out, const Block* weights, const char* rounded, int rows,
                                  int n_columns) {
     const int64_t blocks = columns / QK_K;
-    const int of = passes(rows);
+    const Pass first = Pass::first_of(rows);
     Unpacked<Kind> unpacked[kMostUnpacked];
     const int most = unpacked_at_once(rows);
     const int64_t slices = (blocks + most - 1) / most;
@@ -194,7 +201,7 @@ struct SuperProducts {
       const Block* group = weights;
       for (int column = 0; column < n_columns; column += kLanes, group += blocks) {
         for (int64_t b = slice.begin; b < slice.end; b++) unpacked[b - slice.begin].read(group[b]);
-        multiply_part<kFewestInSlices>(columns, out, group, read, rounded, rows, of, column, slice);
+        multiply_part<kFewestInSlices>(columns, out, group, read, rounded, rows, first, column, slice);
       }
     }
   }
@@ -208,8 +215,7 @@ struct SuperProducts {
   // for fewer would never run.
   template <int least, class Read>
   static void multiply_part(int64_t columns, float* const* out, const Block* weights, const Read& read, const char* rounded,
-                            int rows, int passes, int column, Slice slice) {
-    Pass pass{0, passes};
+                            int rows, Pass pass, int column, Slice slice) {
     for (int first = 0, n; first < rows; first += n, pass.number++) {
       n = together(rows, first);
       const char* from = rounded + first * row_bytes(columns);
@@ -253,18 +259,15 @@ struct SuperProducts {
       asked += kAtOnce;
     };
     if constexpr (kAtOnce == n) ask();
-    const size_t ahead = pass.of == 1 ? kReadAhead : blocks * sizeof(Block);
-    int until = pass.number;
+    const Ahead ahead = pass.ahead(blocks);
     for (int64_t b = slice.begin; b < slice.end; b++) {
-      const size_t wanted = until == 0 ? ahead : 0;
       if (kAtOnce < n && asked < n) ask();
 #if ZSE_LANES == 16
       if (kFits16<Kind> && any_over(activations[b]))
-        add_larger<n>(sums, weights[b], activations[b], wanted);
+        add_larger<n>(sums, weights[b], activations[b], ahead);
       else
 #endif
-        add<n>(sums, read(b), activations[b], weights[b], wanted);
-      until = (until == 0 ? pass.of : until) - 1;
+        add<n>(sums, read(b), activations[b], weights[b], ahead);
     }
 #pragma GCC unroll 8
     for (int row = 0; row < n; row++) store(out[row] + column, load_floats(sums[row]));
@@ -273,14 +276,14 @@ struct SuperProducts {
 #if ZSE_LANES == 16
   // Rare, so it must not lengthen the usual code, which is as long as caches of instructions allow.
   template <int n>
-  [[gnu::noinline]] static void add_larger(float (*sums)[kLanes], const Block& block, const Together<n>& a, size_t ahead) {
+  [[gnu::noinline]] static void add_larger(float (*sums)[kLanes], const Block& block, const Together<n>& a, Ahead ahead) {
     add<n>(sums, Packed<Kind, false>(block), a, block, ahead);
   }
 #endif
 
-  // Memory brings as many weights from so many bytes `ahead` on, if any. What sums are scaled with is found after them: registers do not hold both.
+  // Memory brings what is `ahead`. What sums are scaled with is found after them: registers do not hold both.
   template <int n, class Weights>
-  ZSE_INLINE void add(float (*sums)[kLanes], const Weights& of, const Together<n>& a, const Block& block, size_t ahead) {
+  ZSE_INLINE void add(float (*sums)[kLanes], const Weights& of, const Together<n>& a, const Block& block, Ahead ahead) {
     Ints whole[n];
 #if ZSE_LANES == 8
     RowSums<Kind>::template sum<n>(whole, of, a, block, ahead);
@@ -299,12 +302,12 @@ struct SuperProducts {
 
   // Where the parts' sums fit 16 bits, the lower halves of the registers are multiplied with their scale and added by one instruction.
   template <int n, class Weights>
-  ZSE_INLINE void sum_parts(Ints* whole, const Weights& of, const Together<n>& a, const Block& block, size_t ahead) {
+  ZSE_INLINE void sum_parts(Ints* whole, const Weights& of, const Together<n>& a, const Block& block, Ahead ahead) {
     constexpr int kGroups = 8 / Scales::kParts;
 #pragma GCC unroll 16
     for (int row = 0; row < n; row++) whole[row] = words(0);
     for_blocks<(n <= Weights::kWrittenOut)>([&](int j) ZSE_INLINE_LAMBDA {
-      if (ahead > 0) fetch<8>(block, j, ahead);
+      fetch<8>(block, j, ahead);
       const int8_t (*values)[n][16] = a.values + 2 * j;
 #pragma GCC unroll 2
       for (int k = 0; k < Scales::kParts; k++) {

@@ -19,15 +19,15 @@ class RowSums {
 
  public:
   /**
-   * All products of a super-block with each of `n` rows of activations: `of` is how `block` is read (superblock_parts.h). Memory brings as many weights from `ahead`
-   * bytes after them on, if any.
+   * All products of a super-block with each of `n` rows of activations: `of` is how `block` is read (superblock_parts.h). Memory brings what is
+   * `ahead`.
    */
   template <int n, class Weights>
-  ZSE_INLINE void sum(Ints* whole, const Weights& of, const SuperTogether<Kind, n>& a, const Block& block, size_t ahead) {
+  ZSE_INLINE void sum(Ints* whole, const Weights& of, const SuperTogether<Kind, n>& a, const Block& block, Ahead ahead) {
     for (int row = 0; row < n; row++) whole[row] = words(0);
     const Larger<n> larger(a);
     for_periods<Weights::period(n)>([&](int j) ZSE_INLINE_LAMBDA {
-      if (ahead > 0) fetch<8>(block, j, ahead);
+      fetch<8>(block, j, ahead);
       add<n>(whole, Of32(of, j), a, block, larger);
     });
   }
