@@ -44,7 +44,7 @@ struct Plan {
     const ggml_tensor* q = result->src[0];
     const ggml_tensor* k = result->src[1];
     const ggml_tensor* v = result->src[2];
-    const int64_t key_size = k->ne[0], value_size = v->ne[0], n_cells = k->ne[1], n_tokens = q->ne[1];
+    const int64_t key_size = k->ne[0], value_size = v->ne[0], n_cells = k->ne[1], n_tokens = std::max<int64_t>(1, q->ne[1]);
 
     heads = q->ne[2] / k->ne[2];
     tokens = std::max<int64_t>(1, kMostRows / heads);

@@ -28,6 +28,17 @@ bool gives_rows(const ggml_tensor* node) {
   return taken && interleaved(weights);
 }
 
+// Kernels read whole rows of activations, in three dimensions.
+bool reads(const ggml_tensor* activations) {
+  if (activations->buffer && !ggml_backend_buft_is_host(activations->buffer->buft)) return false;
+  return activations->type == GGML_TYPE_F32 && activations->nb[0] == sizeof(float) && activations->ne[3] == 1;
+}
+
+// A view of some rows is weights as a whole tensor is where it begins with rows that lie together.
+bool begins_together(const ggml_tensor* weights) {
+  return weights->view_offs % (weights->nb[1] * InterleavedWeights::kTogether) == 0;
+}
+
 class Kernels final : public ggml::cpu::extra_buffer_type {
  public:
   // Asked before a model's weights are put into such a buffer, and about each node that has some.
@@ -35,9 +46,7 @@ class Kernels final : public ggml::cpu::extra_buffer_type {
     if (node->op == GGML_OP_GET_ROWS) return gives_rows(node);
     const int dimensions = node->op == GGML_OP_MUL_MAT ? 2 : node->op == GGML_OP_MUL_MAT_ID ? 3 : 0;
     if (dimensions == 0 || !is_ours(node->src[0]) || ggml_n_dims(node->src[0]) != dimensions) return false;
-    const ggml_tensor* activations = node->src[1];
-    if (activations->buffer && !ggml_backend_buft_is_host(activations->buffer->buft)) return false;
-    return activations->type == GGML_TYPE_F32 && interleaved(node->src[0]);
+    return reads(node->src[1]) && begins_together(node->src[0]) && interleaved(node->src[0]);
   }
 
   ggml::cpu::tensor_traits* get_tensor_traits(const ggml_tensor* node) override {

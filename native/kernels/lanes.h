@@ -35,6 +35,7 @@
 
 #include <immintrin.h>
 
+#include <cfloat>
 #include <cstdint>
 #include <cstring>
 
@@ -46,6 +47,9 @@ struct Rounded {
   // Of the first sixteen as they are stored, and of the others: small, even where activations are no numbers.
   int32_t sums[2];
 };
+
+/** What activations are multiplied with so that the largest becomes 127; 0 where all are so small that it would be no number. Of what is no number none. */
+static inline float inverse_of(float largest) { return largest < 127.0f / FLT_MAX ? 0.0f : 127.0f / largest; }
 
 // Whether a compiler knows it where this becomes a part of who calls it.
 #ifdef __GNUC__
@@ -182,7 +186,7 @@ static inline float largest_of(Ints sizes) {
 static inline Rounded round_block(const float* from, int8_t* to) {
   const __m512 a = _mm512_loadu_ps(from), b = _mm512_loadu_ps(from + 16);
   const float largest = largest_of(larger(size_of(a), size_of(b)));
-  const __m512 inverse = _mm512_set1_ps(largest != 0 ? 127.0f / largest : 0.0f);
+  const __m512 inverse = _mm512_set1_ps(inverse_of(largest));
   const __m128i first = _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(_mm512_mul_ps(a, inverse)));
   const __m128i second = _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(_mm512_mul_ps(b, inverse)));
   _mm_storeu_si128(reinterpret_cast<__m128i*>(to), first);
@@ -305,7 +309,7 @@ static inline Ints round_32(const float* from, Floats inverse, int8_t* to) {
 
 static inline Rounded round_block(const float* from, int8_t* to) {
   const float largest = largest_in<32>(from);
-  const Ints values = round_32(from, floats(largest != 0 ? 127.0f / largest : 0.0f), to);
+  const Ints values = round_32(from, floats(inverse_of(largest)), to);
   const Ints fours = _mm256_madd_epi16(_mm256_maddubs_epi16(bytes(1), values), _mm256_set1_epi16(1));
   return {largest / 127.0f, {sum_of(_mm256_castsi256_si128(fours)), sum_of(_mm256_extracti128_si256(fours, 1))}};
 }

@@ -7,6 +7,7 @@
 
 #include <arm_neon.h>
 
+#include <cfloat>
 #include <cstdint>
 #include <cstring>
 
@@ -85,7 +86,7 @@ static inline Rounded round_block(const float* from, int8_t* to) {
     most = vmaxq_f32(most, vabsq_f32(values[i]));
   }
   const float largest = vmaxvq_f32(most);
-  const float scale = largest / 127.0f, inverse = scale != 0 ? 1.0f / scale : 0.0f;  // as ggml does it on ARM
+  const float scale = largest / 127.0f, inverse = scale < 1.0f / FLT_MAX ? 0.0f : 1.0f / scale;  // as ggml does it on ARM
   Ints whole[8];
   for (int i = 0; i < 8; i++) whole[i] = vcvtnq_s32_f32(vmulq_n_f32(values[i], inverse));
   int32_t sums[2];

@@ -63,7 +63,7 @@ static void round_super_block(const float* from, SuperTogether<Kind, 1>& to) {
     most[i] = larger(larger(size_of(numbers[i]), size_of(numbers[4 + i])),
                      larger(size_of(numbers[8 + i]), size_of(numbers[12 + i])));
   const float largest = largest_of(larger(larger(most[0], most[1]), larger(most[2], most[3])));
-  const __m512 inverse = _mm512_set1_ps(largest != 0 ? 127.0f / largest : 0.0f);
+  const __m512 inverse = _mm512_set1_ps(inverse_of(largest));
   to.scales[0] = largest / 127.0f;
 
   Ints sums_of[4], sizes_of[4];  // of four columns each
@@ -111,7 +111,7 @@ template <class Kind>
 static void round_super_block(const float* from, SuperTogether<Kind, 1>& to) {
   constexpr int kParts = 8 * WholeScales<Kind>::kParts, kColumns = QK_K / kParts;
   const float largest = largest_in<QK_K>(from);
-  const Floats inverse = floats(largest != 0 ? 127.0f / largest : 0.0f);
+  const Floats inverse = floats(inverse_of(largest));
   to.scales[0] = largest / 127.0f;
 
   alignas(32) int32_t halves[kParts];

@@ -295,6 +295,77 @@ TEST("attention: one token at depth, for every ratio of query heads to KV heads 
   }
 }
 
+/**
+ * One token of each of several sequences, which have buffers of their own: what each sees, alone over no more cells than it needs, and together over as many as
+ * the longest wants.
+ */
+void check_alone_and_together(ggml_type type, int head_size, int kv_heads, int ratio, int threads, std::mt19937_64& random) {
+  constexpr int kSequences = 5, kCells = 1536, kPad = 256;
+  const int heads = kv_heads * ratio;
+  std::normal_distribution<float> normal;
+  const ggml_context_ptr kept(ggml_init({ggml_tensor_overhead() * 4, nullptr, true}));
+  ggml_tensor* k = ggml_new_tensor_4d(kept.get(), type, head_size, kCells, kv_heads, kSequences);
+  ggml_tensor* v = ggml_new_tensor_4d(kept.get(), type, head_size, kCells, kv_heads, kSequences);
+  ggml_tensor* q = ggml_new_tensor_4d(kept.get(), GGML_TYPE_F32, head_size, 1, heads, kSequences);
+  const ggml_backend_ptr backend(ggml_backend_cpu_init());
+  ggml_backend_cpu_set_n_threads(backend.get(), threads);
+  const ggml_backend_buffer_ptr buffer(ggml_backend_alloc_ctx_tensors(kept.get(), backend.get()));
+  for (ggml_tensor* tensor : {k, v, q}) {
+    std::vector<float> numbers(ggml_nelements(tensor));
+    for (float& number : numbers) number = normal(random);
+    std::vector<uint8_t> bytes(ggml_nbytes(tensor));
+    if (tensor == q)
+      std::copy_n(reinterpret_cast<const uint8_t*>(numbers.data()), bytes.size(), bytes.data());
+    else
+      ggml_quantize_chunk(type, numbers.data(), bytes.data(), 0, ggml_nrows(tensor), head_size, nullptr);
+    ggml_backend_tensor_set(tensor, bytes.data(), 0, bytes.size());
+  }
+  int lengths[kSequences];
+  for (int& length : lengths) length = 1 + static_cast<int>(random() % kCells);
+
+  const auto attend = [&](int first, int count, int cells) {
+    const ggml_context_ptr context(ggml_init({ggml_tensor_overhead() * 8 + ggml_graph_overhead(), nullptr, true}));
+    const auto part = [&](ggml_tensor* of, int64_t rows) {
+      return ggml_view_4d(context.get(), of, of->ne[0], rows, of->ne[2], count, of->nb[1], of->nb[2], of->nb[3],
+                          first * of->nb[3]);
+    };
+    ggml_tensor* mask = ggml_new_tensor_4d(context.get(), GGML_TYPE_F16, cells, 1, 1, count);
+    ggml_tensor* result = ggml_flash_attn_ext(context.get(), part(q, 1), part(k, cells), part(v, cells), mask,
+                                              1 / std::sqrt(static_cast<float>(head_size)), 0, 0);
+    const ggml_backend_buffer_ptr results(ggml_backend_alloc_ctx_tensors(context.get(), backend.get()));
+    std::vector<ggml_fp16_t> sees;
+    for (int i = 0; i < count; i++)
+      for (int cell = 0; cell < cells; cell++)
+        sees.push_back(ggml_fp32_to_fp16(cell < lengths[first + i] ? 0 : -std::numeric_limits<float>::infinity()));
+    ggml_backend_tensor_set(mask, sees.data(), 0, ggml_nbytes(mask));
+    ggml_cgraph* graph = ggml_new_graph(context.get());
+    ggml_build_forward_expand(graph, result);
+    ggml_backend_graph_compute(backend.get(), graph);
+    std::vector<float> values(ggml_nelements(result));
+    ggml_backend_tensor_get(result, values.data(), 0, ggml_nbytes(result));
+    return values;
+  };
+  const std::vector<float> together = attend(0, kSequences, kCells);
+  for (int i = 0; i < kSequences; i++) {
+    const std::vector<float> alone = attend(i, 1, (lengths[i] + kPad - 1) / kPad * kPad);
+    CHECK(std::equal(alone.begin(), alone.end(), together.begin() + static_cast<std::ptrdiff_t>(alone.size()) * i));
+  }
+}
+
+// native/llama/alike_rows.cpp goes by this.
+TEST(
+    "attention: one token of each of several sequences attends as it does alone, to the bit, where threads divide the KV "
+    "heads") {
+  skip_without_vectors();
+  std::mt19937_64 random(check::seed());
+  for (const ggml_type type : {GGML_TYPE_F16, GGML_TYPE_Q8_0, GGML_TYPE_Q4_0}) {
+    for (const int ratio : {1, 4, 6, 7}) {
+      check_alone_and_together(type, one_of({64, 128}, random), 2, ratio, 1 + static_cast<int>(random() % 2), random);
+      check_alone_and_together(type, 64, 8, ratio, 2, random);
+    }
+  }
+}
+
 TEST("attention: a cell that holds no numbers reaches the tokens that see it, and no others") {
   skip_without_vectors();
   std::mt19937_64 random(check::seed());

@@ -82,6 +82,11 @@ class Product {
     ggml_backend_tensor_set(activations_, a_.data(), 0, ggml_nbytes(activations_));
   }
 
+  void scale_activations(float by) {
+    for (float& one : a_) one *= by;
+    ggml_backend_tensor_set(activations_, a_.data(), 0, ggml_nbytes(activations_));
+  }
+
   std::vector<float> compute() {
     std::vector<float> values(ggml_nelements(result_));
     // NaN: every value must be written
@@ -659,6 +664,46 @@ TEST(
     const bool by_rows = type == GGML_TYPE_Q4_1 || type == GGML_TYPE_Q5_0 || type == GGML_TYPE_Q5_1 ||
                          type == GGML_TYPE_IQ4_XS || type == GGML_TYPE_BF16;
     CHECK_EQ(is_ours(type), by_rows || (!ggml_cpu_has_dotprod() && type != GGML_TYPE_F16));
+  }
+}
+
+// A number that would make whole ones of them is none.
+TEST("activations next to nothing give next to nothing") {
+  std::mt19937_64 random(check::seed());
+  for (const ggml_type type : kTypes) {
+    if (!is_ours(type)) continue;
+    for (const int tokens : {1, 2, 9, 70}) {
+      Product product({type, 512, 64, tokens, 2, Numbers::any}, random);
+      product.scale_activations(1e-40f);
+      for (const float one : product.compute()) CHECK(std::abs(one) < 1e-32f);
+    }
+  }
+}
+
+TEST(
+    "activations that do not lie in rows, or in more than three dimensions, are refused, and weights that begin within rows "
+    "that lie together") {
+  if (reordering_buffers().empty()) SKIP("this build of ggml has no buffer that reorders");
+  const ggml_backend_dev_t cpu = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
+  for (const ggml_type type : kTypes) {
+    if (!is_ours(type)) continue;
+    const ggml_backend_buffer_ptr empty(ggml_backend_buft_alloc_buffer(taker(type, 256, 64), 0));
+    const ggml_context_ptr context(ggml_init({ggml_tensor_overhead() * 16, nullptr, true}));
+    ggml_context* in = context.get();
+    ggml_tensor* weights = ggml_new_tensor_2d(in, type, 256, 64);
+    weights->buffer = empty.get();
+    const auto taken = [&](ggml_tensor* of, ggml_tensor* activations) {
+      of->buffer = empty.get();
+      ggml_tensor* product = ggml_mul_mat(in, of, activations);
+      return ggml_backend_dev_supports_op(cpu, product);
+    };
+    ggml_tensor* rows = ggml_new_tensor_2d(in, GGML_TYPE_F32, 256, 5);
+    CHECK(taken(weights, rows));
+    CHECK(!taken(weights, ggml_transpose(in, ggml_new_tensor_2d(in, GGML_TYPE_F32, 5, 256))));
+    CHECK(!taken(weights, ggml_new_tensor_4d(in, GGML_TYPE_F32, 256, 5, 2, 2)));
+    CHECK(taken(ggml_view_2d(in, weights, 256, 32, weights->nb[1], 16 * weights->nb[1]), rows));
+    for (const int first : {1, 4, 8})
+      CHECK(!taken(ggml_view_2d(in, weights, 256, 32, weights->nb[1], first * weights->nb[1]), rows));
   }
 }
 
