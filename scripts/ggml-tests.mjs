@@ -1,7 +1,8 @@
 // Owns building and running the tests of our patches to ggml (vendor/patches) against ggml's reference path:
-// `node scripts/ggml-tests.mjs [--sanitize=address|thread] [-DGGML_…=… …] [part of a test's name]`. They need llama.cpp's source, no
+// `node scripts/ggml-tests.mjs [--sanitize=address|thread] [--level=avx2|avxvnni] [-DGGML_…=… …] [part of a test's name]`. They need llama.cpp's source, no
 // model. `--bench [threads] [columns rows] [types] …` prints how fast each kernel of products is instead, `--bench-attention [cells] [shape]` those of
-// attention (bench/kernels). `--arm64` compiles the tests of products for ARM and runs them there (ggml-arm64.mjs). With ggml's own options they are built for another processor, in a folder of its own: -DGGML_NATIVE=OFF -DGGML_AVX2=OFF …
+// attention (bench/kernels). `--arm64` compiles the tests of products for ARM and runs them there (ggml-arm64.mjs). `--level` builds them for a lower level of
+// instructions than this processor's; with ggml's own options for any: -DGGML_NATIVE=OFF -DGGML_AVX2=OFF …; each in a folder of its own.
 import { cpus } from "node:os";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -11,6 +12,18 @@ import { runOnArm } from "./ggml-arm64.mjs";
 import { runCppProgram, runCppTests } from "./native-tests.mjs";
 import { root } from "./paths.mjs";
 import { main } from "./say.mjs";
+
+// A prebuilt addon's lower levels that have kernels of ours, as ggml's options.
+const avx2 = ["-DGGML_NATIVE=OFF", "-DGGML_AVX2=ON", "-DGGML_FMA=ON", "-DGGML_F16C=ON", "-DGGML_BMI2=ON"];
+const levels = { avx2, avxvnni: [...avx2, "-DGGML_AVX_VNNI=ON"] };
+
+/** @param {string[]} args @returns {string[]} ggml's options */
+function optionsOf(args) {
+  const level = args.find((arg) => arg.startsWith("--level="))?.slice("--level=".length);
+  if (level !== undefined && levels[level] === undefined)
+    throw new Error(`there is no level "${level}": ${Object.keys(levels).join(", ")}`);
+  return [...(levels[level] ?? []), ...args.filter((arg) => arg.startsWith("-D"))];
+}
 
 /**
  * K-quants first as processors of the other maker sum them (native/kernels/processor.h), then all tests as this one does.
@@ -48,7 +61,7 @@ if (process.argv[1] && resolve(process.argv[1]) === fileURLToPath(import.meta.ur
   await main(() => {
     const args = process.argv.slice(2);
     const sanitize = args.find((arg) => arg.startsWith("--sanitize="))?.slice("--sanitize=".length) ?? "";
-    const processor = args.filter((arg) => arg.startsWith("-D"));
+    const processor = optionsOf(args);
     const bench = args.find((arg) => arg === "--bench" || arg === "--bench-attention");
     const words = args.filter((arg) => !arg.startsWith("-"));
     const arm = args.find((arg) => /^--arm64(=|$)/.test(arg));
