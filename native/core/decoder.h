@@ -113,7 +113,18 @@ class Decoder {
   virtual int max_batch_tokens() const = 0;  // tokens in one decode at most
   /** In what numbers its kernels take a step's tokens: whole groups cost least. */
   virtual RowGroups row_groups() const { return {}; }
+  /** Whether a token's logits are the same to the bit whichever other sequences have a token in its step, one each. It may become known, or turn out not to be. */
+  virtual bool rows_are_alike() const { return false; }
   virtual int max_outputs() const = 0;  // of these, such that the next one is sampled after; at least one for each slot
+
+  /** Threads that decode() computes on, where their number can be chosen; else 1. */
+  virtual int most_threads() const { return 1; }
+
+  /** On how many the next decodes compute: 1 to most_threads(). */
+  virtual void use_threads(int) {}
+
+  /** Milliseconds that these threads have had of processors so far, all together. */
+  virtual double threads_cpu_ms() const { return 0; }
 
   /** What the model is changed by in the next decodes. */
   virtual void use_adapters(const std::vector<AdapterScale>&) {}

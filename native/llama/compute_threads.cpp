@@ -11,6 +11,10 @@
 #include "ggml_abort.h"
 #include "llama.h"
 
+#ifdef __linux__
+#include <pthread.h>
+#endif
+
 namespace zse {
 
 ComputeThreads start_compute_threads(int count) {
@@ -46,15 +50,50 @@ PoolWork::PoolWork(ComputeThreads pool, int threads)
   graph_ = ggml_new_graph_custom(context_, kNodes, false);
   ggml_build_forward_expand(
       graph_, ggml_custom_4d(context_, GGML_TYPE_F32, 1, 1, 1, 1, nullptr, 0, &PoolWork::run, GGML_N_TASKS_MAX, this));
+  find_clocks(threads);
 }
+
+#ifdef __linux__
+
+// Each thread finds its own: all take part in a node of ours.
+void PoolWork::find_clocks(int threads) {
+  clocks_.assign(static_cast<size_t>(threads), CLOCK_THREAD_CPUTIME_ID);
+  finds_clocks_ = true;
+  ggml_backend_graph_compute(backend_, graph_);
+  finds_clocks_ = false;
+}
+
+double PoolWork::cpu_ms() const {
+  double sum = 0;
+  for (const clockid_t clock : clocks_) {
+    timespec time;
+    if (clock_gettime(clock, &time) != 0) return -1;
+    sum += 1e3 * static_cast<double>(time.tv_sec) + 1e-6 * static_cast<double>(time.tv_nsec);
+  }
+  return sum;
+}
+
+#else
+
+void PoolWork::find_clocks(int) {}
+double PoolWork::cpu_ms() const { return -1; }
+
+#endif
 
 PoolWork::~PoolWork() {
   ggml_free(context_);
   ggml_backend_free(backend_);
 }
 
-void PoolWork::run(ggml_tensor*, int, int, void* self) {
-  Job& job = *static_cast<PoolWork*>(self)->job_;
+void PoolWork::run(ggml_tensor*, [[maybe_unused]] int thread, int, void* self) {
+  auto& work = *static_cast<PoolWork*>(self);
+#ifdef __linux__
+  if (work.finds_clocks_) {
+    pthread_getcpuclockid(pthread_self(), &work.clocks_[static_cast<size_t>(thread)]);
+    return;
+  }
+#endif
+  Job& job = *work.job_;
   for (int i = job.next++; i < job.count; i = job.next++) job.piece(i);
 }
 

@@ -4,6 +4,11 @@
 
 #include <functional>
 #include <memory>
+#include <vector>
+
+#ifdef __linux__
+#include <time.h>
+#endif
 
 #include "ggml-backend.h"
 
@@ -29,18 +34,29 @@ class PoolWork {
   PoolWork(ComputeThreads pool, int threads);
   ~PoolWork();
 
+  /**
+   * Milliseconds that the pool's threads and the one that computes with them have had of processors so far, all together; below 0 where the system does
+   * not tell (other than Linux).
+   */
+  double cpu_ms() const;
+
   /** Calls piece(i) for each i below `count`, on whichever thread is free. It must not throw, and has 1 MB of stack at least. */
   void for_each(int count, const std::function<void(int)>& piece);
 
  private:
   struct Job;
   static void run(ggml_tensor* node, int thread, int threads, void* self);
+  void find_clocks(int threads);
 
   ComputeThreads pool_;
   ggml_backend_t backend_;
   ggml_context* context_;
   ggml_cgraph* graph_;
   Job* job_ = nullptr;
+#ifdef __linux__
+  std::vector<clockid_t> clocks_;  // of each thread
+  bool finds_clocks_ = false;
+#endif
 };
 
 }  // namespace zse

@@ -34,6 +34,10 @@ LlamaDecoder::LlamaDecoder(std::shared_ptr<const Model> model, int more_rows, in
   params.n_threads = info.threads;
   params.n_threads_batch = info.threads;
   abortable_.install(params);
+  if (info.deterministic && info.adapters.empty() && computes_on_cpu(info)) {
+    alike_rows_ = std::make_unique<AlikeRows>(info.threads, info.context_size);
+    alike_rows_->install(params);
+  }
 
   make_context(params);
   reserve_adapters();
@@ -41,6 +45,7 @@ LlamaDecoder::LlamaDecoder(std::shared_ptr<const Model> model, int more_rows, in
   if (threads_) llama_attach_threadpool(context_.get(), threads_.get(), threads_.get());
   row_groups_ = computes_on_cpu(info) ? cpu_row_groups() : Decoder::row_groups();
   if (threads_ && computes_on_cpu(info)) pool_work_ = std::make_unique<PoolWork>(threads_, info.threads);
+  if (pool_work_ && pool_work_->cpu_ms() >= 0) most_threads_ = used_threads_ = info.threads;
   can_roll_back_ = !llama_model_is_recurrent(model_->get()) && !llama_model_is_hybrid(model_->get());
   if (dynamic_cast<llama_kv_cache_iswa*>(llama_get_memory(context_.get()))) window_ = llama_model_n_swa(model_->get());
   batch_ = llama_batch_init(static_cast<int32_t>(params.n_batch), 0, 1);
@@ -104,6 +109,26 @@ void LlamaDecoder::use_adapters(const std::vector<AdapterScale>& adapters) {
   }
   llama_set_adapters_lora(context_.get(), used.data(), used.size(),
                           scales.data());  // nothing, where they are those of the last step
+}
+
+// Another pool for fewer: threads of one that are left over would spin. ggml has the pool sleep that is not used.
+void LlamaDecoder::use_threads(int count) {
+  if (count == used_threads_) return;
+  if (count == 1) {
+    llama_detach_threadpool(context_.get());
+  } else if (count == most_threads_) {
+    llama_attach_threadpool(context_.get(), threads_.get(), threads_.get());
+  } else {
+    ComputeThreads& pool = fewer_threads_[count];
+    try {
+      if (!pool) pool = start_compute_threads(count);
+    } catch (const EngineError&) {
+      return;  // as many as before
+    }
+    llama_attach_threadpool(context_.get(), pool.get(), pool.get());
+  }
+  llama_set_n_threads(context_.get(), count, count);
+  used_threads_ = count;
 }
 
 DecodeStatus LlamaDecoder::decode(const Batch& batch, const AbortCheck& abort) {
@@ -317,7 +342,7 @@ std::optional<Token> LlamaDecoder::replay(TokenSampler& sampler, size_t index, T
 // A sampler touches nothing of another's, and the threads that have just computed the logits spin for more work. The first row is asked for here, since
 // llama.cpp puts the rows in order then.
 void LlamaDecoder::draw_all(std::vector<Draw>& draws) {
-  if (!pool_work_ || draws.size() < 2) return Decoder::draw_all(draws);
+  if (!pool_work_ || draws.size() < 2 || used_threads_ < most_threads_) return Decoder::draw_all(draws);
   llama_get_logits_ith(context_.get(), static_cast<int32_t>(draws.front().index));
   pool_work_->for_each(static_cast<int>(draws.size()), [&](int i) {
     const AbortGuard guard(AbortBlame::kEngine);

@@ -2,11 +2,13 @@
 #pragma once
 
 #include <climits>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "abortable.h"
+#include "alike_rows.h"
 #include "compute_threads.h"
 #include "core/decoder.h"
 #include "core/ids.h"
@@ -31,7 +33,11 @@ class LlamaDecoder final : public Decoder {
   int context_size() const override;
   int max_batch_tokens() const override;
   RowGroups row_groups() const override { return row_groups_; }
+  bool rows_are_alike() const override { return alike_rows_ && alike_rows_->known(); }
   int max_outputs() const override { return max_outputs_; }
+  int most_threads() const override { return most_threads_; }
+  void use_threads(int count) override;
+  double threads_cpu_ms() const override { return pool_work_->cpu_ms(); }
   void use_adapters(const std::vector<AdapterScale>& adapters) override;
   DecodeStatus decode(const Batch& batch, const AbortCheck& abort) override;
   std::string failure() const override { return failure_; }
@@ -90,7 +96,11 @@ class LlamaDecoder final : public Decoder {
   ComputeThreads threads_;  // outlives the context that computes on it
   RowGroups row_groups_;
   std::unique_ptr<PoolWork> pool_work_;  // null where one thread draws all
-  Abortable abortable_;                  // outlives the context that asks it
+  int most_threads_ = 1;                 // of those that can be chosen
+  int used_threads_ = 1;
+  std::map<int, ComputeThreads> fewer_threads_;  // by how many; kept as long as a backend may still know one
+  Abortable abortable_;                          // outlives the context that asks it
+  std::unique_ptr<AlikeRows> alike_rows_;        // so does this; null where nobody wants to know
   std::unique_ptr<llama_context, ContextDeleter> context_;
   llama_batch batch_;
   int max_outputs_;

@@ -93,9 +93,25 @@ int room_to_end(const Candidates& prompts, const PlanCandidate* may_not_wait, si
   return std::min(limits.row_groups.up(others + tokens), others + most) - others;
 }
 
-PlanPiece plan_exclusive(const PlanCandidate& next, const PlanLimits& limits) {
-  const int tokens = next.remaining == 0 ? 1 : std::min({next.remaining, kExclusivePiece, limits.max_batch_tokens});
-  return {next.index, tokens};
+// More decoding sequences than the batch holds: those that waited longest go first.
+void keep_longest_waiting(Candidates& decoding, const PlanLimits& limits) {
+  const auto waited_longest = [](const PlanCandidate* a, const PlanCandidate* b) { return waited_longer(*a, *b); };
+  if (decoding.size() <= static_cast<size_t>(limits.max_batch_tokens)) return;
+  std::stable_sort(decoding.begin(), decoding.end(), waited_longest);
+  decoding.resize(limits.max_batch_tokens);
+}
+
+std::vector<PlanPiece> plan_exclusive(const std::vector<PlanCandidate>& candidates, const PlanCandidate& next,
+                                      const PlanLimits& limits) {
+  if (next.remaining > 0) return {{next.index, std::min({next.remaining, kExclusivePiece, limits.max_batch_tokens})}};
+  if (!limits.rows_alike) return {{next.index, 1}};
+  Candidates decoding;
+  for (const PlanCandidate& candidate : candidates)
+    if (candidate.remaining == 0 && candidate.variant == next.variant) decoding.push_back(&candidate);
+  keep_longest_waiting(decoding, limits);
+  std::vector<PlanPiece> pieces;
+  for (const PlanCandidate* candidate : decoding) pieces.push_back({candidate->index, 1});
+  return pieces;
 }
 
 }  // namespace
@@ -103,7 +119,7 @@ PlanPiece plan_exclusive(const PlanCandidate& next, const PlanLimits& limits) {
 std::vector<PlanPiece> plan_batch(const std::vector<PlanCandidate>& candidates, const PlanLimits& limits) {
   const auto next = std::min_element(candidates.begin(), candidates.end(), waited_longer);
   if (next == candidates.end()) return {};
-  if (limits.exclusive) return {plan_exclusive(*next, limits)};
+  if (limits.exclusive) return plan_exclusive(candidates, *next, limits);
 
   std::vector<PlanPiece> pieces;
   Candidates decoding, prompts;
@@ -113,12 +129,7 @@ std::vector<PlanPiece> plan_batch(const std::vector<PlanCandidate>& candidates, 
     if (candidate.variant == next->variant) (candidate.remaining == 0 ? decoding : prompts).push_back(&candidate);
   }
 
-  // More decoding sequences than the batch holds: those that waited longest go first.
-  const auto waited_longest = [](const PlanCandidate* a, const PlanCandidate* b) { return waited_longer(*a, *b); };
-  if (decoding.size() > static_cast<size_t>(limits.max_batch_tokens)) {
-    std::stable_sort(decoding.begin(), decoding.end(), waited_longest);
-    decoding.resize(limits.max_batch_tokens);
-  }
+  keep_longest_waiting(decoding, limits);
   for (const PlanCandidate* candidate : decoding) pieces.push_back({candidate->index, 1});
 
   int room = limits.max_batch_tokens - static_cast<int>(decoding.size());

@@ -35,6 +35,7 @@ struct PlanLimits {
   bool exclusive = false;    // one sequence a step, prompts in fixed pieces (deterministic mode)
   RowGroups row_groups;      // whole ones of a step, where a third of the last may be over the budget
   int ending_budget = 0;     // prompt tokens in a step in which prompts end, where it is more than prefill_budget
+  bool rows_alike = false;   // all that decode may share a step though it is exclusive: none changes another's rounding
 };
 
 /**
@@ -46,6 +47,8 @@ struct PlanLimits {
  *
  * Where candidates want several variants of the model, a step is for that of the candidate that has waited longest: so they take turns. What decodes
  * in another one's step keeps its prompts within the budget, too.
+ *
+ * An exclusive step is for the candidate that has waited longest, alone; or, if it decodes and rows are alike, for all that decode.
  */
 std::vector<PlanPiece> plan_batch(const std::vector<PlanCandidate>& candidates, const PlanLimits& limits);
 

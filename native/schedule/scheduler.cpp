@@ -22,6 +22,7 @@ Scheduler::Scheduler(Decoder& decoder, Embedder* embedder, DraftModel* draft_mod
       copy_time_(std::min(options.copy_time, std::chrono::duration_cast<Clock::duration>(
                                                  std::chrono::duration<double, std::milli>(options.latency_target_ms / 8)))),
       admission_(decoder, std::move(cache), stats, options.lend_after, options.copied_at_once),
+      threads_(decoder.most_threads()),
       parse_(std::move(parse)),
       export_(std::move(export_prefix)),
       drafts_(decoder, draft_model, options.draft_tokens),
@@ -54,6 +55,7 @@ bool Scheduler::step() {
   const bool embeds = embeddings_ && !embeddings_->empty();
   if (embeds) embed_some(copied ? milliseconds(Clock::now() - copying) : 0);
   const bool computed = compute_step(copied || embeds ? milliseconds(Clock::now() - copying) : 0);
+  if (copied || !computed) threads_.interrupted();
   publish();
   return computed || copied || (embeddings_ && !embeddings_->empty());
 }
@@ -236,6 +238,7 @@ void Scheduler::embed_some(double spent_ms) {
   const auto started = Clock::now();
   const int tokens = embeddings_->compute(most, [this] { return inbox_.closing(); });
   planner_.embedded(tokens, milliseconds(Clock::now() - started));
+  if (tokens > 0) threads_.interrupted();
 }
 
 bool Scheduler::compute_step(double spent_ms) {
@@ -244,7 +247,9 @@ bool Scheduler::compute_step(double spent_ms) {
   const auto started = Clock::now();
   fill_batch(step, started);
   decoder_.use_adapters(step.runnable[step.pieces.front().index]->settings.adapters);
+  choose_threads(step);
   const DecodeStatus status = decode(step, started);
+  if (status != DecodeStatus::kOk) threads_.interrupted();
   if (status == DecodeStatus::kAborted) {
     stats_.aborted_steps++;
     others_lost_a_step_ =
@@ -259,8 +264,36 @@ bool Scheduler::compute_step(double spent_ms) {
   stats_.steps++;
   stats_.prefilled_tokens += step.prefill_tokens;
   planner_.computed(step, milliseconds(Clock::now() - started));
+  threads_computed(step);
   advance(step);
   return true;
+}
+
+namespace {
+
+// Steps that are alike: others take what they take.
+bool only_decodes(const StepPlan& step) {
+  return step.prefill_tokens == 0 && step.decode_tokens == static_cast<int>(step.pieces.size());
+}
+
+}  // namespace
+
+/**
+ * Prompts have long nodes, of which a thread that has lost its core leaves the others the rest: all threads compute them. In deterministic mode all compute
+ * everything, since attention is cut up by how many there are.
+ */
+void Scheduler::choose_threads(const StepPlan& step) {
+  if (options_.deterministic || decoder_.most_threads() < 2) return;
+  decoder_.use_threads(only_decodes(step) ? threads_.threads() : decoder_.most_threads());
+}
+
+void Scheduler::threads_computed(const StepPlan& step) {
+  if (options_.deterministic) return;
+  const double now = milliseconds(Clock::now().time_since_epoch());
+  if (!only_decodes(step))
+    threads_.interrupted();
+  else if (threads_.computed(step.decode_tokens, now))
+    threads_.look(decoder_.threads_cpu_ms(), now);
 }
 
 void Scheduler::fill_batch(const StepPlan& step, Clock::time_point now) {

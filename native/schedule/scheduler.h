@@ -26,6 +26,7 @@
 #include "sequence.h"
 #include "sequences.h"
 #include "step_planner.h"
+#include "thread_choice.h"
 
 namespace zse {
 
@@ -89,6 +90,8 @@ class Scheduler {
   bool compute_step(double spent_ms);
   void fill_batch(const StepPlan& step, Clock::time_point now);
   DecodeStatus decode(const StepPlan& step, Clock::time_point started);
+  void choose_threads(const StepPlan& step);
+  void threads_computed(const StepPlan& step);
   void advance(const StepPlan& step);
   void tell_prompt(const Sequence& sequence, size_t index, int tokens);
   void add_computed(Sequence& sequence, const Token* tokens, int count);
@@ -128,6 +131,7 @@ class Scheduler {
 
   Sequences sequences_;
   Admission admission_;
+  ThreadChoice threads_;
   /** Replies that are over and wait for an answer to be given out to the end. They have no sequence any more. */
   struct Ending {
     std::unique_ptr<ReplyStage> reply;

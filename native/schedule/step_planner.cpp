@@ -95,6 +95,7 @@ PlanLimits StepPlanner::limits(double target_ms) {
   limits.prefill_budget = cost_.prefill_budget(target_ms, limits.max_batch_tokens);
   limits.ending_budget = cost_.ending_budget(target_ms, limits.max_batch_tokens);
   limits.exclusive = options_.deterministic;
+  limits.rows_alike = decoder_.rows_are_alike();
   return limits;
 }
 

@@ -86,6 +86,26 @@ TEST("in deterministic mode a step has one sequence, by turns") {
   CHECK_EQ(plan[0].index, 1u);
 }
 
+TEST(
+    "in deterministic mode all that decode share a step where rows are alike, and a prompt has one of its own when it is "
+    "its turn") {
+  PlanLimits limits{512, 64, true, {}};
+  limits.rows_alike = true;
+  std::vector<PlanCandidate> candidates = {{0, 0, 7, 1}, {1, 0, 6, 2}, {2, 600, 9, 3}, {3, 0, 7, 4, 5}};
+  const auto decoding = plan_batch(candidates, limits);
+  CHECK_EQ(decoding.size(), size_t{2});
+  CHECK_EQ(tokens_of(decoding, 0) + tokens_of(decoding, 1), 2);
+  candidates[2].last_step = 1;
+  const auto prompt = plan_batch(candidates, limits);
+  CHECK_EQ(prompt.size(), size_t{1});
+  CHECK_EQ(tokens_of(prompt, 2), kExclusivePiece);
+  limits.max_batch_tokens = 1;
+  candidates[2].last_step = 9;
+  const auto longest = plan_batch(candidates, limits);
+  REQUIRE(longest.size() == 1);
+  CHECK_EQ(longest[0].index, 1u);
+}
+
 TEST("a step is for one variant of the model, and variants take turns by who has waited longest") {
   std::vector<PlanCandidate> candidates = {{0, 0, 5, 1, 7}, {1, 0, 5, 2, 7}, {2, 0, 4, 3, 8}, {3, 100, 0, 4, 8}};
   const auto first = plan_batch(candidates, {512, 32, false, {}});
@@ -117,6 +137,7 @@ TEST("no plan breaks its limits, plans a token twice or nothing at all (random)"
     limits.max_batch_tokens = 1 + static_cast<int>(random() % 600);
     limits.prefill_budget = 1 + static_cast<int>(random() % limits.max_batch_tokens);
     limits.exclusive = random() % 4 == 0;
+    limits.rows_alike = random() % 2 == 0;
     const auto plan = plan_batch(candidates, limits);
     CHECK_EQ(plan.empty(), candidates.empty());
     std::set<size_t> seen;

@@ -100,6 +100,7 @@ class FakeDecoder final : public Decoder {
   size_t copy_tokens = SIZE_MAX;  // of an image, in one advance()
   bool load_fails = false;
   bool shares = false;
+  bool alike = false;  // rows
   size_t largest_batch = 0;
   Batch last_batch;
   std::vector<Batch> history;  // when recording
@@ -110,6 +111,7 @@ class FakeDecoder final : public Decoder {
   int context_size() const override { return context_size_; }
   int max_batch_tokens() const override { return max_batch_; }
   int max_outputs() const override { return slots_ + replay_rows; }
+  bool rows_are_alike() const override { return alike; }
   std::string failure() const override { return "the fake was told to fail"; }
 
   DecodeStatus decode(const Batch& batch, const AbortCheck& abort) override {

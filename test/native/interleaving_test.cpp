@@ -107,6 +107,7 @@ class Harness {
     decoder_.checkpoints = !o.moved && random_() % 4 != 0;
     decoder_.forget_checkpoints = random_() % 4 == 0;
     decoder_.shares = random_() % 2 == 0;
+    decoder_.alike = random_() % 2 == 0;
     decoder_.copy_tokens = std::vector<size_t>{1, 20, SIZE_MAX}[random_() % 3];
     return o;
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <set>
 #include <thread>
 
 #include "base/error.h"
@@ -620,6 +621,29 @@ TEST("in deterministic mode no step holds two sequences, and texts are the same"
     for (const BatchToken& token : batch) CHECK_EQ(token.slot, batch[0].slot);
   }
   for (size_t i = 0; i < ids.size(); i++) CHECK_EQ(bench.text[ids[i]], bench.expected(ids[i], 20 + static_cast<int>(i)));
+}
+
+TEST(
+    "in deterministic mode streams share steps where rows are alike, a piece of a prompt shares none, and texts are the "
+    "same") {
+  SchedulerOptions options;
+  options.deterministic = true;
+  Bench bench(4, 600, options);
+  bench.decoder.record = true;
+  bench.decoder.alike = true;
+  std::vector<StreamId> ids;
+  for (int i = 0; i < 6; i++) ids.push_back(bench.submit(20 + 90 * i));
+  bench.run_until_idle();
+  size_t most = 0;
+  for (const Batch& batch : bench.decoder.history) {
+    std::set<SlotId> slots;
+    for (const BatchToken& token : batch) slots.insert(token.slot);
+    CHECK(slots.size() == 1 || slots.size() == batch.size());
+    most = std::max(most, slots.size());
+  }
+  CHECK_EQ(most, size_t{4});
+  for (size_t i = 0; i < ids.size(); i++)
+    CHECK_EQ(bench.text[ids[i]], bench.expected(ids[i], 20 + 90 * static_cast<int>(i)));
 }
 
 TEST("closing gives every stream its one finish, queued and unread commands too") {
