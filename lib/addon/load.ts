@@ -76,7 +76,8 @@ function requirePackage(name: string): unknown {
 
 /**
  * The addon, loaded on first use: one that was compiled here (`zse build`, a checkout), else the one of this platform's package.
- * @throws ZSEError ENGINE_FAILED with what was tried and what to do, when there is none that this process can load
+ * @throws ZSEError ENGINE_FAILED with what was tried and what to do, when there is none that this process can load; BAD_OPTION for a value of ZSE_CPU
+ * that it does not know
  */
 export function loadNative(): Addon {
   if (loaded !== undefined) return loaded;
@@ -100,6 +101,8 @@ export function loadNative(): Addon {
     return withGpu(loaded);
   }
   const cause = attempts.find(({ missing }) => !missing)?.error ?? attempts.at(-1)?.error;
+  // The addon itself says what it was given: a ZSE_CPU that it does not have.
+  if (cause instanceof Error && "code" in cause && cause.code === "BAD_OPTION") throw new ZSEError("BAD_OPTION", cause.message, { cause });
   throw new ZSEError("ENGINE_FAILED", loadHelp(packageRoot(), attempts, { bundled: knownRoot() === undefined }), { cause });
 }
 

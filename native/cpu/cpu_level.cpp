@@ -131,6 +131,15 @@ std::vector<Level> levels() {
 
 std::string chosen;
 
+/** Of the environment, so that a terminal shows it: its beginning, without what is no letter. */
+std::string shown(const std::string& text) {
+  constexpr size_t kMost = 40;
+  std::string shown = text.substr(0, kMost);
+  for (char& one : shown)
+    if (one < ' ' || one > '~') one = '?';
+  return text.size() > kMost ? shown + "…" : shown;
+}
+
 }  // namespace
 
 void register_cpu_level() {
@@ -146,7 +155,7 @@ void register_cpu_level() {
     if (any || level.name == asked) best = &level;
   }
   if (!best && !any) {
-    throw EngineError("BAD_OPTION", "ZSE_CPU is \"" + std::string(asked) + "\": this processor has " +
+    throw EngineError("BAD_OPTION", "ZSE_CPU is \"" + shown(asked) + "\": this processor has " +
                                         (fitting.empty() ? "none" : fitting) + " of this addon's levels (" + names +
                                         "); use one of them, or leave ZSE_CPU out");
   }
