@@ -35,13 +35,14 @@ function overview({ machine, rows }) {
     .filter(([name]) => rows[name].measured.notes.some((note) => note.startsWith("The machine was busy")))
     .map(([name]) => name);
   const caveat = busy.length > 0 ? ` Rows ${busy.join(", ")}: other programs were running.` : "";
-  const dates = [...new Set(six.map(([name]) => rows[name].measured.date.slice(0, 10)))].join(", ");
+  const days = six.map(([name]) => rows[name].measured.date.slice(0, 10)).sort();
+  const dates = days[0] === days.at(-1) ? days[0] : `${days[0]} to ${days.at(-1)}`;
   return [
     `| | ${columns.map((column) => contenders[column].title).join(" | ")} |`,
     `|---|${columns.map(() => "---|").join("")}`,
     ...lines,
     "",
-    `Qwen2.5-1.5B's shapes in Q4_K_M, ${rows.a.measured.threads} threads on ${machine.cpu} (${machine.instructions}), ${dates}: \`npm run bench -- --write && node bench/readme.mjs\`.${caveat}`,
+    `Qwen2.5-1.5B's shapes in Q4_K_M with random weights, ${rows.a.measured.threads} threads on ${machine.cpu} (${machine.instructions}), ${dates}: \`npm run bench -- --write && node bench/readme.mjs\`. After the restart zStream has its cache in a folder; the others begin anew.${caveat}`,
   ].join("\n");
 }
 

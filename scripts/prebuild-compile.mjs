@@ -5,7 +5,7 @@ import { spawnSync } from "node:child_process";
 import { cpSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { fetchLlama } from "../vendor/fetch.mjs";
-import { buildAddon, requireTools } from "./build.mjs";
+import { buildAddon, onPath, requireTools } from "./build.mjs";
 import { buildByCmake } from "./cmake.mjs";
 import { placesOf } from "./paths.mjs";
 import { platforms } from "./platforms.mjs";
@@ -25,8 +25,10 @@ await main(async () => {
 });
 
 function compileWithZig() {
-  fetchLlama();
   requireTools();
+  if (entry.platform === "linux" && !onPath("llvm-nm"))
+    throw new SetupError("llvm-nm is missing, which looks at what was compiled: install it (e.g. `apt-get install llvm`).");
+  fetchLlama();
   const zig = installZig();
   const cmake = join(process.cwd(), "cmake");
   const env = { ...process.env, ...zig.env };
@@ -44,8 +46,7 @@ function compileWithZig() {
 /** Zig's own are right and slow: nobody would notice (native/cpu/system_functions.cpp). */
 function requireSystemFunctions(file) {
   const { stdout, status } = spawnSync("llvm-nm", [file], { encoding: "utf8", maxBuffer: 1 << 28 });
-  if (status !== 0 || stdout === "")
-    throw new SetupError(`llvm-nm could not list the symbols of ${file}: install it (e.g. \`apt-get install llvm\`).`);
+  if (status !== 0 || stdout === "") throw new SetupError(`llvm-nm could not list the symbols of ${file}.`);
   const zigs = [...stdout.matchAll(/ compiler_rt\.(memset|memcpy|memmove|memcmp)\b/g)].map(([, one]) => one);
   if (zigs.length > 0)
     throw new SetupError(`${name} is linked with the compiler's own ${zigs.join(", ")}, which are slow, instead of the system's.`);

@@ -47,7 +47,7 @@ Examples:
   $ zse run qwen-7b.gguf "Tell me a story"        … from a model of yours
   $ zse run hf:Qwen/Qwen3-0.6B-GGUF "Hi"          … from one of Hugging Face, fetched where it is not there
   $ zse chat                                      a conversation in the terminal
-  $ zse serve qwen-7b.gguf --port 8000            an OpenAI-compatible HTTP server
+  $ zse serve qwen-7b.gguf --port 8000            a page, and a server for many clients
   $ zse convert qwen-7b.gguf qwen-7b.zse          another file format, either way
   $ zse bench qwen-7b.gguf                        how fast it is on this machine
 

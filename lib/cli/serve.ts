@@ -54,7 +54,7 @@ const collect = (value: string, all: string[] = []) => [...all, value];
 export function addServe(program: Command): void {
   const command = program
     .command("serve")
-    .description("an OpenAI-compatible HTTP server")
+    .description("a page to chat, and a server for clients of OpenAI, Anthropic and Ollama")
     .argument(
       "[models...]",
       "a .gguf or .zse file, or hf:org/repo:quant; several, folders of them, or name=file; left out: the embedded demo model",
