@@ -1,5 +1,6 @@
 // What the engine says: the same text however it is asked for, whole code points, stop strings, seeds, limits.
 
+import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 
 import { ask, ENDLESS, openModel, openReady, readAll, rejection } from "./helpers.js";
@@ -22,6 +23,7 @@ const PROMPTS = [
   "Tell me a long story",
   "What is my name?",
 ];
+const HAS_OUR_KERNELS = process.arch === "x64" && process.platform === "linux" && /\bavx2\b/.test(readFileSync("/proc/cpuinfo", "utf8"));
 const GREEDY = { temperature: 0, maxTokens: 120 } as const;
 
 async function aloneAndTogether(deterministic: boolean): Promise<{ alone: string[]; together: string[] }> {
@@ -43,7 +45,7 @@ test.each([false, true])("greedy text of 16 concurrent streams equals each one's
 test.each(["f16", "q8_0"] as const)(
   "streams with seeds are the same alone and together to the bit, when deterministic (%s)",
   async (kvType) => {
-    const model = await openReady({ maxStreams: 8, deterministic: true, kvType });
+    const model = await openReady({ maxStreams: 8, deterministic: true, kvType, threads: 2 });
     const options = { maxTokens: 300, temperature: 1, logprobs: true, ignoreEos: true } as const;
     const say = async (seed: number) => {
       const { text, logprobs } = await model.chat(ask(PROMPTS[seed]!), { ...options, maxTokens: 300 - 20 * seed, seed });
@@ -52,7 +54,10 @@ test.each(["f16", "q8_0"] as const)(
     const alone: Awaited<ReturnType<typeof say>>[] = [];
     for (let seed = 0; seed < 8; seed++) alone.push(await say(seed));
     expect(alone[0]!.logprobs).toHaveLength(300);
+    const before = model.stats();
     expect(await Promise.all(alone.map((_, seed) => say(seed)))).toEqual(alone);
+    const { steps, generatedTokens } = model.stats();
+    if (HAS_OUR_KERNELS) expect(3 * (steps - before.steps)).toBeLessThan(generatedTokens - before.generatedTokens);
   },
 );
 
