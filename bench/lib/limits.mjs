@@ -58,14 +58,16 @@ export function greater(before, now) {
 /**
  * How much of the limits one stream reaches, in parts of 1: decoding, whose every token reads all weights, of what reading allows; prompts of the
  * vector instruction's multiplications. A part above 1 is no error: caches hold weights, and AMX multiplies more.
+ * And the limits themselves: billions of bytes and of multiplications a second.
  * @param measures tokensPerSecond, and ttftMs… for each length of prompt
  * @param job limits, level, bytesPerToken and multiplicationsPerToken of the model
  */
 export function partsOfLimits(measures, { limits, level, bytesPerToken, multiplicationsPerToken }) {
   if (!limits) return {};
-  const parts = { readPart: (measures.tokensPerSecond * bytesPerToken) / limits.readBytes };
+  const parts = { readPart: (measures.tokensPerSecond * bytesPerToken) / limits.readBytes, readLimit: limits.readBytes / 1e9 };
   const instruction = instructionOf(limits, level);
   if (!instruction) return parts;
+  parts.multiplyLimit = instruction.allThreads / 1e9;
   for (const [name, ms] of Object.entries(measures)) {
     const tokens = Number(/^ttftMs(\d+)$/.exec(name)?.[1]);
     if (tokens > 0) parts[`multiplyPart${tokens}`] = (tokens * multiplicationsPerToken) / (ms / 1000) / instruction.allThreads;

@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { root } from "../../scripts/paths.mjs";
 import { charts } from "./charts.mjs";
-import { greater } from "./limits.mjs";
+
 import { markdown } from "./report.mjs";
 
 export const resultsDir = join(root, "bench", "results");
@@ -28,7 +28,8 @@ export function merge(before, run, order) {
   const threads = Object.values(run.rows)[0].measured.threads;
   const alike = isSame ? Object.entries(before.rows).filter(([, row]) => row.measured.threads === threads) : [];
   const all = { ...Object.fromEntries(alike), ...run.rows };
-  const limits = greater(alike.length > 0 ? before.machine.limits : undefined, run.machine.limits);
+  // Row a has those of its own runs; those of the last one stand for the machine, whose neighbours change.
+  const limits = run.machine.limits ?? (alike.length > 0 ? before.machine.limits : undefined);
   return {
     ...run,
     machine: { ...run.machine, ...(limits && { limits }) },

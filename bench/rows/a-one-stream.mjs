@@ -54,6 +54,8 @@ export const row = {
       goals: [{ atLeast: 0.6, but: ["demo"] }],
       optional: true,
     })),
+    { label: "reading memory allowed right before or after", unit: "GB/s", measure: "readLimit", optional: true },
+    { label: "multiplying allowed right before or after", unit: "G/s", measure: "multiplyLimit", optional: true },
   ],
 };
 

@@ -8,15 +8,15 @@ import { pace } from "../lib/reply.mjs";
 
 /** How many other programs are busy. */
 const programs = [0, 1, 2];
-const newTokens = 64;
+const newTokens = 400;
 /** Whoever is slower than so is left after this time: its pace is that of the tokens that came. */
-const longestMs = 12_000;
+const longestMs = 6_000;
 
 const measureOf = (busy) => `tokensPerSecond${busy}`;
 
 export const row = {
   name: "q",
-  title: `one stream of ${newTokens} tokens beside ${programs.join(", ")} programs that never sleep`,
+  title: `one stream of ${newTokens} tokens, or of ${longestMs / 1000} seconds, beside ${programs.join(", ")} programs that never sleep`,
   contenders: [...untuned, "raw"],
   engine: () => ({ contextSize: 512, maxStreams: 4 }), // one that was left may hold its slot for a token
 
