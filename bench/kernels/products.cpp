@@ -56,7 +56,7 @@ struct Shape {
   }
 };
 
-/** Products of as many matrices as make the nearest cache useless, as in a model, with the same activations. */
+/** Products of as many matrices as make caches useless, as in a model, with the same activations; of many rows, which wait less for memory, and of experts two. */
 class Products {
  public:
   /** Whether that buffer takes such weights. */
@@ -73,10 +73,10 @@ class Products {
 
   Products(ggml_backend_buffer_type_t where, const Shape& shape, int tokens, int threads) {
     const auto [type, columns, rows, experts, choices] = shape;
-    const int matrices = tokens <= 16 && !experts ? 12 : 2;
+    const int matrices = far_apart(shape, tokens);
     multiplications_ = 1e-9 * threads * matrices * static_cast<double>(columns) * rows * tokens * (experts ? choices : 1);
-    weight_context_.reset(ggml_init({ggml_tensor_overhead() * 64, nullptr, true}));
-    context_.reset(ggml_init({ggml_tensor_overhead() * 64 + ggml_graph_overhead(), nullptr, true}));
+    weight_context_.reset(ggml_init({ggml_tensor_overhead() * kMostMatrices * 2, nullptr, true}));
+    context_.reset(ggml_init({ggml_tensor_overhead() * kMostMatrices * 2 + ggml_graph_overhead(), nullptr, true}));
     std::vector<ggml_tensor*> weights;
     for (int i = 0; i < matrices; i++) weights.push_back(shape.weights(weight_context_.get()));
     ggml_tensor* activations = ggml_new_tensor_2d(context_.get(), GGML_TYPE_F32, columns, tokens);
@@ -123,6 +123,14 @@ class Products {
   }
 
  private:
+  static constexpr int kMostMatrices = 128;
+
+  static int far_apart(const Shape& shape, int tokens) {
+    constexpr size_t kBytes = size_t{320} << 20;
+    if (tokens > 64 || shape.experts) return 2;
+    return static_cast<int>(std::clamp<size_t>(kBytes / (ggml_row_size(shape.type, shape.columns) * shape.rows), 2, kMostMatrices));
+  }
+
   double multiplications_;
   std::vector<double> speeds_;
   ggml_context_ptr weight_context_, context_;

@@ -45,7 +45,7 @@ ZSE_INLINE void add_block(Floats* sums, const Ints* w, Floats scale, Floats mini
 
 /** The same of weights whose first sixteen columns have another scale than the others. */
 template <int n, int most>
-ZSE_INLINE void add_halves(Floats* sums, const Ints* w, const Floats* scales, const Together<n>& a) {
+ZSE_INLINE void add_half_blocks(Floats* sums, const Ints* w, const Floats* scales, const Together<n>& a) {
 #pragma GCC unroll 2
   for (int half = 0; half < 2; half++) {
     for_products<n, 4, most>(
@@ -356,7 +356,7 @@ struct LanesQ6_K {
       Ints w[8];
       block_columns<LanesQ6_K>(w, block, j);
       const Floats scales[2] = {scale(block, d, 2 * j), scale(block, d, 2 * j + 1)};
-      add_halves<n, kMost>(sums, w, scales, a[j]);
+      add_half_blocks<n, kMost>(sums, w, scales, a[j]);
     });
   }
 };

@@ -251,17 +251,17 @@ struct SuperProducts {
     for (int row = 0; row < n; row++) store(sums[row], slice.begin == 0 ? zero() : load_floats(out[row] + column));
     // The lines of the results are asked for before they are written; those of many rows a few with each of the first super-blocks, since what is to be read
     // would wait behind all of them.
-    constexpr int kAtOnce = n <= 8 ? n : (n + 2) / 3;
+    constexpr int kAsked = n <= 8 ? n : (n + 2) / 3;
     int asked = 0;
     const auto ask = [&]() ZSE_INLINE_LAMBDA {
 #pragma GCC unroll 8
-      for (int i = 0; i < kAtOnce; i++) __builtin_prefetch(out[std::min(asked + i, n - 1)] + column, 1);
-      asked += kAtOnce;
+      for (int i = 0; i < kAsked; i++) __builtin_prefetch(out[std::min(asked + i, n - 1)] + column, 1);
+      asked += kAsked;
     };
-    if constexpr (kAtOnce == n) ask();
+    if constexpr (kAsked == n) ask();
     const Ahead ahead = pass.ahead(blocks);
     for (int64_t b = slice.begin; b < slice.end; b++) {
-      if (kAtOnce < n && asked < n) ask();
+      if (kAsked < n && asked < n) ask();
 #if ZSE_LANES == 16
       if (kFits16<Kind> && any_over(activations[b]))
         add_larger<n>(sums, weights[b], activations[b], ahead);

@@ -22,7 +22,7 @@ namespace zse::kernels {
 template <class Kind>
 struct Cut {
   static constexpr int kBits = 3;  // of the low part
-  static constexpr bool kSigned = false;
+  static constexpr bool kHasSign = false;
   explicit Cut(Ints scale) {
     const Ints twice = either(scale, left(scale, 16));
     low_ = both(twice, _mm512_set1_epi16(7));
@@ -41,7 +41,7 @@ struct Cut {
 template <int offset>
 struct CutProducts {
   static constexpr int kBits = 8;
-  static constexpr bool kSigned = true;
+  static constexpr bool kHasSign = true;
   explicit CutProducts(Ints scale) {
     const Ints highest = _mm512_broadcast_i32x4(_mm_setr_epi8(3, 3, 3, 3, 7, 7, 7, 7, 11, 11, 11, 11, 15, 15, 15, 15));
     negative_ = _mm512_movepi8_mask(_mm512_shuffle_epi8(scale, highest));
@@ -178,14 +178,14 @@ class TilesProducts {
       _tile_loadd(7, near.weights[1][step], kStep);
       _tile_loadd(4, pair.a->values[step], kStep);
       _tile_dpbsud(0, 4, 6);
-      if constexpr (Cut<Kind>::kSigned)
+      if constexpr (Cut<Kind>::kHasSign)
         _tile_dpbssd(1, 4, 7);
       else
         _tile_dpbsud(1, 4, 7);
       if (pair.b) {
         _tile_loadd(5, pair.b->values[step], kStep);
         _tile_dpbsud(2, 5, 6);
-        if constexpr (Cut<Kind>::kSigned)
+        if constexpr (Cut<Kind>::kHasSign)
           _tile_dpbssd(3, 5, 7);
         else
           _tile_dpbsud(3, 5, 7);
