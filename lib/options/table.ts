@@ -395,7 +395,12 @@ export const ENGINE_OPTIONS = {
     help: "of keys and values: f16; q8_0 takes half the memory of f16, q4_0 a quarter",
   },
   latencyTargetMs: { kind: "number", min: 1, max: 10_000, default: 150 },
-  deterministic: { kind: "boolean", default: false, flag: "--deterministic", help: "other streams cannot change the rounding; prompts go one by one" },
+  deterministic: {
+    kind: "boolean",
+    default: false,
+    flag: "--deterministic",
+    help: "other streams cannot change the rounding; prompts go one by one",
+  },
   speculate: {
     kind: "custom",
     read: readModelSpeculate,

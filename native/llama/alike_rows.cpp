@@ -80,9 +80,13 @@ bool AlikeRows::is_alike_attention(const ggml_tensor& node) const {
   constexpr int kLeastChunk = 256, kLanes = 16;  // native/kernels/attention_plan.h, attention_vectors.h
   const ggml_tensor *q = node.src[0], *k = node.src[1], *v = node.src[2];
   const int64_t kv_heads = k->ne[2];
-  const bool taken = q->type == GGML_TYPE_F32 && q->ne[2] % kv_heads == 0 && kv_heads == v->ne[2] && v->ne[0] % kLanes == 0;
-  const bool whole = kv_heads % threads_ == 0 || kv_heads >= 4 * threads_ || context_size_ < 2 * kLeastChunk;
-  return taken && whole;
+  const auto lies_in_rows = [](const ggml_tensor* of) { return of->nb[0] == ggml_type_size(of->type); };
+  const ggml_tensor* mask = node.src[3];
+  const bool taken = q->type == GGML_TYPE_F32 && q->ne[2] % kv_heads == 0 && kv_heads == v->ne[2] &&
+                     v->ne[0] % kLanes == 0 && lies_in_rows(q) && lies_in_rows(k) && lies_in_rows(v) &&
+                     (!mask || (mask->type == GGML_TYPE_F16 && lies_in_rows(mask) && mask->ne[2] == 1));
+  const int64_t cells = GGML_PAD(context_size_, kLeastChunk);  // as llama.cpp rounds it
+  return taken && (kv_heads % threads_ == 0 || kv_heads >= 4 * threads_ || cells < 2 * kLeastChunk);
 }
 
 }  // namespace zse

@@ -114,19 +114,22 @@ void LlamaDecoder::use_adapters(const std::vector<AdapterScale>& adapters) {
 // Another pool for fewer: threads of one that are left over would spin. ggml has the pool sleep that is not used.
 void LlamaDecoder::use_threads(int count) {
   if (count == used_threads_) return;
-  if (count == 1) {
-    llama_detach_threadpool(context_.get());
-  } else if (count == most_threads_) {
-    llama_attach_threadpool(context_.get(), threads_.get(), threads_.get());
-  } else {
-    ComputeThreads& pool = fewer_threads_[count];
+  const int all = model_->info().threads;
+  ggml_threadpool* pool = threads_.get();
+  if (count < all) {
     try {
-      if (!pool) pool = start_compute_threads(count);
+      ComputeThreads& fewer = fewer_threads_[count];
+      if (!fewer && count > 1) fewer = start_compute_threads(count);
+      pool = fewer.get();
     } catch (const EngineError&) {
-      return;  // as many as before
+      most_threads_ = 1;  // no choice any more
+      count = all;
     }
-    llama_attach_threadpool(context_.get(), pool.get(), pool.get());
   }
+  if (pool)
+    llama_attach_threadpool(context_.get(), pool, pool);
+  else
+    llama_detach_threadpool(context_.get());
   llama_set_n_threads(context_.get(), count, count);
   used_threads_ = count;
 }
@@ -342,7 +345,7 @@ std::optional<Token> LlamaDecoder::replay(TokenSampler& sampler, size_t index, T
 // A sampler touches nothing of another's, and the threads that have just computed the logits spin for more work. The first row is asked for here, since
 // llama.cpp puts the rows in order then.
 void LlamaDecoder::draw_all(std::vector<Draw>& draws) {
-  if (!pool_work_ || draws.size() < 2 || used_threads_ < most_threads_) return Decoder::draw_all(draws);
+  if (!pool_work_ || draws.size() < 2 || used_threads_ < model_->info().threads) return Decoder::draw_all(draws);
   llama_get_logits_ith(context_.get(), static_cast<int32_t>(draws.front().index));
   pool_work_->for_each(static_cast<int>(draws.size()), [&](int i) {
     const AbortGuard guard(AbortBlame::kEngine);

@@ -22,7 +22,8 @@ Scheduler::Scheduler(Decoder& decoder, Embedder* embedder, DraftModel* draft_mod
       copy_time_(std::min(options.copy_time, std::chrono::duration_cast<Clock::duration>(
                                                  std::chrono::duration<double, std::milli>(options.latency_target_ms / 8)))),
       admission_(decoder, std::move(cache), stats, options.lend_after, options.copied_at_once),
-      threads_(decoder.most_threads()),
+      // A draft model computes on all of the threads, which spin for a while afterwards.
+      threads_(options.deterministic || draft_model ? 1 : decoder.most_threads()),
       parse_(std::move(parse)),
       export_(std::move(export_prefix)),
       drafts_(decoder, draft_model, options.draft_tokens),
@@ -52,10 +53,11 @@ bool Scheduler::step() {
   admission_.admit(sequences_, Clock::now());
   const auto copying = Clock::now();
   const bool copied = admission_.copy_some(sequences_, copy_time_);
+  if (copied) threads_.interrupted();
   const bool embeds = embeddings_ && !embeddings_->empty();
   if (embeds) embed_some(copied ? milliseconds(Clock::now() - copying) : 0);
   const bool computed = compute_step(copied || embeds ? milliseconds(Clock::now() - copying) : 0);
-  if (copied || !computed) threads_.interrupted();
+  if (!computed) threads_.interrupted();
   publish();
   return computed || copied || (embeddings_ && !embeddings_->empty());
 }
@@ -283,12 +285,12 @@ bool only_decodes(const StepPlan& step) {
  * everything, since attention is cut up by how many there are.
  */
 void Scheduler::choose_threads(const StepPlan& step) {
-  if (options_.deterministic || decoder_.most_threads() < 2) return;
+  if (!threads_.chooses() || decoder_.most_threads() < 2) return;
   decoder_.use_threads(only_decodes(step) ? threads_.threads() : decoder_.most_threads());
 }
 
 void Scheduler::threads_computed(const StepPlan& step) {
-  if (options_.deterministic) return;
+  if (!threads_.chooses()) return;
   const double now = milliseconds(Clock::now().time_since_epoch());
   if (!only_decodes(step))
     threads_.interrupted();

@@ -12,6 +12,8 @@ class ThreadChoice {
   /** Of at most so many; fewer than two are no choice. */
   explicit ThreadChoice(int most) : most_(most) {}
 
+  bool chooses() const { return most_ > 1; }
+
   /** For the next step that only decodes. */
   int threads() const { return uses_fewer_ ? fewer_ : most_; }
 
@@ -28,8 +30,10 @@ class ThreadChoice {
   void interrupted() { measures_ = false; }
 
  private:
-  void look_while_quiet(double share);
-  void look_while_crowded(double share, double rate, double took_ms, double now_ms);
+  void judge(double share, double rate, double took_ms, double now_ms);
+  void end_trial(double rate, double took_ms, double now_ms);
+  int left_by_others(double share) const;
+  void forget();
 
   const int most_;
   int fewer_ = 1;
@@ -40,10 +44,11 @@ class ThreadChoice {
   int streams_ = 0, steps_ = 0;
   double since_ms_ = 0, cpu_since_ms_ = 0;
 
+  double judged_ms_ = 0;  // when anything was measured last
   bool crowded_ = false;
-  int low_ = 0, calm_ = 0;  // how often in a row the threads had little of the processors, and how often nearly all
+  int low_ = 0, calm_ = 0;  // how often in a row all threads had little of the processors, and how often nearly all
   bool tries_ = false;      // what is used now is tried, beside what was used before
-  double rate_ = 0;         // steps a millisecond of the number that was chosen
+  double rate_ = 0;         // steps a millisecond of the number that was chosen; 0: not known yet
   double patience_ = 0;     // for how many times as long it is used before the other is tried
   double next_try_ms_ = 0;
 };

@@ -42,22 +42,26 @@ test.each([false, true])("greedy text of 16 concurrent streams equals each one's
 });
 
 // Past the end of text, where near-ties abound. They share steps where the kernels round rows alike (native/llama/alike_rows.h), else they take turns.
-test.each(["f16", "q8_0"] as const)(
-  "streams with seeds are the same alone and together to the bit, when deterministic (%s)",
-  async (kvType) => {
-    const model = await openReady({ maxStreams: 8, deterministic: true, kvType, threads: 2 });
+test.each([
+  ["f16", 2, 2048, 8],
+  ["q8_0", 2, 2048, 8],
+  ["f16", 3, 400, 3], // threads that do not divide the KV heads: attention over 512 cells is cut into chunks
+] as const)(
+  "streams with seeds are the same alone and together to the bit, when deterministic (%s, %i threads, %i tokens, %i streams)",
+  async (kvType, threads, contextSize, maxStreams) => {
+    const model = await openReady({ maxStreams, deterministic: true, kvType, threads, contextSize });
     const options = { maxTokens: 300, temperature: 1, logprobs: true, ignoreEos: true } as const;
     const say = async (seed: number) => {
       const { text, logprobs } = await model.chat(ask(PROMPTS[seed]!), { ...options, maxTokens: 300 - 20 * seed, seed });
       return { text, logprobs: logprobs?.map(({ logprob }) => logprob) };
     };
     const alone: Awaited<ReturnType<typeof say>>[] = [];
-    for (let seed = 0; seed < 8; seed++) alone.push(await say(seed));
+    for (let seed = 0; seed < maxStreams; seed++) alone.push(await say(seed));
     expect(alone[0]!.logprobs).toHaveLength(300);
     const before = model.stats();
     expect(await Promise.all(alone.map((_, seed) => say(seed)))).toEqual(alone);
     const { steps, generatedTokens } = model.stats();
-    if (HAS_OUR_KERNELS) expect(3 * (steps - before.steps)).toBeLessThan(generatedTokens - before.generatedTokens);
+    if (HAS_OUR_KERNELS && threads === 2) expect(3 * (steps - before.steps)).toBeLessThan(generatedTokens - before.generatedTokens);
   },
 );
 

@@ -16,6 +16,7 @@ class Machine {
 
   double all = 1, fewer = 0.6, share = 0.99, noise = 0;
   int streams = 1;
+  int last_fewer = 0;  // of which some steps were computed
 
   /** Runs for so long. What part of the steps all threads computed. */
   double run(double ms) {
@@ -23,6 +24,7 @@ class Machine {
     for (const double end = now_ + ms; now_ < end; steps++) {
       const bool uses_all = choice_.threads() == threads_;
       of_all += uses_all ? 1 : 0;
+      if (!uses_all) last_fewer = choice_.threads();
       const double took = std::exp(noise * std::normal_distribution<double>()(random_)) / (uses_all ? all : fewer);
       now_ += took;
       cpu_ += took * threads_ * share;
@@ -92,14 +94,45 @@ TEST("where two threads are quicker than one beside other programs, two compute 
   }
 }
 
-TEST("of many threads as many are tried as the others leave") {
+TEST("of many threads as many are tried as the others leave, also when these become more") {
   std::mt19937_64 random(check::seed());
   Machine machine(8, random);
   machine.all = 0.3;
   machine.share = 0.8;
   machine.run(5000);
   CHECK(machine.run(10000) < 0.2);
-  CHECK_EQ(machine.threads(), 6);
+  CHECK_EQ(machine.last_fewer, 6);
+  machine.share = 0.5;
+  machine.run(10000);
+  CHECK(machine.run(10000) < 0.2);
+  CHECK_EQ(machine.last_fewer, 4);
+}
+
+TEST(
+    "all threads compute again after a while in which nothing could be measured: replies of a few steps, pauses, streams "
+    "that come and go") {
+  std::mt19937_64 random(check::seed());
+  for (int kind = 0; kind < 3; kind++) {
+    Machine machine(2, random);
+    machine.all = 0.3;
+    machine.share = 0.6;
+    CHECK(machine.run(5000) < 0.5);
+    for (int i = 0; i < 1000 && machine.threads() == 2; i++) machine.run(1);  // a trial
+    CHECK_EQ(machine.threads(), 1);
+    machine.all = 1;
+    machine.share = 0.99;
+    if (kind == 0) machine.pause(60000);
+    for (int i = 0; kind == 1 && i < 2000; i++) {
+      machine.run(10);
+      machine.pause(5);
+    }
+    for (int i = 0; kind == 2 && i < 2000; i++) {
+      machine.streams = 1 + i % 2;
+      machine.run(10);
+    }
+    machine.run(3);
+    CHECK_EQ(machine.threads(), 2);
+  }
 }
 
 TEST("steps of another length are not compared, and one thread is no choice") {
