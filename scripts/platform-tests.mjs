@@ -211,10 +211,10 @@ async function tryBroken(project) {
     "the package's code is empty": [() => replace(join(scope, name, "index.js"), ""), "install again"],
     "the engine is of another version": [() => replace(manifest, otherVersion), "Install the same version of both: npm install"],
     "addons are switched off": [() => () => {}, "--allow-addons", { NODE_OPTIONS: "--no-addons" }],
-    "no level fits": [() => () => {}, "leave ZSE_CPU out", { ZSE_CPU: "none" }],
+    "no level fits": [() => () => {}, "leave ZSE_CPU out", { ZSE_CPU: "\u001b[2Jnone" }, "BAD_OPTION"],
     ...(mayMount() ? { "the folder is mounted noexec": [() => remount(scope, "noexec"), "mount it without noexec"] } : {}),
   };
-  for (const [what, [breakIt, advice, env]] of Object.entries(cases)) {
+  for (const [what, [breakIt, advice, env, code = "ENGINE_FAILED"]] of Object.entries(cases)) {
     const mend = breakIt();
     try {
       const program = `import { ZSE } from "zstream"; try { new ZSE(); console.log("it loaded"); } catch (error) { console.log(error.code, error.message); }`;
@@ -223,7 +223,7 @@ async function tryBroken(project) {
         encoding: "utf8",
         env: { ...process.env, ...env },
       });
-      if (!stdout.startsWith("ENGINE_FAILED")) throw new Error(`${what}: ${stdout}`);
+      if (!stdout.startsWith(code) || stdout.includes("\u001b")) throw new Error(`${what}: ${stdout}`);
       if (!stdout.includes(advice)) throw new Error(`${what}: says nothing of \`${advice}\`:\n${stdout}`);
       if (stdout.split("\n").length > 24 || /^\s+at /m.test(stdout))
         throw new Error(`${what}: more than one screen, or a stack:\n${stdout}`);
