@@ -3,7 +3,6 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { root } from "../../scripts/paths.mjs";
 import { charts } from "./charts.mjs";
-
 import { markdown } from "./report.mjs";
 
 export const resultsDir = join(root, "bench", "results");

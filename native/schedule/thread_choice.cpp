@@ -24,7 +24,7 @@ constexpr int kNumbers = 8;
 }  // namespace
 
 bool ThreadChoice::computed(int streams, double now_ms) {
-  if (most_ < 2) return false;
+  if (!chooses()) return false;
   if (uses_fewer_ && now_ms - judged_ms_ > kForgetMs) forget();
   if (streams != streams_) {  // steps of another length
     if (tries_) uses_fewer_ = !uses_fewer_;

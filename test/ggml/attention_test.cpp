@@ -6,6 +6,7 @@
 #include <memory>
 #include <random>
 
+#include "buffers.h"
 #include "check.h"
 #include "ggml-alloc.h"
 #include "ggml-backend.h"
@@ -338,12 +339,7 @@ void check_alone_and_together(ggml_type type, int head_size, int kv_heads, int r
       for (int cell = 0; cell < cells; cell++)
         sees.push_back(ggml_fp32_to_fp16(cell < lengths[first + i] ? 0 : -std::numeric_limits<float>::infinity()));
     ggml_backend_tensor_set(mask, sees.data(), 0, ggml_nbytes(mask));
-    ggml_cgraph* graph = ggml_new_graph(context.get());
-    ggml_build_forward_expand(graph, result);
-    ggml_backend_graph_compute(backend.get(), graph);
-    std::vector<float> values(ggml_nelements(result));
-    ggml_backend_tensor_get(result, values.data(), 0, ggml_nbytes(result));
-    return values;
+    return values_of(result, context.get(), backend.get());
   };
   const std::vector<float> together = attend(0, kSequences, kCells);
   for (int i = 0; i < kSequences; i++) {

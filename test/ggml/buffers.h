@@ -52,6 +52,16 @@ inline bool takes(ggml_backend_buffer_type_t buffers, ggml_type type, int column
   return ggml_backend_dev_supports_op(ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU), product);
 }
 
+/** Computes a graph of what `result` comes of, which has its memory, and copies its numbers. `context` has room for the graph. */
+inline std::vector<float> values_of(ggml_tensor* result, ggml_context* context, ggml_backend_t backend) {
+  ggml_cgraph* graph = ggml_new_graph(context);
+  ggml_build_forward_expand(graph, result);
+  ggml_backend_graph_compute(backend, graph);
+  std::vector<float> values(ggml_nelements(result));
+  ggml_backend_tensor_get(result, values.data(), 0, ggml_nbytes(result));
+  return values;
+}
+
 /** The first that takes them; null where all leave them in their usual order. */
 inline ggml_backend_buffer_type_t taker(ggml_type type, int columns, int weight_rows) {
   for (ggml_backend_buffer_type_t buffers : reordering_buffers()) {

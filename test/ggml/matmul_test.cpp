@@ -328,12 +328,7 @@ void check_alone_and_together(ggml_type type) {
     ggml_tensor* result = ggml_mul_mat(context.get(), weights, input);
     const ggml_backend_buffer_ptr buffer(ggml_backend_alloc_ctx_tensors(context.get(), backend.get()));
     ggml_backend_tensor_set(input, &activations[size_t(first) * columns], 0, ggml_nbytes(input));
-    ggml_cgraph* graph = ggml_new_graph(context.get());
-    ggml_build_forward_expand(graph, result);
-    ggml_backend_graph_compute(backend.get(), graph);
-    std::vector<float> values(ggml_nelements(result));
-    ggml_backend_tensor_get(result, values.data(), 0, ggml_nbytes(result));
-    return values;
+    return values_of(result, context.get(), backend.get());
   };
   std::vector<float> alone;
   for (int token = 0; token < most; token++) {

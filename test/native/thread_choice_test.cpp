@@ -14,7 +14,7 @@ class Machine {
  public:
   Machine(int threads, std::mt19937_64& random) : threads_(threads), choice_(threads), random_(random) {}
 
-  double all = 1, fewer = 0.6, share = 0.99, noise = 0;
+  double all = 1, fewer = 0.6, share = 0.99, noise = 0, step_ms = 1;
   int streams = 1;
   int last_fewer = 0;  // of which some steps were computed
 
@@ -25,7 +25,7 @@ class Machine {
       const bool uses_all = choice_.threads() == threads_;
       of_all += uses_all ? 1 : 0;
       if (!uses_all) last_fewer = choice_.threads();
-      const double took = std::exp(noise * std::normal_distribution<double>()(random_)) / (uses_all ? all : fewer);
+      const double took = std::exp(noise * std::normal_distribution<double>()(random_)) * step_ms / (uses_all ? all : fewer);
       now_ += took;
       cpu_ += took * threads_ * share;
       CHECK(choice_.threads() >= 1 && choice_.threads() <= threads_);
@@ -53,8 +53,7 @@ TEST("on a machine that is idle all threads compute, however long steps take, wi
   std::mt19937_64 random(check::seed());
   for (const double step_ms : {0.2, 8.0, 90.0}) {
     Machine machine(2, random);
-    machine.all = 1 / step_ms;
-    machine.fewer = 0.6 / step_ms;
+    machine.step_ms = step_ms;
     machine.noise = 0.1;
     for (int i = 0; i < 20; i++) {
       CHECK_EQ(machine.run(1000), 1.0);
@@ -69,13 +68,14 @@ TEST(
   std::mt19937_64 random(check::seed());
   for (const double step_ms : {0.2, 8.0, 90.0}) {
     Machine machine(2, random);
+    machine.step_ms = step_ms;
     machine.noise = 0.1;
-    machine.all = 0.3 / step_ms;
-    machine.fewer = 0.57 / step_ms;
+    machine.all = 0.3;
+    machine.fewer = 0.57;
     machine.share = 0.6;
     machine.run(3000);
     CHECK(machine.run(20000) < 0.2);
-    machine.all = 1 / step_ms;
+    machine.all = 1;
     machine.share = 0.99;
     machine.run(8000);
     CHECK_EQ(machine.run(5000), 1.0);
@@ -86,8 +86,9 @@ TEST("where two threads are quicker than one beside other programs, two compute 
   std::mt19937_64 random(check::seed());
   for (const double step_ms : {0.2, 8.0, 90.0}) {
     Machine machine(2, random);
-    machine.all = 0.47 / step_ms;
-    machine.fewer = 0.36 / step_ms;
+    machine.step_ms = step_ms;
+    machine.all = 0.47;
+    machine.fewer = 0.36;
     machine.share = 0.5;
     machine.run(5000);
     CHECK(machine.run(60000) > 0.85);
