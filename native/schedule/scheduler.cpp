@@ -1,7 +1,6 @@
 #include "scheduler.h"
 
 #include <algorithm>
-#include <climits>
 #include <utility>
 #include <variant>
 
@@ -13,8 +12,8 @@
 namespace zse {
 
 Scheduler::Scheduler(Decoder& decoder, Embedder* embedder, DraftModel* draft_model, PrefixCache cache, Inbox& inbox,
-                     StreamQueue& events, EngineStats& stats, SchedulerOptions options, Outbox::Ends on_end,
-                     std::function<void(StreamId, ParseRequest)> parse, CacheDesk::Export export_prefix)
+                     StreamQueue& events, EngineStats& stats, SchedulerOptions options, Outbox::Ends on_end, Parse parse,
+                     CacheDesk::Export export_prefix)
     : decoder_(decoder),
       inbox_(inbox),
       stats_(stats),
@@ -22,13 +21,13 @@ Scheduler::Scheduler(Decoder& decoder, Embedder* embedder, DraftModel* draft_mod
       copy_time_(std::min(options.copy_time, std::chrono::duration_cast<Clock::duration>(
                                                  std::chrono::duration<double, std::milli>(options.latency_target_ms / 8)))),
       admission_(decoder, std::move(cache), stats, options.lend_after, options.copied_at_once),
-      // A draft model computes on all of the threads, which spin for a while afterwards.
-      threads_(options.deterministic || draft_model ? 1 : decoder.most_threads()),
       parse_(std::move(parse)),
       export_(std::move(export_prefix)),
       drafts_(decoder, draft_model, options.draft_tokens),
       planner_(decoder, sequences_, admission_, drafts_, {options.latency_target_ms, options.deterministic}),
-      outbox_(events, std::move(on_end)) {
+      computer_(decoder, inbox, planner_, stats, {options.deterministic, draft_model != nullptr}),
+      outbox_(events, std::move(on_end)),
+      endings_(decoder, outbox_, parse_) {
   if (embedder) embeddings_ = std::make_unique<Embeddings>(*embedder, outbox_, stats, options.deterministic);
   stats_.free_slots = admission_.free_slots();
 }
@@ -53,11 +52,11 @@ bool Scheduler::step() {
   admission_.admit(sequences_, Clock::now());
   const auto copying = Clock::now();
   const bool copied = admission_.copy_some(sequences_, copy_time_);
-  if (copied) threads_.interrupted();
+  if (copied) computer_.interrupted();
   const bool embeds = embeddings_ && !embeddings_->empty();
   if (embeds) embed_some(copied ? milliseconds(Clock::now() - copying) : 0);
   const bool computed = compute_step(copied || embeds ? milliseconds(Clock::now() - copying) : 0);
-  if (!computed) threads_.interrupted();
+  if (!computed) computer_.interrupted();
   publish();
   return computed || copied || (embeddings_ && !embeddings_->empty());
 }
@@ -66,7 +65,7 @@ void Scheduler::finish_all() {
   take_commands();
   admission_.close();
   while (!sequences_.empty()) finish(sequences_.oldest(), FinishReason::kCancelled);
-  for (auto& [id, ending] : std::exchange(endings_, {})) end(id, std::move(ending.event), ending.reply->summary());
+  endings_.end_all();
   if (embeddings_) embeddings_->fail_all("CLOSED", "the model was closed");
   admission_.desk().fail_all("CLOSED", "the model was closed", outbox_);
   publish();
@@ -80,7 +79,7 @@ void Scheduler::write_prefixes() {
 
 void Scheduler::fail_all(const std::string& code, const std::string& message) {
   while (!sequences_.empty()) fail(sequences_.oldest(), code, message);
-  for (const auto& [id, ending] : std::exchange(endings_, {})) outbox_.end(id, ErrorEvent{code, message});
+  endings_.fail_all(code, message);
   if (embeddings_) embeddings_->fail_all(code, message);
   admission_.desk().fail_all(code, message, outbox_);
   publish();
@@ -147,25 +146,12 @@ void Scheduler::handle(EndReasoningCommand command) {
 }
 
 void Scheduler::handle(ParsedCommand command) {
-  const StreamId id = command.stream;
-  if (Sequence* sequence = sequences_.find(id)) {
-    ReplyEvents events = events_of(*sequence);
-    sequence->reply->parsed(std::move(command.reply), events);
-    have_parsed(id, *sequence->reply);
-    charge(*sequence, events, Clock::now());
-    return;
-  }
-  const auto ending = endings_.find(id);
-  if (ending == endings_.end()) return;  // cancelled meanwhile
-  ReplyStage& reply = *ending->second.reply;
-  ReplyEvents events(id, outbox_.news(), ending->second.logprobs.get(), ending->second.drawn.get());
-  reply.parsed(std::move(command.reply), events);
-  std::optional<double>& first = ending->second.event.timings.ttft_ms;
-  if (!first && events.items() > 0) first = milliseconds(Clock::now() - ending->second.submitted);
-  have_parsed(id, reply);
-  if (reply.waits()) return;
-  end(id, std::move(ending->second.event), reply.summary());
-  endings_.erase(ending);
+  Sequence* sequence = sequences_.find(command.stream);
+  if (!sequence) return endings_.parsed(command.stream, std::move(command.reply));
+  ReplyEvents events = events_of(*sequence);
+  sequence->reply->parsed(std::move(command.reply), events);
+  have_parsed(command.stream, *sequence->reply, parse_);
+  charge(*sequence, events, Clock::now());
 }
 
 void Scheduler::handle(EmbedCommand command) {
@@ -187,11 +173,7 @@ void Scheduler::handle(WithdrawCommand command) {
 void Scheduler::end_cancelled_and_stalled() {
   for (const StreamId id : std::exchange(cancelled_, {})) {
     if (Sequence* sequence = sequences_.find(id)) finish(*sequence, FinishReason::kCancelled);
-    const auto ending = endings_.find(id);
-    if (ending == endings_.end()) continue;
-    ending->second.event.reason = FinishReason::kCancelled;
-    end(id, std::move(ending->second.event), ending->second.reply->summary());
-    endings_.erase(ending);
+    endings_.cancel(id);
   }
   for (Sequence* sequence : sequences_.active()) {  // the flag may have aborted a step before its command is here
     if (sequence->cancelled()) finish(*sequence, FinishReason::kCancelled);
@@ -240,84 +222,19 @@ void Scheduler::embed_some(double spent_ms) {
   const auto started = Clock::now();
   const int tokens = embeddings_->compute(most, [this] { return inbox_.closing(); });
   planner_.embedded(tokens, milliseconds(Clock::now() - started));
-  if (tokens > 0) threads_.interrupted();
+  if (tokens > 0) computer_.interrupted();
 }
 
 bool Scheduler::compute_step(double spent_ms) {
   const StepPlan step = planner_.plan(spent_ms, [this] { return inbox_.closing(); });
   if (step.pieces.empty()) return false;
-  const auto started = Clock::now();
-  fill_batch(step, started);
-  decoder_.use_adapters(step.runnable[step.pieces.front().index]->settings.adapters);
-  choose_threads(step);
-  const DecodeStatus status = decode(step, started);
-  if (status != DecodeStatus::kOk) threads_.interrupted();
-  if (status == DecodeStatus::kAborted) {
-    stats_.aborted_steps++;
-    others_lost_a_step_ =
-        std::any_of(step.pieces.begin(), step.pieces.end(), [&](const auto& piece) { return !step.of(piece).cancelled(); });
-    return true;  // whoever was cancelled is ended by the next step; the others' tokens are planned again
-  }
+  const DecodeStatus status = computer_.compute(step);
+  // Whoever was cancelled is ended by the next step.
+  if (status == DecodeStatus::kOk) advance(step);
   if (status == DecodeStatus::kFailed) {
     for (const PlanPiece& piece : step.pieces) fail(step.of(piece), "ENGINE_FAILED", decoder_.failure(), false);
-    return true;
   }
-  others_lost_a_step_ = false;
-  stats_.steps++;
-  stats_.prefilled_tokens += step.prefill_tokens;
-  planner_.computed(step, milliseconds(Clock::now() - started));
-  threads_computed(step);
-  advance(step);
   return true;
-}
-
-namespace {
-
-// Steps that are alike: others take what they take.
-bool only_decodes(const StepPlan& step) {
-  return step.prefill_tokens == 0 && step.decode_tokens == static_cast<int>(step.pieces.size());
-}
-
-}  // namespace
-
-/**
- * Prompts have long nodes, of which a thread that has lost its core leaves the others the rest: all threads compute them. In deterministic mode all compute
- * everything, since attention is cut up by how many there are.
- */
-void Scheduler::choose_threads(const StepPlan& step) {
-  if (!threads_.chooses() || decoder_.most_threads() < 2) return;
-  decoder_.use_threads(only_decodes(step) ? threads_.threads() : decoder_.most_threads());
-}
-
-void Scheduler::threads_computed(const StepPlan& step) {
-  if (!threads_.chooses()) return;
-  const double now = milliseconds(Clock::now().time_since_epoch());
-  if (!only_decodes(step))
-    threads_.interrupted();
-  else if (threads_.computed(step.decode_tokens, now))
-    threads_.look(decoder_.threads_cpu_ms(), now);
-}
-
-void Scheduler::fill_batch(const StepPlan& step, Clock::time_point now) {
-  batch_.clear();
-  abortable_.clear();
-  for (const PlanPiece& piece : step.pieces) {
-    Sequence& sequence = step.of(piece);
-    if (!sequence.prefilling()) {
-      batch_.push_back({sequence.slot, sequence.in_cache, sequence.next_token, true});
-      Position position = sequence.in_cache;
-      for (const Token token : sequence.draft) batch_.push_back({sequence.slot, ++position, token, true});
-      continue;
-    }
-    sequence.clock.prefill_started(now);
-    abortable_.push_back(sequence.control.get());
-    for (int i = 0; i < piece.tokens; i++) {
-      const Position position = sequence.in_cache + i;
-      const bool has_row = sequence.tells_prompt() || position + 1 >= static_cast<int>(sequence.prompt.size());
-      const bool output = (sequence.again.empty() || options_.deterministic) && has_row;
-      batch_.push_back({sequence.slot, position, sequence.to_prefill()[position], output});
-    }
-  }
 }
 
 /** Each sequence goes on by what the step has computed of it. */
@@ -371,18 +288,6 @@ void Scheduler::tell_prompt(const Sequence& sequence, size_t index, int tokens) 
         decoder_.logprobs_at(index + static_cast<size_t>(i), prompt[next], sequence.settings.sampling.top_logprobs));
   }
   outbox_.news().push_back({sequence.id(), PromptEvent{}, 0, std::move(told)});
-}
-
-// Whoever comes just after a step of prompts has begun would wait for nearly all of it. So a short prompt has it begun anew with it.
-DecodeStatus Scheduler::decode(const StepPlan& step, Clock::time_point started) {
-  return decoder_.decode(batch_, [&] {
-    if (inbox_.closing()) return true;
-    if (others_lost_a_step_) return false;  // readers that keep leaving, and newcomers, must not stop the others
-    const int newcomer = step.joined_most > 0 ? inbox_.shortest_prompt() : INT_MAX;
-    if (newcomer != INT_MAX && planner_.joins(step, newcomer, milliseconds(Clock::now() - started))) return true;
-    return std::any_of(abortable_.begin(), abortable_.end(),
-                       [](const StreamControl* control) { return control->cancelled.load(std::memory_order_relaxed); });
-  });
 }
 
 bool Scheduler::advance_prompt(Sequence& sequence, size_t first, int count) {
@@ -500,7 +405,7 @@ bool Scheduler::advance_reply(Sequence& sequence, size_t index, const Draw* draw
   ReplyEvents events = events_of(sequence);
   if (piece_.empty()) sequence.reply->control(decoder_.control_name(*token), events);
   if (!events.stopped_by()) sequence.reply->add(piece_, 1, events);
-  have_parsed(sequence.id(), *sequence.reply);
+  have_parsed(sequence.id(), *sequence.reply, parse_);
   charge(sequence, events, now);
   if (events.stopped_by()) {
     finish_reply(sequence, FinishReason::kStop, std::move(events.stopped_by()), now);
@@ -525,75 +430,24 @@ void Scheduler::charge(Sequence& sequence, const ReplyEvents& events, Clock::tim
   sequence.give(events.tokens());
 }
 
-void Scheduler::have_parsed(StreamId stream, ReplyStage& reply) {
-  if (std::optional<ParseRequest> request = reply.take_request()) parse_(stream, std::move(*request));
-}
-
 void Scheduler::finish_reply(Sequence& sequence, FinishReason reason, std::optional<std::string> stop_string,
                              Clock::time_point now) {
-  const StreamId id = sequence.id();
   if (stop_string && !sequence.asked_to_stop_at(*stop_string)) stop_string.reset();  // the model's own end
   ReplyEvents rest = events_of(sequence);
   sequence.reply->finish(reason == FinishReason::kStop && !stop_string, rest);
   charge(sequence, rest, now);
-  FinishEvent event = finish_event(sequence, reason);
-  event.stop_string = std::move(stop_string);
-  const Clock::time_point submitted = sequence.control->submitted;
-  std::unique_ptr<ReplyStage> reply = std::move(sequence.reply);
-  std::unique_ptr<LogprobQueue> logprobs = std::move(sequence.logprobs);
-  auto drawn = sequence.settings.tell_tokens ? std::make_unique<std::vector<Token>>(std::move(sequence.drawn)) : nullptr;
+  Endings::Ending ending = endings_.of(sequence, reason);
+  ending.event.stop_string = std::move(stop_string);
   remove(sequence, true);
-  if (!reply->waits()) return end(id, std::move(event), reply->summary());
-  have_parsed(id, *reply);
-  endings_[id] = {std::move(reply), std::move(logprobs), std::move(drawn), std::move(event), submitted};
+  endings_.end_when_parsed(std::move(ending));
 }
 
 // ---- ends ------------------------------------------------------------------------------------------------------------
 
 void Scheduler::finish(Sequence& sequence, FinishReason reason) {
-  const StreamId id = sequence.id();
-  FinishEvent event = finish_event(sequence, reason);
-  const ReplySummary summary = sequence.reply->summary();
+  Endings::Ending ending = endings_.of(sequence, reason);
   remove(sequence, true);
-  end(id, std::move(event), summary);
-}
-
-void Scheduler::end(StreamId stream, FinishEvent event, const ReplySummary& summary) {
-  if (event.reason == FinishReason::kStop && summary.called_tools) event.reason = FinishReason::kToolCalls;
-  event.usage.reasoning_tokens = summary.reasoning_tokens;
-  event.warning = summary.warning;
-  outbox_.end(stream, std::move(event));
-}
-
-FinishEvent Scheduler::finish_event(const Sequence& sequence, FinishReason reason) const {
-  FinishEvent event;
-  event.reason = reason;
-  event.seed = sequence.settings.sampling.seed;
-  event.usage = sequence.usage();
-  event.timings = sequence.clock.timings(Clock::now());
-  event.timings.drafted_tokens = sequence.drafted;
-  event.timings.accepted_tokens = sequence.accepted;
-  event.timings.prefix = sequence.prefix;
-  if (sequence.prefix) event.timings.prefix->text = text_at_break(sequence);
-  return event;
-}
-
-/** What the prompt goes on with where something else was known, or what was known is gone: what a person would look for. */
-std::string Scheduler::text_at_break(const Sequence& sequence) const {
-  constexpr int kTokens = 8;
-  const PrefixEnd reason = sequence.prefix->reason;
-  if (reason == PrefixEnd::kWhole || reason == PrefixEnd::kShort || reason == PrefixEnd::kOff || reason == PrefixEnd::kNew)
-    return "";
-  const int at = sequence.prefix->at, end = std::min(static_cast<int>(sequence.prompt.size()), at + kTokens);
-  const auto append = [&](int from, int to, std::string& text) {
-    for (int i = from; i < to; i++) decoder_.append_name(sequence.prompt[static_cast<size_t>(i)], text);
-  };
-  std::string text;
-  append(std::max(0, at - 3), at, text);
-  text.erase(0, complete_utf8_prefix(text));  // what is left is of a character that the break is in the middle of
-  append(at, end, text);
-  text.resize(complete_utf8_prefix(text));
-  return text;
+  endings_.end(std::move(ending));
 }
 
 void Scheduler::fail(Sequence& sequence, std::string code, std::string message, bool sound) {

@@ -2,9 +2,7 @@
 // and waking, cancelling in every state. Runs on the decode thread; talks to others only through inbox and stream_queue.
 #pragma once
 
-#include <climits>
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -22,11 +20,12 @@
 #include "core/stream_queue.h"
 #include "drafts.h"
 #include "embeddings.h"
+#include "endings.h"
 #include "outbox.h"
 #include "sequence.h"
 #include "sequences.h"
+#include "step_computer.h"
 #include "step_planner.h"
-#include "thread_choice.h"
 
 namespace zse {
 
@@ -44,8 +43,8 @@ class Scheduler {
  public:
   /** `embedder`, `draft_model`: null where nothing of the kind is there. `on_end`: see Outbox. `parse`: has a text of the stream's reply parsed; a ParsedCommand answers it. Neither waits. */
   Scheduler(Decoder& decoder, Embedder* embedder, DraftModel* draft_model, PrefixCache cache, Inbox& inbox,
-            StreamQueue& events, EngineStats& stats, SchedulerOptions options, Outbox::Ends on_end = {},
-            std::function<void(StreamId, ParseRequest)> parse = {}, CacheDesk::Export export_prefix = {});
+            StreamQueue& events, EngineStats& stats, SchedulerOptions options, Outbox::Ends on_end = {}, Parse parse = {},
+            CacheDesk::Export export_prefix = {});
   ~Scheduler();
 
   /** Works until the inbox is closed; then every stream gets its finish, and it returns. */
@@ -88,10 +87,6 @@ class Scheduler {
   void embed_some(double spent_ms);
   /** `spent_ms`: what the copies before it took, and the texts. */
   bool compute_step(double spent_ms);
-  void fill_batch(const StepPlan& step, Clock::time_point now);
-  DecodeStatus decode(const StepPlan& step, Clock::time_point started);
-  void choose_threads(const StepPlan& step);
-  void threads_computed(const StepPlan& step);
   void advance(const StepPlan& step);
   void tell_prompt(const Sequence& sequence, size_t index, int tokens);
   void add_computed(Sequence& sequence, const Token* tokens, int count);
@@ -108,14 +103,10 @@ class Scheduler {
   ReplyEvents events_of(Sequence& sequence);
   /** Its stage has put these into the news: they cost credit. */
   void charge(Sequence& sequence, const ReplyEvents& events, Clock::time_point now);
-  void have_parsed(StreamId stream, ReplyStage& reply);
   /** Its reply is over: what its stage has held back goes out, as soon as that is known; its slot comes free at once. */
   void finish_reply(Sequence& sequence, FinishReason reason, std::optional<std::string> stop_string, Clock::time_point now);
 
   void finish(Sequence& sequence, FinishReason reason);
-  std::string text_at_break(const Sequence& sequence) const;
-  FinishEvent finish_event(const Sequence& sequence, FinishReason reason) const;
-  void end(StreamId stream, FinishEvent event, const ReplySummary& summary);
   /** `sound`: what its slot holds is known, and may be used again. */
   void fail(Sequence& sequence, std::string code, std::string message, bool sound = true);
   void remove(Sequence& sequence, bool sound);
@@ -131,17 +122,7 @@ class Scheduler {
 
   Sequences sequences_;
   Admission admission_;
-  ThreadChoice threads_;
-  /** Replies that are over and wait for an answer to be given out to the end. They have no sequence any more. */
-  struct Ending {
-    std::unique_ptr<ReplyStage> reply;
-    std::unique_ptr<LogprobQueue> logprobs;
-    std::unique_ptr<std::vector<Token>> drawn;
-    FinishEvent event;
-    Clock::time_point submitted;
-  };
-  std::map<StreamId, Ending> endings_;
-  const std::function<void(StreamId, ParseRequest)> parse_;
+  const Parse parse_;
   const CacheDesk::Export export_;
 
   std::vector<StreamId> preparing_;  // prompts that are computed ahead; some may have ended
@@ -149,14 +130,13 @@ class Scheduler {
   int64_t received_ = 0;             // requests that came through the inbox, rejected ones too
   Drafts drafts_;
   StepPlanner planner_;
+  StepComputer computer_;
 
-  Outbox outbox_;                           // of the step under way
+  Outbox outbox_;  // of the step under way
+  Endings endings_;
   std::unique_ptr<Embeddings> embeddings_;  // null without an embedder
-  Batch batch_;
-  std::vector<Draw> draws_;  // of the step under way
+  std::vector<Draw> draws_;                 // of the step under way
   std::string piece_;
-  bool others_lost_a_step_ = false;  // the step before was aborted with work of streams that go on: this one is not
-  std::vector<const StreamControl*> abortable_;  // streams whose cancel ends the running graph
 };
 
 }  // namespace zse
