@@ -171,6 +171,17 @@ TEST("a prompt that ends takes one group of rows more than there is room for, an
   CHECK(tokens_of(plan, 9) + tokens_of(plan, 10) <= limits.prefill_budget + limits.row_groups.next);
 }
 
+TEST("where rows cost alike the step in which a prompt ends has one row more than there is room for, and no more") {
+  PlanLimits limits;
+  limits.row_groups = {4, 1};
+  limits.prefill_budget = 11;
+  limits.ending_budget = 11;
+  for (const int remaining : {10, 11, 12, 13, 15}) {
+    const int piece = tokens_of(plan_batch({{0, 0, 0, 0}, {1, remaining, 0, 1}}, limits), 1);
+    CHECK_EQ(piece, remaining <= 12 ? remaining : 11);
+  }
+}
+
 TEST("no prompt starves while shorter ones keep coming (random)") {
   std::mt19937_64 random(check::seed());
   std::vector<PlanCandidate> waiting = {{0, 2000, 0, 0, 0, true}};
