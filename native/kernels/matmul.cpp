@@ -62,8 +62,8 @@ class Products final : public InterleavedWeights {
   using Block = typename Kind::Block;
 
   // Rows of activations in one call: kinds put up to 64 of them together. Calls but the only one have as many as keeps the last rows, which lie together in
-  // other numbers, in one call. In slices a prompt's usual 512 are one call.
-  static constexpr int kMostRows = 192, kMostSliced = 528, kLeast = 36;
+  // other numbers, in one call. In slices a prompt's usual 512 are one call, and each call has enough to go in slices as well.
+  static constexpr int kMostRows = 192, kMostSliced = 528, kLeast = 36, kLeastSliced = 96;
 
  public:
   bool takes(const ggml_tensor* weights) const override { return weights->ne[1] % Kind::kInterleaved == 0; }
@@ -155,7 +155,7 @@ class Products final : public InterleavedWeights {
   // A thread's results of two products, which stay near until the gate has read them.
   class Near {
    public:
-    float* rows[2][kMostSliced + kLeast];  // of each product, as laid out last
+    float* rows[2][kMostSliced + kLeastSliced];  // of each product, as laid out last
 
     /** How many columns of so many rows stay near. */
     static int64_t columns(int rows) {
@@ -219,8 +219,8 @@ class Products final : public InterleavedWeights {
       const char* rounded = at<const char>(params->wdata, plane * plane_bytes);
       for (int64_t column = first; column < end; column += near) {
         for (int row = 0, rows; row < tokens; row += rows) {
-          rows = tokens - row < most + kLeast ? tokens - row : most;
-          float* to[kMostSliced + kLeast];
+          rows = rows_of_call(tokens, row, most);
+          float* to[kMostSliced + kLeastSliced];
           for (int i = 0; i < rows; i++) to[i] = at<float>(out, (row + i) * node->nb[1]) + column;
           multiply_rows(weights->ne[0], to, weights_at(weights, column, 0), rounded + row * row_bytes, rows,
                         static_cast<int>(std::min(near, end - column)));
@@ -244,7 +244,7 @@ class Products final : public InterleavedWeights {
     deal_out(params, gate->src[0], kTogether, 1, [&](int64_t, int64_t first, int64_t end) {
       Near& near = near_of_thread();
       for (int row = 0, rows; row < tokens; row += rows) {
-        rows = tokens - row < most + kLeast ? tokens - row : most;
+        rows = rows_of_call(tokens, row, most);
         const auto* rounded = at<const char>(params->wdata, row * row_bytes);
         const int64_t at_once = std::min(near.columns(rows), end - first);
         for (int64_t column = first; column < end; column += at_once) {
@@ -323,6 +323,12 @@ class Products final : public InterleavedWeights {
     static_assert(kMostRows % kPasses == 0);
     const int64_t rows = kNear / static_cast<int64_t>(Kind::row_bytes(weights->ne[0])) / kPasses * kPasses;
     return static_cast<int>(std::clamp<int64_t>(rows, kPasses, kMostRows));
+  }
+
+  // Those of the call that begins with `row`; the last one has a few more.
+  static int rows_of_call(int tokens, int row, int most) {
+    const int least = Kind::slice_columns(tokens) > 0 ? kLeastSliced : kLeast;
+    return tokens - row < most + least ? tokens - row : most;
   }
 
   // The same where few of weights pass, of two products in turns: all columns of the activations stay near, since these pass slice by slice each time.

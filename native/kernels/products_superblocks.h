@@ -40,12 +40,17 @@ struct SuperProducts {
   /**
    * How many rows lie together from the `first` of `rows` on, those included that fill up a tile's last places. Without tiles twelve have their sums in
    * registers, of a block and of all blocks. With fewer than ten each sum waits for itself, and less is made of the instruction: so the last ones are shared out evenly.
+   * With AVX2 alone sums are in memory, and more rows share what unpacking takes. AVX-VNNI gains nothing by it.
    */
   static int together(int rows, int first) {
     if (by_tiles(rows)) return kMostTogether;
     const int left = rows - first;
-    if (left >= kEven) return kMany;
-    const int passes = (left + kMany - 1) / kMany, shared_out = (left + passes - 1) / passes;
+    if (!in_slices(rows)) {
+      if (left >= kEven) return kMany;
+      if (const int n = more_together(left)) return n;
+    }
+    if (left >= 4 * kTwelve) return kTwelve;
+    const int passes = (left + kTwelve - 1) / kTwelve, shared_out = (left + passes - 1) / passes;
     return std::min(left, (shared_out + kAtOnce - 1) / kAtOnce * kAtOnce);
   }
 
@@ -57,8 +62,8 @@ struct SuperProducts {
 
   static constexpr int64_t kPieceColumns = QK_K;
   static void round_piece(const Piece& piece, int64_t, const char* from, size_t stride, char* to) {
-    Together<1> rounded[kMostTogether];
-    const Together<1>* rows[kMostTogether];
+    Together<1> rounded[kMostPlaces];
+    const Together<1>* rows[kMostPlaces];
     to += piece.column / QK_K * piece.together * sizeof(Together<1>);
     for (int place = 0; place < piece.together; place++) {
       // Other threads have read what lay there before: it takes a while until a line is this one's.
@@ -74,7 +79,7 @@ struct SuperProducts {
     for (int first = 0, n; first < rows; first += n) {
       n = together(rows, first);
       for (int64_t b = 0; b < columns / QK_K; b++) {
-        const Together<1>* blocks[kMostTogether];
+        const Together<1>* blocks[kMostPlaces];
         for (int place = 0; place < n; place++)
           blocks[place] = first + place < rows ? reinterpret_cast<const Together<1>*>(from[first + place]) + b : &kZeros;
         to = join(blocks, n, to);
@@ -107,8 +112,25 @@ struct SuperProducts {
   }
 
  private:
-  static constexpr int kFew = 9, kMany = 12, kEven = 4 * kMany;
+  static constexpr int kFew = 9, kTwelve = 12;
+#if ZSE_LANES == 8 && !defined(ZSE_LANES_VNNI)
+#define ZSE_MORE_TOGETHER
+  static constexpr int kMany = 24;
+#else
+  static constexpr int kMany = kTwelve;
+#endif
+  static constexpr int kEven = 4 * kMany;
+  static constexpr int kMostPlaces = std::max(kMany, kMostTogether);
   static constexpr int kAtOnce = ZSE_LANES == 8 ? 4 : 1;  // rows whose sums are under way at once, where not all are
+
+  // Sixteen, twenty or twenty-four of so many, where they are all or leave more than a few; 0: none of these.
+  static int more_together(int left) {
+    for (int n = kMany; n > kTwelve; n -= kAtOnce) {
+      const int rest = left - n;
+      if (rest == 0 || (rest > kAtOnce && (rest <= kTwelve || rest % kAtOnce == 0))) return n;
+    }
+    return left > 2 * kMany ? kMany : 0;
+  }
 
   static bool by_tiles([[maybe_unused]] int rows) {
 #ifdef __AMX_INT8__
@@ -122,7 +144,7 @@ struct SuperProducts {
 
   // Blocks of `n` rows that were rounded alone, one beside the other from `to` on. Returns where they end.
   static char* join(const Together<1>* const* rows, int n, char* to) {
-    to = n == kMostTogether ? join_values<kStep>(rows, n, to) : join_values<columns_together(1)>(rows, n, to);
+    to = columns_together(n) == kStep ? join_values<kStep>(rows, n, to) : join_values<columns_together(1)>(rows, n, to);
     // Each one's scale, its sums, and how large they may be.
     for (int word = 0; word < 2 + Together<1>::kSums; word++)
       for (int place = 0; place < n; place++, to += 4)
@@ -167,9 +189,9 @@ struct SuperProducts {
   static constexpr int kFewestInSlices = kAtOnce == 1 ? 9 : 5;  // rows that lie together where so many are (together())
 
   // Fewer of them stay near while a few rows pass; with many what counts is how often sums go to memory and back.
-  static int unpacked_at_once(int rows) { return rows < 2 * kMany * kUnpackedPasses ? 4 : kMostUnpacked; }
+  static int unpacked_at_once(int rows) { return rows < 2 * kTwelve * kUnpackedPasses ? 4 : kMostUnpacked; }
 
-  static bool in_slices(int rows) { return !by_tiles(rows) && rows >= kMany * kUnpackedPasses && instructions_compete(); }
+  static bool in_slices(int rows) { return !by_tiles(rows) && rows >= kTwelve * kUnpackedPasses && instructions_compete(); }
 
   // All rows pass over a few weights, which each pass reads as they are stored, before the next are read.
   template <class Read>
@@ -184,7 +206,7 @@ struct SuperProducts {
     }
     const Pass first = Pass::first_of(rows);
     for (int column = 0; column < n_columns; column += kLanes, weights += blocks)
-      multiply_part<2>(columns, out, weights, as_stored<Read>(weights), rounded, rows, first, column, all);
+      multiply_part<2, kMany>(columns, out, weights, as_stored<Read>(weights), rounded, rows, first, column, all);
   }
 
   // Many pass over weights that are unpacked once, and of long rows over as many columns as stay in the nearest cache then.
@@ -201,7 +223,7 @@ struct SuperProducts {
       const Block* group = weights;
       for (int column = 0; column < n_columns; column += kLanes, group += blocks) {
         for (int64_t b = slice.begin; b < slice.end; b++) unpacked[b - slice.begin].read(group[b]);
-        multiply_part<kFewestInSlices>(columns, out, group, read, rounded, rows, first, column, slice);
+        multiply_part<kFewestInSlices, kTwelve>(columns, out, group, read, rounded, rows, first, column, slice);
       }
     }
   }
@@ -211,19 +233,19 @@ struct SuperProducts {
     return [=](int64_t b) ZSE_INLINE_LAMBDA { return Read(weights[b]); };
   }
 
-  // Sixteen rows of `weights`, from `column` of the results on; `read` has their super-blocks as they are multiplied. `least` rows lie together at least: code
-  // for fewer would never run.
-  template <int least, class Read>
+  // Sixteen rows of `weights`, from `column` of the results on; `read` has their super-blocks as they are multiplied. `least` to `most` rows lie together: code
+  // for others would never run.
+  template <int least, int most, class Read>
   static void multiply_part(int64_t columns, float* const* out, const Block* weights, const Read& read, const char* rounded,
                             int rows, Pass pass, int column, Slice slice) {
     for (int first = 0, n; first < rows; first += n, pass.number++) {
       n = together(rows, first);
       const char* from = rounded + first * row_bytes(columns);
       const auto multiply = [&](auto number) {
-        if constexpr (number() >= least)
+        if constexpr (number() >= least && number() <= most)
           multiply_together<number()>(columns, out + first, weights, read, from, column, slice, pass);
         else
-          GGML_ABORT("%d rows lie together, at least %d were expected", number(), least);
+          GGML_ABORT("%d rows lie together, %d to %d were expected", number(), least, most);
       };
       switch (n) {
         case 2: multiply(std::integral_constant<int, 2>()); break;
@@ -236,7 +258,12 @@ struct SuperProducts {
         case 9: multiply(std::integral_constant<int, 9>()); break;
         case 10: multiply(std::integral_constant<int, 10>()); break;
         case 11: multiply(std::integral_constant<int, 11>()); break;
-        default: multiply(std::integral_constant<int, kMany>());
+#ifdef ZSE_MORE_TOGETHER
+        case 16: multiply(std::integral_constant<int, 16>()); break;
+        case 20: multiply(std::integral_constant<int, 20>()); break;
+        case kMany: multiply(std::integral_constant<int, kMany>()); break;
+#endif
+        default: multiply(std::integral_constant<int, kTwelve>());
       }
     }
   }

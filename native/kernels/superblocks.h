@@ -55,7 +55,7 @@ constexpr bool kFits16 = false;
 constexpr int kStep = 64;  // columns of a row of a tile
 
 /** Columns of one row of activations that lie together, where `n` rows do: as many as a tile wants, else fewer, so that those of all rows are near. */
-constexpr int columns_together(int n) { return n == kMostTogether ? kStep : 16; }
+constexpr int columns_together(int n) { return kLanes == 16 && n == kMostTogether ? kStep : 16; }
 
 /**
  * A super-block of `n` rows of activations that are multiplied together: their values, then their scales, then what a type wants of the sums

@@ -147,11 +147,7 @@ RowGroups cpu_row_groups() {
   const ggml_backend_reg_t cpu = ggml_backend_dev_backend_reg(ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU));
   for (const ggml_backend_feature* one = features(cpu); one->name; one++)
     if (std::string(one->name) == "AMX_INT8") return {16, 8};  // a tile, and halves of the next
-#if defined(__x86_64__) || defined(_M_X64)
-  return {4, 1};  // from the fifth on each row takes what the others take (docs/lab/pieces-of-prompts.md)
-#else
   return {};
-#endif
 }
 
 size_t machine_memory() {

@@ -77,12 +77,12 @@ int whole_groups(size_t decoding, int room, const PlanLimits& limits) {
 
 /**
  * Prompt tokens of a step in which the prompts end that can, the shortest first, in whole groups of rows; 0: none can, or one that may not wait cannot.
- * One group more than `room` is taken where a prompt ends with it, or all that the ending budget allows: its first token comes a whole step sooner.
+ * More than `room` is taken where a prompt ends with it, as far as the ending budget allows: its first token comes a whole step sooner.
  */
 int room_to_end(const Candidates& prompts, const PlanCandidate* may_not_wait, size_t decoding, int room,
                 const PlanLimits& limits) {
   const int others = static_cast<int>(decoding);
-  const int most = std::min(std::max(room + limits.row_groups.next, limits.ending_budget), limits.max_batch_tokens - others);
+  const int most = std::min(std::max(room, limits.ending_budget), limits.max_batch_tokens - others);
   int tokens = 0;
   for (const PlanCandidate* prompt : prompts) {
     if (tokens + prompt->remaining > (tokens == 0 ? most : room)) break;

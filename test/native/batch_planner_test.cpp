@@ -158,7 +158,7 @@ TEST("no plan breaks its limits, plans a token twice or nothing at all (random)"
   }
 }
 
-TEST("a prompt that ends takes one group of rows more than there is room for, and no second one to fill it") {
+TEST("a prompt that ends takes more rows than there is room for, as far as the target allows, and no more to fill a group") {
   std::vector<PlanCandidate> candidates;
   for (size_t i = 0; i < 9; i++) candidates.push_back({i, 0, 1, i});
   candidates.push_back({9, 3000, 1, 9});  // the oldest prompt, which had its part in the step before
@@ -166,19 +166,21 @@ TEST("a prompt that ends takes one group of rows more than there is room for, an
   PlanLimits limits;
   limits.max_batch_tokens = 512;
   limits.prefill_budget = 1;
+  limits.ending_budget = 5;
   const auto plan = plan_batch(candidates, limits);
   CHECK_EQ(tokens_of(plan, 10), 5);
-  CHECK(tokens_of(plan, 9) + tokens_of(plan, 10) <= limits.prefill_budget + limits.row_groups.next);
+  CHECK_EQ(tokens_of(plan, 9), 0);
 }
 
-TEST("where rows cost alike the step in which a prompt ends has one row more than there is room for, and no more") {
+TEST("the step in which a prompt ends is no longer than the target allows, on a machine where each row takes long") {
   PlanLimits limits;
-  limits.row_groups = {4, 1};
   limits.prefill_budget = 11;
-  limits.ending_budget = 11;
-  for (const int remaining : {10, 11, 12, 13, 15}) {
-    const int piece = tokens_of(plan_batch({{0, 0, 0, 0}, {1, remaining, 0, 1}}, limits), 1);
-    CHECK_EQ(piece, remaining <= 12 ? remaining : 11);
+  for (const int within_target : {11, 12, 15}) {
+    limits.ending_budget = within_target;
+    for (const int remaining : {10, 11, 12, 13, 15, 16}) {
+      const int piece = tokens_of(plan_batch({{0, 0, 0, 0}, {1, remaining, 0, 1}}, limits), 1);
+      CHECK_EQ(piece, remaining <= within_target ? remaining : 11);
+    }
   }
 }
 
@@ -245,7 +247,8 @@ TEST("beside a long prompt a short one ends in one step, which is no longer than
   std::vector<PlanPiece> pieces = plan_batch(candidates, limits);
   CHECK_EQ(tokens_of(pieces, 2), 17);
   CHECK_EQ(tokens_of(pieces, 1), 6);  // what is left of its last group
-  limits.prefill_budget = 15;         // one group more
+  limits.prefill_budget = 15;
+  limits.ending_budget = 23;  // one group more is within the target
   pieces = plan_batch(candidates, limits);
   CHECK_EQ(tokens_of(pieces, 2), 17);
   CHECK_EQ(tokens_of(pieces, 1), 6);
