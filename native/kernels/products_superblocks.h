@@ -124,12 +124,15 @@ struct SuperProducts {
   static constexpr int kAtOnce = ZSE_LANES == 8 ? 4 : 1;  // rows whose sums are under way at once, where not all are
 
   // Sixteen, twenty or twenty-four of so many, where they are all or leave more than a few; 0: none of these.
-  static int more_together(int left) {
+  static int more_together([[maybe_unused]] int left) {
+#ifdef ZSE_MORE_TOGETHER
     for (int n = kMany; n > kTwelve; n -= kAtOnce) {
       const int rest = left - n;
       if (rest == 0 || (rest > kAtOnce && (rest <= kTwelve || rest % kAtOnce == 0))) return n;
     }
-    return left > 2 * kMany ? kMany : 0;
+    if (left > 2 * kMany) return kMany;
+#endif
+    return 0;
   }
 
   static bool by_tiles([[maybe_unused]] int rows) {
