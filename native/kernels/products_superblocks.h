@@ -113,26 +113,25 @@ struct SuperProducts {
 
  private:
   static constexpr int kFew = 9, kTwelve = 12;
+  // Of two types, for a package's size: those that the usual files, Q4_K_M, have.
 #if ZSE_LANES == 8 && !defined(ZSE_LANES_VNNI)
-#define ZSE_MORE_TOGETHER
-  static constexpr int kMany = 24;
+  static constexpr bool kMoreTogether = std::is_same_v<Kind, LanesQ4_K> || std::is_same_v<Kind, LanesQ6_K>;
 #else
-  static constexpr int kMany = kTwelve;
+  static constexpr bool kMoreTogether = false;
 #endif
+  static constexpr int kMany = kMoreTogether ? 24 : kTwelve;
   static constexpr int kEven = 4 * kMany;
   static constexpr int kMostPlaces = std::max(kMany, kMostTogether);
   static constexpr int kAtOnce = ZSE_LANES == 8 ? 4 : 1;  // rows whose sums are under way at once, where not all are
 
-  // Sixteen, twenty or twenty-four of so many, where they are all or leave more than a few; 0: none of these.
-  static int more_together([[maybe_unused]] int left) {
-#ifdef ZSE_MORE_TOGETHER
-    for (int n = kMany; n > kTwelve; n -= kAtOnce) {
+  // Twenty-four or sixteen of so many, where they are all or leave more than a few; 0: none of these.
+  static int more_together(int left) {
+    if (!kMoreTogether) return 0;
+    for (const int n : {24, 16}) {
       const int rest = left - n;
       if (rest == 0 || (rest > kAtOnce && (rest <= kTwelve || rest % kAtOnce == 0))) return n;
     }
-    if (left > 2 * kMany) return kMany;
-#endif
-    return 0;
+    return left > 2 * kMany ? kMany : 0;
   }
 
   static bool by_tiles([[maybe_unused]] int rows) {
@@ -261,11 +260,8 @@ struct SuperProducts {
         case 9: multiply(std::integral_constant<int, 9>()); break;
         case 10: multiply(std::integral_constant<int, 10>()); break;
         case 11: multiply(std::integral_constant<int, 11>()); break;
-#ifdef ZSE_MORE_TOGETHER
         case 16: multiply(std::integral_constant<int, 16>()); break;
-        case 20: multiply(std::integral_constant<int, 20>()); break;
-        case kMany: multiply(std::integral_constant<int, kMany>()); break;
-#endif
+        case 24: multiply(std::integral_constant<int, 24>()); break;
         default: multiply(std::integral_constant<int, kTwelve>());
       }
     }
