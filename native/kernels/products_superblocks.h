@@ -113,9 +113,9 @@ struct SuperProducts {
 
  private:
   static constexpr int kFew = 9, kTwelve = 12;
-  // Of two types, for a package's size: those that the usual files, Q4_K_M, have.
+  // Of one type, for a package's size: the one that the usual files, Q4_K_M, have most of.
 #if ZSE_LANES == 8 && !defined(ZSE_LANES_VNNI)
-  static constexpr bool kMoreTogether = std::is_same_v<Kind, LanesQ4_K> || std::is_same_v<Kind, LanesQ6_K>;
+  static constexpr bool kMoreTogether = std::is_same_v<Kind, LanesQ4_K>;
 #else
   static constexpr bool kMoreTogether = false;
 #endif
