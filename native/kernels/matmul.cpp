@@ -335,9 +335,9 @@ class Products final : public InterleavedWeights {
   static int most_gated(const ggml_tensor* weights, int tokens) {
     const int most = most_rows(weights, tokens);
     if (Kind::slice_columns(tokens) == 0) return most;
-    constexpr int kPass = 12, kFewest = 96;
+    constexpr int kPass = 12;
     const auto rows = own_cache() * 3 / 4 / static_cast<int64_t>(Kind::row_bytes(weights->ne[0])) / kPass * kPass;
-    return static_cast<int>(std::clamp<int64_t>(rows, kFewest, most));
+    return static_cast<int>(std::clamp<int64_t>(rows, kLeastSliced, most));
   }
 
   // Into the work buffer, each plane's rows as they are multiplied together. What a thread writes lies together, too: two that write to the same line
