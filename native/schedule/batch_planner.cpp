@@ -221,6 +221,10 @@ int StepCost::ending_budget(double target_ms, int max_batch_tokens) const {
   return budget(tokens_within(target_ms), max_batch_tokens);
 }
 
+void StepCost::uses_all_of(double target_ms) {
+  if (planned_ms_ > 0) planned_ms_ = std::max(planned_ms_, target_ms);
+}
+
 double StepCost::tokens_within(double step_ms) const {
   const double room_ms = std::max(step_ms - decode_ms_, 0.0);
   const double tokens = pieces_.tokens_within(room_ms, ms_per_bulk_token_);

@@ -79,6 +79,9 @@ class StepCost {
   /** The same if all of the target is used: where a prompt ends with it, which has its first token a whole step sooner. */
   int ending_budget(double target_ms, int max_batch_tokens) const;
 
+  /** The step that was planned last takes all of `target_ms` so: no more than that is longer than planned. */
+  void uses_all_of(double target_ms);
+
   /**
    * Whether a prompt of `tokens` that comes so long after a step of `prefill_tokens` has begun is worth beginning it anew: if little is lost, and readers
    * have their tokens by the target and a little all the same.
