@@ -32,12 +32,13 @@ struct LanesProducts {
   static size_t row_bytes(int64_t columns) { return sizeof(Together<1>) * static_cast<size_t>(columns / kBlock); }
 
   /** Places in the work buffer for so many rows of activations. */
-  static int places(int rows) { return rows; }
-
-  /** How many of `rows` rows are multiplied together, from the `first` on. */
-  static int together(int rows, int first) {
-    return rows - first >= kMostTogether ? kMostTogether : std::min(rows - first, 8);
+  static int places(int rows) {
+    const int last = rows % kMostTogether;
+    return last < kFilledUp ? rows : rows - last + kMostTogether;
   }
+
+  /** How many of `rows` rows are multiplied together, from the `first` on, those included that fill up the last places. */
+  static int together(int rows, int first) { return rows - first >= kFilledUp ? kMostTogether : std::min(rows - first, 8); }
 
   // A row's values in Together<n>: one after the other, but by eight from one row and the next where those are multiplied in pairs.
   static void put_values(int8_t* to, int n, int place, const int8_t* values) {
@@ -59,10 +60,11 @@ struct LanesProducts {
     // Row by row: of the other order, whose places in a block are 32 bytes and 4 bytes apart, GCC 12 makes addresses that it takes for no writing at all,
     // and leaves out the rounding.
     for (int place = 0; place < n; place++) {
-      const float* row = reinterpret_cast<const float*>(from + place * stride);
+      const float* row = place < piece.rows ? reinterpret_cast<const float*>(from + place * stride) + piece.column : kZeros;
       char* block = to;
-      for (int64_t column = piece.column; column < piece.end; column += kBlock, block += n * sizeof(Together<1>))
-        round_one(row + column, n, place, block);
+      for (int64_t column = piece.column; column < piece.end;
+           column += kBlock, row += kBlock, block += n * sizeof(Together<1>))
+        round_one(row, n, place, block);
     }
   }
 
@@ -72,7 +74,8 @@ struct LanesProducts {
       n = together(rows, first);
       for (int64_t b = 0; b < columns / kBlock; b++, to += n * sizeof(Together<1>)) {
         for (int place = 0; place < n; place++) {
-          const char* block = from[first + place] + b * sizeof(Together<1>);
+          const char* block =
+              first + place < rows ? from[first + place] + b * sizeof(Together<1>) : reinterpret_cast<const char*>(kZeros);
           put_values(reinterpret_cast<int8_t*>(to), n, place, reinterpret_cast<const int8_t*>(block));
           // The scale and what is wanted of the sums, words all of them.
           for (int word = 0; word < 3; word++)
@@ -104,6 +107,10 @@ struct LanesProducts {
   }
 
  private:
+  // So many rows or more take longer in two passes than sixteen in one, with AVX-512 (docs/lab/matrix-products.md).
+  static constexpr int kFilledUp = kLanes == 16 ? 13 : kMostTogether;
+  static constexpr float kZeros[kPieceColumns] = {};  // a row, or a rounded block, that fills up
+
   /** The same of the rows of weights from one column of the products to another. */
   static void multiply_part(int64_t columns, float* const* out, const Block* weights, const char* rounded, int rows,
                             int begin, int end) {
@@ -120,15 +127,16 @@ struct LanesProducts {
         case 6: multiply_together<6>(columns, to, weights, from, begin, end); break;
         case 7: multiply_together<7>(columns, to, weights, from, begin, end); break;
         case 8: multiply_together<8>(columns, to, weights, from, begin, end); break;
-        default: multiply_together<kMostTogether>(columns, to, weights, from, begin, end);
+        default: multiply_together<kMostTogether>(columns, to, weights, from, begin, end, rows - first);
       }
       first += n;
     }
   }
 
+  // `given` of the rows are wanted; the others fill up.
   template <int n>
   static void multiply_together(int64_t columns, float* const* out, const Block* weights, const char* rounded, int begin,
-                                int end) {
+                                int end, int given = n) {
     const int64_t blocks = columns / Kind::kColumns;
     const auto* activations = reinterpret_cast<const Together<n>*>(rounded);
     for (int column = begin; column < end; column += kLanes, weights += blocks) {
@@ -139,7 +147,7 @@ struct LanesProducts {
         if constexpr (Kind::kColumns == kBlock) fetch<1>(weights[b], 0);
         Kind::template add<n>(sums, weights[b], activations + b * (Kind::kColumns / kBlock));
       }
-      store_rows<n>(out, column, sums);
+      store_rows<n>(out, column, sums, given);
     }
   }
 
@@ -165,7 +173,7 @@ struct LanesProducts {
   }
 
   template <int n>
-  ZSE_INLINE void store_rows(float* const* out, int column, const Floats* sums) {
+  ZSE_INLINE void store_rows(float* const* out, int column, const Floats* sums, [[maybe_unused]] int given) {
     int row = 0;
 #ifdef ZSE_LANES_MATRIX
 #pragma GCC unroll 8
@@ -175,7 +183,8 @@ struct LanesProducts {
     }
 #endif
 #pragma GCC unroll 16
-    for (; row < n; row++) store(out[row] + column, sums[row]);
+    for (; row < n; row++)
+      if (n <= kFilledUp || row < given) store(out[row] + column, sums[row]);
   }
 };
 

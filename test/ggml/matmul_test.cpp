@@ -335,7 +335,7 @@ void check_alone_and_together(ggml_type type) {
     const std::vector<float> one = multiply(token, 1);
     alone.insert(alone.end(), one.begin(), one.end());
   }
-  for (const int tokens : {2, 3, 5, 8, 13, 16, 17, 35, most})
+  for (const int tokens : {2, 3, 5, 8, 13, 15, 16, 17, 30, 35, most})
     CHECK(multiply(0, tokens) == std::vector<float>(alone.begin(), alone.begin() + size_t(tokens) * rows));
 }
 
@@ -345,7 +345,7 @@ void check_planes(ggml_type type) {
   constexpr int columns = 256, rows = 64, planes = 3;
   std::mt19937_64 random(check::seed());
   std::normal_distribution<float> normal;
-  for (const int tokens : {1, 2, 7, 20}) {
+  for (const int tokens : {1, 2, 7, 15, 20, 29}) {
     const ggml_context_ptr weight_context(ggml_init({ggml_tensor_overhead(), nullptr, true}));
     const ggml_context_ptr context(ggml_init({ggml_tensor_overhead() * 8 + ggml_graph_overhead(), nullptr, true}));
     ggml_tensor* weights = ggml_new_tensor_2d(weight_context.get(), type, columns, rows);
