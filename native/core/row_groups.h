@@ -11,6 +11,9 @@ struct RowGroups {
   /** Whole groups that hold `rows`. */
   int up(int rows) const { return rows <= first ? first : first + (rows - first + next - 1) / next * next; }
 
+  /** How many rows a step may have over what there is time for, if they fill its last group. */
+  int over() const { return (next - 1) / 3; }
+
   /** Whole groups in `rows`, and the first at least. */
   int down(int rows) const { return rows <= first ? first : first + (rows - first) / next * next; }
 };

@@ -70,7 +70,7 @@ bool waited_longer(const PlanCandidate& a, const PlanCandidate& b) {
  */
 int whole_groups(size_t decoding, int room, const PlanLimits& limits) {
   const int others = static_cast<int>(decoding);
-  const int rows = limits.row_groups.down(others + room + (limits.row_groups.next - 1) / 3);
+  const int rows = limits.row_groups.down(others + room + limits.row_groups.over());
   const int whole = std::min(rows, limits.max_batch_tokens);
   return whole > others ? whole - others : room;
 }
@@ -179,7 +179,9 @@ void StepCost::record(int decode_tokens, int prefill_tokens, double ms) {
   decode_ms_ = std::min(decode_ms_, ms);
   ms_per_bulk_token_ = std::min(ms_per_bulk_token_, ms / prefill_tokens);
   pieces_.record(prefill_tokens, std::max(ms - decode_ms_, ms * 0.1), decode_ms_);
-  if (planned_ms_ > 0) unevenness_.record(planned_ms_, ms);
+  if (planned_ms_ == 0) return;
+  const bool ends = prefill_tokens > planned_tokens_ + over_;
+  unevenness_.record(ends ? std::max(planned_ms_, ending_ms_) : planned_ms_, ms);
 }
 
 double StepCost::planned(double target_ms) const {
@@ -214,15 +216,12 @@ int StepCost::prefill_budget(double target_ms, int max_batch_tokens) {
   const double planned_ms = planned(target_ms);
   const double tokens = tokens_within(planned_ms);
   planned_ms_ = tokens >= kMinPiece ? planned_ms : 0;
-  return budget(tokens, max_batch_tokens);
+  return planned_tokens_ = budget(tokens, max_batch_tokens);
 }
 
-int StepCost::ending_budget(double target_ms, int max_batch_tokens) const {
+int StepCost::ending_budget(double target_ms, int max_batch_tokens) {
+  ending_ms_ = target_ms;
   return budget(tokens_within(target_ms), max_batch_tokens);
-}
-
-void StepCost::uses_all_of(double target_ms) {
-  if (planned_ms_ > 0) planned_ms_ = std::max(planned_ms_, target_ms);
 }
 
 double StepCost::tokens_within(double step_ms) const {

@@ -33,7 +33,7 @@ struct PlanLimits {
   int max_batch_tokens = 512;
   int prefill_budget = 512;  // prompt tokens in the step while others decode; unlimited when nobody does
   bool exclusive = false;    // one sequence a step, prompts in fixed pieces (deterministic mode)
-  RowGroups row_groups;      // whole ones of a step, where a third of the last may be over the budget
+  RowGroups row_groups;      // whole ones of a step, the last of which may be a little over the budget
   int ending_budget = 0;     // prompt tokens in a step in which prompts end, where it is more than prefill_budget
   bool rows_alike = false;   // all that decode may share a step though it is exclusive: none changes another's rounding
 };
@@ -59,6 +59,9 @@ std::vector<PlanPiece> plan_batch(const std::vector<PlanCandidate>& candidates, 
  */
 class StepCost {
  public:
+  /** `groups`: those that a step's rows fill. */
+  explicit StepCost(RowGroups groups = {}) : over_(groups.over()) {}
+
   void record(int decode_tokens, int prefill_tokens, double ms);
 
   /** A piece of texts whose vectors are wanted; `decoding`: beside streams that decode. */
@@ -76,11 +79,11 @@ class StepCost {
    */
   int prefill_budget(double target_ms, int max_batch_tokens);
 
-  /** The same if all of the target is used: where a prompt ends with it, which has its first token a whole step sooner. */
-  int ending_budget(double target_ms, int max_batch_tokens) const;
-
-  /** The step that was planned last takes all of `target_ms` so: no more than that is longer than planned. */
-  void uses_all_of(double target_ms);
+  /**
+   * The same if all of the target is used: where a prompt ends with it, which has its first token a whole step sooner. A step that is recorded with more
+   * than prefill_budget() gave was planned so.
+   */
+  int ending_budget(double target_ms, int max_batch_tokens);
 
   /**
    * Whether a prompt of `tokens` that comes so long after a step of `prefill_tokens` has begun is worth beginning it anew: if little is lost, and readers
@@ -97,7 +100,10 @@ class StepCost {
   double tokens_within(double step_ms) const;
 
   Unevenness unevenness_;
+  const int over_;
   double planned_ms_ = 0;         // of the step under way; 0: it is as long as it must be
+  int planned_tokens_ = 0;        // of prompts, in so long
+  double ending_ms_ = 0;          // of the step under way if prompts end in it, for which it has more tokens
   double decode_ms_ = 0;          // 0: not seen yet
   PieceCost pieces_;              // beside decoding streams
   double ms_per_bulk_token_ = 0;  // of steps that only prefill; 0: not seen yet

@@ -39,9 +39,6 @@ StepPlan StepPlanner::plan(double spent_ms, const AbortCheck& abort) {
             [&](const PlanPiece& a, const PlanPiece& b) { return step.of(a).slot < step.of(b).slot; });
   for (const PlanPiece& piece : step.pieces)
     (step.of(piece).prefilling() ? step.prefill_tokens : step.decode_tokens) += piece.tokens;
-  // More than a third of a group over the budget: a prompt ends with it.
-  if (step.decode_tokens > 0 && step.prefill_tokens >= limits.prefill_budget + limits.row_groups.next)
-    cost_.uses_all_of(step.target_ms);
   step.joined_most = step.prefill_tokens > 0 && has_place_for_one() ? limits.ending_budget : 0;
   return step;
 }

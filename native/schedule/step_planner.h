@@ -34,7 +34,12 @@ class StepPlanner {
   };
 
   StepPlanner(const Decoder& decoder, Sequences& sequences, Admission& admission, Drafts& drafts, Options options)
-      : decoder_(decoder), sequences_(sequences), admission_(admission), drafts_(drafts), options_(options) {}
+      : decoder_(decoder),
+        sequences_(sequences),
+        admission_(admission),
+        drafts_(drafts),
+        options_(options),
+        cost_(decoder.row_groups()) {}
 
   /** `spent_ms`: what the copies before the step took of its time, and the texts. No pieces: there is nothing to compute. `abort`: ends drafting early. */
   StepPlan plan(double spent_ms, const AbortCheck& abort);

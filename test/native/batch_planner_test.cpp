@@ -447,20 +447,22 @@ TEST("one stop of the machine alone makes no later step shorter, and stops that 
   CHECK(budget_after(4, 2000) >= 70);
 }
 
-TEST("a step that a prompt's end makes as long as the target makes no later step shorter") {
-  StepCost cost;
-  cost.record(0, 256, 256);
-  for (int i = 0; i < 30; i++) cost.record(1, 0, 20);
-  int piece = 0;
-  for (int step = 0; step < 100; step++) {
-    piece = cost.prefill_budget(150, 512);
-    cost.record(1, piece, 20 + 1.5 * piece);
+TEST(
+    "a step that a prompt's end makes a little longer than the target makes no later step shorter, a much longer one does") {
+  for (const double longer : {1.08, 1.3}) {
+    StepCost cost;
+    cost.record(0, 256, 256);
+    for (int i = 0; i < 30; i++) cost.record(1, 0, 20);
+    int piece = 0;
+    for (int step = 0; step < 100; step++) {
+      piece = cost.prefill_budget(150, 512);
+      cost.record(1, piece, 20 + 1.5 * piece);
+    }
+    const int ending = cost.ending_budget(150, 512);
+    CHECK(20 + 1.5 * ending > 1.1 * (20 + 1.5 * piece));
+    cost.record(1, ending, longer * (20 + 1.5 * ending));
+    CHECK_EQ(cost.prefill_budget(150, 512) >= piece, longer < 1.1);
   }
-  const int ending = cost.ending_budget(150, 512);
-  CHECK(20 + 1.5 * ending > 1.1 * (20 + 1.5 * piece));
-  cost.uses_all_of(150);
-  cost.record(1, ending, 20 + 1.5 * ending);
-  CHECK(cost.prefill_budget(150, 512) >= piece);
 }
 
 TEST("where decoding takes most of the target, prompts keep their part of it on an uneven machine") {
