@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { arm64 } from "../test/platforms/arm64.mjs";
 import { bundlerBeds } from "../test/platforms/bundlers/beds.mjs";
+import { levels } from "../test/platforms/levels.mjs";
 import { lockfileFromElsewhere } from "../test/platforms/lockfile.mjs";
 import { musl } from "../test/platforms/musl/bed.mjs";
 import { older, withoutAmx } from "../test/platforms/other-processor.mjs";
@@ -66,6 +67,7 @@ const quickOnes = [
   "Bun",
   "the size",
   "with AMX",
+  "levels of",
   "older processors",
   "broken",
   "esbuild",
@@ -87,6 +89,7 @@ await main(async () => {
       if (project) await bed(name, async () => appRuns(await tool(name, runtime), runtime.args ?? [], project));
     }
     if (project) await bed("with AMX and without", () => withoutAmx(project));
+    if (project) await bed("levels of instructions", () => levels(project));
     if (project) await bed("older processors under qemu", () => older(project));
     await bed("arm64 under qemu", () => inEmptyProject((folder) => arm64({ packed, registry: registry.url, project: folder })));
     for (const [name, arch] of Object.entries({ musl: "x64", "musl on arm64 under qemu": "arm64" }))

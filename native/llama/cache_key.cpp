@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "build-info.h"
+#include "devices.h"
 #include "llama.h"
 
 #define XXH_INLINE_ALL
@@ -21,7 +22,7 @@ constexpr uint64_t kHead = 16 << 20;
 constexpr uint64_t kSamples = 256, kSampleBytes = 4096;
 
 // Of the files' layout, of the settings that context_params() fixes, and of how our kernels round: to be raised when one of them changes.
-constexpr char kVersion[] = "zstream prefix 6";
+constexpr char kVersion[] = "zstream prefix 7";
 
 struct Hash {
   XXH3_state_t* state = XXH3_createState();
@@ -98,8 +99,9 @@ CacheKey key_of(const ModelInfo& info, bool with_time) {
   hash.add(static_cast<uint64_t>(turns_heads(info)));
   hash.add(static_cast<uint64_t>(info.max_streams));
   hash.add(static_cast<uint64_t>(info.gpu_layers));
-  // Other cuts of a prompt, and other shares of the work, round differently: where that must not show, they are kept apart.
+  // Other cuts of a prompt, other shares of the work, and other instructions round differently: where that must not show, they are kept apart.
   hash.add(static_cast<uint64_t>(info.deterministic ? info.threads : 0));
+  hash.add(info.deterministic ? cpu_instructions() : std::string());
   hash.add(static_cast<uint64_t>(info.rotates_by_context ? info.context_size : 0));
   hash.add(static_cast<uint64_t>(info.moves_chunks));  // what is not exact is for those alone who asked for it
   hash.add(info.template_text);

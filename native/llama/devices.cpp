@@ -141,12 +141,18 @@ std::vector<DeviceInfo> list_devices() {
   return devices;
 }
 
-RowGroups cpu_row_groups() {
+std::string cpu_instructions() {
   auto* features = cpu_function<std::remove_pointer_t<ggml_backend_get_features_t>>("ggml_backend_get_features");
   if (!features) return {};
   const ggml_backend_reg_t cpu = ggml_backend_dev_backend_reg(ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU));
+  std::string names;
   for (const ggml_backend_feature* one = features(cpu); one->name; one++)
-    if (std::string(one->name) == "AMX_INT8") return {16, 8};  // a tile, and halves of the next
+    names += std::string(one->name) + "=" + one->value + " ";
+  return names;
+}
+
+RowGroups cpu_row_groups() {
+  if (cpu_instructions().find("AMX_INT8=") != std::string::npos) return {16, 8};  // a tile, and halves of the next
   return {};
 }
 

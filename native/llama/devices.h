@@ -35,6 +35,9 @@ Function* cpu_function(const char* name) {
 /** Every device of ggml's backend registry. */
 std::vector<DeviceInfo> list_devices();
 
+/** The instructions that the CPU's kernels use, as ggml names them: those of the level that was chosen, or of the build. */
+std::string cpu_instructions();
+
 /** In what numbers the CPU's matrix kernels take rows of activations: up to the next whole group more rows cost little. */
 RowGroups cpu_row_groups();
 

@@ -130,7 +130,7 @@ void StepPlanner::limit_rows(StepPlan& step) const {
 }
 
 // Drafts for streams, in a step that decodes alone: beside pieces of prompts, which take what the step has of time, nothing is drafted. In deterministic
-// mode a token is computed alone, since beside others it would round differently.
+// mode a stream has one token in a step, since several would round differently.
 void StepPlanner::add_drafts(StepPlan& step, const AbortCheck& abort) {
   drafts_.begin_step();
   if (options_.deterministic || drafts_.off()) return;
