@@ -14,7 +14,11 @@ const six = [
   ["a", "decoding", "one stream, tokens a second"],
   ["b", "16 streams, new tokens in all", "16 streams, tokens a second in all"],
   ["c", "longest gap of the running stream", "longest gap of a stream when a long prompt joins, ms"],
-  ["d", "first token of the next, cancelled at 10 %", "first token after a cancelled prompt, times that of an idle engine"],
+  [
+    "d",
+    "first token of the next, cancelled at 10 %",
+    "first token after a prompt that was cancelled at a tenth, times that of an idle engine",
+  ],
   ["e", "after a restart, first token", "first token of a known prompt after a restart, ms"],
   ["g", "resident memory", "memory of the process, MB"],
 ];
@@ -29,7 +33,8 @@ function overview({ machine, rows }) {
     if (!figure)
       throw new Error(`row ${name} has no figure "${label}": measure it with \`npm run bench -- ${name} --model ${model} --write\`.`);
     const cells = columns.map((column) => (figure.values[column] ? significant(figure.values[column].median) : "–"));
-    return `| ${[words, ...cells].join(" | ")} |`;
+    const once = rows[name].measured.repetitions === 1 ? " (measured once)" : "";
+    return `| ${[words + once, ...cells].join(" | ")} |`;
   });
   const busy = six
     .filter(([name]) => rows[name].measured.notes.some((note) => note.startsWith("The machine was busy")))
@@ -37,12 +42,18 @@ function overview({ machine, rows }) {
   const caveat = busy.length > 0 ? ` Rows ${busy.join(", ")}: other programs were running.` : "";
   const days = six.map(([name]) => rows[name].measured.date.slice(0, 10)).sort();
   const dates = days[0] === days.at(-1) ? days[0] : `${days[0]} to ${days.at(-1)}`;
+  const tuned = rows.c.figures.find(({ measure }) => measure === "gapMs")?.values["llama-server-tuned"];
   return [
     `| | ${columns.map((column) => contenders[column].title).join(" | ")} |`,
     `|---|${columns.map(() => "---|").join("")}`,
     ...lines,
     "",
-    `Qwen2.5-1.5B's shapes in Q4_K_M with random weights, ${rows.a.measured.threads} threads on ${machine.cpu} (${machine.instructions}), ${dates}: \`npm run bench -- --write && node bench/readme.mjs\`. After the restart zStream has its cache in a folder; the others begin anew.${caveat}`,
+    [
+      `Qwen2.5-1.5B's shapes in Q4_K_M with random weights, ${rows.a.measured.threads} threads on ${machine.cpu} (${machine.instructions}), ${dates}.`,
+      `[The tables](bench/results/${model}.md) have each row's command and commit.`,
+      ...(tuned ? [`With \`-b 64 -ub 64\` llama-server's gap is ${significant(tuned.median)} ms.`] : []),
+      `After the restart zStream has its cache in a folder; the others begin anew.${caveat}`,
+    ].join(" "),
   ].join("\n");
 }
 

@@ -2,22 +2,20 @@
 // that loads the model, warms up, measures and exits.
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
+import { median } from "simple-statistics";
 import { under } from "../lib/under.mjs";
 import { toolPath, withLargePages } from "./peers.mjs";
 
 /**
  * Tokens/s of decoding one stream whose prompt is in the cache (llama-bench's tg test at a depth); and the time of a prompt's
- * prefill plus one token, in ms, for each length of prompt (its pp tests, the median of `samples`).
+ * prefill in ms for each length of prompt (its pp tests, the median of `samples`): the last token's logits, which give the first token, are part of it.
  */
 export async function oneStream({ model, threads, promptTokens, newTokens, prompts, samples }) {
   const [decoding] = await llamaBench({ model, threads, args: ["-p", 0, "-n", newTokens, "-d", promptTokens, "-r", 1] });
-  const tests = await llamaBench({ model, threads, args: ["-p", prompts.join(","), "-n", 16, "-r", samples] });
-  const tokenMs = 1000 / tests.find((test) => test.n_gen > 0).avg_ts;
+  const tests = await llamaBench({ model, threads, args: ["-p", prompts.join(","), "-n", 0, "-r", samples] });
   const measures = { tokensPerSecond: decoding.avg_ts };
   for (const tokens of prompts) {
-    const test = tests.find((candidate) => candidate.n_prompt === tokens && candidate.n_gen === 0);
-    const sorted = test.samples_ns.toSorted((a, b) => a - b);
-    measures[`ttftMs${tokens}`] = sorted[sorted.length >> 1] / 1e6 + tokenMs;
+    measures[`ttftMs${tokens}`] = median(tests.find((test) => test.n_prompt === tokens).samples_ns) / 1e6;
   }
   return measures;
 }

@@ -38,9 +38,9 @@ function compile() {
  * ggml and we use for a part of the types alone. Undefined where none was measured.
  */
 export function instructionOf(limits, level) {
-  const reachable = limits.multiplications
-    .filter((one) => one.level !== "amx" && (!level || levels.indexOf(one.level) <= levels.indexOf(level)))
-    .filter((one) => !level || levels.includes(one.level));
+  const reachable = limits.multiplications.filter(
+    (one) => levels.includes(one.level) && (!level || levels.indexOf(one.level) <= levels.indexOf(level)),
+  );
   return reachable.toSorted((a, b) => b.allThreads - a.allThreads)[0];
 }
 

@@ -51,7 +51,7 @@ function valuesOf(measures, measure, row, name) {
 }
 
 /** A kept row as a Markdown table: a column for each contender, or for a curve a line for each of its points. */
-export function table(row, { spread = true, goals = true } = {}) {
+export function table(row, { spread = row.measured?.repetitions !== 1, goals = true } = {}) {
   const named = Object.keys(row.figures[0]?.values ?? {});
   return row.isCurve ? curveTable(row.figures, named) : comparison(row.figures, { spread, goals });
 }
@@ -130,7 +130,7 @@ export function markdown({ model, machine, rows }) {
     `# ${model.name}${machine.instructions ? `: ${machine.instructions}` : ""}`,
     "Written by `npm run bench -- --write`; [docs/PERFORMANCE.md](../../docs/PERFORMANCE.md) explains each figure.",
     facts.map(([name, value]) => `- ${name}: ${value}`).join("\n"),
-    "Medians over the repetitions; ± is the median absolute deviation. A goal's ratio compares the two runs of one repetition.",
+    "Medians over the repetitions; ± is the median absolute deviation, of what was measured more than once. A goal's ratio compares the two runs of one repetition.",
     ...sections,
     "",
   ].join("\n\n");

@@ -93,6 +93,17 @@ __attribute__((target("avx2"))) double maddubs_ymm(int) {
   return 32.0 * kSums * kRounds;
 }
 
+/** The product by itself, whose results are lost: no kernel can do with it alone. */
+__attribute__((target("avx2"))) double maddubs_alone_ymm(int) {
+  __m256i products[kSums], a = _mm256_set1_epi8(3), b = _mm256_set1_epi8(5);
+  for (int i = 0; i < kRounds; i++) {
+#pragma GCC unroll 12
+    for (int k = 0; k < kSums; k++) __asm__ volatile("vpmaddubsw %2, %1, %0" : "=x"(products[k]) : "x"(a), "x"(b));
+  }
+  kept = _mm_cvtsi128_si32(_mm256_castsi256_si128(products[0]));
+  return 32.0 * kSums * kRounds;
+}
+
 /** Tiles of 16 rows of 64 bytes; Linux gives a process their registers when it asks (arch_prctl(2)). */
 bool may_use_tiles() {
   constexpr int kRequest = 0x1023, kTileData = 18;
@@ -134,12 +145,13 @@ struct Instruction {
   std::function<double(int)> work;
 };
 
-/** Those that this processor has. The level is the lowest one of a prebuilt engine that has it; "native" where none has. */
+/** Those that this processor has. The level is the lowest one of a prebuilt engine that has it; "amx", or "none" for what is no limit of any. */
 std::vector<Instruction> instructions() {
   std::vector<Instruction> all;
 #ifdef LIMITS_X86
   __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx2")) all.push_back({"vpmaddubsw ymm", "avx2", maddubs_ymm});
+  if (__builtin_cpu_supports("avx2")) all.push_back({"vpmaddubsw + vpaddw ymm", "avx2", maddubs_ymm});
+  if (__builtin_cpu_supports("avx2")) all.push_back({"vpmaddubsw ymm without sums", "none", maddubs_alone_ymm});
   if (__builtin_cpu_supports("avxvnni")) all.push_back({"vpdpbusd ymm", "avxvnni", dpbusd_ymm});
   if (__builtin_cpu_supports("avx512vnni")) all.push_back({"vpdpbusd zmm", "avx512", dpbusd_zmm});
   if (__builtin_cpu_supports("amx-int8") && may_use_tiles()) all.push_back({"tdpbusd tmm", "amx", dpbusd_tiles});

@@ -17,7 +17,8 @@ const one = (instruction: string, level: string, allThreads: number) => ({
 const limits = {
   readBytes: 20e9,
   multiplications: [
-    one("vpmaddubsw ymm", "avx2", 400e9),
+    one("vpmaddubsw + vpaddw ymm", "avx2", 400e9),
+    one("vpmaddubsw ymm without sums", "none", 1000e9),
     one("vpdpbusd ymm", "avxvnni", 500e9),
     one("vpdpbusd zmm", "avx512", 900e9),
     one("tdpbusd tmm", "amx", 7000e9),
@@ -25,17 +26,18 @@ const limits = {
 };
 
 describe("the limit of multiplications", () => {
-  it("is that of the quickest vector instruction that the level has, and AMX is not one", () => {
+  it("is that of the quickest vector instruction that the level has and that sums what it multiplies; AMX is not one", () => {
     expect(instructionOf(limits).instruction).toBe("vpdpbusd zmm");
     expect(instructionOf(limits, "avx512").instruction).toBe("vpdpbusd zmm");
     expect(instructionOf(limits, "avxvnni").instruction).toBe("vpdpbusd ymm");
-    expect(instructionOf(limits, "avx2").instruction).toBe("vpmaddubsw ymm");
+    expect(instructionOf(limits, "avx2").instruction).toBe("vpmaddubsw + vpaddw ymm");
     expect(instructionOf({ readBytes: 1, multiplications: [] })).toBeUndefined();
   });
 
   it("is told with every instruction's own", () => {
     expect(limitsText(limits)).toBe(
-      "20 GB read a second. multiplications of bytes a second: vpmaddubsw ymm 200 G on one thread, 400 G on all; " +
+      "20 GB read a second. multiplications of bytes a second: vpmaddubsw + vpaddw ymm 200 G on one thread, 400 G on all; " +
+        "vpmaddubsw ymm without sums 500 G on one thread, 1000 G on all; " +
         "vpdpbusd ymm 250 G on one thread, 500 G on all; vpdpbusd zmm 450 G on one thread, 900 G on all; tdpbusd tmm 3500 G on one thread, 7000 G on all",
     );
     expect(limitsText({ readBytes: 5e9, multiplications: [] })).toBe("5 GB read a second");
