@@ -2,7 +2,7 @@
 
 /// <reference lib="esnext.disposable" preserve="true" />
 
-import { availableParallelism } from "node:os";
+import { availableParallelism, freemem } from "node:os";
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { NativeEngineOptions } from "./addon/contract.js";
@@ -86,9 +86,12 @@ export class ZSE extends ModelCalls {
     return model.#engine;
   }
 
-  /** The devices that models can run on, as ggml's backends list them. */
+  /** The devices that models can run on, as ggml's backends list them; of the CPU the memory that is free on the machine. */
   static devices(): Device[] {
-    return loadNative().devices();
+    // ggml takes all of the machine's memory for free.
+    return loadNative()
+      .devices()
+      .map((device) => (device.kind === "cpu" ? { ...device, memoryFreeBytes: Math.min(freemem(), device.memoryTotalBytes) } : device));
   }
 
   /** The model's file, as an absolute path. Of a model of Hugging Face, what was asked for, until its file is there. */

@@ -66,7 +66,9 @@ Let nothing else run meanwhile: what others take of the processor is missing in 
 async function bench(path: string | undefined, flags: BenchFlags): Promise<void> {
   const plan = readPlan(flags);
   const contextSize = flags.contextSize ?? plan.promptTokens + plan.newTokens + SPARE_TOKENS;
-  const model = openModel(path, flags, { contextSize, maxStreams: Math.max(...plan.streams) });
+  // Guesses would count as tokens that were computed: text that repeats itself would look quick.
+  const guesses = flags.speculate !== undefined || flags.draft !== undefined ? {} : { speculate: false as const };
+  const model = openModel(path, flags, { contextSize, maxStreams: Math.max(...plan.streams), ...guesses });
   try {
     const info = await model.ready;
     checkContext(plan, info);

@@ -7,6 +7,7 @@ import type { NativeAddon } from "../addon/contract.js";
 import { type GpuPackage, gpuPackagesFound, loadNative } from "../addon/load.js";
 import { quoteError } from "../base/quote.js";
 import type { Device, ModelInfo } from "../types.js";
+import { ZSE } from "../zse.js";
 import { addModelFlags, engineOptions, type ModelFlags } from "./flags.js";
 import { openModel } from "./loading.js";
 import { Output } from "./output.js";
@@ -34,7 +35,7 @@ Examples:
   command.action(async (path: string | undefined, flags: DevicesFlags) => {
     try {
       const addon = loadNative();
-      const devices = addon.devices(); // as they are before a model takes its part
+      const devices = ZSE.devices(); // as they are before a model takes its part
       const placement = path === undefined ? undefined : await placementOf(path, flags, devices);
       const found = { devices, packages: gpuPackagesFound().map(told), ...engineOf(addon), ...placement };
       await new Output().write(flags.json === true ? `${JSON.stringify(found, undefined, 2)}\n` : describe(found));

@@ -139,7 +139,7 @@ async function serve(given: readonly string[], flags: ServeFlags): Promise<void>
     else printReady(name!, `${name} (${describe(info!)}) listens on ${server.address}`, server.address, ready);
     if ((await stopped) === "SIGINT") process.exitCode = 130;
     const running = app.active > 0 ? `; running ones have ${drainTimeoutMs / 1000} s` : "";
-    process.stderr.write(`zse: no new requests${running}\n`);
+    process.stderr.write(`zse: closing; no new requests${running}\n`);
     await server.drain(drainTimeoutMs);
   } finally {
     await models.close();

@@ -661,7 +661,7 @@ describe("zse serve", () => {
     child.kill("SIGINT");
     expect((await ended).code).toBe(130);
     expect((await ended).stderr).toMatch(/WARNING.*0\.0\.0\.0/);
-    expect((await ended).stderr).toMatch(/^zse: no new requests$/m); // nothing runs that would have time left
+    expect((await ended).stderr).toMatch(/^zse: closing; no new requests$/m); // nothing runs that would have time left
   });
 
   test("a port that is taken, and wrong flags, are one sentence", async () => {
