@@ -306,7 +306,7 @@ void check_prompts(ggml_type type) {
 /** A row of activations multiplied by weights alone, and as one of several: the same to the bit. */
 void check_alone_and_together(ggml_type type) {
   skip_unless_reordered(type);
-  constexpr int columns = 9 * 256, rows = 64, most = 77;  // rows that pass in slices, too (products_superblocks.h)
+  constexpr int columns = 9 * 256, rows = 64, most = 200;  // in slices, too, and in several calls (matmul.cpp)
   std::mt19937_64 random(check::seed());
   std::normal_distribution<float> normal;
   std::vector<float> numbers(size_t(columns) * rows), activations(size_t(columns) * most);
@@ -335,7 +335,7 @@ void check_alone_and_together(ggml_type type) {
     const std::vector<float> one = multiply(token, 1);
     alone.insert(alone.end(), one.begin(), one.end());
   }
-  for (const int tokens : {2, 3, 5, 8, 13, 15, 16, 17, 30, 35, most})
+  for (const int tokens : {2, 3, 5, 8, 13, 15, 16, 17, 30, 35, 77, 97, 110, 193, most})
     CHECK(multiply(0, tokens) == std::vector<float>(alone.begin(), alone.begin() + size_t(tokens) * rows));
 }
 
@@ -554,7 +554,7 @@ TEST("experts: reordered weights give what ggml's own path for plain ones gives 
                in_halves = type == GGML_TYPE_F16 || type == GGML_TYPE_Q4_1 || type == GGML_TYPE_Q5_1;
     if (in_256 && !is_ours(type)) continue;
     any = true;
-    for (const int tokens : {1, 2, 5, 16, 33, 230}) {
+    for (const int tokens : {1, 2, 5, 16, 33, 460}) {
       const uint64_t seed = random();
       const int threads = 1 + tokens % 4;
       const std::vector<float> ours = multiply_by_experts(type, taker(type, 256, 48), tokens, threads, seed);
