@@ -1,8 +1,8 @@
 // Owns building and running the tests of our patches to ggml (vendor/patches) against ggml's reference path:
-// `node scripts/ggml-tests.mjs [--sanitize=address|thread] [--level=avx2|avxvnni] [-DGGML_…=… …] [part of a test's name]`. They need llama.cpp's source, no
+// `node scripts/ggml-tests.mjs [--sanitize=address|thread] [--level=avx2|avxvnni|amx] [-DGGML_…=… …] [part of a test's name]`. They need llama.cpp's source, no
 // model. `--bench [threads] [columns rows] [types] …` prints how fast each kernel of products is instead, `--bench-attention [cells] [shape]` those of
-// attention (bench/kernels). `--arm64` compiles the tests of products for ARM and runs them there (ggml-arm64.mjs). `--level` builds them for a lower level of
-// instructions than this processor's; with ggml's own options for any: -DGGML_NATIVE=OFF -DGGML_AVX2=OFF …; each in a folder of its own.
+// attention (bench/kernels). `--arm64` compiles the tests of products for ARM and runs them there (ggml-arm64.mjs). `--level` builds them for another level of
+// instructions than this processor's, AMX's tiles in software among them; with ggml's own options for any: -DGGML_NATIVE=OFF -DGGML_AVX2=OFF …; each in a folder of its own.
 import { cpus } from "node:os";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -15,7 +15,13 @@ import { main } from "./say.mjs";
 
 // A prebuilt addon's lower levels that have kernels of ours, as ggml's options.
 const avx2 = ["-DGGML_NATIVE=OFF", "-DGGML_AVX2=ON", "-DGGML_FMA=ON", "-DGGML_F16C=ON", "-DGGML_BMI2=ON"];
-const levels = { avx2, avxvnni: [...avx2, "-DGGML_AVX_VNNI=ON"] };
+const avx512 = [...avx2, "-DGGML_AVX512=ON", "-DGGML_AVX512_VNNI=ON"];
+const levels = {
+  avx2,
+  avxvnni: [...avx2, "-DGGML_AVX_VNNI=ON"],
+  // AMX's tiles in software (test/ggml/software_tiles.h), on a processor with AVX-512 and VNNI.
+  amx: [...avx512, "-DGGML_AMX_TILE=ON", "-DGGML_AMX_INT8=ON", "-DZSE_SOFTWARE_TILES=ON"],
+};
 
 /** @param {string[]} args @returns {string[]} ggml's options */
 function optionsOf(args) {

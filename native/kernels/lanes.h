@@ -96,6 +96,8 @@ static inline Floats from_exponents(const uint8_t* exponents) {
 }
 static inline Floats multiply(Floats a, Floats b) { return _mm512_mul_ps(a, b); }
 static inline Floats multiply_add(Floats a, Floats b, Floats c) { return _mm512_fmadd_ps(a, b, c); }
+static inline Floats multiply_subtract(Floats a, Floats b, Floats c) { return _mm512_fmsub_ps(a, b, c); }
+static inline Floats as_floats(Ints a) { return _mm512_castsi512_ps(a); }
 static inline Ints both(Ints a, Ints b) { return _mm512_and_si512(a, b); }
 static inline Ints either(Ints a, Ints b) { return _mm512_or_si512(a, b); }
 // A count that is in one register for all lanes takes the place of a multiplication on Zen 5, one for each lane does not (docs/lab/matrix-products.md).
@@ -224,6 +226,8 @@ static inline Floats from_exponents(const uint8_t* exponents) {
 }
 static inline Floats multiply(Floats a, Floats b) { return _mm256_mul_ps(a, b); }
 static inline Floats multiply_add(Floats a, Floats b, Floats c) { return _mm256_fmadd_ps(a, b, c); }
+static inline Floats multiply_subtract(Floats a, Floats b, Floats c) { return _mm256_fmsub_ps(a, b, c); }
+static inline Floats as_floats(Ints a) { return _mm256_castsi256_ps(a); }
 static inline Ints both(Ints a, Ints b) { return _mm256_and_si256(a, b); }
 static inline Ints either(Ints a, Ints b) { return _mm256_or_si256(a, b); }
 static inline Ints right(Ints a, int bits) { return _mm256_srl_epi32(a, _mm_cvtsi32_si128(bits)); }
@@ -315,6 +319,14 @@ static inline Rounded round_block(const float* from, int8_t* to) {
 }
 
 #endif
+
+// A whole number of less than 2^22 that is added to these bits makes those of the float that is so much more than 1.5 * 2^23.
+constexpr int32_t kBegunBits = 0x4b400000;
+/** Such a float's whole number times a scale of F16, rounded once; `begun` is what the scale makes of 1.5 * 2^23, which is exact. */
+static inline Floats begun(Floats scale) { return multiply(scale, floats(12582912.0f)); }
+static inline Floats scaled(Ints begun_at_bits, Floats scale, Floats begun) {
+  return multiply_subtract(as_floats(begun_at_bits), scale, begun);
+}
 
 /** The lower four bits of each byte, or the upper ones. */
 static inline Ints nibbles(Ints a, int upper) { return both(right(a, 4 * upper), bytes(15)); }

@@ -25,9 +25,9 @@ template <int n, int most>
 ZSE_INLINE void add_block(Floats* sums, const Ints* w, Floats scale, const Together<n>& a) {
   for_products<n, 8, most>(
       w, a, 0, [&](auto part) { return part.whole(a.sums.whole[0]); },
-      [&](auto part, Floats whole) {
+      [&](auto part, Ints whole) {
         Floats& sum = sums[part.sums()];
-        sum = multiply_add(whole, multiply(part.weights(scale), part.numbers(a.scales)), sum);
+        sum = multiply_add(to_floats(whole), multiply(part.weights(scale), part.numbers(a.scales)), sum);
       });
 }
 
@@ -36,12 +36,43 @@ template <int n, int most>
 ZSE_INLINE void add_block(Floats* sums, const Ints* w, Floats scale, Floats minimum, const Together<n>& a) {
   for_products<n, 8, most>(
       w, a, 0, [&](auto) { return words(0); },
-      [&](auto part, Floats whole) {
+      [&](auto part, Ints whole) {
         Floats& sum = sums[part.sums()];
         sum = multiply_add(part.weights(minimum), part.numbers(a.sums.parts[0]), sum);
-        sum = multiply_add(whole, multiply(part.weights(scale), part.numbers(a.scales)), sum);
+        sum = multiply_add(to_floats(whole), multiply(part.weights(scale), part.numbers(a.scales)), sum);
       });
 }
+
+#ifndef ZSE_LANES_NEON
+
+/**
+ * The same of weights whose scale is one of F16. Their sums begin at kBegunBits, so that one instruction makes a float of each and scales it: it takes the
+ * place of two (docs/lab/matrix-products.md). The activations' scale comes last.
+ */
+template <int n, int most>
+ZSE_INLINE void add_begun(Floats* sums, const Ints* w, Floats scale, const Together<n>& a) {
+  const Floats less = begun(scale);
+  for_products<n, 8, most>(
+      w, a, 0, [&](auto part) { return part.whole(a.sums.whole[0]); },
+      [&](auto part, Ints whole) {
+        Floats& sum = sums[part.sums()];
+        sum = multiply_add(scaled(whole, scale, less), part.numbers(a.scales), sum);
+      });
+}
+
+template <int n, int most>
+ZSE_INLINE void add_begun(Floats* sums, const Ints* w, Floats scale, Floats minimum, const Together<n>& a) {
+  const Floats less = begun(scale);
+  for_products<n, 8, most>(
+      w, a, 0, [&](auto) { return words(kBegunBits); },
+      [&](auto part, Ints whole) {
+        Floats& sum = sums[part.sums()];
+        sum = multiply_add(minimum, part.numbers(a.sums.parts[0]), sum);
+        sum = multiply_add(scaled(whole, scale, less), part.numbers(a.scales), sum);
+      });
+}
+
+#endif
 
 /** The same of weights whose first sixteen columns have another scale than the others. */
 template <int n, int most>
@@ -50,9 +81,9 @@ ZSE_INLINE void add_half_blocks(Floats* sums, const Ints* w, const Floats* scale
   for (int half = 0; half < 2; half++) {
     for_products<n, 4, most>(
         w + 4 * half, a, 16 * half, [&](auto part) { return part.whole(a.sums.whole[half]); },
-        [&](auto part, Floats whole) {
+        [&](auto part, Ints whole) {
           Floats& sum = sums[part.sums()];
-          sum = multiply_add(whole, multiply(part.weights(scales[half]), part.numbers(a.scales)), sum);
+          sum = multiply_add(to_floats(whole), multiply(part.weights(scales[half]), part.numbers(a.scales)), sum);
         });
   }
 }
@@ -93,11 +124,20 @@ static void put_halves(const Stored& from, ggml_half& scale, ggml_half& minimum)
 /** How a block is multiplied of a type that has one scale for its 32 columns, and a minimum where it has minima. */
 template <class Kind>
 struct OneScale {
+  static constexpr bool kBegun = true;  // sums begin at kBegunBits; not on ARM
+
   template <int n, class Block>
   ZSE_INLINE void add(Floats* sums, const Block& block, const Together<n>* a) {
     Ints w[8];
     Kind::weights(w, block);
-    if constexpr (Kind::kMinima)
+#ifndef ZSE_LANES_NEON
+    if constexpr (Kind::kBegun && Kind::kMinima)
+      add_begun<n, Kind::kMost>(sums, w, Kind::scales(block), Kind::minima(block), *a);
+    else if constexpr (Kind::kBegun)
+      add_begun<n, Kind::kMost>(sums, w, Kind::scales(block), *a);
+    else
+#endif
+        if constexpr (Kind::kMinima)
       add_block<n, Kind::kMost>(sums, w, Kind::scales(block), Kind::minima(block), *a);
     else
       add_block<n, Kind::kMost>(sums, w, Kind::scales(block), *a);
@@ -420,6 +460,8 @@ struct LanesNibbles : OneScale<LanesNibbles<Of>> {
   static constexpr int kOffset = Of::kOffset, kMost = Of::kMost;
   static constexpr bool kMinima = false;
   static constexpr bool kHalfScale = true;
+  // Not of powers of two, the largest of which would be none times 2^23.
+  static constexpr bool kBegun = sizeof(typename Of::Scale) == sizeof(ggml_half);
 
   static void interleave(const Stored& from, int row, Block& to) {
     to.d[row] = Of::scale(from);

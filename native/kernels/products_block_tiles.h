@@ -87,21 +87,20 @@ class BlockTiles {
   }
 #undef ZSE_START
 
+  // Beside tiles multiplications and conversions of 512 bits go at half their pace, additions do not. A product is less than 2^22.
   ZSE_INLINE void scale(const Near& near, const Activations& a, int i, Floats* sums) {
-    const Floats scales = _mm512_load_ps(near.scales[i]);
+    const Floats scales = _mm512_load_ps(near.scales[i]), less = begun(scales);
 #pragma GCC unroll 16
     for (int row = 0; row < kRows; row++) {
       if constexpr (Kind::kMinima)
         sums[row] = multiply_add(_mm512_load_ps(near.minima[i]), floats(a.sums.parts[0][row]), sums[row]);
-      const Floats whole = exact(load(near.products[i % 4][row]));
-      sums[row] = multiply_add(whole, multiply(scales, floats(a.scales[row])), sums[row]);
+      const Ints product = _mm512_add_epi32(load(near.products[i % 4][row]), words(kBegunBits));
+      if constexpr (Kind::kBegun)
+        sums[row] = multiply_add(scaled(product, scales, less), floats(a.scales[row]), sums[row]);
+      else
+        sums[row] = multiply_add(_mm512_sub_ps(as_floats(product), floats(12582912.0f)),
+                                 multiply(scales, floats(a.scales[row])), sums[row]);
     }
-  }
-
-  // Beside tiles multiplications and conversions of 512 bits go at half their pace, additions do not. A product is less than 2^22.
-  ZSE_INLINE Floats exact(Ints product) {
-    constexpr int32_t kBits = 0x4b400000;  // of 1.5 * 2^23
-    return _mm512_sub_ps(_mm512_castsi512_ps(_mm512_add_epi32(product, words(kBits))), floats(12582912.0f));
   }
 
   // Meanwhile memory brings what comes after `blocks`: fetched as they are unpacked it would be waited for.

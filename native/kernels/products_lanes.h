@@ -109,6 +109,12 @@ struct LanesProducts {
  private:
   // So many rows or more take longer in two passes than sixteen in one, with AVX-512 (docs/lab/matrix-products.md).
   static constexpr int kFilledUp = kLanes == 16 ? 13 : kMostTogether;
+  // Where sums begin, before what is taken off each weight.
+#ifdef ZSE_LANES_NEON
+  static constexpr int32_t kBeginning = 0;
+#else
+  static constexpr int32_t kBeginning = Kind::kBegun ? kBegunBits : 0;
+#endif
   static constexpr float kZeros[kPieceColumns] = {};  // a row, or a rounded block, that fills up
 
   /** The same of the rows of weights from one column of the products to another. */
@@ -165,7 +171,7 @@ struct LanesProducts {
       memcpy(sums, &part, 4);
     } else {
       const bool halves = Kind::kSums == Sums::halves;
-      const int32_t offsets[2] = {-Kind::kOffset * (halves ? rounded.sums[0] : sum),
+      const int32_t offsets[2] = {kBeginning - Kind::kOffset * (halves ? rounded.sums[0] : sum),
                                   halves ? -Kind::kOffset * rounded.sums[1] : 0};
       memcpy(sums, offsets, 4);
       memcpy(sums + n * 4, offsets + 1, 4);

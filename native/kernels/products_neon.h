@@ -33,7 +33,7 @@ ZSE_INLINE void for_products(const Ints* w, const Together<n>& a, int first, Beg
       Ints sum = begin(part);
 #pragma GCC unroll 4
       for (int i = 0; i < groups / 2; i++) sum = vmmlaq_s32(sum, to_bytes(w[2 * i + half]), eights[i]);
-      then(part, to_floats(sum));
+      then(part, sum);
     }
   }
   if constexpr (n % 2 == 1) {
@@ -44,7 +44,7 @@ ZSE_INLINE void for_products(const Ints* w, const Together<n>& a, int first, Beg
       const int8x16_t eight = to_bytes(twice(a.values[n - 1] + first + 8 * i));
       for (int half = 0; half < 2; half++) halves[half] = vdotq_s32(halves[half], to_bytes(w[2 * i + half]), eight);
     }
-    then(part, to_floats(vaddq_s32(vpaddq_s32(halves[0], halves[1]), begin(part))));
+    then(part, vaddq_s32(vpaddq_s32(halves[0], halves[1]), begin(part)));
   }
 }
 
@@ -69,7 +69,7 @@ ZSE_INLINE void for_products(const Ints* w, const Together<n>& a, int first, Beg
       sum = add_products<2>(sum, w[group + 2], values);
       sum = add_products<3>(sum, w[group + 3], values);
     }
-    then(part, to_floats(sum));
+    then(part, sum);
   }
 }
 
@@ -103,7 +103,7 @@ ZSE_INLINE void for_products(const Ints* w, const Together<n>& a, int first, Beg
     }
     const Row part{row};
     const Ints sum = vpaddq_s32(vpaddq_s32(wide[0], wide[1]), vpaddq_s32(wide[2], wide[3]));
-    then(part, to_floats(vaddq_s32(sum, begin(part))));
+    then(part, vaddq_s32(sum, begin(part)));
   }
 }
 

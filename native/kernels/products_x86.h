@@ -30,7 +30,7 @@ ZSE_INLINE void for_products(const Ints* w, const Together<n>& a, int first, Beg
     }
 #pragma GCC unroll 4
     for (int i = 0; i < kChains; i++)
-      if (row + i < n) then(Row{row + i}, to_floats(sums[i]));
+      if (row + i < n) then(Row{row + i}, sums[i]);
   }
 #else
   if constexpr (most == kSigned) {
@@ -43,7 +43,7 @@ ZSE_INLINE void for_products(const Ints* w, const Together<n>& a, int first, Beg
 #pragma GCC unroll 8
       for (int group = 0; group < groups; group++)
         sum = add_wide(sum, signed_pairs(sizes_of[group], w[group], a.values[row] + first + 4 * group));
-      then(Row{row}, to_floats(sum));
+      then(Row{row}, sum);
     }
   } else {
     constexpr int kFit = 32767 / (2 * most * 127), kNarrow = kFit >= groups ? groups : kFit >= 4 ? 4 : kFit >= 2 ? 2 : kFit;
@@ -59,7 +59,7 @@ ZSE_INLINE void for_products(const Ints* w, const Together<n>& a, int first, Beg
         for (int i = 1; i < kNarrow; i++) narrow = add_pairs(narrow, w[group + i], values + 4 * (group + i));
         sum = add_wide(sum, narrow);
       }
-      then(Row{row}, to_floats(sum));
+      then(Row{row}, sum);
     }
   }
 #endif

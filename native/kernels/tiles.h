@@ -9,6 +9,9 @@
 #ifdef __AMX_INT8__
 #include <cpuid.h>
 #include <immintrin.h>
+#ifdef ZSE_SOFTWARE_TILES
+#include "software_tiles.h"  // test/ggml
+#endif
 
 ggml_backend_buffer_type_t ggml_backend_amx_buffer_type(void);  // ggml's amx.h
 #endif
@@ -17,7 +20,9 @@ namespace zse::kernels {
 
 /** Whether this processor has tiles and the system allows them. */
 static inline bool has_tiles() {
-#ifdef __AMX_INT8__
+#ifdef ZSE_SOFTWARE_TILES
+  return true;
+#elif defined(__AMX_INT8__)
   static const bool has = ggml_backend_amx_buffer_type() != nullptr;  // it asks both
   return has;
 #else
@@ -27,7 +32,7 @@ static inline bool has_tiles() {
 
 /** Whether tiles also multiply numbers of 16 bits (bfloat16). */
 static inline bool has_float_tiles() {
-#if defined(__AMX_INT8__) && defined(__AMX_BF16__)
+#if defined(__AMX_INT8__) && defined(__AMX_BF16__) && !defined(ZSE_SOFTWARE_TILES)
   static const bool has = [] {
     unsigned a, b, c, d = 0;
     return has_tiles() && __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d >> 22 & 1);
