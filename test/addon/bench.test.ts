@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import type { Result } from "../../lib/cli/bench-page.js";
+import type { Device } from "../../lib/types.js";
 import { DEMO, zse } from "./helpers.js";
 
 const folder = mkdtempSync(join(tmpdir(), "zstream-bench-"));
@@ -70,8 +71,9 @@ describe("zse devices", () => {
     expect(stdout).toMatch(/^device +kind +backend +memory\n/);
     expect(stdout).toMatch(/^CPU +cpu +CPU /m);
     expect(stdout).toMatch(/\ndemo\.gguf: all 5 layers on the CPU: device is cpu\n$/);
-    const json = JSON.parse((await run("devices", "--json")).stdout) as { devices: { kind: string }[]; placement?: string };
-    expect(json.devices.map(({ kind }) => kind)).toContain("cpu");
+    const json = JSON.parse((await run("devices", "--json")).stdout) as { devices: Device[]; placement?: string };
+    const cpu = json.devices.find(({ kind }) => kind === "cpu")!;
+    expect(cpu.memoryFreeBytes).toBeLessThan(cpu.memoryTotalBytes); // this program has some of it
     expect(json.placement).toBeUndefined();
   });
   test("fails as other commands do for a file that is none", async () => {
