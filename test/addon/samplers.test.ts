@@ -36,7 +36,12 @@ describe("what changes a reply does so", () => {
       { drySequenceBreakers: [" ", "e", "a", "t"] },
     ],
     ["dryAllowedLength", { ...GREEDY, ignoreEos: true, maxTokens: 200, dryMultiplier: 5, dryPenaltyLastN: -1 }, { dryAllowedLength: 100 }],
-    ["dryBase", { ...GREEDY, ignoreEos: true, maxTokens: 300, dryMultiplier: 0.01, dryPenaltyLastN: -1, dryBase: 1 }, { dryBase: 10 }],
+    // Whatever is said past the end, it repeats itself sooner or later.
+    [
+      "dryBase",
+      { ...GREEDY, ignoreEos: true, maxTokens: 300, dryMultiplier: 0.1, dryPenaltyLastN: -1, drySequenceBreakers: [], dryBase: 1 },
+      { dryBase: 10 },
+    ],
     ["dynatempRange", { ...WARM, temperature: 0.1 }, { dynatempRange: 5 }],
     ["dynatempExponent", { ...WARM, dynatempRange: 5, dynatempExponent: 10 }, { dynatempExponent: 0 }],
     ["mirostat", HOT, { mirostat: 1, mirostatTau: 3 }],
