@@ -9,9 +9,6 @@
 #ifdef __AMX_INT8__
 #include <cpuid.h>
 #include <immintrin.h>
-#ifdef ZSE_SOFTWARE_TILES
-#include "software_tiles.h"  // test/ggml
-#endif
 
 ggml_backend_buffer_type_t ggml_backend_amx_buffer_type(void);  // ggml's amx.h
 #endif
@@ -20,7 +17,7 @@ namespace zse::kernels {
 
 /** Whether this processor has tiles and the system allows them. */
 static inline bool has_tiles() {
-#ifdef ZSE_SOFTWARE_TILES
+#ifdef ZSE_SOFTWARE_TILES  // a test's (test/ggml/software_tiles.h)
   return true;
 #elif defined(__AMX_INT8__)
   static const bool has = ggml_backend_amx_buffer_type() != nullptr;  // it asks both

@@ -1,5 +1,5 @@
-// Owns AMX's tiles in software, so that processors without them can test the kernels that use them (native/kernels/tiles.h includes this where
-// ZSE_SOFTWARE_TILES is defined). The intrinsics' names are given to functions that do what Intel's Software Developer's Manual says of the instructions, of
+// Owns AMX's tiles in software, so that processors without them can test the kernels that use them (native/kernels/tiles.h; CMakeLists.txt
+// includes this before any other header). The intrinsics' names are given to functions that do what Intel's Software Developer's Manual says of the instructions, of
 // tiles' configuration and products of bytes. Each thread has tiles of its own.
 #pragma once
 
