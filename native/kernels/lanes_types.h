@@ -8,8 +8,7 @@
 #pragma once
 
 #include "fifth_bits.h"
-#include "products_neon.h"
-#include "products_x86.h"
+#include "scaled_sums.h"
 
 #ifdef ZSE_LANES
 
@@ -19,74 +18,6 @@
 #include "simd-mappings.h"
 
 namespace zse::kernels {
-
-/** Adds to `sums` a block of 32 columns: groups of four columns in `w`, scaled. */
-template <int n, int most>
-ZSE_INLINE void add_block(Floats* sums, const Ints* w, Floats scale, const Together<n>& a) {
-  for_products<n, 8, most>(
-      w, a, 0, [&](auto part) { return part.whole(a.sums.whole[0]); },
-      [&](auto part, Ints whole) {
-        Floats& sum = sums[part.sums()];
-        sum = multiply_add(to_floats(whole), multiply(part.weights(scale), part.numbers(a.scales)), sum);
-      });
-}
-
-/** The same of weights that have a minimum, which is added to each. */
-template <int n, int most>
-ZSE_INLINE void add_block(Floats* sums, const Ints* w, Floats scale, Floats minimum, const Together<n>& a) {
-  for_products<n, 8, most>(
-      w, a, 0, [&](auto) { return words(0); },
-      [&](auto part, Ints whole) {
-        Floats& sum = sums[part.sums()];
-        sum = multiply_add(part.weights(minimum), part.numbers(a.sums.parts[0]), sum);
-        sum = multiply_add(to_floats(whole), multiply(part.weights(scale), part.numbers(a.scales)), sum);
-      });
-}
-
-#ifndef ZSE_LANES_NEON
-
-/**
- * The same of weights whose scale is one of F16. Their sums begin at kBegunBits, so that one instruction makes a float of each and scales it: it takes the
- * place of two (docs/lab/matrix-products.md). The activations' scale comes last.
- */
-template <int n, int most>
-ZSE_INLINE void add_begun(Floats* sums, const Ints* w, Floats scale, const Together<n>& a) {
-  const Floats less = begun(scale);
-  for_products<n, 8, most>(
-      w, a, 0, [&](auto part) { return part.whole(a.sums.whole[0]); },
-      [&](auto part, Ints whole) {
-        Floats& sum = sums[part.sums()];
-        sum = multiply_add(scaled(whole, scale, less), part.numbers(a.scales), sum);
-      });
-}
-
-template <int n, int most>
-ZSE_INLINE void add_begun(Floats* sums, const Ints* w, Floats scale, Floats minimum, const Together<n>& a) {
-  const Floats less = begun(scale);
-  for_products<n, 8, most>(
-      w, a, 0, [&](auto) { return words(kBegunBits); },
-      [&](auto part, Ints whole) {
-        Floats& sum = sums[part.sums()];
-        sum = multiply_add(minimum, part.numbers(a.sums.parts[0]), sum);
-        sum = multiply_add(scaled(whole, scale, less), part.numbers(a.scales), sum);
-      });
-}
-
-#endif
-
-/** The same of weights whose first sixteen columns have another scale than the others. */
-template <int n, int most>
-ZSE_INLINE void add_half_blocks(Floats* sums, const Ints* w, const Floats* scales, const Together<n>& a) {
-#pragma GCC unroll 2
-  for (int half = 0; half < 2; half++) {
-    for_products<n, 4, most>(
-        w + 4 * half, a, 16 * half, [&](auto part) { return part.whole(a.sums.whole[half]); },
-        [&](auto part, Ints whole) {
-          Floats& sum = sums[part.sums()];
-          sum = multiply_add(to_floats(whole), multiply(part.weights(scales[half]), part.numbers(a.scales)), sum);
-        });
-  }
-}
 
 // Up to how many rows of activations the shifts of K-quants are known when this is compiled: that is quicker, and counts where few rows share them;
 // with many rows the longer code costs more. Those of super-blocks: paired_sums.h, superblock_parts.h.

@@ -1,5 +1,5 @@
 // Owns in what shape interleaved weights and rounded activations meet: words of columns, rows of activations that are multiplied together, and which
-// register has whose sums. Pure; any thread. For lanes_types.h and products_lanes.h.
+// register has whose sums. Pure; any thread. For scaled_sums.h and products_lanes.h.
 #pragma once
 
 #include "lanes.h"
